@@ -1,0 +1,1 @@
+"""What needs the standard library alone: errors, units, the launch environment."""

@@ -1,0 +1,85 @@
+"""What the launcher says of this process, read from its variables before MPI starts.
+
+The tables are the whole knowledge: a new launcher is a new row.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LauncherVariables:
+    """The variables by which one launcher tells a process its place."""
+
+    name: str
+    process_manager: str  # what the launcher speaks: PMIx, PMI or nothing
+    size: str
+    rank: str
+
+
+# Most specific first. PMIX_RANK comes with srun --mpi=pmix as well as with Open MPI's
+# mpiexec, which is why Open MPI's own variables are asked before it. Under srun the
+# step's variables are set whatever --mpi says, so that row is the last.
+LAUNCHERS = (
+    LauncherVariables(
+        "Open MPI's mpiexec",
+        "PMIx",
+        "OMPI_COMM_WORLD_SIZE",
+        "OMPI_COMM_WORLD_RANK",
+    ),
+    LauncherVariables(
+        "a PMI launcher (mpiexec of MPICH or Intel MPI, or srun --mpi=pmi2)",
+        "PMI",
+        "PMI_SIZE",
+        "PMI_RANK",
+    ),
+    LauncherVariables("srun --mpi=pmix", "PMIx", "SLURM_STEP_NUM_TASKS", "PMIX_RANK"),
+    LauncherVariables("srun", "none", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
+)
+
+# What a whole job was given. The first is set by our own job scripts and is binding.
+JOB_NTASKS = "MPIAPPS_NTASKS"
+ALLOCATION_NTASKS = "SLURM_NTASKS"
+# Set to 1 by those who want one process in an allocation of many tasks.
+ALLOW_SINGLETON = "MPIAPPS_ALLOW_SINGLETON"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What the launcher promised to this process; `None` where it says nothing."""
+
+    launcher: str | None = None
+    process_manager: str | None = None
+    size: int | None = None
+    size_variable: str | None = None
+    rank: int | None = None
+
+    @property
+    def speaks(self) -> bool:
+        """Whether this process is the one to print what should appear once.
+
+        Without a launcher every process is on its own, and speaks.
+        """
+        return self.rank in (None, 0)
+
+
+def number(environ: Mapping[str, str], name: str) -> int | None:
+    """Return variable `name` as an int, or `None` if it is missing or no number."""
+    text = environ.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def detect_launch(environ: Mapping[str, str]) -> Launch:
+    """Return what `environ` tells of the launcher. Local; starts no MPI."""
+    for row in LAUNCHERS:
+        size, rank = number(environ, row.size), number(environ, row.rank)
+        if size is None or rank is None:
+            continue
+        return Launch(
+            launcher=row.name,
+            process_manager=row.process_manager,
+            size=size,
+            size_variable=row.size,
+            rank=rank,
+        )
+    return Launch()

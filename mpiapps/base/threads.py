@@ -1,0 +1,56 @@
+"""How many threads a rank may use, set before NumPy, numba or OpenMP look."""
+
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+
+from mpiapps.base.launcher import Launch, number
+
+# Each library reads its own variable, once, when it is loaded.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+
+
+def usable_cores() -> int:
+    """Return how many cores the affinity mask lets this process use. Local."""
+    return len(os.sched_getaffinity(0))
+
+
+def physical_cores() -> int:
+    """Return how many cores those are: two hardware threads of one core count once.
+
+    Local. It is what Open MPI's mpiexec counts as slots.
+    """
+    siblings = set()
+    for cpu in os.sched_getaffinity(0):
+        topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
+        try:
+            siblings.add((topology / "thread_siblings_list").read_text())
+        except OSError:
+            return usable_cores()
+    return len(siblings)
+
+
+def threads_per_rank(launch: Launch, environ: MutableMapping[str, str]) -> int:
+    """Return the threads one rank should use, at least 1 and at most its cores.
+
+    Local. The scheduler's word (``SLURM_CPUS_PER_TASK``, or ``MPIAPPS_THREADS`` from a
+    job script) counts first; a rank under a launcher gets one; a process of its own
+    gets every core of its affinity mask.
+    """
+    cores = usable_cores()
+    asked = number(environ, "MPIAPPS_THREADS") or number(environ, "SLURM_CPUS_PER_TASK")
+    default = 1 if launch.launcher else cores
+    return max(1, min(asked or default, cores))
+
+
+def limit_threads(launch: Launch, environ: MutableMapping[str, str]) -> None:
+    """Set the thread variables that the user has not set. Local."""
+    count = number(environ, "OMP_NUM_THREADS") or threads_per_rank(launch, environ)
+    for name in THREAD_VARIABLES:
+        environ.setdefault(name, str(count))

@@ -1,0 +1,109 @@
+"""Counts, sizes and times as people write them: ``1e9``, ``4GiB``, ``1h30m``."""
+
+import re
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+_NUMBER = re.compile(
+    r"(?P<number>(\d[\d_]*\.?\d*|\.\d+)(e[+-]?\d{1,4})?)\s*(?P<unit>[a-z]*)",
+    re.IGNORECASE,
+)
+
+SIZES: Mapping[str, int] = {
+    "": 1,
+    "b": 1,
+    **{f"{p}b": 1000 ** (k + 1) for k, p in enumerate("kmgtp")},
+    **{f"{p}ib": 1024 ** (k + 1) for k, p in enumerate("kmgtp")},
+}
+
+TIMES: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _split(text: str, what: str, example: str) -> tuple[Fraction, str]:
+    """Return the exact number and the lower-case unit that `text` consists of."""
+    match = _NUMBER.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"{text!r} is not {what}; write it like {example}")
+    return Fraction(match["number"].replace("_", "")), match["unit"].lower()
+
+
+def _whole(value: Fraction, text: str, what: str) -> int:
+    if value.denominator != 1:
+        raise ValueError(f"{text!r} is not a whole {what}")
+    return int(value)
+
+
+def parse_count(text: str) -> int:
+    """Return the whole number that `text` stands for, exactly.
+
+    Local. ``1e9``, ``2.5e3``, ``1_000`` and plain digits are counts; ``1.5`` and
+    ``-1`` are refused with `ValueError`, as they count nothing.
+
+    >>> parse_count("2.5e3")
+    2500
+    """
+    what = "count: a whole number, zero or more"
+    number, unit = _split(text, f"a {what}", "1000 or 1e9")
+    if unit:
+        raise ValueError(f"{text!r} is not a {what}; a count has no unit {unit!r}")
+    return _whole(number, text, "number; a count is, like 1000 or 1e9")
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes in `text`, such as ``4GiB`` or ``1.5 MB``.
+
+    Local. Decimal prefixes are powers of 1000, binary ones (``KiB``) of 1024;
+    letter case is free. Raises `ValueError` for anything else.
+    """
+    number, unit = _split(text, "a size", "512MiB or 4GiB")
+    if unit not in SIZES:
+        raise ValueError(f"{text!r}: unknown unit {unit!r}; use {_known(SIZES)}")
+    return _whole(number * SIZES[unit], text, "number of bytes")
+
+
+def parse_time(text: str) -> int:
+    """Return the seconds in `text`: ``90``, ``1h30m``, ``1:30:00``, ``1-12:00:00``.
+
+    Local. A plain number is seconds. Raises `ValueError` for anything else, and for
+    ``1:30``, which schedulers read as minutes or as hours.
+    """
+    text = text.strip()
+    clock = re.fullmatch(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)", text)
+    if clock:
+        days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    if re.fullmatch(r"\d+", text):
+        return int(text)
+    parts = re.findall(r"(\d+)\s*([a-z])", text.lower())
+    units = [unit for _, unit in parts]
+    in_order = units == sorted(set(units) & set(TIMES), key="dhms".index)
+    if not parts or not in_order or not re.fullmatch(r"(\d+\s*[a-zA-Z]\s*)+", text):
+        remedy = "write seconds (90), 1h30m, 2d or hours:minutes:seconds (1:30:00)"
+        raise ValueError(f"{text!r} is not a time; {remedy}")
+    return sum(int(number) * TIMES[unit] for number, unit in parts)
+
+
+def format_size(count: int) -> str:
+    """Return `count` bytes with a binary unit, such as ``1.5 GiB``. Local."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(value) < 1024:
+            return f"{value:.4g} {unit}"
+        value /= 1024
+    return f"{value:.4g} PiB"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return `seconds` as people read them: ``0.25 ms``, ``12.3 s``, ``1h02m``."""
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60}h{minutes % 60:02d}m"
+
+
+def _known(units: Iterable[str]) -> str:
+    return ", ".join(unit for unit in units if unit)
