@@ -1,0 +1,207 @@
+"""Moving blocks of rows whose layout is known: one plan, many cheap calls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import accumulate
+from operator import index
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mpiapps.comm import cut
+from mpiapps.comm.cut import Array, as_bytes, bcast_bytes, checked_dtype, pieces
+from mpiapps.comm.mpi import MPI
+from mpiapps.comm.partition import blocks, counts_displs
+
+Spec = list[Any]  # mpi4py's: the array, counts, displacements if it is whole, type
+Specs = tuple[Spec, Any]  # of a block, and of the whole array if this rank has it
+
+
+class BlockPlan:
+    """How the rows of one array are spread over ranks, and the ways to move them.
+
+    Local to make: every rank passes the same arguments. Rank r holds ``counts[r]``
+    rows, any number including 0, each of shape `row_shape`; the blocks follow each
+    other in rank order. A block or array that does not fit the plan raises
+    `ValueError` on its rank, before any message.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+        The ranks.
+    counts : sequence of int, or int
+        Rows of each rank, or the number of all rows, cut into balanced blocks.
+    row_shape : tuple of int
+        Shape of one row; ``()`` for a 1-D array.
+    dtype : dtype
+        Any NumPy dtype without Python objects: structured, dates and foreign byte
+        orders too.
+    root : int
+        The rank that `scatter` takes from and `gather` brings to.
+
+    Notes
+    -----
+    Cost: `scatter` and `gather` move each block once from or to the root, `allgather`
+    brings all blocks to all ranks; up to 1 GiB in all each is one call of Scatterv,
+    Gatherv or Allgatherv, above it messages of at most 1 GiB. A contiguous array is
+    sent as it is, a strided one is copied first. A plan holds on to the arrays of its
+    last call: a loop over the same ones pays for looking at them once.
+    """
+
+    def __init__(
+        self,
+        comm: MPI.Intracomm,
+        counts: Sequence[int] | int,
+        row_shape: tuple[int, ...] = (),
+        dtype: npt.DTypeLike = np.float64,
+        root: int = 0,
+    ) -> None:
+        """Work out counts and displacements in bytes. Local."""
+        if isinstance(counts, int | np.integer):
+            counts, _ = counts_displs(blocks(int(counts), comm.size))
+        counts = [index(count) for count in counts]  # NumPy's integers would overflow
+        if len(counts) != comm.size or min(counts) < 0:
+            raise ValueError(
+                f"counts {counts} must be {comm.size} integers, 0 or more: the"
+                " rows of each rank"
+            )
+        self.comm, self.root = comm, root
+        self.dtype = checked_dtype(dtype)
+        self.counts = counts
+        self.row_shape = tuple(row_shape)
+        self.shape = (sum(counts), *self.row_shape)
+        self.block_shape = (self.counts[comm.rank], *self.row_shape)
+        row = self.dtype.itemsize * math.prod(self.row_shape)
+        self._bytes = [count * row for count in self.counts]
+        self._displs = [0, *accumulate(self._bytes)][:-1]
+        self._large = sum(self._bytes) > cut.CUT
+        self._is_root = comm.rank == root
+        # The arrays of the last call that can be sent as they are, and mpi4py's
+        # specifications of them: a loop over the same arrays looks at them once.
+        self._known: tuple[object, object] = (self, self)  # no array yet
+        self._known_specs: Specs = ([], None)
+
+    def scatter(self, array: Array | None, out: Array | None = None) -> Array:
+        """Return this rank's block of the root's `array`. Collective.
+
+        `array` is looked at on the root alone; `out` receives the block if given.
+        """
+        if not self._is_root:
+            array = None
+        if out is None:
+            out = np.empty(self.block_shape, self.dtype)
+        part, whole = self._specs(out, array, sends_block=False)
+        if self._large:
+            self._scatter_large(part, whole)
+        else:
+            self.comm.Scatterv(whole, part, self.root)
+        return out
+
+    def gather(self, block: Array, out: Array | None = None) -> Array | None:
+        """Return the array of all blocks on the root, `None` elsewhere. Collective."""
+        if not self._is_root:
+            out = None
+        elif out is None:
+            out = np.empty(self.shape, self.dtype)
+        part, whole = self._specs(block, out, sends_block=True)
+        if self._large:
+            self._gather_large(part, whole)
+        else:
+            self.comm.Gatherv(part, whole, self.root)
+        return out
+
+    def allgather(self, block: Array, out: Array | None = None) -> Array:
+        """Return the array of all blocks on every rank. Collective."""
+        if out is None:
+            out = np.empty(self.shape, self.dtype)
+        part, whole = self._specs(block, out, sends_block=True)
+        if self._large:
+            self._allgather_large(part, whole)
+        else:
+            self.comm.Allgatherv(part, whole)
+        return out
+
+    def _specs(self, block: Array, whole: Array | None, *, sends_block: bool) -> Specs:
+        """Return mpi4py's buffer specifications of a block and of the whole array.
+
+        What is sent may be strided, and is copied then; what is filled may not.
+        """
+        if block is self._known[0] and whole is self._known[1]:
+            return self._known_specs
+        part = self._fitting(block, self.block_shape, may_copy=sends_block)
+        rows = whole
+        if whole is not None or (self._is_root and not sends_block):
+            rows = self._fitting(whole, self.shape, may_copy=not sends_block)
+        specs: Specs = (
+            [self._plain(part), self._bytes[self.comm.rank], MPI.BYTE],
+            None
+            if rows is None
+            else [self._plain(rows), self._bytes, self._displs, MPI.BYTE],
+        )
+        if part is block and rows is whole:
+            self._known, self._known_specs = (block, whole), specs
+        return specs
+
+    def _fitting(
+        self, array: Array | None, shape: tuple[int, ...], *, may_copy: bool
+    ) -> Array:
+        """Return `array` if it is C-contiguous, or a copy that is, or raise."""
+        if array is not None and array.shape == shape and array.dtype == self.dtype:
+            if array.flags.c_contiguous:
+                return array
+            if may_copy:
+                return np.ascontiguousarray(array)
+        have = "None" if array is None else f"{array.dtype} {array.shape}"
+        need = (
+            f"{self.dtype} {shape}"
+            if may_copy
+            else f"C-contiguous {self.dtype} {shape}"
+        )
+        what = "the array to send" if may_copy else "out"
+        raise ValueError(
+            f"{what} is {have}; this plan needs {need} on rank {self.comm.rank} of"
+            f" {self.comm.size}"
+        )
+
+    def _plain(self, array: Array) -> Array:
+        """Return `array` as something that exports a buffer: NumPy's dates do not."""
+        return array.view(np.int64) if self.dtype.kind in "mM" else array
+
+    def _blocks_of(self, whole: Spec) -> list[npt.NDArray[np.uint8]]:
+        """Return the bytes of each rank in the whole array."""
+        data = as_bytes(whole[0])
+        ends = zip(self._displs, self._bytes, strict=True)
+        return [data[start : start + length] for start, length in ends]
+
+    def _scatter_large(self, part: Spec, whole: Spec | None) -> None:
+        if whole is None:
+            for piece in pieces(part[0]):
+                self.comm.Recv(piece, source=self.root)
+            return
+        for rank, block in enumerate(self._blocks_of(whole)):
+            if rank == self.root:
+                as_bytes(part[0])[:] = block
+                continue
+            for piece in pieces(block):
+                self.comm.Send(piece, dest=rank)
+
+    def _gather_large(self, part: Spec, whole: Spec | None) -> None:
+        if whole is None:
+            for piece in pieces(part[0]):
+                self.comm.Send(piece, dest=self.root)
+            return
+        for rank, block in enumerate(self._blocks_of(whole)):
+            if rank == self.root:
+                block[:] = as_bytes(part[0])
+                continue
+            for piece in pieces(block):
+                self.comm.Recv(piece, source=rank)
+
+    def _allgather_large(self, part: Spec, whole: Spec) -> None:
+        for rank, block in enumerate(self._blocks_of(whole)):
+            if rank == self.comm.rank:
+                block[:] = as_bytes(part[0])
+            bcast_bytes(self.comm, block, rank)

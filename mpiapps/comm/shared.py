@@ -1,0 +1,125 @@
+"""One copy of an array per host, read by all its ranks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from mpiapps.comm.agree import agree
+from mpiapps.comm.cut import Array, as_bytes, bcast_bytes, checked_dtype
+from mpiapps.comm.move import plain_array
+from mpiapps.comm.mpi import MPI
+from mpiapps.comm.world import World
+
+
+class SharedArray:
+    """An ordinary ndarray in memory that all ranks of a host have in common.
+
+    Collective over each host's ranks to make and to free, and a context manager that
+    frees. The memory is one `MPI.Win.Allocate_shared` window of the host's first rank.
+
+    Parameters
+    ----------
+    world : World
+        Whose ranks share.
+    shape : tuple of int
+        The same on all ranks of a host; a side may be 0.
+    dtype : dtype
+        Any NumPy dtype without Python objects.
+
+    Attributes
+    ----------
+    array : ndarray
+        C-contiguous, zeros at first. Who writes calls `sync` before others read. It
+        must not be touched after `free`: the memory is gone.
+    """
+
+    def __init__(
+        self, world: World, shape: tuple[int, ...], dtype: npt.DTypeLike = np.float64
+    ) -> None:
+        """Allocate the memory on the first rank of each host. Collective."""
+        self._node = world.node
+        plain: np.dtype[Any] = checked_dtype(dtype)
+        size = math.prod(shape) * plain.itemsize
+        mine = size if world.local_rank == 0 else 0
+        # Some libraries refuse an empty window: one byte is always there.
+        self._window = MPI.Win.Allocate_shared(
+            max(mine, 1), plain.itemsize or 1, comm=self._node
+        )
+        memory, _ = self._window.Shared_query(0)
+        self.array: Array = np.ndarray(shape, plain, buffer=cast(memoryview, memory))
+        if world.local_rank == 0:
+            as_bytes(self.array)[:] = 0
+        self.sync()
+
+    def sync(self) -> None:
+        """Make what was written before visible to all ranks of the host. Collective.
+
+        Cost: one barrier among the host's ranks.
+        """
+        self._window.Lock_all(MPI.MODE_NOCHECK)
+        self._window.Sync()
+        self._node.Barrier()
+        self._window.Sync()
+        self._window.Unlock_all()
+
+    def free(self) -> None:
+        """Give the memory back, once every rank of the host is here. Collective."""
+        self._node.Barrier()
+        self.array = np.empty(0)
+        self._window.Free()
+
+    def __enter__(self) -> SharedArray:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Free the memory. Collective; after an error the program is ending anyway."""
+        if exc[0] is None:
+            self.free()
+
+
+def share(world: World, array: Array | None) -> SharedArray:
+    """Return the root's array on every rank, with one read-only copy per host.
+
+    Collective.
+
+    Parameters
+    ----------
+    world : World
+        Whose ranks share.
+    array : ndarray or None
+        On the root (rank 0): any shape and dtype without objects. Elsewhere unused.
+
+    Raises
+    ------
+    TypeError
+        On all ranks: no array, or a dtype with objects.
+
+    Notes
+    -----
+    Cost: a header of about 100 bytes to all; the array once to the first rank of each
+    host, in messages of at most 1 GiB; memory of one copy per host besides the root's.
+    """
+    header = None
+    with agree(world.comm):
+        if world.is_root:
+            array = plain_array(array)
+            header = (array.shape, array.dtype)
+    shape, dtype = world.comm.bcast(header, root=world.root)
+    shared = SharedArray(world, shape, dtype)
+    # Rank 0 is the first of its host, so it is among those that receive and pass on.
+    first_of_host = world.local_rank == 0
+    color = 0 if first_of_host else MPI.UNDEFINED
+    leaders = cast(MPI.Intracomm, world.comm.Split(color, world.rank))
+    if first_of_host:
+        if world.is_root:
+            shared.array[...] = array
+        bcast_bytes(leaders, shared.array, root=0)
+        leaders.Free()
+    shared.sync()
+    shared.array.flags.writeable = False
+    return shared

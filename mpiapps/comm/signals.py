@@ -1,0 +1,90 @@
+"""SIGTERM and SIGINT that work while the main thread waits inside MPI.
+
+Python runs signal handlers between bytecodes of the main thread: a rank blocked in a
+collective would act on a signal only after the collective. The C-level handler writes
+the signal's number to a pipe at once, though, and a thread reads it there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from mpiapps.base.errors import Terminated
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+DELAY = 0.05  # s that the main thread has to act by itself
+
+
+class SignalWatch:
+    """Raise in the main thread on SIGTERM and SIGINT; if it is blocked, call `blocked`.
+
+    Local; a context manager for the main thread. The second signal of a kind meets the
+    system's default: it ends the process at once. Handlers that the user has installed
+    are left alone.
+    """
+
+    def __init__(self, blocked: Callable[[int, FrameType | None], object]) -> None:
+        """Remember whom to call with the signal and the main thread's frame."""
+        self._blocked = blocked
+        self._taken = False
+        self._ended = False
+        self._main = threading.get_ident()
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> SignalWatch:
+        """Install the handlers and start the thread."""
+        if threading.current_thread() is not threading.main_thread():
+            return self  # only the main thread may install handlers
+        ours = (signal.SIG_DFL, signal.default_int_handler)
+        for number in SIGNALS:
+            if signal.getsignal(number) in ours:
+                self._previous[number] = signal.signal(number, self._raise)
+        if not self._previous:
+            return self
+        os.register_at_fork(after_in_child=self._forget)
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, daemon=True, name="signals").start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Give the signals back and end the thread."""
+        if not self._previous:
+            return
+        self._ended = True
+        signal.set_wakeup_fd(self._wakeup)
+        for number, handler in self._previous.items():
+            if not self._taken:
+                signal.signal(number, handler)
+        os.close(self._writer)
+
+    def _forget(self) -> None:
+        """Let a forked child take signals as any process: the pipe is not its own."""
+        if self._previous and not self._ended:
+            signal.set_wakeup_fd(-1)
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
+
+    def _raise(self, number: int, _frame: FrameType | None) -> None:
+        self._taken = True
+        signal.signal(number, signal.SIG_DFL)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise Terminated(128 + number)
+
+    def _watch(self) -> None:
+        while numbers := os.read(self._reader, 1):
+            if numbers[0] in self._previous:
+                time.sleep(DELAY)
+                if not self._taken:
+                    frame = sys._current_frames().get(self._main)
+                    self._blocked(numbers[0], frame)
+        os.close(self._reader)

@@ -1,0 +1,160 @@
+"""Starting MPI, and the one way in and out of it: `open_world`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+from mpiapps.base.errors import LaunchError
+from mpiapps.base.launcher import detect_launch
+from mpiapps.base.mpi_wheels import no_library, refuse_two_mpi_wheels
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from mpiapps.comm.library import Library
+    from mpiapps.comm.world import World
+
+# Settings that Open MPI reads when it starts; what the user has set wins. Its UCX
+# one-sided component prints an error on hosts without a fast network, then steps back.
+MPI_SETTINGS = {"OMPI_MCA_osc": "^ucx"}
+DELIVERY = 0.2  # s for the launcher to read what was written: an end cuts it off
+
+
+@contextmanager
+def open_world(comm: MPI.Intracomm | None = None) -> Iterator[World]:
+    """Start MPI and yield the `World`; all ranks leave it together, or all are ended.
+
+    Collective. The block is the whole parallel part of a program. It ends
+
+    - by its last line: the ranks wait for each other, asleep, as ``MPI_Finalize``
+      would;
+    - by an exception, ``sys.exit``, Ctrl-C or SIGTERM on one rank while others are
+      still at work, whatever they wait for: that rank's number, host and traceback are
+      printed once and all ranks end within seconds, with its exit code;
+    - by the same on all ranks: printed once, no rank is killed.
+
+    Either way an exception ends the program: ``SystemExit`` with the code of
+    `mpiapps.base.errors.exit_code` leaves the block. ``sys.exit(0)`` on some ranks
+    alone is an error too (70): the others would wait for them for ever.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm, optional
+        The ranks to work on. Default is all ranks, ``MPI.COMM_WORLD``. It is
+        duplicated, so messages never meet those of other code.
+
+    Yields
+    ------
+    World
+
+    Raises
+    ------
+    SystemExit
+        With 78, before any work, if there is no MPI or the world is not what the
+        launcher was asked for; the launcher's rank 0 explains it.
+
+    Notes
+    -----
+    Cost: three communicators are made at the start, one all-reduce at the end.
+    """
+    start_or_exit(check_size=True)
+
+    from mpiapps.comm.failure import Departure
+    from mpiapps.comm.signals import SignalWatch
+    from mpiapps.comm.world import World
+
+    world = World(comm)
+    departure = Departure(world)
+    try:
+        with SignalWatch(departure.interrupted):
+            yield world
+            departure.done()
+    except BaseException as error:
+        caught = error.__traceback__
+        if caught is not None:
+            error.__traceback__ = caught.tb_next  # begin where the block failed
+        raise SystemExit(departure.failed(error)) from None
+    departure.close()
+    world.close()
+
+
+def start_or_exit(*, check_size: bool = False) -> Library:
+    """Start MPI, or explain why not and end the program with 78.
+
+    Collective, as `start_mpi` is; the launcher's rank 0 speaks for all.
+    """
+    launch = detect_launch(os.environ)
+    try:
+        library = start_mpi()
+        if check_size:
+            _check_launch(library)
+    except LaunchError as error:
+        if launch.speaks:
+            sys.stderr.write(f"mpiapps: error: {error}\n")
+            sys.stderr.flush()
+        if launch.launcher:
+            time.sleep(DELIVERY)  # the first rank to exit ends the others
+        raise SystemExit(error.exit_code) from None
+    return library
+
+
+def _check_launch(library: Library) -> None:
+    """Compare all ranks with what the launcher was asked for; tell of fewer."""
+    from mpi4py import MPI
+
+    from mpiapps.comm.guard import check_size
+
+    everyone = MPI.COMM_WORLD
+    launch = detect_launch(os.environ)
+    notice = check_size(launch, os.environ, library, everyone.size)
+    if notice and everyone.rank == 0:
+        sys.stderr.write(f"mpiapps: note: {notice}\n")
+
+
+@cache
+def start_mpi() -> Library:
+    """Load and start MPI, once, and return its `Library`.
+
+    Local up to ``MPI_Init_thread``, which is collective over all ranks. Thread level
+    multiple is asked for: a thread must be able to end the job while the main thread
+    waits in a collective.
+
+    Raises
+    ------
+    LaunchError
+        If there is no MPI library, there are two, or the launcher is another MPI's.
+    """
+    refuse_two_mpi_wheels()
+    for name, value in MPI_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    import mpi4py
+
+    automatic = mpi4py.rc.initialize
+    mpi4py.rc.initialize = False  # look at the library first, then start it
+    if mpi4py.rc.finalize is None:
+        mpi4py.rc.finalize = True  # else mpi4py ends only an MPI that it started
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise no_library(str(error).splitlines()[0]) from error
+    finally:
+        mpi4py.rc.initialize = automatic
+
+    from mpiapps.comm.guard import check_pair
+    from mpiapps.comm.library import loaded_library
+
+    library = loaded_library()
+    if not MPI.Is_initialized():
+        check_pair(detect_launch(os.environ), library)
+        with warnings.catch_warnings():
+            # mpi4py's word on a suspicious launcher; the guard looks at the outcome.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            MPI.Init_thread(MPI.THREAD_MULTIPLE)
+    return library
