@@ -1,0 +1,27 @@
+"""The one jit decorator: no GIL, compiled code kept in `cache.cache_folder`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kernel(function: F) -> F:
+    """Compile `function` at its first call, without the GIL, and keep the result."""
+    return cast(F, numba.njit(nogil=True, cache=True)(function))
+
+
+def is_cached(compiled: Callable[..., Any]) -> bool:
+    """Return whether some earlier process left code for this kernel. Local."""
+    folder = Path(cast(Any, compiled).stats.cache_path)
+    return any(folder.glob(f"*.{compiled.__name__}-*.nbi"))
+
+
+def inline(function: F) -> F:
+    """Compile `function` into the kernels that call it."""
+    return cast(F, numba.njit(inline="always")(function))
