@@ -1,0 +1,160 @@
+"""From a frozen dataclass to a command line: one field, one option.
+
+Parsing happens on every rank before MPI starts, so that ``--help`` and a wrong option
+cost no start of MPI; only the launcher's rank 0 prints, and all ranks exit alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from mpiapps.base import units
+
+# How a text becomes a value, by the name an option gives; `None` is the field's type.
+PARSERS: dict[str | None, Callable[[str], Any]] = {
+    "count": units.parse_count,
+    "size": units.parse_size,
+    "time": units.parse_time,
+}
+
+
+def option(  # noqa: PLR0913 - each is a word of the option's description
+    default: Any,
+    text: str,
+    *,
+    parse: str | Callable[[str], Any] | None = None,
+    choices: Sequence[str] = (),
+    least: int | None = None,
+    most: int | None = None,
+    metavar: str = "",
+) -> Any:
+    """Return a dataclass field that is also a command line option. Local.
+
+    Parameters
+    ----------
+    default : object
+        Its value if it is not given. `False` makes a switch without a value.
+    text : str
+        What ``--help`` says of it.
+    parse : {"count", "size", "time"} or callable, optional
+        How the text is read; a callable raises `ValueError` with the reason. Default is
+        the type of the default.
+    choices : sequence of str, optional
+        The only values allowed.
+    least, most : int, optional
+        The smallest and the largest value allowed.
+    metavar : str, optional
+        What ``--help`` calls the value. Default follows from the others.
+    """
+    metadata = {
+        "text": text,
+        "parse": parse,
+        "choices": tuple(choices),
+        "least": least,
+        "most": most,
+        "metavar": metavar,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that prints on one rank only, and names the right options."""
+
+    def __init__(self, *, speaks: bool = True, **kwargs: Any) -> None:
+        """Take `argparse.ArgumentParser`'s arguments, and whether this rank prints."""
+        super().__init__(**kwargs, allow_abbrev=False)
+        self._speaks = speaks
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if self._speaks and message:
+            (file or sys.stderr).write(message)
+
+    def error(self, message: str) -> NoReturn:
+        """Print `message` and the way to help, in two lines, and exit with 2."""
+        self.exit(2, f"{self.prog}: error: {message}\ntry: {self.prog} --help\n")
+
+    def parse_known_only(self, argv: Sequence[str]) -> argparse.Namespace:
+        """Return the values of `argv`; a word that is no option ends in exit code 2."""
+        values, unknown = self.parse_known_args(argv)
+        if unknown:
+            self.error(self._unknown(unknown[0]))
+        return values
+
+    def _unknown(self, word: str) -> str:
+        names = [n for a in self._actions for n in a.option_strings if n[:2] == "--"]
+        name = word.partition("=")[0]
+        close = difflib.get_close_matches(name, names, n=2)
+        if close:
+            return f"unknown option {name}; did you mean {' or '.join(close)}?"
+        return f"unknown argument {word}; the options are {' '.join(names)}"
+
+
+def add_options(parser: argparse._ActionsContainer, cls: type[Any]) -> None:
+    """Add one option to `parser` for each field of dataclass `cls`. Local."""
+    for field in dataclasses.fields(cls):
+        name = "--" + field.name.replace("_", "-")
+        text = field.metadata["text"]
+        if field.default is False:
+            parser.add_argument(name, action="store_true", help=text)
+            continue
+        shown = "" if field.default in (None, "") else f" (default {field.default})"
+        parser.add_argument(
+            name,
+            default=field.default,
+            type=_reader(field),
+            metavar=_metavar(field),
+            help=text.replace("%", "%%") + shown,
+        )
+
+
+def take(values: argparse.Namespace, cls: type[Any]) -> Any:
+    """Return the instance of `cls` that the parsed `values` describe. Local."""
+    names = [field.name for field in dataclasses.fields(cls)]
+    return cls(**{name: getattr(values, name) for name in names})
+
+
+def _metavar(field: dataclasses.Field[Any]) -> str:
+    if field.metadata["metavar"]:
+        return str(field.metadata["metavar"])
+    if field.metadata["choices"]:
+        return "|".join(field.metadata["choices"])
+    parse = field.metadata["parse"]
+    if isinstance(parse, str):
+        return parse.upper()
+    return field.name.upper()
+
+
+def _reader(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
+    """Return the function that reads and checks the text of one option."""
+    parse = field.metadata["parse"]
+    plain: Callable[[str], Any] = type(field.default)
+    read = PARSERS.get(parse) or parse or plain
+    choices, least, most = (field.metadata[k] for k in ("choices", "least", "most"))
+
+    def value(text: str) -> Any:
+        try:
+            result = read(text)
+            if choices and result not in choices:
+                raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
+            if least is not None and result < least:
+                raise ValueError(f"{text} is too small; the least is {least}")
+            if most is not None and result > most:
+                raise ValueError(f"{text} is too large; the most is {most}")
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(_reason(error, text, read)) from error
+        return result
+
+    return value
+
+
+def _reason(error: ValueError, text: str, read: Callable[[str], Any]) -> str:
+    if read is int:
+        return f"{text!r} is not a whole number"
+    if read is float:
+        return f"{text!r} is not a number"
+    return str(error)

@@ -1,0 +1,142 @@
+"""Results as text and CSV, and files that are whole or not there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpiapps.base.errors import ReadWriteError
+from mpiapps.base.units import format_seconds
+
+if TYPE_CHECKING:
+    from mpiapps.comm.timers import Timing
+
+BOLD, PLAIN = "\033[1m", "\033[0m"
+
+
+class WholeFile:
+    """A file that appears at its name only when it is complete. Local.
+
+    The text goes to a temporary name in the same folder, is synced to disk and renamed:
+    whoever reads `path` finds the old file or the new one, also after a kill. Opening
+    before the work starts finds out that a target cannot be written while it is cheap.
+    A device or a pipe keeps its place: it is written to as it is.
+
+    Raises
+    ------
+    ReadWriteError
+        If the file cannot be made or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Make the temporary file beside `path`, or open what is no regular file."""
+        self.path = path.resolve()  # through a link, to what it names
+        self._part: Path | None = None
+        try:
+            if self.path.exists() and not self.path.is_file():
+                number = os.open(self.path, os.O_WRONLY)
+            else:
+                number, name = tempfile.mkstemp(
+                    prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent
+                )
+                self._part = Path(name)
+        except OSError as error:
+            raise self._refusal(error) from error
+        self._stream = os.fdopen(number, "w", encoding="utf-8")
+
+    def commit(self, text: str) -> None:
+        """Write `text` and give the file its name."""
+        try:
+            with self._stream as stream:
+                stream.write(text)
+                stream.flush()
+                if self._part is not None:
+                    os.fsync(stream.fileno())
+            if self._part is not None:
+                self._rename(self._part)
+        except OSError as error:
+            self.discard()
+            raise self._refusal(error) from error
+
+    def _rename(self, part: Path) -> None:
+        umask = os.umask(0)
+        os.umask(umask)
+        part.chmod(0o666 & ~umask)  # as open() would have made it
+        part.replace(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name, too, outlives a power cut
+        finally:
+            os.close(folder)
+
+    def discard(self) -> None:
+        """Close, and remove the temporary file if it is still there."""
+        with suppress(OSError):  # a full device fails again at closing
+            self._stream.close()
+        if self._part is not None:
+            self._part.unlink(missing_ok=True)
+
+    def _refusal(self, error: OSError) -> ReadWriteError:
+        reason = error.strerror or error
+        return ReadWriteError(
+            f"cannot write {self.path}: {reason}; name a file in a folder that exists"
+            " and that you may write to"
+        )
+
+
+def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return `rows`, which have the same names, as CSV with a header. Local."""
+    each = [{name: _cell(value) for name, value in row.items()} for row in rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(each[0]) if each else [])
+    writer.writeheader()
+    writer.writerows(each)
+    return text.getvalue()
+
+
+def as_text(
+    title: str,
+    values: Mapping[str, Any],
+    timings: Mapping[str, Timing],
+    *,
+    color: bool = False,
+) -> str:
+    """Return the report that people read: a title, then a line per value. Local."""
+    lines = [f"{name}\t{_cell(value)}" for name, value in values.items()]
+    for name, timing in timings.items():
+        took, mean = format_seconds(timing.max), format_seconds(timing.mean)
+        lines.append(f"{name}\t{took} (mean {mean}, imbalance {timing.imbalance:.1%})")
+    width = max((len(line.partition("\t")[0]) for line in lines), default=0)
+    body = [f"  {line.partition(chr(9))[0]:<{width}}  {line.partition(chr(9))[2]}"
+            for line in lines]  # fmt: skip
+    head = f"{BOLD}{title}{PLAIN}" if color else title
+    return "\n".join([head, *body]) + "\n"
+
+
+def use_color(choice: str, environ: Mapping[str, str]) -> bool:
+    """Return whether standard output gets colours. Local.
+
+    Open MPI gives every rank a pseudo-terminal on standard output, even into a file:
+    under a launcher ``auto`` is therefore never, unless ``FORCE_COLOR`` is set.
+    """
+    if choice != "auto":
+        return choice == "always"
+    if environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR"):
+        return True
+    launched = any(name in environ for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"))
+    return sys.stdout.isatty() and not launched
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(_cell(part) for part in value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

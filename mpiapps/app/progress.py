@@ -1,0 +1,77 @@
+"""How far the run is: a bar in a terminal, sparse lines in a log, nothing elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from mpiapps.base.units import format_seconds
+
+if TYPE_CHECKING:
+    from mpiapps.comm.world import World
+
+MODES = ("auto", "bar", "log", "off")
+FIRST, STEP, EVERY = 5.0, 0.1, 30.0  # s of silence; a line per tenth or per 30 s
+
+_mode = "off"
+
+
+def choose(mode: str) -> None:
+    """Set the mode for this process: one of `MODES`. Local; done by the runner."""
+    global _mode  # noqa: PLW0603 - the one switch of the process, like a log level
+    _mode = mode
+
+
+class Progress(AbstractContextManager["Progress"]):
+    """Tells on the root how much of this rank's own `total` is done. Local.
+
+    Other ranks, and mode ``off``, make the same calls to no effect. ``auto`` is a bar
+    if this is the only rank and standard error is a terminal, else a log: launchers
+    give their ranks no terminal there, even when a person is looking. The root speaks
+    for all: its own share stands for the whole.
+    """
+
+    def __init__(self, world: World, total: float, what: str) -> None:
+        """Announce `total` units of `what`; nothing is printed yet."""
+        self._total, self._what, self._done = total, what, 0.0
+        mode = _mode
+        if mode == "auto":
+            alone = world.size == 1 and sys.stderr.isatty()
+            mode = "bar" if alone else "log"
+        self._bar: Any = None
+        self._log = mode == "log" and world.is_root
+        if mode == "bar" and world.is_root:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, unit=what, unit_scale=True, file=sys.stderr)
+        self._start = self._last = time.monotonic()
+        self._share = 0.0
+
+    def add(self, amount: float) -> None:
+        """Count `amount` more units as done."""
+        self._done += amount
+        if self._bar is not None:
+            self._bar.update(amount)
+        elif self._log:
+            self._line()
+
+    def _line(self) -> None:
+        now, share = time.monotonic(), self._done / self._total
+        due = share >= self._share + STEP or now - self._last >= EVERY
+        if now - self._start < FIRST or share >= 1 or not due:
+            return
+        self._last, self._share = now, share
+        elapsed = now - self._start
+        left = format_seconds(elapsed / share - elapsed)
+        sys.stderr.write(
+            f"mpiapps: {share:.0%} of {self._what} after {format_seconds(elapsed)},"
+            f" about {left} left\n"
+        )
+        sys.stderr.flush()
+
+    def __exit__(self, *exc: object) -> None:
+        """Finish the bar."""
+        if self._bar is not None:
+            self._bar.close()

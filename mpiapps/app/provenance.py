@@ -1,0 +1,96 @@
+"""Where a result comes from: versions, library, host, job, commit, command."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mpiapps
+from mpiapps.base.threads import usable_cores
+
+if TYPE_CHECKING:
+    from mpiapps.comm.world import World
+
+# The first of these that is set is the job's number.
+JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
+PACKAGES = ("mpi4py", "numpy", "numba", "scipy")
+
+
+def begin() -> dict[str, Any]:
+    """Return what must be seen before MPI starts: time, command and commit. Local.
+
+    Asking git forks, which is not safe in a process that runs MPI.
+    """
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "argv": [*sys.orig_argv],
+        "git": _commit(Path(mpiapps.__file__).parents[1]),
+    }
+
+
+def collect(
+    world: World, begun: Mapping[str, Any], environ: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the provenance of a run. Local; called on the root."""
+    from mpi4py import MPI
+    from threadpoolctl import threadpool_info
+
+    from mpiapps.comm.library import loaded_library
+
+    library = loaded_library()
+    pools = [
+        {name: pool[name] for name in ("user_api", "internal_api", "num_threads")}
+        for pool in threadpool_info()
+    ]
+    job = next((environ[name] for name in JOB_VARIABLES if environ.get(name)), None)
+    versions = {name: metadata.version(name) for name in PACKAGES}
+    return {
+        "mpi": str(library),
+        "mpi_library": str(library.path) if library.path else None,
+        "mpi_standard": ".".join(map(str, MPI.Get_version())),
+        **versions,
+        "python": platform.python_version(),
+        "host": world.host,
+        "cpu": _cpu(),
+        "cores": usable_cores(),
+        "threads": pools,
+        "job": job,
+        "user": environ.get("USER"),
+        "cwd": str(Path.cwd()),
+        **begun,
+    }
+
+
+def _cpu() -> str | None:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return None
+    names = [line for line in text.splitlines() if line.startswith("model name")]
+    return names[0].partition(":")[2].strip() if names else None
+
+
+def _commit(checkout: Path) -> str | None:
+    """Return the commit the package runs from, ``-dirty`` if changed, or `None`."""
+    git = shutil.which("git")
+    if git is None or not (checkout / ".git").exists():
+        return None
+    words = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        answer = subprocess.run(
+            [git, "-C", str(checkout), *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None

@@ -1,0 +1,44 @@
+"""The JSON record of a run, which scripts rely on.
+
+Names are only ever added within a schema number. A run that did not finish has no
+record: ``"finished": true`` is the last key of every one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import mpiapps
+
+if TYPE_CHECKING:
+    from mpiapps.app.program import Result
+    from mpiapps.comm.timers import Timing
+
+SCHEMA = 1
+
+
+def as_json(
+    name: str,
+    options: Any,
+    result: Result,
+    timings: Mapping[str, Timing],
+    provenance: Mapping[str, Any],
+) -> str:
+    """Return the record of one finished run as a line of JSON. Local."""
+    record = {
+        "schema": SCHEMA,
+        "program": name,
+        "version": mpiapps.__version__,
+        "options": dataclasses.asdict(options),
+        "values": dict(result.values),
+        "timings": {name: dataclasses.asdict(each) for name, each in timings.items()},
+        "ranks": [dict(row) for row in result.ranks],
+        "notes": list(result.notes),
+        "provenance": dict(provenance),
+        "exit_code": result.exit_code,
+        "finished": True,
+    }
+    return json.dumps(record, allow_nan=False) + "\n"

@@ -1,0 +1,172 @@
+"""The way of every program: parse, open the world, run, report, exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpiapps.app import output, progress, provenance, record
+from mpiapps.app.options import Parser, add_options, option, take
+from mpiapps.app.program import Program, Result
+from mpiapps.base.errors import MpiAppsError
+from mpiapps.base.launcher import ALLOW_SINGLETON, Launch, detect_launch
+from mpiapps.base.threads import limit_threads
+
+if TYPE_CHECKING:
+    from mpiapps.comm.world import World
+
+
+@dataclass(frozen=True)
+class Common:
+    """The options that every program has."""
+
+    json: str = option(
+        "", "write the record of the run to FILE, - is standard output", metavar="FILE"
+    )
+    csv: str = option(
+        "", "write the values to FILE as CSV, - is standard output", metavar="FILE"
+    )
+    verbose: bool = option(False, "tell on standard error what each rank did")
+    progress: str = option(
+        "auto", "how far the run is, on standard error", choices=progress.MODES
+    )
+    color: str = option(
+        "auto", "colours on standard output", choices=("auto", "always", "never")
+    )
+    allow_singleton: bool = option(
+        False, "run as one process although the allocation holds more tasks"
+    )
+
+
+def main(program: Program, argv: Sequence[str] | None = None) -> int:
+    """Run `program` with the command line `argv`; return the exit code.
+
+    Collective over the ranks that the launcher started; each parses for itself. Leaves
+    by `SystemExit` where `mpiapps.comm.start.open_world` does.
+    """
+    launch = detect_launch(os.environ)
+    options, common = parse(program, sys.argv[1:] if argv is None else argv, launch)
+    if common.allow_singleton:
+        os.environ[ALLOW_SINGLETON] = "1"
+    limit_threads(launch, os.environ)
+    begun = provenance.begin() if launch.speaks else {}
+    progress.choose(common.progress)
+
+    from mpiapps.comm import open_world
+
+    with open_world() as world:
+        _log_to_stderr(world, common.verbose)
+        return _run(world, program, options, common, begun)
+
+
+def parse(program: Program, argv: Sequence[str], launch: Launch) -> tuple[Any, Common]:
+    """Return the program's options and the common ones. Local; may exit with 0 or 2."""
+    parser = Parser(
+        prog=f"python -m mpiapps.{program.name}",
+        description=program.summary,
+        epilog=f"Run it on N ranks: mpiapps run {program.name} -n N [options], which"
+        f" is mpiexec -n N python -m mpiapps.{program.name} [options].",
+        speaks=launch.speaks,
+    )
+    add_options(parser, program.options)
+    add_options(parser.add_argument_group("options of every program"), Common)
+    values = parser.parse_known_only(argv)
+    options = take(values, program.options)
+    common: Common = take(values, Common)
+    if common.json and common.json == common.csv:
+        parser.error(f"--json and --csv both name {common.json}; give each its own")
+    try:
+        program.check(options)
+    except ValueError as error:
+        parser.error(str(error))
+    return options, common
+
+
+def _run(
+    world: World,
+    program: Program,
+    options: Any,
+    common: Common,
+    begun: dict[str, Any],
+) -> int:
+    """Run and report; return the exit code, the same on all ranks. Collective."""
+    targets: dict[str, output.WholeFile] = {}
+    with world.agree():
+        if world.is_root:
+            targets = _open_targets(common)
+    try:
+        with world.timed("total"):
+            result = program.run(world, options)
+        timings = world.timings()
+        with world.agree():
+            if timings is not None:
+                origin = provenance.collect(world, begun, os.environ)
+                text = record.as_json(program.name, options, result, timings, origin)
+                title = f"{program.name} on {_ranks(world)}, {origin['mpi']}"
+                _report(title, result, timings, common)
+                _deliver("csv", output.as_csv([result.values]), common, targets)
+                _deliver("json", text, common, targets)
+    finally:
+        for target in targets.values():
+            target.discard()
+    code: int = world.comm.bcast(result.exit_code, root=world.root)
+    return code
+
+
+def _open_targets(common: Common) -> dict[str, output.WholeFile]:
+    """Return the files to write by option, found writable before the work starts."""
+    targets: dict[str, output.WholeFile] = {}
+    try:
+        for name in ("json", "csv"):
+            if getattr(common, name) not in ("", "-"):
+                targets[name] = output.WholeFile(Path(getattr(common, name)))
+    except MpiAppsError:
+        for target in targets.values():
+            target.discard()
+        raise
+    return targets
+
+
+def _deliver(
+    name: str, text: str, common: Common, targets: dict[str, output.WholeFile]
+) -> None:
+    if name in targets:
+        targets[name].commit(text)
+    elif getattr(common, name) == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def _report(
+    title: str, result: Result, timings: dict[str, Any], common: Common
+) -> None:
+    """Write the text report; to standard error if standard output carries a record."""
+    machine = "-" in (common.json, common.csv)
+    color = output.use_color(common.color, os.environ) and not machine
+    text = output.as_text(title, result.values, timings, color=color)
+    if common.verbose and result.ranks:
+        text += "".join(f"  {dict(row)}\n" for row in result.ranks)
+    text += "".join(f"  note: {note}\n" for note in result.notes)
+    stream = sys.stderr if machine else sys.stdout
+    stream.write(text)
+    stream.flush()
+
+
+def _ranks(world: World) -> str:
+    hosts = "" if world.local_size == world.size else " of several hosts"
+    return f"{world.size} rank{'s' if world.size > 1 else ''}{hosts}"
+
+
+def _log_to_stderr(world: World, verbose: bool) -> None:
+    """Send what programs log to standard error, a line each, with the rank."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(f"{world}: %(message)s"))
+    logger = logging.getLogger("mpiapps")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO if verbose else logging.WARNING)
+    logger.propagate = False

@@ -1,0 +1,111 @@
+"""The `mpiapps` command: what is there, and running it. Loads no MPI, no NumPy."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from argparse import ArgumentTypeError
+from collections.abc import Sequence
+
+import mpiapps
+from mpiapps.app.mpiexec import command_line, find_launcher
+from mpiapps.app.options import Parser
+from mpiapps.app.program import programs
+from mpiapps.app.runner import parse as parse_program
+from mpiapps.base.errors import MpiAppsError
+from mpiapps.base.launcher import Launch
+from mpiapps.base.threads import physical_cores
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one sub-command; return its exit code."""
+    parser = _parser()
+    words = list(sys.argv[1:] if argv is None else argv)
+    # What follows `run PROGRAM` may be the program's own, and is read by it.
+    values, rest = parser.parse_known_args(words)
+    try:
+        if values.command == "list":
+            if rest:
+                parser.error(f"unknown argument {rest[0]}; list takes none")
+            return show()
+        if values.program is None:  # `mpiapps run`, with or without --help
+            sys.stdout.write(values.usage())
+            return 0 if rest else 2
+        return run(values.program, values.ntasks, rest)
+    except MpiAppsError as error:
+        sys.stderr.write(f"mpiapps: error: {error}\n")
+        return error.exit_code
+
+
+def show() -> int:
+    """Print every program with what it does. Local."""
+    found = programs()
+    width = max(map(len, found))
+    for name, program in found.items():
+        sys.stdout.write(f"{name:<{width}}  {program.summary}\n")
+    return 0
+
+
+def run(name: str, ntasks: int, arguments: list[str]) -> int:
+    """Become the mpiexec that runs program `name` on `ntasks` ranks. Local.
+
+    The program's arguments are checked first, here, where an error costs no start of
+    MPI. Returns 0 only for ``--help``; else mpiexec takes this process over, so its
+    exit code, its signals and its terminal are the caller's.
+    """
+    if arguments[:1] == ["--"]:
+        arguments = arguments[1:]
+    _, common = parse_program(programs()[name], arguments, Launch())
+    if sys.stderr.isatty() and common.progress == "auto":
+        arguments = [*arguments, "--progress", "bar"]  # ranks cannot see the terminal
+    launcher = find_launcher()
+    words = ["-m", f"mpiapps.{name}", *arguments]
+    command, variables = command_line(launcher, ntasks, words)
+    shown = [f"{key}={text}" for key, text in variables.items()] + command
+    sys.stderr.write(f"mpiapps: {shlex.join(shown)}\n")
+    sys.stderr.flush()
+    os.execve(command[0], command, {**os.environ, **variables})
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="mpiapps", description=mpiapps.__doc__)
+    parser.add_argument(
+        "--version", action="version", version=f"mpiapps {mpiapps.__version__}"
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("list", help="name the programs")
+    command = commands.add_parser(
+        "run",
+        help="run a program on ranks of this machine",
+        description="Run a program on ranks of this machine, by the mpiexec that"
+        " belongs to the loaded MPI library. All other options are the program's:"
+        " mpiapps run pi --help.",
+        add_help=False,  # `run PROGRAM --help` is the program's
+    )
+    command.set_defaults(usage=command.format_help)
+    command.add_argument(
+        "program",
+        nargs="?",
+        choices=list(programs()),
+        metavar="PROGRAM",
+        help="one of those that `mpiapps list` names",
+    )
+    command.add_argument(
+        "-n",
+        "--ntasks",
+        type=_ranks,
+        default=physical_cores(),
+        help="number of ranks (default: the cores this process may use)",
+    )
+    return parser
+
+
+def _ranks(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise ArgumentTypeError(f"{text!r} is no number of ranks; give 1 or more")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
