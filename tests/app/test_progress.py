@@ -1,0 +1,59 @@
+from types import SimpleNamespace
+
+import pytest
+
+from mpiapps.app import progress
+
+ROOT = SimpleNamespace(size=4, rank=0, is_root=True)
+OTHER = SimpleNamespace(size=4, rank=1, is_root=False)
+
+
+@pytest.fixture(autouse=True)
+def _restore():
+    yield
+    progress.choose("off")
+
+
+def steps(world, count=100, seconds=100.0, monkeypatch=None):
+    """Do `count` steps of a run that takes `seconds`, by a clock of our own."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with progress.Progress(world, count, "darts") as bar:
+        for _ in range(count):
+            now[0] += seconds / count
+            bar.add(1)
+
+
+@pytest.mark.parametrize("mode", ["auto", "log"])
+def test_a_log_gets_sparse_lines_from_the_root(capsys, monkeypatch, mode):
+    progress.choose(mode)
+    steps(OTHER, monkeypatch=monkeypatch)
+    assert capsys.readouterr().err == ""
+    steps(ROOT, monkeypatch=monkeypatch)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "mpiapps: 10% of darts after 10 s, about 90 s left"
+    assert len(lines) == 9
+
+
+def test_a_long_run_speaks_every_half_minute_and_a_short_one_not_at_all(
+    capsys, monkeypatch
+):
+    progress.choose("log")
+    steps(ROOT, count=1000, seconds=3600, monkeypatch=monkeypatch)
+    assert 100 <= len(capsys.readouterr().err.splitlines()) <= 120
+    steps(ROOT, seconds=4, monkeypatch=monkeypatch)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_bar_is_drawn_where_it_is_asked_for(capsys, monkeypatch):
+    progress.choose("bar")
+    steps(ROOT, monkeypatch=monkeypatch)
+    assert "100%" in capsys.readouterr().err
+    steps(OTHER, monkeypatch=monkeypatch)
+    assert capsys.readouterr().err == ""
+
+
+def test_off_is_silent(capsys, monkeypatch):
+    progress.choose("off")
+    steps(ROOT, monkeypatch=monkeypatch)
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,62 @@
+import pytest
+
+from mpiapps.base.launcher import Launch, detect_launch
+from mpiapps.base.threads import THREAD_VARIABLES, limit_threads, usable_cores
+
+OMPI = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "2", "PMIX_RANK": "2"}
+HYDRA = {"PMI_SIZE": "3", "PMI_RANK": "0", "MPI_LOCALRANKID": "0"}
+STEP = {"SLURM_STEP_NUM_TASKS": "8", "SLURM_PROCID": "5", "SLURM_LOCALID": "1"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "size", "rank", "manager"),
+    [
+        (OMPI, 4, 2, "PMIx"),
+        (HYDRA, 3, 0, "PMI"),
+        (STEP, 8, 5, "none"),
+        (STEP | {"PMIX_RANK": "5"}, 8, 5, "PMIx"),
+        # mpiexec on several hosts starts its own daemons by srun: its word counts
+        (STEP | OMPI, 4, 2, "PMIx"),
+        (STEP | HYDRA, 3, 0, "PMI"),
+    ],
+)
+def test_the_launcher_that_started_the_ranks_is_recognised(
+    environ, size, rank, manager
+):
+    launch = detect_launch(environ)
+    assert (launch.size, launch.rank) == (size, rank)
+    assert launch.process_manager == manager
+    assert launch.speaks == (rank == 0)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        # a batch script: Slurm's job variables, but no step
+        {"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_JOB_ID": "7"},
+        {"PMI_SIZE": "many", "PMI_RANK": "0"},
+    ],
+)
+def test_no_launcher_means_every_process_speaks(environ):
+    launch = detect_launch(environ)
+    assert launch == Launch()
+    assert launch.speaks
+
+
+def test_a_rank_under_a_launcher_gets_one_thread_a_lone_process_its_cores():
+    launched, lone = dict(HYDRA), {}
+    limit_threads(detect_launch(launched), launched)
+    limit_threads(detect_launch(lone), lone)
+    assert {launched[name] for name in THREAD_VARIABLES} == {"1"}
+    assert {lone[name] for name in THREAD_VARIABLES} == {str(usable_cores())}
+
+
+def test_threads_never_exceed_the_cores_and_the_users_word_counts():
+    asked = HYDRA | {"SLURM_CPUS_PER_TASK": "10000"}
+    limit_threads(detect_launch(asked), asked)
+    assert asked["OMP_NUM_THREADS"] == str(usable_cores())
+    own = HYDRA | {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "2"}
+    limit_threads(detect_launch(own), own)
+    assert own["OPENBLAS_NUM_THREADS"] == "3"
+    assert own["MKL_NUM_THREADS"] == "2"

@@ -1,0 +1,99 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpiapps.base.units import (
+    format_seconds,
+    format_size,
+    parse_count,
+    parse_size,
+    parse_time,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0", 0),
+        ("1000", 1000),
+        ("1e9", 10**9),
+        ("2.5e3", 2500),
+        ("1_000", 1000),
+        ("1E2", 100),
+        (" 7 ", 7),
+        ("9007199254740993", 9007199254740993),
+        ("1.0", 1),
+        ("12345678901234567e3", 12345678901234567000),
+    ],
+)
+def test_counts_are_exact(text, value):
+    assert parse_count(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-1", "1.5", "1e-1", "ten", "1e", "1e99999", "0x10", "1 000", "5k", "¹"],
+)
+def test_what_counts_nothing_is_refused_by_its_own_text(text):
+    with pytest.raises(ValueError, match="count") as refused:
+        parse_count(text)
+    assert repr(text) in str(refused.value)
+
+
+@given(st.integers(min_value=0, max_value=10**30))
+def test_every_count_reads_back(number):
+    assert parse_count(str(number)) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("4GiB", 4 * 2**30),
+        ("4 gib", 4 * 2**30),
+        ("1.5kB", 1500),
+        ("512", 512),
+        ("0", 0),
+        ("2TB", 2 * 10**12),
+        ("1PiB", 2**50),
+    ],
+)
+def test_sizes_have_binary_and_decimal_units(text, value):
+    assert parse_size(text) == value
+
+
+@pytest.mark.parametrize("text", ["4X", "-1MB", "0.3B", "GiB", "4GB/s", ""])
+def test_wrong_sizes_are_refused(text):
+    with pytest.raises(ValueError, match=r"size|unit|bytes"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("90", 90),
+        ("1h30m", 5400),
+        ("2d", 172800),
+        ("1d 2h", 93600),
+        ("1:30:00", 5400),
+        ("2-00:00:01", 172801),
+        ("45s", 45),
+        ("0", 0),
+    ],
+)
+def test_times_in_the_forms_of_people_and_schedulers(text, value):
+    assert parse_time(text) == value
+
+
+@pytest.mark.parametrize("text", ["1:30", "30m1h", "1h1h", "h", "", "-5", "1.5h", "1w"])
+def test_ambiguous_times_are_refused(text):
+    with pytest.raises(ValueError, match="is not a time; write"):
+        parse_time(text)
+
+
+def test_sizes_and_times_for_people():
+    assert format_size(1536) == "1.5 KiB"
+    assert format_size(2**60) == "1024 PiB"
+    assert format_seconds(0.00025) == "0.25 ms"
+    assert format_seconds(12.34) == "12.3 s"
+    assert format_seconds(600) == "10 min"
+    assert format_seconds(3720) == "1h02m"

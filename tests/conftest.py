@@ -1,0 +1,115 @@
+"""Rank tests that end: one outcome for all ranks, whatever one of them does.
+
+pytest-mpi runs pytest on every rank. A rank that fails alone would leave the others in
+a collective, and their reports would say that all is well. So after each phase of a
+rank test the ranks agree on its outcome, on a communicator of their own:
+
+- a failure on one rank is a failure on all, with the traceback and the rank;
+- a failed rank that waits in vain for the others (they sit in a collective it never
+  reached) prints its traceback, completes its reports and ends all ranks;
+- only rank 0 reports on the terminal; each rank writes a JUnit file of its own, and
+  the other ranks' terminal output is a log beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+# The first example of a test may compile a kernel: no clock decides about a test.
+settings.register_profile("no clock", deadline=None)
+settings.load_profile("no clock")
+
+GRACE = float(os.environ.get("MPIAPPS_TEST_GRACE", "5"))  # s a failed rank waits
+ROOT = Path(__file__).parents[1]
+
+
+class RankReports:
+    """Makes one outcome of the outcomes of all ranks."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        from mpiapps.comm.start import start_mpi
+
+        start_mpi()
+        from mpi4py import MPI
+
+        self._comm = MPI.COMM_WORLD.Dup()
+        self.rank = self._comm.rank
+        junit = getattr(config.option, "xmlpath", None)
+        log = Path(os.devnull)
+        if junit:
+            path = Path(junit)
+            path = path.with_stem(f"{path.stem}-r{self.rank}")
+            config.option.xmlpath, log = str(path), path.with_suffix(".log")
+        if self.rank != 0:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            # For good: the terminal is rank 0's.
+            sys.stdout = log.open("w", buffering=1)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Any:
+        report = yield
+        if item.get_closest_marker("mpi") is None:
+            return report
+        request = self._comm.Ibarrier()
+        deadline = time.monotonic() + GRACE
+        while not request.Test():
+            time.sleep(0.001)
+            if report.failed and time.monotonic() > deadline:
+                self._give_up(item, report)
+        mine = (report.outcome, str(report.longrepr) if report.failed else "")
+        everyone = self._comm.allgather(mine)
+        failures = [
+            f"[rank {rank} of {len(everyone)}]\n{text}"
+            for rank, (outcome, text) in enumerate(everyone)
+            if outcome == "failed"
+        ]
+        if failures:
+            report.outcome = "failed"
+            report.longrepr = "\n".join(failures)
+        return report
+
+    def _give_up(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Report the failure of this rank alone, and end all ranks."""
+        where = f"[rank {self.rank} of {self._comm.size}]"
+        text = f"{where} failed alone, others wait elsewhere\n{report.longrepr}"
+        sys.__stderr__.write(f"\n{item.nodeid} {text}\n")
+        report.longrepr = text
+        item.ihook.pytest_runtest_logreport(report=report)
+        item.config.hook.pytest_sessionfinish(session=item.session, exitstatus=1)
+        sys.__stderr__.flush()
+        self._comm.Abort(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--with-mpi"):
+        config.pluginmanager.register(RankReports(config), "rank-reports")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a rank run that ran nothing: a lane must not go quiet unseen."""
+    if session.config.getoption("--with-mpi") and session.testscollected == 0:
+        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+@pytest.fixture
+def world() -> Iterator[Any]:
+    """All ranks of this run, as a `World` of the test's own."""
+    from mpiapps.comm.world import World
+
+    with World() as world:
+        yield world
+
+
+@pytest.fixture
+def comm(world: Any) -> Any:
+    return world.comm

@@ -1,0 +1,117 @@
+"""One rank fails, all end: with rank, host, the traceback once, and its code."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.launch import LIMIT, MPIS, clean_environment, folder, on_ranks
+
+VICTIM = str(Path(__file__).with_name("victim.py"))
+HOST = socket.gethostname()
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+@pytest.mark.parametrize(
+    ("how", "code", "line"),
+    [
+        ("raise_error", 1, "ValueError: boom"),
+        ("exit_3", 3, "SystemExit: 3"),
+        ("exit_text", 1, "SystemExit: no more"),
+        ("interrupt", 130, "KeyboardInterrupt"),
+        ("terminate", 143, "in terminate"),
+        ("terminate_blocked", 143, "world.comm.recv"),
+        ("exit_0", 70, "while others were still at work"),
+        ("raise_with_closed_output", 1, "ValueError: boom"),
+        ("interrupt_when_done", 130, "KeyboardInterrupt"),
+    ],
+)
+def test_the_end_of_one_rank_is_the_end_of_all(mpi, how, code, line):
+    ended = on_ranks(mpi, 3, VICTIM, how, "one")
+    assert ended.code == code, ended.err
+    assert f"on rank 1 of 3 on {HOST}" in ended.err
+    assert ended.err.count("Traceback") == 1, ended.err
+    assert line in ended.err
+    assert "reached the end" not in ended.out
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+def test_the_end_of_a_forked_child_is_not_the_end_of_its_rank(mpi):
+    ended = on_ranks(mpi, 2, VICTIM, "end_a_forked_child", "one")
+    assert ended.code == 0, ended.err
+    assert ended.out.count("reached the end") == 2
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+def test_errors_of_the_package_need_no_traceback(mpi):
+    ended = on_ranks(mpi, 3, VICTIM, "refuse_input", "one")
+    assert ended.code == 65
+    assert f"error on rank 1 of 3 on {HOST}: line 7 is no number" in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+@pytest.mark.parametrize(("who", "rank"), [("all", 0), ("most", 1)])
+def test_many_ranks_that_fail_alike_report_once(mpi, who, rank):
+    ended = on_ranks(mpi, 3, VICTIM, "raise_error", who)
+    assert ended.code == 1
+    assert ended.err.count("Traceback") == 1, ended.err
+    assert f"ValueError on rank {rank} of 3" in ended.err
+    if who == "all":
+        assert "abort" not in ended.err.lower()
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+def test_an_agreed_error_is_reported_once_with_where_it_arose(mpi):
+    ended = on_ranks(mpi, 3, VICTIM, "agreed_error", "all")
+    assert ended.code == 1
+    assert ended.err.count("ValueError: boom") == 2, ended.err  # note and error
+    assert f"raised on rank 1 of 3 on {HOST}" in ended.err
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+@pytest.mark.parametrize(("how", "code"), [("exit_3", 3), ("exit_0", 0)])
+def test_all_ranks_may_exit_together_without_a_word(mpi, how, code):
+    ended = on_ranks(mpi, 3, VICTIM, how, "all")
+    assert ended.code == code
+    assert "mpiapps" not in ended.err
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_mpiexec_ends_every_rank(mpi, number):
+    """Ranks that wait inside MPI, where only a thread can hear the signal."""
+    command = [str(folder(mpi) / "python"), "scripts/on_ranks.py", "3", VICTIM]
+    started = subprocess.Popen(
+        [*command, "wait_for_the_end", "all"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+    )
+    assert started.stdout.readline().strip("\0\n") == "waiting"
+    os.kill(started.pid, number)
+    out, _ = started.communicate(timeout=LIMIT)
+    assert started.returncode != 0
+    assert "reached the end" not in out
+    deadline = time.monotonic() + LIMIT
+    while left := ranks_of(VICTIM):
+        assert time.monotonic() < deadline, f"left behind: {left}"
+        time.sleep(0.1)
+
+
+def ranks_of(script):
+    """Return the processes that still run `script`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if script.encode() in words:
+            found.append(entry.parent.name)
+    return found

@@ -1,0 +1,63 @@
+"""Real mpiexec, real ranks: what tests start as a user would."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = {"openmpi": ".venv", "mpich": ".venv-mpich", "impi": ".venv-impi"}
+MPIS = list(ENVIRONMENTS)
+LIMIT = 60  # s after which a launch counts as hung
+
+# What a launcher leaves in the environment of its ranks; a nested one would obey it.
+INHERITED = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "SLURM_", "HYDRA_", "MPIAPPS_", "MPI_")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+
+def folder(mpi: str) -> Path:
+    """Return the environment of one MPI; fail if it is missing, with the remedy."""
+    path = ROOT / ENVIRONMENTS[mpi]
+    assert (path / ".installed-dev").exists(), f"{path} is missing: run `make venvs`"
+    return path / "bin"
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """Return this environment without any launcher's words, plus `variables`."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(INHERITED)}
+    return kept | variables
+
+
+def run(command: list[str], cwd: Path | None = None, **variables: str) -> Ended:
+    """Run `command` to its end; a hang is an error."""
+    start = time.monotonic()
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        cwd=cwd or ROOT,
+        env=clean_environment(**variables),
+        check=False,
+    )
+    seconds = time.monotonic() - start
+    return Ended(done.returncode, done.stdout, done.stderr.replace("\0", ""), seconds)
+
+
+def on_ranks(mpi: str, ntasks: int, *words: str, **variables: str) -> Ended:
+    """Run Python with `words` on ranks of `mpi`, started as on_ranks.py does."""
+    python = str(folder(mpi) / "python")
+    script = str(ROOT / "scripts" / "on_ranks.py")
+    return run([python, script, str(ntasks), *words], **variables)

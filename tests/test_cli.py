@@ -1,0 +1,203 @@
+"""The programs and the command, as users start them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import mpiapps
+from tests.launch import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks, run
+
+PI_HELP = ("-m", "mpiapps.pi", "--help")
+HEAVY = ("mpi4py", "numpy", "numba", "scipy", "tqdm")
+
+
+def without_mpi(module, *argv):
+    """Run `module` in a process where nothing heavy can be imported."""
+    code = (
+        "import runpy, sys;"
+        f"sys.modules.update(dict.fromkeys({HEAVY!r}));"
+        f"sys.argv = {['', *argv]!r};"
+        f"runpy.run_module({module!r}, run_name='__main__')"
+    )
+    return run([sys.executable, "-c", code])
+
+
+@pytest.mark.parametrize(
+    ("module", "argv", "code"),
+    [
+        ("mpiapps.pi", ["--help"], 0),
+        ("mpiapps.pi", ["--samples", "-5"], 2),
+        ("mpiapps", ["--version"], 0),
+        ("mpiapps", ["list"], 0),
+        ("mpiapps", ["run", "pi", "--help"], 0),
+        ("mpiapps", ["run", "--help"], 0),
+        ("mpiapps", ["run"], 2),
+        ("mpiapps", ["run", "pi", "--samples", "0"], 2),
+    ],
+)
+def test_help_and_errors_need_no_mpi_and_no_numpy(module, argv, code):
+    ended = without_mpi(module, *argv)
+    assert ended.code == code, ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+def test_help_and_errors_appear_once_on_many_ranks(mpi):
+    ended = on_ranks(mpi, 3, "-m", "mpiapps.pi", "--help")
+    assert ended.code == 0
+    assert (ended.out + ended.err).count("usage:") == 1
+    ended = on_ranks(mpi, 3, "-m", "mpiapps.pi", "--smaples", "7")
+    assert ended.code == 2
+    assert ended.err.count("did you mean --samples?") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--samples", "-5"], 2, "'-5' is not a count"),
+        (["--samples", "0"], 2, "0 is too small; the least is 1"),
+        (["--samples", "1.5"], 2, "'1.5' is not a whole number"),
+        (["--samples", "1e30"], 2, "1e30 is too large"),
+        (["--samples", "many"], 2, "'many' is not a count"),
+        (["--samples", "9", "--method", "strata"], 2, "too few for --method strata"),
+        (["--json", "a", "--csv", "a"], 2, "--json and --csv both name a"),
+        (["--seed", "4294967296"], 2, "too large; the most is 4294967295"),
+        (["--method", "needles"], 2, "'needles' is not one of darts, strata"),
+        (["--json", "/nowhere/r.json"], 74, "cannot write /nowhere/r.json"),
+        (["--json", "/dev/full"], 74, "No space left on device"),
+        (["--json", "docs/"], 74, "Is a directory"),
+        (["--csv", "/proc/version/x"], 74, "cannot write /proc/version/x"),
+    ],
+)
+def test_bad_input_ends_with_one_clear_message(words, code, message):
+    ended = on_ranks("mpich", 2, "-m", "mpiapps.pi", "--samples", "1000", *words)
+    assert ended.code == code, ended.err
+    assert ended.err.count(message) == 1, ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("method", ["darts", "strata"])
+def test_the_record_has_the_same_values_on_any_ranks_and_mpi(tmp_path, method):
+    values = []
+    runs = [("openmpi", 1), ("openmpi", 7), ("mpich", 2), ("impi", 3)]
+    for mpi, ntasks in runs:
+        target = tmp_path / f"{mpi}{ntasks}.json"
+        words = ["--samples", "3e6", "--seed", "11", "--method", method]
+        ended = on_ranks(mpi, ntasks, "-m", "mpiapps.pi", *words, "--json", str(target))
+        assert ended.code == 0, ended.err
+        assert ended.err == ""  # a good run says nothing but its result
+        record = json.loads(target.read_text())
+        values.append(record["values"])
+        assert len(record["ranks"]) == ntasks
+    assert all(each == values[0] for each in values)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_the_record_holds_what_scripts_rely_on():
+    ended = on_ranks(
+        "openmpi", 2, "-m", "mpiapps.pi", "--samples", "1e6", "--json", "-"
+    )
+    record = json.loads(ended.out)
+    assert list(record)[-1] == "finished"
+    assert record["finished"] is True
+    assert (record["schema"], record["program"], record["exit_code"]) == (1, "pi", 0)
+    assert record["version"] == mpiapps.__version__
+    assert record["options"]["samples"] == 10**6
+    assert {"pi", "stderr", "interval", "hits", "samples"} <= set(record["values"])
+    assert set(record["timings"]["kernel"]) == {"max", "mean", "imbalance"}
+    assert [row["rank"] for row in record["ranks"]] == [0, 1]
+    origin = record["provenance"]
+    assert origin["mpi"].startswith("Open MPI 5")
+    assert origin["argv"][-2:] == ["--json", "-"]
+    needed = ["started", "git", "host", "numpy", "mpi4py", "python", "threads"]
+    assert all(origin[name] for name in needed)
+    assert all(pool["num_threads"] == 1 for pool in origin["threads"])
+    assert "pi on 2 ranks" in ended.err  # people read on, beside the pipe
+
+
+def test_csv_has_the_values_in_a_line():
+    python = str(folder("mpich") / "python")
+    ended = run([python, "-m", "mpiapps.pi", "--samples", "1000", "--csv", "-"])
+    header, line = ended.out.splitlines()
+    assert header.split(",")[0] == "pi"
+    assert len(line.split(",")) == len(header.split(","))
+
+
+def test_verbose_tells_each_ranks_count_and_then_the_list():
+    ended = on_ranks("mpich", 3, "-m", "mpiapps.pi", "--samples", "3000", "--verbose")
+    for rank in range(3):
+        assert f"rank {rank} of 3 on " in ended.err
+    assert ended.err.count(" hits in ") == 3
+    assert ended.err.count("gathered: [") == 1
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+def test_mpiapps_run_starts_the_mpiexec_of_the_loaded_library(mpi):
+    words = ["run", "pi", "-n", "3", "--samples", "1e4"]
+    ended = run([str(folder(mpi) / "mpiapps"), *words], PATH="/usr/bin:/bin")
+    assert ended.code == 0, ended.err
+    assert "pi on 3 ranks" in ended.out
+    assert f"{folder(mpi)}/mpiexec" in ended.err
+
+
+def test_mpiapps_run_hands_the_exit_code_on():
+    ended = run(
+        [str(folder("mpich") / "mpiapps"), "run", "pi", "-n", "2", "--json", "/no/x"]
+    )
+    assert ended.code == 74
+
+
+def test_mpiapps_names_its_programs_and_refuses_others():
+    command = str(folder("openmpi") / "mpiapps")
+    listed = run([command, "list"])
+    assert "pi  Estimate pi with random darts." in listed.out
+    for argv, word in (
+        (["run", "po"], "choose from"),
+        (["run", "pi", "-n", "0"], "'0' is no number of ranks"),
+        (["list", "all"], "unknown argument all"),
+        ([], "COMMAND"),
+    ):
+        ended = run([command, *argv])
+        assert ended.code == 2
+        assert word in ended.err
+
+
+def test_the_package_is_found_from_the_parent_of_the_checkout():
+    """Where a folder named as the package could hide it."""
+    ended = run([str(folder("openmpi") / "python"), *PI_HELP], cwd=ROOT.parent)
+    assert ended.code == 0, ended.err
+
+
+def test_a_bar_in_a_terminal():
+    """Under `script`, standard error is a terminal: the bar must show."""
+    command = f"{folder('mpich')}/mpiapps run pi -n 2 --samples 1e9"
+    done = subprocess.run(
+        ["script", "-qec", command, "/dev/null"],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        env=clean_environment(),
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "--progress bar" in done.stdout
+    assert "100%" in done.stdout
+
+
+def test_no_rank_forks_python_after_mpi_has_started(tmp_path):
+    """A fork in a process that runs MPI hangs or crashes on some networks."""
+    hook = (
+        "import sys\n"
+        "def watch(event, args):\n"
+        "    if event in ('os.fork', 'os.forkpty') and 'mpi4py.MPI' in sys.modules:\n"
+        "        raise RuntimeError('fork after MPI_Init')\n"
+        "sys.addaudithook(watch)\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(hook)
+    ended = on_ranks(
+        "mpich", 2, "-m", "mpiapps.pi", "--samples", "1e6", PYTHONPATH=str(tmp_path)
+    )
+    assert ended.code == 0, ended.err

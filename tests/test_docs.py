@@ -1,0 +1,36 @@
+"""What the pages say holds: links, lengths, the programs of the lessons."""
+
+import re
+
+import pytest
+
+from tests.launch import ROOT, on_ranks
+
+PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+STEPS = sorted((ROOT / "docs" / "teaching").glob("*.py"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_is_short_and_starts_with_the_first_run():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 150
+    assert next(line for line in lines if line.startswith("$")) == "$ make demo"
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_each_step_of_the_lesson_estimates_pi(step):
+    ended = on_ranks("mpich", 2, str(step), "2e5")
+    assert ended.code == 0, ended.err
+    counts_and_pi = re.search(r"\[\d+, \d+\] (\d\.\d+)", ended.out)
+    assert abs(float(counts_and_pi[1]) - 3.14159) < 0.03
+
+
+def test_structure_names_every_module_that_it_points_to():
+    text = (ROOT / "docs" / "structure.md").read_text()
+    for name in re.findall(r"`((?:base|kernels|comm|app)/\w+\.py)`", text):
+        assert (ROOT / "mpiapps" / name).exists(), name
