@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from mpiapps.base import units
+from mpiapps.base.launcher import Launch
 
 # How a text becomes a value, by the name an option gives; `None` is the field's type.
 PARSERS: dict[str | None, Callable[[str], Any]] = {
@@ -65,14 +66,22 @@ def option(  # noqa: PLR0913 - each is a word of the option's description
 class Parser(argparse.ArgumentParser):
     """An argument parser that prints on one rank only, and names the right options."""
 
-    def __init__(self, *, speaks: bool = True, **kwargs: Any) -> None:
-        """Take `argparse.ArgumentParser`'s arguments, and whether this rank prints."""
+    def __init__(self, *, launch: Launch | None = None, **kwargs: Any) -> None:
+        """Take `argparse.ArgumentParser`'s arguments, and what the launcher said."""
         super().__init__(**kwargs, allow_abbrev=False)
-        self._speaks = speaks
+        self._launch = launch or Launch()
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        if self._speaks and message:
+        if self._launch.speaks and message:
             (file or sys.stderr).write(message)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Print `message` on one rank and exit with `status`, so that it is read."""
+        self._print_message(message or "")
+        if status:
+            sys.stderr.flush()
+            self._launch.await_delivery()
+        sys.exit(status)
 
     def error(self, message: str) -> NoReturn:
         """Print `message` and the way to help, in two lines, and exit with 2."""

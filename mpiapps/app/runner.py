@@ -71,7 +71,7 @@ def parse(program: Program, argv: Sequence[str], launch: Launch) -> tuple[Any, C
         description=program.summary,
         epilog=f"Run it on N ranks: mpiapps run {program.name} -n N [options], which"
         f" is mpiexec -n N python -m mpiapps.{program.name} [options].",
-        speaks=launch.speaks,
+        launch=launch,
     )
     add_options(parser, program.options)
     add_options(parser.add_argument_group("options of every program"), Common)

@@ -3,6 +3,7 @@
 The tables are the whole knowledge: a new launcher is a new row.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -37,6 +38,11 @@ LAUNCHERS = (
     LauncherVariables("srun", "none", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 )
 
+# The first rank that exits with a code makes the launcher end the others, and what it
+# has not read by then is lost: so the one that speaks waits, and the silent wait longer.
+DELIVERY = 0.5  # s for the launcher to read what was written
+YIELD = 3.0  # s that a silent rank leaves to the one that speaks
+
 # What a whole job was given. The first is set by our own job scripts and is binding.
 JOB_NTASKS = "MPIAPPS_NTASKS"
 ALLOCATION_NTASKS = "SLURM_NTASKS"
@@ -61,6 +67,11 @@ class Launch:
         Without a launcher every process is on its own, and speaks.
         """
         return self.rank in (None, 0)
+
+    def await_delivery(self) -> None:
+        """Sleep until the rank that speaks has been heard, before an exit. Local."""
+        if self.launcher:
+            time.sleep(DELIVERY if self.speaks else YIELD)
 
 
 def number(environ: Mapping[str, str], name: str) -> int | None:

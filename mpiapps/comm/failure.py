@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from mpiapps.base.errors import MpiAppsError, RankLeft, Terminated, exit_code
+from mpiapps.base.launcher import DELIVERY, YIELD
 from mpiapps.comm.mpi import MPI
-from mpiapps.comm.start import DELIVERY
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 GRACE = 0.2  # s that a failed rank waits for others that fail alike
 SIGNAL_GRACE = 0.1  # s; Open MPI's mpiexec kills 0.25 s after SIGTERM
 EXIT_GRACE = 2.0  # s that a rank which calls sys.exit(0) waits for the others
-YIELD = 2.0  # s that a failed rank leaves to a lower one to print and to end all
 NOTICE = 30.0  # s after which a rank that is done tells that it waits
 POLL = 0.001  # s between looks, asleep
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 # Settings that Open MPI reads when it starts; what the user has set wins. Its UCX
 # one-sided component prints an error on hosts without a fast network, then steps back.
 MPI_SETTINGS = {"OMPI_MCA_osc": "^ucx"}
-DELIVERY = 0.2  # s for the launcher to read what was written: an end cuts it off
 
 
 @contextmanager
@@ -99,8 +97,7 @@ def start_or_exit(*, check_size: bool = False) -> Library:
         if launch.speaks:
             sys.stderr.write(f"mpiapps: error: {error}\n")
             sys.stderr.flush()
-        if launch.launcher:
-            time.sleep(DELIVERY)  # the first rank to exit ends the others
+        launch.await_delivery()
         raise SystemExit(error.exit_code) from None
     return library
 
