@@ -39,7 +39,7 @@ LAUNCHERS = (
 )
 
 # The first rank that exits with a code makes the launcher end the others, and what it
-# has not read by then is lost: so the one that speaks waits, and the silent wait longer.
+# has not read by then is lost: the one that speaks waits, and the silent wait longer.
 DELIVERY = 0.5  # s for the launcher to read what was written
 YIELD = 3.0  # s that a silent rank leaves to the one that speaks
 
