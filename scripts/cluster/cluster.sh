@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# Several hosts on this machine, with a real Slurm and a real Grid Engine: for the tests.
+#
+#   cluster.sh install         the Debian packages that it needs
+#   cluster.sh up              hosts head, n1, n2, n3; both schedulers on them
+#   cluster.sh on HOST CMD...  run CMD on HOST
+#   cluster.sh cut|join HOST   take its network down | up
+#   cluster.sh logs            what the daemons logged
+#   cluster.sh down            end every process, remove every trace
+#
+# A host is a set of namespaces: its own network, hostname, processes, /tmp, /run, /dev/shm,
+# /var/spool and /var/log. The file system else is shared, as on a cluster.
+set -euo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=${MPIAPPS_CLUSTER:-/srv/mpiapps-cluster}
+BRIDGE=mpiapps0 SUBNET=10.77.0
+NODES=(n1 n2 n3) HOSTS=(head n1 n2 n3)
+PACKAGES=(slurm-wlm munge libpmix-dev gridengine-master gridengine-exec gridengine-client
+    iproute2 util-linux procps)
+export SLURM_CONF=$ROOT/slurm.conf SGE_ROOT=/var/lib/gridengine SGE_CELL=default
+
+fail() {
+    echo "cluster: error: $*" >&2
+    exit 78
+}
+
+need_root_on_debian() {
+    [ "$(id -u)" -eq 0 ] || fail "namespaces with a network need root; run it as root"
+    command -v apt-get >/dev/null || fail "no apt-get; the cluster needs Debian or Ubuntu"
+}
+
+install() {
+    need_root_on_debian
+    if ! dpkg-query -W "${PACKAGES[@]}" >/dev/null 2>&1; then
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+            "${PACKAGES[@]}" >/dev/null
+    fi
+}
+
+on() {
+    local host=$1
+    shift
+    nsenter --target "$(<"$ROOT/$host.pid")" --uts --mount --net --pid --ipc --wd="$PWD" -- "$@"
+}
+
+# usage: retry SECONDS CMD...
+retry() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$end" ] || fail "gave up: $*"
+        sleep 0.2
+    done
+}
+
+# Its first process holds a host up; the end of that process ends all others in it.
+start_host() {
+    local host=$1 address=$2 init
+    # The pids are this machine's: --fork's child is the one to enter.
+    unshare --net --uts --mount --pid --ipc --fork --mount-proc --kill-child \
+        bash "$HERE/host.sh" "$host" "$ROOT" >"$ROOT/log/$host.log" 2>&1 &
+    retry 10 pgrep -P $!
+    init=$(pgrep -P $!)
+    echo "$init" >"$ROOT/$host.pid"
+    ip link add "mpiapps-$host" type veth peer name eth0 netns "$init"
+    ip link set "mpiapps-$host" master "$BRIDGE" up
+    nsenter --target "$init" --net sh -c \
+        "ip addr add $address/24 dev eth0; ip link set eth0 up; ip link set lo up"
+    retry 10 test -e "$ROOT/$host.ready"
+}
+
+up() {
+    install
+    [ ! -e "$ROOT" ] || fail "$ROOT is there: a cluster is up; run \`make cluster-down\`"
+    mkdir -p "$ROOT/log"
+    local i
+    {
+        echo "127.0.0.1 localhost"
+        for i in "${!HOSTS[@]}"; do echo "$SUBNET.$((10 + i)) ${HOSTS[i]}"; done
+    } >"$ROOT/hosts"
+    ip link add "$BRIDGE" type bridge
+    ip link set "$BRIDGE" up
+    for i in "${!HOSTS[@]}"; do start_host "${HOSTS[i]}" "$SUBNET.$((10 + i))"; done
+    # shellcheck source=scripts/cluster/slurm.sh
+    . "$HERE/slurm.sh"
+    # shellcheck source=scripts/cluster/sge.sh
+    . "$HERE/sge.sh"
+    slurm_up
+    sge_up
+    echo "the cluster is up: ${HOSTS[*]}; run \`$0 on head COMMAND\`"
+}
+
+down() {
+    local host pid
+    for host in "${HOSTS[@]}"; do
+        if pid=$(cat "$ROOT/$host.pid" 2>/dev/null); then kill -9 "$pid" 2>/dev/null || true; fi
+        ip link del "mpiapps-$host" 2>/dev/null || true
+    done
+    ip link del "$BRIDGE" 2>/dev/null || true
+    rm -rf "$ROOT"
+}
+
+logs() {
+    local host
+    for host in "${HOSTS[@]}"; do
+        on "$host" sh -c 'tail -n 200 /var/log/slurm*.log /tmp/execd_messages.* \
+            /var/spool/gridengine/qmaster/messages /var/spool/gridengine/execd/*/messages' \
+            2>/dev/null | sed "s/^/$host: /"
+    done
+}
+
+case ${1:-} in
+install | up | down | logs) "$1" ;;
+on) "$@" ;;
+cut) on "$2" ip link set eth0 down ;;
+join) on "$2" ip link set eth0 up ;;
+*)
+    sed -n '2,13s/^# \{0,1\}//p' "$0"
+    exit 2
+    ;;
+esac

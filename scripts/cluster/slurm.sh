@@ -1,0 +1,17 @@
+# shellcheck shell=bash disable=SC2154
+# Slurm on the hosts: munge everywhere, the controller on head, slurmd on n1, n2 and n3.
+
+slurm_up() {
+    local host
+    sed "s|@NODES@|$(IFS=,; echo "${NODES[*]}")|" "$HERE/slurm.conf" >"$SLURM_CONF"
+    for host in "${HOSTS[@]}"; do
+        on "$host" sh -c '
+            mkdir -p /run/munge /var/log/munge /var/lib/munge /var/spool/slurmctld
+            chown munge: /run/munge /var/log/munge /var/lib/munge
+            chown slurm: /var/spool/slurmctld
+            exec runuser -u munge -- /usr/sbin/munged'
+    done
+    on head slurmctld
+    for host in "${NODES[@]}"; do on "$host" slurmd; done
+    retry 60 on head sh -c 'test "$(sinfo -h -t idle -o %D)" -eq 3'
+}
