@@ -11,9 +11,9 @@ import logging
 import math
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mpiapps.app import Program, Result, main, option
+from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.progress import Progress
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ def run(world: World, options: Options) -> Result:
     import numpy as np
     from mpi4py import MPI
 
-    from mpiapps.comm.work import deal
     from mpiapps.kernels.jit import is_cached
     from mpiapps.kernels.pi import count_darts, count_strata
     from mpiapps.kernels.pi_estimate import estimate_darts, estimate_strata
@@ -81,14 +80,25 @@ def run(world: World, options: Options) -> Result:
     with world.timed("compile"), world.local_root_first(needed=cold):
         count(range(0))
 
-    # Partition: numbered darts, or rows of cells, in pieces.
+    # Partition: numbered darts, or rows of cells, in pieces; those that are left.
+    saved = checkpoint.load(world, "pi", options)
     size = max(1, min(CHUNK, -(-n // (CHUNKS * world.size))))
-    mine = np.zeros(2, dtype=np.int64)  # hits, and cells that the circle splits
-    done = 0
+    before = np.zeros(2, dtype=np.int64)  # hits, and cells that the circle splits
+    if saved is not None:
+        size, before = saved.state["size"], np.array(saved.state["hits"])
+    mine = np.zeros_like(before)
+    done, pieces = 0, -(-n // size)
+
+    def state() -> dict[str, Any]:
+        total = before + world.comm.allreduce(mine)
+        return {"size": size, "hits": total.tolist()}
 
     # Kernel: this rank's pieces, one after the other.
-    with world.timed("kernel"), Progress(world, -(-n // world.size), unit) as progress:
-        for piece in deal(world.comm, -(-n // size), options.schedule):
+    share = n if saved is None else n * (1 - saved.progress)
+    with world.timed("kernel"), Progress(world, share / world.size, unit) as progress:
+        for piece in checkpoint.resumable(
+            world, "pi", options, pieces, options.schedule, saved, state
+        ):
             part = range(piece * size, min((piece + 1) * size, n))
             mine += count(part)
             done += len(part)
@@ -105,7 +115,7 @@ def run(world: World, options: Options) -> Result:
         log.info("gathered: %s", [each["hits"] for each in ranks])
 
     # Result.
-    hits, split = (int(number) for number in mine)
+    hits, split = (int(number) for number in before + mine)
     if strata:
         values, notes = estimate_strata(hits, split, side, options.samples)
     else:

@@ -51,6 +51,10 @@ def option(  # noqa: PLR0913 - each is a word of the option's description
         The smallest and the largest value allowed.
     metavar : str, optional
         What ``--help`` calls the value. Default follows from the others.
+
+    Notes
+    -----
+    A default of ``()`` makes an option that may be given several times.
     """
     metadata = {
         "text": text,
@@ -91,10 +95,11 @@ class Parser(argparse.ArgumentParser):
         """Return the values of `argv`; a word that is no option ends in exit code 2."""
         values, unknown = self.parse_known_args(argv)
         if unknown:
-            self.error(self._unknown(unknown[0]))
+            self.error(self.unknown(unknown[0]))
         return values
 
-    def _unknown(self, word: str) -> str:
+    def unknown(self, word: str) -> str:
+        """Return what to say of a word that is no option, with the nearest ones."""
         names = [n for a in self._actions for n in a.option_strings if n[:2] == "--"]
         name = word.partition("=")[0]
         close = difflib.get_close_matches(name, names, n=2)
@@ -111,20 +116,23 @@ def add_options(parser: argparse._ActionsContainer, cls: type[Any]) -> None:
         if field.default is False:
             parser.add_argument(name, action="store_true", help=text)
             continue
-        shown = "" if field.default in (None, "") else f" (default {field.default})"
+        empty = field.default in (None, "", ())
         parser.add_argument(
             name,
-            default=field.default,
+            action="append" if field.default == () else "store",
+            default=[] if field.default == () else field.default,
             type=_reader(field),
             metavar=_metavar(field),
-            help=text.replace("%", "%%") + shown,
+            help=text.replace("%", "%%")
+            + ("" if empty else f" (default {field.default})"),
         )
 
 
 def take(values: argparse.Namespace, cls: type[Any]) -> Any:
     """Return the instance of `cls` that the parsed `values` describe. Local."""
-    names = [field.name for field in dataclasses.fields(cls)]
-    return cls(**{name: getattr(values, name) for name in names})
+    given = {each.name: getattr(values, each.name) for each in dataclasses.fields(cls)}
+    several = {name: tuple(v) for name, v in given.items() if isinstance(v, list)}
+    return cls(**given | several)
 
 
 def _metavar(field: dataclasses.Field[Any]) -> str:
@@ -141,11 +149,13 @@ def _metavar(field: dataclasses.Field[Any]) -> str:
 def _reader(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
     """Return the function that reads and checks the text of one option."""
     parse = field.metadata["parse"]
-    plain: Callable[[str], Any] = type(field.default)
+    plain: Callable[[str], Any] = str if field.default == () else type(field.default)
     read = PARSERS.get(parse) or parse or plain
     choices, least, most = (field.metadata[k] for k in ("choices", "least", "most"))
 
     def value(text: str) -> Any:
+        if text == field.default:  # argparse reads a default that is a text, too
+            return text
         try:
             result = read(text)
             if choices and result not in choices:

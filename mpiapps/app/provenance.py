@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +38,8 @@ def collect(
     world: World, begun: Mapping[str, Any], environ: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return the provenance of a run. Local; called on the root."""
+    from importlib import metadata
+
     from mpi4py import MPI
     from threadpoolctl import threadpool_info
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mpiapps.comm.timers import Timing
 
 SCHEMA = 1
+FILE = "MPIAPPS_RECORD"  # set by the job script: where it looks for the record
 
 
 def as_json(

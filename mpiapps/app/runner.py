@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpiapps.app import output, progress, provenance, record
+from mpiapps.app import checkpoint, output, progress, provenance, record
 from mpiapps.app.options import Parser, add_options, option, take
 from mpiapps.app.program import Program, Result
+from mpiapps.base import stopping
 from mpiapps.base.errors import MpiAppsError
 from mpiapps.base.launcher import ALLOW_SINGLETON, Launch, detect_launch
 from mpiapps.base.threads import limit_threads
@@ -31,6 +32,10 @@ class Common:
     csv: str = option(
         "", "write the values to FILE as CSV, - is standard output", metavar="FILE"
     )
+    checkpoint: str = option(
+        "", "go on from FILE if it is there; stop into it on USR1", metavar="FILE"
+    )
+    checkpoint_every: int = option(60, "time between saves", parse="time", least=1)
     verbose: bool = option(False, "tell on standard error what each rank did")
     progress: str = option(
         "auto", "how far the run is, on standard error", choices=progress.MODES
@@ -51,6 +56,8 @@ def main(program: Program, argv: Sequence[str] | None = None) -> int:
     """
     launch = detect_launch(os.environ)
     options, common = parse(program, sys.argv[1:] if argv is None else argv, launch)
+    stopping.watch()
+    checkpoint.choose(common.checkpoint, common.checkpoint_every)
     if common.allow_singleton:
         os.environ[ALLOW_SINGLETON] = "1"
     limit_threads(launch, os.environ)
@@ -111,6 +118,9 @@ def _run(
                 _report(title, result, timings, common)
                 _deliver("csv", output.as_csv([result.values]), common, targets)
                 _deliver("json", text, common, targets)
+                if "record" in targets:
+                    targets["record"].commit(text)
+                checkpoint.discard()
     finally:
         for target in targets.values():
             target.discard()
@@ -122,14 +132,20 @@ def _open_targets(common: Common) -> dict[str, output.WholeFile]:
     """Return the files to write by option, found writable before the work starts."""
     targets: dict[str, output.WholeFile] = {}
     try:
-        for name in ("json", "csv"):
-            if getattr(common, name) not in ("", "-"):
-                targets[name] = output.WholeFile(Path(getattr(common, name)))
+        names = {"json": common.json, "csv": common.csv, "record": _job_record()}
+        for name, path in names.items():
+            if path not in ("", "-"):
+                targets[name] = output.WholeFile(Path(path))
     except MpiAppsError:
         for target in targets.values():
             target.discard()
         raise
     return targets
+
+
+def _job_record() -> str:
+    """Return where the job script looks for the record, or nothing."""
+    return os.environ.get(record.FILE, "")
 
 
 def _deliver(

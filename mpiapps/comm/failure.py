@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from mpiapps.base.errors import MpiAppsError, RankLeft, Terminated, exit_code
+from mpiapps.base.errors import MpiAppsError, RankLeft, Stopped, Terminated, exit_code
 from mpiapps.base.launcher import DELIVERY, YIELD
 from mpiapps.comm.mpi import MPI
 
@@ -169,6 +169,8 @@ def report(error: BaseException, world: World, code: int, alone: bool) -> str:
 def _title(error: BaseException, world: World) -> str:
     where = f" on {world}" if world.size > 1 else ""
     match error:
+        case Stopped():
+            return f"mpiapps: {error}"
         case MpiAppsError():
             return f"mpiapps: error{where}: {error}"
         case Terminated():

@@ -1,10 +1,15 @@
-"""Dealing out pieces of work: in turn, or to the rank that is free."""
+"""Dealing pieces of work to ranks: in turn, or to whoever is free; and what is left."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 from mpiapps.comm.mpi import MPI
 
 SCHEDULES = ("static", "dynamic")
+
+# What is left to do: ranges of piece numbers, done one after the other.
+Lanes = list[range]
 
 
 def deal(comm: MPI.Intracomm, n: int, schedule: str = "static") -> Iterator[int]:
@@ -29,14 +34,71 @@ def deal(comm: MPI.Intracomm, n: int, schedule: str = "static") -> Iterator[int]
     ValueError
         If the schedule is neither.
     """
+    yield from deal_lanes(comm, [range(n)], schedule)
+
+
+def deal_lanes(
+    comm: MPI.Intracomm, lanes: Sequence[range], schedule: str = "static"
+) -> Iterator[int]:
+    """Yield the pieces of `lanes` that are this rank's to do, lane after lane.
+
+    Collective; as `deal`, which is one lane.
+    """
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule {schedule!r} is not one of {', '.join(SCHEDULES)}")
     if schedule == "static" or comm.size == 1:
-        yield from range(comm.rank, n, comm.size)
+        for lane in lanes:
+            yield from lane[comm.rank :: comm.size]
         return
     from mpi4py.util.sync import Counter
 
     counter = Counter(comm=comm, typecode="q")
-    while (piece := int(counter.next())) < n:
-        yield piece
+    begun = 0  # pieces in the lanes before this one
+    taken = int(counter.next())
+    for lane in lanes:
+        while taken - begun < len(lane):
+            yield lane[taken - begun]
+            taken = int(counter.next())
+        begun += len(lane)
     counter.free()
+
+
+def left(lanes: Sequence[range], done: Sequence[int], schedule: str) -> Lanes:
+    """Return what is left of `lanes` when rank r has done its first ``done[r]`` pieces.
+
+    Local. With one lane more for each rank, at most, for each lane that was begun: a
+    run that stops and goes on many times, on any number of ranks, keeps a short list.
+
+    Parameters
+    ----------
+    lanes : sequence of range
+        What there was to do when the work was dealt.
+    done : sequence of int
+        Pieces that each rank has done, all of which it has ended.
+    schedule : {"static", "dynamic"}
+        How it was dealt.
+    """
+    if schedule == "dynamic" or len(done) == 1:
+        return _after(lanes, sum(done))
+    rest: Lanes = []
+    counts = list(done)
+    for lane in lanes:
+        shares = [lane[rank :: len(counts)] for rank in range(len(counts))]
+        if not any(counts):
+            rest.append(lane)
+            continue
+        rest += [share[count:] for share, count in zip(shares, counts, strict=True)]
+        counts = [
+            max(0, count - len(share))
+            for share, count in zip(shares, counts, strict=True)
+        ]
+    return [lane for lane in rest if lane]
+
+
+def _after(lanes: Sequence[range], count: int) -> Lanes:
+    """Return `lanes` without their first `count` pieces."""
+    rest: Lanes = []
+    for lane in lanes:
+        rest.append(lane[count:])
+        count = max(0, count - len(lane))
+    return [lane for lane in rest if lane]

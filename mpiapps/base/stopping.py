@@ -1,0 +1,50 @@
+"""When to stop before the end: a warning signal, or the deadline of the job script."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from types import FrameType
+
+# Set by the job script: seconds since 1970 at which the program should stop and save.
+DEADLINE = "MPIAPPS_DEADLINE"
+# Which start of the run this is, counted by the job script from 1.
+ATTEMPT = "MPIAPPS_ATTEMPT"
+
+_warned = False
+
+
+def watch() -> None:
+    """Remember SIGUSR1 instead of dying of it. Local; early, before slow imports.
+
+    It is the one signal that mpiexec of every MPI and srun hand to their ranks.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return  # only the main thread may install handlers
+    if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+        signal.signal(signal.SIGUSR1, _remember)
+
+
+def warned() -> bool:
+    """Return whether this process was warned. Local."""
+    return _warned
+
+
+def overdue(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether the job's deadline, if it has one, has passed. Local."""
+    text = environ.get(DEADLINE, "")
+    return text.isdigit() and time.time() >= int(text)
+
+
+def attempt(environ: Mapping[str, str] = os.environ) -> int:
+    """Return which start of the run this is, from 1. Local."""
+    text = environ.get(ATTEMPT, "")
+    return int(text) if text.isdigit() else 1
+
+
+def _remember(_number: int, _frame: FrameType | None) -> None:
+    global _warned  # noqa: PLW0603 - a signal comes to the process
+    _warned = True
