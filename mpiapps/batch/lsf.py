@@ -1,0 +1,119 @@
+"""LSF: directives, submission, states."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from mpiapps.base.errors import UsageError
+from mpiapps.batch.client import Answers, ask
+from mpiapps.batch.request import Job
+from mpiapps.batch.state import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    OUT_OF_MEMORY,
+    PENDING,
+    RUNNING,
+    TIMED_OUT,
+    UNKNOWN,
+    Seen,
+)
+
+STATES = {
+    **dict.fromkeys(("PEND", "WAIT", "PSUSP", "PROV"), PENDING),
+    **dict.fromkeys(("RUN", "USUSP", "SSUSP"), RUNNING),
+    "DONE": DONE,
+    "EXIT": FAILED,
+}
+# bjobs' exit_reason, by its first word.
+REASONS = {
+    "TERM_RUNLIMIT": TIMED_OUT,
+    "TERM_DEADLINE": TIMED_OUT,
+    "TERM_MEMLIMIT": OUT_OF_MEMORY,
+    "TERM_OWNER": CANCELLED,
+    "TERM_ADMIN": CANCELLED,
+}
+
+
+def directives(job: Job) -> list[str]:
+    """Return the options of bsub. Local; `UsageError` for what it cannot say."""
+    request, memory = job.request, job.request.memory_per_node
+    shape = f"span[ptile={request.ranks_per_node}] affinity[core({request.threads})]"
+    shape += f" rusage[mem={memory}MB]" if memory else ""
+    token = "%J_%I" if request.array else "%J"
+    lines = [
+        f"-J {_name(job)}",
+        f"-n {request.ntasks}",
+        f'-R "{shape}"',
+        f"-W {clock(request.time)}",
+        f"-wa USR1 -wt {-(-request.margin // 60)}",
+        f"-o {request.logs}/{request.name}-{token}.out",
+        "-r",
+        "-Q 99",
+        "-env none",
+    ]
+    lines += [f'-gpu "num={request.gpus}/task"'] if request.gpus else []
+    lines += [f"-P {request.account}"] if request.account else []
+    lines += [f"-q {request.queue}"] if request.queue else []
+    if request.after:
+        kind = "ended" if request.after_any else "done"
+        terms = " && ".join(f"{kind}({number})" for number in request.after_ids)
+        lines += [f'-w "{terms}"']
+    lines += ["-N", f"-u {request.mail}"] * bool(request.mail)
+    return [*lines, *job.site.directives]
+
+
+def _name(job: Job) -> str:
+    request, indices = job.request, job.request.indices()
+    if not indices:
+        return request.name
+    if indices[0] < 1:
+        raise UsageError(
+            f"--array {request.array}: LSF counts from 1; start at 1 or more"
+        )
+    step = f":{indices.step}" if indices.step > 1 else ""
+    at_once = f"%{request.at_once}" if request.at_once else ""
+    return f'"{request.name}[{indices[0]}-{indices[-1]}{step}]{at_once}"'
+
+
+def clock(seconds: int) -> str:
+    """Return a limit as H:MM, in full minutes as LSF counts. Local."""
+    minutes = -(-seconds // 60)
+    return f"{minutes // 60}:{minutes % 60:02d}"
+
+
+def submission(script: str, variables: Sequence[str]) -> list[str]:
+    """Return the command that submits `script`. Local."""
+    exported = ["-env", ",".join(["none", *variables])] if variables else []
+    return ["bsub", *exported, script]
+
+
+def job_id(answer: str) -> str | None:
+    """Return the job's number in what bsub printed. Local."""
+    found = re.search(r"Job <(\d+)>", answer)
+    return found[1] if found else None
+
+
+def seen(ids: Sequence[str]) -> Answers:
+    """Ask for the jobs, ended ones included. Local."""
+    answers: Answers = {}
+    fields = "jobid jobindex stat exit_code exit_reason"
+    told = ask(["bjobs", "-a", "-json", "-o", fields, *ids])
+    try:
+        rows = json.loads(told or "{}").get("RECORDS", [])
+    except ValueError:
+        rows = []
+    for row in rows:
+        number, index = row.get("JOBID", ""), row.get("JOBINDEX", "0") or "0"
+        answers[number if index == "0" else f"{number}_{index}"] = _seen(row)
+    return answers
+
+
+def _seen(row: dict[str, str]) -> Seen:
+    state, reason = STATES.get(row.get("STAT", ""), UNKNOWN), row.get("EXIT_REASON", "")
+    code = int(row["EXIT_CODE"]) if row.get("EXIT_CODE", "").isdigit() else None
+    if state == FAILED:
+        state = REASONS.get(reason.split(":")[0], FAILED)
+    return Seen(state, 0 if state == DONE else code, reason)

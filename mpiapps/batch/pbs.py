@@ -1,0 +1,116 @@
+"""PBS Pro and OpenPBS: directives, submission, states."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from mpiapps.base.errors import UsageError
+from mpiapps.batch.client import Answers, ask
+from mpiapps.batch.request import Job
+from mpiapps.batch.state import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    PENDING,
+    RUNNING,
+    TIMED_OUT,
+    UNKNOWN,
+    Seen,
+)
+
+STATES = {
+    **dict.fromkeys("QHWTM", PENDING),
+    **dict.fromkeys("RBESU", RUNNING),
+    **dict.fromkeys("FX", DONE),
+}
+# What the server gives in place of the script's code (pbs_error: JOB_EXEC_*), and the
+# signals that end a job: PBS adds 256 to their number.
+KILLED_WALLTIME = -29
+SIGNALLED = 256
+
+
+def directives(job: Job) -> list[str]:
+    """Return the options of qsub. Local; `UsageError` for what it cannot say."""
+    request = job.request
+    chunk = f"{request.nodes}:ncpus={request.cores_per_node}"
+    chunk += f":mpiprocs={request.ranks_per_node}:ompthreads={request.threads}"
+    chunk += f":mem={request.memory_per_node}mb" if request.memory else ""
+    gpus = request.gpus * request.ranks_per_node
+    chunk += f":ngpus={gpus}" if gpus else ""
+    lines = [
+        "-S /bin/bash",
+        f"-N {request.name}",
+        f"-l select={chunk}",
+        "-l place=scatter",
+        f"-l walltime={clock(request.time)}",
+        "-j oe",
+        f"-o {request.logs}/",
+        "-r y",
+    ]
+    lines += [f"-A {request.account}"] if request.account else []
+    lines += [f"-q {request.queue}"] if request.queue else []
+    if request.array:
+        lines += [_array(job)]
+    if request.after:
+        kind = "afterany" if request.after_any else "afterok"
+        lines += [f"-W depend={kind}:{':'.join(request.after_ids)}"]
+    lines += ["-m ae", f"-M {request.mail}"] * bool(request.mail)
+    return [*lines, *job.site.directives]
+
+
+def _array(job: Job) -> str:
+    indices, at_once = job.request.indices(), job.request.at_once
+    if len(indices) == 1:
+        raise UsageError(
+            f"--array {job.request.array}: PBS has no array of one element; submit it"
+            " without --array"
+        )
+    step = f":{indices.step}" if indices.step > 1 else ""
+    return f"-J {indices[0]}-{indices[-1]}{step}" + (f"%{at_once}" if at_once else "")
+
+
+def clock(seconds: int) -> str:
+    """Return a limit as HH:MM:SS. Local."""
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def submission(script: str, variables: Sequence[str]) -> list[str]:
+    """Return the command that submits `script`. Local."""
+    exported = ["-v", ",".join(variables)] if variables else []
+    return ["qsub", *exported, script]
+
+
+def job_id(answer: str) -> str | None:
+    """Return the job's number in what qsub printed: 12.server, 12[].server. Local."""
+    found = re.search(r"^\d+(\[\])?\.?\S*$", answer.strip(), re.MULTILINE)
+    return found[0] if found else None
+
+
+def seen(ids: Sequence[str]) -> Answers:
+    """Ask the server, whose history holds ended jobs too. Local."""
+    answers: Answers = {}
+    for number in ids:
+        told = ask(["qstat", "-x", "-f", "-t", "-F", "json", number])
+        try:
+            jobs = json.loads(told or "{}").get("Jobs", {})
+        except ValueError:
+            continue
+        for name, job in jobs.items():
+            element = re.fullmatch(r"(\d+)\[(\d+)\](\..*)?", name)
+            answers[f"{number}_{element[2]}" if element else number] = _seen(job)
+    return answers
+
+
+def _seen(job: dict[str, object]) -> Seen:
+    state = STATES.get(str(job.get("job_state")), UNKNOWN)
+    code = job.get("Exit_status")
+    if state != DONE or not isinstance(code, int):
+        deleted = state == DONE and code is None  # ended before it ran
+        return Seen(CANCELLED if deleted else state)
+    reason = str(job.get("comment", ""))
+    if code == KILLED_WALLTIME or ("walltime" in reason and code != 0):
+        return Seen(TIMED_OUT, code & 0xFF, reason)
+    code = 128 + code - SIGNALLED if code > SIGNALLED else code & 0xFF
+    return Seen(DONE if code == 0 else FAILED, code, reason)

@@ -1,0 +1,160 @@
+"""Grid Engine: directives, submission, states."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from mpiapps.base.errors import UsageError
+from mpiapps.batch.client import Answers, ask
+from mpiapps.batch.request import MIB, Job
+from mpiapps.batch.state import DONE, FAILED, PENDING, RUNNING, TIMED_OUT, Seen
+
+# qacct's `failed`: the master or the execution daemon enforced h_rt or h_cpu.
+HARD_LIMITS = ("37", "44")
+
+
+def directives(job: Job) -> list[str]:
+    """Return the options of qsub. Local; `UsageError` for what it cannot say."""
+    request, site = job.request, job.site
+    task = ".$TASK_ID" if request.array else ""
+    lines = [
+        "-S /bin/bash",
+        f"-N {request.name}",
+        "-cwd",
+        "-j y",
+        f"-o {request.logs}/$JOB_NAME.$JOB_ID{task}.out",
+        "-r y",
+        f"-l h_rt={clock(request.time)}",
+    ]
+    slots = request.nodes * request.cores_per_node
+    if slots > 1:
+        lines += [f"-pe {_environment(job)} {slots}"]
+    if request.memory:
+        lines += [f"-l {_memory(job)}"]
+    if request.gpus:
+        lines += [f"-l {site.gpu_resource}={_per_slot(job)}"]
+    lines += [f"-P {request.account}"] if request.account else []
+    lines += [f"-q {request.queue}"] if request.queue else []
+    if request.array:
+        lines += [_array(job)]
+        lines += [f"-tc {request.at_once}"] if request.at_once else []
+    if request.after:
+        if not request.after_any:
+            raise UsageError(
+                f"--after {request.after}: Grid Engine starts a job when others have"
+                f" ended, well or not; say so: --after any:{request.after}"
+            )
+        lines += [f"-hold_jid {','.join(request.after_ids)}"]
+    lines += ["-m ea", f"-M {request.mail}"] * bool(request.mail)
+    return [*lines, *site.directives]
+
+
+def _environment(job: Job) -> str:
+    """Return the parallel environment whose rule gives the shape asked for."""
+    request, environments = job.request, job.site.parallel_environments
+    cores = request.cores_per_node
+    rules = [str(cores), *(["$pe_slots"] if request.nodes == 1 else [])]
+    for rule in rules[::-1]:
+        for name, its_rule in environments.items():
+            if its_rule == rule:
+                return name
+    have = ", ".join(f"{name} ({rule})" for name, rule in environments.items())
+    raise UsageError(
+        f"{request.nodes} hosts with {request.ranks_per_node} ranks of"
+        f" {request.threads} threads each need a parallel environment whose"
+        f" allocation_rule is {' or '.join(rules)}; the site has {have or 'none'}."
+        " Ask for a shape that one of them gives, or name another in the site file"
+        " (mpiapps site probe lists them)"
+    )
+
+
+def _memory(job: Job) -> str:
+    request, name = job.request, job.site.memory_resource
+    if not name:
+        raise UsageError(
+            "--memory: this site does not say by which resource memory is asked for;"
+            " set memory_resource in the site file (often h_vmem or mem_free)"
+        )
+    per = request.threads if job.site.memory_per_slot else 1
+    each = request.memory / per if per > 1 else request.memory
+    if not job.site.memory_per_slot:
+        each *= request.ranks_per_node
+    return f"{name}={-(-int(each) // MIB)}M"
+
+
+def _per_slot(job: Job) -> int:
+    request = job.request
+    if request.gpus % request.threads:
+        raise UsageError(
+            f"--gpus {request.gpus} with --threads {request.threads}: Grid Engine"
+            " counts GPUs per slot; give as many GPUs as threads, or a multiple"
+        )
+    return request.gpus // request.threads
+
+
+def _array(job: Job) -> str:
+    indices = job.request.indices()
+    if indices[0] < 1:
+        raise UsageError(
+            f"--array {job.request.array}: Grid Engine counts from 1; start at 1 or"
+            " more"
+        )
+    step = f":{indices.step}" if indices.step > 1 else ""
+    return f"-t {indices[0]}-{indices[-1]}{step}"
+
+
+def clock(seconds: int) -> str:
+    """Return a limit as H:MM:SS. Local."""
+    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def submission(script: str, variables: Sequence[str]) -> list[str]:
+    """Return the command that submits `script`. Local."""
+    exported = ["-v", ",".join(variables)] if variables else []
+    return ["qsub", "-terse", *exported, script]
+
+
+def job_id(answer: str) -> str | None:
+    """Return the job's number in what qsub printed: 12, or 12.1-4:1. Local."""
+    found = re.search(r"^(\d+)(\.\d+-\d+:\d+)?$", answer.strip(), re.MULTILINE)
+    return found[1] if found else None
+
+
+def seen(ids: Sequence[str]) -> Answers:
+    """Ask for the jobs in the queue, then for those that ended. Local."""
+    answers: Answers = {}
+    queue = ask(["qstat", "-u", "*"]) or ""
+    for line in queue.splitlines():
+        words = line.split()
+        if words and words[0] in ids:
+            tasks = words[-1] if len(words) > 8 and "job-ID" not in line else ""
+            answers[words[0]] = _queued(words[4])
+            if tasks.isdigit():
+                answers[f"{words[0]}_{tasks}"] = _queued(words[4])
+    for number in ids:
+        if number in answers:
+            continue
+        for block in (ask(["qacct", "-j", number]) or "").split("=" * 10):
+            told = dict(re.findall(r"^(\w+) +(.*?) *$", block, re.MULTILINE))
+            if "exit_status" in told:
+                task = told.get("taskid", "undefined")
+                name = number if task == "undefined" else f"{number}_{task}"
+                answers[name] = _ended(told)
+    return answers
+
+
+def _queued(letters: str) -> Seen:
+    """Return the state by qstat's letters: E error, q waiting, R run again."""
+    if "E" in letters:
+        return Seen(FAILED, None, letters)
+    return Seen(RUNNING if set(letters) & set("rtd") else PENDING, None, letters)
+
+
+def _ended(words: dict[str, str]) -> Seen:
+    code, failed = int(words["exit_status"]), words.get("failed", "0")
+    number = failed.split(" ")[0]
+    if number in HARD_LIMITS:
+        return Seen(TIMED_OUT, code, failed)
+    well = code == 0 and number == "0"
+    return Seen(DONE if well else FAILED, code, "" if number == "0" else failed)
