@@ -16,7 +16,8 @@ ARGS ?=
 LIMIT = timeout -k 10
 
 .PHONY: help demo venvs venv-dev test test-serial test-ranks test-others test-slow \
-	check format lint types coverage bench-pi clean
+	check format lint types coverage bench-pi clean \
+	cluster-up cluster-down test-cluster jobs
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -43,7 +44,7 @@ test: venvs ## all tests: serial, on 1 to 4 ranks, on the other MPIs
 	$(BIN)/python scripts/check_skips.py .junit
 
 test-serial: $(VENV)/.installed-dev ## tests of one process, and those that start mpiexec
-	$(LIMIT) 1200 $(BIN)/coverage run -m pytest -m 'not mpi' \
+	$(LIMIT) 1200 $(BIN)/coverage run -m pytest -m 'not mpi and not cluster' \
 		--junitxml=.junit/serial.xml
 
 test-ranks: $(VENV)/.installed-dev ## rank tests on 1, 2, 3 and 4 ranks
@@ -69,6 +70,20 @@ test-others: venvs ## rank tests on the other MPIs; more than 2 GiB on Open MPI 
 	$(MAKE) --no-print-directory MPI=openmpi test-slow
 	$(MAKE) --no-print-directory MPI=mpich test-slow
 
+cluster-up: ## several hosts on this machine, with Slurm and Grid Engine on them
+	bash scripts/cluster/cluster.sh up
+
+cluster-down: ## end the hosts and all that runs on them
+	bash scripts/cluster/cluster.sh down
+
+# Jobs run here, where every host sees them; /tmp is each host's own.
+test-cluster: venvs ## job scripts on the real Slurm and Grid Engine of the test cluster
+	bash scripts/cluster/test.sh $(LIMIT) 1500 $(BIN)/coverage run -m pytest -m cluster \
+		--junitxml=.junit/cluster.xml tests/cluster
+
+jobs: $(VENV)/.installed-dev ## render the scripts in jobs/
+	$(BIN)/python scripts/render_jobs.py
+
 check: lint types test coverage ## what CI runs: format, lint, types, tests, coverage
 
 format: $(VENV)/.installed-dev ## rewrite the code in the one format
@@ -78,7 +93,7 @@ format: $(VENV)/.installed-dev ## rewrite the code in the one format
 lint: $(VENV)/.installed-dev ## format and lint of Python and shell
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/shellcheck scripts/*.sh .ci/run
+	$(BIN)/shellcheck scripts/*.sh scripts/cluster/*.sh jobs/*/*.sh .ci/run
 
 types: $(VENV)/.installed-dev ## mypy, strict
 	$(BIN)/mypy
@@ -91,4 +106,4 @@ bench-pi: $(VENV)/.installed-dev ## the figures of docs/pi.md; needs gcc
 	$(BIN)/python scripts/bench_pi.py $(ARGS)
 
 clean: ## remove environments and what tests left
-	rm -rf .venv .venv-* .coverage .junit build *.egg-info
+	rm -rf .venv .venv-* .coverage .junit .cluster build *.egg-info
