@@ -25,6 +25,7 @@ sge_up() {
     done
     sge_configure >"$ROOT/log/qconf.log" 2>&1 || fail "$(tail -n 3 "$ROOT/log/qconf.log")"
     for host in "${SGE_NODES[@]}"; do on "$host" sge_execd; done
+    # shellcheck disable=SC2016 # the host's shell expands it
     retry 60 on head sh -c 'test "$(qstat -f | grep -c "lx-amd64  *$")" -eq 2'
 }
 

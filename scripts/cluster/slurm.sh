@@ -13,5 +13,6 @@ slurm_up() {
     done
     on head slurmctld
     for host in "${NODES[@]}"; do on "$host" slurmd; done
+    # shellcheck disable=SC2016 # the host's shell expands it
     retry 60 on head sh -c 'test "$(sinfo -h -t idle -o %D)" -eq 3'
 }

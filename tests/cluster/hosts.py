@@ -1,0 +1,110 @@
+"""The test cluster's hosts, and jobs on them as a user of the head node has them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.launch import ROOT, Ended, clean_environment, folder
+
+SCRIPT = ROOT / "scripts" / "cluster" / "cluster.sh"
+PLACE = ROOT / ".cluster" / "test"  # all hosts see it; /tmp is each host's own
+HERE = Path(__file__).parent
+LIMIT = 240  # s in which any job of these tests ends
+
+SCHEDULERS = ("slurm", "sge")
+# Scheduler -> hosts and ranks on each that fill it.
+SHAPES = {"slurm": (3, 2), "sge": (2, 2)}
+
+
+def on(host: str, *words: str) -> Ended:
+    """Run a command on a host, in the folder that all hosts share."""
+    start = time.monotonic()
+    done = subprocess.run(
+        ["bash", str(SCRIPT), "on", host, *words],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        cwd=PLACE,
+        env=clean_environment(),
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - start)
+
+
+def mpiapps(*words: str, mpi: str = "openmpi") -> Ended:
+    """Run `mpiapps` on the head node."""
+    return on("head", str(folder(mpi) / "mpiapps"), *words)
+
+
+def submit(scheduler: str, *words: str, mpi: str = "openmpi") -> str:
+    """Submit a job; return its run's name."""
+    site = str(PLACE / f"{scheduler}.toml")
+    cut = words.index("--") if "--" in words else len(words)
+    program, request, arguments = words[0], words[1:cut], words[cut:]
+    ended = mpiapps(
+        "submit", program, "--site", site, "--mpi", mpi, *request, *arguments, mpi=mpi
+    )
+    assert ended.code == 0, ended.err
+    return ended.out.strip()
+
+
+def shape(scheduler: str) -> list[str]:
+    """Return the options of a job that fills the scheduler's hosts with ranks."""
+    nodes, ranks = SHAPES[scheduler]
+    return ["--nodes", str(nodes), "--ranks-per-node", str(ranks)]
+
+
+def status(run: str) -> dict:
+    """Return how a run is."""
+    ended = mpiapps("status", run, "--json")
+    assert ended.code == 0, ended.err
+    return json.loads(ended.out)[0]
+
+
+def wait(run: str, *states: str, limit: float = LIMIT) -> dict:
+    """Wait until a run is in one of these states; without any, until it has ended."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        now = status(run)
+        ended = now["state"] not in ("pending", "running", "unknown", "lost")
+        if now["state"] in states or (ended and not states):
+            return now
+        time.sleep(1)
+    told = "".join(p.read_text() for p in (PLACE / "logs").glob("*.out"))
+    pytest.fail(f"{run} is {now} after {limit} s\n{told[-3000:]}")
+
+
+def output(run: str) -> str:
+    """Return what a run's job printed."""
+    return mpiapps("logs", run).out
+
+
+def record(run: str) -> dict:
+    """Return a run's record."""
+    return json.loads((PLACE / "logs" / run / "record.json").read_text())
+
+
+def until(condition, what: str, limit: float = 90) -> None:
+    """Wait until `condition()` holds."""
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, f"waited {limit} s for: {what}"
+        time.sleep(0.2)
+
+
+def prepare() -> None:
+    """Make the shared folder anew, with site files as `mpiapps site probe` writes."""
+    shutil.rmtree(PLACE, ignore_errors=True)
+    PLACE.mkdir(parents=True)
+    for scheduler in SCHEDULERS:
+        ended = mpiapps("site", "probe", "--scheduler", scheduler)
+        assert ended.code == 0, ended.err
+        (PLACE / f"{scheduler}.toml").write_text(ended.out)
+    for script in HERE.glob("jobs/*.py"):
+        shutil.copy(script, PLACE)

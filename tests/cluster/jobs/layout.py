@@ -1,0 +1,15 @@
+"""Where the ranks are, what each may use, and pi from all of them."""
+
+import json
+import os
+
+from mpiapps import pi
+from mpiapps.comm import open_world
+
+with open_world() as world:
+    values = pi.run(world, pi.Options(samples=10**7)).values
+    cores = sorted(os.sched_getaffinity(0))
+    row = [world.host, cores, os.environ["OMP_NUM_THREADS"]]
+    rows = world.comm.gather(row, root=0)
+    if rows is not None:
+        print(json.dumps({"hits": values["hits"], "rows": rows}), flush=True)

@@ -1,0 +1,81 @@
+"""The launch matrix on real daemons: MPI x launcher x scheduler x shape."""
+
+import json
+
+import pytest
+
+from tests.cluster.hosts import PLACE, SHAPES, mpiapps, output, submit, wait
+from tests.launch import MPIS, on_ranks
+
+LAUNCHERS = [("slurm", "mpiexec"), ("slurm", "srun"), ("sge", "mpiexec")]
+# Ranks on each host x threads of each: all cores by ranks, or by threads.
+MATRIX = [
+    (mpi, scheduler, launcher, ranks, 2 // ranks)
+    for mpi in MPIS
+    for scheduler, launcher in LAUNCHERS
+    for ranks in (2, 1)
+] + [("impi", "slurm", "srun-pmix", 2, 1)]
+
+
+@pytest.fixture(scope="module")
+def hits():
+    """Return the hits of 10**7 darts on this machine: they are the same anywhere."""
+    ended = on_ranks(
+        "openmpi", 1, "-m", "mpiapps.pi", "--samples", "1e7", "--json", "-"
+    )
+    return json.loads(ended.out)["values"]["hits"]
+
+
+@pytest.fixture(scope="module")
+def matrix():
+    """Submit all jobs at once: the schedulers queue them."""
+    return {
+        case: submit(
+            case[1],
+            "layout.py",
+            *["--launcher", case[2], "--nodes", str(SHAPES[case[1]][0])],
+            *["--ranks-per-node", str(case[3]), "--threads", str(case[4])],
+            *["--time", "10m"],
+            mpi=case[0],
+        )
+        for case in MATRIX
+    }
+
+
+@pytest.mark.parametrize("case", MATRIX, ids=lambda case: "-".join(map(str, case)))
+def test_ranks_are_where_they_should_be(matrix, hits, case):
+    _, scheduler, _, _, threads = case
+    ended = wait(matrix[case], limit=600)
+    assert ended["state"] == "done", output(matrix[case])
+    told = json.loads(
+        next(line for line in output(matrix[case]).splitlines() if line[:1] == "{")
+    )
+    assert told["hits"] == hits
+    by_host = {}
+    for host, cores, omp in told["rows"]:
+        by_host.setdefault(host, []).append(cores)
+        assert omp == str(threads)
+    assert len(by_host) == SHAPES[scheduler][0]
+    for cores in by_host.values():
+        expected = [[0], [1]] if threads == 1 else [[0, 1]]
+        assert sorted(cores) == expected  # each rank on cores of its own
+
+
+@pytest.mark.parametrize(("mpi", "plugin"), [("openmpi", "pmi2"), ("mpich", "pmix")])
+def test_wrong_pairs_are_refused_and_if_forced_found_by_the_guard(mpi, plugin):
+    asked = ["--site", str(PLACE / "slurm.toml"), "--nodes", "2", "--mpi", mpi]
+    ended = mpiapps("submit", "pi", *asked, "--launcher", f"srun-{plugin}", mpi=mpi)
+    assert ended.code == 2
+    assert "use --launcher" in ended.err
+    forced = PLACE / f"forced-{mpi}.toml"
+    forced.write_text(
+        (PLACE / "slurm.toml").read_text()
+        + f'launch = ["srun", "--mpi={plugin}", "--ntasks={{ntasks}}"]\n'
+    )
+    asked[1] = str(forced)
+    ended = mpiapps("submit", "pi", *asked, "--", "--samples", "1e6", mpi=mpi)
+    assert ended.code == 0, ended.err
+    run = ended.out.strip()
+    ended = wait(run)
+    assert (ended["state"], ended["code"]) == ("failed", 78), output(run)
+    assert "srun --mpi=" in output(run)  # the remedy

@@ -1,0 +1,75 @@
+"""What a request can say, as the real parsers take it."""
+
+import json
+
+import pytest
+
+from tests.cluster.hosts import (
+    PLACE,
+    SCHEDULERS,
+    mpiapps,
+    on,
+    output,
+    record,
+    submit,
+    until,
+    wait,
+)
+from tests.hostile import carried, hostile
+from tests.launch import ROOT
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_every_option_is_accepted_by_the_real_parser(scheduler):
+    asked = ["--nodes", "2", "--ranks-per-node", "1", "--threads", "2"]
+    asked += ["--memory", "100MiB", "--time", "1h30m", "--array", "1-9:2%2"]
+    asked += ["--mail", "user@example.org", "--name", "all.options"]
+    if scheduler == "slurm":  # an account and a queue that are there
+        asked += ["--account", "root", "--queue", "main"]
+    else:
+        asked += ["--queue", "main.q"]
+    site = ["--site", str(PLACE / f"{scheduler}.toml")]
+    ended = mpiapps("submit", "pi", *site, *asked, "--dry-run", "--json")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["script"].startswith("#!/bin/bash\n")
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_an_array_and_a_job_that_waits_for_it(scheduler):
+    first = submit(
+        scheduler, "pi", "--array", "1-3", "--", "--samples", "1e6", "--seed", "{index}"
+    )
+    after = first.rpartition("-")[2]
+    after = after if scheduler == "slurm" else f"any:{after}"
+    second = submit(scheduler, "pi", "--after", after, "--", "--samples", "1e6")
+    ended = wait(first)
+    assert ended["state"] == "done", ended
+    assert list(ended["elements"]) == ["1", "2", "3"]
+    values = [record(f"{first}_{index}") for index in (1, 2, 3)]
+    assert [each["options"]["seed"] for each in values] == [1, 2, 3]
+    assert wait(second)["state"] == "done"
+    begun = record(second)["provenance"]["started"]
+    assert begun >= max(each["provenance"]["started"] for each in values)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_arguments_arrive_byte_for_byte(scheduler):
+    canary = PLACE / f"canary-{scheduler}"
+    words = [text for text in hostile(str(canary)) if carried(text)][:24]
+    told = 'it\'s $(touch canary) `x` \\ "é"'
+    run = submit(scheduler, "words.py", "--env", f"TOLD={told}", "--", *words)
+    assert wait(run)["state"] == "done", output(run)
+    line = next(line for line in output(run).splitlines() if line[:1] == "[")
+    assert json.loads(line) == [words, told]
+    assert not canary.exists()
+    assert not (PLACE / "canary").exists()
+
+
+def test_scripts_of_the_repository_work_as_they_are():
+    ended = on("head", "sh", "-c", f"cd {ROOT} && sbatch --parsable jobs/slurm/pi.sh")
+    assert ended.code == 0, ended.err
+    run = f"pi-{ended.out.strip()}"
+    logs = str(ROOT / "logs")
+    until((ROOT / "logs" / run / "script.sh").exists, "the job to start")
+    ended = mpiapps("wait", run, "--logs", logs)
+    assert ended.code == 0, (ended.out, mpiapps("logs", run, "--logs", logs).out)
