@@ -23,7 +23,7 @@ mpiexec="${python%/*}/mpiexec"  # the one beside the MPI that Python loads
 
 # One folder for the run, which a requeue and a resubmission find again.
 index="${array_index:-${MPIAPPS_INDEX:-}}"
-base="${MPIAPPS_RUN:-pi-${job%%[.[]*}}"
+base="${MPIAPPS_RUN:-pi-job${job%%[.[]*}}"
 run=logs/"$base${index:+_$index}"
 mkdir -p -- "$run" && chmod 700 "$run" || exit 74
 events="$run/events.jsonl"

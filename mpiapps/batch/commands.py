@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 import time
@@ -41,10 +42,23 @@ def job_of(values: Namespace, arguments: list[str]) -> Job:
     mpis = [mpi for mpi, wheel in MPI_WHEELS.items() if [wheel] == wheels]
     if mpis and not request.site:  # no file says which: it is the one that is here
         request = replace(request, mpi=request.mpi or mpis[0])
+    request = replace(request, after=_job_numbers(request))
     if not site.python:
         request = replace(request, python=request.python or sys.executable)
     request = complete(request, site, values.program)
     return _job(request, site, values.program, arguments)
+
+
+def _job_numbers(request: Request) -> str:
+    """Return ``--after`` with the job numbers of the runs that it names."""
+    _, _, names = request.after.rpartition("any:")
+    numbers = [
+        runs.find(request.logs, name).id
+        if re.fullmatch(r"[A-Za-z].*-\w+", name)
+        else name
+        for name in names.split(",")
+    ]
+    return request.after[: len(request.after) - len(names)] + ",".join(numbers)
 
 
 def _job(request: Request, site: Any, program: str, arguments: list[str]) -> Job:
@@ -72,11 +86,11 @@ def render(values: Namespace, arguments: list[str]) -> int:
 def submit(values: Namespace, arguments: list[str]) -> int:
     """Submit the job; return 0, or with ``--wait`` the job's exit code."""
     job = job_of(values, arguments)
-    scheduler, script = TABLE[job.request.scheduler], render_script(job)
+    script = render_script(job)
     if values.dry_run:
         return _dry_run(values, job, script)
-    run = runs.submit(script, scheduler, job.request.name, job.request.logs)
-    _print(values, {"id": run.ids()[-1], "run": str(run.folder)}, f"{run.name}\n")
+    run = runs.submit(script, job.request.name, job.request.logs)
+    _print(values, {"id": run.id, "run": str(run.folder)}, f"{run.name}\n")
     return _wait(values, [run]) if values.wait else 0
 
 

@@ -65,7 +65,7 @@ def _judge(
 ) -> tuple[str, int | None, str]:
     """Return state, exit code and reason: the scheduler's word, unless disproved."""
     said, reason = (seen.state, seen.reason) if seen else (state.UNKNOWN, "")
-    last: dict[str, Any] = told[-1] if told else {"event": "", "code": 0}
+    last = _last(told)
     event, code = last["event"], int(last["code"])
     record = _finished(folder) if recorded else None
     found: tuple[str, int | None, str]
@@ -90,6 +90,15 @@ def _judge(
     else:
         found = state.UNKNOWN, None, "the scheduler does not know it"
     return found
+
+
+def _last(told: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the last event; a job may begin before its submission is noted."""
+    before: dict[str, Any] = {"event": "", "code": 0, "job": ""}
+    for event in told:
+        if event["event"] != "submit" or event["job"] != before["job"]:
+            before = event
+    return before
 
 
 def _finished(folder: Path) -> int | None:

@@ -44,7 +44,7 @@ class Request:
         " arguments is replaced".replace("%%", "%"),
     )
     after: str = option(
-        "", "start when these jobs are done: ID[,ID]; any:ID if they may fail"
+        "", "start when these runs or jobs are done: ID[,ID]; any:ID if they may fail"
     )
     mail: str = option("", "address to write to at the end")
     env: tuple[str, ...] = option((), "a variable for the job", metavar="NAME=VALUE")

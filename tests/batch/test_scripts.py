@@ -77,7 +77,7 @@ def told(place):
     return (place / "told").read_text().split("\0")[:-1]
 
 
-def events(place, run="pi-7"):
+def events(place, run="pi-job7"):
     path = place / "logs" / run / "events.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -94,7 +94,7 @@ def test_a_good_run(tmp_path, scheduler):
     assert (ended.returncode, ended.stderr) == (0, "")
     assert [each["event"] for each in events(tmp_path)] == ["start", "end"]
     assert told(tmp_path)[-3:] == [".venv/bin/python", "-m", "mpiapps.pi"]
-    assert (tmp_path / "logs" / "pi-7").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "logs" / "pi-job7").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize(
@@ -155,13 +155,13 @@ def test_pbs_goes_on_by_another_job(tmp_path):
     ended = run_script(tmp_path, text, SAVE.format(attempt=1, rc=75), "pbs", **path)
     assert ended.returncode == 75
     words = (tmp_path / "qsub.told").read_text().splitlines()
-    assert "MPIAPPS_RUN=pi-7,MPIAPPS_INDEX=3" in words
+    assert "MPIAPPS_RUN=pi-job7,MPIAPPS_INDEX=3" in words
     link = (tmp_path / words[-1]).read_text()
     assert "#PBS -J" not in link
-    assert events(tmp_path, "pi-7_3")[-1]["job"] == "8.server"
+    assert events(tmp_path, "pi-job7_3")[-1]["job"] == "8.server"
     # The link finds the run again: the same folder, attempt 2.
     del path["PBS_ARRAY_INDEX"]
-    path |= {"PBS_JOBID": "8.server", "MPIAPPS_RUN": "pi-7", "MPIAPPS_INDEX": "3"}
+    path |= {"PBS_JOBID": "8.server", "MPIAPPS_RUN": "pi-job7", "MPIAPPS_INDEX": "3"}
     variables = VARIABLES["pbs"] | path
     (tmp_path / "told").unlink()
     stub(tmp_path / ".venv" / "bin" / "mpiexec", FINISH.format(code=0, rc=0))
@@ -172,7 +172,7 @@ def test_pbs_goes_on_by_another_job(tmp_path):
         check=False,
     )
     assert done.returncode == 0
-    assert events(tmp_path, "pi-7_3")[-1]["attempt"] == 2
+    assert events(tmp_path, "pi-job7_3")[-1]["attempt"] == 2
 
 
 def test_a_run_that_is_finished_is_not_done_twice(tmp_path):
@@ -219,7 +219,7 @@ def rendered(tmp_path_factory):
 
 
 def attempt(scheduler, field, text):
-    """Return the script with a hostile text in one field, or `None` if it is refused."""
+    """Return the script with a hostile text in a field, or `None` if it is refused."""
     asked, words, site = {}, ["-m", "mpiapps.pi"], None
     match field:
         case "env":

@@ -39,8 +39,7 @@ def test_an_array_and_a_job_that_waits_for_it(scheduler):
     first = submit(
         scheduler, "pi", "--array", "1-3", "--", "--samples", "1e6", "--seed", "{index}"
     )
-    after = first.rpartition("-")[2]
-    after = after if scheduler == "slurm" else f"any:{after}"
+    after = first if scheduler == "slurm" else f"any:{first}"
     second = submit(scheduler, "pi", "--after", after, "--", "--samples", "1e6")
     ended = wait(first)
     assert ended["state"] == "done", ended
@@ -68,7 +67,7 @@ def test_arguments_arrive_byte_for_byte(scheduler):
 def test_scripts_of_the_repository_work_as_they_are():
     ended = on("head", "sh", "-c", f"cd {ROOT} && sbatch --parsable jobs/slurm/pi.sh")
     assert ended.code == 0, ended.err
-    run = f"pi-{ended.out.strip()}"
+    run = f"pi-job{ended.out.strip()}"
     logs = str(ROOT / "logs")
     until((ROOT / "logs" / run / "script.sh").exists, "the job to start")
     ended = mpiapps("wait", run, "--logs", logs)
