@@ -17,7 +17,9 @@ place="${SLURM_SUBMIT_DIR:-.}"
 job="${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}"
 array_index="${SLURM_ARRAY_TASK_ID:-}"
 export SLURM_EXPORT_ENV=ALL  # what is exported below reaches the ranks
-export SRUN_CPUS_PER_TASK=1
+# mpiexec starts one daemon a host through srun, from which the ranks have their cores.
+export SRUN_CPUS_PER_TASK=2 SLURM_CPU_BIND=none
+unset SLURM_NTASKS_PER_NODE  # true of ranks, not of daemons
 cd -- "$place" || exit 78
 
 python=.venv/bin/python

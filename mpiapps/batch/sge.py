@@ -128,10 +128,11 @@ def seen(ids: Sequence[str]) -> Answers:
     for line in queue.splitlines():
         words = line.split()
         if words and words[0] in ids:
-            tasks = words[-1] if len(words) > 8 and "job-ID" not in line else ""
+            # ... state, date, time, the queue's instance unless it waits, slots, task.
+            task = words[9:] if "@" in words[7] else words[8:]
             answers[words[0]] = _queued(words[4])
-            if tasks.isdigit():
-                answers[f"{words[0]}_{tasks}"] = _queued(words[4])
+            if task and task[0].isdigit():
+                answers[f"{words[0]}_{task[0]}"] = _queued(words[4])
     for number in ids:
         if number in answers:
             continue
