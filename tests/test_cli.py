@@ -10,10 +10,10 @@ import mpiapps
 from tests.launch import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks, run
 
 PI_HELP = ("-m", "mpiapps.pi", "--help")
-HEAVY = ("mpi4py", "numpy", "numba", "scipy", "tqdm")
+HEAVY = ("mpi4py", "numpy", "numba", "scipy", "tqdm", "threadpoolctl")
 
 
-def without_mpi(module, *argv):
+def without_mpi(module, *argv, cwd=None):
     """Run `module` in a process where nothing heavy can be imported."""
     code = (
         "import runpy, sys;"
@@ -21,7 +21,7 @@ def without_mpi(module, *argv):
         f"sys.argv = {['', *argv]!r};"
         f"runpy.run_module({module!r}, run_name='__main__')"
     )
-    return run([sys.executable, "-c", code])
+    return run([sys.executable, "-c", code], cwd=cwd)
 
 
 @pytest.mark.parametrize(

@@ -148,13 +148,14 @@ def resumable(  # noqa: PLR0913, PLR0917 - what a piece of work is, once for eac
                     )
             if word == STOP:
                 break
-        elif exhausted:
-            break
-        elif (piece := next(pieces, None)) is None:
-            exhausted = True
-        else:
+        # A piece after each save, or saves that last long would be all that is done.
+        if not exhausted and (piece := next(pieces, None)) is not None:
             yield piece
             done += 1
+        elif exhausted and word == GO_ON:
+            break
+        else:
+            exhausted = True
     points.close()
     rest = world.comm.bcast(rest, root=world.root)
     if rest:

@@ -10,7 +10,7 @@ import argparse
 import dataclasses
 import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from mpiapps.base import units
@@ -151,24 +151,31 @@ def _reader(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
     parse = field.metadata["parse"]
     plain: Callable[[str], Any] = str if field.default == () else type(field.default)
     read = PARSERS.get(parse) or parse or plain
-    choices, least, most = (field.metadata[k] for k in ("choices", "least", "most"))
 
     def value(text: str) -> Any:
         if text == field.default:  # argparse reads a default that is a text, too
             return text
         try:
             result = read(text)
-            if choices and result not in choices:
-                raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
-            if least is not None and result < least:
-                raise ValueError(f"{text} is too small; the least is {least}")
-            if most is not None and result > most:
-                raise ValueError(f"{text} is too large; the most is {most}")
         except ValueError as error:
             raise argparse.ArgumentTypeError(_reason(error, text, read)) from error
+        if wrong := _outside(text, result, field.metadata):
+            raise argparse.ArgumentTypeError(wrong)
         return result
 
     return value
+
+
+def _outside(text: str, result: Any, allowed: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value that could be read; empty if nothing is."""
+    choices, least, most = (allowed[k] for k in ("choices", "least", "most"))
+    if choices and result not in choices:
+        return f"{text!r} is not one of {', '.join(choices)}"
+    if least is not None and result < least:
+        return f"{text} is too small; the least is {least}"
+    if most is not None and result > most:
+        return f"{text} is too large; the most is {most}"
+    return ""
 
 
 def _reason(error: ValueError, text: str, read: Callable[[str], Any]) -> str:

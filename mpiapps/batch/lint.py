@@ -44,7 +44,7 @@ def _memory_twice(script: Script) -> Found:
 def _short_time(script: Script) -> Found:
     for number, match in script.options(SLURM, r"(?:--time[= ]|-t ?)(\d+:\d+)\s*(#|$)"):
         minutes, seconds = match[1].split(":")
-        yield number, f"{match[1]} is {minutes} minutes and {seconds} seconds"
+        yield number, f"{match[1]} is {minutes} min {seconds} s"
     for number, match in script.options(PBS, r"walltime=(\d+:\d+)\s*(,|#|$)"):
         yield number, f"{match[1]} is minutes and seconds"
 

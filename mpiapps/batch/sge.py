@@ -153,7 +153,8 @@ def _queued(letters: str) -> Seen:
 
 
 def _ended(words: dict[str, str]) -> Seen:
-    code, failed = int(words["exit_status"]), words.get("failed", "0")
+    code = int(words["exit_status"].split(" ")[0])  # 137 (Killed)
+    failed = words.get("failed", "0")
     number = failed.split(" ")[0]
     if number in HARD_LIMITS:
         return Seen(TIMED_OUT, code, failed)

@@ -100,7 +100,7 @@ def test_grid_engine_by_the_queue(tmp_path, monkeypatch):
     [
         ("0", "0", state.DONE),
         ("0", "3", state.FAILED),
-        ("100 : assumedly after job", "137", state.FAILED),
+        ("100 : assumedly after job", "137                  (Killed)", state.FAILED),
         ("37  : qmaster enforced h_rt limit", "137", state.TIMED_OUT),
         ("1   : assumedly before job", "0", state.FAILED),
     ],

@@ -20,26 +20,31 @@ from tests.cluster.hosts import (
     until,
     wait,
 )
-from tests.launch import on_ranks
 
-SAMPLES = 40_000_000_000
-ARGUMENTS = ["--", "--samples", str(SAMPLES), "--checkpoint-every", "1"]
+LONG, SHORT = 40_000_000_000, 15_000_000_000  # darts: for longer than LIMIT, or not
+LIMIT = ["--time", "1m", "--warn", "50s"]
+
+
+def arguments(samples):
+    return ["--", "--samples", str(samples), "--checkpoint-every", "1"]
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory):
-    """Return the values of a run in one go, on this machine."""
-    path = tmp_path_factory.mktemp("reference") / "record.json"
-    ended = on_ranks(
-        "openmpi", 2, "-m", "mpiapps.pi", *ARGUMENTS[1:3], "--json", str(path)
-    )
-    assert ended.code == 0, ended.err
-    return json.loads(path.read_text())
+def references():
+    """Return the records of runs in one go on one host, by their samples."""
+    found = {}
+    for samples in (LONG, SHORT):
+        words = ["run", "pi", "-n", "2", "--samples", str(samples), "--json", "-"]
+        ended = mpiapps(*words)
+        assert ended.code == 0, ended.err
+        found[samples] = json.loads(ended.out)
+    return found
 
 
-def same(run, reference):
+def same(run, references):
     """Assert that the record is bit for bit that of the run in one go."""
     found = record(run)
+    reference = references[found["options"]["samples"]]
     assert found["values"] == reference["values"]
     assert found["options"] == reference["options"]
     assert found["finished"] is True
@@ -48,33 +53,31 @@ def same(run, reference):
 @pytest.fixture(scope="module")
 def long_jobs():
     """Jobs that outlive their limit, on both schedulers at once."""
-    limit = ["--time", "1m", "--warn", "45s"]
     return {
-        each: submit(each, "pi", *shape(each), *limit, *ARGUMENTS)
+        each: submit(each, "pi", *shape(each), *LIMIT, *arguments(LONG))
         for each in SCHEDULERS
     }
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_a_job_outlives_its_limit(scheduler, long_jobs, reference):
+def test_a_job_outlives_its_limit(scheduler, references, long_jobs):
     run = long_jobs[scheduler]
     ended = wait(run, limit=400)
     assert (ended["state"], ended["code"]) == ("done", 0), output(run)
     assert ended["requeues"] >= 1
     assert "which is saved in" in output(run)
-    same(run, reference)
+    same(run, references)
     assert not (PLACE / "logs" / run / "checkpoint.json").exists()
 
 
-def test_grid_engine_starts_a_job_of_one_host_again(reference):
-    limit = ["--ranks-per-node", "2", "--time", "1m", "--warn", "45s"]
-    run = submit("sge", "pi", *limit, *ARGUMENTS)
+def test_grid_engine_starts_a_job_of_one_host_again(references):
+    run = submit("sge", "pi", "--ranks-per-node", "2", *LIMIT, *arguments(LONG))
     ended = wait(run, limit=400)
     assert (ended["state"], ended["code"]) == ("done", 0), output(run)
     assert ended["requeues"] >= 1
     events = (PLACE / "logs" / run / "events.jsonl").read_text().splitlines()
     assert len({json.loads(line)["job"] for line in events}) == 1
-    same(run, reference)
+    same(run, references)
 
 
 @dataclass(frozen=True)
@@ -147,9 +150,9 @@ def starts(run):
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.scheduler}-{f.name}")
-def test_no_fault_is_a_success(fault, reference):
+def test_no_fault_is_a_success(fault, references):
     asked = ["--nodes", "2", "--ranks-per-node", "2", "--time", "10m"]
-    run = submit(fault.scheduler, "pi", *asked, *ARGUMENTS)
+    run = submit(fault.scheduler, "pi", *asked, *arguments(SHORT))
     checkpoint = PLACE / "logs" / run / "checkpoint.json"
     until(checkpoint.exists, f"{run} to save")
     host = strike(fault, run)
@@ -162,4 +165,4 @@ def test_no_fault_is_a_success(fault, reference):
         assert ended.code == 0, ended.err
         ended = wait(run, "done", "failed", "stopped")
         assert ended["state"] == "done", output(run)
-    same(run, reference)
+    same(run, references)

@@ -1,0 +1,173 @@
+"""Traps in scripts that people have, and what each directive means."""
+
+import pytest
+
+from mpiapps.base.errors import UsageError
+from mpiapps.batch.explain import explain
+from mpiapps.batch.lint import TRAPS, lint
+from mpiapps.batch.request import SCHEDULERS
+from mpiapps.batch.script import Script
+from tests.batch.jobs import SITES, directives, script
+
+# A script without a trap; a case below replaces or adds lines.
+GOOD = """#!/bin/bash
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=4
+#SBATCH --time=1:30:00
+#SBATCH --output=logs/%j.out
+export OMP_NUM_THREADS=1
+srun --mpi=pmix --kill-on-bad-exit=1 python -m mpiapps.pi
+"""
+SGE = """#!/bin/bash
+#$ -cwd
+#$ -l h_rt=1:00:00
+#$ -pe mpi4 8
+mpiexec -n 8 python x.py
+"""
+PBS = """#!/bin/bash
+#PBS -l select=2:ncpus=4:mpiprocs=4
+#PBS -l walltime=1:00:00
+cd "$PBS_O_WORKDIR"
+export OMP_NUM_THREADS=1
+mpiexec -n 8 python x.py
+"""
+LSF = """#!/bin/bash
+#BSUB -n 8
+#BSUB -W 1:00
+mpiexec -n 8 python x.py
+"""
+
+NODES = "#SBATCH --nodes=2\n"
+CASES = [
+    (
+        "memory-twice",
+        GOOD,
+        (NODES, NODES + "#SBATCH --mem=1G\n#SBATCH --mem-per-cpu=1G\n"),
+    ),
+    ("short-time", GOOD, ("1:30:00", "1:30")),
+    ("short-time", GOOD, ("--time=1:30:00", "-t 1:30")),
+    ("short-time", PBS, ("1:00:00", "1:30")),
+    ("no-time", GOOD, ("#SBATCH --time=1:30:00\n", "")),
+    ("no-time", SGE, ("#$ -l h_rt=1:00:00\n", "")),
+    ("no-time", LSF, ("#BSUB -W 1:00\n", "")),
+    ("missing-folder", GOOD, ("logs/", "nowhere/")),
+    ("missing-folder", SGE, ("#$ -cwd", "#$ -cwd\n#$ -o nowhere/x.out")),
+    ("two-schedulers", GOOD, (NODES, NODES + "#BSUB -W 1:00\n")),
+    ("late-directive", GOOD, ("export", "export A=1\n#SBATCH --mem=1G\nexport")),
+    ("near-directive", GOOD, (NODES, NODES + "# SBATCH --mem=1G\n")),
+    ("near-directive", GOOD, (NODES, NODES + "##SBATCH --mem=1G\n")),
+    ("unexpanded", GOOD, ("logs/%j", "logs/$USER")),
+    ("carriage-return", GOOD, ("\n", "\r\n")),
+    ("no-nodes", GOOD, (NODES, "#SBATCH --ntasks=8\n")),
+    ("srun-mpi", GOOD, ("--mpi=pmix --kill-on-bad-exit=1 ", "")),
+    ("srun-cpus", GOOD, (NODES, NODES + "#SBATCH --cpus-per-task=4\n")),
+    ("srun-kill", GOOD, (" --kill-on-bad-exit=1", "")),
+    (
+        "threads",
+        GOOD,
+        ("export OMP_NUM_THREADS=1", "#SBATCH -c 4\nexport SRUN_CPUS_PER_TASK=4"),
+    ),
+    ("threads", PBS, ("export OMP_NUM_THREADS=1\n", "")),
+    ("hardware-threads", GOOD, (NODES, NODES + "#SBATCH --hint=multithread\n")),
+    ("hardware-threads", LSF, ("-n 8 py", "-n 8 --use-hwthread-cpus py")),
+    ("array-limit", GOOD, (NODES, NODES + "#SBATCH --array=1-2000%4\n")),
+    ("array-limit", PBS, ("#PBS -l wall", "#PBS -J 1-1\n#PBS -l wall")),
+    ("signal", GOOD, (NODES, NODES + "#SBATCH --signal=B:USR1@60\n")),
+    (
+        "signal",
+        GOOD,
+        ("export", "#SBATCH --signal=USR1@60\nmpiexec true\nexport"),
+    ),
+    ("signal", SGE, ("#$ -cwd", "#$ -cwd\n#$ -notify")),
+    ("lost-code", SGE, ("x.py\n", "x.py\necho done\n")),
+    ("grid-engine-comment", SGE, ("#$ -cwd", "#$ -cwd\n#$HOME is shared")),
+    ("grid-engine-slots", SGE, ("#$ -pe mpi4 8\n", "")),
+    ("pbs-chunks", PBS, (":mpiprocs=4", "")),
+    ("pbs-chunks", PBS, ("#PBS -l wall", "#PBS -l nodes=2:ppn=4\n#PBS -l wall")),
+    ("pbs-folder", PBS, ('cd "$PBS_O_WORKDIR"\n', "")),
+    ("environment", SGE, ("#$ -cwd", "#$ -cwd\n#$ -V")),
+    ("environment", GOOD, (NODES, NODES + "#SBATCH --export=ALL\n")),
+]
+
+
+def found(text, folder):
+    (folder / "logs").mkdir(exist_ok=True)
+    return lint(Script(text, folder))
+
+
+@pytest.mark.parametrize("text", [GOOD, SGE, PBS, LSF])
+def test_good_scripts_have_no_trap(tmp_path, text):
+    assert found(text, tmp_path) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+def test_each_trap_is_found_alone_with_a_remedy(tmp_path, case):
+    name, text, (old, new) = case
+    assert old in text
+    each = found(text.replace(old, new), tmp_path)
+    assert {finding.trap for finding in each} == {name}
+    assert all(finding.remedy and finding.text for finding in each)
+
+
+def test_every_trap_has_a_case():
+    assert {case[0] for case in CASES} == {trap.name for trap in TRAPS}
+
+
+def test_the_line_is_told(tmp_path):
+    (finding,) = found(GOOD.replace("1:30:00", "1:30"), tmp_path)
+    assert finding.line == 4
+    assert finding.text == "1:30 is 1 min 30 s"
+
+
+# Requests that reach every directive.
+REQUESTS = [
+    {},
+    {"nodes": 2, "ranks_per_node": 4, "memory": 2**30, "time": 5400},
+    {"nodes": 2, "ranks_per_node": 2, "threads": 2, "array": "1-9:2%3", "gpus": 2},
+    {"mail": "a@b.org", "account": "a", "queue": "q", "after": "any:12,13"},
+]
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("request_", REQUESTS, ids=str)
+def test_rendered_scripts_have_no_trap_and_are_explained(tmp_path, scheduler, request_):
+    text = script(scheduler, **request_)
+    assert found(text, tmp_path) == []
+    explained = explain(text)
+    assert len(explained) == len(directives(text))
+    for line in explained:
+        assert "not explained" not in line.meaning, line
+        assert "Not an option" not in line.meaning, line
+        assert "(no value)" not in line.meaning, line
+        assert text.splitlines()[line.number - 1] == line.text
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("#SBATCH -t 1:30", "90 seconds"),
+        ("#SBATCH --mem=4G", "Memory of each host: 4G"),
+        ("#SBATCH --frobnicate=1", "not explained"),
+        ("#SBATCH nodes=1", "Not an option"),
+        ("#$ -pe mpi 8", "slots: mpi 8"),
+        ("#$ -l h_vmem=4G", "Resources: h_vmem=4G"),
+        ("#PBS -l select=2:ncpus=4", "Chunks: 2:ncpus=4"),
+        ("#PBS -l walltime=1:00:00", "The limit: 1:00:00"),
+        ("#BSUB -W 1:00", "The limit: 1:00"),
+    ],
+)
+def test_the_meaning_of_a_line(line, says):
+    (found,) = explain(f"#!/bin/bash\n{line}\n")
+    assert says in found.meaning
+
+
+def test_a_script_without_directives_has_nothing_to_explain():
+    with pytest.raises(UsageError, match="begin with #SBATCH"):
+        explain("#!/bin/bash\necho hello\n")
+
+
+def test_the_sites_limit_of_arrays_counts(tmp_path):
+    (tmp_path / "logs").mkdir()
+    text = GOOD.replace(NODES, NODES + "#SBATCH --array=1-2000\n")
+    assert lint(Script(text, tmp_path, max_array=2001)) == []
+    assert SITES["slurm"].max_array == 1001
