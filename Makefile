@@ -93,7 +93,8 @@ format: $(VENV)/.installed-dev ## rewrite the code in the one format
 lint: $(VENV)/.installed-dev ## format and lint of Python and shell
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/shellcheck scripts/*.sh scripts/cluster/*.sh jobs/*/*.sh .ci/run
+	$(BIN)/shellcheck scripts/*.sh scripts/cluster/*.sh jobs/*/*.sh \
+		tests/cluster/bin/* .ci/run
 
 types: $(VENV)/.installed-dev ## mypy, strict
 	$(BIN)/mypy

@@ -14,7 +14,8 @@ SEES = {
     "kernels": {"base"},
     "comm": {"base", "kernels"},
     "app": {"base", "comm"},
-    "programs": {"base", "kernels", "comm", "app"},
+    "batch": {"base", "app"},
+    "programs": {"base", "kernels", "comm", "app", "batch"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -55,6 +55,7 @@ export NUMEXPR_NUM_THREADS=1
 export VECLIB_MAXIMUM_THREADS=1
 export OMP_PLACES=cores OMP_PROC_BIND=close
 [ "$EUID" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export PRTE_MCA_prte_fwd_environment=1
 # shellcheck disable=SC2086 # host, slots, host, slots
 printf '%s slots=%s\n' $LSB_MCPU_HOSTS >"$run/hosts"
 

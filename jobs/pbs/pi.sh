@@ -54,6 +54,7 @@ export NUMEXPR_NUM_THREADS=1
 export VECLIB_MAXIMUM_THREADS=1
 export OMP_PLACES=cores OMP_PROC_BIND=close
 [ "$EUID" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export PRTE_MCA_prte_fwd_environment=1
 
 launch=("$mpiexec" -n 4 --map-by ppr:2:node:PE=1 --bind-to core)
 program=("$python" -m mpiapps.pi)

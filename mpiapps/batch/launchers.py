@@ -56,6 +56,8 @@ SRUN = (
     *("--ntasks={ntasks}", "--ntasks-per-node={ranks_per_node}"),
     *("--cpus-per-task={threads}", "--cpu-bind=cores", "--kill-on-bad-exit=1"),
 )
+# Over ssh and blaunch, ranks of Open MPI would not see what the script exports.
+FORWARD = "export PRTE_MCA_prte_fwd_environment=1"
 # Wheels of Open MPI know neither Grid Engine nor LSF: a host file tells them the hosts.
 HOSTFILE = '--hostfile "$run/hosts"'
 SGE_HOSTS = (
@@ -81,11 +83,12 @@ LAUNCHES: Mapping[tuple[str, str, str], Launch] = {
     ("sge", "mpiexec", "openmpi"): Launch((*OPENMPI, HOSTFILE), (ROOT, *SGE_HOSTS)),
     ("sge", "mpiexec", "mpich"): Launch(MPICH),
     ("sge", "mpiexec", "impi"): Launch(HYDRA, (INTEL_PIN,)),
-    ("pbs", "mpiexec", "openmpi"): Launch(OPENMPI, (ROOT,)),
+    ("pbs", "mpiexec", "openmpi"): Launch(OPENMPI, (ROOT, FORWARD)),
     ("pbs", "mpiexec", "mpich"): Launch(MPICH),
     ("pbs", "mpiexec", "impi"): Launch(HYDRA, (INTEL_PIN,)),
     ("lsf", "mpiexec", "openmpi"): Launch(
-        (*OPENMPI, HOSTFILE, "--prtemca plm_ssh_agent blaunch"), (ROOT, *LSF_HOSTS)
+        (*OPENMPI, HOSTFILE, "--prtemca plm_ssh_agent blaunch"),
+        (ROOT, FORWARD, *LSF_HOSTS),
     ),
     ("lsf", "mpiexec", "mpich"): Launch(MPICH),
     ("lsf", "mpiexec", "impi"): Launch(HYDRA, (INTEL_PIN,)),

@@ -145,11 +145,8 @@ def outputs(run: Run) -> list[Path]:
     """Return the files that the scheduler has written of a run, the oldest first."""
     name = re.escape(re.sub(r"-(job)?\d+$", "", run.name))
     numbers = "|".join(re.escape(re.split("[.[]", each)[0]) for each in run.ids())
-    # As the templates name them; PBS has names of its own.
-    mine = re.compile(
-        rf"{name}[-.]({numbers})([._\[].*)?\.out|{name}\.o({numbers})([.\[].*)?"
-        rf"|({numbers})[.\[].*OU"
-    )
+    pattern = run.scheduler.output.replace("{name}", name)
+    mine = re.compile(pattern.replace("{number}", f"({numbers})"))
     found = [path for path in run.folder.parent.iterdir() if mine.fullmatch(path.name)]
     return sorted(found, key=lambda path: path.stat().st_mtime)
 

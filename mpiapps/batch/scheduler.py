@@ -34,6 +34,8 @@ class Scheduler:
         The command that ends jobs; their numbers follow.
     array : str
         Pattern of the directive that makes an array; its group is the indices.
+    output : str
+        Pattern of the names of its output files, with ``{name}`` and ``{number}``.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Scheduler:
     seen: Callable[[Sequence[str]], Answers]
     cancel: tuple[str, ...]
     array: str
+    output: str
     check: tuple[str, ...] = ()
     reads_stdin: bool = False
 
@@ -58,6 +61,7 @@ TABLE: Mapping[str, Scheduler] = {
         seen=slurm.seen,
         cancel=("scancel",),
         array=r"^#SBATCH --array=([0-9:-]+)",
+        output=r"{name}-{number}(_\d+)?\.out",
         check=("sbatch", "--test-only"),
     ),
     "sge": Scheduler(
@@ -69,6 +73,7 @@ TABLE: Mapping[str, Scheduler] = {
         seen=sge.seen,
         cancel=("qdel",),
         array=r"^#\$ -t ([0-9:-]+)",
+        output=r"{name}\.{number}(\.\d+)?\.out",
         check=("qsub", "-verify"),
     ),
     "pbs": Scheduler(
@@ -80,6 +85,7 @@ TABLE: Mapping[str, Scheduler] = {
         seen=pbs.seen,
         cancel=("qdel",),
         array=r"^#PBS -J ([0-9:-]+)",
+        output=r"{number}\.\S*OU|{name}\.o{number}(\.\d+)?",
     ),
     "lsf": Scheduler(
         name="lsf",
@@ -90,6 +96,7 @@ TABLE: Mapping[str, Scheduler] = {
         seen=lsf.seen,
         cancel=("bkill",),
         array=r"^#BSUB -J \"[^\"]*\[([0-9:-]+)\]",
+        output=r"{name}-{number}(_\d+)?\.out",
         reads_stdin=True,
     ),
 }

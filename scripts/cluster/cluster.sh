@@ -17,7 +17,7 @@ ROOT=${MPIAPPS_CLUSTER:-/srv/mpiapps-cluster}
 BRIDGE=mpiapps0 SUBNET=10.77.0
 NODES=(n1 n2 n3) HOSTS=(head n1 n2 n3)
 PACKAGES=(slurm-wlm munge libpmix-dev gridengine-master gridengine-exec gridengine-client
-    iproute2 util-linux procps)
+    openssh-client openssh-server iproute2 util-linux procps)
 export SLURM_CONF=$ROOT/slurm.conf SGE_ROOT=/var/lib/gridengine SGE_CELL=default
 
 fail() {
@@ -34,7 +34,8 @@ install() {
     need_root_on_debian
     if ! dpkg-query -W "${PACKAGES[@]}" >/dev/null 2>&1; then
         apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+        # The daemons are for the hosts: this runlevel starts none on this machine.
+        RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
             "${PACKAGES[@]}" >/dev/null
     fi
 }
@@ -87,6 +88,9 @@ up() {
     . "$HERE/slurm.sh"
     # shellcheck source=scripts/cluster/sge.sh
     . "$HERE/sge.sh"
+    # shellcheck source=scripts/cluster/ssh.sh
+    . "$HERE/ssh.sh"
+    ssh_up
     slurm_up
     sge_up
     echo "the cluster is up: ${HOSTS[*]}; run \`$0 on head COMMAND\`"

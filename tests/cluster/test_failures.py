@@ -1,6 +1,7 @@
 """Limits, kills and cuts on real daemons: never a false success, never lost work."""
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 
@@ -21,8 +22,8 @@ from tests.cluster.hosts import (
     wait,
 )
 
-LONG, SHORT = 40_000_000_000, 15_000_000_000  # darts: for longer than LIMIT, or not
-LIMIT = ["--time", "1m", "--warn", "50s"]
+LIMIT = ["--time", "1m", "--warn", "45s"]  # 15 s of each start are for the program
+LONG, SHORT = 25, 10  # s of work for all cores: for longer than that, or not
 
 
 def arguments(samples):
@@ -31,53 +32,49 @@ def arguments(samples):
 
 @pytest.fixture(scope="module")
 def references():
-    """Return the records of runs in one go on one host, by their samples."""
-    found = {}
-    for samples in (LONG, SHORT):
-        words = ["run", "pi", "-n", "2", "--samples", str(samples), "--json", "-"]
-        ended = mpiapps(*words)
-        assert ended.code == 0, ended.err
-        found[samples] = json.loads(ended.out)
-    return found
+    """Return records of runs in one go on one host, by how long they should take."""
+    cores = str(min(os.cpu_count() or 1, 6))
+    first = pi(cores, 2 * 10**9)
+    rate = 2 / first["timings"]["kernel"]["max"]  # 10**9 darts a second
+    return {each: pi(cores, round(rate * each) * 10**9) for each in (LONG, SHORT)}
 
 
-def same(run, references):
+def pi(ranks, samples):
+    ended = mpiapps("run", "pi", "-n", ranks, "--samples", str(samples), "--json", "-")
+    assert ended.code == 0, ended.err
+    return json.loads(ended.out)
+
+
+def same(run, reference):
     """Assert that the record is bit for bit that of the run in one go."""
     found = record(run)
-    reference = references[found["options"]["samples"]]
     assert found["values"] == reference["values"]
     assert found["options"] == reference["options"]
     assert found["finished"] is True
 
 
-@pytest.fixture(scope="module")
-def long_jobs():
-    """Jobs that outlive their limit, on both schedulers at once."""
-    return {
-        each: submit(each, "pi", *shape(each), *LIMIT, *arguments(LONG))
-        for each in SCHEDULERS
-    }
-
-
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_a_job_outlives_its_limit(scheduler, references, long_jobs):
-    run = long_jobs[scheduler]
+def outlives(scheduler, asked, reference):
+    """Submit a job that outlives its limit; return its run, done."""
+    samples = reference["options"]["samples"]
+    run = submit(scheduler, "pi", *asked, *LIMIT, *arguments(samples))
     ended = wait(run, limit=400)
     assert (ended["state"], ended["code"]) == ("done", 0), output(run)
     assert ended["requeues"] >= 1
     assert "which is saved in" in output(run)
-    same(run, references)
+    same(run, reference)
     assert not (PLACE / "logs" / run / "checkpoint.json").exists()
+    return run
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_job_outlives_its_limit(scheduler, references):
+    outlives(scheduler, shape(scheduler), references[LONG])
 
 
 def test_grid_engine_starts_a_job_of_one_host_again(references):
-    run = submit("sge", "pi", "--ranks-per-node", "2", *LIMIT, *arguments(LONG))
-    ended = wait(run, limit=400)
-    assert (ended["state"], ended["code"]) == ("done", 0), output(run)
-    assert ended["requeues"] >= 1
+    run = outlives("sge", ["--ranks-per-node", "2"], references[LONG])
     events = (PLACE / "logs" / run / "events.jsonl").read_text().splitlines()
     assert len({json.loads(line)["job"] for line in events}) == 1
-    same(run, references)
 
 
 @dataclass(frozen=True)
@@ -151,8 +148,10 @@ def starts(run):
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.scheduler}-{f.name}")
 def test_no_fault_is_a_success(fault, references):
+    reference = references[SHORT]
     asked = ["--nodes", "2", "--ranks-per-node", "2", "--time", "10m"]
-    run = submit(fault.scheduler, "pi", *asked, *arguments(SHORT))
+    samples = reference["options"]["samples"]
+    run = submit(fault.scheduler, "pi", *asked, *arguments(samples))
     checkpoint = PLACE / "logs" / run / "checkpoint.json"
     until(checkpoint.exists, f"{run} to save")
     host = strike(fault, run)
@@ -165,4 +164,4 @@ def test_no_fault_is_a_success(fault, references):
         assert ended.code == 0, ended.err
         ended = wait(run, "done", "failed", "stopped")
         assert ended["state"] == "done", output(run)
-    same(run, references)
+    same(run, reference)

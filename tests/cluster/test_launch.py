@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.cluster.hosts import PLACE, SHAPES, mpiapps, output, submit, wait
-from tests.launch import MPIS, on_ranks
+from tests.launch import MPIS
 
 LAUNCHERS = [("slurm", "mpiexec"), ("slurm", "srun"), ("sge", "mpiexec")]
 # Ranks on each host x threads of each: all cores by ranks, or by threads.
@@ -15,15 +15,6 @@ MATRIX = [
     for scheduler, launcher in LAUNCHERS
     for ranks in (2, 1)
 ] + [("impi", "slurm", "srun-pmix", 2, 1)]
-
-
-@pytest.fixture(scope="module")
-def hits():
-    """Return the hits of 10**7 darts on this machine: they are the same anywhere."""
-    ended = on_ranks(
-        "openmpi", 1, "-m", "mpiapps.pi", "--samples", "1e7", "--json", "-"
-    )
-    return json.loads(ended.out)["values"]["hits"]
 
 
 @pytest.fixture(scope="module")
