@@ -3,6 +3,7 @@
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=2
 #SBATCH --cpus-per-task=1
+#SBATCH --hint=nomultithread
 #SBATCH --time=0-01:00:00
 #SBATCH --signal=B:USR1@300
 #SBATCH --output=logs/%x-%j.out

@@ -57,6 +57,7 @@ def directives(job: Job) -> list[str]:
         f"--nodes={request.nodes}",
         f"--ntasks-per-node={request.ranks_per_node}",
         f"--cpus-per-task={request.threads}",
+        "--hint=nomultithread",  # a core for each, where CPUs are hardware threads
         f"--time={clock(request.time)}",
         f"--signal=B:USR1@{request.margin}",
         f"--output={request.logs}/{output}",

@@ -23,7 +23,7 @@ from tests.cluster.hosts import (
 )
 
 LIMIT = ["--time", "1m", "--warn", "45s"]  # 15 s of each start are for the program
-LONG, SHORT = 25, 10  # s of work for all cores: for longer than that, or not
+LONG, SHORT = 20, 7  # s of work for all cores: for longer than that, or not
 
 
 def arguments(samples):
