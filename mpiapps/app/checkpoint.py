@@ -123,13 +123,16 @@ def resumable(  # noqa: PLR0913, PLR0917 - what a piece of work is, once for eac
     `mpiapps.comm.safepoint.SafePoints`, and a gather of 8 bytes from each rank a save.
     """
     from mpiapps.comm.safepoint import GO_ON, STOP, SafePoints
-    from mpiapps.comm.work import deal_lanes, left
+    from mpiapps.comm.work import deal_lanes, left, new_counter
 
     lanes = [range(n)] if saved is None else saved.left
-    pieces = deal_lanes(world.comm, lanes, schedule)
     if _path is None:
-        yield from pieces
+        yield from deal_lanes(world.comm, lanes, schedule)
         return
+    # A rank that has no piece left still takes part in saves: it waits for them, not
+    # for the counter to be freed.
+    counter = new_counter(world.comm) if schedule == "dynamic" else None
+    pieces = deal_lanes(world.comm, lanes, schedule, counter)
     points = SafePoints(world.comm, _Watch(), stopping.warned)
     done, exhausted, rest = 0, False, 0
     while True:
@@ -157,6 +160,8 @@ def resumable(  # noqa: PLR0913, PLR0917 - what a piece of work is, once for eac
         else:
             exhausted = True
     points.close()
+    if counter is not None:
+        counter.free()
     rest = world.comm.bcast(rest, root=world.root)
     if rest:
         raise Stopped(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from mpiapps.comm.mpi import MPI
+
+if TYPE_CHECKING:
+    from mpi4py.util.sync import Counter
 
 SCHEDULES = ("static", "dynamic")
 
@@ -38,29 +42,45 @@ def deal(comm: MPI.Intracomm, n: int, schedule: str = "static") -> Iterator[int]
 
 
 def deal_lanes(
-    comm: MPI.Intracomm, lanes: Sequence[range], schedule: str = "static"
+    comm: MPI.Intracomm,
+    lanes: Sequence[range],
+    schedule: str = "static",
+    counter: Counter | None = None,
 ) -> Iterator[int]:
     """Yield the pieces of `lanes` that are this rank's to do, lane after lane.
 
-    Collective; as `deal`, which is one lane.
+    Collective; as `deal`, which is one lane. Ranks that meet for something else before
+    all are at the end give a `counter` of their own: the one made here is freed at the
+    end, where each rank waits for all.
     """
-    if schedule not in SCHEDULES:
-        raise ValueError(f"schedule {schedule!r} is not one of {', '.join(SCHEDULES)}")
+    check_schedule(schedule)
     if schedule == "static" or comm.size == 1:
         for lane in lanes:
             yield from lane[comm.rank :: comm.size]
         return
-    from mpi4py.util.sync import Counter
-
-    counter = Counter(comm=comm, typecode="q")
+    own = counter or new_counter(comm)
     begun = 0  # pieces in the lanes before this one
-    taken = int(counter.next())
+    taken = int(own.next())
     for lane in lanes:
         while taken - begun < len(lane):
             yield lane[taken - begun]
-            taken = int(counter.next())
+            taken = int(own.next())
         begun += len(lane)
-    counter.free()
+    if counter is None:
+        own.free()
+
+
+def new_counter(comm: MPI.Intracomm) -> Counter:
+    """Return a counter from 0 that lies on rank 0. Collective, as is its `free`."""
+    from mpi4py.util.sync import Counter
+
+    return Counter(comm=comm, typecode="q")
+
+
+def check_schedule(schedule: str) -> None:
+    """Raise `ValueError` if `schedule` is not one of `SCHEDULES`. Local."""
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule {schedule!r} is not one of {', '.join(SCHEDULES)}")
 
 
 def left(lanes: Sequence[range], done: Sequence[int], schedule: str) -> Lanes:
