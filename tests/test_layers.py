@@ -13,9 +13,10 @@ SEES = {
     "base": set(),
     "kernels": {"base"},
     "comm": {"base", "kernels"},
+    "linalg": {"base", "kernels", "comm"},
     "app": {"base", "comm"},
     "batch": {"base", "app"},
-    "programs": {"base", "kernels", "comm", "app", "batch"},
+    "programs": {"base", "kernels", "comm", "linalg", "app", "batch"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,0 +1,93 @@
+"""Bytes of one file, read and written by all ranks at once, each its own part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mpiapps.base.errors import InputError, ReadWriteError
+from mpiapps.comm.mpi import MPI
+
+CHUNK = 2**26  # bytes of one read or write
+WAYS = ("posix", "mpiio")
+Bytes = npt.NDArray[np.uint8]
+FilePath = str | Path  # of a file that all ranks see
+
+
+@contextmanager
+def named(path: FilePath, what: str) -> Iterator[None]:
+    """Turn an operating system's error into one that names the file. Local."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ReadWriteError(f"cannot {what} {path}: {reason}") from error
+
+
+def _chunks(data: Bytes) -> Iterator[tuple[int, Bytes]]:
+    for start in range(0, data.size, CHUNK):
+        yield start, data[start : start + CHUNK]
+
+
+def _pread(_comm: MPI.Intracomm, path: FilePath, start: int, data: Bytes) -> None:
+    with Path(path).open("rb", buffering=0) as stream:
+        for first, chunk in _chunks(data):
+            done = 0
+            while done < chunk.size:
+                at = start + first + done
+                got = os.preadv(stream.fileno(), [chunk[done:].data], at)
+                if got == 0:
+                    raise InputError(f"{path} became shorter while it was read")
+                done += got
+
+
+def _pwrite(_comm: MPI.Intracomm, path: FilePath, start: int, data: Bytes) -> None:
+    with Path(path).open("r+b", buffering=0) as stream:
+        for first, chunk in _chunks(data):
+            done = 0
+            while done < chunk.size:
+                at = start + first + done
+                done += os.pwritev(stream.fileno(), [chunk[done:].data], at)
+        os.fsync(stream.fileno())
+
+
+def _mpi_read(comm: MPI.Intracomm, path: FilePath, start: int, data: Bytes) -> None:
+    with _opened(comm, path, MPI.MODE_RDONLY) as file:
+        for first, chunk in _chunks(data):
+            file.Read_at(start + first, chunk)
+
+
+def _mpi_write(comm: MPI.Intracomm, path: FilePath, start: int, data: Bytes) -> None:
+    with _opened(comm, path, MPI.MODE_WRONLY) as file:
+        for first, chunk in _chunks(data):
+            file.Write_at(start + first, chunk)
+        file.Sync()
+
+
+@contextmanager
+def _opened(comm: MPI.Intracomm, path: FilePath, mode: int) -> Iterator[MPI.File]:
+    try:
+        file = MPI.File.Open(comm, os.fspath(path), mode)
+    except MPI.Exception as error:
+        raise OSError(error.Get_error_string()) from error
+    try:
+        yield file
+    finally:
+        file.Close()
+
+
+Move = Callable[[MPI.Intracomm, FilePath, int, Bytes], None]
+READ: Mapping[str, Move] = {"posix": _pread, "mpiio": _mpi_read}
+WRITE: Mapping[str, Move] = {"posix": _pwrite, "mpiio": _mpi_write}
+
+
+def checked_way(way: str) -> str:
+    """Return `way` if it is one of `WAYS`, else raise `ValueError`. Local."""
+    if way not in WAYS:
+        raise ValueError(f"way {way!r} is not one of {', '.join(WAYS)}")
+    return way

@@ -1,0 +1,223 @@
+"""NumPy's .npy files, read and written by all ranks at once, each its own bytes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from mpiapps.base.errors import InputError, ReadWriteError
+from mpiapps.comm.agree import agree
+from mpiapps.comm.cut import as_bytes
+from mpiapps.comm.mpi import MPI
+from mpiapps.linalg.bytes_of import READ, WRITE, checked_way, named
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.dtypes import DTYPES
+from mpiapps.linalg.layout import Layout
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    fortran : bool
+        Whether columns lie one after the other, rather than rows.
+    dtype : dtype
+        As stored, with its byte order.
+    offset : int
+        Where the elements begin.
+    """
+
+    shape: tuple[int, int]
+    fortran: bool
+    dtype: np.dtype[Any]
+    offset: int
+
+
+def read_npy(
+    comm: MPI.Intracomm,
+    path: str | Path,
+    layout: Layout | None = None,
+    *,
+    way: str = "posix",
+) -> DistMatrix:
+    """Return the matrix in a .npy file. Collective.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+        All its ranks must see the file.
+    path : path
+        Two-dimensional, or one-dimensional for a column; float32, float64, complex64
+        or complex128 of either byte order, or integers, which become float64; rows or
+        columns first.
+    layout : Layout, optional
+        Default: rows (of Fortran order: columns) over the ranks, as they are read.
+    way : {"posix", "mpiio"}
+        By pread, or by MPI-IO. docs/matrix.md has figures of both.
+
+    Raises
+    ------
+    InputError
+        On all ranks, if it is no such file, or shorter than it says.
+    ReadWriteError
+        On all ranks, if it cannot be read.
+
+    Notes
+    -----
+    Each rank reads neighbouring bytes, once; no messages unless another layout is
+    asked for.
+    """
+    header = None
+    with agree(comm):
+        if comm.rank == 0:
+            header = read_header(Path(path))
+    header = comm.bcast(header)
+    m, n = header.shape
+    # Columns first are the rows of the transposed matrix.
+    stored = Layout.blocks((n, m) if header.fortran else (m, n), (comm.size, 1))
+    local = np.empty(stored.local_shape(comm.rank), header.dtype)
+    start = header.offset + _before(stored, comm.rank) * header.dtype.itemsize
+    with agree(comm), named(path, "read"):
+        READ[checked_way(way)](comm, path, start, as_bytes(local))
+        local = local.astype(_wanted(header.dtype), copy=False)
+    made = DistMatrix(comm, stored, local)
+    made = made.T if header.fortran else made
+    return made if layout is None else made.redistribute(layout)
+
+
+def write_npy(
+    path: str | Path, a: DistMatrix, *, fortran: bool = False, way: str = "posix"
+) -> None:
+    """Write A into a .npy file, whole or not at all. Collective.
+
+    Parameters
+    ----------
+    path : path
+        Seen by all ranks. Written beside it under another name, brought to the disk,
+        then renamed: who reads it finds the old content or all of the new one.
+    a : DistMatrix
+    fortran : bool
+        Whether to write columns one after the other.
+    way : {"posix", "mpiio"}
+
+    Raises
+    ------
+    ReadWriteError
+        On all ranks, if it cannot be written; what was there is untouched.
+    """
+    comm, (m, n) = a.comm, a.shape
+    shape = (n, m) if fortran else (m, n)
+    stored = Layout.blocks(shape, (comm.size, 1))
+    local = (a.T if fortran else a).redistribute(stored).local
+    target = Path(path)
+    part, offset = None, 0
+    try:
+        with agree(comm), named(path, "write"):
+            if comm.rank == 0:
+                part, offset = _begin(target, Header((m, n), fortran, a.dtype, 0))
+        part, offset = comm.bcast((part, offset))
+        start = offset + _before(stored, comm.rank) * a.dtype.itemsize
+        with agree(comm), named(path, "write"):
+            WRITE[checked_way(way)](comm, part, start, as_bytes(local))
+        with agree(comm), named(path, "write"):
+            if comm.rank == 0:
+                Path(part).replace(target)
+    except BaseException:
+        if comm.rank == 0 and part is not None:
+            Path(part).unlink(missing_ok=True)
+        raise
+
+
+def read_header(path: Path) -> Header:
+    """Return what the file `path` says of itself, checked against its size. Local."""
+    try:
+        with path.open("rb") as stream:
+            version = npy_format.read_magic(stream)
+            read = getattr(
+                npy_format, f"read_array_header_{version[0]}_{version[1]}", None
+            )
+            if read is None:
+                raise ValueError(f"format version {version} is not known")
+            shape, fortran, dtype = read(stream)
+            offset = stream.tell()
+            size = os.fstat(stream.fileno()).st_size
+    except OSError as error:
+        raise ReadWriteError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path} is no .npy file: {error}") from error
+    if len(shape) == 1:
+        shape = (shape[0], 1)
+    if len(shape) != 2:
+        raise InputError(f"{path} has {len(shape)} dimensions; a matrix has 2")
+    _wanted(dtype, path)
+    needed = offset + shape[0] * shape[1] * dtype.itemsize
+    if size < needed:
+        raise InputError(
+            f"{path} ends after {size} bytes; {shape[0]} x {shape[1]} elements of"
+            f" {dtype} need {needed}: it was not written to its end"
+        )
+    return Header(shape, fortran, dtype, offset)
+
+
+def _wanted(dtype: np.dtype[Any], path: Path | None = None) -> np.dtype[Any]:
+    """Return the dtype that elements get: their own, of this machine's byte order."""
+    if dtype.hasobject or dtype.kind not in "fciub":
+        raise InputError(f"{path} holds {dtype}; expected numbers")
+    native = dtype.newbyteorder("=")
+    if native.kind in "iub":
+        return np.dtype(float)
+    if native not in DTYPES:
+        raise InputError(
+            f"{path} holds {dtype}; expected float32, float64, complex64 or complex128"
+        )
+    return native
+
+
+def _before(stored: Layout, rank: int) -> int:
+    """Return how many elements lie before a rank's rows."""
+    rows = stored.rows
+    return min(rank * rows.block, rows.n) * stored.cols.n
+
+
+def _begin(target: Path, header: Header) -> tuple[str, int]:
+    """Make the file with its header, at its full size. Root only."""
+    if target.is_dir():
+        raise IsADirectoryError(21, "Is a directory")
+    handle, part = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            npy_format.write_array_header_1_0(
+                stream,
+                {
+                    "descr": npy_format.dtype_to_descr(header.dtype),
+                    "fortran_order": header.fortran,
+                    "shape": header.shape,
+                },
+            )
+            offset = stream.tell()
+            size = header.shape[0] * header.shape[1] * header.dtype.itemsize
+            stream.flush()
+            # A disk that is full says so now, not in the middle.
+            if size:
+                os.posix_fallocate(stream.fileno(), offset, size)
+            mode = 0o666 & ~_umask()
+            os.fchmod(stream.fileno(), mode)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+    return part, offset
+
+
+def _umask() -> int:
+    found = os.umask(0o022)
+    os.umask(found)
+    return found

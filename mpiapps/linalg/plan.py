@@ -1,0 +1,100 @@
+"""What a product would cost on any number of ranks: without data, without ranks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from mpiapps.linalg.bound import lower_bound
+from mpiapps.linalg.choose import Grid, choose_grid
+from mpiapps.linalg.schedule import WIDTH, Layouts, product
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What one rank of a machine does.
+
+    Attributes
+    ----------
+    flops : float
+        Of its matrix products, flop/s.
+    bandwidth : float
+        Of what it receives, byte/s.
+    latency : float
+        Of a message, s.
+    """
+
+    flops: float = 50e9
+    bandwidth: float = 5e9
+    latency: float = 5e-6
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A product's grid and cost for the busiest of the ranks looked at.
+
+    Attributes
+    ----------
+    grid : Grid
+    received : int
+        Bytes that a rank receives.
+    messages : int
+        Broadcasts and exchanges that a rank takes part in.
+    flops : int
+    memory : int
+        Bytes that a rank holds at once, panels included.
+    bound : float
+        Bytes that some rank must move, whatever the algorithm.
+    """
+
+    grid: Grid
+    received: int
+    messages: int
+    flops: int
+    memory: int
+    bound: float
+
+    def seconds(self, machine: Machine) -> float:
+        """Return the time without overlap of messages and arithmetic. Local."""
+        return (
+            self.flops / machine.flops
+            + self.received / machine.bandwidth
+            + self.messages * machine.latency
+        )
+
+
+def plan(  # noqa: PLR0913, PLR0917 - the sizes of a product have names
+    m: int,
+    n: int,
+    k: int,
+    size: int,
+    itemsize: int = 8,
+    memory: float = math.inf,
+) -> Plan:
+    """Return what a product on `size` ranks costs, by its schedule. Local; no messages.
+
+    The schedules of ranks at the corners of the grid, and next to the first, are gone
+    through: blocks are largest at the first and smallest at the last.
+    """
+    grid = choose_grid(m, n, k, size, itemsize, memory)
+    layouts = grid.layouts(m, n, k)
+    rows_at = {0, min(1, grid.pm - 1), grid.pm - 1}
+    cols_at = {0, min(1, grid.pn - 1), grid.pn - 1}
+    ranks = {i * grid.pn + j for i in rows_at for j in cols_at} | {grid.size - 1}
+    found = [count(grid, layouts, rank) for rank in sorted(ranks)]
+    received, messages, flops = (max(each) for each in zip(*found, strict=True))
+    rows, cols = layouts[0].rows.count(0), layouts[1].cols.count(0)
+    held = rows * cols + 2 * WIDTH * (rows + cols)
+    held += sum(math.prod(layout.local_shape(0)) for layout in layouts[:2])
+    bound = lower_bound(m, n, k, size) * itemsize
+    return Plan(grid, received * itemsize, messages, flops, held * itemsize, bound)
+
+
+def count(grid: Grid, layouts: Layouts, rank: int) -> tuple[int, int, int]:
+    """Return elements received, messages and flops of one rank's schedule. Local."""
+    received = messages = flops = 0
+    for panel in product(grid, layouts, rank):
+        for step in panel:
+            received, flops = received + step.received, flops + step.flops
+            messages += {"bcast": 1, "sum": grid.pk - 1}.get(step.op, 0)
+    return received, messages, flops

@@ -1,0 +1,135 @@
+"""Solving with a triangular matrix: forward and back substitution by blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import get_blas_funcs
+
+from mpiapps.comm.cut import Array
+from mpiapps.linalg.axis import Axis
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.triangles import Blocks, Panel, bcast_in, panels
+
+
+def solve_triangular(
+    a: DistMatrix,
+    b: DistMatrix,
+    *,
+    lower: bool = True,
+    op: str = "N",
+    unit: bool = False,
+) -> DistMatrix:
+    """Return X with ``op(A) X = B`` for a triangular A. Collective.
+
+    Parameters
+    ----------
+    a : DistMatrix, n x n
+        Its other triangle is not looked at.
+    b : DistMatrix, n x r
+        It is not changed.
+    lower : bool
+        Which triangle of A holds.
+    op : {"N", "T", "H"}
+    unit : bool
+        Whether A's diagonal is taken for ones.
+
+    Returns
+    -------
+    DistMatrix, n x r
+        In the layout of B.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        On all ranks, if an element of the diagonal is zero.
+    ValueError
+        On all ranks, if the shapes do not fit.
+
+    Notes
+    -----
+    On a p x q grid each rank receives ``n^2/2p + n r/q`` elements, in three messages a
+    block.
+    """
+    (m, n), (rows, _) = a.shape, b.shape
+    if m != n or rows != n:
+        raise ValueError(
+            f"cannot solve with {m} x {n} for {b.shape[0]} x {b.shape[1]}; the first"
+            " must be square, with as many rows as the second"
+        )
+    if op != "N":  # its transpose is the other triangle, element by element in place
+        turned = a.T if op == "T" else a.H
+        return solve_triangular(turned, b, lower=not lower, unit=unit)
+    if a.layout.rows.block != a.layout.cols.block or a.layout.grid[0] > a.comm.size:
+        a = a.redistribute(Layout.cyclic((n, n), a.comm.size, a.layout.rows.block))
+    parts = Blocks(a)
+    dtype = np.result_type(a.dtype, b.dtype)
+    (p, q), nb = a.layout.grid, a.layout.rows.block
+    across = max(1, min(nb, -(-b.shape[1] // q)))
+    layout = Layout(Axis(n, nb, p), Axis(b.shape[1], across, q), a.layout.ranks)
+    x = b.astype(dtype).redistribute(layout)
+    order = list(panels(parts.rows, a.layout.grid))
+    zero = -1
+    if parts.inside:
+        for panel in order if lower else order[::-1]:
+            zero = _step(parts, x.local, panel, lower=lower, unit=unit)
+            if zero >= 0:
+                break
+    zero = a.comm.bcast(zero, root=a.layout.ranks[0])
+    if zero >= 0:
+        raise np.linalg.LinAlgError(
+            f"the matrix is singular: element ({zero}, {zero}) of its triangle is zero"
+        )
+    return x.redistribute(b.layout)
+
+
+def _step(parts: Blocks, x: Array, panel: Panel, *, lower: bool, unit: bool) -> int:
+    """Solve for one block of rows, and take it out of the rest. Collective in the grid.
+
+    Returns the row of a zero on the diagonal, or -1.
+    """
+    nb, k = len(panel), panel.k
+    left = parts.cols.local(k.start)
+    if lower:
+        part = slice(parts.rows_from(k.start), parts.local.shape[0])
+    else:
+        part = slice(0, parts.rows_from(k.stop))
+    column = np.empty((part.stop - part.start, nb), parts.local.dtype)
+    if parts.j == panel.col:
+        column[...] = parts.local[part, left : left + nb]
+    bcast_in(parts.grid.row, column, panel.col)
+    # The diagonal block is at the end that the substitution begins with.
+    inner = slice(0, nb) if lower else slice(column.shape[0] - nb, column.shape[0])
+    rest = slice(nb, None) if lower else slice(0, column.shape[0] - nb)
+    top = parts.rows.local(k.start)
+    solved = np.empty((nb, x.shape[1]), x.dtype)
+    zero = np.full(1, -1, np.int64)
+    if parts.i == panel.row:
+        corner = column[inner]
+        at = np.flatnonzero(np.diagonal(corner) == 0)
+        if at.size and not unit:
+            zero[0] = k.start + at[0]
+        trsm = get_blas_funcs("trsm", dtype=x.dtype)
+        mine = x[top : top + nb]
+        if mine.size:
+            solved[...] = trsm(1, corner, mine, lower=lower, diag=unit)
+        x[top : top + nb] = solved
+    else:
+        rest = slice(None)
+    bcast_in(parts.grid.col, zero, panel.row)
+    if zero[0] >= 0:
+        return int(zero[0])
+    bcast_in(parts.grid.col, solved, panel.row)
+    below = column[rest]
+    if below.size and solved.size:
+        rows = _below(part, panel, parts, nb, lower=lower)
+        x[rows] -= below @ solved
+    return -1
+
+
+def _below(part: slice, panel: Panel, parts: Blocks, nb: int, *, lower: bool) -> slice:
+    """Return where in X the rows lie that still need the block taken out. Local."""
+    mine = nb if parts.i == panel.row else 0
+    if lower:
+        return slice(part.start + mine, part.stop)
+    return slice(part.start, part.stop - mine)

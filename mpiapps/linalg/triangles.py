@@ -1,0 +1,105 @@
+"""What factorisations share: square blocks in turn, and who has which of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mpiapps.comm.agree import agree
+from mpiapps.comm.cut import Array, bcast_bytes
+from mpiapps.comm.mpi import MPI
+from mpiapps.linalg.axis import Axis
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.grid import ProcessGrid, grid_of
+from mpiapps.linalg.layout import Layout
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One block column of a factorisation.
+
+    Attributes
+    ----------
+    k : range
+        Its rows and columns of the whole.
+    row, col : int
+        The process row and column that keep the diagonal block.
+    """
+
+    k: range
+    row: int
+    col: int
+
+    def __len__(self) -> int:
+        """Return its width."""
+        return len(self.k)
+
+
+def block_for(n: int, size: int) -> int:
+    """Return a block size for factorising n x n on `size` ranks. Local.
+
+    Wide enough for BLAS, and some blocks for each rank, so that none is idle for long.
+    """
+    each = -(-n // (4 * max(1, int(size**0.5))))
+    return max(1, min(256, -(-each // 32) * 32))
+
+
+def square(a: DistMatrix, block: int | None = None) -> DistMatrix:
+    """Return a copy of the square matrix A in square blocks dealt in turn. Collective.
+
+    Raises
+    ------
+    ValueError
+        On all ranks, if A is not square or holds a NaN or an infinity.
+    """
+    m, n = a.shape
+    if m != n:
+        raise ValueError(f"the matrix is {m} x {n}; it must be square")
+    with agree(a.comm):
+        bad = np.argwhere(~np.isfinite(a.local))
+        if bad.size:
+            i, j = a.row_indices[bad[0, 0]], a.col_indices[bad[0, 1]]
+            value = a.local[tuple(bad[0])]
+            raise ValueError(f"element ({i}, {j}) is {value}; all must be finite")
+    return a.redistribute(
+        Layout.cyclic((n, n), a.comm.size, block or block_for(n, a.comm.size))
+    )
+
+
+def panels(axis: Axis, grid: tuple[int, int]) -> Iterator[Panel]:
+    """Yield the block columns of a square matrix, from the left. Local."""
+    for number, start in enumerate(range(0, axis.n, axis.block)):
+        k = range(start, min(start + axis.block, axis.n))
+        yield Panel(k, number % grid[0], number % grid[1])
+
+
+class Blocks:
+    """A matrix in square blocks with its grid: the local side of a factorisation."""
+
+    def __init__(self, a: DistMatrix) -> None:
+        """Take a matrix that `square` made. Collective."""
+        self.matrix, self.local = a, a.local
+        self.rows, self.cols = a.layout.rows, a.layout.cols
+        self.grid: ProcessGrid = grid_of(a.comm, a.layout)
+        self.inside = self.grid.coords is not None
+        self.i, self.j = self.grid.coords or (-1, -1)
+
+    def rows_from(self, index: int) -> int:
+        """Return where this rank's rows from `index` on begin. Local."""
+        return self.rows.below(index, self.i)
+
+    def cols_from(self, index: int) -> int:
+        """Return where this rank's columns from `index` on begin. Local."""
+        return self.cols.below(index, self.j)
+
+
+def bcast_in(comm: MPI.Comm, array: Array, root: int) -> Array:
+    """Fill C-contiguous `array` from the root's; return it. Collective."""
+    if comm.size > 1 and array.size:
+        bcast_bytes(comm, array, root)  # type: ignore[arg-type] # intra, by Split
+    return array
+
+
+__all__ = ["Blocks", "Panel", "bcast_in", "block_for", "panels", "square"]

@@ -1,0 +1,182 @@
+import numpy as np
+import pytest
+
+from mpiapps.linalg.cholesky import cholesky
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.lu import lu
+from mpiapps.linalg.reduce import col_sums, matvec, norm, row_sums, trace
+from mpiapps.linalg.solve import condition, inverse, solve
+from mpiapps.linalg.substitute import solve_triangular
+from mpiapps.linalg.tall import qr, singular_values, svd
+from tests.linalg.cases import DTYPES, close, layouts, spread, whole
+
+pytestmark = pytest.mark.mpi
+
+ORDERS = [0, 1, 2, 5, 17]
+BLOCKS = [1, 3, None]
+# Every dtype once, every order and block in one dtype.
+KINDS = [
+    *((17, 3, dtype) for dtype in DTYPES),
+    *((n, b, "f8") for n in ORDERS for b in BLOCKS),
+]
+
+
+def positive(n, dtype="f8"):
+    x = whole((n, n), dtype)
+    return (x @ x.conj().T + n * np.eye(n)).astype(dtype)
+
+
+@pytest.mark.parametrize(("n", "block", "dtype"), KINDS)
+def test_cholesky(comm, n, block, dtype):
+    x = positive(n, dtype)
+    found = cholesky(spread(comm, x), block)
+    close(found, np.linalg.cholesky(x) if n else x)
+
+
+def test_cholesky_looks_at_the_lower_triangle_alone(comm):
+    x = positive(9)
+    for layout in layouts((9, 9), comm.size):
+        found = cholesky(spread(comm, x + np.triu(np.ones((9, 9)), 1), layout))
+        close(found, np.linalg.cholesky(x))
+
+
+@pytest.mark.parametrize("minor", [1, 4, 9])
+def test_the_minor_that_is_not_positive_is_named(comm, minor):
+    x = positive(9)
+    x[minor - 1, minor - 1] = -1
+    with pytest.raises(np.linalg.LinAlgError, match=f"minor of order {minor} is"):
+        cholesky(spread(comm, x), 2)
+
+
+@pytest.mark.parametrize(("n", "block", "dtype"), KINDS)
+def test_lu(comm, n, block, dtype):
+    x = whole((n, n), dtype)
+    found = lu(spread(comm, x), block)
+    assert sorted(found.rows) == list(range(n))
+    factors = np.asarray(found.factors)
+    lower = np.tril(factors, -1) + np.eye(n, dtype=dtype)
+    # Partial pivoting; LAPACK compares complex numbers by |re| + |im|.
+    assert np.abs(lower).max(initial=0) <= 1.0001 * (
+        2**0.5 if x.dtype.kind == "c" else 1
+    )
+    close(spread(comm, lower @ np.triu(factors)), x[found.rows])
+
+
+def test_a_singular_matrix_is_named(comm):
+    x = whole((8, 8))
+    x[:, 5] = 0
+    with pytest.raises(np.linalg.LinAlgError, match="column 5 has no pivot"):
+        lu(spread(comm, x), 2)
+    assert condition(spread(comm, x)) == np.inf
+
+
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize("op", ["N", "T", "H"])
+@pytest.mark.parametrize("unit", [True, False])
+def test_triangles(comm, lower, op, unit):
+    n, r = 11, 4
+    x = whole((n, n), "c16") + 5 * np.eye(n)
+    half = np.tril(x) if lower else np.triu(x)
+    if unit:
+        np.fill_diagonal(half, 1)
+    turned = {"N": half, "T": half.T, "H": half.conj().T}[op]
+    b = whole((n, r), "c16")
+    for layout in layouts((n, n), comm.size):
+        kwargs = {"lower": lower, "op": op, "unit": unit}
+        found = solve_triangular(spread(comm, x, layout), spread(comm, b), **kwargs)
+        close(found, np.linalg.solve(turned, b), 1e5)
+
+
+def test_a_zero_on_the_diagonal_is_named(comm):
+    x = np.tril(whole((7, 7)))
+    x[4, 4] = 0
+    with pytest.raises(np.linalg.LinAlgError, match=r"element \(4, 4\)"):
+        solve_triangular(spread(comm, x), spread(comm, whole((7, 2))))
+
+
+@pytest.mark.parametrize("kind", ["general", "positive"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_solve_and_inverse(comm, kind, dtype):
+    x = positive(14, dtype) if kind == "positive" else whole((14, 14), dtype)
+    y = whole((14, 3), dtype)
+    factor = 100 * np.linalg.cond(x)
+    for layout in layouts((14, 3), comm.size):
+        found = solve(spread(comm, x), spread(comm, y, layout), kind=kind)
+        close(found, np.linalg.solve(x, y), factor)
+    close(inverse(spread(comm, x), kind=kind), np.linalg.inv(x), factor)
+
+
+def test_refinement_mends_a_badly_scaled_system(comm):
+    x = whole((12, 12)) * 10.0 ** np.arange(-6, 6)[:, None]
+    truth = whole((12, 1))
+    found = np.asarray(solve(spread(comm, x), spread(comm, x @ truth), refinements=2))
+    backward = np.abs(x @ found - x @ truth) / (np.abs(x) @ np.abs(found))
+    assert backward.max() < 1e-15
+
+
+@pytest.mark.parametrize("wanted", [1e1, 1e6, 1e12])
+def test_the_condition_estimate_is_within_a_factor(comm, wanted):
+    u = np.linalg.qr(whole((20, 20)))[0]
+    v = np.linalg.qr(whole((20, 20), seed=1))[0]
+    x = u @ np.diag(np.geomspace(1, 1 / wanted, 20)) @ v
+    truth = np.linalg.cond(x, 1)
+    assert truth / 10 <= condition(spread(comm, x)) <= truth * 1.01
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 5), (30, 4), (4, 4), (6, 0)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_qr_and_svd(comm, shape, dtype):
+    x = whole(shape, dtype)
+    for layout in layouts(shape, comm.size):
+        q, r = qr(spread(comm, x, layout))
+        close(spread(comm, (np.asarray(q) @ r).astype(dtype)), x)
+        eye = np.eye(shape[1], dtype=dtype)
+        close(spread(comm, np.asarray(q.H) @ np.asarray(q)), eye)
+        assert (np.diagonal(r).real >= 0).all()
+        u, s, vh = svd(spread(comm, x, layout))
+        close(spread(comm, (np.asarray(u) * s @ vh).astype(dtype)), x)
+    expected = np.linalg.svd(x, compute_uv=False)
+    np.testing.assert_allclose(
+        singular_values(spread(comm, x.T.copy())), expected, 1e-4
+    )
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (6, 9), (9, 6)])
+def test_sums_norms_and_products_with_a_vector(comm, shape):
+    x = whole(shape, "c16")
+    for layout in layouts(shape, comm.size):
+        a = spread(comm, x, layout)
+        np.testing.assert_allclose(row_sums(a), x.sum(axis=1))
+        np.testing.assert_allclose(col_sums(a), x.sum(axis=0))
+        np.testing.assert_allclose(
+            matvec(a, np.arange(shape[1])), x @ np.arange(shape[1])
+        )
+        np.testing.assert_allclose(trace(a), np.trace(x))
+        for kind, order in (("fro", "fro"), ("1", 1), ("inf", np.inf)):
+            expected = np.linalg.norm(x, order) if x.size else 0
+            np.testing.assert_allclose(norm(a, kind), expected)
+        assert norm(a, "max") == np.abs(x).max(initial=0)
+
+
+def test_norms_neither_overflow_nor_lose_a_nan(comm):
+    for value in (1e300, 1e-300):
+        assert np.isclose(norm(spread(comm, np.full((4, 4), value))), 4 * value)
+    x = np.ones((5, 5))
+    x[3, 2] = np.nan
+    for kind in ("fro", "1", "inf", "max"):
+        assert np.isnan(norm(spread(comm, x), kind))
+    with pytest.raises(ValueError, match=r"element \(3, 2\) is nan"):
+        lu(spread(comm, x))
+
+
+def test_what_does_not_fit_is_refused(comm):
+    a = DistMatrix.zeros(comm, (3, 4))
+    for call in (cholesky, lu):
+        with pytest.raises(ValueError, match="3 x 4; it must be square"):
+            call(a)
+    with pytest.raises(ValueError, match="must not be wider than tall"):
+        qr(a)
+    with pytest.raises(ValueError, match=r"shape \(3,\); expected \(4,\)"):
+        matvec(a, np.zeros(3))
+    with pytest.raises(ValueError, match="for 4 rows; expected 3"):
+        solve(DistMatrix.eye(comm, 3), DistMatrix.zeros(comm, (4, 1)))

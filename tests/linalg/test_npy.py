@@ -1,0 +1,123 @@
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mpiapps.base.errors import InputError, ReadWriteError
+from mpiapps.linalg.bytes_of import WAYS
+from mpiapps.linalg.npy import read_npy, write_npy
+from tests.linalg.cases import DTYPES, close, layouts, spread, whole
+
+pytestmark = pytest.mark.mpi
+
+
+@pytest.fixture
+def place(comm, tmp_path_factory):
+    """A folder that all ranks share."""
+    return Path(comm.bcast(str(tmp_path_factory.mktemp("npy"))))
+
+
+def saved(comm, path, array):
+    """Have rank 0 write an array as NumPy does."""
+    if comm.rank == 0:
+        np.save(path, array)
+    comm.Barrier()
+    return path
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (1, 1), (2, 5), (13, 7)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_read_and_written_as_numpy_does(comm, place, way, shape, order):
+    for dtype in DTYPES:
+        array = np.asarray(whole(shape, dtype), order=order)
+        path = saved(comm, place / f"{dtype}.npy", array)
+        close(read_npy(comm, path, way=way), array, 0)
+        for layout in layouts(shape, comm.size):
+            a = read_npy(comm, path, layout, way=way)
+            assert a.layout == layout
+            close(a, array, 0)
+            write_npy(place / "out.npy", a, fortran=order == "F", way=way)
+            expected = io.BytesIO()
+            np.save(expected, array)
+            assert np.load(place / "out.npy").tobytes() == array.tobytes()
+            np.testing.assert_array_equal(np.load(place / "out.npy"), array)
+            comm.Barrier()
+    if comm.rank == 0:
+        assert not list(place.glob(".*"))
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">c8", "i4", "u1", "?"])
+def test_other_kinds_of_numbers(comm, place, dtype):
+    array = np.arange(12).reshape(3, 4).astype(dtype)
+    found = read_npy(comm, saved(comm, place / "x.npy", array))
+    close(found, array.astype(found.dtype), 0)
+    assert found.dtype.isnative
+
+
+def test_a_vector_is_a_column(comm, place):
+    found = read_npy(comm, saved(comm, place / "x.npy", np.arange(5.0)))
+    close(found, np.arange(5.0)[:, None], 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (np.zeros((2, 2, 2)), "has 3 dimensions"),
+        (np.array([["a"]]), "expected numbers"),
+        (np.zeros((2, 2), "f2"), "holds float16"),
+        (np.zeros((2, 2), "i4,f8"), "expected numbers"),
+        (np.array([[None]]), "expected numbers"),
+        (b"", "is no .npy file"),
+        (b"PK\x03\x04 a zip", "is no .npy file"),
+        (b"\x93NUMPY\x01\x00\x10\x00{'descr': oops", "is no .npy file"),
+        (b"\x93NUMPY\x09\x00", "is no .npy file"),
+    ],
+    ids=str,
+)
+def test_a_wrong_file_is_refused_on_all_ranks(comm, place, content, says):
+    path = place / "x.npy"
+    if comm.rank == 0:
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            np.save(path, content, allow_pickle=True)
+    comm.Barrier()
+    with pytest.raises(InputError, match=says):
+        read_npy(comm, path)
+
+
+def test_a_file_that_is_cut_off_is_refused(comm, place):
+    path = saved(comm, place / "x.npy", np.zeros((10, 10)))
+    if comm.rank == 0:
+        os.truncate(path, 500)
+    comm.Barrier()
+    with pytest.raises(InputError, match=r"ends after 500 bytes; 10 x 10 .* need 928"):
+        read_npy(comm, path)
+
+
+def test_what_cannot_be_read_or_written_is_told_on_all_ranks(comm, place):
+    with pytest.raises(ReadWriteError, match=r"cannot read .*: No such file"):
+        read_npy(comm, place / "gone.npy")
+    a = spread(comm, np.zeros((3, 3)))
+    with pytest.raises(ReadWriteError, match=r"cannot write .*: No such file"):
+        write_npy(place / "nowhere" / "x.npy", a)
+    with pytest.raises(ReadWriteError, match=r"cannot write .*: Is a directory"):
+        write_npy(place, a)
+
+
+def test_a_disk_that_is_full_leaves_the_old_file(comm, place, monkeypatch):
+    path = saved(comm, place / "x.npy", np.ones((2, 2)))
+
+    def full(*_args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwritev", full)
+    with pytest.raises(ReadWriteError, match="No space left on device"):
+        write_npy(path, spread(comm, np.zeros((30, 30))))
+    comm.Barrier()
+    np.testing.assert_array_equal(np.load(path), np.ones((2, 2)))
+    if comm.rank == 0:
+        assert [each.name for each in place.iterdir()] == ["x.npy"]

@@ -1,0 +1,112 @@
+"""What a schedule says is what moves: counted on real runs, against the formula."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from mpiapps.linalg import multiply as module
+from mpiapps.linalg.choose import choose_grid, grids
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.plan import count, plan
+
+SHAPES = [
+    *[(64, 64, 64), (96, 96, 96), (120, 60, 30), (30, 60, 120), (60, 120, 30)],
+    *[(16, 16, 1024), (1024, 16, 16), (16, 1024, 16), (48, 48, 480), (480, 48, 48)],
+    *[(1, 240, 240), (240, 1, 240), (240, 240, 1), (17, 19, 23), (97, 89, 101)],
+    *[(100, 10, 1), (256, 64, 512), (64, 512, 256), (720, 720, 16), (12, 720, 720)],
+]
+
+
+class Counted:
+    """A communicator that counts the bytes which this rank receives."""
+
+    def __init__(self, comm, total):
+        self._comm, self._total = comm, total
+
+    def __getattr__(self, name):
+        return getattr(self._comm, name)
+
+    def Ibcast(self, buffer, root):  # noqa: N802 - mpi4py's
+        self._total[0] += buffer.nbytes if self._comm.rank != root else 0
+        return self._comm.Ibcast(buffer, root=root)
+
+    def Irecv(self, buffer, source):  # noqa: N802 - mpi4py's
+        self._total[0] += buffer.nbytes
+        return self._comm.Irecv(buffer, source=source)
+
+
+@pytest.fixture
+def received(monkeypatch):
+    """Count what arrives on the communicators of grids."""
+    total = [0]
+    found = module.grid_of
+
+    def counted(comm, layout):
+        grid = found(comm, layout)
+        return SimpleNamespace(
+            coords=grid.coords,
+            row=Counted(grid.row, total),
+            col=Counted(grid.col, total),
+        )
+
+    monkeypatch.setattr(module, "grid_of", counted)
+    return total
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_run_moves_what_its_schedule_says(comm, received, shape):
+    m, n, k = shape
+    for grid in grids(comm.size):
+        layouts = grid.layouts(m, n, k)
+        a = DistMatrix.zeros(comm, (m, k), "f8", layouts[0])
+        b = DistMatrix.zeros(comm, (k, n), "f8", layouts[1])
+        received[0] = 0
+        module.multiply(a, b, grid=grid)
+        inside = comm.rank < grid.size
+        expected = count(grid, layouts, comm.rank)[0] * 8 if inside else 0
+        assert received[0] == expected
+
+
+@pytest.mark.mpi
+def test_matrices_that_lie_well_are_not_moved(comm, received):
+    for shape in SHAPES[:3]:
+        m, n, k = shape
+        grid = choose_grid(m, n, k, comm.size)
+        layouts = grid.layouts(m, n, k)
+        a = DistMatrix.random(comm, (m, k), layout=layouts[0])
+        b = DistMatrix.random(comm, (k, n), layout=layouts[1])
+        received[0] = 0
+        a @ b
+        expected = count(grid, layouts, comm.rank) if comm.rank < grid.size else (0,)
+        assert received[0] <= expected[0] * 8
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_plans_do_what_the_product_takes_and_no_more(shape):
+    m, n, k = shape
+    for size in range(1, 17):
+        grid = choose_grid(m, n, k, size)
+        layouts = grid.layouts(m, n, k)
+        counts = [count(grid, layouts, rank) for rank in range(grid.size)]
+        assert sum(flops for _, _, flops in counts) >= 2 * m * n * k
+        found = plan(m, n, k, size)
+        assert found.received >= max(received for received, _, _ in counts) * 8
+        assert found.flops >= max(flops for _, _, flops in counts)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 6, 8, 9, 12, 16])
+@pytest.mark.parametrize("scale", [720, 1440])
+def test_even_sizes_move_no_more_than_the_formula(size, scale):
+    for m, n, k in [(scale,) * 3, (scale, scale, 8 * scale), (8 * scale, scale, scale)]:
+        found = plan(m, n, k, size)
+        assert found.received <= 1.02 * 8 * found.grid.words(m, n, k)
+
+
+@pytest.mark.parametrize("size", [4, 16, 64, 256, 1024, 4096])
+@pytest.mark.parametrize(
+    "shape", [(2**15, 2**15, 2**15), (2**13, 2**13, 2**20), (2**20, 2**10, 2**10)]
+)
+def test_the_best_grid_is_near_the_lower_bound(shape, size):
+    found = plan(*shape, size)
+    assert found.bound <= found.received <= 1.3 * found.bound
