@@ -16,6 +16,10 @@ from mpiapps.batch.request import SCHEDULERS, Job, Request, complete
 from mpiapps.batch.site import read_site
 
 JOBS = Path(__file__).parents[1] / "jobs"
+# What a program needs to do something; to be edited.
+ARGUMENTS = {
+    "matrix": ("multiply", "--random", "8192", "8192", "8192", "--check"),
+}
 
 
 def scripts() -> Iterator[tuple[Path, str]]:
@@ -24,7 +28,8 @@ def scripts() -> Iterator[tuple[Path, str]]:
         site = read_site(JOBS / "sites" / f"{scheduler}.toml")
         for name in programs():
             request = Request(nodes=2, ranks_per_node=2, python=".venv/bin/python")
-            job = Job(complete(request, site, name), site, ("-m", f"mpiapps.{name}"))
+            words = ("-m", f"mpiapps.{name}", *ARGUMENTS.get(name, ()))
+            job = Job(complete(request, site, name), site, words)
             yield JOBS / scheduler / f"{name}.sh", render(job)
 
 

@@ -33,6 +33,8 @@ def option(  # noqa: PLR0913 - each is a word of the option's description
     least: int | None = None,
     most: int | None = None,
     metavar: str = "",
+    several: str = "",
+    positional: bool = False,
 ) -> Any:
     """Return a dataclass field that is also a command line option. Local.
 
@@ -51,10 +53,14 @@ def option(  # noqa: PLR0913 - each is a word of the option's description
         The smallest and the largest value allowed.
     metavar : str, optional
         What ``--help`` calls the value. Default follows from the others.
+    several : {"", "+", "*"}
+        One or more values at once, or any number of them; the default is a tuple.
+    positional : bool
+        Whether it is an argument by its place, without a name.
 
     Notes
     -----
-    A default of ``()`` makes an option that may be given several times.
+    A default of ``()`` without `several` makes an option that may be given repeatedly.
     """
     metadata = {
         "text": text,
@@ -63,6 +69,8 @@ def option(  # noqa: PLR0913 - each is a word of the option's description
         "least": least,
         "most": most,
         "metavar": metavar,
+        "several": several,
+        "positional": positional,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -111,21 +119,29 @@ class Parser(argparse.ArgumentParser):
 def add_options(parser: argparse._ActionsContainer, cls: type[Any]) -> None:
     """Add one option to `parser` for each field of dataclass `cls`. Local."""
     for field in dataclasses.fields(cls):
-        name = "--" + field.name.replace("_", "-")
         text = field.metadata["text"]
         if field.default is False:
-            parser.add_argument(name, action="store_true", help=text)
+            parser.add_argument(_name(field), action="store_true", help=text)
             continue
+        several = field.metadata["several"]
+        action = "append" if field.default == () and not several else "store"
         empty = field.default in (None, "", ())
         parser.add_argument(
-            name,
-            action="append" if field.default == () else "store",
+            _name(field),
+            action=action,
             default=[] if field.default == () else field.default,
             type=_reader(field),
             metavar=_metavar(field),
             help=text.replace("%", "%%")
             + ("" if empty else f" (default {field.default})"),
+            **({"nargs": several} if several else {}),
         )
+
+
+def _name(field: dataclasses.Field[Any]) -> str:
+    if field.metadata["positional"]:
+        return field.name
+    return "--" + field.name.replace("_", "-")
 
 
 def take(values: argparse.Namespace, cls: type[Any]) -> Any:

@@ -1,0 +1,299 @@
+"""Operations on matrices over MPI ranks: products, factors, solutions.
+
+Each operation is a row of `OPERATIONS`: what it takes, what it computes, and how the
+result is checked. docs/matrix.md leads here from one host to many.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mpiapps.app import Program, Result, main, option
+from mpiapps.base.errors import InputError
+
+if TYPE_CHECKING:
+    from mpiapps.comm.world import World
+    from mpiapps.linalg.distmatrix import DistMatrix
+
+# Times the rounding error that a check allows: products of random signs stay below 10.
+TOLERANCE = 100
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to compute, of which matrices."""
+
+    operation: str = option(
+        "",
+        "multiply, gram, cholesky, solve, inverse, svd, norm, transpose",
+        positional=True,
+        metavar="OPERATION",
+    )
+    files: tuple[str, ...] = option(
+        (), "matrices: .npy files", several="*", positional=True, metavar="FILE"
+    )
+    output: str = option("", "write the result to FILE, a .npy file", metavar="FILE")
+    random: tuple[int, ...] = option(
+        (),
+        "random matrices in place of files: M N K for products (M x K by K x N), else"
+        " rows and columns",
+        parse="count",
+        several="+",
+        metavar="SIZE",
+        most=2**40,
+    )
+    seed: int = option(
+        0, "key of the random numbers", parse="count", least=0, most=2**32 - 2
+    )
+    dtype: str = option("f8", "of random matrices", choices=("f4", "f8", "c8", "c16"))
+    kind: str = option(
+        "general",
+        "of the matrix to solve with or to invert; positive: Hermitian and definite",
+        choices=("general", "positive"),
+    )
+    check: bool = option(False, "check the result; exit code 4 if it is wrong")
+    plan: bool = option(False, "tell grid, memory and messages of a product, no more")
+    ranks: int = option(
+        0,
+        "ranks to plan for (0: those of this run)",
+        parse="count",
+        least=0,
+        most=10**7,
+    )
+    memory: int = option(0, "of each rank to plan for (0: any)", parse="size")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation.
+
+    Attributes
+    ----------
+    operands : int
+        How many matrices it takes.
+    compute : callable
+        Collective: the result, a matrix or nothing, and values by name.
+    check : str
+        Which of `mpiapps.linalg.check.CHECKS` it has; may be empty.
+    """
+
+    operands: int
+    compute: Callable[[list[DistMatrix], Options], tuple[DistMatrix | None, Values]]
+    check: str = ""
+
+
+Values = dict[str, Any]
+
+
+def check(options: Options) -> None:
+    """Raise `ValueError` if the options do not go together. Local."""
+    if options.operation not in OPERATIONS:
+        raise ValueError(
+            f"operation {options.operation!r} is not one of {', '.join(OPERATIONS)}"
+        )
+    operands = OPERATIONS[options.operation].operands
+    product = options.operation in ("multiply", "gram")
+    if options.plan and not (product and options.random):
+        raise ValueError("--plan is for multiply and gram with --random sizes")
+    if options.random:
+        least, most = (3, 3) if options.operation == "multiply" else (1, 3)
+        if options.files or not least <= len(options.random) <= most:
+            raise ValueError(
+                f"--random {' '.join(map(str, options.random))}: give {least} to {most}"
+                " sizes and no files"
+            )
+    elif len(options.files) != operands:
+        raise ValueError(
+            f"{options.operation} takes {operands} matrices, and"
+            f" {len(options.files)} files were given; or give --random sizes"
+        )
+
+
+def run(world: World, options: Options) -> Result:
+    """Read or make the matrices, compute, check and write. Collective."""
+    if options.plan:
+        return Result(_planned(world, options))
+    from mpiapps.linalg.npy import write_npy
+
+    with world.timed("read"):
+        operands = _operands(world, options)
+    row = OPERATIONS[options.operation]
+    with world.timed(options.operation), _as_input():
+        made, values = row.compute(operands, options)
+    code, notes = 0, []
+    if options.check and row.check and made is not None:
+        from mpiapps.linalg.check import CHECKS
+
+        with world.timed("check"):
+            error = CHECKS[row.check](operands, made)
+        values["check"] = error
+        if not error <= TOLERANCE:
+            code = 4
+            notes.append(
+                f"the check failed: the error is {error:.3g} times the rounding error,"
+                f" and at most {TOLERANCE} is expected"
+            )
+    if options.output and made is not None:
+        with world.timed("write"):
+            write_npy(options.output, made)
+    ranks = world.comm.gather(
+        {"rank": world.rank, "host": world.host, "elements": operands[0].local.size}
+    )
+    return Result(values, ranks or [], notes, code)
+
+
+def _operands(world: World, options: Options) -> list[DistMatrix]:
+    from mpiapps.linalg.distmatrix import DistMatrix
+    from mpiapps.linalg.npy import read_npy
+
+    if not options.random:
+        return [read_npy(world.comm, name) for name in options.files]
+    shapes = _shapes(options)
+    layouts: list[Any] = [None] * len(shapes)
+    if options.operation == "multiply":
+        from mpiapps.linalg.choose import choose_grid
+
+        m, n, k = options.random
+        layouts = list(choose_grid(m, n, k, world.size).layouts(m, n, k))
+    made = [
+        DistMatrix.random(
+            world.comm, shape, options.seed + i, options.dtype, layouts[i]
+        )
+        for i, shape in enumerate(shapes)
+    ]
+    if options.operation == "cholesky" or options.kind == "positive":
+        n = shapes[0][0]
+        eye = DistMatrix.eye(world.comm, n, options.dtype, made[0].layout)
+        made[0] = made[0] + made[0].H.redistribute(made[0].layout) + (2 * n) * eye
+    return made
+
+
+def _shapes(options: Options) -> list[tuple[int, int]]:
+    """Return the shapes of random operands. Local."""
+    sizes = options.random
+    if options.operation == "multiply":
+        m, n, k = sizes
+        return [(m, k), (k, n)]
+    if options.operation == "solve":
+        return [(sizes[0], sizes[0]), (sizes[0], sizes[1] if len(sizes) > 1 else 1)]
+    return [(sizes[0], sizes[1] if len(sizes) > 1 else sizes[0])]
+
+
+def _planned(world: World, options: Options) -> Values:
+    import numpy as np
+
+    from mpiapps.linalg.plan import Machine, plan
+
+    sizes = options.random
+    if options.operation == "gram":
+        m, n = (sizes[0], sizes[1] if len(sizes) > 1 else sizes[0])
+        sizes = (n, n, m)
+    m, n, k = sizes
+    size = options.ranks or world.size
+    itemsize = np.dtype(options.dtype).itemsize
+    with _as_input():
+        found = plan(m, n, k, size, itemsize, options.memory or math.inf)
+    return {
+        "ranks": size,
+        "grid": [found.grid.pm, found.grid.pn, found.grid.pk],
+        "memory": found.memory,
+        "received": found.received,
+        "messages": found.messages,
+        "flops": found.flops,
+        "lower_bound": found.bound,
+        "times_lower_bound": found.received / found.bound if found.bound else 1.0,
+        "seconds": found.seconds(Machine()),
+    }
+
+
+def _shape(made: DistMatrix) -> Values:
+    return {"rows": made.shape[0], "columns": made.shape[1]}
+
+
+def _multiply(given: list[DistMatrix], _: Options) -> tuple[DistMatrix, Values]:
+    made = given[0] @ given[1]
+    return made, _shape(made)
+
+
+def _gram(given: list[DistMatrix], _: Options) -> tuple[DistMatrix, Values]:
+    from mpiapps.linalg.multiply import gram
+
+    made = gram(given[0])
+    return made, _shape(made)
+
+
+def _cholesky(given: list[DistMatrix], _: Options) -> tuple[DistMatrix, Values]:
+    from mpiapps.linalg.cholesky import cholesky
+
+    made = cholesky(given[0])
+    return made, _shape(made)
+
+
+def _solve(given: list[DistMatrix], options: Options) -> tuple[DistMatrix, Values]:
+    from mpiapps.linalg.solve import solve
+
+    made = solve(given[0], given[1], kind=options.kind)
+    return made, _shape(made)
+
+
+def _inverse(given: list[DistMatrix], options: Options) -> tuple[DistMatrix, Values]:
+    from mpiapps.linalg.solve import inverse
+
+    made = inverse(given[0], kind=options.kind)
+    return made, _shape(made)
+
+
+def _svd(given: list[DistMatrix], _: Options) -> tuple[None, Values]:
+    from mpiapps.linalg.tall import singular_values
+
+    found = singular_values(given[0])
+    largest, smallest = (float(found[0]), float(found[-1])) if found.size else (0, 0)
+    return None, {
+        "largest": largest,
+        "smallest": smallest,
+        "singular_values": found.tolist(),
+    }
+
+
+def _norm(given: list[DistMatrix], _: Options) -> tuple[None, Values]:
+    from mpiapps.linalg.reduce import NORMS, norm
+
+    names = {"fro": "frobenius", "1": "one", "inf": "infinity", "max": "largest"}
+    return None, {names[kind]: norm(given[0], kind) for kind in NORMS}
+
+
+def _transpose(given: list[DistMatrix], _: Options) -> tuple[DistMatrix, Values]:
+    made = given[0].T
+    return made, _shape(made)
+
+
+@contextmanager
+def _as_input() -> Iterator[None]:
+    """Turn what a matrix is unfit for into an error of the input."""
+    from numpy.linalg import LinAlgError
+
+    try:
+        yield
+    except (LinAlgError, ValueError, MemoryError) as error:
+        raise InputError(str(error)) from error
+
+
+OPERATIONS = {
+    "multiply": Operation(2, _multiply, "product"),
+    "gram": Operation(1, _gram, "gram"),
+    "cholesky": Operation(1, _cholesky, "factor"),
+    "solve": Operation(2, _solve, "solution"),
+    "inverse": Operation(1, _inverse, "inverse"),
+    "svd": Operation(1, _svd),
+    "norm": Operation(1, _norm),
+    "transpose": Operation(1, _transpose),
+}
+PROGRAM = Program("matrix", "Multiply, factorise and solve.", Options, run, check)
+
+if __name__ == "__main__":
+    sys.exit(main(PROGRAM))

@@ -1,0 +1,116 @@
+"""The matrix program as users start it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.launch import on_ranks
+
+MATRIX = ("-m", "mpiapps.matrix")
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A well-conditioned square matrix, and two columns."""
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((30, 30)) + 10 * np.eye(30)
+    np.save(tmp_path / "a.npy", a)
+    np.save(tmp_path / "b.npy", a[:, :2])
+    np.save(tmp_path / "spd.npy", a @ a.T)
+    return tmp_path
+
+
+def computed(ranks, files, *words):
+    """Return values and the written matrix of a run that ended well."""
+    out = str(files / "out.npy")
+    where = [str(files / each) if each.endswith(".npy") else each for each in words]
+    ended = on_ranks(
+        "openmpi", ranks, *MATRIX, *where, "--output", out, "--check", "--json", "-"
+    )
+    assert ended.code == 0, ended.err
+    values = json.loads(ended.out)["values"]
+    assert 0 <= values["check"] < 10
+    return np.load(out)
+
+
+def test_every_operation_is_numpys(files):
+    a, b, spd = (np.load(files / f"{name}.npy") for name in ("a", "b", "spd"))
+    for words, expected in [
+        (("multiply", "a.npy", "b.npy"), a @ b),
+        (("gram", "b.npy"), b.T @ b),
+        (("cholesky", "spd.npy"), np.linalg.cholesky(spd)),
+        (("solve", "a.npy", "b.npy"), np.linalg.solve(a, b)),
+        (("solve", "spd.npy", "b.npy", "--kind", "positive"), np.linalg.solve(spd, b)),
+        (("inverse", "a.npy"), np.linalg.inv(a)),
+    ]:
+        np.testing.assert_allclose(computed(2, files, *words), expected, atol=1e-8)
+
+
+def test_random_matrices_do_not_depend_on_the_ranks():
+    found = []
+    for ranks in (1, 3):
+        words = ["norm", "--random", "40", "50", "--seed", "3", "--json", "-"]
+        ended = on_ranks("mpich", ranks, *MATRIX, *words)
+        found.append(json.loads(ended.out)["values"])
+    assert found[0]["largest"] == found[1]["largest"]
+    np.testing.assert_allclose(found[0]["frobenius"], found[1]["frobenius"])
+
+
+def test_a_plan_needs_no_data():
+    words = ["multiply", "--random", "2**15", "--plan"]
+    words[2:3] = ["32768"] * 3
+    ended = on_ranks("mpich", 1, *MATRIX, *words, "--ranks", "4096", "--json", "-")
+    values = json.loads(ended.out)["values"]
+    assert values["grid"] == [16, 16, 16]
+    assert values["times_lower_bound"] <= 1.3
+    ended = on_ranks("mpich", 1, *MATRIX, *words, "--ranks", "4", "--memory", "1MiB")
+    assert ended.code == 65
+    assert "use more ranks, or more memory" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["multply", "a.npy"], 2, "'multply' is not one of multiply, gram"),
+        (["multiply", "a.npy"], 2, "takes 2 matrices, and 1 files were given"),
+        (["multiply", "--random", "3", "4"], 2, "give 3 to 3 sizes"),
+        (["norm", "--plan"], 2, "--plan is for multiply"),
+        (["norm", "gone.npy"], 74, "No such file"),
+        (["multiply", "a.npy", "row.npy"], 65, "30 columns meet 1 rows"),
+        (["cholesky", "minus.npy"], 65, "leading minor of order 1"),
+        (["inverse", "zero.npy"], 65, "column 0 has no pivot"),
+        (["solve", "nan.npy", "b.npy"], 65, "element (2, 1) is nan"),
+        (["gram", "text.npy"], 65, "is no .npy file"),
+        (["gram", "a.npy", "--output", "/nowhere/x.npy"], 74, "cannot write /nowhere"),
+    ],
+)
+def test_wrong_input_ends_with_one_clear_message(files, words, code, message):
+    nan = np.eye(30)
+    nan[2, 1] = np.nan
+    for name, content in (
+        ("minus", -np.eye(4)),
+        ("zero", np.zeros((4, 4))),
+        ("nan", nan),
+        ("row", np.ones((1, 5))),
+    ):
+        np.save(files / f"{name}.npy", content)
+    (files / "text.npy").write_text("1 2 3\n")
+    inside = [str(files / w) if w[0] != "/" and w[-4:] == ".npy" else w for w in words]
+    ended = on_ranks("mpich", 2, *MATRIX, *inside)
+    assert ended.code == code, ended.err
+    assert ended.err.count(message) == 1, ended.err
+
+
+def test_a_result_that_is_wrong_is_found():
+    code = (
+        "import sys; from mpiapps import matrix; from mpiapps.app import main;"
+        "import mpiapps.linalg.multiply as m; right = m.multiply;\n"
+        "def wrong(*args, **kw):\n"
+        "    made = right(*args, **kw); made.local[:1, :1] += 1e-3; return made\n"
+        "m.multiply = wrong; sys.exit(main(matrix.PROGRAM, sys.argv[1:]))"
+    )
+    words = ["multiply", "--random", "50", "50", "50", "--check"]
+    ended = on_ranks("mpich", 2, "-c", code, *words)
+    assert ended.code == 4, ended.err
+    assert "the check failed" in ended.out
