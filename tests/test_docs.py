@@ -1,6 +1,7 @@
 """What the pages say holds: links, lengths, the programs of the lessons."""
 
 import re
+import runpy
 
 import pytest
 
@@ -34,3 +35,12 @@ def test_structure_names_every_module_that_it_points_to():
     text = (ROOT / "docs" / "structure.md").read_text()
     for name in re.findall(r"`((?:base|kernels|comm|app)/\w+\.py)`", text):
         assert (ROOT / "mpiapps" / name).exists(), name
+
+
+def test_pictures_of_matrices_are_those_of_the_code():
+    drawn = runpy.run_path(str(ROOT / "scripts" / "draw_matrix.py"))
+    for name in ("layouts", "steps"):
+        file = {"layouts": "matrix-layouts.svg", "steps": "matrix-summa.svg"}[name]
+        assert (ROOT / "docs" / file).read_text() == drawn[name](), (
+            "run python scripts/draw_matrix.py docs"
+        )

@@ -72,3 +72,15 @@ def test_scripts_of_the_repository_work_as_they_are():
     until((ROOT / "logs" / run / "script.sh").exists, "the job to start")
     ended = mpiapps("wait", run, "--logs", logs)
     assert ended.code == 0, (ended.out, mpiapps("logs", run, "--logs", logs).out)
+
+
+@pytest.mark.parametrize("operation", ["multiply", "solve"])
+def test_matrices_over_three_hosts(operation):
+    sizes = ["300", "200", "400"] if operation == "multiply" else ["300", "7"]
+    asked = ["--nodes", "3", "--ranks-per-node", "2"]
+    words = ["--", operation, "--random", *sizes, "--check"]
+    run = submit("slurm", "matrix", *asked, *words)
+    assert wait(run)["state"] == "done", output(run)
+    found = record(run)
+    assert len({row["host"] for row in found["ranks"]}) == 3
+    assert 0 < found["values"]["check"] < 10

@@ -1,0 +1,117 @@
+"""Draw the pictures of docs/matrix.md from the real layouts and schedules.
+
+usage: draw_matrix.py FOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from mpiapps.linalg.choose import Grid
+from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.schedule import Place, summa
+
+COLORS = ["#4c78a8", "#f58518", "#54a24b", "#e45756", "#b279a2", "#9d755d"]
+CELL = 14
+Boxes = list[tuple[float, float, float, float, str, float]]  # x y w h colour opacity
+
+
+def owners(layout: Layout) -> Boxes:
+    """Return one square for each element, in its rank's colour."""
+    found: Boxes = []
+    for rank in layout.ranks:
+        place = layout.coords(rank)
+        if place is None:
+            continue
+        found += [
+            (j, i, 1, 1, COLORS[rank % len(COLORS)], 0.85)
+            for i in layout.rows.indices(place[0]).tolist()
+            for j in layout.cols.indices(place[1]).tolist()
+        ]
+    return found
+
+
+def svg(
+    parts: Iterable[tuple[str, float, float, Boxes]], width: float, height: float
+) -> str:
+    """Return a picture of boxes, each part with a title and an origin, in cells."""
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width * CELL:g}'
+        f' {height * CELL:g}" font-family="sans-serif" font-size="11">',
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
+    for title, x0, y0, boxes in parts:
+        lines.append(
+            f'<text x="{x0 * CELL:g}" y="{(y0 - 0.5) * CELL:g}">{title}</text>'
+        )
+        lines += [
+            f'<rect x="{(x0 + x) * CELL:g}" y="{(y0 + y) * CELL:g}"'
+            f' width="{w * CELL:g}" height="{h * CELL:g}" fill="{color}"'
+            f' fill-opacity="{opacity:g}" stroke="white" stroke-width="0.5"/>'
+            for x, y, w, h, color, opacity in boxes
+        ]
+    return "\n".join([*lines, "</svg>", ""])
+
+
+def layouts() -> str:
+    """Return the three kinds of layouts of a 12 x 12 matrix on 6 ranks."""
+    n, kinds = (
+        12,
+        {
+            "rows": Layout.blocks((12, 12), (6, 1)),
+            "blocks, grid 2 x 3": Layout.blocks((12, 12), (2, 3)),
+            "block-cyclic, blocks of 2": Layout.cyclic((12, 12), 6, 2),
+        },
+    )
+    parts = [
+        (title, 1 + number * (n + 2), 2.0, owners(layout))
+        for number, (title, layout) in enumerate(kinds.items())
+    ]
+    return svg(parts, 3 * (n + 2), n + 3)
+
+
+def steps() -> str:
+    """Return the first panels of SUMMA on a 2 x 2 grid, as rank 3 sees them."""
+    n, width = 12, 3
+    a, b, c = Grid(2, 2).layouts(n, n, n)
+    place = Place(1, 1, 2, 2, a.rows.count(1), b.cols.count(1))
+    parts: list[tuple[str, float, float, Boxes]] = []
+    for number, panel in enumerate(summa(a.cols, b.rows, range(n), place, width)):
+        k = panel[-1].k
+        x, grey = 1 + number * (n + 4.0), "#dddddd"
+        top: Boxes = [(0, 0, n, n, grey, 1)]
+        left: Boxes = [(0, 0, n, n, grey, 1)]
+        for step in panel[:-1]:
+            if step.comm == "row":
+                owner = 2 * place.i + step.root
+                box = (step.k.start, n / 2, len(step.k), n / 2)
+                left.append((*box, COLORS[owner], 0.85))
+            else:
+                owner = 2 * step.root + place.j
+                box = (n / 2, step.k.start, n / 2, len(step.k))
+                top.append((*box, COLORS[owner], 0.85))
+        mine: Boxes = [
+            (0, 0, n, n, grey, 1),
+            (n / 2, n / 2, n / 2, n / 2, COLORS[3], 0.25 * (number + 1)),
+        ]
+        parts += [
+            (f"k {k.start} to {k.stop}: A", x, 2, left),
+            ("B", x, n + 4.0, top),
+            ("C", x, 2 * n + 6.0, mine),
+        ]
+    assert c.shape == (n, n)
+    return svg(parts, 4 * (n + 4), 3 * n + 7)
+
+
+def main() -> int:
+    """Write both; return the exit code."""
+    folder = Path(sys.argv[1])
+    (folder / "matrix-layouts.svg").write_text(layouts())
+    (folder / "matrix-summa.svg").write_text(steps())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
