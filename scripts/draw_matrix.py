@@ -85,13 +85,11 @@ def steps() -> str:
         left: Boxes = [(0, 0, n, n, grey, 1)]
         for step in panel[:-1]:
             if step.comm == "row":
-                owner = 2 * place.i + step.root
-                box = (step.k.start, n / 2, len(step.k), n / 2)
-                left.append((*box, COLORS[owner], 0.85))
+                color = COLORS[2 * place.i + step.root]
+                left.append((step.k.start, n / 2, len(step.k), n / 2, color, 0.85))
             else:
-                owner = 2 * step.root + place.j
-                box = (n / 2, step.k.start, n / 2, len(step.k))
-                top.append((*box, COLORS[owner], 0.85))
+                color = COLORS[2 * step.root + place.j]
+                top.append((n / 2, step.k.start, n / 2, len(step.k), color, 0.85))
         mine: Boxes = [
             (0, 0, n, n, grey, 1),
             (n / 2, n / 2, n / 2, n / 2, COLORS[3], 0.25 * (number + 1)),

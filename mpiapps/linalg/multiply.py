@@ -214,41 +214,43 @@ class _Panel:
         buffers: dict[str, Array],
     ) -> None:
         """Begin the broadcasts. Collective."""
-        width = len(steps[-1].k)
-        # Columns of A as rows, so that each broadcast fills neighbouring memory.
+        whole = steps[-1].k
         lengths = {"row": parts[0].shape[0], "col": parts[1].shape[1]}
         for name, length in lengths.items():
             found = buffers.get(name)
-            if found is None or found.size < width * length:
-                buffers[name] = np.empty(width * length, dtype)
-        self._sides = {
-            name: buffers[name][: width * length].reshape(width, length)
-            for name, length in lengths.items()
-        }
+            if found is None or found.size < len(whole) * length:
+                buffers[name] = np.empty(len(whole) * length, dtype)
         self._requests: list[MPI.Request] = []
+        self._columns: list[Array] = []  # of A, a piece from each owner
         for step in steps[:-1]:
-            start = step.k.start - steps[-1].k.start
-            into = self._sides[step.comm][start : start + len(step.k)]
-            comm = comms[step.comm]
-            if comm.rank == step.root:
-                axis = axes[step.comm == "col"]
-                first = axis.local(step.k.start)
-                mine = slice(first, first + len(step.k))
-                into[...] = (
-                    parts[0][:, mine].T if step.comm == "row" else parts[1][mine]
-                )
-            if comm.size > 1 and into.size:
-                self._requests += [comm.Ibcast(p, root=step.root) for p in pieces(into)]
+            length, wide = lengths[step.comm], len(step.k)
+            start = (step.k.start - whole.start) * length
+            flat = buffers[step.comm][start : start + wide * length]
+            comm, axis = comms[step.comm], axes[step.comm == "col"]
+            first = axis.local(step.k.start)
+            mine = slice(first, first + wide)
+            if step.comm == "row":
+                self._columns.append(flat.reshape(length, wide))
+                if comm.rank == step.root:
+                    self._columns[-1][...] = parts[0][:, mine]
+            elif comm.rank == step.root:
+                flat.reshape(wide, length)[...] = parts[1][mine]
+            if comm.size > 1 and flat.size:
+                self._requests += [comm.Ibcast(p, root=step.root) for p in pieces(flat)]
+        length = lengths["col"]
+        self._rows = buffers["col"][: len(whole) * length].reshape(len(whole), length)
 
     def multiply(self, out: Array, alpha: complex) -> None:
         """Wait for the panel, and add its product to `out`. Local."""
         MPI.Request.Waitall(self._requests)
-        a, b = self._sides["row"], self._sides["col"]
-        if not (out.size and a.shape[0]):
+        if not (out.size and self._rows.shape[0]):
             return
-        # BLAS reads by columns: out.T += alpha b.T a, all in place.
+        whole = self._columns[0]
+        if len(self._columns) > 1:
+            whole = np.hstack(self._columns)
+        # BLAS reads by columns: out.T += alpha rows.T whole.T, all in place.
         gemm = get_blas_funcs("gemm", dtype=out.dtype)
-        gemm(alpha, b.T, a.T, beta=1, c=out.T, trans_b=1, overwrite_c=1)
+        gemm(alpha, self._rows.T, whole.T, beta=1, c=out.T, overwrite_c=1)
 
 
 def _summed(fibre: MPI.Comm, local: Array, rows: Axis) -> Array:

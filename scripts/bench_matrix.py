@@ -1,0 +1,141 @@
+"""`make bench-matrix`: products, factors and files, against NumPy and ScaLAPACK.
+
+Every ratio compares two measurements of one round; rounds are interleaved (A B A B),
+and the median over the rounds counts. Peers: NumPy on one core; Debian's ScaLAPACK on
+Open MPI with OpenBLAS (in .venv-system); MKL's, of the registry (in .bench/mkl).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from mpiapps.app.mpiexec import command_line, find_launcher
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+RANKS = 2
+MKL = ROOT / ".bench" / "mkl"
+PRELOADED = (
+    *("libmpi.so.40", "libmkl_core.so.*", "libmkl_intel_lp64.so.*"),
+    *("libmkl_sequential.so.*", "libmkl_blacs_openmpi_lp64.so.*"),
+    "libmkl_scalapack_lp64.so.*",
+)
+BLOCKS = {"debian": 64, "mkl": 256}  # the best of 32 to 512 for each
+AS_ROOT = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+Time = Callable[[], float]
+
+
+def started(command: list[str], **variables: str) -> float:
+    """Return the best of the seconds that rank 0 prints: noise only adds."""
+    done = subprocess.run(
+        command,
+        env={**os.environ, **AS_ROOT, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
+    seconds: list[float] = json.loads(done.stdout.splitlines()[-1])
+    return min(seconds)
+
+
+def ours(operation: str, sizes: list[int], ranks: int = RANKS) -> Time:
+    """Return the time of `mpiapps.linalg` on ranks."""
+    words = [str(HERE / "bench_matrix_ranks.py"), operation, *map(str, sizes), "3"]
+    command, variables = command_line(find_launcher(), ranks, words)
+    return lambda: started(command, **variables)
+
+
+def scalapack(which: str, operation: str, sizes: list[int]) -> Time:
+    """Return the time of one of the ScaLAPACKs on ranks."""
+    words = [str(HERE / "scalapack_peer.py"), which, operation, *map(str, sizes)]
+    words += [str(BLOCKS[which]), "3"]
+    if which == "debian":
+        python = str(ROOT / ".venv-system" / "bin" / "python")
+        return lambda: started(["mpirun.openmpi", "-n", str(RANKS), python, *words])
+    found = [next((MKL / "lib").glob(name)) for name in PRELOADED]
+    preload = "LD_PRELOAD=" + ":".join(map(str, found))
+    start = [str(MKL / "bin" / "mpiexec"), "-n", str(RANKS), "env", preload]
+    return lambda: started([*start, str(MKL / "bin" / "python"), *words])
+
+
+def one_core(m: int, n: int, k: int) -> Time:
+    """Return the time of NumPy on one core, by the number of ranks."""
+    rng = np.random.default_rng(0)
+    a, b = rng.random((m, k)), rng.random((k, n))
+
+    def timed() -> float:
+        found = []
+        for _ in range(2):
+            start = time.perf_counter()
+            a @ b
+            found.append(time.perf_counter() - start)
+        return min(found) / RANKS
+
+    return timed
+
+
+def rows() -> dict[str, tuple[Time, Time, float]]:
+    """Return what is compared: ours, theirs, and the least ratio."""
+    cube, long = [4096] * 3, [512, 512, 131072]
+    big = [8192, 1, 0]
+    found = {"4096^3 against NumPy on one core, x 2": ("numpy", "multiply", cube, 0.97)}
+    for which, least in (("debian", 1.3), ("mkl", 1.02)):
+        found[f"4096^3 against ScaLAPACK, {which}"] = (which, "multiply", cube, least)
+        name = f"512 x 512 x 131072 against ScaLAPACK, {which}"
+        found[name] = (which, "multiply", long, 1.4)
+    for operation in ("cholesky", "solve"):
+        name = f"{operation} 8192 against ScaLAPACK, debian"
+        found[name] = ("debian", operation, big, 1.0)
+    table = {}
+    for name, (which, operation, sizes, least) in found.items():
+        theirs = (
+            one_core(*sizes) if which == "numpy" else scalapack(which, operation, sizes)
+        )
+        table[name] = (ours(operation, sizes), theirs, least)
+    files = [8192, 8192, 0]
+    for way in ("posix", "mpiio"):
+        mine, alone = ours(f"npy-{way}", files), ours("npy-posix", files, ranks=1)
+        table[f".npy 512 MiB by {way}, against one process"] = (mine, alone, 1.5)
+    return table
+
+
+def main() -> int:
+    """Measure, and print a table; return 1 if a ratio is below what is expected."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="rows whose names hold this")
+    given = parser.parse_args()
+    print(f"{'':52} {'ours s':>8} {'theirs s':>8} {'ratio':>6} {'least':>6}")
+    low = 0
+    for name, (mine, theirs, least) in rows().items():
+        if given.only not in name:
+            continue
+        pairs = [(mine(), theirs()) for _ in range(given.rounds)]
+        ratio = median(b / a for a, b in pairs)
+        low += ratio < least
+        first, second = median(a for a, _ in pairs), median(b for _, b in pairs)
+        print(
+            f"{name:52} {first:8.3f} {second:8.3f} {ratio:6.2f} {least:6.2f}",
+            flush=True,
+        )
+    return int(low > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

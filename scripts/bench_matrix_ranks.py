@@ -1,0 +1,79 @@
+"""The part of bench_matrix.py that runs on ranks.
+
+usage: bench_matrix_ranks.py OPERATION M N K REPEATS
+OPERATION is multiply, cholesky, solve, npy-posix or npy-mpiio.
+
+Rank 0 prints the seconds of each repeat as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mpiapps.comm import open_world
+from mpiapps.comm.world import World
+from mpiapps.linalg.cholesky import cholesky
+from mpiapps.linalg.choose import choose_grid
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.npy import read_npy, write_npy
+from mpiapps.linalg.solve import solve
+
+
+def work(world: World, operation: str, m: int, n: int, k: int) -> Callable[[], object]:
+    """Return what to time; its operands are made here. Collective."""
+    comm = world.comm
+    rng = np.random.default_rng(comm.rank)
+
+    def made(shape: tuple[int, int], layout: object = None) -> DistMatrix:
+        found = DistMatrix.zeros(comm, shape, layout=layout)  # type: ignore[arg-type]
+        found.local[...] = rng.random(found.local.shape) - 0.5
+        return found
+
+    if operation == "multiply":
+        layouts = choose_grid(m, n, k, comm.size).layouts(m, n, k)
+        a, b = made((m, k), layouts[0]), made((k, n), layouts[1])
+        return lambda: a @ b
+    if operation.startswith("npy"):
+        path = Path(comm.bcast(tempfile.mkdtemp())) / "x.npy"
+        way, a = operation.removeprefix("npy-"), made((m, n))
+        a = a.redistribute(choose_grid(m, n, 1, comm.size).layouts(m, n, 1)[2])
+
+        def there_and_back() -> None:
+            write_npy(path, a, way=way)
+            read_npy(comm, path, way=way)
+
+        return there_and_back
+    a = made((m, m))
+    if operation == "cholesky":
+        a.local[a.row_indices[:, None] == a.col_indices] += float(m)
+        return lambda: cholesky(a)
+    b = made((m, n))
+    return lambda: solve(a, b, refinements=0)
+
+
+def main() -> None:
+    """Time it, on all ranks."""
+    operation, *numbers = sys.argv[1:]
+    m, n, k, repeats = map(int, numbers)
+    with open_world() as world:
+        call = work(world, operation, m, n, k)
+        found = []
+        for _ in range(repeats):
+            world.comm.Barrier()
+            start = time.perf_counter()
+            call()
+            world.comm.Barrier()
+            found.append(time.perf_counter() - start)
+        if world.is_root:
+            print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
