@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import get_blas_funcs, get_lapack_funcs
+from scipy.linalg import get_lapack_funcs
 
 from mpiapps.comm.cut import Array
+from mpiapps.kernels.blas import add_product, solve_columns
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.triangles import Blocks, Panel, bcast_in, panels, square
 
@@ -100,10 +101,7 @@ def _factorise(parts: Blocks, panel: Panel, column: Array) -> int:
     if bad := int(corner[-1].real):
         return bad
     below = column[nb:] if parts.i == panel.row else column
-    if below.size:
-        trsm = get_blas_funcs("trsm", dtype=column.dtype)
-        # below L.H^-1, by columns: conj(L)^-1 below.T
-        below[...] = trsm(1, square_.conj(), below.T, lower=1).T
+    solve_columns(square_, below, lower=True)
     return 0
 
 
@@ -131,13 +129,14 @@ def _update(parts: Blocks, panel: Panel, below: Array, across: Array) -> None:
     local, block = parts.local, parts.cols.block
     first_row = parts.rows_from(panel.k.stop)
     first_col = parts.cols_from(panel.k.stop)
-    turned = across.conj().T
     columns = parts.cols.indices(parts.j)
     for left in range(first_col, local.shape[1], block):
         right = min(left + block, local.shape[1])
         top = parts.rows_from(int(columns[left]))
-        if top < local.shape[0]:
-            local[top:, left:right] -= (
-                below[top - first_row :]
-                @ turned[:, left - first_col : right - first_col]
-            )
+        add_product(
+            local[top:, left:right],
+            below[top - first_row :],
+            across[left - first_col : right - first_col],
+            -1,
+            "H",
+        )

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import get_blas_funcs, get_lapack_funcs
+from scipy.linalg import get_lapack_funcs
 
 from mpiapps.comm.cut import Array
+from mpiapps.kernels.blas import add_product, solve_rows
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.triangles import Blocks, Panel, bcast_in, panels, square
 
@@ -180,13 +181,9 @@ def _update(parts: Blocks, panel: Panel, column: Array) -> None:
         local[top:, left : left + nb] = column
     upper = np.empty((nb, local.shape[1] - right), local.dtype)
     if parts.i == panel.row:
-        trsm = get_blas_funcs("trsm", dtype=local.dtype)
         mine = local[top : top + nb, right:]
-        if mine.size:
-            upper[...] = trsm(1, column[:nb], mine, lower=1, diag=1)
-        local[top : top + nb, right:] = upper
+        solve_rows(column[:nb], mine, lower=True, unit=True)
+        upper[...] = mine
         column = column[nb:]
     bcast_in(parts.grid.col, upper, panel.row)
-    low = parts.rows_from(k.stop)
-    if column.size and upper.size:
-        local[low:, right:] -= column @ upper
+    add_product(local[parts.rows_from(k.stop) :, right:], column, upper, -1)

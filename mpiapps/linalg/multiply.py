@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import get_blas_funcs
 
 from mpiapps.comm.cut import Array, pieces
 from mpiapps.comm.mpi import MPI
+from mpiapps.kernels.blas import add_product
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.choose import Grid, choose_grid
 from mpiapps.linalg.distmatrix import DistMatrix
@@ -189,6 +189,7 @@ def run(  # noqa: PLR0913, PLR0917 - what a schedule is about
     The broadcasts of a panel are begun before the product of the one before it.
     """
     waiting = None
+    parts = tuple(part.astype(out.dtype, copy=False) for part in parts)  # type: ignore[assignment] # two
     buffers: list[dict[str, Array]] = [{}, {}]
     for number, steps in enumerate(panels):
         if steps[0].op == "sum":
@@ -213,44 +214,58 @@ class _Panel:
         dtype: np.dtype[Any],
         buffers: dict[str, Array],
     ) -> None:
-        """Begin the broadcasts. Collective."""
-        whole = steps[-1].k
-        lengths = {"row": parts[0].shape[0], "col": parts[1].shape[1]}
-        for name, length in lengths.items():
-            found = buffers.get(name)
-            if found is None or found.size < len(whole) * length:
-                buffers[name] = np.empty(len(whole) * length, dtype)
+        """Begin the broadcasts. Collective; what one rank has alone stays in place."""
+        whole, (a, b) = steps[-1].k, parts
         self._requests: list[MPI.Request] = []
-        self._columns: list[Array] = []  # of A, a piece from each owner
+        self._a = [_of(a.T, axes[0], whole).T] if comms["row"].size == 1 else []
+        self._b = _of(b, axes[1], whole)
+        if comms["col"].size > 1:
+            self._b = _space(buffers, "col", (len(whole), b.shape[1]), dtype)
+        columns = _space(buffers, "row", (len(whole), a.shape[0]), dtype).reshape(-1)
         for step in steps[:-1]:
-            length, wide = lengths[step.comm], len(step.k)
-            start = (step.k.start - whole.start) * length
-            flat = buffers[step.comm][start : start + wide * length]
-            comm, axis = comms[step.comm], axes[step.comm == "col"]
-            first = axis.local(step.k.start)
-            mine = slice(first, first + wide)
+            comm = comms[step.comm]
+            if comm.size == 1:
+                continue
+            first = step.k.start - whole.start
+            part = slice(first, first + len(step.k))
             if step.comm == "row":
-                self._columns.append(flat.reshape(length, wide))
-                if comm.rank == step.root:
-                    self._columns[-1][...] = parts[0][:, mine]
-            elif comm.rank == step.root:
-                flat.reshape(wide, length)[...] = parts[1][mine]
-            if comm.size > 1 and flat.size:
-                self._requests += [comm.Ibcast(p, root=step.root) for p in pieces(flat)]
-        length = lengths["col"]
-        self._rows = buffers["col"][: len(whole) * length].reshape(len(whole), length)
+                m = a.shape[0]
+                flat = columns[part.start * m : part.stop * m]
+                into = flat.reshape(m, len(step.k))
+                self._a.append(into)
+            else:
+                into = self._b[part]
+            if comm.rank == step.root:
+                into[...] = (
+                    _of(a.T, axes[0], step.k).T
+                    if step.comm == "row"
+                    else _of(b, axes[1], step.k)
+                )
+            if into.size:
+                self._requests += [comm.Ibcast(p, root=step.root) for p in pieces(into)]
 
     def multiply(self, out: Array, alpha: complex) -> None:
         """Wait for the panel, and add its product to `out`. Local."""
         MPI.Request.Waitall(self._requests)
-        if not (out.size and self._rows.shape[0]):
-            return
-        whole = self._columns[0]
-        if len(self._columns) > 1:
-            whole = np.hstack(self._columns)
-        # BLAS reads by columns: out.T += alpha rows.T whole.T, all in place.
-        gemm = get_blas_funcs("gemm", dtype=out.dtype)
-        gemm(alpha, self._rows.T, whole.T, beta=1, c=out.T, overwrite_c=1)
+        a = self._a[0] if len(self._a) == 1 else np.hstack(self._a)
+        add_product(out, a, self._b, alpha)
+
+
+def _of(local: Array, axis: Axis, k: range) -> Array:
+    """Return the rows of `local` that are `k` of the whole, neighbours here. Local."""
+    first = axis.local(k.start)
+    return local[first : first + len(k)]
+
+
+def _space(
+    buffers: dict[str, Array], name: str, shape: tuple[int, int], dtype: np.dtype[Any]
+) -> Array:
+    """Return an array of this shape in a buffer that is kept. Local."""
+    size = shape[0] * shape[1]
+    found = buffers.get(name)
+    if found is None or found.size < size:
+        found = buffers[name] = np.empty(size, dtype)
+    return found[:size].reshape(shape)
 
 
 def _summed(fibre: MPI.Comm, local: Array, rows: Axis) -> Array:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import get_blas_funcs
 
 from mpiapps.comm.cut import Array
+from mpiapps.kernels.blas import add_product, solve_rows
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.layout import Layout
@@ -62,8 +62,8 @@ def solve_triangular(
         return solve_triangular(turned, b, lower=not lower, unit=unit)
     if a.layout.rows.block != a.layout.cols.block or a.layout.grid[0] > a.comm.size:
         a = a.redistribute(Layout.cyclic((n, n), a.comm.size, a.layout.rows.block))
-    parts = Blocks(a)
     dtype = np.result_type(a.dtype, b.dtype)
+    parts = Blocks(a if a.dtype == dtype else a.astype(dtype))
     (p, q), nb = a.layout.grid, a.layout.rows.block
     across = max(1, min(nb, -(-b.shape[1] // q)))
     layout = Layout(Axis(n, nb, p), Axis(b.shape[1], across, q), a.layout.ranks)
@@ -109,21 +109,16 @@ def _step(parts: Blocks, x: Array, panel: Panel, *, lower: bool, unit: bool) -> 
         at = np.flatnonzero(np.diagonal(corner) == 0)
         if at.size and not unit:
             zero[0] = k.start + at[0]
-        trsm = get_blas_funcs("trsm", dtype=x.dtype)
-        mine = x[top : top + nb]
-        if mine.size:
-            solved[...] = trsm(1, corner, mine, lower=lower, diag=unit)
-        x[top : top + nb] = solved
+        solve_rows(corner, x[top : top + nb], lower=lower, unit=unit)
+        solved[...] = x[top : top + nb]
     else:
         rest = slice(None)
     bcast_in(parts.grid.col, zero, panel.row)
     if zero[0] >= 0:
         return int(zero[0])
     bcast_in(parts.grid.col, solved, panel.row)
-    below = column[rest]
-    if below.size and solved.size:
-        rows = _below(part, panel, parts, nb, lower=lower)
-        x[rows] -= below @ solved
+    rows = _below(part, panel, parts, nb, lower=lower)
+    add_product(x[rows], column[rest], solved, -1)
     return -1
 
 

@@ -1,0 +1,130 @@
+"""Products and triangular solves in place, on parts of larger arrays.
+
+SciPy's wrappers copy what is not contiguous as a whole; here a part of an array is read
+and written where it lies, by the BLAS that SciPy brings (`cython_blas` exports it).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cython_blas
+
+Array = npt.NDArray[Any]
+LETTERS = {"f4": "s", "f8": "d", "c8": "c", "c16": "z"}
+
+
+def add_product(
+    out: Array, a: Array, b: Array, alpha: complex = 1.0, op_b: str = "N"
+) -> None:
+    """Do ``out += alpha a op(b)`` in place. Local.
+
+    Parameters
+    ----------
+    out, a, b : ndarray
+        m x n, m x k, and k x n or with an op n x k; of one dtype out of f4, f8, c8 and
+        c16; columns next to each other, rows any distance apart.
+    alpha : number
+    op_b : {"N", "T", "H"}
+        b as it is, transposed, conjugate transposed.
+
+    Notes
+    -----
+    ``2 m n k`` operations (complex: four times). BLAS reads by columns, so it is given
+    ``out.T += alpha op(b).T a.T``.
+    """
+    (m, n), k = out.shape, a.shape[1]
+    expected = (k, n) if op_b == "N" else (n, k)
+    if a.shape[0] != m or b.shape != expected:
+        raise ValueError(f"{out.shape} += {a.shape} times {b.shape}, {op_b}")
+    if not (m and n and k):
+        return
+    if op_b == "H" and b.dtype.kind == "c":
+        b = b.conj()
+    letter = b"N" if op_b == "N" else b"T"
+    one, factor = _number(1.0, out), _number(alpha, out)
+    _call(
+        "gemm",
+        out,
+        *(letter, b"N", n, m, k, factor, b, _lead(b), a, _lead(a)),
+        *(one, out, _lead(out)),
+    )
+
+
+def solve_rows(triangle: Array, out: Array, *, lower: bool, unit: bool = False) -> None:
+    """Do ``out = triangle^-1 out`` in place. Local.
+
+    Parameters
+    ----------
+    triangle : ndarray, n x n
+        Its other triangle is not read.
+    out : ndarray, n x m
+    lower, unit : bool
+        Which triangle, and whether its diagonal is taken for ones.
+    """
+    _trsm(b"R", triangle, out, b"N", lower=lower, unit=unit)
+
+
+def solve_columns(triangle: Array, out: Array, *, lower: bool) -> None:
+    """Do ``out = out triangle.H^-1`` in place. Local; as `solve_rows`, out is m x n."""
+    if triangle.dtype.kind == "c":
+        triangle = triangle.conj()
+    _trsm(b"L", triangle, out, b"T", lower=lower, unit=False)
+
+
+def _trsm(  # noqa: PLR0913 - BLAS's own
+    side: bytes, triangle: Array, out: Array, op: bytes, *, lower: bool, unit: bool
+) -> None:
+    if not out.size:
+        return
+    # What is lower by rows is upper by columns.
+    letters = side, b"U" if lower else b"L", op, b"U" if unit else b"N"
+    sizes = out.shape[1], out.shape[0]
+    numbers = _number(1.0, out), triangle, _lead(triangle), out, _lead(out)
+    _call("trsm", out, *letters, *sizes, *numbers)
+
+
+def _lead(array: Array) -> int:
+    """Return the distance of rows, in elements; the columns must be neighbours."""
+    rows, cols = map(int, array.strides)
+    if array.shape[1] > 1 and cols != array.itemsize:
+        raise ValueError(f"strides {array.strides}: columns must be neighbours")
+    length: int = array.shape[1]
+    return max(1, rows // array.itemsize, length)
+
+
+def _number(value: complex, like: Array) -> Array:
+    return np.array([value], like.dtype)
+
+
+def _call(name: str, like: Array, *words: Any) -> None:
+    """Call a routine of BLAS, which takes the address of everything."""
+    arguments: list[Any] = []
+    for word in words:
+        if isinstance(word, bytes):
+            arguments.append(ctypes.c_char_p(word))
+        elif isinstance(word, np.ndarray):
+            if word.dtype != like.dtype:
+                raise TypeError(f"dtypes {word.dtype} and {like.dtype} are mixed")
+            arguments.append(word.ctypes.data_as(ctypes.c_void_p))
+        else:
+            arguments.append(ctypes.byref(ctypes.c_int(word)))
+    _routine(LETTERS[like.dtype.str[1:]] + name)(*arguments)
+
+
+@cache
+def _routine(name: str) -> Callable[..., None]:
+    """Return a routine of SciPy's BLAS; it lets other threads run meanwhile."""
+    capsule = cython_blas.__pyx_capi__[name]
+    api = ctypes.pythonapi
+    api.PyCapsule_GetName.restype = ctypes.c_char_p
+    api.PyCapsule_GetName.argtypes = [ctypes.py_object]
+    api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    address = api.PyCapsule_GetPointer(capsule, api.PyCapsule_GetName(capsule))
+    return ctypes.CFUNCTYPE(None)(address)

@@ -1,0 +1,70 @@
+"""BLAS in place, on parts of arrays, against NumPy."""
+
+import numpy as np
+import pytest
+
+from mpiapps.kernels.blas import add_product, solve_columns, solve_rows
+
+DTYPES = ["f4", "f8", "c8", "c16"]
+
+
+def part(shape, dtype, seed=0):
+    """Return a part of a larger array, with rows further apart than they are long."""
+    rng = np.random.default_rng(seed)
+    whole = rng.standard_normal((shape[0] + 2, shape[1] + 3))
+    if np.dtype(dtype).kind == "c":
+        whole = whole + 1j * rng.standard_normal(whole.shape)
+    return whole.astype(dtype)[1:-1, 2:-1]
+
+
+def turned(x, op):
+    return {"N": x, "T": x.T, "H": x.conj().T}[op]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("op", ["N", "T", "H"])
+@pytest.mark.parametrize(
+    "shape", [(3, 4, 5), (1, 1, 1), (0, 2, 2), (2, 0, 2), (2, 2, 0), (7, 1, 3)]
+)
+def test_products(dtype, op, shape):
+    m, n, k = shape
+    out, a = part((m, n), dtype), part((m, k), dtype, 1)
+    b = part((k, n) if op == "N" else (n, k), dtype, 2)
+    expected = out - 2 * (a @ turned(b, op))
+    frame = out.base.copy()
+    add_product(out, a, b, -2, op)
+    np.testing.assert_allclose(
+        out, expected, rtol=1e-3 if dtype in ("f4", "c8") else 1e-9
+    )
+    frame[1:-1, 2:-1] = out
+    np.testing.assert_array_equal(out.base, frame)  # nothing beside it
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize("unit", [True, False])
+def test_triangles(dtype, lower, unit):
+    n = 5
+    triangle = part((n, n), dtype) + (4 * np.eye(n)).astype(dtype)
+    half = np.tril(triangle) if lower else np.triu(triangle)
+    if unit:
+        np.fill_diagonal(half, 1)
+    out = part((n, 3), dtype, 1)
+    expected = np.linalg.solve(half, out)
+    solve_rows(triangle, out, lower=lower, unit=unit)
+    np.testing.assert_allclose(out, expected, rtol=2e-3)
+    if not unit:
+        out = part((3, n), dtype, 2)
+        expected = np.linalg.solve(half.conj(), out.T).T
+        solve_columns(triangle, out, lower=lower)
+        np.testing.assert_allclose(out, expected, rtol=2e-3)
+
+
+def test_what_does_not_fit_is_refused():
+    x = np.ones((3, 3))
+    with pytest.raises(ValueError, match="times"):
+        add_product(x, x, np.ones((2, 3)))
+    with pytest.raises(ValueError, match="neighbours"):
+        add_product(x, x, np.ones((6, 6))[::2, ::2])
+    with pytest.raises(TypeError, match="mixed"):
+        add_product(x, x, np.ones((3, 3), "f4"))
