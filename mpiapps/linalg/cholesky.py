@@ -55,8 +55,8 @@ def cholesky(a: DistMatrix, block: int | None = None) -> DistMatrix:
             f"the matrix is not positive definite: its leading minor of order {bad} is"
             " not; look for dependent rows, or use solve"
         )
-    i, j = made.row_indices[:, None], made.col_indices[None, :]
-    parts.local[np.broadcast_to(i < j, parts.local.shape)] = 0
+    for place, column in enumerate(made.col_indices.tolist()):
+        parts.local[: parts.rows_from(column), place] = 0
     return made
 
 
