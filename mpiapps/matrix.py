@@ -66,6 +66,7 @@ class Options:
         most=10**7,
     )
     memory: int = option(0, "of each rank to plan for (0: any)", parse="size")
+    calibrate: bool = option(False, "plan for this machine, measured on these ranks")
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,13 @@ class Operation:
     operands : int
         How many matrices it takes.
     compute : callable
-        Collective: the result, a matrix or nothing, and values by name.
+        Collective: the result, a matrix or values by name.
     check : str
         Which of `mpiapps.linalg.check.CHECKS` it has; may be empty.
     """
 
     operands: int
-    compute: Callable[[list[DistMatrix], Options], tuple[DistMatrix | None, Values]]
+    compute: Callable[[list[DistMatrix], Options], DistMatrix | Values]
     check: str = ""
 
 
@@ -98,6 +99,8 @@ def check(options: Options) -> None:
         )
     operands = OPERATIONS[options.operation].operands
     product = options.operation in ("multiply", "gram")
+    if options.calibrate and not options.plan:
+        raise ValueError("--calibrate is for --plan; give both")
     if options.plan and not (product and options.random):
         raise ValueError("--plan is for multiply and gram with --random sizes")
     if options.random:
@@ -118,29 +121,31 @@ def run(world: World, options: Options) -> Result:
     """Read or make the matrices, compute, check and write. Collective."""
     if options.plan:
         return Result(_planned(world, options))
+    from mpiapps.linalg.check import CHECKS
     from mpiapps.linalg.npy import write_npy
 
     with world.timed("read"):
         operands = _operands(world, options)
     row = OPERATIONS[options.operation]
     with world.timed(options.operation), _as_input():
-        made, values = row.compute(operands, options)
+        found = row.compute(operands, options)
+    made = None if isinstance(found, dict) else found
+    values = found if isinstance(found, dict) else {}
     code, notes = 0, []
-    if options.check and row.check and made is not None:
-        from mpiapps.linalg.check import CHECKS
-
-        with world.timed("check"):
-            error = CHECKS[row.check](operands, made)
-        values["check"] = error
-        if not error <= TOLERANCE:
-            code = 4
-            notes.append(
-                f"the check failed: the error is {error:.3g} times the rounding error,"
-                f" and at most {TOLERANCE} is expected"
-            )
-    if options.output and made is not None:
-        with world.timed("write"):
-            write_npy(options.output, made)
+    if made is not None:
+        values |= {"rows": made.shape[0], "columns": made.shape[1]}
+        if options.check and row.check:
+            with world.timed("check"):
+                error = values["check"] = CHECKS[row.check](operands, made)
+            if not error <= TOLERANCE:
+                code = 4
+                notes.append(
+                    f"the check failed: the error is {error:.3g} times the rounding"
+                    f" error, and at most {TOLERANCE} is expected"
+                )
+        if options.output:
+            with world.timed("write"):
+                write_npy(options.output, made)
     ranks = world.comm.gather(
         {"rank": world.rank, "host": world.host, "elements": operands[0].local.size}
     )
@@ -198,6 +203,11 @@ def _planned(world: World, options: Options) -> Values:
     itemsize = np.dtype(options.dtype).itemsize
     with _as_input():
         found = plan(m, n, k, size, itemsize, options.memory or math.inf)
+    machine = Machine()
+    if options.calibrate:
+        from mpiapps.linalg.calibrate import calibrate
+
+        machine = calibrate(world.comm)
     return {
         "ranks": size,
         "grid": [found.grid.pm, found.grid.pn, found.grid.pk],
@@ -207,69 +217,60 @@ def _planned(world: World, options: Options) -> Values:
         "flops": found.flops,
         "lower_bound": found.bound,
         "times_lower_bound": found.received / found.bound if found.bound else 1.0,
-        "seconds": found.seconds(Machine()),
+        "seconds": found.seconds(machine),
+        "machine": [machine.flops, machine.bandwidth, machine.latency],
     }
 
 
-def _shape(made: DistMatrix) -> Values:
-    return {"rows": made.shape[0], "columns": made.shape[1]}
+def _multiply(given: list[DistMatrix], _: Options) -> DistMatrix:
+    return given[0] @ given[1]
 
 
-def _multiply(given: list[DistMatrix], _: Options) -> tuple[DistMatrix, Values]:
-    made = given[0] @ given[1]
-    return made, _shape(made)
-
-
-def _gram(given: list[DistMatrix], _: Options) -> tuple[DistMatrix, Values]:
+def _gram(given: list[DistMatrix], _: Options) -> DistMatrix:
     from mpiapps.linalg.multiply import gram
 
-    made = gram(given[0])
-    return made, _shape(made)
+    return gram(given[0])
 
 
-def _cholesky(given: list[DistMatrix], _: Options) -> tuple[DistMatrix, Values]:
+def _cholesky(given: list[DistMatrix], _: Options) -> DistMatrix:
     from mpiapps.linalg.cholesky import cholesky
 
-    made = cholesky(given[0])
-    return made, _shape(made)
+    return cholesky(given[0])
 
 
-def _solve(given: list[DistMatrix], options: Options) -> tuple[DistMatrix, Values]:
+def _solve(given: list[DistMatrix], options: Options) -> DistMatrix:
     from mpiapps.linalg.solve import solve
 
-    made = solve(given[0], given[1], kind=options.kind)
-    return made, _shape(made)
+    return solve(given[0], given[1], kind=options.kind)
 
 
-def _inverse(given: list[DistMatrix], options: Options) -> tuple[DistMatrix, Values]:
+def _inverse(given: list[DistMatrix], options: Options) -> DistMatrix:
     from mpiapps.linalg.solve import inverse
 
-    made = inverse(given[0], kind=options.kind)
-    return made, _shape(made)
+    return inverse(given[0], kind=options.kind)
 
 
-def _svd(given: list[DistMatrix], _: Options) -> tuple[None, Values]:
+def _svd(given: list[DistMatrix], _: Options) -> Values:
     from mpiapps.linalg.tall import singular_values
 
     found = singular_values(given[0])
     largest, smallest = (float(found[0]), float(found[-1])) if found.size else (0, 0)
-    return None, {
+    return {
         "largest": largest,
         "smallest": smallest,
         "singular_values": found.tolist(),
     }
 
 
-def _norm(given: list[DistMatrix], _: Options) -> tuple[None, Values]:
+def _norm(given: list[DistMatrix], _: Options) -> Values:
     from mpiapps.linalg.reduce import NORMS, norm
 
     names = {"fro": "frobenius", "1": "one", "inf": "infinity", "max": "largest"}
-    return None, {names[kind]: norm(given[0], kind) for kind in NORMS}
+    return {names[kind]: norm(given[0], kind) for kind in NORMS}
 
 
-def _transpose(given: list[DistMatrix], _: Options) -> tuple[DistMatrix, Values]:
-    made = given[0].T
-    return made, _shape(made)
+def _transpose(given: list[DistMatrix], _: Options) -> DistMatrix:
+    return given[0].T
 
 
 @contextmanager

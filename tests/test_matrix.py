@@ -64,6 +64,11 @@ def test_a_plan_needs_no_data():
     values = json.loads(ended.out)["values"]
     assert values["grid"] == [16, 16, 16]
     assert values["times_lower_bound"] <= 1.3
+    ended = on_ranks("mpich", 2, *MATRIX, *words, "--calibrate", "--json", "-")
+    flops, bandwidth, latency = json.loads(ended.out)["values"]["machine"]
+    assert flops > 1e8
+    assert bandwidth > 1e6
+    assert 0 < latency < 1
     ended = on_ranks("mpich", 1, *MATRIX, *words, "--ranks", "4", "--memory", "1MiB")
     assert ended.code == 65
     assert "use more ranks, or more memory" in ended.err
@@ -76,6 +81,7 @@ def test_a_plan_needs_no_data():
         (["multiply", "a.npy"], 2, "takes 2 matrices, and 1 files were given"),
         (["multiply", "--random", "3", "4"], 2, "give 3 to 3 sizes"),
         (["norm", "--plan"], 2, "--plan is for multiply"),
+        (["norm", "a.npy", "--calibrate"], 2, "--calibrate is for --plan"),
         (["norm", "gone.npy"], 74, "No such file"),
         (["multiply", "a.npy", "row.npy"], 65, "30 columns meet 1 rows"),
         (["cholesky", "minus.npy"], 65, "leading minor of order 1"),

@@ -10,21 +10,12 @@ import jinja2
 
 import mpiapps
 from mpiapps.base.errors import UsageError
+from mpiapps.base.threads import THREAD_VARIABLES
 from mpiapps.batch import words
 from mpiapps.batch.launchers import launch_of
 from mpiapps.batch.request import Job, Request
 from mpiapps.batch.scheduler import TABLE
 
-# Every library that may start threads by itself is told how many it has.
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 # The last guard: whatever made a directive, no parser sees more than this in it.
 LINE = re.compile(r"""-[A-Za-z0-9_.,:=@%+/^ $&()*"\[\]-]+""")
 

@@ -12,6 +12,7 @@ module          what is in it
 `choose`        `choose_grid`: the cheapest grid for a product; loads no MPI
 `schedule`      what a product does, step by step, without data; loads no MPI
 `plan`          what a product would cost on any number of ranks; loads no MPI
+`calibrate`     what one rank of this machine does, measured
 `reduce`        sums, norms, trace, products with a vector
 `cholesky`      factors of Hermitian positive definite matrices
 `lu`            factors with partial pivoting

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Run a command with the test cluster up; end the cluster whatever happens.
+# Run a command with the test cluster up; end the cluster whatever happens. If the command
+# fails, what the daemons logged is printed, and kept in .cluster/daemons.log.
 # usage: test.sh COMMAND...
 set -euo pipefail
 
@@ -7,7 +8,10 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 finish() {
     code=$?
-    if [ "$code" -ne 0 ]; then bash "$HERE/cluster.sh" logs || true; fi
+    if [ "$code" -ne 0 ]; then
+        mkdir -p .cluster
+        bash "$HERE/cluster.sh" logs | tee .cluster/daemons.log || true
+    fi
     bash "$HERE/cluster.sh" down
     exit "$code"
 }
