@@ -1,11 +1,15 @@
 """The matrix program as users start it."""
 
 import json
+import os
+import signal
+import subprocess
+import time
 
 import numpy as np
 import pytest
 
-from tests.launch import on_ranks
+from tests.launch import LIMIT, ROOT, clean_environment, folder, on_ranks
 
 MATRIX = ("-m", "mpiapps.matrix")
 
@@ -120,3 +124,36 @@ def test_a_result_that_is_wrong_is_found():
     ended = on_ranks("mpich", 2, "-c", code, *words)
     assert ended.code == 4, ended.err
     assert "the check failed" in ended.out
+
+
+def test_a_killed_rank_leaves_the_old_output(tmp_path):
+    out = tmp_path / "out.npy"
+    np.save(out, np.eye(3))
+    words = [*MATRIX, "transpose", "--random", "7000", "--output", str(out)]
+    python = str(folder("openmpi") / "python")
+    job = subprocess.Popen(
+        [python, str(ROOT / "scripts" / "on_ranks.py"), "2", *words],
+        cwd=ROOT,
+        env=clean_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + LIMIT
+    while not list(tmp_path.glob(".out.npy.*")):  # its content is being written
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    os.kill(rank_of(job, out), signal.SIGKILL)
+    assert job.wait(LIMIT) != 0
+    np.testing.assert_array_equal(np.load(out), np.eye(3))
+
+
+def rank_of(job, out):
+    """Return the process of one rank: what has the file's name and is no launcher."""
+    told = subprocess.run(
+        ["pgrep", "-n", "-f", f"python.*matrix.*--output {out}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(told.stdout) != job.pid
+    return int(told.stdout)
