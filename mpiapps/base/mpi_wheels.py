@@ -20,6 +20,12 @@ def installed_mpi_wheels() -> list[str]:
     return found
 
 
+def only_mpi() -> str:
+    """Return the MPI whose wheel is installed; empty if none or several are. Local."""
+    found = installed_mpi_wheels()
+    return next((mpi for mpi, wheel in MPI_WHEELS.items() if [wheel] == found), "")
+
+
 def refuse_two_mpi_wheels() -> None:
     """Raise `LaunchError` if more than one MPI wheel is installed. Local.
 

@@ -61,7 +61,7 @@ def tell(command: Sequence[str], stdin: Path | None = None) -> str:
 def _run(
     command: Sequence[str], stdin: Path | None
 ) -> subprocess.CompletedProcess[str]:
-    with open(stdin or os.devnull, encoding="utf-8") as stream:  # noqa: PTH123
+    with Path(stdin or os.devnull).open(encoding="utf-8") as stream:
         return subprocess.run(
             list(command),
             stdin=stream,

@@ -17,7 +17,7 @@ from mpiapps.app.program import programs
 from mpiapps.app.runner import parse as parse_program
 from mpiapps.base.errors import UsageError
 from mpiapps.base.launcher import Launch
-from mpiapps.base.mpi_wheels import MPI_WHEELS, installed_mpi_wheels
+from mpiapps.base.mpi_wheels import only_mpi
 from mpiapps.batch import runs, state, words
 from mpiapps.batch.client import tell
 from mpiapps.batch.explain import explain as explain_lines
@@ -38,10 +38,8 @@ def job_of(values: Namespace, arguments: list[str]) -> Job:
     """Return the checked job that a command line asks for. Local."""
     request: Request = take(values, Request)
     site = find_site(request.site, request.scheduler)
-    wheels = installed_mpi_wheels()
-    mpis = [mpi for mpi, wheel in MPI_WHEELS.items() if [wheel] == wheels]
-    if mpis and not request.site:  # no file says which: it is the one that is here
-        request = replace(request, mpi=request.mpi or mpis[0])
+    if not request.site:  # no file says which MPI: it is the one that is here
+        request = replace(request, mpi=request.mpi or only_mpi())
     request = replace(request, after=_job_numbers(request))
     if not site.python:
         request = replace(request, python=request.python or sys.executable)

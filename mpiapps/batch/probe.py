@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from mpiapps.base.errors import LaunchError
-from mpiapps.base.mpi_wheels import MPI_WHEELS, installed_mpi_wheels
+from mpiapps.base.mpi_wheels import only_mpi
 from mpiapps.batch.client import ask
 from mpiapps.batch.site import Site, find_site
 
@@ -24,21 +25,19 @@ def probe(scheduler: str) -> tuple[Site, list[str]]:
     """
     found = scheduler or find_site("", "").scheduler
     values, doubts = PROBES[found]()
-    wheels = installed_mpi_wheels()
-    mpis = [mpi for mpi, wheel in MPI_WHEELS.items() if wheel in wheels]
-    if len(mpis) == 1:
-        values["mpi"] = mpis[0]
+    if mpi := only_mpi():
+        values["mpi"] = mpi
     else:
-        doubts.append("mpi: no MPI wheel in this environment; set it by hand")
-    return Site(found, **values), doubts  # type: ignore[arg-type] # by name
+        doubts.append("mpi: not one MPI wheel in this environment; set it by hand")
+    return Site(found, **values), doubts
 
 
-def _slurm() -> tuple[dict[str, object], list[str]]:
+def _slurm() -> tuple[dict[str, Any], list[str]]:
     told = ask(["scontrol", "show", "config"])
     if told is None:
         raise LaunchError("scontrol show config gave no answer; is this a login node?")
     config = dict(re.findall(r"^(\w+) *= (.*?) *$", told, re.MULTILINE))
-    values: dict[str, object] = {"name": config.get("ClusterName", "")}
+    values: dict[str, Any] = {"name": config.get("ClusterName", "")}
     values["max_array"] = int(config.get("MaxArraySize", "0"))
     queue = re.search(r"^(\S+)\*", ask(["sinfo", "-h", "-o", "%P"]) or "", re.MULTILINE)
     if queue:
@@ -46,7 +45,7 @@ def _slurm() -> tuple[dict[str, object], list[str]]:
     return values, ["account: not known to the controller; set it if the site asks"]
 
 
-def _sge() -> tuple[dict[str, object], list[str]]:
+def _sge() -> tuple[dict[str, Any], list[str]]:
     names = ask(["qconf", "-spl"])
     if names is None:
         raise LaunchError("qconf -spl gave no answer; is this a submit host?")
@@ -55,7 +54,7 @@ def _sge() -> tuple[dict[str, object], list[str]]:
         told = ask(["qconf", "-sp", name]) or ""
         if rule := re.search(r"^allocation_rule +(\S+)", told, re.MULTILINE):
             environments[name] = rule[1]
-    values: dict[str, object] = {"parallel_environments": environments}
+    values: dict[str, Any] = {"parallel_environments": environments}
     config = ask(["qconf", "-sconf"]) or ""
     if most := re.search(r"^max_aj_tasks +(\d+)", config, re.MULTILINE):
         values["max_array"] = int(most[1])
@@ -74,22 +73,22 @@ def _sge() -> tuple[dict[str, object], list[str]]:
     return values, doubts
 
 
-def _pbs() -> tuple[dict[str, object], list[str]]:
+def _pbs() -> tuple[dict[str, Any], list[str]]:
     told = ask(["qstat", "-Bf"])
     if told is None:
         raise LaunchError("qstat -Bf gave no answer; is this a login node?")
     config = dict(re.findall(r"^ +(\w+) = (.*?) *$", told, re.MULTILINE))
-    values: dict[str, object] = {"max_array": int(config.get("max_array_size", "0"))}
+    values: dict[str, Any] = {"max_array": int(config.get("max_array_size", "0"))}
     if "default_queue" in config:
         values["queue"] = config["default_queue"]
     return values, ["account: not known to the server; set it if the site asks"]
 
 
-def _lsf() -> tuple[dict[str, object], list[str]]:
+def _lsf() -> tuple[dict[str, Any], list[str]]:
     told = ask(["bparams", "-a"])
     if told is None:
         raise LaunchError("bparams -a gave no answer; is this a login node?")
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     if most := re.search(r"MAX_JOB_ARRAY_SIZE *= *(\d+)", told):
         values["max_array"] = int(most[1])
     if queue := re.search(r"DEFAULT_QUEUE *= *(\S+)", told):
@@ -97,7 +96,7 @@ def _lsf() -> tuple[dict[str, object], list[str]]:
     return values, ["memory units: the script writes MB; LSF must know the letters"]
 
 
-PROBES: Mapping[str, Callable[[], tuple[dict[str, object], list[str]]]] = {
+PROBES: Mapping[str, Callable[[], tuple[dict[str, Any], list[str]]]] = {
     "slurm": _slurm,
     "sge": _sge,
     "pbs": _pbs,

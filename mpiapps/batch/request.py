@@ -82,11 +82,7 @@ class Request:
 
     def indices(self) -> range:
         """Return the indices of the array; an empty range without one. Local."""
-        found = words.ARRAY.fullmatch(self.array)
-        if not found:
-            return range(0)
-        first, last, step = int(found[1]), int(found[2]), int(found[3] or 1)
-        return range(first, last + 1, step or 1)
+        return words.span(self.array)
 
     @property
     def at_once(self) -> str:

@@ -43,10 +43,7 @@ class Run:
     def indices(self) -> list[str]:
         """The indices of the array's elements; none if it is no array."""
         found = re.search(self.scheduler.array, self.script, re.MULTILINE)
-        if not found:
-            return []
-        first, last, step = re.fullmatch(r"(\d+)-(\d+)(?::(\d+))?", found[1]).groups()  # type: ignore[union-attr] # the pattern holds just these
-        return [str(i) for i in range(int(first), int(last) + 1, int(step or 1))]
+        return [str(i) for i in words.span(found[1])] if found else []
 
     def ids(self) -> list[str]:
         """Return the numbers under which it was submitted, the last one last. Local."""

@@ -19,6 +19,14 @@ VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 INDEX = "{index}"  # in an argument of an array job: the number of the element
 
 
+def span(text: str) -> range:
+    """Return the indices that an array's text stands for; none if it is none. Local."""
+    found = ARRAY.fullmatch(text)
+    if not found:
+        return range(0)
+    return range(int(found[1]), int(found[2]) + 1, int(found[3] or 1) or 1)
+
+
 def fits(pattern: re.Pattern[str], value: str, field: str, expected: str) -> str:
     """Return `value` if `pattern` matches all of it, else raise `UsageError`. Local."""
     if not pattern.fullmatch(value):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mpiapps.linalg.axis import Axis
@@ -85,8 +85,8 @@ class Grid:
             (i, j, part) for i in range(pm) for j in range(pn) for part in range(pk)
         ]
 
-        def ranks(key: object) -> tuple[int, ...]:
-            ordered = sorted(places, key=key)  # type: ignore[call-overload]
+        def ranks(key: Callable[[tuple[int, ...]], tuple[int, ...]]) -> tuple[int, ...]:
+            ordered = sorted(places, key=key)
             return tuple((part * pm + i) * pn + j for i, j, part in ordered)
 
         rows, col, slab = self.parts(m, n, k)

@@ -38,7 +38,6 @@ class DistMatrix:
     """
 
     __array_ufunc__ = None  # NumPy's functions shall not gather a matrix unasked
-    __hash__ = None  # type: ignore[assignment] # it changes
 
     def __init__(self, comm: MPI.Intracomm, layout: Layout, local: Array) -> None:
         """Check what all ranks gave. Cost: one reduction of 16 bytes."""

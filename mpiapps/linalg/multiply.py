@@ -76,7 +76,7 @@ def multiply(  # noqa: PLR0913 - PBLAS's gemm, by name
     """
     m, n, k = _sizes(a, b, c, op_a, op_b)
     how = How(np.result_type(a.dtype, b.dtype, _kind(alpha)), alpha, op_a, op_b)
-    plain = op_a == op_b == "N" and grid is None and c is None
+    plain = op_a == op_b == "N" and grid is None
     if plain and _lies_well(a, b, m, n, k):
         layout = Layout(a.layout.rows, b.layout.cols, a.layout.ranks)
         local = np.zeros(layout.local_shape(a.comm.rank), how.dtype)
@@ -163,7 +163,7 @@ def _on_grid(
         "row": grid_of(comm, lb).row,
         "col": grid_of(comm, la).col,
     }
-    grid_of(comm, grid.towers())
+    fibre = grid_of(comm, grid.towers()).row
     i, j = divmod(comm.rank % (grid.pm * grid.pn), grid.pn)
     inside = comm.rank < grid.size
     shape = (la.rows.count(i), lb.cols.count(j)) if inside else (0, 0)
@@ -171,7 +171,6 @@ def _on_grid(
     local = np.zeros(shape, how.dtype)
     run(steps, comms, parts, (la.cols, lb.rows), local, how.alpha)
     if inside and grid.pk > 1:
-        fibre = grid_of(comm, grid.towers()).row
         local = _summed(fibre, local, Axis(shape[0], lc.rows.block, grid.pk))
     return DistMatrix(comm, lc, local)
 
@@ -189,12 +188,12 @@ def run(  # noqa: PLR0913, PLR0917 - what a schedule is about
     The broadcasts of a panel are begun before the product of the one before it.
     """
     waiting = None
-    parts = tuple(part.astype(out.dtype, copy=False) for part in parts)  # type: ignore[assignment] # two
+    a, b = (part.astype(out.dtype, copy=False) for part in parts)
     buffers: list[dict[str, Array]] = [{}, {}]
     for number, steps in enumerate(panels):
         if steps[0].op == "sum":
             break
-        panel = _Panel(steps, comms, parts, axes, out.dtype, buffers[number % 2])
+        panel = _Panel(steps, comms, (a, b), axes, out.dtype, buffers[number % 2])
         if waiting is not None:
             waiting.multiply(out, alpha)
         waiting = panel

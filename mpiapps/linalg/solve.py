@@ -54,12 +54,20 @@ def solve(
     return x
 
 
-def _by_lu(found: LU) -> Callable[[DistMatrix], DistMatrix]:
-    def apply(b: DistMatrix) -> DistMatrix:
-        y = solve_triangular(found.factors, take_rows(b, found.rows), unit=True)
-        return solve_triangular(found.factors, y, lower=False)
+def _by_lu(found: LU, *, turned: bool = False) -> Callable[[DistMatrix], DistMatrix]:
+    """Return what solves with A, or with A.H, from A's factors."""
+    factors, rows = found.factors, found.rows
 
-    return apply
+    def apply(b: DistMatrix) -> DistMatrix:
+        y = solve_triangular(factors, take_rows(b, rows), unit=True)
+        return solve_triangular(factors, y, lower=False)
+
+    def apply_turned(b: DistMatrix) -> DistMatrix:
+        y = solve_triangular(factors, b, lower=False, op="H")
+        x = solve_triangular(factors, y, unit=True, op="H")
+        return take_rows(x, np.argsort(rows))
+
+    return apply_turned if turned else apply
 
 
 def _by_cholesky(a: DistMatrix) -> Callable[[DistMatrix], DistMatrix]:
@@ -104,9 +112,10 @@ def condition(a: DistMatrix, steps: int = 5) -> float:
     if n == 0:
         return 0.0
     try:
-        forward, backward = _by_lu(lu(a)), _by_lu(lu(a.H))
+        found = lu(a)
     except np.linalg.LinAlgError:
         return float("inf")
+    forward, backward = _by_lu(found), _by_lu(found, turned=True)
 
     def through(apply: Callable[[DistMatrix], DistMatrix], x: Array) -> Array:
         whole = DistMatrix.from_function(a.comm, (n, 1), lambda i, _: x[i], x.dtype)
