@@ -22,6 +22,7 @@ from mpiapps.comm.world import World
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.choose import choose_grid
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.npy import read_npy, write_npy
 from mpiapps.linalg.solve import solve
 
@@ -31,8 +32,8 @@ def work(world: World, operation: str, m: int, n: int, k: int) -> Callable[[], o
     comm = world.comm
     rng = np.random.default_rng(comm.rank)
 
-    def made(shape: tuple[int, int], layout: object = None) -> DistMatrix:
-        found = DistMatrix.zeros(comm, shape, layout=layout)  # type: ignore[arg-type]
+    def made(shape: tuple[int, int], layout: Layout | None = None) -> DistMatrix:
+        found = DistMatrix.zeros(comm, shape, layout=layout)
         found.local[...] = rng.random(found.local.shape) - 0.5
         return found
 

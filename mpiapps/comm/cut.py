@@ -41,7 +41,7 @@ def pieces(array: Array) -> Iterator[npt.NDArray[np.uint8]]:
         yield data[start : start + CUT]
 
 
-def bcast_bytes(comm: MPI.Intracomm, array: Array, root: int) -> None:
+def bcast_bytes(comm: MPI.Comm, array: Array, root: int) -> None:
     """Fill C-contiguous `array`, alike on all ranks, from the root's. Collective.
 
     Cost: one broadcast per GiB.

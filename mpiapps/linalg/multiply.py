@@ -204,7 +204,7 @@ def run(  # noqa: PLR0913, PLR0917 - what a schedule is about
 class _Panel:
     """Some columns of A and rows of B on their way to this rank."""
 
-    def __init__(  # noqa: PLR0913, PLR0917
+    def __init__(  # noqa: PLR0913, PLR0917 - as `run`
         self,
         steps: list[Step],
         comms: Mapping[str, MPI.Comm],

@@ -100,7 +100,7 @@ class Blocks:
 def bcast_in(comm: MPI.Comm, array: Array, root: int) -> Array:
     """Fill C-contiguous `array` from the root's; return it. Collective."""
     if comm.size > 1 and array.size:
-        bcast_bytes(comm, array, root)  # type: ignore[arg-type] # intra, by Split
+        bcast_bytes(comm, array, root)
     return array
 
 
