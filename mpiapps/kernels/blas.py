@@ -16,6 +16,9 @@ import numpy.typing as npt
 from scipy.linalg import cython_blas
 
 Array = npt.NDArray[Any]
+# BLAS's own triangular solves run at half the speed of its products: above this size
+# a triangle is cut in two, and most of the work becomes a product.
+BASE = 64
 LETTERS = {"f4": "s", "f8": "d", "c8": "c", "c16": "z"}
 
 
@@ -67,14 +70,34 @@ def solve_rows(triangle: Array, out: Array, *, lower: bool, unit: bool = False) 
     lower, unit : bool
         Which triangle, and whether its diagonal is taken for ones.
     """
-    _trsm(b"R", triangle, out, b"N", lower=lower, unit=unit)
+    n = triangle.shape[0]
+    if n <= BASE:
+        _trsm(b"R", triangle, out, b"N", lower=lower, unit=unit)
+        return
+    first, last = _halves(n, lower=lower)
+    solve_rows(triangle[first, first], out[first], lower=lower, unit=unit)
+    add_product(out[last], triangle[last, first], out[first], -1)
+    solve_rows(triangle[last, last], out[last], lower=lower, unit=unit)
 
 
 def solve_columns(triangle: Array, out: Array, *, lower: bool) -> None:
     """Do ``out = out triangle.H^-1`` in place. Local; as `solve_rows`, out is m x n."""
-    if triangle.dtype.kind == "c":
-        triangle = triangle.conj()
-    _trsm(b"L", triangle, out, b"T", lower=lower, unit=False)
+    n = triangle.shape[0]
+    if n <= BASE:
+        triangle = triangle.conj() if triangle.dtype.kind == "c" else triangle
+        _trsm(b"L", triangle, out, b"T", lower=lower, unit=False)
+        return
+    first, last = _halves(n, lower=lower)
+    solve_columns(triangle[first, first], out[:, first], lower=lower)
+    add_product(out[:, last], out[:, first], triangle[last, first], -1, "H")
+    solve_columns(triangle[last, last], out[:, last], lower=lower)
+
+
+def _halves(n: int, *, lower: bool) -> tuple[slice, slice]:
+    """Return which half of a triangle's unknowns is found first, and the other."""
+    middle = n // 2
+    halves = slice(0, middle), slice(middle, n)
+    return halves if lower else halves[::-1]
 
 
 def _trsm(  # noqa: PLR0913 - BLAS's own

@@ -62,6 +62,10 @@ class Axis:
         """Return where its owner keeps `index`. Local."""
         return index // self.block // self.procs * self.block + index % self.block
 
+    def locals(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return where their owners keep each of `indices`. Local."""
+        return indices // self.block // self.procs * self.block + indices % self.block
+
     def below(self, index: int, coord: int) -> int:
         """Return how many of the indices below `index` are of `coord`. Local."""
         return Axis(index, self.block, self.procs).count(coord)

@@ -5,13 +5,25 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import get_lapack_funcs
 
-from mpiapps.comm.cut import Array
+from mpiapps.comm.cut import Array, pieces
+from mpiapps.comm.mpi import MPI
 from mpiapps.kernels.blas import add_product, solve_columns
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.triangles import Blocks, Panel, bcast_in, panels, square
+from mpiapps.linalg.space import Space
+from mpiapps.linalg.triangles import (
+    At,
+    Blocks,
+    Halfway,
+    Panel,
+    bcast_in,
+    panels,
+    square,
+)
 
 
-def cholesky(a: DistMatrix, block: int | None = None) -> DistMatrix:
+def cholesky(
+    a: DistMatrix, block: int | None = None, *, at: At | None = None
+) -> DistMatrix:
     """Return lower triangular L with ``A = L L.H``. Collective.
 
     Parameters
@@ -21,6 +33,9 @@ def cholesky(a: DistMatrix, block: int | None = None) -> DistMatrix:
         is not changed.
     block : int, optional
         Rows and columns of a block. Default: `triangles.block_for`.
+    at : callable, optional
+        Called on all ranks between two block columns, with a `Halfway`; it may save
+        it for `go_on`, and may raise.
 
     Returns
     -------
@@ -38,51 +53,82 @@ def cholesky(a: DistMatrix, block: int | None = None) -> DistMatrix:
     Notes
     -----
     Right-looking and blocked (Golub, Van Loan: Matrix Computations, 4.2.6; ScaLAPACK's
-    pdpotrf). Each rank receives ``n^2/2p + n^2/2q`` elements on a p x q grid, in three
-    messages a block.
+    pdpotrf), one block column ahead: the next one is factorised and on its way before
+    the rest is updated. Each rank receives ``n^2/2p + n^2/2q`` elements on a p x q
+    grid, in three messages a block.
     """
-    made = square(a, block)
+    return go_on(Halfway(square(a, block)), at)
+
+
+def go_on(since: Halfway, at: At | None = None) -> DistMatrix:
+    """Return L from a factorisation that was stopped. Collective; as `cholesky`."""
+    made = since.matrix
     parts = Blocks(made)
-    bad = 0
-    for panel in panels(parts.rows, made.layout.grid):
-        if parts.inside:
-            bad = _step(parts, panel)
-            if bad:
-                break
-    bad = made.comm.bcast(bad, root=made.layout.ranks[0])
-    if bad:
-        raise np.linalg.LinAlgError(
-            f"the matrix is not positive definite: its leading minor of order {bad} is"
-            " not; look for dependent rows, or use solve"
-        )
-    for place, column in enumerate(made.col_indices.tolist()):
-        parts.local[: parts.rows_from(column), place] = 0
+    todo = [p for p in panels(parts.rows, made.layout.grid) if p.k.start >= since.done]
+    space = Space(made.dtype)
+    coming = [_Coming(parts, p, space, factorise=since.done == 0) for p in todo[:1]]
+    for number, panel in enumerate(todo):
+        here = coming.pop()
+        bad = here.wait()
+        if bad:
+            raise np.linalg.LinAlgError(
+                f"the matrix is not positive definite: its leading minor of order {bad}"
+                " is not; look for dependent rows, or use solve"
+            )
+        if at is not None and number:
+            at(Halfway(made, panel.k.start))
+        rest = _Rest(parts, panel, here.column, space)
+        for ahead in todo[number + 1 : number + 2]:
+            done = parts.cols_from(ahead.k.stop)
+            rest.update(parts.cols_from(ahead.k.start), done)
+            coming.append(_Coming(parts, ahead, space, factorise=True))
+            rest.update(done, parts.local.shape[1])
+    _clear_above(parts)
     return made
 
 
-def _step(parts: Blocks, panel: Panel) -> int:
-    """Factorise one block column, and update the rest. Collective in the grid.
+def _clear_above(parts: Blocks) -> None:
+    """Set what is above the diagonal to zero. Local."""
+    rows, columns = parts.matrix.row_indices, parts.matrix.col_indices
+    for left in range(0, columns.size, parts.cols.block):
+        block = columns[left : left + parts.cols.block]
+        above = parts.rows_from(int(block[0]))
+        end = parts.rows_from(int(block[-1]) + 1)
+        each = slice(left, left + block.size)
+        parts.local[:above, each] = 0
+        parts.local[above:end, each][rows[above:end, None] < block] = 0
 
-    Returns the order of the leading minor that is not positive, or 0.
-    """
-    local, nb, k = parts.local, len(panel), panel.k
-    top = parts.rows_from(k.start)  # my rows from the diagonal block on
-    low = parts.rows_from(k.stop)  # ... and below it
-    # One number more tells whether it went well.
-    mine = np.zeros((local.shape[0] - top) * nb + 1, local.dtype)
-    column = mine[:-1].reshape(-1, nb)
-    if parts.j == panel.col:
-        left = parts.cols.local(k.start)
-        column[...] = local[top:, left : left + nb]
-        mine[-1] = _factorise(parts, panel, column)
-        local[top:, left : left + nb] = column
-    bcast_in(parts.grid.row, mine, panel.col)
-    if bad := int(mine[-1].real):
-        return bad
-    below = column[low - top :]
-    across = _across(parts, panel, below)
-    _update(parts, panel, below, across)
-    return 0
+
+class _Coming:
+    """A block column of L on its way to the ranks of its rows."""
+
+    def __init__(
+        self, parts: Blocks, panel: Panel, space: Space, *, factorise: bool
+    ) -> None:
+        """Factorise it, where it lies, and begin to send it. Collective."""
+        nb, top = len(panel), parts.rows_from(panel.k.start)
+        # The one before is still in use.
+        name = f"column {panel.k.start // parts.rows.block % 2}"
+        # One number more tells whether it went well.
+        self._mine = space.take(name, (parts.local.shape[0] - top) * nb + 1)
+        self._mine[-1] = 0
+        column = self._mine[:-1].reshape(-1, nb)
+        if parts.j == panel.col:
+            left = parts.cols.local(panel.k.start)
+            kept = parts.local[top:, left : left + nb]
+            column[...] = kept
+            if factorise:
+                self._mine[-1] = _factorise(parts, panel, column)
+                kept[...] = column
+        self.column = column[parts.rows_from(panel.k.stop) - top :]
+        row = parts.grid.row
+        each = pieces(self._mine) if row.size > 1 else ()
+        self._requests = [row.Ibcast(piece, root=panel.col) for piece in each]
+
+    def wait(self) -> int:
+        """Return the order of the minor that is not positive, or 0. Collective."""
+        MPI.Request.Waitall(self._requests)
+        return int(self._mine[-1].real)
 
 
 def _factorise(parts: Blocks, panel: Panel, column: Array) -> int:
@@ -105,38 +151,70 @@ def _factorise(parts: Blocks, panel: Panel, column: Array) -> int:
     return 0
 
 
-def _across(parts: Blocks, panel: Panel, below: Array) -> Array:
+class _Rest:
+    """What lies right of a block column, and what is subtracted from it."""
+
+    def __init__(self, parts: Blocks, panel: Panel, below: Array, space: Space) -> None:
+        """Take a block column below the diagonal block. Collective."""
+        self._parts = parts
+        self._top = parts.rows_from(panel.k.stop)
+        self._left = parts.cols_from(panel.k.stop)
+        self._columns = parts.cols.indices(parts.j)
+        self._below = below
+        self._across = _across(parts, panel, below, space)
+
+    def update(self, left: int, right: int, bottom: int | None = None) -> None:
+        """Subtract from columns `left` to `right`, on and below the diagonal. Local.
+
+        The triangle is cut into two and a rectangle, over and over: wide products are
+        a third faster than those of one block column (docs/matrix.md).
+        """
+        if left >= right:
+            return
+        parts, block = self._parts, self._parts.cols.block
+        bottom = parts.local.shape[0] if bottom is None else bottom
+        if right - left <= block:
+            self._subtract(self._from(left), bottom, left, right)
+            return
+        middle = left + -(-(right - left) // (2 * block)) * block
+        cut = self._from(middle)
+        self._subtract(cut, bottom, left, middle)
+        self.update(left, middle, cut)
+        self.update(middle, right, bottom)
+
+    def _from(self, column: int) -> int:
+        return self._parts.rows_from(int(self._columns[column]))
+
+    def _subtract(self, top: int, bottom: int, left: int, right: int) -> None:
+        """Do ``local -= below across.H`` for some rows and columns."""
+        add_product(
+            self._parts.local[top:bottom, left:right],
+            self._below[top - self._top : bottom - self._top],
+            self._across[left - self._left : right - self._left],
+            -1,
+            "H",
+        )
+
+
+def _across(parts: Blocks, panel: Panel, below: Array, space: Space) -> Array:
     """Return the rows of the block column that belong to this rank's columns.
 
     They lie on the ranks of this process column, each of which has those that are its
     rows. Collective in the process column.
     """
-    columns = parts.cols.indices(parts.j)[parts.cols_from(panel.k.stop) :]
-    rows = parts.rows.indices(parts.i)[parts.rows_from(panel.k.stop) :]
+    first = parts.cols_from(panel.k.stop)
+    columns = parts.cols.indices(parts.j)[first:]
     owner = columns // parts.rows.block % parts.rows.procs
-    across = np.empty((columns.size, len(panel)), below.dtype)
+    top = parts.rows_from(panel.k.stop)
+    across = space.take("across", columns.size, len(panel))
     for root in range(parts.grid.col.size):
-        its = owner == root
-        piece = np.empty((int(its.sum()), len(panel)), below.dtype)
+        its = np.flatnonzero(owner == root)
+        here = across if its.size == columns.size else None
+        piece = space.take("piece", its.size, len(panel)) if here is None else here
         if root == parts.i:
-            piece[...] = below[np.searchsorted(rows, columns[its])]
-        across[its] = bcast_in(parts.grid.col, piece, root)
+            rows = parts.rows.locals(columns[its]) - top
+            np.take(below, rows, axis=0, out=piece, mode="clip")  # unbuffered
+        bcast_in(parts.grid.col, piece, root)
+        if here is None:
+            across[its] = piece
     return across
-
-
-def _update(parts: Blocks, panel: Panel, below: Array, across: Array) -> None:
-    """Subtract ``below across.H`` from the rest of the lower triangle. Local."""
-    local, block = parts.local, parts.cols.block
-    first_row = parts.rows_from(panel.k.stop)
-    first_col = parts.cols_from(panel.k.stop)
-    columns = parts.cols.indices(parts.j)
-    for left in range(first_col, local.shape[1], block):
-        right = min(left + block, local.shape[1])
-        top = parts.rows_from(int(columns[left]))
-        add_product(
-            local[top:, left:right],
-            below[top - first_row :],
-            across[left - first_col : right - first_col],
-            -1,
-            "H",
-        )

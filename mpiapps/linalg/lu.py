@@ -154,10 +154,10 @@ def _swap(parts: Blocks, order: npt.NDArray[np.int64], panel: Panel) -> None:
         # All swapped rows of one owner go round the column: 2 nb rows at the most.
         piece = np.empty((int(its.sum()), local.shape[1]), local.dtype)
         if root == parts.i:
-            piece[...] = local[_local(parts, source[its])]
+            piece[...] = local[parts.rows.locals(source[its])]
         rows[its] = bcast_in(col, piece, root)
     mine = owner == parts.i
-    into = _local(parts, moved[mine])
+    into = parts.rows.locals(moved[mine])
     if parts.j == panel.col:  # its panel comes swapped
         left = parts.cols.local(panel.k.start)
         keep = local[:, left : left + len(panel)].copy()
@@ -165,11 +165,6 @@ def _swap(parts: Blocks, order: npt.NDArray[np.int64], panel: Panel) -> None:
         local[:, left : left + len(panel)] = keep
     else:
         local[into] = rows[mine]
-
-
-def _local(parts: Blocks, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    block, procs = parts.rows.block, parts.rows.procs
-    return rows // block // procs * block + rows % block
 
 
 def _update(parts: Blocks, panel: Panel, column: Array) -> None:

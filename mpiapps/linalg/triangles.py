@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mpiapps.comm.agree import agree
 from mpiapps.comm.cut import Array, bcast_bytes
@@ -35,6 +36,34 @@ class Panel:
     def __len__(self) -> int:
         """Return its width."""
         return len(self.k)
+
+
+@dataclass(frozen=True)
+class Halfway:
+    """A factorisation between two block columns, in square blocks dealt in turn.
+
+    Attributes
+    ----------
+    matrix : DistMatrix, n x n
+        Factors and what is left of A; it is the one at work, so to be copied or
+        written, not kept.
+    done : int
+        Columns that have been subtracted from the rest.
+    rows : ndarray of int64, shape (n,), optional
+        Of LU: the rows of A in the order of the matrix.
+    """
+
+    matrix: DistMatrix
+    done: int = 0
+    rows: npt.NDArray[np.int64] | None = None
+
+    @property
+    def block(self) -> int:
+        """Rows and columns of a block: to go on, they must be the same."""
+        return self.matrix.layout.rows.block
+
+
+At = Callable[[Halfway], None]
 
 
 def block_for(n: int, size: int) -> int:
@@ -102,6 +131,3 @@ def bcast_in(comm: MPI.Comm, array: Array, root: int) -> Array:
     if comm.size > 1 and array.size:
         bcast_bytes(comm, array, root)
     return array
-
-
-__all__ = ["Blocks", "Panel", "bcast_in", "block_for", "panels", "square"]

@@ -43,9 +43,11 @@ def test_products(dtype, op, shape):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("lower", [True, False])
 @pytest.mark.parametrize("unit", [True, False])
-def test_triangles(dtype, lower, unit):
-    n = 5
-    triangle = part((n, n), dtype) + (4 * np.eye(n)).astype(dtype)
+@pytest.mark.parametrize("n", [0, 1, 5, 64, 65, 150])
+def test_triangles(dtype, lower, unit, n):
+    triangle = part((n, n), dtype)
+    triangle /= max(1, n)  # of large sizes, triangles of ones are all but singular
+    triangle += (4 * np.eye(n)).astype(dtype)
     half = np.tril(triangle) if lower else np.triu(triangle)
     if unit:
         np.fill_diagonal(half, 1)
