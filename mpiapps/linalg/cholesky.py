@@ -66,7 +66,7 @@ def go_on(since: Halfway, at: At | None = None) -> DistMatrix:
     parts = Blocks(made)
     todo = [p for p in panels(parts.rows, made.layout.grid) if p.k.start >= since.done]
     space = Space(made.dtype)
-    coming = [_Coming(parts, p, space, factorise=since.done == 0) for p in todo[:1]]
+    coming = [_Coming(parts, p, space) for p in todo[:1]]
     for number, panel in enumerate(todo):
         here = coming.pop()
         bad = here.wait()
@@ -81,7 +81,7 @@ def go_on(since: Halfway, at: At | None = None) -> DistMatrix:
         for ahead in todo[number + 1 : number + 2]:
             done = parts.cols_from(ahead.k.stop)
             rest.update(parts.cols_from(ahead.k.start), done)
-            coming.append(_Coming(parts, ahead, space, factorise=True))
+            coming.append(_Coming(parts, ahead, space))
             rest.update(done, parts.local.shape[1])
     _clear_above(parts)
     return made
@@ -100,27 +100,27 @@ def _clear_above(parts: Blocks) -> None:
 
 
 class _Coming:
-    """A block column of L on its way to the ranks of its rows."""
+    """A block column of L on its way to the ranks of its rows.
 
-    def __init__(
-        self, parts: Blocks, panel: Panel, space: Space, *, factorise: bool
-    ) -> None:
-        """Factorise it, where it lies, and begin to send it. Collective."""
+    Attributes
+    ----------
+    column : ndarray
+        Its rows of this rank from the diagonal block on.
+    """
+
+    def __init__(self, parts: Blocks, panel: Panel, space: Space) -> None:
+        """Factorise it and begin to send it. Collective."""
         nb, top = len(panel), parts.rows_from(panel.k.start)
         # The one before is still in use.
         name = f"column {panel.k.start // parts.rows.block % 2}"
         # One number more tells whether it went well.
         self._mine = space.take(name, (parts.local.shape[0] - top) * nb + 1)
         self._mine[-1] = 0
-        column = self._mine[:-1].reshape(-1, nb)
+        self.column = self._mine[:-1].reshape(-1, nb)
         if parts.j == panel.col:
             left = parts.cols.local(panel.k.start)
-            kept = parts.local[top:, left : left + nb]
-            column[...] = kept
-            if factorise:
-                self._mine[-1] = _factorise(parts, panel, column)
-                kept[...] = column
-        self.column = column[parts.rows_from(panel.k.stop) - top :]
+            self.column[...] = parts.local[top:, left : left + nb]
+            self._mine[-1] = _factorise(parts, panel, self.column)
         row = parts.grid.row
         each = pieces(self._mine) if row.size > 1 else ()
         self._requests = [row.Ibcast(piece, root=panel.col) for piece in each]
@@ -154,14 +154,20 @@ def _factorise(parts: Blocks, panel: Panel, column: Array) -> int:
 class _Rest:
     """What lies right of a block column, and what is subtracted from it."""
 
-    def __init__(self, parts: Blocks, panel: Panel, below: Array, space: Space) -> None:
-        """Take a block column below the diagonal block. Collective."""
+    def __init__(
+        self, parts: Blocks, panel: Panel, column: Array, space: Space
+    ) -> None:
+        """Keep the block column, and spread its rows. Collective."""
         self._parts = parts
+        top = parts.rows_from(panel.k.start)
+        if parts.j == panel.col:
+            left = parts.cols.local(panel.k.start)
+            parts.local[top:, left : left + len(panel)] = column
         self._top = parts.rows_from(panel.k.stop)
         self._left = parts.cols_from(panel.k.stop)
         self._columns = parts.cols.indices(parts.j)
-        self._below = below
-        self._across = _across(parts, panel, below, space)
+        self._below = column[self._top - top :]
+        self._across = _across(parts, panel, self._below, space)
 
     def update(self, left: int, right: int, bottom: int | None = None) -> None:
         """Subtract from columns `left` to `right`, on and below the diagonal. Local.

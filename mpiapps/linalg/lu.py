@@ -8,10 +8,20 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import get_lapack_funcs
 
-from mpiapps.comm.cut import Array
+from mpiapps.comm.cut import Array, pieces
+from mpiapps.comm.mpi import MPI
 from mpiapps.kernels.blas import add_product, solve_rows
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.triangles import Blocks, Panel, bcast_in, panels, square
+from mpiapps.linalg.space import Space
+from mpiapps.linalg.triangles import (
+    At,
+    Blocks,
+    Halfway,
+    Panel,
+    bcast_in,
+    panels,
+    square,
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,7 @@ class LU:
     rows: npt.NDArray[np.int64]
 
 
-def lu(a: DistMatrix, block: int | None = None) -> LU:
+def lu(a: DistMatrix, block: int | None = None, *, at: At | None = None) -> LU:
     """Return the LU factors of A with partial pivoting. Collective.
 
     Parameters
@@ -39,6 +49,9 @@ def lu(a: DistMatrix, block: int | None = None) -> LU:
         It is not changed.
     block : int, optional
         Rows and columns of a block. Default: `triangles.block_for`.
+    at : callable, optional
+        Called on all ranks between two block columns, with a `Halfway`; it may save
+        it for `go_on`, and may raise.
 
     Raises
     ------
@@ -50,76 +63,116 @@ def lu(a: DistMatrix, block: int | None = None) -> LU:
     Notes
     -----
     Right-looking and blocked (Golub, Van Loan: Matrix Computations, 3.4; ScaLAPACK's
-    pdgetrf). A block column is gathered on the rank of its diagonal block and
-    factorised there by LAPACK: two messages for each block, where pivot searches over
-    the ranks take two for each column. On a p x q grid a rank receives
-    ``n^2/2p + n^2/2q`` elements, and the swapped rows.
+    pdgetrf), one block column ahead, as `cholesky`. A block column is gathered on the
+    rank of its diagonal block and factorised there by LAPACK: two messages for each
+    block, where pivot searches over the ranks take two for each column. On a p x q grid
+    a rank receives ``n^2/2p + n^2/2q`` elements, and the swapped rows.
     """
     made = square(a, block)
-    parts = Blocks(made)
-    n = made.shape[0]
-    order, bad = np.arange(n, dtype=np.int64), 0
-    for panel in panels(parts.rows, made.layout.grid):
-        pivots = np.zeros(len(panel) + 1, np.int64)
-        if parts.inside:
-            column = _factorise(parts, panel, pivots)
-        # Ranks outside the grid hear of the pivots, too.
-        root = made.layout.ranks[panel.row * made.layout.grid[1] + panel.col]
-        bcast_in(made.comm, pivots, root)
-        bad = int(pivots[-1])
+    return go_on(Halfway(made, rows=np.arange(made.shape[0])), at)
+
+
+def go_on(since: Halfway, at: At | None = None) -> LU:
+    """Return the factors from a factorisation that was stopped. Collective; as `lu`."""
+    made, order = since.matrix, since.rows
+    assert order is not None
+    parts, space = Blocks(made), Space(made.dtype)
+    todo = [p for p in panels(parts.rows, made.layout.grid) if p.k.start >= since.done]
+    coming = [_Coming(parts, p, space) for p in todo[:1]]
+    for number, panel in enumerate(todo):
+        here = coming.pop()
+        bad = here.wait()
         if bad:
-            break
-        swapped = _swapped(order.size, panel, pivots[:-1])
+            raise np.linalg.LinAlgError(
+                f"the matrix is singular: column {bad - 1} has no pivot that is not"
+                " zero"
+            )
+        if at is not None and number:
+            at(Halfway(made, panel.k.start, order))
+        swapped = _swapped(order.size, panel, here.pivots)
         order = order[swapped]
-        if parts.inside:
-            _swap(parts, swapped, panel)
-            _update(parts, panel, column)
-    if bad:
-        raise np.linalg.LinAlgError(
-            f"the matrix is singular: column {bad - 1} has no pivot that is not zero"
-        )
+        _swap(parts, swapped, panel)
+        rest = _Rest(parts, panel, here.column, space)
+        for ahead in todo[number + 1 : number + 2]:
+            done = parts.cols_from(ahead.k.stop)
+            rest.update(parts.cols_from(ahead.k.start), done)
+            coming.append(_Coming(parts, ahead, space))
+            rest.update(done, parts.local.shape[1])
     return LU(made, order)
 
 
-def _factorise(parts: Blocks, panel: Panel, pivots: npt.NDArray[np.int64]) -> Array:
-    """Factorise one block column; return its rows of this rank. Collective in the grid.
+class _Coming:
+    """A block column's factors, on their way to the ranks of its rows.
 
-    They are in the order after the swaps. The rank of the diagonal block learns the
-    pivots, as rows below the panel's first.
+    Attributes
+    ----------
+    column : ndarray
+        Its rows of this rank from the diagonal block on, in the order after the swaps.
+    pivots : ndarray of int64
+        Which rows were swapped in turn, counted from the panel's first.
     """
-    nb, k = len(panel), panel.k
-    top = parts.rows_from(k.start)
-    mine = np.empty((parts.local.shape[0] - top, nb), parts.local.dtype)
-    if parts.j == panel.col:
-        left = parts.cols.local(k.start)
-        mine[...] = parts.local[top:, left : left + nb]
-        col = parts.grid.col
-        places = [_places(parts, i, k.start) for i in range(col.size)]
-        if parts.i == panel.row:
-            whole = np.empty((parts.rows.n - k.start, nb), mine.dtype)
-            for source in range(col.size):
-                piece = (
-                    mine
-                    if source == parts.i
-                    else np.empty((places[source].size, nb), mine.dtype)
-                )
-                if source != parts.i and piece.size:
-                    col.Recv(piece, source=source)
-                whole[places[source]] = piece
-            getrf = get_lapack_funcs("getrf", dtype=whole.dtype)
-            factors, found, info = getrf(whole)
-            pivots[:-1] = found
-            pivots[-1] = k.start + info if info > 0 else 0
-            for other in range(col.size):
-                piece = np.ascontiguousarray(factors[places[other]])
-                if other == parts.i:
-                    mine = piece
-                elif piece.size:
-                    col.Send(piece, dest=other)
-        elif mine.size:
-            parts.grid.col.Send(mine, dest=panel.row)
-            parts.grid.col.Recv(mine, source=panel.row)
-    return bcast_in(parts.grid.row, mine, panel.col)
+
+    def __init__(self, parts: Blocks, panel: Panel, space: Space) -> None:
+        """Factorise it and begin to send it. Collective."""
+        nb, top = len(panel), parts.rows_from(panel.k.start)
+        # The one before is still in use.
+        name = f"column {panel.k.start // parts.rows.block % 2}"
+        self.column = space.take(name, parts.local.shape[0] - top, nb)
+        # One number more tells whether it went well.
+        self._found = np.zeros(nb + 1, np.int64)
+        self.pivots = self._found[:-1]
+        if parts.j == panel.col:
+            left = parts.cols.local(panel.k.start)
+            self.column[...] = parts.local[top:, left : left + nb]
+            _factorise(parts, panel, self.column, self._found, space)
+        row, comm = parts.grid.row, parts.matrix.comm
+        root = panel.row * parts.matrix.layout.grid[1] + panel.col
+        self._requests = [comm.Ibcast(self._found, root=root)]
+        if row.size > 1 and self.column.size:
+            each = pieces(self.column)
+            self._requests += [row.Ibcast(piece, root=panel.col) for piece in each]
+
+    def wait(self) -> int:
+        """Return the number of the first column without a pivot, or 0. Collective."""
+        MPI.Request.Waitall(self._requests)
+        return int(self._found[-1])
+
+
+def _factorise(
+    parts: Blocks,
+    panel: Panel,
+    mine: Array,
+    found: npt.NDArray[np.int64],
+    space: Space,
+) -> None:
+    """Factorise a block column in place. Collective in the process column.
+
+    The rank of the diagonal block learns the pivots, and whether there is none.
+    """
+    col = parts.grid.col
+    if parts.i != panel.row:
+        if mine.size:
+            col.Send(mine, dest=panel.row)
+            col.Recv(mine, source=panel.row)
+        return
+    places = [_places(parts, i, panel.k.start) for i in range(col.size)]
+    # As LAPACK reads it, columns first.
+    whole = space.take("whole", len(panel), parts.rows.n - panel.k.start).T
+    for source, at in enumerate(places):
+        piece = mine
+        if source != parts.i:
+            piece = space.take("piece", at.size, len(panel))
+            if piece.size:
+                col.Recv(piece, source=source)
+        whole[at] = piece
+    getrf = get_lapack_funcs("getrf", dtype=whole.dtype)
+    factors, found[:-1], info = getrf(whole, overwrite_a=True)
+    found[-1] = panel.k.start + info if info > 0 else 0
+    for other, at in enumerate(places):
+        if other == parts.i:
+            mine[...] = factors[at]
+        elif at.size:
+            col.Send(np.ascontiguousarray(factors[at]), dest=other)
 
 
 def _places(parts: Blocks, i: int, start: int) -> npt.NDArray[np.int64]:
@@ -167,18 +220,31 @@ def _swap(parts: Blocks, order: npt.NDArray[np.int64], panel: Panel) -> None:
         local[into] = rows[mine]
 
 
-def _update(parts: Blocks, panel: Panel, column: Array) -> None:
-    """Keep the panel's factors, and update the rest. Collective in the grid."""
-    local, nb, k = parts.local, len(panel), panel.k
-    top, right = parts.rows_from(k.start), parts.cols_from(k.stop)
-    if parts.j == panel.col:
-        left = parts.cols.local(k.start)
-        local[top:, left : left + nb] = column
-    upper = np.empty((nb, local.shape[1] - right), local.dtype)
-    if parts.i == panel.row:
-        mine = local[top : top + nb, right:]
-        solve_rows(column[:nb], mine, lower=True, unit=True)
-        upper[...] = mine
-        column = column[nb:]
-    bcast_in(parts.grid.col, upper, panel.row)
-    add_product(local[parts.rows_from(k.stop) :, right:], column, upper, -1)
+class _Rest:
+    """What lies right of a block column, and what is subtracted from it."""
+
+    def __init__(
+        self, parts: Blocks, panel: Panel, column: Array, space: Space
+    ) -> None:
+        """Keep the factors, and make U's rows of the panel. Collective."""
+        nb, top = len(panel), parts.rows_from(panel.k.start)
+        self._parts = parts
+        self._left = parts.cols_from(panel.k.stop)
+        if parts.j == panel.col:
+            left = parts.cols.local(panel.k.start)
+            parts.local[top:, left : left + nb] = column
+        upper = space.take("upper", nb, parts.local.shape[1] - self._left)
+        self._below = column
+        if parts.i == panel.row:
+            mine = parts.local[top : top + nb, self._left :]
+            solve_rows(column[:nb], mine, lower=True, unit=True)
+            upper[...] = mine
+            self._below = column[nb:]
+        self._top = parts.rows_from(panel.k.stop)
+        self._upper = bcast_in(parts.grid.col, upper, panel.row)
+
+    def update(self, left: int, right: int) -> None:
+        """Subtract ``below upper`` from columns `left` to `right`. Local."""
+        part = slice(left - self._left, right - self._left)
+        rest = self._parts.local[self._top :, left:right]
+        add_product(rest, self._below, self._upper[:, part], -1)
