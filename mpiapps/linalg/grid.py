@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +24,9 @@ class ProcessGrid:
         """Split `comm`. Collective; use `grid_of`, which does it once."""
         self.coords = layout.coords(comm.rank)
         i, j = self.coords or (MPI.UNDEFINED, MPI.UNDEFINED)
-        self.row = comm.Split(i, 0 if self.coords is None else j)
-        self.col = comm.Split(j, 0 if self.coords is None else i)
+        row = comm.Split(i, 0 if self.coords is None else j)
+        col = comm.Split(j, 0 if self.coords is None else i)
+        self.row, self.col = cast(MPI.Intracomm, row), cast(MPI.Intracomm, col)
 
     def free(self) -> None:
         """Free both communicators. Collective over each."""

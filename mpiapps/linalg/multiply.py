@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from mpiapps.comm.cut import Array, pieces
+from mpiapps.comm.cut import Array
 from mpiapps.comm.mpi import MPI
 from mpiapps.kernels.blas import add_product
 from mpiapps.linalg.axis import Axis
+from mpiapps.linalg.carry import Carrier, carrier
 from mpiapps.linalg.choose import Grid, choose_grid
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.grid import exchange, grid_of
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.redistribute import redistribute
-from mpiapps.linalg.schedule import Place, Step, product, summa
+from mpiapps.linalg.schedule import WIDTH, Place, Step, product, summa
 
 OPS = ("N", "T", "H")
 Sizes = tuple[int, int, int]
@@ -145,7 +146,7 @@ def _on_their_grid(
         place = Place(*grid.coords, *layout.grid, *local.shape)
         axes = a.layout.cols, b.layout.rows
         steps = summa(*axes, range(axes[0].n), place)
-        comms: dict[str, MPI.Comm] = {"row": grid.row, "col": grid.col}
+        comms: dict[str, MPI.Intracomm] = {"row": grid.row, "col": grid.col}
         run(steps, comms, (a.local, b.local), axes, local, alpha)
     return DistMatrix(a.comm, layout, local)
 
@@ -159,7 +160,7 @@ def _on_grid(
         redistribute(comm, a.local, a.layout, la, how.op_a),
         redistribute(comm, b.local, b.layout, lb, how.op_b),
     )
-    comms: dict[str, MPI.Comm] = {
+    comms: dict[str, MPI.Intracomm] = {
         "row": grid_of(comm, lb).row,
         "col": grid_of(comm, la).col,
     }
@@ -177,7 +178,7 @@ def _on_grid(
 
 def run(  # noqa: PLR0913, PLR0917 - what a schedule is about
     panels: Iterable[list[Step]],
-    comms: Mapping[str, MPI.Comm],
+    comms: Mapping[str, MPI.Intracomm],
     parts: tuple[Array, Array],
     axes: tuple[Axis, Axis],
     out: Array,
@@ -185,15 +186,21 @@ def run(  # noqa: PLR0913, PLR0917 - what a schedule is about
 ) -> None:
     """Do the steps of a schedule, but a sum; add the product to `out`. Collective.
 
-    The broadcasts of a panel are begun before the product of the one before it.
+    A panel is begun before the product of the one before it.
     """
     waiting = None
     a, b = (part.astype(out.dtype, copy=False) for part in parts)
-    buffers: list[dict[str, Array]] = [{}, {}]
+    k = axes[0].n
+    sides = {"row": (comms["row"], len(a)), "col": (comms["col"], b.shape[1])}
+    carriers = {
+        name: carrier(comm, out.dtype, min(WIDTH, k) * length, k * length)
+        for name, (comm, length) in sides.items()
+        if comm != MPI.COMM_NULL
+    }
     for number, steps in enumerate(panels):
         if steps[0].op == "sum":
             break
-        panel = _Panel(steps, comms, (a, b), axes, out.dtype, buffers[number % 2])
+        panel = _Panel(number, steps, comms, (a, b), axes, carriers)
         if waiting is not None:
             waiting.multiply(out, alpha)
         waiting = panel
@@ -206,65 +213,62 @@ class _Panel:
 
     def __init__(  # noqa: PLR0913, PLR0917 - as `run`
         self,
+        number: int,
         steps: list[Step],
-        comms: Mapping[str, MPI.Comm],
+        comms: Mapping[str, MPI.Intracomm],
         parts: tuple[Array, Array],
         axes: tuple[Axis, Axis],
-        dtype: np.dtype[Any],
-        buffers: dict[str, Array],
+        carriers: Mapping[str, Carrier],
     ) -> None:
-        """Begin the broadcasts. Collective; what one rank has alone stays in place."""
+        """Begin to carry it. Collective; what one rank has alone stays in place."""
         whole, (a, b) = steps[-1].k, parts
         self._requests: list[MPI.Request] = []
-        self._a = [_of(a.T, axes[0], whole).T] if comms["row"].size == 1 else []
-        self._b = _of(b, axes[1], whole)
+        self._carriers = carriers
+        self._a, self._b = [_of(a.T, axes[0], whole).T], _of(b, axes[1], whole)
+        m, n = a.shape[0], b.shape[1]
+        if comms["row"].size > 1:  # of one owner after the other, each m x its own k
+            flat = carriers["row"].take(number, m * len(whole))
+            own = [step for step in steps if step.comm == "row"]
+            self._a = [_block(flat, m, _within(step.k, whole)) for step in own]
+            for step, part in zip(own, self._a, strict=True):
+                if comms["row"].rank == step.root:
+                    part[...] = _of(a.T, axes[0], step.k).T
+            self._begin("row", own, self._a)
         if comms["col"].size > 1:
-            self._b = _space(buffers, "col", (len(whole), b.shape[1]), dtype)
-        columns = _space(buffers, "row", (len(whole), a.shape[0]), dtype).reshape(-1)
-        for step in steps[:-1]:
-            comm = comms[step.comm]
-            if comm.size == 1:
-                continue
-            first = step.k.start - whole.start
-            part = slice(first, first + len(step.k))
-            if step.comm == "row":
-                m = a.shape[0]
-                flat = columns[part.start * m : part.stop * m]
-                into = flat.reshape(m, len(step.k))
-                self._a.append(into)
-            else:
-                into = self._b[part]
-            if comm.rank == step.root:
-                into[...] = (
-                    _of(a.T, axes[0], step.k).T
-                    if step.comm == "row"
-                    else _of(b, axes[1], step.k)
-                )
-            if into.size:
-                self._requests += [comm.Ibcast(p, root=step.root) for p in pieces(into)]
+            self._b = carriers["col"].take(number, len(whole), n)
+            own = [step for step in steps if step.comm == "col"]
+            rows = [self._b[_within(step.k, whole)] for step in own]
+            for step, part in zip(own, rows, strict=True):
+                if comms["col"].rank == step.root:
+                    part[...] = _of(b, axes[1], step.k)
+            self._begin("col", own, rows)
+
+    def _begin(self, name: str, steps: list[Step], parts: list[Array]) -> None:
+        each = [(part, step.root) for part, step in zip(parts, steps, strict=True)]
+        self._requests += self._carriers[name].begin(each)
 
     def multiply(self, out: Array, alpha: complex) -> None:
         """Wait for the panel, and add its product to `out`. Local."""
         MPI.Request.Waitall(self._requests)
+        for each in self._carriers.values():
+            each.arrived()
         a = self._a[0] if len(self._a) == 1 else np.hstack(self._a)
         add_product(out, a, self._b, alpha)
+
+
+def _block(flat: Array, m: int, k: slice) -> Array:
+    """Return columns `k` of a panel of m rows, as a block of its own. Local."""
+    return flat[m * k.start : m * k.stop].reshape(m, k.stop - k.start)
+
+
+def _within(k: range, whole: range) -> slice:
+    return slice(k.start - whole.start, k.stop - whole.start)
 
 
 def _of(local: Array, axis: Axis, k: range) -> Array:
     """Return the rows of `local` that are `k` of the whole, neighbours here. Local."""
     first = axis.local(k.start)
     return local[first : first + len(k)]
-
-
-def _space(
-    buffers: dict[str, Array], name: str, shape: tuple[int, int], dtype: np.dtype[Any]
-) -> Array:
-    """Return an array of this shape in a buffer that is kept. Local."""
-    size = shape[0] * shape[1]
-    found = buffers.get(name)
-    if found is None or found.size < size:
-        found = buffers[name] = np.empty(size, dtype)
-    return found[:size].reshape(shape)
 
 
 def _summed(fibre: MPI.Comm, local: Array, rows: Axis) -> Array:
