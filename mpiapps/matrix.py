@@ -1,27 +1,36 @@
 """Operations on matrices over MPI ranks: products, factors, solutions.
 
-Each operation is a row of `OPERATIONS`: what it takes, what it computes, and how the
-result is checked. docs/matrix.md leads here from one host to many.
+What each operation computes, and how it is checked, is a row of the table in
+`mpiapps.linalg.operations`. docs/matrix.md leads here from one host to many.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpiapps.app import Program, Result, main, option
+from mpiapps.app import Program, Result, checkpoint, main, option
+from mpiapps.app.lockstep import Lockstep
+from mpiapps.app.progress import Progress
 from mpiapps.base.errors import InputError
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
     from mpiapps.linalg.distmatrix import DistMatrix
+    from mpiapps.linalg.operations import Operation
+    from mpiapps.linalg.solve import Factors
+    from mpiapps.linalg.triangles import Halfway
 
 # Times the rounding error that a check allows: products of random signs stay below 10.
 TOLERANCE = 100
+NAMES = ["multiply", "gram", "cholesky", "solve", "inverse", "svd", "norm", "transpose"]
+OPERANDS = {name: 2 if name in ("multiply", "solve") else 1 for name in NAMES}
+Values = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -30,14 +39,16 @@ class Options:
 
     operation: str = option(
         "",
-        "multiply, gram, cholesky, solve, inverse, svd, norm, transpose",
+        ", ".join(OPERANDS),
         positional=True,
         metavar="OPERATION",
     )
     files: tuple[str, ...] = option(
         (), "matrices: .npy files", several="*", positional=True, metavar="FILE"
     )
-    output: str = option("", "write the result to FILE, a .npy file", metavar="FILE")
+    output: str = option(
+        "", "write the result to FILE, a .npy file", metavar="FILE", short="o"
+    )
     random: tuple[int, ...] = option(
         (),
         "random matrices in place of files: M N K for products (M x K by K x N), else"
@@ -69,35 +80,13 @@ class Options:
     calibrate: bool = option(False, "plan for this machine, measured on these ranks")
 
 
-@dataclass(frozen=True)
-class Operation:
-    """One operation.
-
-    Attributes
-    ----------
-    operands : int
-        How many matrices it takes.
-    compute : callable
-        Collective: the result, a matrix or values by name.
-    check : str
-        Which of `mpiapps.linalg.check.CHECKS` it has; may be empty.
-    """
-
-    operands: int
-    compute: Callable[[list[DistMatrix], Options], DistMatrix | Values]
-    check: str = ""
-
-
-Values = dict[str, Any]
-
-
 def check(options: Options) -> None:
     """Raise `ValueError` if the options do not go together. Local."""
-    if options.operation not in OPERATIONS:
+    if options.operation not in OPERANDS:
         raise ValueError(
-            f"operation {options.operation!r} is not one of {', '.join(OPERATIONS)}"
+            f"operation {options.operation!r} is not one of {', '.join(OPERANDS)}"
         )
-    operands = OPERATIONS[options.operation].operands
+    operands = OPERANDS[options.operation]
     product = options.operation in ("multiply", "gram")
     if options.calibrate and not options.plan:
         raise ValueError("--calibrate is for --plan; give both")
@@ -123,12 +112,14 @@ def run(world: World, options: Options) -> Result:
         return Result(_planned(world, options))
     from mpiapps.linalg.check import CHECKS
     from mpiapps.linalg.npy import write_npy
+    from mpiapps.linalg.operations import OPERATIONS
 
     with world.timed("read"):
         operands = _operands(world, options)
     row = OPERATIONS[options.operation]
     with world.timed(options.operation), _as_input():
-        found = row.compute(operands, options)
+        factors = _factors(world, options, row, operands[0]) if row.factors else None
+        found = row.compute(operands, factors)
     made = None if isinstance(found, dict) else found
     values = found if isinstance(found, dict) else {}
     code, notes = 0, []
@@ -178,6 +169,48 @@ def _operands(world: World, options: Options) -> list[DistMatrix]:
     return made
 
 
+def _factors(world: World, options: Options, row: Operation, a: DistMatrix) -> Factors:
+    """Factorise A, or go on with what an earlier run saved. Collective."""
+    from mpiapps.linalg import halfway
+    from mpiapps.linalg.operations import ASKED
+    from mpiapps.linalg.solve import factorise
+
+    inputs = world.comm.bcast(_stamps(options))
+    saved = checkpoint.load(world, "matrix", options)
+    since = None
+    if saved is not None:
+        if saved.state["inputs"] != inputs:
+            raise InputError(
+                f"{', '.join(options.files)} changed since the checkpoint was written;"
+                " remove it to begin anew"
+            )
+        file = checkpoint.beside(saved.state["turn"])
+        since = halfway.load(world.comm, file, saved.state)
+    stops = Lockstep(world, "matrix", options, saved)
+
+    def share(done: int) -> float:
+        return 1 - (1 - done / a.shape[0]) ** 3  # of the arithmetic
+
+    begun = 0.0 if since is None else share(since.done)
+    with Progress(world, 1 - begun, "the factors") as progress:
+        past = begun
+
+        def at(found: Halfway) -> None:
+            nonlocal past
+            progress.add(share(found.done) - past)
+            past = share(found.done)
+            stops.at(past, lambda file: {**halfway.save(found, file), "inputs": inputs})
+
+        kind = options.kind if row.factors == ASKED else row.factors
+        return factorise(a, kind, at=at, since=since)
+
+
+def _stamps(options: Options) -> list[list[int]]:
+    """Return size and time of each input file. Local."""
+    stats = [Path(name).stat() for name in options.files]
+    return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
+
+
 def _shapes(options: Options) -> list[tuple[int, int]]:
     """Return the shapes of random operands. Local."""
     sizes = options.random
@@ -222,57 +255,6 @@ def _planned(world: World, options: Options) -> Values:
     }
 
 
-def _multiply(given: list[DistMatrix], _: Options) -> DistMatrix:
-    return given[0] @ given[1]
-
-
-def _gram(given: list[DistMatrix], _: Options) -> DistMatrix:
-    from mpiapps.linalg.multiply import gram
-
-    return gram(given[0])
-
-
-def _cholesky(given: list[DistMatrix], _: Options) -> DistMatrix:
-    from mpiapps.linalg.cholesky import cholesky
-
-    return cholesky(given[0])
-
-
-def _solve(given: list[DistMatrix], options: Options) -> DistMatrix:
-    from mpiapps.linalg.solve import solve
-
-    return solve(given[0], given[1], kind=options.kind)
-
-
-def _inverse(given: list[DistMatrix], options: Options) -> DistMatrix:
-    from mpiapps.linalg.solve import inverse
-
-    return inverse(given[0], kind=options.kind)
-
-
-def _svd(given: list[DistMatrix], _: Options) -> Values:
-    from mpiapps.linalg.tall import singular_values
-
-    found = singular_values(given[0])
-    largest, smallest = (float(found[0]), float(found[-1])) if found.size else (0, 0)
-    return {
-        "largest": largest,
-        "smallest": smallest,
-        "singular_values": found.tolist(),
-    }
-
-
-def _norm(given: list[DistMatrix], _: Options) -> Values:
-    from mpiapps.linalg.reduce import NORMS, norm
-
-    names = {"fro": "frobenius", "1": "one", "inf": "infinity", "max": "largest"}
-    return {names[kind]: norm(given[0], kind) for kind in NORMS}
-
-
-def _transpose(given: list[DistMatrix], _: Options) -> DistMatrix:
-    return given[0].T
-
-
 @contextmanager
 def _as_input() -> Iterator[None]:
     """Turn what a matrix is unfit for into an error of the input."""
@@ -284,16 +266,6 @@ def _as_input() -> Iterator[None]:
         raise InputError(str(error)) from error
 
 
-OPERATIONS = {
-    "multiply": Operation(2, _multiply, "product"),
-    "gram": Operation(1, _gram, "gram"),
-    "cholesky": Operation(1, _cholesky, "factor"),
-    "solve": Operation(2, _solve, "solution"),
-    "inverse": Operation(1, _inverse, "inverse"),
-    "svd": Operation(1, _svd),
-    "norm": Operation(1, _norm),
-    "transpose": Operation(1, _transpose),
-}
 PROGRAM = Program("matrix", "Multiply, factorise and solve.", Options, run, check)
 
 if __name__ == "__main__":

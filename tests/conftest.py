@@ -14,7 +14,9 @@ rank test the ranks agree on its outcome, on a communicator of their own:
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +44,10 @@ class RankReports:
 
         self._comm = MPI.COMM_WORLD.Dup()
         self.rank = self._comm.rank
+        # Ranks that clear up one common folder trip over each other.
+        self._own = Path(tempfile.mkdtemp(prefix=f"rank-{self.rank}-"))
+        if config.option.basetemp is None:
+            config.option.basetemp = self._own / "tests"
         junit = getattr(config.option, "xmlpath", None)
         log = Path(os.devnull)
         if junit:
@@ -52,6 +58,9 @@ class RankReports:
             log.parent.mkdir(parents=True, exist_ok=True)
             # For good: the terminal is rank 0's.
             sys.stdout = log.open("w", buffering=1)
+
+    def pytest_unconfigure(self) -> None:
+        shutil.rmtree(self._own, ignore_errors=True)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Any:

@@ -126,6 +126,74 @@ def test_a_result_that_is_wrong_is_found():
     assert "the check failed" in ended.out
 
 
+STOPPABLE = {
+    "cholesky": ["cholesky", "--random", "150"],
+    "solve": ["solve", "--random", "150", "2"],
+    "inverse": ["inverse", "--random", "150", "--kind", "positive"],
+}
+
+
+@pytest.mark.parametrize("operation", STOPPABLE)
+def test_factors_stop_at_the_deadline_and_go_on_with_the_same_bits(operation, tmp_path):
+    words = [*MATRIX, *STOPPABLE[operation], "--check", "-o"]
+    straight, late = str(tmp_path / "straight.npy"), str(tmp_path / "late.npy")
+    assert on_ranks("mpich", 2, *words, straight).code == 0
+    path = tmp_path / "checkpoint.json"
+    words += [late, "--checkpoint", str(path)]
+    done = []
+    # Each start does one block column: that it stops at once keeps nothing from it.
+    while (ended := on_ranks("mpich", 2, *words, MPIAPPS_DEADLINE="1")).code == 75:
+        done.append(json.loads(path.read_text())["progress"])
+        assert len(done) < 20
+    assert ended.code == 0, ended.err
+    assert done == sorted(set(done))
+    assert len(done) > 1
+    np.testing.assert_array_equal(np.load(late), np.load(straight))
+    assert {each.name for each in tmp_path.iterdir()} == {"straight.npy", "late.npy"}
+
+
+def test_other_ranks_go_on_with_factors_and_changed_files_are_refused(tmp_path):
+    a, path = tmp_path / "a.npy", tmp_path / "checkpoint.json"
+    np.save(a, np.random.default_rng(0).standard_normal((150, 150)))
+    words = [*MATRIX, "inverse", str(a), "--check", "--checkpoint", str(path)]
+    for ranks in (2, 3):
+        ended = on_ranks("openmpi", ranks, *words, MPIAPPS_DEADLINE="1")
+        assert ended.code == 75, ended.err
+    changed = np.load(a)
+    np.save(a, np.zeros((150, 150)))
+    ended = on_ranks("openmpi", 1, *words)
+    assert ended.code == 65
+    assert "changed since the checkpoint" in ended.err
+    np.save(a, changed)
+    content = json.loads(path.read_text())
+    data = path.with_name(f"{path.name}.data{content['state']['turn']}")
+    times = [[a.stat().st_size, content["state"]["inputs"][0][1]]]
+    os.utime(a, ns=(times[0][1], times[0][1]))
+    sound = data.read_bytes()
+    data.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
+    ended = on_ranks("openmpi", 1, *words)
+    assert ended.code == 65
+    assert "is damaged" in ended.err
+    data.write_bytes(sound)
+    ended = on_ranks("openmpi", 1, *words)
+    assert ended.code == 0, ended.err
+
+
+def test_a_limit_of_seconds_needs_a_checkpoint():
+    ended = on_ranks("mpich", 1, *MATRIX, "norm", "--random", "3", "--seconds", "9")
+    assert ended.code == 2
+    assert "--seconds 9 needs a --checkpoint" in ended.err
+
+
+def test_a_run_stops_when_its_seconds_are_over(tmp_path):
+    path = tmp_path / "checkpoint.json"
+    words = ["cholesky", "--random", "6000", "--checkpoint", str(path)]
+    ended = on_ranks("mpich", 1, *MATRIX, *words, "--seconds", "1")
+    assert ended.code == 75, ended.err
+    assert "which is saved in" in ended.err
+    assert path.exists()
+
+
 def test_a_killed_rank_leaves_the_old_output(tmp_path):
     out = tmp_path / "out.npy"
     np.save(out, np.eye(3))

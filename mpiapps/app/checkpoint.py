@@ -59,9 +59,25 @@ def choose(path: str, every: float) -> None:
 
 
 def discard() -> None:
-    """Remove the file, since the run is finished and recorded. Root only."""
+    """Remove the files, since the run is finished and recorded. Root only."""
     if _path is not None:
-        _path.unlink(missing_ok=True)
+        for each in (_path, *(beside(turn) for turn in (0, 1))):
+            each.unlink(missing_ok=True)
+
+
+def wanted() -> bool:
+    """Return whether there is a file to save into. Local."""
+    return _path is not None
+
+
+def beside(turn: int) -> Path:
+    """Return a file for what is too large for the checkpoint's own. Local.
+
+    There are two, turn 0 and 1: one is what the checkpoint names, the next save writes
+    the other.
+    """
+    assert _path is not None
+    return _path.with_name(f"{_path.name}.data{turn}")
 
 
 def load(world: World, program: str, options: Any) -> Saved | None:
@@ -133,7 +149,7 @@ def resumable(  # noqa: PLR0913, PLR0917 - what a piece of work is, once for eac
     # for the counter to be freed.
     counter = new_counter(world.comm) if schedule == "dynamic" else None
     pieces = deal_lanes(world.comm, lanes, schedule, counter)
-    points = SafePoints(world.comm, _Watch(), stopping.warned)
+    points = SafePoints(world.comm, Watch(), stopping.warned)
     done, exhausted, rest = 0, False, 0
     while True:
         word = points.wait() if exhausted else points.check()
@@ -142,13 +158,10 @@ def resumable(  # noqa: PLR0913, PLR0917 - what a piece of work is, once for eac
             mine = state()
             with world.agree():
                 if counts is not None:
-                    rest = _write(
-                        program,
-                        options,
-                        Saved(mine or {}, left(lanes, counts, schedule), 0.0),
-                        n,
-                        stop=word == STOP,
-                    )
+                    lanes_left = left(lanes, counts, schedule)
+                    rest = sum(map(len, lanes_left))
+                    saved = Saved(mine or {}, lanes_left, 1 - rest / n if n else 1.0)
+                    write(program, options, saved, stop=word == STOP and rest > 0)
             if word == STOP:
                 break
         # A piece after each save, or saves that last long would be all that is done.
@@ -164,19 +177,25 @@ def resumable(  # noqa: PLR0913, PLR0917 - what a piece of work is, once for eac
         counter.free()
     rest = world.comm.bcast(rest, root=world.root)
     if rest:
-        raise Stopped(
-            f"stopped before the end with {1 - rest / n:.1%} done, which is saved in"
-            f" {_path}; the same command goes on from there"
-        )
+        raise stopped(1 - rest / n)
 
 
-class _Watch:
-    """What the root wants of all ranks, now. Local."""
+def stopped(progress: float) -> Stopped:
+    """Return the error of a run that was saved before its end. Local."""
+    return Stopped(
+        f"stopped before the end with {progress:.1%} done, which is saved in {_path};"
+        " the same command goes on from there"
+    )
+
+
+class Watch:
+    """What the root wants of all ranks: `mpiapps.comm.safepoint`'s words. Local."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
 
     def __call__(self) -> int:
+        """Return `GO_ON`, `SAVE` at most once in each interval, or `STOP`."""
         from mpiapps.comm.safepoint import GO_ON, SAVE, STOP
 
         if stopping.warned() or stopping.overdue():
@@ -187,23 +206,21 @@ class _Watch:
         return SAVE
 
 
-def _write(program: str, options: Any, saved: Saved, n: int, *, stop: bool) -> int:
-    """Write the file whole; return how many pieces are left. Root only."""
+def write(program: str, options: Any, saved: Saved, *, stop: bool) -> None:
+    """Write the file whole; `stop` if the run ends now. Root only."""
     assert _path is not None
-    rest = sum(map(len, saved.left))
     content = {
         "format": FORMAT,
         "program": program,
         "options": dataclasses.asdict(options),
-        "progress": 1 - rest / n if n else 1.0,
+        "progress": saved.progress,
         "left": [[lane.start, lane.stop, lane.step] for lane in saved.left],
         "state": dict(saved.state),
     }
     content["digest"] = _digest(content)
     # The job script looks at the last key: it asks to be started again then.
-    content["stopped"] = stopping.attempt() if stop and rest else 0
+    content["stopped"] = stopping.attempt() if stop else 0
     WholeFile(_path).commit(json.dumps(content, allow_nan=False) + "\n")
-    return rest
 
 
 def _read(path: Path, program: str, options: Any) -> Saved:
@@ -223,7 +240,7 @@ def _read(path: Path, program: str, options: Any) -> Saved:
             f"{path} is of program {found[1]}, format {found[0]}, not of {program},"
             f" format {FORMAT}; {remedy}"
         )
-    asked = dataclasses.asdict(options)
+    asked = json.loads(json.dumps(dataclasses.asdict(options)))  # tuples to lists
     other = {k: v for k, v in content["options"].items() if asked.get(k) != v}
     if other:
         was = ", ".join(f"--{k.replace('_', '-')} {v}" for k, v in other.items())

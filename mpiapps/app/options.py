@@ -35,6 +35,7 @@ def option(  # noqa: PLR0913 - each is a word of the option's description
     metavar: str = "",
     several: str = "",
     positional: bool = False,
+    short: str = "",
 ) -> Any:
     """Return a dataclass field that is also a command line option. Local.
 
@@ -57,6 +58,8 @@ def option(  # noqa: PLR0913 - each is a word of the option's description
         One or more values at once, or any number of them; the default is a tuple.
     positional : bool
         Whether it is an argument by its place, without a name.
+    short : str
+        A letter for the option, besides its name.
 
     Notes
     -----
@@ -71,6 +74,7 @@ def option(  # noqa: PLR0913 - each is a word of the option's description
         "metavar": metavar,
         "several": several,
         "positional": positional,
+        "short": short,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -121,13 +125,13 @@ def add_options(parser: argparse._ActionsContainer, cls: type[Any]) -> None:
     for field in dataclasses.fields(cls):
         text = field.metadata["text"]
         if field.default is False:
-            parser.add_argument(_name(field), action="store_true", help=text)
+            parser.add_argument(*_names(field), action="store_true", help=text)
             continue
         several = field.metadata["several"]
         action = "append" if field.default == () and not several else "store"
         empty = field.default in (None, "", ())
         parser.add_argument(
-            _name(field),
+            *_names(field),
             action=action,
             default=[] if field.default == () else field.default,
             type=_reader(field),
@@ -138,10 +142,11 @@ def add_options(parser: argparse._ActionsContainer, cls: type[Any]) -> None:
         )
 
 
-def _name(field: dataclasses.Field[Any]) -> str:
+def _names(field: dataclasses.Field[Any]) -> list[str]:
     if field.metadata["positional"]:
-        return field.name
-    return "--" + field.name.replace("_", "-")
+        return [field.name]
+    short = field.metadata["short"]
+    return ["-" + short] * bool(short) + ["--" + field.name.replace("_", "-")]
 
 
 def take(values: argparse.Namespace, cls: type[Any]) -> Any:

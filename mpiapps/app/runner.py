@@ -36,6 +36,9 @@ class Common:
         "", "go on from FILE if it is there; stop into it on USR1", metavar="FILE"
     )
     checkpoint_every: int = option(60, "time between saves", parse="time", least=1)
+    seconds: int = option(
+        0, "stop into the checkpoint after so long (0: never)", parse="time", least=0
+    )
     verbose: bool = option(False, "tell on standard error what each rank did")
     progress: str = option(
         "auto", "how far the run is, on standard error", choices=progress.MODES
@@ -58,6 +61,8 @@ def main(program: Program, argv: Sequence[str] | None = None) -> int:
     options, common = parse(program, sys.argv[1:] if argv is None else argv, launch)
     stopping.watch()
     checkpoint.choose(common.checkpoint, common.checkpoint_every)
+    if common.seconds:
+        stopping.limit(common.seconds)
     if common.allow_singleton:
         os.environ[ALLOW_SINGLETON] = "1"
     limit_threads(launch, os.environ)
@@ -87,6 +92,8 @@ def parse(program: Program, argv: Sequence[str], launch: Launch) -> tuple[Any, C
     common: Common = take(values, Common)
     if common.json and common.json == common.csv:
         parser.error(f"--json and --csv both name {common.json}; give each its own")
+    if common.seconds and not (common.checkpoint or os.environ.get(checkpoint.FILE)):
+        parser.error(f"--seconds {common.seconds} needs a --checkpoint to stop into")
     try:
         program.check(options)
     except ValueError as error:

@@ -15,6 +15,7 @@ DEADLINE = "MPIAPPS_DEADLINE"
 ATTEMPT = "MPIAPPS_ATTEMPT"
 
 _warned = False
+_until = float("inf")  # of time.monotonic
 
 
 def watch() -> None:
@@ -28,15 +29,22 @@ def watch() -> None:
         signal.signal(signal.SIGUSR1, _remember)
 
 
+def limit(seconds: float) -> None:
+    """Let the run end, at a safe point, when `seconds` have passed. Local."""
+    global _until  # noqa: PLW0603 - the limit is the process's
+    _until = time.monotonic() + seconds
+
+
 def warned() -> bool:
     """Return whether this process was warned. Local."""
     return _warned
 
 
 def overdue(environ: Mapping[str, str] = os.environ) -> bool:
-    """Return whether the job's deadline, if it has one, has passed. Local."""
+    """Return whether the job's deadline or the run's limit has passed. Local."""
     text = environ.get(DEADLINE, "")
-    return text.isdigit() and time.time() >= int(text)
+    passed = text.isdigit() and time.time() >= int(text)
+    return passed or time.monotonic() >= _until
 
 
 def attempt(environ: Mapping[str, str] = os.environ) -> int:

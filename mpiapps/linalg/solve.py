@@ -7,18 +7,59 @@ from collections.abc import Callable
 import numpy as np
 
 from mpiapps.comm.cut import Array
-from mpiapps.linalg.cholesky import cholesky
+from mpiapps.linalg import cholesky, lu
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.lu import LU, lu
+from mpiapps.linalg.lu import LU
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reduce import norm
 from mpiapps.linalg.substitute import solve_triangular
+from mpiapps.linalg.triangles import At, Halfway
 
-KINDS = ("general", "positive")
+Factors = LU | DistMatrix
+KINDS: dict[str, tuple[Callable[..., Factors], Callable[..., Factors]]] = {
+    "general": (lu.lu, lu.go_on),
+    "positive": (cholesky.cholesky, cholesky.go_on),
+}
+
+
+def factorise(
+    a: DistMatrix,
+    kind: str = "general",
+    *,
+    at: At | None = None,
+    since: Halfway | None = None,
+) -> Factors:
+    """Return the factors that `solve` and `inverse` work with. Collective.
+
+    Parameters
+    ----------
+    a : DistMatrix, n x n
+    kind : {"general", "positive"}
+        LU with partial pivoting, or Cholesky for a Hermitian positive definite A.
+    at : callable, optional
+        Called on all ranks between two block columns, with a `Halfway`; it may save
+        it, and may raise.
+    since : Halfway, optional
+        Where to go on; A is not looked at then.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError, ValueError
+        As `lu.lu` and `cholesky.cholesky`.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
+    begin, go_on = KINDS[kind]
+    return begin(a, at=at) if since is None else go_on(since, at=at)
 
 
 def solve(
-    a: DistMatrix, b: DistMatrix, *, kind: str = "general", refinements: int = 1
+    a: DistMatrix,
+    b: DistMatrix,
+    *,
+    kind: str = "general",
+    refinements: int = 1,
+    factors: Factors | None = None,
 ) -> DistMatrix:
     """Return X with ``A X = B``. Collective.
 
@@ -32,6 +73,8 @@ def solve(
         Steps of iterative refinement in the working precision (Higham: Accuracy and
         Stability of Numerical Algorithms, 12.1): one makes LU with partial pivoting
         backward stable row by row.
+    factors : LU or DistMatrix, optional
+        A's, as `factorise` returned them; `kind` is not looked at then.
 
     Raises
     ------
@@ -40,14 +83,12 @@ def solve(
     ValueError
         On all ranks, if shapes do not fit or A is not finite.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
     if a.shape[0] != b.shape[0]:
         raise ValueError(
             f"cannot solve {a.shape[0]} x {a.shape[1]} for {b.shape[0]} rows; expected"
             f" {a.shape[0]}"
         )
-    apply = _by_cholesky(a) if kind == "positive" else _by_lu(lu(a))
+    apply = _applied(factorise(a, kind) if factors is None else factors)
     x = apply(b)
     for _ in range(refinements):
         x = x + apply(multiply(a, x, b, alpha=-1, beta=1)).redistribute(x.layout)
@@ -70,11 +111,13 @@ def _by_lu(found: LU, *, turned: bool = False) -> Callable[[DistMatrix], DistMat
     return apply_turned if turned else apply
 
 
-def _by_cholesky(a: DistMatrix) -> Callable[[DistMatrix], DistMatrix]:
-    factor = cholesky(a)
+def _applied(factors: Factors) -> Callable[[DistMatrix], DistMatrix]:
+    """Return what solves with A, from A's factors."""
+    if isinstance(factors, LU):
+        return _by_lu(factors)
 
     def apply(b: DistMatrix) -> DistMatrix:
-        return solve_triangular(factor, solve_triangular(factor, b), op="H")
+        return solve_triangular(factors, solve_triangular(factors, b), op="H")
 
     return apply
 
@@ -91,14 +134,17 @@ def take_rows(a: DistMatrix, rows: Array) -> DistMatrix:
     return DistMatrix(a.comm, whole.layout, local).redistribute(a.layout)
 
 
-def inverse(a: DistMatrix, *, kind: str = "general") -> DistMatrix:
-    """Return the inverse of A, in its layout. Collective; raises as `solve`.
+def inverse(
+    a: DistMatrix, *, kind: str = "general", factors: Factors | None = None
+) -> DistMatrix:
+    """Return the inverse of A, in its layout. Collective; as `solve`.
 
     To multiply by it, `solve` is faster and more accurate.
     """
+    factors = factorise(a, kind) if factors is None else factors
     eye = DistMatrix.eye(a.comm, a.shape[0], a.dtype)
-    found = solve(a, eye, kind=kind, refinements=0).redistribute(a.layout)
-    return (found + found.H) * 0.5 if kind == "positive" else found
+    found = solve(a, eye, refinements=0, factors=factors).redistribute(a.layout)
+    return found if isinstance(factors, LU) else (found + found.H) * 0.5
 
 
 def condition(a: DistMatrix, steps: int = 5) -> float:
@@ -112,7 +158,7 @@ def condition(a: DistMatrix, steps: int = 5) -> float:
     if n == 0:
         return 0.0
     try:
-        found = lu(a)
+        found = lu.lu(a)
     except np.linalg.LinAlgError:
         return float("inf")
     forward, backward = _by_lu(found), _by_lu(found, turned=True)

@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
 
+from mpiapps.base.errors import Stopped
+from mpiapps.linalg import halfway
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.lu import lu
 from mpiapps.linalg.reduce import col_sums, matvec, norm, row_sums, trace
-from mpiapps.linalg.solve import condition, inverse, solve
+from mpiapps.linalg.solve import condition, factorise, inverse, solve
 from mpiapps.linalg.substitute import solve_triangular
 from mpiapps.linalg.tall import qr, singular_values, svd
+from mpiapps.linalg.triangles import block_for
 from tests.linalg.cases import DTYPES, close, layouts, spread, whole
 
 pytestmark = pytest.mark.mpi
@@ -180,3 +183,31 @@ def test_what_does_not_fit_is_refused(comm):
         matvec(a, np.zeros(3))
     with pytest.raises(ValueError, match="for 4 rows; expected 3"):
         solve(DistMatrix.eye(comm, 3), DistMatrix.zeros(comm, (4, 1)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["general", "positive"])
+def test_factors_go_on_from_any_block_column(comm, tmp_path_factory, kind, dtype):
+    mine = tmp_path_factory.mktemp("saved") / "data"
+    path = comm.bcast(mine)
+    x = positive(17, dtype) if kind == "positive" else whole((17, 17), dtype)
+    a, saved = spread(comm, x), []
+    straight = factorise(a, kind, at=lambda found: saved.append(found.done))
+    blocks = -(-17 // block_for(17, comm.size))
+    assert len(saved) == blocks - 1
+    for stop in saved:
+
+        def at(found, stop=stop):
+            if found.done == stop:
+                raise Stopped(halfway.save(found, path))
+
+        with pytest.raises(Stopped) as caught:
+            factorise(a, kind, at=at)
+        since = halfway.load(comm, path, caught.value.args[0])
+        again = factorise(a, kind, since=since)
+        if kind == "general":
+            np.testing.assert_array_equal(again.rows, straight.rows)
+            again, first = again.factors, straight.factors
+        else:
+            first = straight
+        np.testing.assert_array_equal(again.local, first.local)
