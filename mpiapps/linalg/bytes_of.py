@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from mpiapps.base.errors import InputError, ReadWriteError
 from mpiapps.comm.mpi import MPI
 
 CHUNK = 2**26  # bytes of one read or write
+# ... of one write that the disk is told to begin with: small, to keep it busy early.
+FLUSHED = 2**22
 WAYS = ("posix", "mpiio")
 Bytes = npt.NDArray[np.uint8]
 FilePath = str | Path  # of a file that all ranks see
@@ -29,9 +32,9 @@ def named(path: FilePath, what: str) -> Iterator[None]:
         raise ReadWriteError(f"cannot {what} {path}: {reason}") from error
 
 
-def _chunks(data: Bytes) -> Iterator[tuple[int, Bytes]]:
-    for start in range(0, data.size, CHUNK):
-        yield start, data[start : start + CHUNK]
+def _chunks(data: Bytes, size: int = CHUNK) -> Iterator[tuple[int, Bytes]]:
+    for start in range(0, data.size, size):
+        yield start, data[start : start + size]
 
 
 def _pread(_comm: MPI.Intracomm, path: FilePath, start: int, data: Bytes) -> None:
@@ -48,12 +51,25 @@ def _pread(_comm: MPI.Intracomm, path: FilePath, start: int, data: Bytes) -> Non
 
 def _pwrite(_comm: MPI.Intracomm, path: FilePath, start: int, data: Bytes) -> None:
     with Path(path).open("r+b", buffering=0) as stream:
-        for first, chunk in _chunks(data):
+        for first, chunk in _chunks(data, FLUSHED):
             done = 0
             while done < chunk.size:
                 at = start + first + done
                 done += os.pwritev(stream.fileno(), [chunk[done:].data], at)
+            _flush_soon(stream.fileno(), start + first, chunk.size)
         os.fsync(stream.fileno())
+
+
+def _flush_soon(file: int, start: int, size: int) -> None:
+    """Let the disk begin with some bytes, while the next are copied. Local.
+
+    A hint that Linux takes (``man 2 sync_file_range``): the fsync at the end then finds
+    little left to do, and reports what went wrong.
+    """
+    call = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    if call is not None:
+        write = 2
+        call(file, ctypes.c_int64(start), ctypes.c_int64(size), write)
 
 
 def _mpi_read(comm: MPI.Intracomm, path: FilePath, start: int, data: Bytes) -> None:

@@ -19,6 +19,7 @@ from mpiapps.linalg.bytes_of import READ, WRITE, checked_way, named
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import DTYPES
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.redistribute import redistribute
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ def write_npy(
     comm, (m, n) = a.comm, a.shape
     shape = (n, m) if fortran else (m, n)
     stored = Layout.blocks(shape, (comm.size, 1))
-    local = (a.T if fortran else a).redistribute(stored).local
+    op = "T" if fortran else "N"
+    local = redistribute(comm, a.local, a.layout, stored, op)
     target = Path(path)
     part, offset = None, 0
     try:
