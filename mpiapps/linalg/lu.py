@@ -91,7 +91,7 @@ def go_on(since: Halfway, at: At | None = None) -> LU:
             at(Halfway(made, panel.k.start, order))
         swapped = _swapped(order.size, panel, here.pivots)
         order = order[swapped]
-        _swap(parts, swapped, panel)
+        _swap(parts, swapped, panel, space)
         rest = _Rest(parts, panel, here.column, space)
         for ahead in todo[number + 1 : number + 2]:
             done = parts.cols_from(ahead.k.stop)
@@ -192,32 +192,48 @@ def _swapped(
     return order
 
 
-def _swap(parts: Blocks, order: npt.NDArray[np.int64], panel: Panel) -> None:
+def _swap(
+    parts: Blocks, order: npt.NDArray[np.int64], panel: Panel, space: Space
+) -> None:
     """Bring rows to their new places, but for the panel's. Collective in the column."""
     moved = np.flatnonzero(order != np.arange(order.size))
-    if not moved.size:
-        return
-    local, col = parts.local, parts.grid.col
-    owner = moved // parts.rows.block % parts.rows.procs
-    source = order[moved]
-    from_ = source // parts.rows.block % parts.rows.procs
-    rows = np.empty((moved.size, local.shape[1]), local.dtype)
-    for root in range(col.size):
-        its = from_ == root
-        # All swapped rows of one owner go round the column: 2 nb rows at the most.
-        piece = np.empty((int(its.sum()), local.shape[1]), local.dtype)
-        if root == parts.i:
-            piece[...] = local[parts.rows.locals(source[its])]
-        rows[its] = bcast_in(col, piece, root)
-    mine = owner == parts.i
-    into = parts.rows.locals(moved[mine])
+    width = parts.local.shape[1]
+    spans = [slice(0, width)]
     if parts.j == panel.col:  # its panel comes swapped
         left = parts.cols.local(panel.k.start)
-        keep = local[:, left : left + len(panel)].copy()
-        local[into] = rows[mine]
-        local[:, left : left + len(panel)] = keep
-    else:
-        local[into] = rows[mine]
+        spans = [slice(0, left), slice(left + len(panel), width)]
+    for span in spans:
+        _swap_in(parts, order, moved, parts.local[:, span], space)
+
+
+def _swap_in(
+    parts: Blocks,
+    order: npt.NDArray[np.int64],
+    moved: npt.NDArray[np.int64],
+    local: Array,
+    space: Space,
+) -> None:
+    """Bring the `moved` rows of some columns to their new places. Collective."""
+    col, axis = parts.grid.col, parts.rows
+    owner, source = moved // axis.block % axis.procs, order[moved]
+    from_, width = source // axis.block % axis.procs, local.shape[1]
+    rows = space.take("rows", moved.size, width)
+    for root in range(col.size):
+        its = np.flatnonzero(from_ == root)
+        # All swapped rows of one owner go round the column: 2 nb rows at the most.
+        alone = its.size == moved.size
+        piece = rows if alone else space.take("of one", its.size, width)
+        if root == parts.i:
+            # Row by row: an array of indices would copy twice.
+            for place, row in enumerate(axis.locals(source[its]).tolist()):
+                piece[place] = local[row]
+        bcast_in(col, piece, root)
+        if not alone:
+            rows[its] = piece
+    mine = np.flatnonzero(owner == parts.i)
+    into = axis.locals(moved[mine]).tolist()
+    for place, row in zip(mine.tolist(), into, strict=True):
+        local[row] = rows[place]
 
 
 class _Rest:
