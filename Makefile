@@ -15,7 +15,7 @@ ARGS ?=
 # Nothing a test starts may outlive it, whatever goes wrong.
 LIMIT = timeout -k 10
 
-.PHONY: help demo venvs venv-dev test test-serial test-ranks test-others test-slow \
+.PHONY: help demo venvs venv-dev test test-serial test-ranks test-others test-many test-slow \
 	check format lint types coverage bench-pi bench-matrix clean \
 	cluster-up cluster-down test-cluster jobs
 
@@ -40,7 +40,7 @@ venv-dev: $(VENV)/.installed-dev
 
 test: venvs ## all tests: serial, on 1 to 4 ranks, on the other MPIs
 	rm -rf .coverage .junit
-	$(MAKE) --no-print-directory test-serial test-ranks test-others
+	$(MAKE) --no-print-directory test-serial test-ranks test-many test-others
 	$(BIN)/python scripts/check_skips.py .junit
 
 test-serial: $(VENV)/.installed-dev ## tests of one process, and those that start mpiexec
@@ -59,6 +59,14 @@ test-ranks-%: $(VENV)/.installed-dev
 		--junitxml=.junit/$(MPI)-$*.xml
 
 # What must move gigabytes, on two ranks; it needs about 10 GiB of memory.
+test-many: $(VENV)/.installed-dev ## matrices on more ranks than cores: uneven grids
+	@for n in 6 9; do \
+		echo "== $(MPI), $$n ranks"; \
+		$(LIMIT) 600 $(BIN)/python scripts/on_ranks.py $$n \
+			-m pytest --color=no --with-mpi -m 'mpi and not slow' \
+			--junitxml=.junit/$(MPI)-$$n.xml tests/linalg || exit 1; \
+	done
+
 test-slow: $(VENV)/.installed-dev
 	@echo "== $(MPI), more than 2 GiB"
 	$(LIMIT) 600 $(BIN)/python scripts/on_ranks.py 2 \

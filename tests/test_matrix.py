@@ -194,6 +194,43 @@ def test_a_run_stops_when_its_seconds_are_over(tmp_path):
     assert path.exists()
 
 
+@pytest.mark.parametrize("ending", ["npy", "h5"])
+def test_a_full_disk_leaves_the_old_output(tmp_path, ending):
+    disk, said = tmp_path / "disk", tmp_path / "said"
+    disk.mkdir()
+    script = """
+        mount -t tmpfs -o size=1m tmpfs "$1" && echo old >"$1/$2" || exit 99
+        shift 2
+        "$@" 2>"$SAID"
+        echo $? "$(ls -A "$DISK")" "$(cat "$DISK"/*)"
+    """
+    own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    command = [
+        "unshare",
+        "--mount",
+        *own,
+        "sh",
+        "-c",
+        script,
+        "sh",
+        disk,
+        f"x.{ending}",
+    ]
+    command += [folder("openmpi") / "python", ROOT / "scripts" / "on_ranks.py", "2"]
+    command += [*MATRIX, "transpose", "--random", "500", "-o", disk / f"x.{ending}"]
+    ended = subprocess.run(
+        [*map(str, command)],
+        cwd=ROOT,
+        env={**clean_environment(), "DISK": str(disk), "SAID": str(said)},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert ended.stdout.split() == ["74", f"x.{ending}", "old"], ended
+    assert "No space left on device" in said.read_text()
+
+
 def test_a_killed_rank_leaves_the_old_output(tmp_path):
     out = tmp_path / "out.npy"
     np.save(out, np.eye(3))
