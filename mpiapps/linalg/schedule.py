@@ -81,6 +81,8 @@ def summa(
     width : int
         The least k of a panel, but for the last one.
     """
+    if place.rows == place.cols == 1:  # all is here: one product
+        width = max(1, len(slab))
     steps: list[Step] = []
     first = k = slab.start
     while k < slab.stop:
