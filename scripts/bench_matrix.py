@@ -59,10 +59,13 @@ def started(command: list[str], **variables: str) -> float:
     return min(seconds)
 
 
-def ours(operation: str, sizes: list[int], ranks: int = RANKS) -> Time:
-    """Return the time of `mpiapps.linalg` on ranks."""
+def ours(operation: str, sizes: list[int], ranks: int = RANKS, blas: str = "") -> Time:
+    """Return the time of `mpiapps.linalg` on ranks, by MKL's BLAS or SciPy's."""
     words = [str(HERE / "bench_matrix_ranks.py"), operation, *map(str, sizes), "4"]
     command, variables = command_line(find_launcher(), ranks, words)
+    if blas == "mkl":
+        library = str(next((MKL / "lib").glob("libmkl_rt.so.*")))
+        variables |= {"MPIAPPS_BLAS": library, "MKL_THREADING_LAYER": "SEQUENTIAL"}
     return lambda: started(command, **variables)
 
 
@@ -167,7 +170,8 @@ def rows() -> dict[str, Row]:
         theirs = (
             one_core(*sizes) if which == "numpy" else scalapack(which, operation, sizes)
         )
-        table[name] = Row(ours(operation, sizes), theirs, least)
+        # The same BLAS on both sides.
+        table[name] = Row(ours(operation, sizes, blas=which), theirs, least)
     table["4096^3 against dask.array, 2 workers"] = Row(
         ours("multiply", cube), dask(cube), 2.5
     )

@@ -7,6 +7,7 @@ and written where it lies, by the BLAS that SciPy brings (`cython_blas` exports 
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -15,10 +16,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cython_blas
 
+from mpiapps.base.errors import LaunchError
+
 Array = npt.NDArray[Any]
 # BLAS's own triangular solves run at half the speed of its products: above this size
 # a triangle is cut in two, and most of the work becomes a product.
 BASE = 64
+# Names another BLAS with 32-bit integers, by its file: libmkl_rt.so, libblis.so.
+LIBRARY = "MPIAPPS_BLAS"
 LETTERS = {"f4": "s", "f8": "d", "c8": "c", "c16": "z"}
 
 
@@ -142,7 +147,16 @@ def _call(name: str, like: Array, *words: Any) -> None:
 
 @cache
 def _routine(name: str) -> Callable[..., None]:
-    """Return a routine of SciPy's BLAS; it lets other threads run meanwhile."""
+    """Return a routine of the BLAS; it lets other threads run meanwhile."""
+    if chosen := os.environ.get(LIBRARY):
+        try:
+            found: Callable[..., None] = ctypes.CDLL(chosen)[name + "_"]
+        except (OSError, AttributeError) as error:
+            raise LaunchError(
+                f"{LIBRARY} is {chosen}, which is no BLAS with a {name}_: {error}; name"
+                " a library's file, or unset it for SciPy's"
+            ) from error
+        return found
     capsule = cython_blas.__pyx_capi__[name]
     api = ctypes.pythonapi
     api.PyCapsule_GetName.restype = ctypes.c_char_p

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from mpiapps.base.errors import LaunchError
+from mpiapps.kernels import blas
 from mpiapps.kernels.blas import add_product, solve_columns, solve_rows
 
 DTYPES = ["f4", "f8", "c8", "c16"]
@@ -70,3 +72,12 @@ def test_what_does_not_fit_is_refused():
         add_product(x, x, np.ones((6, 6))[::2, ::2])
     with pytest.raises(TypeError, match="mixed"):
         add_product(x, x, np.ones((3, 3), "f4"))
+
+
+@pytest.mark.parametrize("name", ["libnot.so.0", "libc.so.6"])
+def test_what_is_no_blas_is_told(monkeypatch, name):
+    monkeypatch.setenv(blas.LIBRARY, name)
+    blas._routine.cache_clear()
+    with pytest.raises(LaunchError, match=f"MPIAPPS_BLAS is {name}, which is no BLAS"):
+        add_product(np.zeros((2, 2)), np.ones((2, 2)), np.ones((2, 2)))
+    blas._routine.cache_clear()
