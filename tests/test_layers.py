@@ -16,7 +16,8 @@ SEES = {
     "linalg": {"base", "kernels", "comm"},
     "app": {"base", "comm"},
     "batch": {"base", "app"},
-    "programs": {"base", "kernels", "comm", "linalg", "app", "batch"},
+    "farming": {"base"},
+    "programs": {"base", "kernels", "comm", "linalg", "app", "batch", "farming"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -19,6 +19,7 @@ module          what is in it
 `cut`           arrays as bytes, in messages of at most 1 GiB
 `shared`        one copy of an array per host
 `work`          `deal`: pieces of work in turn or to the rank that is free
+`tasks`         `Tasks`: map, imap, submit over ranks, as a process pool does it
 `timers`        seconds per name, compared over ranks; loads no MPI
 ==============  ======================================================================
 """

@@ -1,0 +1,90 @@
+"""Pickled messages of any size between two ranks, received by whoever asks first."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from typing import Any
+
+import numpy as np
+
+from mpiapps.comm.cut import pieces
+from mpiapps.comm.mpi import MPI
+
+SMALL = 2**20  # bytes; a larger one follows its announcement
+FIRST, LONGEST = 20e-6, 1e-3  # s of sleep between looks
+EAGER = 200  # looks without sleep: a busy rank answers sooner than a sleeper wakes
+
+
+class Letters:
+    """Letters of this rank on one communicator. Local to make.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+        Used for nothing else.
+    tag : int
+        Of the letters; the next number is used for large ones, too.
+    """
+
+    def __init__(self, comm: MPI.Intracomm, tag: int) -> None:
+        self._comm, self._tag = comm, tag
+        self._out: list[tuple[MPI.Request, Any]] = []
+        self._status = MPI.Status()
+
+    def send(self, to: int, content: Any) -> None:
+        """Send, without waiting for the other. Local; raises as `pickle.dumps`."""
+        self.post(to, pickle.dumps(content, protocol=5))
+
+    def post(self, to: int, data: bytes) -> None:
+        """Send what was pickled already. Local."""
+        if len(self._out) > 64:
+            self._out = [each for each in self._out if not each[0].Test()]
+        if len(data) > SMALL:
+            whole = np.frombuffer(data, np.uint8)
+            self.post(to, pickle.dumps(_Announced(len(data))))
+            for piece in pieces(whole):
+                request = self._comm.Isend(piece, dest=to, tag=self._tag + 1)
+                self._out.append((request, piece))
+            return
+        request = self._comm.Isend([data, MPI.BYTE], dest=to, tag=self._tag)
+        self._out.append((request, data))
+
+    def look(self, source: int = MPI.ANY_SOURCE) -> tuple[int, Any] | None:
+        """Return sender and content of a letter that is here, or `None`. Local."""
+        found = self._comm.Improbe(source, self._tag, self._status)
+        if found is None:
+            return None
+        sender = self._status.source
+        data = bytearray(self._status.Get_count(MPI.BYTE))
+        found.Recv([data, MPI.BYTE])
+        content = pickle.loads(data)
+        if isinstance(content, _Announced):
+            whole = np.empty(content.size, np.uint8)
+            for piece in pieces(whole):
+                self._comm.Recv(piece, source=sender, tag=self._tag + 1)
+            content = pickle.loads(whole.data)
+        return sender, content
+
+    def wait(self, source: int = MPI.ANY_SOURCE) -> tuple[int, Any]:
+        """Return the next letter; asleep while there is none for long. Local."""
+        for _ in range(EAGER):
+            if (found := self.look(source)) is not None:
+                return found
+        pause = FIRST
+        while (found := self.look(source)) is None:
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST)
+        return found
+
+    def close(self) -> None:
+        """Wait until all that was sent has been taken. Local."""
+        MPI.Request.Waitall([request for request, _ in self._out])
+        self._out = []
+
+
+class _Announced:
+    """Says that a large letter follows, of so many bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size

@@ -1,0 +1,241 @@
+"""Tasks shared over ranks, as `multiprocessing.Pool` shares them over processes.
+
+::
+
+    with Tasks(world.comm) as tasks:
+        if tasks is not None:  # the root; the other ranks work until it is through
+            for found in tasks.imap(function, items):
+                ...
+
+The root gives out tasks and takes in results; it does tasks itself only if it is alone.
+Every rank runs the same script, so functions are sent by name, as `pickle` does it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from mpiapps.comm.letters import Letters
+from mpiapps.comm.mpi import MPI
+from mpiapps.comm.task_calls import AHEAD, Awaited, Call, Cut
+from mpiapps.comm.task_worker import How, Order, do_chunk, unpickled, work
+
+T = TypeVar("T")
+ROOT = 0
+ORDERS, REPORTS = 10, 20  # tags; the numbers after them are for large letters
+WAITING = 0.05  # s of work that may wait at a worker, so that it does not wait itself
+DEEPEST = 32  # chunks that a worker may have: of these, more than one only if short
+
+
+class Tasks:
+    """Shares tasks over the ranks of a communicator. Collective to make and to leave.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+        Any: one made by ``comm.Split`` shares over its ranks alone. It is duplicated.
+
+    Notes
+    -----
+    Entering returns this object on the root and ``None`` elsewhere, when the root has
+    left. Cost: two messages a chunk of tasks; of short ones, for some chunks. A worker
+    holds the next chunks while it does one if they are short, by what the last ones
+    took, so it does not wait for the root, and no long task waits behind another. Idle
+    ranks sleep between looks, up to 1 ms.
+    """
+
+    def __init__(self, comm: MPI.Intracomm) -> None:
+        self._comm = comm.Dup()
+        self._orders = Letters(self._comm, ORDERS)
+        self._reports = Letters(self._comm, REPORTS)
+        self._alone = comm.size == 1
+        workers = [rank for rank in range(comm.size) if rank or self._alone]
+        self._held = dict.fromkeys(workers, 0)  # chunks
+        self._depth, self._mean = 1, 0.0
+        self._numbers = itertools.count()
+        self._calls: dict[int, Call[Any]] = {}
+        self._asked: list[Awaited[Any]] = []
+        self._ended: dict[int, list[int]] = {rank: [] for rank in self._held}
+
+    def __enter__(self) -> Tasks | None:
+        """Return this on the root; elsewhere work, and return ``None``. Collective."""
+        if self._comm.rank == ROOT:
+            return self
+        work(self._orders, self._reports, ROOT)
+        return None
+
+    def __exit__(self, *exc: object) -> None:
+        """Do what was submitted, and send the workers away. Collective.
+
+        After an error of the root nothing is waited for: who handles it ends the rest.
+        """
+        if self._comm.rank == ROOT:
+            for future in self._asked if exc[0] is None else ():
+                future.exception()
+            for rank in self._held if not self._alone else ():
+                self._orders.send(rank, None)
+            if exc[0] is not None:
+                return
+            self._calls.clear()
+            while self._busy():
+                self._report()
+            self._orders.close()
+        self._comm.Free()
+
+    def map(
+        self,
+        function: Callable[..., T],
+        items: Iterable[Any],
+        chunksize: int | str | None = None,
+        seed: int | None = None,
+    ) -> list[T]:
+        """Return the results of ``function(item)`` in order. Root only.
+
+        Parameters
+        ----------
+        function : callable
+            At the top level of a module: it is sent by name.
+        items : iterable
+        chunksize : int or "guided", optional
+            Tasks sent at once; ``"guided"``: a share of what is left, so large chunks
+            first. Default: a quarter of each worker's share.
+        seed : int, optional
+            Gives each task a keyword ``rng``: a `numpy.random.Generator` of its own,
+            the same on any number of ranks.
+
+        Raises
+        ------
+        Exception
+            The first task's that failed, in the order of items; its cause shows the
+            traceback and the rank. What was not begun is not done.
+        """
+        return self._whole(How(function, "one", seed), items, chunksize)
+
+    def starmap(
+        self,
+        function: Callable[..., T],
+        items: Iterable[Sequence[Any]],
+        chunksize: int | str | None = None,
+        seed: int | None = None,
+    ) -> list[T]:
+        """Return the results of ``function(*item)``. Root only; as `map`."""
+        return self._whole(How(function, "star", seed), items, chunksize)
+
+    def imap(
+        self,
+        function: Callable[..., T],
+        items: Iterable[Any],
+        chunksize: int = 1,
+        seed: int | None = None,
+    ) -> Iterator[T]:
+        """Return an iterator over the results in order. Root only; as `map`.
+
+        Items are taken as they are needed, so there may be no end of them: at most
+        `AHEAD` chunks for each worker are done before their results are asked for.
+        After a task's error, `next` goes on with the result after it.
+        """
+        return self._call(How(function, "one", seed), items, chunksize)
+
+    def imap_unordered(
+        self,
+        function: Callable[..., T],
+        items: Iterable[Any],
+        chunksize: int = 1,
+        seed: int | None = None,
+    ) -> Iterator[T]:
+        """Return an iterator over the results as they come. Root only; as `imap`."""
+        return self._call(How(function, "one", seed), items, chunksize, ordered=False)
+
+    def submit(
+        self, function: Callable[..., T], /, *args: Any, **kwargs: Any
+    ) -> Future[T]:
+        """Begin ``function(*args, **kwargs)``; return its future. Root only.
+
+        The future's `result` and `exception` take in results while they wait.
+        """
+        call: Call[T] = self._call(How(function, "all"), [(args, kwargs)], 1)
+        future = Awaited(call, self._advance)
+        self._asked = [each for each in self._asked if not each.done()] + [future]
+        if not self._alone:
+            self._give_out()
+        return future
+
+    def _whole(
+        self, how: How, items: Iterable[Any], size: int | str | None
+    ) -> list[Any]:
+        listed = items if isinstance(items, Sequence) else list(items)
+        call: Call[Any] = self._call(how, listed, size, ahead=len(listed) + 1)
+        try:
+            return list(call)
+        finally:
+            call.end()
+
+    def _call(
+        self,
+        how: How,
+        items: Iterable[Any],
+        size: int | str | None,
+        *,
+        ordered: bool = True,
+        ahead: int = 0,
+    ) -> Call[Any]:
+        cut = Cut(items, size, len(self._held))
+        chunk = cut.size if isinstance(cut.size, int) else 1
+        ahead = ahead or AHEAD * len(self._held) * chunk
+        call: Call[Any] = Call(
+            next(self._numbers), how, cut, ahead, self._advance, ordered
+        )
+        self._calls[call.number] = call
+        return call
+
+    def _advance(self) -> None:
+        """Begin what may be begun, and wait for a result. Root only; local."""
+        self._give_out()
+        if not self._alone and self._busy():
+            self._report()
+
+    def _busy(self) -> bool:
+        return any(self._held.values())
+
+    def _give_out(self) -> None:
+        """Send chunks to workers that have room, the one that has least first."""
+        orders: dict[int, list[Order]] = {}
+        for call in list(self._calls.values()):
+            if call.through():
+                self._forget(call)
+            while min(self._held.values()) < self._depth:
+                if (chunk := call.next_chunk()) is None:
+                    break
+                if self._alone:  # one at a time, as it is asked for
+                    call.take(chunk.first, do_chunk(call.how, chunk), ROOT)
+                    return
+                rank = min(self._held, key=self._held.__getitem__)
+                how = None if rank in call.known else call.pickled
+                call.known.add(rank)
+                ended, self._ended[rank] = self._ended[rank], []
+                self._held[rank] += 1
+                orders.setdefault(rank, []).append((how, chunk, ended))
+        for rank, some in orders.items():
+            self._orders.send(rank, some)
+
+    def _report(self) -> None:
+        """Take in results, at least of one chunk. Root only; local."""
+        letter: tuple[int, Any] | None = self._reports.wait()
+        while letter is not None:
+            rank, reports = letter
+            for number, first, n, content, seconds in reports:
+                self._held[rank] -= 1
+                self._mean += (seconds - self._mean) / 8
+                call = self._calls.get(number)
+                if call is not None:
+                    call.take(first, unpickled(first, n, content), rank)
+            letter = self._reports.look()
+        self._depth = 1 + min(DEEPEST - 1, int(WAITING / max(1e-9, self._mean)))
+
+    def _forget(self, call: Call[Any]) -> None:
+        del self._calls[call.number]
+        for rank in call.known:
+            self._ended[rank].append(call.number)

@@ -1,0 +1,12 @@
+"""Tasks that are recorded: their lists, their journal, and the children that do them.
+
+The standard library alone, and no communicator: `mpiapps.farm` shares the tasks over
+ranks, and the login node reads what they left.
+
+==============  ======================================================================
+module          what is in it
+==============  ======================================================================
+`journal`       what was done, a line each, and what a kill or a bad disk leaves of it
+`owner`         one manager for one run directory
+==============  ======================================================================
+"""

@@ -1,0 +1,182 @@
+"""One command, done by a child process in a session of its own, within its limits.
+
+A crash, an exit or a hang of the command is the child's; the process that began it goes
+on. The child is started by exec, never as a copy of a process that has MPI in it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+GRACE = 5.0  # s from the end signal to the kill
+SOONEST, LATEST = 0.001, 0.2  # s between looks at a child
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a command may take.
+
+    Attributes
+    ----------
+    seconds : float
+        Of wall time; 0 for any.
+    memory : int
+        Bytes resident in all processes of its session; 0 for any.
+    """
+
+    seconds: float = 0.0
+    memory: int = 0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it took.
+
+    Attributes
+    ----------
+    code : int
+        Its exit code, or minus the number of the signal that it died of.
+    why : {"", "time", "memory", "stopped", "not started"}
+        Why it was ended; empty if it ended by itself.
+    seconds, cpu : float
+        Of wall time, and of processor time with all children that it waited for, s.
+    memory : int
+        The most that was seen resident, bytes.
+    """
+
+    code: int
+    why: str
+    seconds: float
+    cpu: float
+    memory: int
+
+
+class Child:
+    """A command at work. Local.
+
+    Parameters
+    ----------
+    command : str
+        As for ``sh -c``.
+    log : Path
+        Gets standard output and standard error.
+    environ : mapping
+        All of its environment.
+    folder : Path, optional
+        Where it works.
+    limits : Limits
+    """
+
+    def __init__(
+        self,
+        command: str,
+        log: Path,
+        environ: Mapping[str, str],
+        folder: Path | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._limits = limits or Limits()
+        self._start = time.monotonic()
+        self._why, self._most, self._told = "", 0, 0.0
+        self._ended: Ended | None = None
+        with log.open("ab") as output:
+            try:
+                self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
+                    ["/bin/sh", "-c", command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=dict(environ),
+                    cwd=folder,
+                    start_new_session=True,
+                )
+            except OSError as error:  # its folder is gone; no memory for a process
+                output.write(f"mpiapps: cannot start: {error}\n".encode())
+                self._process = None
+                self._ended = Ended(127, "not started", 0.0, 0.0, 0)
+
+    def look(self) -> Ended | None:
+        """Return how it ended, or `None`; end it if it is over its limits. Local."""
+        if self._ended is not None:
+            return self._ended
+        assert self._process is not None
+        pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
+        now = time.monotonic()
+        if pid == 0:
+            self._watch(now)
+            return None
+        while self._kill(signal.SIGKILL):  # what it left behind in its session
+            time.sleep(SOONEST)
+        code = os.waitstatus_to_exitcode(status)
+        self._process.returncode = code
+        cpu = usage.ru_utime + usage.ru_stime
+        most = max(self._most, usage.ru_maxrss * 1024)
+        self._ended = Ended(code, self._why, now - self._start, cpu, most)
+        return self._ended
+
+    def wait(self) -> Ended:
+        """Return how it ended. Local."""
+        pause = SOONEST
+        while (ended := self.look()) is None:
+            time.sleep(pause)
+            pause = min(2 * pause, LATEST)
+        return ended
+
+    def stop(self, why: str = "stopped") -> None:
+        """Ask it to end; `look` kills it if it has not after the grace. Local."""
+        if not self._why:
+            self._why, self._told = why, time.monotonic()
+            self._kill(signal.SIGTERM)
+
+    def _watch(self, now: float) -> None:
+        if self._why:
+            if now - self._told >= GRACE:
+                self._kill(signal.SIGKILL)
+            return
+        if self._limits.seconds and now - self._start >= self._limits.seconds:
+            self.stop("time")
+        elif self._limits.memory:
+            assert self._process is not None
+            held = resident(self._process.pid)
+            self._most = max(self._most, held)
+            if held > self._limits.memory:  # there is no time to ask
+                self._why, self._told = "memory", now
+                self._kill(signal.SIGKILL)
+
+    def _kill(self, number: int) -> int:
+        """Signal all processes of its session; return how many there were."""
+        assert self._process is not None
+        found = of_session(self._process.pid)
+        for pid, _ in found:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+        return len(found)
+
+
+def of_session(session: int) -> list[tuple[int, int]]:
+    """Return pid and resident bytes of the living processes of a session. Local."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            text = (folder / "stat").read_text(errors="replace")
+        except OSError:  # it has ended meanwhile
+            continue
+        fields = text.rpartition(")")[2].split()  # names may hold spaces
+        if int(fields[3]) == session and fields[0] not in "ZX":
+            found.append((int(folder.name), int(fields[21]) * PAGE))
+    return found
+
+
+def resident(session: int) -> int:
+    """Return the bytes resident in all processes of a session. Local."""
+    return sum(held for _, held in of_session(session))

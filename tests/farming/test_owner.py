@@ -1,0 +1,80 @@
+"""Two managers never have one directory."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from mpiapps.base.errors import LaunchError, ReadWriteError
+from mpiapps.farming.owner import Owner
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from mpiapps.farming.owner import Owner
+with Owner(Path(sys.argv[1])):
+    print("here", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another process of this host that manages the directory."""
+    path = tmp_path / "owner"
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as job:
+        assert job.stdout.readline() == "here\n"
+        yield job
+        job.kill()
+
+
+def test_one_after_the_other(tmp_path):
+    for _ in range(2):
+        with Owner(tmp_path / "owner"):
+            pass
+    assert (tmp_path / "owner").read_bytes() == b""
+
+
+@pytest.mark.parametrize("take_over", [False, True])
+def test_a_living_manager_is_named_and_kept(tmp_path, other, take_over):
+    said = rf"is at work: process {other.pid} on "
+    with (
+        pytest.raises(LaunchError, match=said),
+        Owner(tmp_path / "owner", take_over=take_over),
+    ):
+        pass
+    assert json.loads((tmp_path / "owner").read_text())["pid"] == other.pid
+
+
+def test_a_killed_manager_of_this_host_is_followed(tmp_path, other):
+    os.kill(other.pid, signal.SIGKILL)
+    other.wait()
+    with Owner(tmp_path / "owner"):
+        assert json.loads((tmp_path / "owner").read_text())["pid"] == os.getpid()
+
+
+def test_a_manager_of_another_host_is_followed_only_if_asked(tmp_path):
+    path = tmp_path / "owner"
+    path.write_text(json.dumps({"host": "node-7", "pid": 1, "job": "42"}))
+    said = r"was left by process 1 on node-7, job 42, .* give --take-over"
+    with pytest.raises(LaunchError, match=said), Owner(path):
+        pass
+    with Owner(path, take_over=True):
+        pass
+
+
+def test_a_torn_file_is_nobodys(tmp_path):
+    path = tmp_path / "owner"
+    path.write_text('{"host": "nod')
+    with Owner(path):
+        pass
+
+
+def test_a_directory_that_is_not_there_is_told(tmp_path):
+    gone = Owner(tmp_path / "gone" / "owner")
+    with pytest.raises(ReadWriteError, match=r"cannot write .*: No such file"), gone:
+        pass
