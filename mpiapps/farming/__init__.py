@@ -6,6 +6,8 @@ ranks, and the login node reads what they left.
 ==============  ======================================================================
 module          what is in it
 ==============  ======================================================================
+`tasklist`      the tasks: a list of command lines, or a command with parameters
+`child`         one command at work, within its limits
 `journal`       what was done, a line each, and what a kill or a bad disk leaves of it
 `owner`         one manager for one run directory
 ==============  ======================================================================
