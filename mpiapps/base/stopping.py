@@ -47,6 +47,15 @@ def overdue(environ: Mapping[str, str] = os.environ) -> bool:
     return passed or time.monotonic() >= _until
 
 
+def left(environ: Mapping[str, str] = os.environ) -> float:
+    """Return the seconds until the deadline or the run's limit; 0 if warned. Local."""
+    if _warned or overdue(environ):
+        return 0.0
+    text = environ.get(DEADLINE, "")
+    deadline = int(text) - time.time() if text.isdigit() else float("inf")
+    return min(deadline, _until - time.monotonic())
+
+
 def attempt(environ: Mapping[str, str] = os.environ) -> int:
     """Return which start of the run this is, from 1. Local."""
     text = environ.get(ATTEMPT, "")

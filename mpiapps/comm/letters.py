@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from mpiapps.comm.mpi import MPI
 
 SMALL = 2**20  # bytes; a larger one follows its announcement
 FIRST, LONGEST = 20e-6, 1e-3  # s of sleep between looks
-EAGER = 200  # looks without sleep: a busy rank answers sooner than a sleeper wakes
+EAGER = 1e-3  # s of looks without sleep: two busy ranks never find each other asleep
 
 
 class Letters:
@@ -66,13 +68,24 @@ class Letters:
             content = pickle.loads(whole.data)
         return sender, content
 
-    def wait(self, source: int = MPI.ANY_SOURCE) -> tuple[int, Any]:
-        """Return the next letter; asleep while there is none for long. Local."""
-        for _ in range(EAGER):
+    def wait(
+        self,
+        source: int = MPI.ANY_SOURCE,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> tuple[int, Any]:
+        """Return the next letter; asleep while there is none for long. Local.
+
+        `meanwhile` is called between looks once it sleeps.
+        """
+        until = time.perf_counter() + EAGER
+        while time.perf_counter() < until:
             if (found := self.look(source)) is not None:
                 return found
+            os.sched_yield()  # to the other one, if it shares this processor
         pause = FIRST
         while (found := self.look(source)) is None:
+            if meanwhile is not None:
+                meanwhile()
             time.sleep(pause)
             pause = min(2 * pause, LONGEST)
         return found

@@ -37,6 +37,8 @@ class Tasks:
     ----------
     comm : MPI.Intracomm
         Any: one made by ``comm.Split`` shares over its ranks alone. It is duplicated.
+    meanwhile : callable, optional
+        Called on the root, often, while it waits for results.
 
     Notes
     -----
@@ -47,8 +49,10 @@ class Tasks:
     ranks sleep between looks, up to 1 ms.
     """
 
-    def __init__(self, comm: MPI.Intracomm) -> None:
-        self._comm = comm.Dup()
+    def __init__(
+        self, comm: MPI.Intracomm, meanwhile: Callable[[], object] | None = None
+    ) -> None:
+        self._comm, self._meanwhile = comm.Dup(), meanwhile
         self._orders = Letters(self._comm, ORDERS)
         self._reports = Letters(self._comm, REPORTS)
         self._alone = comm.size == 1
@@ -145,9 +149,14 @@ class Tasks:
         items: Iterable[Any],
         chunksize: int = 1,
         seed: int | None = None,
+        ahead: int = 0,
     ) -> Iterator[T]:
-        """Return an iterator over the results as they come. Root only; as `imap`."""
-        return self._call(How(function, "one", seed), items, chunksize, ordered=False)
+        """Return an iterator over the results as they come. Root only; as `imap`.
+
+        `ahead`: tasks that may be begun before a result is asked for; default as there.
+        """
+        how = How(function, "one", seed)
+        return self._call(how, items, chunksize, ordered=False, ahead=ahead)
 
     def submit(
         self, function: Callable[..., T], /, *args: Any, **kwargs: Any
@@ -206,13 +215,12 @@ class Tasks:
         for call in list(self._calls.values()):
             if call.through():
                 self._forget(call)
-            while min(self._held.values()) < self._depth:
+            while self._held[rank := self._freest()] < self._depth:
                 if (chunk := call.next_chunk()) is None:
                     break
                 if self._alone:  # one at a time, as it is asked for
                     call.take(chunk.first, do_chunk(call.how, chunk), ROOT)
                     return
-                rank = min(self._held, key=self._held.__getitem__)
                 how = None if rank in call.known else call.pickled
                 call.known.add(rank)
                 ended, self._ended[rank] = self._ended[rank], []
@@ -221,9 +229,12 @@ class Tasks:
         for rank, some in orders.items():
             self._orders.send(rank, some)
 
+    def _freest(self) -> int:
+        return min(self._held, key=self._held.__getitem__)
+
     def _report(self) -> None:
         """Take in results, at least of one chunk. Root only; local."""
-        letter: tuple[int, Any] | None = self._reports.wait()
+        letter: tuple[int, Any] | None = self._reports.wait(meanwhile=self._meanwhile)
         while letter is not None:
             rank, reports = letter
             for number, first, n, content, seconds in reports:

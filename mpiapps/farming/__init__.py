@@ -8,6 +8,7 @@ module          what is in it
 ==============  ======================================================================
 `tasklist`      the tasks: a list of command lines, or a command with parameters
 `child`         one command at work, within its limits
+`nursery`       a helper that does commands for a rank, and ends them with it
 `journal`       what was done, a line each, and what a kill or a bad disk leaves of it
 `owner`         one manager for one run directory
 ==============  ======================================================================

@@ -44,7 +44,7 @@ class Ended:
     ----------
     code : int
         Its exit code, or minus the number of the signal that it died of.
-    why : {"", "time", "memory", "stopped", "not started"}
+    why : {"", "time", "memory", "stopped", "not started", "lost"}
         Why it was ended; empty if it ended by itself.
     seconds, cpu : float
         Of wall time, and of processor time with all children that it waited for, s.
@@ -113,8 +113,7 @@ class Child:
         if pid == 0:
             self._watch(now)
             return None
-        while self._kill(signal.SIGKILL):  # what it left behind in its session
-            time.sleep(SOONEST)
+        self._clear()
         code = os.waitstatus_to_exitcode(status)
         self._process.returncode = code
         cpu = usage.ru_utime + usage.ru_stime
@@ -135,6 +134,15 @@ class Child:
         if not self._why:
             self._why, self._told = why, time.monotonic()
             self._kill(signal.SIGTERM)
+
+    def end(self) -> None:
+        """Kill it, and all that is in its session. Local."""
+        if self._ended is None:
+            self._clear()
+
+    def _clear(self) -> None:
+        while self._kill(signal.SIGKILL):
+            time.sleep(SOONEST)
 
     def _watch(self, now: float) -> None:
         if self._why:

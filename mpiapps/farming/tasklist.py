@@ -77,20 +77,23 @@ def identities(tasks: Iterable[Task]) -> Iterator[str]:
         seen[plain] += 1
 
 
-def read_list(lines: Iterable[str], name: str = "the list") -> Iterator[Task]:
-    """Yield the tasks of a list, line by line. Local.
+def read_list(
+    lines: Iterable[str], name: str = "the list", common: Task | None = None
+) -> Iterator[Task]:
+    """Yield the tasks of a list, line by line, like `common` but where it says. Local.
 
     Raises
     ------
     InputError
         At a line that cannot be a task; names it.
     """
-    common: dict[str, Any] = {}
+    plain, asked_for_all = common or Task(""), dict[str, Any]()
     for number, line in enumerate(lines, 1):
         text = line.removesuffix("\n").removesuffix("\r")
         try:
             if text.lstrip().startswith(MARK):
-                common = _merged(common, _asked(text.lstrip().removeprefix(MARK)))
+                more = _asked(text.lstrip().removeprefix(MARK))
+                asked_for_all = _merged(asked_for_all, more)
                 continue
             if not text.strip() or text.lstrip().startswith("#"):
                 continue
@@ -99,7 +102,8 @@ def read_list(lines: Iterable[str], name: str = "the list") -> Iterator[Task]:
                 command, asked = text, ""
             if "\0" in command:
                 raise ValueError("it holds a zero byte")
-            yield Task(command.strip(), **_merged(common, _asked(asked)))
+            own = _merged(asked_for_all, _asked(asked))
+            yield replace(plain, command=command.strip(), **own)
         except ValueError as error:
             raise InputError(f"{name}, line {number}: {error}") from error
 

@@ -1,0 +1,229 @@
+"""The farm as users start it: each task once, whatever is killed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from mpiapps.farming.journal import read
+from tests.launch import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks
+
+FARM = ("-m", "mpiapps.farm")
+
+
+@pytest.fixture
+def tasks(tmp_path):
+    """Return what writes a list of tasks."""
+
+    def written(*lines):
+        path = tmp_path / "tasks"
+        path.write_bytes(b"\n".join(os.fsencode(line) for line in lines))
+        return str(path)
+
+    return written
+
+
+def values(ended, code=0):
+    assert ended.code == code, ended.err
+    return json.loads(ended.out)["values"]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_each_task_is_done_once_and_a_new_one_alone(tasks, tmp_path, ranks):
+    lines = [f"echo {n} >> {tmp_path}/out.{n}" for n in range(6)]
+    first = on_ranks("mpich", ranks, *FARM, tasks(*lines), "--json", "-")
+    found = values(first)
+    assert (found["tasks"], found["done"], found["now"]) == (6, 6, 6)
+    again = values(on_ranks("mpich", ranks, *FARM, tasks(*lines), "--json", "-"))
+    assert (again["done"], again["now"]) == (6, 0)
+    new = f"echo new > {tmp_path}/new"
+    edited = [*lines[3:], new, *lines[:2]]
+    more = values(on_ranks("mpich", ranks, *FARM, tasks(*edited), "--json", "-"))
+    assert (more["tasks"], more["done"], more["now"]) == (6, 6, 1)
+    for n in range(6):
+        assert (tmp_path / f"out.{n}").read_text() == f"{n}\n"
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+def test_what_tasks_do_is_their_affair(tasks, mpi):
+    path = tasks(
+        "# all kinds of ends",
+        "exit 3",
+        "kill -SEGV $$",
+        "echo said; kill -KILL $$",
+        "sleep 60 #: time=1s",
+        "false #: retries=2",
+        "trap '' TERM; kill -TERM $$; true",
+        "cd / && echo fine",
+        "echo \udcff",
+        "env | grep -c '^OMPI_\\|^PMI' ; true",
+    )
+    found = values(on_ranks(mpi, 3, *FARM, path, "--json", "-"), code=3)
+    assert (found["done"], found["failed"], found["remaining"]) == (4, 5, 0)
+    records = read(Path(found["directory"], "journal")).records
+    ends = {record["command"]: (record["code"], record["why"]) for record in records}
+    assert ends["exit 3"] == (3, "")
+    assert ends["kill -SEGV $$"] == (-signal.SIGSEGV, "")
+    assert ends["sleep 60"] == (-signal.SIGTERM, "time")
+    assert sum(record["command"] == "false" for record in records) == 3
+    failed = Path(found["directory"], "failed.txt").read_text().splitlines()
+    assert sorted(failed) == sorted(
+        ["exit 3", "kill -SEGV $$", "echo said; kill -KILL $$", "sleep 60", "false"]
+    )
+    logs = Path(found["directory"], "logs")
+    assert {path.read_bytes() for path in logs.iterdir()} == {
+        *(b"", b"said\n", b"fine\n", b"\xff\n", b"0\n")
+    }
+
+
+def test_parameters_and_standard_input(tmp_path):
+    where = ["--directory", str(tmp_path / "farm"), "--json", "-"]
+    words = ["echo {x} {y}", "--param", "x=1:3", "--param", "y=a b,c"]
+    found = values(on_ranks("mpich", 2, *FARM, *words, *where))
+    assert found["done"] == 6
+    said = {path.read_text() for path in (tmp_path / "farm" / "logs").iterdir()}
+    assert said == {f"{x} {y}\n" for x in (1, 2, 3) for y in ("a b", "c")}
+    ended = on_ranks("mpich", 2, *FARM, "echo {x}", "--param", "y=1", *where)
+    assert ended.code == 65
+    assert ended.err.count("no {y} is in") == 1
+
+
+def test_at_the_deadline_no_task_begins_and_the_next_start_goes_on(tasks, tmp_path):
+    path = tasks(*(f"sleep 0.3; echo {n} >> {tmp_path}/out" for n in range(20)))
+    checkpoint = tmp_path / "checkpoint.json"
+    words = [*FARM, path, "--json", "-", "--checkpoint", str(checkpoint)]
+    ended = on_ranks("mpich", 3, *words, "--seconds", "2")
+    assert ended.code == 75, ended.err
+    assert "left; the same command goes on" in ended.err
+    assert json.loads(checkpoint.read_text())["stopped"] == 1
+    begun = len((tmp_path / "out").read_text().split())
+    assert 0 < begun < 20
+    found = values(on_ranks("mpich", 3, *words))
+    assert (found["done"], found["now"]) == (20, 20 - begun)
+    assert sorted(map(int, (tmp_path / "out").read_text().split())) == list(range(20))
+    assert not checkpoint.exists()
+
+
+def test_two_managers_are_one_too_many(tasks, tmp_path):
+    path = tasks(f"touch {tmp_path}/begun; sleep 5")
+    job = started("mpich", 2, path)
+    until((tmp_path / "begun").exists)
+    ended = on_ranks("mpich", 2, *FARM, path)
+    assert ended.code == 78
+    assert "is at work: process" in ended.err
+    job.communicate(timeout=LIMIT)
+    assert job.returncode == 0
+
+
+def test_a_damaged_journal_stops_it_and_nothing_is_touched(tasks, tmp_path):
+    path = tasks("echo 1", "echo 2")
+    values(on_ranks("mpich", 1, *FARM, path, "--json", "-"))
+    journal = tmp_path / "tasks.farm" / "journal"
+    data = bytearray(journal.read_bytes())
+    data[len(data) // 2] ^= 4
+    journal.write_bytes(data)
+    ended = on_ranks("mpich", 2, *FARM, path)
+    assert ended.code == 65
+    assert "is damaged in line" in ended.err
+    assert journal.read_bytes() == data
+
+
+def started(mpi, ranks, *words):
+    """Start the farm and leave it at work."""
+    script = str(ROOT / "scripts" / "on_ranks.py")
+    return subprocess.Popen(
+        [str(folder(mpi) / "python"), script, str(ranks), *FARM, *words],
+        cwd=ROOT,
+        env=clean_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def until(true):
+    end = time.monotonic() + LIMIT
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def running(marker):
+    """Return the processes whose command line holds a word."""
+    found = subprocess.run(
+        ["pgrep", "-f", marker], capture_output=True, text=True, check=False
+    )
+    return [int(pid) for pid in found.stdout.split()]
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+@pytest.mark.parametrize("victim", ["manager", "worker", "launcher"])
+def test_kills_lose_nothing_and_repeat_only_what_was_at_work(
+    tasks, tmp_path, mpi, victim
+):
+    seed = f"{mpi}-{victim}"
+    moments = random.Random(seed)
+    count, out = 60, tmp_path / "out"
+    out.mkdir()
+    # Seconds, and a name for pgrep.
+    mark = f"0.0{zlib.crc32(str(tmp_path).encode()) % 10**6 + 10**6}"
+    path = tasks(*(f"sleep {mark}; echo {n} >> {out}/{n}" for n in range(count)))
+    journal = tmp_path / "tasks.farm" / "journal"
+    kills, promised = 0, set()
+    while True:
+        job = started(mpi, 3, path)
+        before = len(promised)
+        target = before + moments.randint(2, 15)
+        while job.poll() is None and len(done(journal)) < min(target, count):
+            time.sleep(0.005)
+        promised = done(journal)
+        if job.poll() is None and len(promised) < count:
+            ranks = [pid for pid in running(f"mpiapps.farm {path}$") if is_rank(pid)]
+            time.sleep(moments.random() * 0.05)
+            chosen = {"manager": min, "worker": max}.get(victim)
+            pid = chosen(ranks, key=rank_of) if chosen and ranks else job.pid
+            kill(pid)
+            kills += 1
+        job.communicate(timeout=LIMIT)
+        until(lambda: not running(f"sleep {mark}"))  # nothing is left behind
+        assert done(journal) >= promised
+        if len(done(journal)) == count:
+            break
+    assert kills >= 2
+    times = [len((out / str(n)).read_text().split()) for n in range(count)]
+    assert min(times) == 1
+    assert sum(times) - count <= 2 * kills
+
+
+def done(journal):
+    """Return the tasks that the journal tells are done."""
+    if not journal.exists():
+        return set()
+    return {record["task"] for record in read(journal).records if not record["code"]}
+
+
+def is_rank(pid):
+    return rank_of(pid) >= 0
+
+
+def rank_of(pid):
+    """Return the rank that a launcher gave a process, or -1."""
+    try:
+        content = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return -1
+    found = dict(each.partition(b"=")[::2] for each in content)
+    names = (b"OMPI_COMM_WORLD_RANK", b"PMI_RANK")
+    return next((int(found[name]) for name in names if name in found), -1)
+
+
+def kill(pid):
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
