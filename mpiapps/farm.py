@@ -25,6 +25,7 @@ from mpiapps.farming.owner import Owner
 from mpiapps.farming.tasklist import Task, grid, identities, read_list
 
 if TYPE_CHECKING:
+    from mpiapps.comm.tasks import Tasks
     from mpiapps.comm.world import World
 
 HEADER = {"program": "farm"}
@@ -85,13 +86,7 @@ def run(world: World, options: Options) -> Result:
             ALONE.append(meanwhile)
         with world.timed("tasks"), Tasks(world.comm, meanwhile) as shared:
             if shared is not None and farm is not None:
-                ahead = max(1, world.size - 1)  # one each: so many a kill repeats
-                with Progress(world, max(1, len(farm.left)), "the tasks") as progress:
-                    while farm.wants():  # again, if tasks are to be done again
-                        for record in shared.imap_unordered(
-                            do, farm.give(), ahead=ahead
-                        ):
-                            progress.add(farm.take(record))
+                _share(world, farm, shared)
         NURSERY.close()
         values, code = None, 0
         with world.agree():
@@ -113,6 +108,15 @@ def run(world: World, options: Options) -> Result:
             f" {values['remaining']} left; the same command goes on from there"
         )
     return Result(values, [], [], code)
+
+
+def _share(world: World, farm: _Farm, shared: Tasks) -> None:
+    """Give out tasks and take in what became of them, as long as it can be. Root."""
+    ahead = max(1, world.size - 1)  # one each: so many a kill repeats
+    with Progress(world, max(1, len(farm.left)), "the tasks") as progress:
+        while farm.wants():  # again, if tasks are to be done again
+            for record in shared.imap_unordered(do, farm.give(), ahead=ahead):
+                progress.add(farm.take(record))
 
 
 def do(given: Given) -> dict[str, Any]:
@@ -177,13 +181,11 @@ class _Farm:
         self._seconds: list[float] = []
 
     def give(self) -> Iterator[Given]:
-        """Yield tasks as long as there are any and there is time."""
+        """Yield tasks as long as there are any and there is time for them."""
         while self.wants():
             identity = (self._again or self._waiting).popleft()
-            if stopping.left() <= max(self.tasks[identity].seconds, self._usual()):
-                self._waiting.appendleft(identity)
-                return
-            yield self._given(identity)
+            if stopping.left() > max(self.tasks[identity].seconds, self._usual()):
+                yield self._given(identity)
 
     def wants(self) -> bool:
         """Return whether there are tasks to give, and time."""
@@ -207,13 +209,8 @@ class _Farm:
     def report(self) -> tuple[dict[str, Any], int]:
         """Return the values of the record, and the exit code."""
         codes = [self.codes.get(each) for each in self.tasks]
-        failed = sum(
-            self.codes.get(each) != 0 and self._tries[each] and each not in self._again
-            for each in self.tasks
-        )
-        lost = [
-            each for each in self.tasks if self.codes.get(each) and self._tries[each]
-        ]
+        lost = [each for each in self.tasks if self._tries[each] and self.codes[each]]
+        failed = sum(each not in self._again for each in lost)
         again = "".join(f"{self.tasks[each].command}\n" for each in lost)
         (self._folder / "failed.txt").write_bytes(os.fsencode(again))
         values = {

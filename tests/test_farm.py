@@ -111,6 +111,16 @@ def test_at_the_deadline_no_task_begins_and_the_next_start_goes_on(tasks, tmp_pa
     assert not checkpoint.exists()
 
 
+def test_a_task_whose_limit_is_later_than_the_end_is_left(tasks, tmp_path):
+    path = tasks(f"touch {tmp_path}/long", f"touch {tmp_path}/short #: time=1s")
+    words = [path, "--time", "2h", "--checkpoint", str(tmp_path / "checkpoint.json")]
+    ended = on_ranks("mpich", 2, *FARM, *words, "--seconds", "600")
+    assert ended.code == 75, ended.err
+    assert "1 tasks done, 0 failed and 1 left" in ended.err
+    assert (tmp_path / "short").exists()
+    assert not (tmp_path / "long").exists()
+
+
 def test_two_managers_are_one_too_many(tasks, tmp_path):
     path = tasks(f"touch {tmp_path}/begun; sleep 5")
     job = started("mpich", 2, path)
