@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
-from argparse import ArgumentTypeError
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
+from pathlib import Path
 
 import mpiapps
 from mpiapps.app.mpiexec import command_line, find_launcher
@@ -28,10 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return job_command(parser, words)
         # What follows `run PROGRAM` may be the program's own, and is read by it.
         values, rest = parser.parse_known_args(words)
-        if values.command == "list":
+        if values.command in OWN:
             if rest:
-                parser.error(f"unknown argument {rest[0]}; list takes none")
-            return show()
+                parser.error(f"unknown argument {rest[0]}")
+            return OWN[values.command](values)
         if values.program is None:  # `mpiapps run`, with or without --help
             sys.stdout.write(values.usage())
             return 0 if rest else 2
@@ -53,13 +55,33 @@ def job_command(parser: Parser, words: list[str]) -> int:
     return code
 
 
-def show() -> int:
+def show(_: Namespace) -> int:
     """Print every program with what it does. Local."""
     found = programs()
     width = max(map(len, found))
     for name, program in found.items():
         sys.stdout.write(f"{name:<{width}}  {program.summary}\n")
     return 0
+
+
+def farm(values: Namespace) -> int:
+    """Print how a farm is, or what is not as its journal says; 4 if there is such."""
+    from mpiapps.farming import status
+
+    folder = Path(values.directory)
+    if values.what == "verify":
+        wrong = list(status.verify(folder))
+        text = "".join(f"{line}\n" for line in wrong) or "all as the journal says\n"
+        found: object = wrong
+    else:
+        wrong = []
+        found = status.summary(folder)
+        text = status.as_text(found)
+    sys.stdout.write(json.dumps(found) + "\n" if values.json else text)
+    return 4 if wrong else 0
+
+
+OWN = {"list": show, "farm": farm}
 
 
 def run(name: str, ntasks: int, arguments: list[str]) -> int:
@@ -90,6 +112,12 @@ def _parser() -> Parser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="name the programs")
+    command = commands.add_parser(
+        "farm", help="how a farm is, also while it runs: from its directory"
+    )
+    command.add_argument("what", choices=("status", "verify"))
+    command.add_argument("directory", metavar="DIRECTORY", help="such as TASKS.farm")
+    command.add_argument("--json", action="store_true", help="for programs to read")
     add_commands(commands)
     command = commands.add_parser(
         "run",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -139,6 +140,8 @@ def do(given: Given) -> dict[str, Any]:
         "attempt": given.attempt,
         "command": task.command,
         "host": os.uname().nodename,
+        "at": time.time(),
+        "log": Path(given.log).stat().st_size,
         **asdict(ended),
     }
 
@@ -174,8 +177,11 @@ class _Farm:
         self.codes: dict[str, int] = {}
         self.attempts: Counter[str] = Counter()
         for record in self.journal.records:
-            self._note(record)
+            if "task" in record:
+                self._note(record)
         self.left = [each for each in self.tasks if self.codes.get(each) != 0]
+        start = {"at": time.time(), "tasks": len(self.tasks), "left": len(self.left)}
+        self.journal.add({"start": start})
         self._waiting, self._again = deque(self.left), deque[str]()
         self._tries = Counter[str]()
         self._seconds: list[float] = []

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mpiapps.farming.journal import read
-from tests.launch import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks
+from tests.launch import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks, run
 
 FARM = ("-m", "mpiapps.farm")
 
@@ -67,7 +67,7 @@ def test_what_tasks_do_is_their_affair(tasks, mpi):
     )
     found = values(on_ranks(mpi, 3, *FARM, path, "--json", "-"), code=3)
     assert (found["done"], found["failed"], found["remaining"]) == (4, 5, 0)
-    records = read(Path(found["directory"], "journal")).records
+    records = read(Path(found["directory"], "journal")).records[1:]
     ends = {record["command"]: (record["code"], record["why"]) for record in records}
     assert ends["exit 3"] == (3, "")
     assert ends["kill -SEGV $$"] == (-signal.SIGSEGV, "")
@@ -119,6 +119,34 @@ def test_a_task_whose_limit_is_later_than_the_end_is_left(tasks, tmp_path):
     assert "1 tasks done, 0 failed and 1 left" in ended.err
     assert (tmp_path / "short").exists()
     assert not (tmp_path / "long").exists()
+
+
+def test_status_and_verify_tell_of_it_from_the_login_node(tasks, tmp_path):
+    path = tasks("echo 1", "exit 3", "sleep 9 #: time=1s", "echo 4")
+    on_ranks("mpich", 3, *FARM, path)
+    where = f"{path}.farm"
+    ended = mpiapps("farm", "status", where)
+    assert ended.code == 0, ended.err
+    assert f"{where}: 2 of 4 tasks done, 2 failed, 0 left\n" in ended.out
+    assert "1 failed: exit code 3" in ended.out
+    assert "1 failed: ended for time" in ended.out
+    found = json.loads(mpiapps("farm", "status", where, "--json").out)
+    assert (found["starts"], found["attempts"], found["manager"]) == (1, 4, {})
+    assert mpiapps("farm", "verify", where).out == "all as the journal says\n"
+    logs = sorted(Path(where, "logs").iterdir(), key=lambda log: log.stat().st_size)
+    logs[-1].write_text("more than it said")
+    logs[0].unlink()
+    ended = mpiapps("farm", "verify", where)
+    assert ended.code == 4
+    assert f"logs/{logs[-1].name}: 17 bytes, and it had 2" in ended.out
+    assert f"logs/{logs[0].name}: No such file" in ended.out
+    ended = mpiapps("farm", "status", str(tmp_path / "gone"))
+    assert ended.code == 74
+    assert "No such file" in ended.err
+
+
+def mpiapps(*words):
+    return run([str(folder("openmpi") / "mpiapps"), *words])
 
 
 def test_two_managers_are_one_too_many(tasks, tmp_path):
@@ -216,7 +244,8 @@ def done(journal):
     """Return the tasks that the journal tells are done."""
     if not journal.exists():
         return set()
-    return {record["task"] for record in read(journal).records if not record["code"]}
+    records = read(journal).records
+    return {each["task"] for each in records if not each.get("code", 1)}
 
 
 def is_rank(pid):

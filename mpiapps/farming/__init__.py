@@ -10,6 +10,7 @@ module          what is in it
 `child`         one command at work, within its limits
 `nursery`       a helper that does commands for a rank, and ends them with it
 `journal`       what was done, a line each, and what a kill or a bad disk leaves of it
+`status`        how a farm is, and whether its files are as the journal says
 `owner`         one manager for one run directory
 ==============  ======================================================================
 """
