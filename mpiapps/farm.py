@@ -141,9 +141,16 @@ def do(given: Given) -> dict[str, Any]:
         "command": task.command,
         "host": os.uname().nodename,
         "at": time.time(),
-        "log": Path(given.log).stat().st_size,
+        "log": _size(Path(given.log)),
         **asdict(ended),
     }
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # there was no room for it
+        return 0
 
 
 NURSERY = Nursery()  # of this rank

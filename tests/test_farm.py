@@ -160,6 +160,37 @@ def test_two_managers_are_one_too_many(tasks, tmp_path):
     assert job.returncode == 0
 
 
+def test_a_full_disk_ends_it_and_it_goes_on_when_there_is_room(tasks, tmp_path):
+    disk, said = tmp_path / "disk", tmp_path / "said"
+    disk.mkdir()
+    path = tasks(*(f"head -c 20000 /dev/zero; exit {n % 2}" for n in range(60)))
+    script = """
+        mount -t tmpfs -o size=200k tmpfs "$DISK" || exit 99
+        "$@" 2>"$SAID"
+        echo $?
+        mount -o remount,size=10m "$DISK"
+        "$@" 2>>"$SAID"
+        echo $? $(grep -c . "$DISK/failed.txt") $(ls "$DISK/logs" | wc -l)
+    """
+    own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    command = ["unshare", "--mount", *own, "sh", "-c", script, "sh"]
+    command += [folder("mpich") / "python", ROOT / "scripts" / "on_ranks.py", "3"]
+    command += [*FARM, path, "--directory", disk]
+    ended = subprocess.run(
+        [*map(str, command)],
+        cwd=ROOT,
+        env={**clean_environment(), "DISK": str(disk), "SAID": str(said)},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    codes = [line.split() for line in ended.stdout.splitlines() if line[0].isdigit()]
+    assert [each[0] for each in codes] == ["74", "3"], (ended, said.read_text())
+    assert codes[1][1] == "30"
+    assert "No space left on device; what is in it is good" in said.read_text()
+
+
 def test_a_damaged_journal_stops_it_and_nothing_is_touched(tasks, tmp_path):
     path = tasks("echo 1", "echo 2")
     values(on_ranks("mpich", 1, *FARM, path, "--json", "-"))

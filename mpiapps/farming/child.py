@@ -87,9 +87,10 @@ class Child:
         self._start = time.monotonic()
         self._why, self._most, self._told = "", 0, 0.0
         self._ended: Ended | None = None
-        with log.open("ab") as output:
-            try:
-                self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            with log.open("ab") as output:
+                self._process = subprocess.Popen(
                     ["/bin/sh", "-c", command],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -98,10 +99,10 @@ class Child:
                     cwd=folder,
                     start_new_session=True,
                 )
-            except OSError as error:  # its folder is gone; no memory for a process
-                output.write(f"mpiapps: cannot start: {error}\n".encode())
-                self._process = None
-                self._ended = Ended(127, "not started", 0.0, 0.0, 0)
+        except OSError as error:  # its folder is gone; no room for a log or a process
+            self._ended = Ended(127, "not started", 0.0, 0.0, 0)
+            with suppress(OSError):
+                log.write_text(f"mpiapps: cannot start: {error}\n")
 
     def look(self) -> Ended | None:
         """Return how it ended, or `None`; end it if it is over its limits. Local."""
