@@ -15,7 +15,7 @@ ARGS ?=
 # Nothing a test starts may outlive it, whatever goes wrong.
 LIMIT = timeout -k 10
 
-.PHONY: help demo venvs venv-dev test test-serial test-ranks test-others test-many test-slow \
+.PHONY: help demo venvs venv-dev test test-serial test-ranks test-others test-many test-slow test-faults \
 	check format lint types coverage bench-pi bench-matrix bench-farm clean \
 	cluster-up cluster-down test-cluster jobs
 
@@ -85,6 +85,9 @@ cluster-down: ## end the hosts and all that runs on them
 	bash scripts/cluster/cluster.sh down
 
 # Jobs run here, where every host sees them; /tmp is each host's own.
+test-faults: venvs ## some 300 kills of the farm, each gone on from; a quarter of an hour
+	MPIAPPS_FAULTS=10 $(BIN)/python -m pytest tests/test_farm.py -k kills
+
 test-cluster: venvs ## job scripts on the real Slurm and Grid Engine of the test cluster
 	bash scripts/cluster/test.sh $(LIMIT) 1500 $(BIN)/coverage run -m pytest -m cluster \
 		--junitxml=.junit/cluster.xml tests/cluster

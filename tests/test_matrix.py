@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from mpiapps.matrix import Options, check
 from tests.launch import LIMIT, ROOT, clean_environment, folder, on_ranks
 
 MATRIX = ("-m", "mpiapps.matrix")
@@ -79,13 +80,24 @@ def test_a_plan_needs_no_data():
 
 
 @pytest.mark.parametrize(
+    ("operation", "given", "message"),
+    [
+        ("multply", {}, "'multply' is not one of multiply, gram"),
+        ("multiply", {"files": ("a.npy",)}, "takes 2 matrices, and 1 files were given"),
+        ("multiply", {"random": (3, 4)}, "give 3 to 3 sizes"),
+        ("norm", {"plan": True}, "--plan is for multiply"),
+        ("norm", {"files": ("a.npy",), "calibrate": True}, "--calibrate is for --plan"),
+    ],
+)
+def test_options_that_do_not_go_together(operation, given, message):
+    with pytest.raises(ValueError, match=message):
+        check(Options(operation, **given))
+
+
+@pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (["multply", "a.npy"], 2, "'multply' is not one of multiply, gram"),
-        (["multiply", "a.npy"], 2, "takes 2 matrices, and 1 files were given"),
-        (["multiply", "--random", "3", "4"], 2, "give 3 to 3 sizes"),
-        (["norm", "--plan"], 2, "--plan is for multiply"),
-        (["norm", "a.npy", "--calibrate"], 2, "--calibrate is for --plan"),
         (["norm", "gone.npy"], 74, "No such file"),
         (["multiply", "a.npy", "row.npy"], 65, "30 columns meet 1 rows"),
         (["cholesky", "minus.npy"], 65, "leading minor of order 1"),
