@@ -191,7 +191,7 @@ class _Farm:
         self.journal.add({"start": start})
         self._waiting, self._again = deque(self.left), deque[str]()
         self._tries = Counter[str]()
-        self._seconds: list[float] = []
+        self._seconds = deque[float](maxlen=101)  # of the last ones
 
     def give(self) -> Iterator[Given]:
         """Yield tasks as long as there are any and there is time for them."""

@@ -7,6 +7,7 @@ on. The child is started by exec, never as a copy of a process that has MPI in i
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import time
@@ -14,9 +15,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 GRACE = 5.0  # s from the end signal to the kill
-SOONEST, LATEST = 0.001, 0.2  # s between looks at a child
+SOONEST, LATEST = 0.001, 0.2  # s between looks at a child and its limits
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -105,7 +107,10 @@ class Child:
                 log.write_text(f"mpiapps: cannot start: {error}\n")
 
     def look(self) -> Ended | None:
-        """Return how it ended, or `None`; end it if it is over its limits. Local."""
+        """Return how it ended, or `None`; end it if it is over its limits. Local.
+
+        What it left running is not looked for: see `end`.
+        """
         if self._ended is not None:
             return self._ended
         assert self._process is not None
@@ -114,7 +119,6 @@ class Child:
         if pid == 0:
             self._watch(now)
             return None
-        self._clear()
         code = os.waitstatus_to_exitcode(status)
         self._process.returncode = code
         cpu = usage.ru_utime + usage.ru_stime
@@ -123,12 +127,24 @@ class Child:
         return self._ended
 
     def wait(self) -> Ended:
-        """Return how it ended. Local."""
-        pause = SOONEST
+        """Return how it ended, when nothing of its session is left. Local."""
         while (ended := self.look()) is None:
-            time.sleep(pause)
-            pause = min(2 * pause, LATEST)
+            self.pause([], LATEST)
+        self.end()
         return ended
+
+    def pause(self, streams: list[Any], seconds: float) -> list[Any]:
+        """Return which streams can be read, or nothing when it has ended. Local."""
+        assert self._process is not None
+        try:
+            watched = os.pidfd_open(self._process.pid)
+        except OSError:  # an old kernel, or no file numbers left
+            return select.select(streams, [], [], min(seconds, SOONEST))[0]
+        try:
+            ready = select.select([*streams, watched], [], [], seconds)[0]
+        finally:
+            os.close(watched)
+        return [each for each in ready if each in streams]
 
     def stop(self, why: str = "stopped") -> None:
         """Ask it to end; `look` kills it if it has not after the grace. Local."""
@@ -137,12 +153,8 @@ class Child:
             self._kill(signal.SIGTERM)
 
     def end(self) -> None:
-        """Kill it, and all that is in its session. Local."""
-        if self._ended is None:
-            self._clear()
-
-    def _clear(self) -> None:
-        while self._kill(signal.SIGKILL):
+        """Kill it, if it is at work, and all that is in its session. Local."""
+        while self._process is not None and self._kill(signal.SIGKILL):
             time.sleep(SOONEST)
 
     def _watch(self, now: float) -> None:

@@ -24,7 +24,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from mpiapps.farming.child import LATEST, SOONEST, Child, Ended, Limits
+from mpiapps.farming.child import LATEST, Child, Ended, Limits
 
 SET_CHILD_SUBREAPER = 36  # man 2 prctl
 
@@ -100,13 +100,11 @@ def serve() -> None:
         child = Child(
             log=log, folder=Path(folder) if folder else None, limits=limits, **order
         )
-        pause = SOONEST
         while (ended := child.look()) is None:
-            if _readable(sys.stdin, pause):  # nothing is sent meanwhile: it has ended
+            if child.pause([sys.stdin], LATEST):  # nothing is sent now: it has ended
                 child.end()
                 end_orphans()
                 return
-            pause = min(2 * pause, LATEST)
         end_orphans()
         sys.stdout.write(json.dumps(asdict(ended)) + "\n")
         sys.stdout.flush()
@@ -117,7 +115,7 @@ def end_orphans() -> None:
     listed = Path("/proc/self/task") / str(os.getpid()) / "children"
     while pids := listed.read_text().split():
         for pid in pids:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, PermissionError):
                 os.kill(int(pid), signal.SIGKILL)
         with suppress(ChildProcessError):
             os.waitpid(-1, 0)
