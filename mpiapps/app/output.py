@@ -49,7 +49,12 @@ class WholeFile:
                 self._part = Path(name)
         except OSError as error:
             raise self._refusal(error) from error
-        self._stream = os.fdopen(number, "w", encoding="utf-8")
+        self._stream = os.fdopen(
+            number,
+            "w",
+            encoding="utf-8",
+            errors="surrogateescape",  # names of files
+        )
 
     def commit(self, text: str) -> None:
         """Write `text` and give the file its name."""

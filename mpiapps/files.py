@@ -1,0 +1,351 @@
+"""Work on many files, or on large ones: each rank reads its own bytes.
+
+Names and ranges are what is scattered, and results are what is gathered; no content is
+ever sent. What is done with a file is a class of `mpiapps.filework`. docs/files.md
+leads here from `comm.scatter`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpiapps.app import Program, Result, checkpoint, main, option
+from mpiapps.app.output import WholeFile
+from mpiapps.base.errors import Stopped
+
+if TYPE_CHECKING:
+    from mpiapps.comm.world import World
+    from mpiapps.filework.listing import Listing
+    from mpiapps.filework.share import Found, Operation
+
+OPERATIONS = ("count", "hash", "flip", "histogram", "map")
+COUNTS = ("lines", "words", "characters", "bytes")
+TURNS = ("left-right", "top-bottom", "90", "180", "270", "none")
+SHOWN = 10  # bad files that are told of in the report
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to do, with which files."""
+
+    operation: str = option(
+        "", ", ".join(OPERATIONS), positional=True, metavar="OPERATION"
+    )
+    paths: tuple[str, ...] = option(
+        (),
+        "files, folders, patterns; before them, for map, MODULE:FUNCTION",
+        several="*",
+        positional=True,
+        metavar="PATH",
+    )
+    list: tuple[str, ...] = option(
+        (), "a file of paths, a line each or ended by zero bytes; -: standard input",
+        metavar="FILE",
+    )  # fmt: skip
+    output: str = option("", "write the result to FILE", metavar="FILE", short="o")
+    only: tuple[str, ...] = option(
+        (), "count these alone", choices=COUNTS, metavar="|".join(COUNTS)
+    )
+    top: int = option(0, "count: the words that stand most often", least=0)
+    encoding: str = option(
+        "utf-8",
+        "count: as wc does in the locales C.UTF-8 and C",
+        choices=("utf-8", "bytes"),
+    )
+    valid: bool = option(False, "count: a file that is not UTF-8 is a bad one")
+    plain: bool = option(False, "count compressed files as they are")
+    by: str = option("left-right", "flip: how", choices=TURNS)
+    into: str = option("", "flip: folder for the results", metavar="FOLDER")
+    format: str = option("", "flip: pdf, png, ... (default: as it was)")
+    column: str = option("", "histogram: name in the first line, or number from 1")
+    bins: int = option(50, "histogram: intervals", least=1, most=10**6)
+    range: str = option("", "histogram: LOW:HIGH (default: all)", metavar="LOW:HIGH")
+    delimiter: str = option("", "histogram: of columns (default: comma, tab for .tsv)")
+    records: bool = option(
+        False, "map: call the function with the lines of a range, an iterator of bytes"
+    )
+    directory: str = option(
+        "", "keep here what is done, and go on from it", metavar="FOLDER"
+    )
+    strict: bool = option(False, "end at the first bad file")
+
+
+def check(options: Options) -> None:
+    """Raise `ValueError` if the options do not go together. Local."""
+    if options.operation not in OPERATIONS:
+        raise ValueError(
+            f"operation {options.operation!r} is not one of {', '.join(OPERATIONS)}"
+        )
+    own = options.operation == "map"
+    if own and (not options.paths or ":" not in options.paths[0]):
+        raise ValueError("map needs MODULE:FUNCTION before the paths")
+    if len(options.paths) <= own and not options.list:
+        raise ValueError("name files, folders or patterns, or give --list FILE")
+    needs = {"hash": "output", "map": "output", "flip": "into", "histogram": "column"}
+    need = needs.get(options.operation, "")
+    if need and not getattr(options, need):
+        raise ValueError(f"{options.operation} needs --{need}")
+    if len(options.delimiter.encode()) > 1:
+        raise ValueError(f"--delimiter {options.delimiter!r} is not one character")
+    if options.range:
+        _ends(options.range)
+
+
+def run(world: World, options: Options) -> Result:
+    """Do it, on all ranks. Collective."""
+    from mpiapps.filework.listing import expand, gather_listing
+
+    paths = options.paths[1:] if options.operation == "map" else options.paths
+    names, target = None, None
+    with world.agree():
+        if world.is_root:
+            target = WholeFile(Path(options.output)) if options.output else None
+            with world.timed("list"):
+                names = expand(paths, options.list)
+    try:
+        with world.timed("list"):
+            listing = gather_listing(world.comm, names)
+        work = _Work(world, options, listing)
+        values, lines = DO[options.operation](work)
+        work.check_through()
+        with world.agree():
+            if target is not None:
+                target.commit("".join(lines))
+            if world.is_root:
+                work.write_failed()
+    finally:
+        if target is not None:
+            target.discard()
+    return work.result(values)
+
+
+class _Work:
+    """One run: its files, and what came of the operations on them."""
+
+    def __init__(self, world: World, options: Options, listing: Listing) -> None:
+        self.world, self.options, self.listing = world, options, listing
+        self.wrong: dict[int, str] = {}
+        self.left = 0
+        directory = options.directory
+        if not directory and checkpoint.wanted():
+            directory = str(checkpoint.beside(0)) + ".files"
+        self._directory = directory
+
+    @property
+    def recorded(self) -> bool:
+        """Whether results are kept in journals."""
+        return bool(self._directory)
+
+    def share(self, operation: Operation, name: str = "") -> Found:
+        """Do an operation on all files. Collective."""
+        from mpiapps.filework.share import Run, share
+
+        directory = self._directory and str(Path(self._directory, name))
+        header = {"program": "files", "options": _kept_options(self.options)}
+        how = Run(directory, header, self.options.strict)
+        found = share(self.world, self.listing, operation, how)
+        self.wrong |= found.wrong
+        self.left = found.left
+        self.check_through()
+        return found
+
+    def check_through(self) -> None:
+        """Raise `Stopped` on all ranks if not all was done. Collective."""
+        if not self.left:
+            return
+        with self.world.agree():
+            if self.world.is_root and checkpoint.wanted():
+                checkpoint.write(
+                    "files", self.options, checkpoint.Saved({}, [], 0.5), stop=True
+                )
+        raise Stopped(
+            f"stopped with {self.left} pieces of files left; the same command goes on"
+            " from there"
+        )
+
+    def write_failed(self) -> None:
+        """Write the bad files to a list that --list reads. Root only."""
+        if self._directory:
+            names = [self.listing.names[n] + "\0" for n in sorted(self.wrong)]
+            failed = WholeFile(Path(self._directory, "failed.txt"))
+            failed.commit("".join(names))
+
+    def result(self, values: dict[str, Any]) -> Result:
+        """Return what is reported. Local."""
+        listing = self.listing
+        good = len(listing.names) - len(self.wrong)
+        notes = [
+            f"{listing.names[n]}: {self.wrong[n]}" for n in sorted(self.wrong)[:SHOWN]
+        ]
+        if len(self.wrong) > SHOWN:
+            notes.append(f"and {len(self.wrong) - SHOWN} more bad files")
+        every = {"files": good, "failed": len(self.wrong), **values}
+        return Result(every, [], notes, 3 if self.wrong else 0)
+
+
+def _kept_options(options: Options) -> dict[str, Any]:
+    """Return the options that decide the results."""
+    apart = ("paths", "list", "output", "directory", "strict", "bins", "range")
+    kept = {k: v for k, v in vars(options).items() if k not in apart}
+    kept["only"] = list(options.only)
+    if options.operation == "map":
+        kept["function"] = options.paths[0]
+    return kept
+
+
+Done = tuple[dict[str, Any], list[str]]  # values, and lines of the output
+
+
+def _count(work: _Work) -> Done:
+    import numpy as np
+
+    from mpiapps.filework.count import Count
+
+    options = work.options
+    counting = Count(
+        options.encoding,
+        options.only,
+        plain=options.plain,
+        top=options.top > 0,
+        valid=options.valid,
+        recorded=work.recorded,
+    )
+    found = work.share(counting)
+    wanted = options.only or COUNTS
+    columns = [n for n, name in enumerate(COUNTS) if name in wanted]
+    rows = np.reshape(found.values, (-1, 5))
+    total = rows.sum(axis=0, dtype=np.int64).tolist()
+    values = {COUNTS[n]: total[n] for n in columns}
+    if total[4] and options.encoding == "utf-8" and "characters" in values:
+        values["invalid"] = total[4]
+    if options.top:
+        top = counting.top(work.world, options.top, work.wrong)
+        values["top"] = [f"{_shown(word)}:{times}" for word, times in top]
+    lines = []
+    if options.output and len(rows):
+        firsts = np.flatnonzero(np.diff(found.files, prepend=-1))
+        each = np.add.reduceat(rows, firsts)[:, columns].tolist()
+        names = (work.listing.names[file] for file in found.files[firsts].tolist())
+        pairs = zip(each, names, strict=True)
+        lines = [f"{' '.join(map(str, row))} {name}\n" for row, name in pairs]
+    return values, lines
+
+
+def _hash(work: _Work) -> Done:
+    from mpiapps.filework.digest import Digest, manifest_line
+
+    found = work.share(Digest())
+    names = work.listing.names
+    return {}, [
+        manifest_line(names[file], digest).decode(errors="surrogateescape")
+        for file, (digest,) in found.by_file().items()
+    ]
+
+
+def _flip(work: _Work) -> Done:
+    from mpiapps.filework.images import Images
+
+    options = work.options
+    kind = options.format.removeprefix(".")
+    images = Images(options.by, Path(options.into), kind, work.listing.names)
+    found = work.share(images)
+    return {}, [f"{target}\n" for target in found.values]
+
+
+def _histogram(work: _Work) -> Done:
+    import numpy as np
+
+    from mpiapps.filework.columns import (
+        Column,
+        Extent,
+        Histogram,
+        Quotes,
+        inside_quotes,
+    )
+
+    options, world = work.options, work.world
+    found = work.share(Quotes(), "quotes")
+    inside = world.comm.bcast(inside_quotes(found.by_file()))
+    source = Column(options.column, options.delimiter, inside)
+    extent = work.share(Extent(source), "extent")
+    parts = [part for part in extent.values if part[0]]
+    others = sum(part[1] for part in extent.values)
+    low, high = _ends(options.range) if options.range else _extent(parts)
+    low, high = world.comm.bcast((low, high))
+    edges = np.linspace(low, high, options.bins + 1)
+    name = f"counts-{low!r}-{high!r}-{options.bins}"
+    counted = work.share(Histogram(source, edges), name)
+    counts = np.sum([*counted.values, [0] * (options.bins + 2)], axis=0).tolist()
+    values = {**_moments(parts), "others": others, "low": low, "high": high,
+              "below": counts[-2], "above": counts[-1]}  # fmt: skip
+    lines = ["low,high,count\n"]
+    lines += [f"{a!r},{b!r},{n}\n"
+              for a, b, n in zip(edges[:-1].tolist(), edges[1:].tolist(), counts,
+                                 strict=False)]  # fmt: skip
+    return values, lines
+
+
+def _moments(parts: list[list[float]]) -> dict[str, Any]:
+    import math
+
+    count = sum(int(part[0]) for part in parts)
+    if not count:
+        return {"numbers": 0}
+    total = math.fsum(part[4] for part in parts)
+    least, most = min(part[2] for part in parts), max(part[3] for part in parts)
+    return {"numbers": count, "mean": total / count, "least": least, "largest": most}
+
+
+def _extent(parts: list[list[float]]) -> tuple[float, float]:
+    if not parts:
+        return 0.0, 1.0
+    low, high = min(part[2] for part in parts), max(part[3] for part in parts)
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def _ends(text: str) -> tuple[float, float]:
+    low, _, high = text.partition(":")
+    try:
+        ends = float(low), float(high)
+    except ValueError:
+        ends = 0.0, 0.0
+    if not -1e300 < ends[0] < ends[1] < 1e300:
+        raise ValueError(f"--range {text}: give LOW:HIGH, two numbers, LOW below HIGH")
+    return ends
+
+
+def _map(work: _Work) -> Done:
+    from mpiapps.filework.own import Own
+
+    options = work.options
+    found = work.share(Own(options.paths[0], records=options.records))
+    lines = []
+    for file, parts in found.by_file().items():
+        for start, value in parts:
+            row = {"path": work.listing.names[file], "start": start, "value": value}
+            lines.append(json.dumps(row) + "\n")
+    return {"results": len(lines)}, lines
+
+
+DO: dict[str, Callable[[_Work], Done]] = {
+    "count": _count,
+    "hash": _hash,
+    "flip": _flip,
+    "histogram": _histogram,
+    "map": _map,
+}
+
+
+def _shown(word: bytes) -> str:
+    return word.decode(errors="backslashreplace")
+
+
+PROGRAM = Program("files", "Work on many files or large ones.", Options, run, check)
+
+if __name__ == "__main__":
+    sys.exit(main(PROGRAM))

@@ -1,0 +1,104 @@
+"""Images turned or mirrored, each into a file of its own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from mpiapps.base.errors import InputError
+from mpiapps.filework.segments import Segment
+from mpiapps.filework.share import OneByOne
+
+# What is done to an image: names of Pillow's transpositions.
+TURNS = {
+    "left-right": "FLIP_LEFT_RIGHT",
+    "top-bottom": "FLIP_TOP_BOTTOM",
+    "90": "ROTATE_90",
+    "180": "ROTATE_180",
+    "270": "ROTATE_270",
+    "none": "",
+}
+
+
+class Images(OneByOne):
+    """Turns images. Local.
+
+    Parameters
+    ----------
+    turn : str
+        One of `TURNS`; degrees are against the clock.
+    into : Path
+        The folder for the results.
+    kind : str
+        The end of their names, such as ``pdf``; empty: as they are.
+    names : collection of str
+        All that will be turned: results keep the folders below their common one.
+
+    Raises
+    ------
+    InputError
+        If Pillow is not there, or two results would have one name.
+    """
+
+    def __init__(
+        self, turn: str, into: Path, kind: str, names: Collection[str]
+    ) -> None:
+        try:
+            from PIL import Image
+        except ImportError as error:
+            raise InputError(
+                "turning images needs Pillow: pip install 'mpiapps[files]'"
+            ) from error
+        self._image = Image
+        self._turn, self._into, self._kind = TURNS[turn], into, kind
+        folders = {os.path.dirname(os.path.abspath(name)) for name in names}  # noqa: PTH100, PTH120
+        self._base = os.path.commonpath(folders) if folders else ""
+        targets: dict[Path, str] = {}
+        for name in names:
+            target = self.target(name)
+            other = targets.setdefault(target, name)
+            if other != name:
+                raise InputError(f"{other} and {name} would both become {target}")
+
+    def target(self, name: str) -> Path:
+        """Return where the result of a file goes."""
+        below = Path(os.path.relpath(os.path.abspath(name), self._base))  # noqa: PTH100
+        if self._kind:
+            below = below.with_suffix(f".{self._kind}")
+        return self._into / below
+
+    def do(self, segment: Segment) -> str:
+        """Turn one image; return where it is now."""
+        target = self.target(segment.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with self._image.open(segment.name) as image:
+            form = self._kind.upper() or image.format or ""
+            image.load()
+            turned: Any = image
+            if self._turn:
+                turned = image.transpose(self._image.Transpose[self._turn])
+            if form == "PDF" and turned.mode not in ("1", "L", "RGB", "CMYK"):
+                turned = turned.convert("RGB")
+            _save(turned, target, "JPEG" if form == "JPG" else form)
+        return str(target)
+
+
+def _save(image: Any, target: Path, form: str) -> None:
+    """Write an image: whole under its name, or not at all."""
+    number, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    part = Path(name)
+    try:
+        with os.fdopen(number, "wb") as stream:
+            image.save(stream, form)
+            stream.flush()
+            os.fsync(stream.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        part.chmod(0o666 & ~umask)
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

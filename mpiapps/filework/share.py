@@ -1,0 +1,320 @@
+"""Segments dealt to whoever is free, each recorded; a bad file stops no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from mpiapps.app.progress import Progress
+from mpiapps.base import stopping
+from mpiapps.base.errors import InputError, MpiAppsError
+from mpiapps.comm.mpi import MPI
+from mpiapps.comm.work import deal_lanes, new_counter
+from mpiapps.comm.world import World
+from mpiapps.farming.owner import Owner
+from mpiapps.filework.ledger import Ledger
+from mpiapps.filework.listing import Listing
+from mpiapps.filework.segments import Segment, Segments, bundle, cut
+from mpiapps.kernels.jit import is_cached
+
+
+class Operation(Protocol):
+    """What is done with files. Local.
+
+    Attributes
+    ----------
+    kernels : sequence of callable
+        Compiled code that it calls.
+    opening : int
+        Bytes whose work costs as much as a file does besides; large if each file is to
+        be dealt by itself.
+    """
+
+    kernels: Sequence[Callable[..., Any]]
+    opening: int
+
+    def warm(self) -> None:
+        """Call the kernels once, on next to nothing."""
+        ...
+
+    def cuts(self, name: str) -> bool:
+        """Return whether a file may be cut into segments."""
+        ...
+
+    def do(self, segment: Segment) -> Any:
+        """Return the result of a segment, as JSON can hold it."""
+        ...
+
+    def do_all(self, segments: Sequence[Segment]) -> Iterator[Any]:
+        """Yield for each segment its result, or the error."""
+        ...
+
+    def kept(self, segment: Segment, value: Any) -> Any:
+        """Return what of a result the root must have; keep the rest here."""
+        ...
+
+    def pack(self, values: list[Any]) -> Any:
+        """Return results as they are sent: the list, or an array of rows."""
+        ...
+
+
+class OneByOne:
+    """An operation that has no kernels and is done a file at a time. Local."""
+
+    kernels: Sequence[Callable[..., Any]] = ()
+    opening = 2**40
+
+    def warm(self) -> None:
+        """Do nothing: there is no kernel."""
+
+    def cuts(self, _name: str) -> bool:
+        """Return false."""
+        return False
+
+    def do(self, segment: Segment) -> Any:
+        """Return the result of a segment."""
+        raise NotImplementedError
+
+    def do_all(self, segments: Sequence[Segment]) -> Iterator[Any]:
+        """Yield for each segment its result, or the error."""
+        for segment in segments:
+            yield attempt(self.do, segment)
+
+    def kept(self, _segment: Segment, value: Any) -> Any:
+        """Return the result."""
+        return value
+
+    def pack(self, values: list[Any]) -> Any:
+        """Return the list."""
+        return values
+
+
+def attempt(do: Callable[[Segment], Any], segment: Segment) -> Any:
+    """Return the result of a segment, or the error. Local."""
+    try:
+        return do(segment)
+    except MpiAppsError:
+        raise
+    except Exception as error:
+        return error
+
+
+@dataclass
+class Found:
+    """What came of it.
+
+    Attributes
+    ----------
+    files : ndarray of int64
+        Root only: the file of each result, by its place in the listing; ascending.
+    values : sequence
+        Root only: the results, those of a file in the order of its segments.
+    wrong : dict of int to str
+        Why files are bad, by their places in the listing; on all ranks.
+    left : int
+        Segments that are not done, since the run was to stop.
+    """
+
+    files: np.ndarray
+    values: Any
+    wrong: dict[int, str] = field(default_factory=dict)
+    left: int = 0
+
+    def by_file(self) -> dict[int, list[Any]]:
+        """Return the results of each good file. Root only."""
+        pairs = zip(self.files.tolist(), self.values, strict=True)
+        groups = groupby(pairs, key=lambda pair: pair[0])
+        return {file: [value for _, value in group] for file, group in groups}
+
+
+@dataclass(frozen=True)
+class Run:
+    """How files are gone through.
+
+    Attributes
+    ----------
+    directory : str
+        Of the journals; without one nothing is recorded, and it does not stop early.
+    header : dict
+        What the journals are of.
+    strict : bool
+        Whether a bad file ends the run.
+    """
+
+    directory: str = ""
+    header: dict[str, Any] = field(default_factory=dict)
+    strict: bool = False
+
+
+def share(world: World, listing: Listing, operation: Operation, how: Run) -> Found:
+    """Do all segments of all files that are not done. Collective.
+
+    Cost: a fetch-and-add of 8 bytes for each bundle of segments; a gather of the
+    results to the root.
+
+    Raises
+    ------
+    InputError
+        If a file is bad and `how` is strict.
+    """
+    cold = any(not is_cached(each) for each in operation.kernels)
+    with world.timed("compile"), world.local_root_first(needed=cold):
+        operation.warm()
+    with ExitStack() as stack:
+        with world.timed("plan"):
+            whole = [not operation.cuts(name) for name in listing.names]
+            segments = cut(listing.sizes, np.array(whole, bool))
+            done, old = _past(world, listing, segments, how, stack)
+            ledger = stack.enter_context(Ledger(how.directory, how.header, world.rank))
+            mine = _Mine(listing, segments, operation, ledger, how.strict)
+            for n, value in old:
+                mine.take(n, value)
+        with world.timed("kernel"):
+            _deal(world, mine, segments, np.flatnonzero(~done), operation.opening)
+        ledger.sync()
+        with world.timed("gather"):
+            return _gathered(world, listing, segments, done, mine)
+
+
+def _past(
+    world: World, listing: Listing, segments: Segments, how: Run, stack: ExitStack
+) -> tuple[np.ndarray, list[tuple[int, Any]]]:
+    """Return which segments are done, and on the root their results. Collective."""
+    done = np.zeros(len(segments.file), bool)
+    old: list[tuple[int, Any]] = []
+    if not how.directory:
+        return done, old
+    with world.agree():
+        if world.is_root:
+            folder = Path(how.directory)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(f"cannot make {folder}: {error.strerror}") from error
+            stack.enter_context(Owner(folder / "owner"))
+            known = Ledger.past(folder, how.header)
+            for n, key in enumerate(_keys(listing, segments) if known else ()):
+                if key in known:
+                    done[n] = True
+                    old.append((n, known[key]))
+    world.comm.Bcast(done)
+    return done, old
+
+
+def _keys(listing: Listing, segments: Segments) -> list[tuple[Any, ...]]:
+    """Return by what a segment is known again: name, size, time, and first byte."""
+    sizes, times = listing.sizes.tolist(), listing.times.tolist()
+    places = zip(segments.file.tolist(), segments.start.tolist(), strict=True)
+    return [(listing.names[f], sizes[f], times[f], start) for f, start in places]
+
+
+def _deal(
+    world: World, mine: _Mine, segments: Segments, left: np.ndarray, opening: int
+) -> None:
+    """Do this rank's share of the segments that are left. Collective."""
+    some = Segments(*(each[left] for each in segments))
+    bundles = bundle(some, world.size, opening)
+    sizes = some.stop - some.start
+    total = int(sizes.sum()) / world.size
+    counter = new_counter(world.comm)
+    with Progress(world, max(1, total), "the bytes") as progress:
+        for n in deal_lanes(world.comm, [range(len(bundles))], "dynamic", counter):
+            if not mine.do(left[bundles[n]].tolist()):
+                break
+            progress.add(int(sizes[bundles[n]].sum()))
+    world.comm.Barrier()  # whoever stopped may hold the counter's memory
+    counter.free()
+
+
+class _Mine:
+    """What one rank does. Local."""
+
+    def __init__(
+        self,
+        listing: Listing,
+        segments: Segments,
+        operation: Operation,
+        ledger: Ledger,
+        strict: bool,
+    ) -> None:
+        self.numbers: list[int] = []
+        self.values: list[Any] = []
+        self.wrong: dict[int, str] = {}
+        self.operation = operation
+        self._names, self._ledger, self._strict = listing.names, ledger, strict
+        self._sizes, self._times = listing.sizes.tolist(), listing.times.tolist()
+        self._segments = [each.tolist() for each in segments]
+
+    def do(self, numbers: list[int]) -> bool:
+        """Do some segments; return false if the run is to stop before them."""
+        if self._ledger.stops and stopping.left() <= 0:
+            return False
+        segments = [self.segment(n) for n in numbers]
+        found = self.operation.do_all(segments)
+        for n, segment, value in zip(numbers, segments, found, strict=True):
+            if isinstance(value, Exception):
+                self._bad(segment.file, reason_of(value))
+                continue
+            self._ledger.add(segment, self._times[segment.file], value)
+            self.take(n, value, segment)
+        return True
+
+    def segment(self, n: int) -> Segment:
+        """Return a segment by its number."""
+        file, start, stop = (each[n] for each in self._segments)
+        return Segment(file, self._names[file], start, stop, self._sizes[file])
+
+    def take(self, n: int, value: Any, segment: Segment | None = None) -> None:
+        """Take a result, of this run or an earlier one."""
+        self.numbers.append(n)
+        self.values.append(self.operation.kept(segment or self.segment(n), value))
+
+    def _bad(self, file: int, reason: str) -> None:
+        self.wrong[file] = reason
+        if self._strict:
+            raise InputError(f"{self._names[file]}: {reason}")
+
+
+def reason_of(error: Exception) -> str:
+    """Return in a line what is wrong with a file. Local."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, ModuleNotFoundError):
+        return f"needs {error.name}: pip install 'mpiapps[files]'"
+    text = str(error).partition("\n")[0]
+    kind = type(error).__name__
+    return text if isinstance(error, EOFError) and text else f"{kind}: {text}"
+
+
+def _gathered(
+    world: World, listing: Listing, segments: Segments, done: np.ndarray, mine: _Mine
+) -> Found:
+    """Bring the results to the root, those of bad files apart. Collective."""
+    wrong = dict(listing.wrong)
+    for each in world.comm.allgather(mine.wrong):
+        wrong |= each
+    bad = np.isin(segments.file, list(wrong))
+    through = (done | bad).astype(np.uint8)
+    through[mine.numbers] = 1
+    world.comm.Allreduce(MPI.IN_PLACE, through, op=MPI.MAX)
+    left = int((through == 0).sum())
+    part = np.array(mine.numbers, np.int64), mine.operation.pack(mine.values)
+    gathered = world.objects.gather(part, root=world.root)
+    if gathered is None:
+        return Found(np.empty(0, np.int64), [], wrong, left)
+    numbers = np.concatenate([each for each, _ in gathered])
+    order = np.argsort(numbers, kind="stable")
+    order = order[~bad[numbers[order]]]
+    values: Any
+    if isinstance(gathered[0][1], np.ndarray):
+        values = np.concatenate([each for _, each in gathered])[order]
+    else:
+        every = [value for _, each in gathered for value in each]
+        values = [every[n] for n in order.tolist()]
+    return Found(segments.file[numbers[order]], values, wrong, left)

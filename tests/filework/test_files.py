@@ -1,0 +1,390 @@
+"""The program on files, on any number of ranks: what the usual tools say."""
+
+import bz2
+import csv
+import gzip
+import json
+import lzma
+import os
+import random
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mpiapps import files
+from mpiapps.base import stopping
+from mpiapps.base.errors import InputError, Stopped, UsageError
+from mpiapps.files import Options
+from mpiapps.filework import reading, segments
+from mpiapps.filework.listing import expand, gather_listing
+from mpiapps.filework.share import Run, share
+
+pytestmark = pytest.mark.mpi
+
+
+@pytest.fixture
+def place(world, tmp_path):
+    """One folder for all ranks."""
+    found = Path(world.comm.bcast(str(tmp_path / "in")))
+    found.mkdir(exist_ok=True)
+    world.comm.Barrier()
+    return found
+
+
+@pytest.fixture
+def on_root(world):
+    """Do something on the root, before the others go on."""
+
+    def do(function, *args):
+        if world.is_root:
+            function(*args)
+        world.comm.Barrier()
+
+    return do
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Cut files that are small."""
+    monkeypatch.setattr(segments, "LEAST", 97)
+    monkeypatch.setattr(segments, "MOST", 997)
+
+
+def do(world, operation, *paths, **options):
+    """Run the program; return its result."""
+    found = files.run(world, Options(operation, tuple(map(str, paths)), **options))
+    world.comm.Barrier()
+    return found
+
+
+def text(seed, size):
+    some = random.Random(seed)
+    parts = ["a", "word", "é", "中文", "\u00a0", " ", " ", "\n", "\n", "\t", "x" * 50]
+    data = "".join(some.choices(parts, k=size)).encode()
+    return data + some.choice([b"", b"\n", b"\xff\xfe", "é".encode()[:1]])
+
+
+def wc(paths, locale):
+    environ = {"LC_ALL": locale, "PATH": "/usr/bin:/bin"}
+    command = ["wc", "-lwmc", *map(str, paths)]
+    out = subprocess.run(command, capture_output=True, env=environ, check=True).stdout
+    return [int(word) for word in out.splitlines()[-1].split()[:4]]
+
+
+def counts(result):
+    return [result.values[name] for name in files.COUNTS]
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("encoding", ["utf-8", "bytes"])
+def test_totals_are_those_of_wc(world, place, on_root, encoding):
+    def write():
+        for n, size in enumerate([0, 1, 2, 30, 500, 3000]):
+            (place / f"{n}.txt").write_bytes(text(n, size))
+        (place / "none").write_bytes(b"nothing to cut at" * 300)
+
+    on_root(write)
+    result = do(world, "count", place, encoding=encoding)
+    locale = {"utf-8": "C.UTF-8", "bytes": "C"}[encoding]
+    if world.is_root:
+        assert counts(result) == wc(sorted(place.iterdir()), locale)
+        assert (result.values["files"], result.exit_code) == (7, 0)
+    one = do(world, "count", place, encoding=encoding, only=("lines",))
+    if world.is_root:
+        assert one.values["lines"] == result.values["lines"]
+        assert "words" not in one.values
+
+
+@pytest.mark.usefixtures("small")
+def test_the_words_that_stand_most_often(world, place, on_root):
+    data = [text(n, 2000) for n in range(3)]
+
+    def write():
+        for n, each in enumerate(data):
+            (place / f"{n}.txt").write_bytes(each)
+        (place / "bad.txt.gz").write_bytes(gzip.compress(data[0] * 9)[:-9])
+
+    on_root(write)
+    for directory in ("", str(place.parent / "journals")):
+        result = do(world, "count", place, top=4, directory=directory)
+        assert result.exit_code == 3
+        if world.is_root:
+            wanted = Counter(word for each in data for word in each.split())
+            best = sorted(wanted.items(), key=lambda pair: (-pair[1], pair[0]))[:4]
+            assert result.values["top"] == [f"{w.decode()}:{n}" for w, n in best]
+
+
+def test_bad_files_are_told_of_and_the_others_are_done(world, place, on_root):
+    def write():
+        (place / "good").write_text("one\ntwo\n")
+        (place / "cut.gz").write_bytes(gzip.compress(b"x" * 999)[:-9])
+        (place / "no.xz").write_bytes(b"not compressed")
+        (place / "latin").write_bytes(b"caf\xe9\n")
+        os.mkfifo(place / "pipe")
+
+    on_root(write)
+    where = place.parent / "journals"
+    gone = place / "gone\nwith a newline"
+    result = do(world, "count", place, gone, valid=True, directory=str(where))
+    assert result.exit_code == 3
+    if world.is_root:
+        assert (result.values["files"], result.values["failed"]) == (1, 5)
+        assert counts(result)[:2] == [2, 2]
+        told = "\n".join(result.notes)
+        for name, why in {
+            "cut.gz": "end-of-stream",
+            "no.xz": "LZMAError",
+            "latin": "1 bytes are not UTF-8",
+            "pipe": "not a regular file",
+            "newline": "No such file",
+        }.items():
+            assert any(name in note and why in note for note in told.split("\n/")), name
+    on_root(lambda: gone.write_text("three\n"))
+    again = do(world, "count", list=(str(where / "failed.txt"),))
+    if world.is_root:
+        assert (again.values["files"], again.values["lines"]) == (2, 2)  # latin is text
+
+
+def test_a_file_that_goes_or_shrinks_meanwhile(world, place, on_root):
+    from mpiapps.filework.count import Count
+
+    names = [str(place / name) for name in "abc"]
+    on_root(lambda: [Path(name).write_text("some lines\n" * 9) for name in names])
+    listing = gather_listing(world.comm, names if world.is_root else None)
+    on_root(lambda: (Path(names[0]).unlink(), os.truncate(names[1], 20)))
+    found = share(world, listing, Count(), Run())
+    assert found.wrong == {
+        0: "No such file or directory",
+        1: "ends after 20 bytes, and had 99 before",
+    }
+    if world.is_root:
+        assert found.files.tolist() == [2]
+
+
+@pytest.mark.parametrize("end", [".gz", ".xz", ".bz2", ".zst"])
+def test_compressed_files_are_counted_as_what_they_hold(world, place, on_root, end):
+    import zstandard
+
+    pack = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress,
+            ".zst": zstandard.compress}[end]  # fmt: skip
+    data = text(5, 300_000)
+    path = place / f"file{end}"
+    on_root(lambda: (path.write_bytes(pack(data)), (place / "as").write_bytes(data)))
+    result, plain = do(world, "count", path), do(world, "count", path, plain=True)
+    if world.is_root:
+        assert counts(result) == wc([place / "as"], "C.UTF-8")
+        assert plain.values["bytes"] == path.stat().st_size
+
+
+def test_a_manifest_that_sha256sum_checks(world, place, on_root):
+    names = [b"plain", b"with space", b"new\nline", b"back\\slash", b"-dash", b"\xff"]
+
+    def write():
+        for n, name in enumerate(names):
+            Path(os.fsdecode(os.fsencode(place) + b"/" + name)).write_bytes(b"x" * n)
+
+    on_root(write)
+    result = do(world, "hash", place, output=str(place.parent / "sums"))
+    assert result.exit_code == 0
+    if world.is_root:
+        command = ["sha256sum", "-c", "--strict", place.parent / "sums"]
+        out = subprocess.run(command, capture_output=True, check=True).stdout
+        assert out.count(b": OK\n") == len(names)
+
+
+def test_images_are_turned_whole_or_not_at_all(world, place, on_root):
+    from PIL import Image
+
+    def write():
+        (place / "in" / "deep").mkdir(parents=True)
+        image = Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))
+        image.save(place / "in" / "one.png")
+        image.convert("RGBA").save(place / "in" / "deep" / "two.png")
+        (place / "in" / "bad.png").write_bytes(b"no image")
+
+    on_root(write)
+    result = do(world, "flip", place / "in", into=str(place / "out"), by="90")
+    pdf = do(world, "flip", place / "in", into=str(place / "pdf"), format="pdf")
+    assert result.exit_code == pdf.exit_code == 3
+    if world.is_root:
+        turned = np.asarray(Image.open(place / "out" / "one.png"))
+        wanted = np.rot90(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))
+        assert np.array_equal(turned, wanted)
+        found = sorted(p for p in (place / "pdf").rglob("*") if p.is_file())
+        assert [str(p.relative_to(place / "pdf")) for p in found] == [
+            "deep/two.pdf",
+            "one.pdf",
+        ]
+        assert all(p.read_bytes().startswith(b"%PDF") for p in found)
+        assert "bad.png: UnidentifiedImageError" in result.notes[0]
+    with pytest.raises(InputError, match=r"would both become"):
+        two = [place / "in" / "one.png", place / "in" / "one.gif"]
+        on_root(lambda: two[1].write_bytes(b""))
+        do(world, "flip", *two, into=str(place / "out"), format="pdf")
+
+
+@pytest.mark.usefixtures("small")
+def test_a_histogram_is_that_of_numpy(world, place, on_root):
+    some = np.random.default_rng(3)
+    numbers = [round(x, 3) for x in some.normal(size=800).tolist()]
+
+    def write():
+        with (place / "t.csv").open("w") as stream:
+            rows = csv.writer(stream, lineterminator="\n")
+            rows.writerow(["id", 'a "name"', "x"])
+            for n, number in enumerate(numbers):
+                words = ['some "words"', "two\nlines", "", "a,b"][n % 4]
+                rows.writerow([n, words, number if n % 10 else "none"])
+
+    on_root(write)
+    output = place.parent / "out.csv"
+    result = do(world, "histogram", place / "t.csv", column="x", output=str(output),
+                bins=7)  # fmt: skip
+    if world.is_root:
+        wanted = [x for n, x in enumerate(numbers) if n % 10]
+        assert (result.values["numbers"], result.values["others"]) == (720, 80)
+        assert result.values["mean"] == pytest.approx(np.mean(wanted))
+        rows = list(csv.DictReader(output.read_text().splitlines()))
+        found = [int(row["count"]) for row in rows]
+        assert found == np.histogram(wanted, 7)[0].tolist()
+    some = do(world, "histogram", place / "t.csv", column="3", range="-1:1", bins=2)
+    if world.is_root:
+        inside = [x for x in wanted if -1 <= x <= 1]
+        assert some.values["below"] == sum(x < -1 for x in wanted)
+        assert some.values["numbers"] == len(inside) + sum(abs(x) > 1 for x in wanted)
+    wrong = do(world, "histogram", place / "t.csv", column="y")
+    assert wrong.exit_code == 3
+
+
+def test_a_histogram_of_parquet(world, place, on_root):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    table = pa.table({"x": [1.0, 2.0, None, 4.0], "n": [1, 2, 3, 4]})
+    on_root(lambda: pyarrow.parquet.write_table(table, place / "t.parquet"))
+    result = do(world, "histogram", place, column="x", bins=3)
+    if world.is_root:
+        assert (result.values["numbers"], result.values["others"]) == (3, 1)
+        assert (result.values["least"], result.values["largest"]) == (1.0, 4.0)
+
+
+def count_lines(lines):
+    return sum(1 for _ in lines)
+
+
+def letters(lines):
+    return [b"".join(lines).decode("latin-1")]
+
+
+def base_name(path):
+    if path.endswith("b"):
+        raise RuntimeError("not this one")
+    return Path(path).name
+
+
+@pytest.mark.usefixtures("small")
+def test_a_function_of_ones_own(world, place, on_root, monkeypatch):
+    on_root(lambda: [(place / n).write_bytes(text(7, 900)) for n in "abc"])
+    output = place.parent / "out"
+    result = do(world, "map", f"{__name__}:base_name", place, output=str(output))
+    assert result.exit_code == 3
+    if world.is_root:
+        rows = [json.loads(line) for line in output.read_text().splitlines()]
+        assert [row["value"] for row in rows] == ["a", "c"]
+        assert "b: RuntimeError: not this one" in result.notes[0]
+    for function in ("count_lines", "letters"):
+        name = f"{__name__}:{function}"
+        do(world, "map", name, place / "a", output=str(output), records=True)
+        if world.is_root:
+            rows = [json.loads(line) for line in output.read_text().splitlines()]
+            assert len(rows) > 5, (result.notes, name)
+            data = (place / "a").read_bytes()
+            values = [row["value"] for row in rows]
+            if function == "count_lines":
+                assert sum(values) == len(data.splitlines())
+            else:
+                wanted = data.replace(b"\n", b"").decode("latin-1")
+                assert "".join(part for (part,) in values) == wanted
+    monkeypatch.setattr(reading, "LONGEST", 20)
+    result = do(world, "map", name, place, output=str(output), records=True)
+    assert result.values["failed"] == 3
+    with pytest.raises(UsageError, match="no_such"):
+        do(world, "map", f"{__name__}:no_such", place, output=str(output))
+
+
+@pytest.mark.usefixtures("small")
+def test_a_stop_loses_nothing_and_changed_files_are_done_again(
+    world, place, on_root, monkeypatch
+):
+    done, chance = [], random.Random(world.rank)
+    monkeypatch.setattr(stopping, "left", lambda: chance.choice([0, *[9] * 6]))
+    real = segments.Segment
+
+    def noted(*args):
+        done.append(args)
+        return real(*args)
+
+    monkeypatch.setattr("mpiapps.filework.share.Segment", noted)
+    on_root(lambda: [(place / f"{n}").write_bytes(text(n, 700)) for n in range(4)])
+    where = str(place.parent / "journals")
+    starts = 0
+    while True:
+        starts += 1
+        try:
+            result = do(world, "count", place, directory=where)
+            break
+        except Stopped:
+            world.comm.Barrier()
+    assert starts > 1
+    if world.is_root:
+        assert counts(result) == wc(sorted(place.iterdir()), "C.UTF-8")
+    every = [each for part in world.comm.allgather(done) for each in part]
+    monkeypatch.setattr(stopping, "left", lambda: 9)
+    done.clear()
+    do(world, "count", place, directory=where)
+    assert sum(len(part) for part in world.comm.allgather(done)) == len(set(every))
+    on_root(lambda: (place / "2").write_bytes(b"changed\n"))
+    changed = do(world, "count", place, directory=where)
+    if world.is_root:
+        assert counts(changed) == wc(sorted(place.iterdir()), "C.UTF-8")
+    with pytest.raises(InputError, match="name another directory"):
+        do(world, "count", place, directory=where, encoding="bytes")
+
+
+def test_paths_are_files_folders_patterns_and_lists(place, on_root):
+    def write():
+        for name in ("b", "a.txt", "deep/c.txt", "deep/er/d", "deep/.hidden"):
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text(name)
+        (place / "link").symlink_to("deep")
+        (place.parent / "zero").write_bytes(b"one\0two\nlines\0")
+        (place.parent / "plain").write_text(f"{place}/b\n{place}/deep\n")
+
+    on_root(write)
+
+    def names(*paths, lists=()):
+        found = expand([str(path) for path in paths], [str(each) for each in lists])
+        return [os.path.relpath(name, place) for name in found]
+
+    below = ["deep/.hidden", "deep/c.txt", "deep/er/d"]
+    assert names(place) == ["a.txt", "b", *below]
+    assert names(place / "**" / "*.txt") == ["a.txt", "deep/c.txt", "link/c.txt"]
+    assert names(place / "no") == ["no"]
+    assert names(lists=[place.parent / "plain"]) == ["b", *below]
+    assert expand([], [str(place.parent / "zero")]) == ["one", "two\nlines"]
+    with pytest.raises(InputError, match="fits no file"):
+        names(place / "*.none")
+    with pytest.raises(InputError, match="cannot read the list"):
+        names(lists=[place / "none"])
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 5])
+def test_any_number_of_files(world, place, on_root, n):
+    (place / "in").mkdir(exist_ok=True)
+    on_root(lambda: [(place / "in" / str(k)).write_text("x\n") for k in range(n)])
+    result = do(world, "count", place / "in")
+    if world.is_root:
+        assert counts(result) == [n, n, 2 * n, 2 * n]

@@ -1,0 +1,120 @@
+"""Counts of bytes are those of GNU wc, of Counter, of csv and float."""
+
+import csv
+import io
+import math
+import subprocess
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpiapps.kernels.columns import column, end_of_record
+from mpiapps.kernels.text import count, count_newlines
+from mpiapps.kernels.words import Vocabulary
+
+LOCALES = {"utf-8": "C.UTF-8", "bytes": "C"}
+# What a decoder trips over: too long, half, surrogate, beyond Unicode, stray.
+TRAPS = [b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80", b"\xe0\x80\x80", b"\xff"]
+TRAPS += [b"\xe2\x82", b"\x80", b"\xf8\x88\x80\x80\x80", b"\xf0\x9f", b"\0", b"\x1b"]
+PIECES = st.one_of(
+    st.sampled_from(TRAPS),
+    st.sampled_from(" \t\n\v\f\r  ⁠\u200bé中😀\u0301").map(str.encode),
+    st.text(max_size=3).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    st.binary(max_size=3),
+)
+
+
+def as_array(data):
+    return np.frombuffer(data, np.uint8)
+
+
+def wc(data, encoding):
+    environ = {"LC_ALL": LOCALES[encoding], "PATH": "/usr/bin:/bin"}
+    out = subprocess.run(["wc", "-lwm"], input=data, capture_output=True, env=environ,
+                         check=True).stdout  # fmt: skip
+    return [int(word) for word in out.split()]
+
+
+@pytest.mark.parametrize("encoding", LOCALES)
+@settings(max_examples=150, deadline=None)
+@given(pieces=st.lists(PIECES, max_size=12))
+def test_counts_are_those_of_wc(encoding, pieces):
+    data = b"".join(pieces)
+    found = count(as_array(data), encoding)
+    assert [found.lines, found.words, found.characters] == wc(data, encoding)
+    assert count_newlines(as_array(data)) == data.count(b"\n")
+
+
+def test_every_character_is_as_wc_has_it():
+    characters = [chr(c) for c in range(128, 0x110000) if not 0xD800 <= c < 0xE000]
+    data = "".join(f"\n{c} x{c}" for c in characters).encode()
+    found = count(as_array(data), "utf-8")
+    assert [found.lines, found.words, found.characters] == wc(data, "utf-8")
+    assert found.invalid == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(pieces=st.lists(PIECES, max_size=12), at=st.integers(0, 40))
+def test_a_block_goes_on_where_the_one_before_ended(pieces, at):
+    data = b"".join(pieces)
+    whole = count(as_array(data), "utf-8")
+    first = count(as_array(data[:at]), "utf-8")
+    rest = count(as_array(data[first.used :]), "utf-8", first.within)
+    assert first.lines + rest.lines == whole.lines
+    assert first.words + rest.words == whole.words
+    assert first.characters + rest.characters == whole.characters
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    words=st.lists(st.sampled_from([b"a", b"b", b"\xff", b"x" * 70, b"y" * 5000])),
+    many=st.integers(0, 5000),
+    at=st.integers(0, 2000),
+)
+def test_words_are_counted_as_counter_does(words, many, at):
+    data = b" ".join([*words, *(b"%d" % n for n in range(many))]) + b"\n\t a"
+    one, other = Vocabulary(), Vocabulary()
+    used = one.add(as_array(data[:at]), last=False)
+    other.add(as_array(data[used:]))
+    one.merge(other)
+    assert one.words() == Counter(data.split())
+    assert len(one) == len(set(data.split()))
+
+
+CELLS = st.one_of(
+    st.floats(allow_nan=False).map(repr),
+    st.integers(-(10**25), 10**25).map(str),
+    st.sampled_from(["", "x", "nan", "1e", "-", ".", "1.", ".5", "+3", "1e400", "a,b",
+                     'say "1"', "two\nlines", "12345678901234567890.5e-3", "0x10"]),
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=st.lists(st.tuples(CELLS, CELLS), max_size=8), end=st.booleans())
+def test_a_column_is_read_as_csv_and_float_do(rows, end):
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    data = text.getvalue().encode()
+    data = data if end else data.removesuffix(b"\n")
+    found, used = column(as_array(data), 1)
+    assert used == len(data)
+    wanted = [as_number(row[1]) for row in csv.reader(io.StringIO(text.getvalue()))]
+    assert np.array_equal(found, wanted, equal_nan=True), (found, wanted)
+
+
+def as_number(text):
+    try:
+        value = float(text.strip().strip('"'))
+    except ValueError:
+        return math.nan
+    return value
+
+
+def test_records_end_outside_of_quotes():
+    data = as_array(b'a,"x\ny"\nb\n')
+    assert end_of_record(data, False) == (8, False)
+    assert end_of_record(data[4:], True) == (4, False)
+    assert end_of_record(data[:6], False) == (-1, True)
