@@ -7,9 +7,8 @@ leads here from `comm.scatter`.
 
 from __future__ import annotations
 
-import json
+import re
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +20,14 @@ from mpiapps.base.errors import Stopped
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
     from mpiapps.filework.listing import Listing
-    from mpiapps.filework.share import Found, Operation
+    from mpiapps.filework.operation import Operation
+    from mpiapps.filework.share import Found
 
 OPERATIONS = ("count", "hash", "flip", "histogram", "map")
 COUNTS = ("lines", "words", "characters", "bytes")
 TURNS = ("left-right", "top-bottom", "90", "180", "270", "none")
+NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+RANGE = re.compile(f"{NUMBER}:{NUMBER}", re.ASCII)
 SHOWN = 10  # bad files that are told of in the report
 
 
@@ -92,13 +94,17 @@ def check(options: Options) -> None:
         raise ValueError(f"{options.operation} needs --{need}")
     if len(options.delimiter.encode()) > 1:
         raise ValueError(f"--delimiter {options.delimiter!r} is not one character")
-    if options.range:
-        _ends(options.range)
+    if options.range and not RANGE.fullmatch(options.range):
+        raise ValueError(f"--range {options.range}: give LOW:HIGH, two numbers")
+    low, _, high = options.range.partition(":")
+    if options.range and not float(low) < float(high):
+        raise ValueError(f"--range {options.range}: LOW must be below HIGH")
 
 
 def run(world: World, options: Options) -> Result:
     """Do it, on all ranks. Collective."""
     from mpiapps.filework.listing import expand, gather_listing
+    from mpiapps.filework.operations import DO
 
     paths = options.paths[1:] if options.operation == "map" else options.paths
     names, target = None, None
@@ -134,12 +140,7 @@ class _Work:
         directory = options.directory
         if not directory and checkpoint.wanted():
             directory = str(checkpoint.beside(0)) + ".files"
-        self._directory = directory
-
-    @property
-    def recorded(self) -> bool:
-        """Whether results are kept in journals."""
-        return bool(self._directory)
+        self._directory, self.recorded = directory, bool(directory)
 
     def share(self, operation: Operation, name: str = "") -> Found:
         """Do an operation on all files. Collective."""
@@ -196,153 +197,6 @@ def _kept_options(options: Options) -> dict[str, Any]:
     if options.operation == "map":
         kept["function"] = options.paths[0]
     return kept
-
-
-Done = tuple[dict[str, Any], list[str]]  # values, and lines of the output
-
-
-def _count(work: _Work) -> Done:
-    import numpy as np
-
-    from mpiapps.filework.count import Count
-
-    options = work.options
-    counting = Count(
-        options.encoding,
-        options.only,
-        plain=options.plain,
-        top=options.top > 0,
-        valid=options.valid,
-        recorded=work.recorded,
-    )
-    found = work.share(counting)
-    wanted = options.only or COUNTS
-    columns = [n for n, name in enumerate(COUNTS) if name in wanted]
-    rows = np.reshape(found.values, (-1, 5))
-    total = rows.sum(axis=0, dtype=np.int64).tolist()
-    values = {COUNTS[n]: total[n] for n in columns}
-    if total[4] and options.encoding == "utf-8" and "characters" in values:
-        values["invalid"] = total[4]
-    if options.top:
-        top = counting.top(work.world, options.top, work.wrong)
-        values["top"] = [f"{_shown(word)}:{times}" for word, times in top]
-    lines = []
-    if options.output and len(rows):
-        firsts = np.flatnonzero(np.diff(found.files, prepend=-1))
-        each = np.add.reduceat(rows, firsts)[:, columns].tolist()
-        names = (work.listing.names[file] for file in found.files[firsts].tolist())
-        pairs = zip(each, names, strict=True)
-        lines = [f"{' '.join(map(str, row))} {name}\n" for row, name in pairs]
-    return values, lines
-
-
-def _hash(work: _Work) -> Done:
-    from mpiapps.filework.digest import Digest, manifest_line
-
-    found = work.share(Digest())
-    names = work.listing.names
-    return {}, [
-        manifest_line(names[file], digest).decode(errors="surrogateescape")
-        for file, (digest,) in found.by_file().items()
-    ]
-
-
-def _flip(work: _Work) -> Done:
-    from mpiapps.filework.images import Images
-
-    options = work.options
-    kind = options.format.removeprefix(".")
-    images = Images(options.by, Path(options.into), kind, work.listing.names)
-    found = work.share(images)
-    return {}, [f"{target}\n" for target in found.values]
-
-
-def _histogram(work: _Work) -> Done:
-    import numpy as np
-
-    from mpiapps.filework.columns import (
-        Column,
-        Extent,
-        Histogram,
-        Quotes,
-        inside_quotes,
-    )
-
-    options, world = work.options, work.world
-    found = work.share(Quotes(), "quotes")
-    inside = world.comm.bcast(inside_quotes(found.by_file()))
-    source = Column(options.column, options.delimiter, inside)
-    extent = work.share(Extent(source), "extent")
-    parts = [part for part in extent.values if part[0]]
-    others = sum(part[1] for part in extent.values)
-    low, high = _ends(options.range) if options.range else _extent(parts)
-    low, high = world.comm.bcast((low, high))
-    edges = np.linspace(low, high, options.bins + 1)
-    name = f"counts-{low!r}-{high!r}-{options.bins}"
-    counted = work.share(Histogram(source, edges), name)
-    counts = np.sum([*counted.values, [0] * (options.bins + 2)], axis=0).tolist()
-    values = {**_moments(parts), "others": others, "low": low, "high": high,
-              "below": counts[-2], "above": counts[-1]}  # fmt: skip
-    lines = ["low,high,count\n"]
-    lines += [f"{a!r},{b!r},{n}\n"
-              for a, b, n in zip(edges[:-1].tolist(), edges[1:].tolist(), counts,
-                                 strict=False)]  # fmt: skip
-    return values, lines
-
-
-def _moments(parts: list[list[float]]) -> dict[str, Any]:
-    import math
-
-    count = sum(int(part[0]) for part in parts)
-    if not count:
-        return {"numbers": 0}
-    total = math.fsum(part[4] for part in parts)
-    least, most = min(part[2] for part in parts), max(part[3] for part in parts)
-    return {"numbers": count, "mean": total / count, "least": least, "largest": most}
-
-
-def _extent(parts: list[list[float]]) -> tuple[float, float]:
-    if not parts:
-        return 0.0, 1.0
-    low, high = min(part[2] for part in parts), max(part[3] for part in parts)
-    return (low, high) if low < high else (low - 0.5, high + 0.5)
-
-
-def _ends(text: str) -> tuple[float, float]:
-    low, _, high = text.partition(":")
-    try:
-        ends = float(low), float(high)
-    except ValueError:
-        ends = 0.0, 0.0
-    if not -1e300 < ends[0] < ends[1] < 1e300:
-        raise ValueError(f"--range {text}: give LOW:HIGH, two numbers, LOW below HIGH")
-    return ends
-
-
-def _map(work: _Work) -> Done:
-    from mpiapps.filework.own import Own
-
-    options = work.options
-    found = work.share(Own(options.paths[0], records=options.records))
-    lines = []
-    for file, parts in found.by_file().items():
-        for start, value in parts:
-            row = {"path": work.listing.names[file], "start": start, "value": value}
-            lines.append(json.dumps(row) + "\n")
-    return {"results": len(lines)}, lines
-
-
-DO: dict[str, Callable[[_Work], Done]] = {
-    "count": _count,
-    "hash": _hash,
-    "flip": _flip,
-    "histogram": _histogram,
-    "map": _map,
-}
-
-
-def _shown(word: bytes) -> str:
-    return word.decode(errors="backslashreplace")
 
 
 PROGRAM = Program("files", "Work on many files or large ones.", Options, run, check)

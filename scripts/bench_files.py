@@ -33,7 +33,9 @@ Seconds = Callable[[], float]
 STARTS: list[float] = []
 
 
-def ours(*words: str, timers: tuple[str, ...] = ("plan", "kernel", "gather")) -> Seconds:
+def ours(
+    *words: str, timers: tuple[str, ...] = ("plan", "kernel", "gather")
+) -> Seconds:
     """Return what measures the program: the seconds of its timers."""
     line = ["-m", "mpiapps.files", *words, "--json", "-", "--progress", "off"]
     command, variables = command_line(find_launcher(), RANKS, line)

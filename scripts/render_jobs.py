@@ -19,6 +19,7 @@ JOBS = Path(__file__).parents[1] / "jobs"
 # What a program needs to do something; to be edited.
 ARGUMENTS = {
     "farm": ("tasks.txt",),
+    "files": ("count", "logs", "--top", "20"),
     "matrix": ("multiply", "--random", "8192", "8192", "8192", "--check"),
 }
 

@@ -17,8 +17,9 @@ SEES = {
     "app": {"base", "comm"},
     "batch": {"base", "app"},
     "farming": {"base"},
-    "programs": {"base", "kernels", "comm", "linalg", "app", "batch", "farming"},
+    "filework": {"base", "kernels", "comm", "app", "farming"},
 }
+SEES["programs"] = set(SEES)
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

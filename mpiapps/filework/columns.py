@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from mpiapps.base.errors import InputError
+from mpiapps.filework.operation import OneByOne
 from mpiapps.filework.reading import BLOCK, LONGEST, SOME, Reader
 from mpiapps.filework.segments import OPENING, Segment
-from mpiapps.filework.share import OneByOne
 from mpiapps.kernels.columns import KERNELS, QUOTE, column, count_quotes, end_of_record
 
 NOTHING, ONE = np.empty(0, np.uint8), np.full(1, 97, np.uint8)

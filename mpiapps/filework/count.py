@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from mpiapps.comm.world import World
+from mpiapps.filework.operation import OneByOne, attempt
 from mpiapps.filework.reading import SMALL, Reader
 from mpiapps.filework.segments import OPENING, Segment
-from mpiapps.filework.share import OneByOne, attempt
 from mpiapps.kernels.text import KERNELS as TEXT
 from mpiapps.kernels.text import count, count_each, count_newlines
 from mpiapps.kernels.words import KERNELS as TABLE

@@ -6,8 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from mpiapps.filework.operation import OneByOne
 from mpiapps.filework.segments import Segment
-from mpiapps.filework.share import OneByOne
 
 
 class Digest(OneByOne):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mpiapps.base.errors import InputError
+from mpiapps.filework.operation import OneByOne
 from mpiapps.filework.segments import Segment
-from mpiapps.filework.share import OneByOne
 
 # What is done to an image: names of Pillow's transpositions.
 TURNS = {

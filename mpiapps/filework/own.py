@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mpiapps.base.errors import UsageError
+from mpiapps.filework.operation import OneByOne
 from mpiapps.filework.reading import Reader, at_line, lines
 from mpiapps.filework.segments import Segment
-from mpiapps.filework.share import OneByOne
 
 
 class Own(OneByOne):

@@ -2,107 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from mpiapps.app.progress import Progress
 from mpiapps.base import stopping
-from mpiapps.base.errors import InputError, MpiAppsError
+from mpiapps.base.errors import InputError
 from mpiapps.comm.mpi import MPI
 from mpiapps.comm.work import deal_lanes, new_counter
 from mpiapps.comm.world import World
 from mpiapps.farming.owner import Owner
 from mpiapps.filework.ledger import Ledger
 from mpiapps.filework.listing import Listing
+from mpiapps.filework.operation import Operation
 from mpiapps.filework.segments import Segment, Segments, bundle, cut
 from mpiapps.kernels.jit import is_cached
-
-
-class Operation(Protocol):
-    """What is done with files. Local.
-
-    Attributes
-    ----------
-    kernels : sequence of callable
-        Compiled code that it calls.
-    opening : int
-        Bytes whose work costs as much as a file does besides; large if each file is to
-        be dealt by itself.
-    """
-
-    kernels: Sequence[Callable[..., Any]]
-    opening: int
-
-    def warm(self) -> None:
-        """Call the kernels once, on next to nothing."""
-        ...
-
-    def cuts(self, name: str) -> bool:
-        """Return whether a file may be cut into segments."""
-        ...
-
-    def do(self, segment: Segment) -> Any:
-        """Return the result of a segment, as JSON can hold it."""
-        ...
-
-    def do_all(self, segments: Sequence[Segment]) -> Iterator[Any]:
-        """Yield for each segment its result, or the error."""
-        ...
-
-    def kept(self, segment: Segment, value: Any) -> Any:
-        """Return what of a result the root must have; keep the rest here."""
-        ...
-
-    def pack(self, values: list[Any]) -> Any:
-        """Return results as they are sent: the list, or an array of rows."""
-        ...
-
-
-class OneByOne:
-    """An operation that has no kernels and is done a file at a time. Local."""
-
-    kernels: Sequence[Callable[..., Any]] = ()
-    opening = 2**40
-
-    def warm(self) -> None:
-        """Do nothing: there is no kernel."""
-
-    def cuts(self, _name: str) -> bool:
-        """Return false."""
-        return False
-
-    def do(self, segment: Segment) -> Any:
-        """Return the result of a segment."""
-        raise NotImplementedError
-
-    def do_all(self, segments: Sequence[Segment]) -> Iterator[Any]:
-        """Yield for each segment its result, or the error."""
-        for segment in segments:
-            yield attempt(self.do, segment)
-
-    def kept(self, _segment: Segment, value: Any) -> Any:
-        """Return the result."""
-        return value
-
-    def pack(self, values: list[Any]) -> Any:
-        """Return the list."""
-        return values
-
-
-def attempt(do: Callable[[Segment], Any], segment: Segment) -> Any:
-    """Return the result of a segment, or the error. Local."""
-    try:
-        return do(segment)
-    except MpiAppsError:
-        raise
-    except Exception as error:
-        return error
 
 
 @dataclass
@@ -175,8 +94,7 @@ def share(world: World, listing: Listing, operation: Operation, how: Run) -> Fou
             mine = _Mine(listing, segments, operation, ledger, how.strict)
             for n, value in old:
                 mine.take(n, value)
-        with world.timed("kernel"):
-            _deal(world, mine, segments, np.flatnonzero(~done), operation.opening)
+        _deal(world, mine, segments, np.flatnonzero(~done), operation.opening)
         ledger.sync()
         with world.timed("gather"):
             return _gathered(world, listing, segments, done, mine)
@@ -223,7 +141,11 @@ def _deal(
     sizes = some.stop - some.start
     total = int(sizes.sum()) / world.size
     counter = new_counter(world.comm)
-    with Progress(world, max(1, total), "the bytes") as progress:
+    world.comm.Barrier()  # the timer does not count how late others come
+    with (
+        world.timed("kernel"),
+        Progress(world, max(1, total), "the bytes") as progress,
+    ):
         for n in deal_lanes(world.comm, [range(len(bundles))], "dynamic", counter):
             if not mine.do(left[bundles[n]].tolist()):
                 break

@@ -1,0 +1,90 @@
+"""What an operation on files is: a result for each segment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+from mpiapps.base.errors import MpiAppsError
+from mpiapps.filework.segments import Segment
+
+
+class Operation(Protocol):
+    """What is done with files. Local.
+
+    Attributes
+    ----------
+    kernels : sequence of callable
+        Compiled code that it calls.
+    opening : int
+        Bytes whose work costs as much as a file does besides; large if each file is to
+        be dealt by itself.
+    """
+
+    kernels: Sequence[Callable[..., Any]]
+    opening: int
+
+    def warm(self) -> None:
+        """Call the kernels once, on next to nothing."""
+        ...
+
+    def cuts(self, name: str) -> bool:
+        """Return whether a file may be cut into segments."""
+        ...
+
+    def do(self, segment: Segment) -> Any:
+        """Return the result of a segment, as JSON can hold it."""
+        ...
+
+    def do_all(self, segments: Sequence[Segment]) -> Iterator[Any]:
+        """Yield for each segment its result, or the error."""
+        ...
+
+    def kept(self, segment: Segment, value: Any) -> Any:
+        """Return what of a result the root must have; keep the rest here."""
+        ...
+
+    def pack(self, values: list[Any]) -> Any:
+        """Return results as they are sent: the list, or an array of rows."""
+        ...
+
+
+class OneByOne:
+    """An operation that has no kernels and is done a file at a time. Local."""
+
+    kernels: Sequence[Callable[..., Any]] = ()
+    opening = 2**40
+
+    def warm(self) -> None:
+        """Do nothing: there is no kernel."""
+
+    def cuts(self, _name: str) -> bool:
+        """Return false."""
+        return False
+
+    def do(self, segment: Segment) -> Any:
+        """Return the result of a segment."""
+        raise NotImplementedError
+
+    def do_all(self, segments: Sequence[Segment]) -> Iterator[Any]:
+        """Yield for each segment its result, or the error."""
+        for segment in segments:
+            yield attempt(self.do, segment)
+
+    def kept(self, _segment: Segment, value: Any) -> Any:
+        """Return the result."""
+        return value
+
+    def pack(self, values: list[Any]) -> Any:
+        """Return the list."""
+        return values
+
+
+def attempt(do: Callable[[Segment], Any], segment: Segment) -> Any:
+    """Return the result of a segment, or the error. Local."""
+    try:
+        return do(segment)
+    except MpiAppsError:
+        raise
+    except Exception as error:
+        return error
