@@ -1,7 +1,8 @@
-"""A farm: many command lines, shared over ranks, each done once whatever is killed.
+"""A farm: many command lines, shared over hosts, each done once whatever is killed.
 
-The root gives out tasks and writes the journal; the other ranks do them, each in a
-child process of its own. docs/farm.md tells what is promised, and what is on the disk.
+The root gives out tasks and writes the journal. The first rank of each host keeps the
+tasks there at work, as many at once as the host has ranks, each in a child process of
+its own. docs/farm.md tells what is promised, and what is on the disk.
 """
 
 from __future__ import annotations
@@ -9,27 +10,27 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.progress import Progress
-from mpiapps.base import stopping
 from mpiapps.base.errors import InputError, Stopped
-from mpiapps.farming.journal import Journal
-from mpiapps.farming.nursery import Nursery
-from mpiapps.farming.owner import Owner
-from mpiapps.farming.tasklist import Task, grid, identities, read_list
+from mpiapps.farming.books import Books
+from mpiapps.farming.here import Here
+from mpiapps.farming.tasklist import Task, grid, part_of, read_list
 
 if TYPE_CHECKING:
-    from mpiapps.comm.tasks import Tasks
+    from mpi4py.MPI import Intracomm
+
     from mpiapps.comm.world import World
 
-HEADER = {"program": "farm"}
+QUIET = 0.001  # s between looks at the other side, while one waits for both
+LONG = 0.1  # s, if there is no other side
+ORDERS, REPORTS = 10, 20  # tags; the numbers after them are for large letters
+TOLD = 10  # failed tasks that are told of while it runs
 
 
 @dataclass(frozen=True)
@@ -49,218 +50,172 @@ class Options:
     directory: str = option(
         "", "journal and logs (default: TASKS.farm, or farm)", metavar="FOLDER"
     )
+    part: str = option(
+        "", "of N parts of the tasks do the I-th, from 0: for arrays", metavar="I/N"
+    )
     time: int = option(0, "of a task, unless it says otherwise", parse="time", least=0)
     memory: int = option(0, "of a task, unless it says otherwise", parse="size")
+    cores: int = option(1, "of a task, unless it says otherwise", least=1)
     retries: int = option(0, "of a task, unless it says otherwise", least=0)
     take_over: bool = option(
         False, "take the directory from a manager on another host that has ended"
     )
 
 
-@dataclass(frozen=True)
-class Given:
-    """One task on its way to a rank: what `do` needs."""
-
-    identity: str
-    attempt: int
-    task: Task
-    log: str
-
-
 def check(options: Options) -> None:
     """Raise `ValueError` if the options do not go together. Local."""
     if not options.tasks:
         raise ValueError("name a file of tasks, or a command with --param")
+    if options.part:
+        part_of([], options.part)
 
 
 def run(world: World, options: Options) -> Result:
     """Do the tasks that are not done. Collective."""
-    from mpiapps.comm.tasks import Tasks
-
-    farm = None
-    with world.agree():
-        if world.is_root:
-            farm = _Farm(options)
-    try:
-        meanwhile = farm.journal.due if farm is not None else None
-        if world.size == 1:
-            ALONE.append(meanwhile)
-        with world.timed("tasks"), Tasks(world.comm, meanwhile) as shared:
-            if shared is not None and farm is not None:
-                _share(world, farm, shared)
-        NURSERY.close()
-        values, code = None, 0
+    hosts = Hosts(world)
+    comm, here = world.comm.Dup(), Here(hosts.cpus)
+    values, code = None, 0
+    if world.is_root:
         with world.agree():
-            if farm is not None:
-                farm.journal.sync()
-                values, code = farm.report()
-    finally:
-        if farm is not None:
-            farm.close()
+            books = _books(options, hosts.cores)
+        with books:
+            with world.timed("tasks"):
+                _manage(world, books, hosts.keepers, here, comm)
+            with world.agree():
+                books.journal.sync()
+                values, code = books.report()
+    else:
+        with world.agree():  # on the tasks, which the root reads
+            pass
+        with world.timed("tasks"):
+            keep(here, comm)
+        with world.agree():  # on the report
+            pass
+    here.close()
+    comm.Free()
     values, code = world.comm.bcast((values, code))
     if values["remaining"]:
-        with world.agree():
-            if world.is_root and checkpoint.wanted():  # for the job script
-                share = 1 - values["remaining"] / values["tasks"]
-                saved = checkpoint.Saved({}, [], share)
-                checkpoint.write("farm", options, saved, stop=True)
-        raise Stopped(
-            f"stopped with {values['done']} tasks done, {values['failed']} failed and"
-            f" {values['remaining']} left; the same command goes on from there"
-        )
+        _stop(world, options, values)
     return Result(values, [], [], code)
 
 
-def _share(world: World, farm: _Farm, shared: Tasks) -> None:
+class Hosts:
+    """The hosts of a run. Collective to make.
+
+    Attributes
+    ----------
+    cpus : set of int
+        The processors that ranks of this host may use, together.
+    keepers : list of int
+        The rank of each host that keeps its tasks at work; the root is the first.
+    cores : list of int
+        How many tasks of one core may be at work on each host: ranks times threads.
+    """
+
+    def __init__(self, world: World) -> None:
+        masks = world.node.allgather(os.sched_getaffinity(0))
+        self.cpus: set[int] = set().union(*masks)
+        threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+        mine = (
+            (world.rank, world.local_size * threads) if not world.local_rank else None
+        )
+        found = [each for each in world.comm.allgather(mine) if each]
+        self.keepers = [rank for rank, _ in found]
+        self.cores = [cores for _, cores in found]
+
+
+def _manage(
+    world: World, books: Books, keepers: list[int], here: Here, comm: Intracomm
+) -> None:
     """Give out tasks and take in what became of them, as long as it can be. Root."""
-    ahead = max(1, world.size - 1)  # one each: so many a kill repeats
-    with Progress(world, max(1, len(farm.left)), "the tasks") as progress:
-        while farm.wants():  # again, if tasks are to be done again
-            for record in shared.imap_unordered(do, farm.give(), ahead=ahead):
-                progress.add(farm.take(record))
+    from mpiapps.comm.letters import Letters
+
+    orders, reports = Letters(comm, ORDERS), Letters(comm, REPORTS)
+    failed = 0
+    with Progress(world, max(1, len(books.left)), "the tasks") as progress:
+        while books.goes_on():
+            while (found := books.next()) is not None:
+                given, host = found
+                if host == 0:
+                    here.begin(given)
+                else:
+                    orders.send(keepers[host], given)
+            if not here.busy:
+                time.sleep(QUIET)
+            ended = here.ended(LONG if len(keepers) == 1 else QUIET)
+            while (letter := reports.look()) is not None:
+                ended += letter[1]
+            for record in ended:
+                progress.add(books.take(record))
+                failed += bool(record["code"])
+                if record["code"] and failed <= TOLD:
+                    _tell(record)
+            books.journal.due()
+    for rank in range(1, world.size):
+        orders.send(rank, None)
+    orders.close()
 
 
-def do(given: Given) -> dict[str, Any]:
-    """Do one task; return the line about it. Local, on any rank."""
-    task = given.task
-    if stopping.left() <= task.seconds:
-        return {"task": given.identity, "begun": False}
-    environ = {**os.environ, **task.environ, "MPIAPPS_TASK": given.identity}
-    order = {
-        "command": task.command,
-        "log": given.log,
-        "environ": {k: v for k, v in environ.items() if not _of_mpi(k)},
-        "folder": task.folder,
-        "seconds": task.seconds,
-        "memory": task.memory,
-    }
-    ended = NURSERY.do(order, ALONE[-1] if ALONE else None)
-    return {
-        "task": given.identity,
-        "attempt": given.attempt,
-        "command": task.command,
-        "host": os.uname().nodename,
-        "at": time.time(),
-        "log": _size(Path(given.log)),
-        **asdict(ended),
-    }
+def keep(here: Here, comm: Intracomm, root: int = 0) -> None:
+    """Keep the tasks that the root orders at work, until it says so. Not the root."""
+    from mpiapps.comm.letters import Letters
+
+    orders, reports = Letters(comm, ORDERS), Letters(comm, REPORTS)
+    while True:
+        letter = orders.look(root) if here.busy else orders.wait(root)
+        while letter is not None:
+            if letter[1] is None:
+                reports.close()
+                return
+            here.begin(letter[1])
+            letter = orders.look(root)
+        if ended := here.ended(QUIET):
+            reports.send(root, ended)
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:  # there was no room for it
-        return 0
+def _tell(record: dict[str, Any]) -> None:
+    """Say on standard error that a task failed."""
+    code = record["code"]
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    why = f" ({record['why']})" if record["why"] else ""
+    log = f"logs/{record['task']}.{record['attempt']}"
+    command = os.fsencode(record["command"]).decode(errors="backslashreplace")
+    sys.stderr.write(f"mpiapps: {how}{why}: {command} ({log})\n")
+    sys.stderr.flush()
 
 
-NURSERY = Nursery()  # of this rank
-ALONE: list[Any] = []  # what a rank that is alone must do while a task is at work
+def _stop(world: World, options: Options, values: dict[str, Any]) -> None:
+    """Raise `Stopped` on all ranks; leave word for the job script. Collective."""
+    with world.agree():
+        if world.is_root and checkpoint.wanted():
+            share = 1 - values["remaining"] / values["tasks"]
+            saved = checkpoint.Saved({}, [], share)
+            checkpoint.write("farm", options, saved, stop=True)
+    raise Stopped(
+        f"stopped with {values['done']} tasks done, {values['failed']} failed and"
+        f" {values['remaining']} left; the same command goes on from there"
+    )
 
 
-def _of_mpi(name: str) -> bool:
-    """Return whether a variable would make a task that uses MPI part of this run."""
-    return name.startswith(("OMPI_", "PMIX_", "PMI_", "PRTE_", "HYDRA_", "MPI_LOCAL"))
-
-
-class _Farm:
-    """The root's side: what is to be done, and what was. Local."""
-
-    def __init__(self, options: Options) -> None:
-        """Read tasks and journal; become the manager of the directory."""
-        tasks = list(_tasks(options))
-        self.tasks = dict(zip(identities(tasks), tasks, strict=True))
-        self._folder = _folder(options)
-        try:
-            (self._folder / "logs").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot make {self._folder}: {error.strerror}") from error
-        self._owner = Owner(self._folder / "owner", take_over=options.take_over)
-        self._owner.__enter__()
-        try:
-            self.journal = Journal(self._folder / "journal", HEADER)
-        except BaseException:
-            self._owner.__exit__(None, None, None)
-            raise
-        self.codes: dict[str, int] = {}
-        self.attempts: Counter[str] = Counter()
-        for record in self.journal.records:
-            if "task" in record:
-                self._note(record)
-        self.left = [each for each in self.tasks if self.codes.get(each) != 0]
-        start = {"at": time.time(), "tasks": len(self.tasks), "left": len(self.left)}
-        self.journal.add({"start": start})
-        self._waiting, self._again = deque(self.left), deque[str]()
-        self._tries = Counter[str]()
-        self._seconds = deque[float](maxlen=101)  # of the last ones
-
-    def give(self) -> Iterator[Given]:
-        """Yield tasks as long as there are any and there is time for them."""
-        while self.wants():
-            identity = (self._again or self._waiting).popleft()
-            if stopping.left() > max(self.tasks[identity].seconds, self._usual()):
-                yield self._given(identity)
-
-    def wants(self) -> bool:
-        """Return whether there are tasks to give, and time."""
-        return bool(self._waiting or self._again) and stopping.left() > 0
-
-    def take(self, record: dict[str, Any]) -> int:
-        """Write what became of a task; return 1 if it is through with it."""
-        identity = record["task"]
-        if not record.get("begun", True):
-            return 0
-        self.journal.add(record)
-        self.journal.due()
-        self._note(record)
-        self._tries[identity] += 1
-        self._seconds.append(record["seconds"])
-        again = record["code"] and self._tries[identity] <= self.tasks[identity].retries
-        if again:
-            self._again.append(identity)
-        return int(not again)
-
-    def report(self) -> tuple[dict[str, Any], int]:
-        """Return the values of the record, and the exit code."""
-        codes = [self.codes.get(each) for each in self.tasks]
-        lost = [each for each in self.tasks if self._tries[each] and self.codes[each]]
-        failed = sum(each not in self._again for each in lost)
-        again = "".join(f"{self.tasks[each].command}\n" for each in lost)
-        (self._folder / "failed.txt").write_bytes(os.fsencode(again))
-        values = {
-            "tasks": len(codes),
-            "done": codes.count(0),
-            "failed": failed,
-            "remaining": len(codes) - codes.count(0) - failed,
-            "now": len(self._tries),
-            "directory": str(self._folder),
-        }
-        return values, 3 if failed else 0
-
-    def close(self) -> None:
-        """Leave the directory."""
-        try:
-            self.journal.close()
-        finally:
-            self._owner.__exit__(None, None, None)
-
-    def _usual(self) -> float:
-        """Return what half of the tasks took less than, s."""
-        return median(self._seconds) if self._seconds else 0.0
-
-    def _given(self, identity: str) -> Given:
-        attempt = self.attempts[identity] + 1
-        log = self._folder / "logs" / f"{identity}.{attempt}"
-        return Given(identity, attempt, self.tasks[identity], str(log))
-
-    def _note(self, record: Any) -> None:
-        self.codes[record["task"]] = record["code"]
-        self.attempts[record["task"]] = record["attempt"]
+def _books(options: Options, cores: list[int]) -> Books:
+    """Return the books of the directory, which has this process as its manager."""
+    tasks = part_of(list(_tasks(options)), options.part)
+    plain = options.param or options.tasks == "-"
+    named = options.directory or ("farm" if plain else f"{options.tasks}.farm")
+    folder = Path(named)
+    if options.part:
+        folder /= f"part-{options.part.partition('/')[0]}"
+    return Books(tasks, folder, cores, take_over=options.take_over)
 
 
 def _tasks(options: Options) -> Iterator[Task]:
     """Yield the tasks, with the limits that hold for all. Root only."""
     common = Task(
-        "", seconds=options.time, memory=options.memory, retries=options.retries
+        "",
+        seconds=options.time,
+        memory=options.memory,
+        cores=options.cores,
+        retries=options.retries,
     )
     if options.param:
         yield from grid(options.tasks, options.param, common)
@@ -274,11 +229,6 @@ def _tasks(options: Options) -> Iterator[Task]:
             raise InputError(
                 f"cannot read {options.tasks}: {error.strerror}"
             ) from error
-
-
-def _folder(options: Options) -> Path:
-    plain = options.param or options.tasks == "-"
-    return Path(options.directory or ("farm" if plain else f"{options.tasks}.farm"))
 
 
 PROGRAM = Program("farm", "Do many command lines, each once.", Options, run, check)

@@ -95,6 +95,39 @@ def test_parameters_and_standard_input(tmp_path):
     assert ended.err.count("no {y} is in") == 1
 
 
+def test_wide_tasks_and_those_that_are_mpi_programs(tasks, tmp_path):
+    nested = f"{folder('mpich')}/mpiexec -n 2 {folder('mpich')}/python -c"
+    program = "from mpi4py import MPI; print(MPI.COMM_WORLD.allreduce(1))"
+    path = tasks(
+        *(f"echo +1 >> {tmp_path}/at; sleep 0.2; echo -1 >> {tmp_path}/at"
+          f" #: cores={1 + n % 3}" for n in range(9)),
+        f"{nested} '{program}' #: cores=2",
+        "echo threads $OMP_NUM_THREADS #: cores=3",
+    )  # fmt: skip
+    found = values(on_ranks("mpich", 3, *FARM, path, "--json", "-"))
+    assert found["done"] == 11
+    said = {log.read_text() for log in Path(found["directory"], "logs").iterdir()}
+    assert {"".join(sorted(text)) for text in said - {"threads 3\n"}} == {"", "\n\n22"}
+    at = peak = 0
+    for step in (tmp_path / "at").read_text().split():
+        at += int(step)
+        peak = max(peak, at)
+    assert 2 <= peak <= 3
+    ended = on_ranks("mpich", 2, *FARM, tasks("true", "true #: cores=3"))
+    assert ended.code == 65
+    assert "true: needs 3 cores, and the largest host has 2" in ended.err
+
+
+def test_parts_of_a_list_are_all_of_it(tasks, tmp_path):
+    path = tasks(*(f"echo {n} >> {tmp_path}/out" for n in range(7)))
+    for n in range(3):
+        values(on_ranks("mpich", 1, *FARM, path, "--part", f"{n}/3", "--json", "-"))
+    assert sorted(map(int, (tmp_path / "out").read_text().split())) == list(range(7))
+    ended = mpiapps("farm", "status", f"{path}.farm")
+    assert f"{path}.farm: 7 of 7 tasks done" in ended.out
+    assert mpiapps("farm", "verify", f"{path}.farm").code == 0
+
+
 def test_at_the_deadline_no_task_begins_and_the_next_start_goes_on(tasks, tmp_path):
     path = tasks(*(f"sleep 0.3; echo {n} >> {tmp_path}/out" for n in range(20)))
     checkpoint = tmp_path / "checkpoint.json"
@@ -242,7 +275,7 @@ def test_kills_lose_nothing_and_repeat_only_what_was_at_work(  # noqa: PLR0917
     count, out = 60, tmp_path / "out"
     out.mkdir()
     # Seconds, and a name for pgrep.
-    mark = f"0.0{zlib.crc32(str(tmp_path).encode()) % 10**6 + 10**6}"
+    mark = f"0.05{zlib.crc32(str(tmp_path).encode()) % 10**6 + 10**6}"
     path = tasks(*(f"sleep {mark}; echo {n} >> {out}/{n}" for n in range(count)))
     journal = tmp_path / "tasks.farm" / "journal"
     kills, promised = 0, set()
@@ -268,7 +301,7 @@ def test_kills_lose_nothing_and_repeat_only_what_was_at_work(  # noqa: PLR0917
     assert kills >= 2
     times = [len((out / str(n)).read_text().split()) for n in range(count)]
     assert min(times) == 1
-    assert sum(times) - count <= 2 * kills
+    assert sum(times) - count <= 3 * kills  # so many are at work at once
     with capsys.disabled():
         if "MPIAPPS_FAULTS" in os.environ:
             again = sum(times) - count

@@ -9,13 +9,11 @@ from __future__ import annotations
 import os
 import select
 import signal
-import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 GRACE = 5.0  # s from the end signal to the kill
 SOONEST, LATEST = 0.001, 0.2  # s between looks at a child and its limits
@@ -89,22 +87,28 @@ class Child:
         self._start = time.monotonic()
         self._why, self._most, self._told = "", 0, 0.0
         self._ended: Ended | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self.pid, self._watched = 0, -1
         try:
-            with log.open("ab") as output:
-                self._process = subprocess.Popen(
-                    ["/bin/sh", "-c", command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env=dict(environ),
-                    cwd=folder,
-                    start_new_session=True,
-                )
+            self.pid = _spawned(command, log, environ, folder)
+            self._watched = os.pidfd_open(self.pid)
         except OSError as error:  # its folder is gone; no room for a log or a process
+            if self.pid:  # an old kernel, or no file numbers left
+                return
             self._ended = Ended(127, "not started", 0.0, 0.0, 0)
             with suppress(OSError):
-                log.write_text(f"mpiapps: cannot start: {error}\n")
+                log.write_text(f"mpiapps: cannot start: {error.strerror}\n")
+
+    def fileno(self) -> int:
+        """Return a number that `select` finds readable when it has ended; or -1."""
+        return self._watched
+
+    @property
+    def patience(self) -> float:
+        """Seconds until it must be looked at, whether it has ended or not. Local."""
+        if self._ended is None and self._watched < 0:
+            return SOONEST
+        limited = self._why or self._limits.seconds or self._limits.memory
+        return LATEST if limited else float("inf")
 
     def look(self) -> Ended | None:
         """Return how it ended, or `None`; end it if it is over its limits. Local.
@@ -113,14 +117,15 @@ class Child:
         """
         if self._ended is not None:
             return self._ended
-        assert self._process is not None
-        pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
+        pid, status, usage = os.wait4(self.pid, os.WNOHANG)
         now = time.monotonic()
         if pid == 0:
             self._watch(now)
             return None
+        if self._watched >= 0:
+            os.close(self._watched)
+            self._watched = -1
         code = os.waitstatus_to_exitcode(status)
-        self._process.returncode = code
         cpu = usage.ru_utime + usage.ru_stime
         most = max(self._most, usage.ru_maxrss * 1024)
         self._ended = Ended(code, self._why, now - self._start, cpu, most)
@@ -129,22 +134,10 @@ class Child:
     def wait(self) -> Ended:
         """Return how it ended, when nothing of its session is left. Local."""
         while (ended := self.look()) is None:
-            self.pause([], LATEST)
+            pause = min(self.patience, LATEST)
+            select.select([self] if self._watched >= 0 else [], [], [], pause)
         self.end()
         return ended
-
-    def pause(self, streams: list[Any], seconds: float) -> list[Any]:
-        """Return which streams can be read, or nothing when it has ended. Local."""
-        assert self._process is not None
-        try:
-            watched = os.pidfd_open(self._process.pid)
-        except OSError:  # an old kernel, or no file numbers left
-            return select.select(streams, [], [], min(seconds, SOONEST))[0]
-        try:
-            ready = select.select([*streams, watched], [], [], seconds)[0]
-        finally:
-            os.close(watched)
-        return [each for each in ready if each in streams]
 
     def stop(self, why: str = "stopped") -> None:
         """Ask it to end; `look` kills it if it has not after the grace. Local."""
@@ -154,7 +147,7 @@ class Child:
 
     def end(self) -> None:
         """Kill it, if it is at work, and all that is in its session. Local."""
-        while self._process is not None and self._kill(signal.SIGKILL):
+        while self.pid and self._kill(signal.SIGKILL):
             time.sleep(SOONEST)
 
     def _watch(self, now: float) -> None:
@@ -165,8 +158,7 @@ class Child:
         if self._limits.seconds and now - self._start >= self._limits.seconds:
             self.stop("time")
         elif self._limits.memory:
-            assert self._process is not None
-            held = resident(self._process.pid)
+            held = resident(self.pid)
             self._most = max(self._most, held)
             if held > self._limits.memory:  # there is no time to ask
                 self._why, self._told = "memory", now
@@ -174,12 +166,44 @@ class Child:
 
     def _kill(self, number: int) -> int:
         """Signal all processes of its session; return how many there were."""
-        assert self._process is not None
-        found = of_session(self._process.pid)
+        found = of_session(self.pid)
         for pid, _ in found:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
         return len(found)
+
+
+def _spawned(
+    command: str, log: Path, environ: Mapping[str, str], folder: Path | None
+) -> int:
+    """Start a shell in a session of its own; return its pid."""
+    log = log.absolute()
+    here = os.open(".", os.O_RDONLY | os.O_DIRECTORY) if folder else -1
+    try:
+        if folder:  # there is one thread, so nobody else is moved
+            os.chdir(folder)
+        return os.posix_spawn(
+            "/bin/sh",
+            ["sh", "-c", command],
+            environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (
+                    os.POSIX_SPAWN_OPEN,
+                    1,
+                    log,
+                    os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+                    0o666,
+                ),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these
+        )
+    finally:
+        if here >= 0:
+            os.fchdir(here)
+            os.close(here)
 
 
 def of_session(session: int) -> list[tuple[int, int]]:

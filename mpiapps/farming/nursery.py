@@ -5,7 +5,7 @@ no MPI in it; it takes orders on standard input, a JSON line each, and answers o
 standard output. When its input ends, because the rank left or died, it ends what is at
 work. Orphans of a command become its own children, so that daemons are found as well.
 
-usage: python -m mpiapps.farming.nursery, by `Nursery`
+usage: python -m mpiapps.farming.nursery [CPUS], by `Nursery`
 """
 
 from __future__ import annotations
@@ -18,108 +18,189 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from mpiapps.farming.child import LATEST, Child, Ended, Limits
+from mpiapps.farming.child import Child, Ended, Limits
 
 SET_CHILD_SUBREAPER = 36  # man 2 prctl
+NAME = "MPIAPPS_TASK"  # of the variable that tells whose a process is
+READ = 2**16  # bytes of answers or orders at once
 
 
 class Nursery:
-    """The rank's side: one helper, which does one command at a time. Local."""
+    """The rank's side: one helper, which does commands at the same time. Local.
 
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
+    Parameters
+    ----------
+    cpus : collection of int
+        The processors that commands may use; empty: those of this process.
+    """
 
-    def do(
-        self, order: Mapping[str, Any], meanwhile: Callable[[], object] | None = None
-    ) -> Ended:
-        """Return how a command ended; `meanwhile` is called while it is at work.
+    def __init__(self, cpus: Collection[int] = ()) -> None:
+        self._cpus = ",".join(map(str, sorted(cpus)))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._begun: dict[str, float] = {}
+        self._text = b""
+
+    @property
+    def busy(self) -> int:
+        """How many commands are at work."""
+        return len(self._begun)
+
+    def start(self, name: str, order: Mapping[str, Any]) -> None:
+        """Begin a command.
 
         `order` has the arguments of `Child` by name, limits apart, as JSON can hold
         them.
         """
-        start = time.monotonic()
-        try:
+        self._begun[name] = time.monotonic()
+        line = json.dumps({"name": name, **order}).encode() + b"\n"
+        with suppress(OSError):  # it was killed: `poll` will tell
             helper = self._started()
             assert helper.stdin is not None
-            helper.stdin.write(json.dumps(order) + "\n")
+            helper.stdin.write(line)
             helper.stdin.flush()
-            answer = self._answer(helper, meanwhile)
-        except OSError:
-            answer = ""
-        if not answer:  # it was killed: memory ran out, or somebody did it
+
+    def poll(self, seconds: float) -> list[tuple[str, Ended]]:
+        """Return which commands have ended, and how; wait for one so long."""
+        if not self._begun:
+            return []
+        data = self._read(seconds)
+        if data is None:
+            return []
+        if not data:  # it was killed: memory ran out, or somebody did it
             self.close()
-            took = time.monotonic() - start
-            return Ended(-signal.SIGKILL, "lost", took, 0.0, 0)
-        return Ended(**json.loads(answer))
+            now = time.monotonic()
+            lost = [
+                (name, Ended(-signal.SIGKILL, "lost", now - start, 0.0, 0))
+                for name, start in self._begun.items()
+            ]
+            self._begun = {}
+            return lost
+        *lines, self._text = (self._text + data).split(b"\n")
+        answers = [json.loads(line) for line in lines]
+        for answer in answers:
+            del self._begun[answer["name"]]
+        return [(answer.pop("name"), Ended(**answer)) for answer in answers]
 
     def close(self) -> None:
         """End the helper, and what is at work. Local."""
         if self._process is not None:
             with suppress(OSError), self._process:
                 pass
-            self._process = None
+            self._process, self._text = None, b""
 
-    def _started(self) -> subprocess.Popen[str]:
-        if self._process is None or self._process.poll() is not None:
+    def _read(self, seconds: float) -> bytes | None:
+        """Return what the helper says, nothing if it is gone, `None` if it is quiet."""
+        if self._process is None or self._process.stdout is None:
+            return b""
+        number = self._process.stdout.fileno()
+        if not select.select([number], [], [], seconds)[0]:
+            return None
+        return os.read(number, READ)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "mpiapps.farming.nursery"],
+                [sys.executable, "-m", "mpiapps.farming.nursery", self._cpus],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                text=True,
                 start_new_session=True,  # a Ctrl-C is the rank's to handle
             )
         return self._process
 
-    @staticmethod
-    def _answer(
-        helper: subprocess.Popen[str], meanwhile: Callable[[], object] | None
-    ) -> str:
-        assert helper.stdout is not None
-        while meanwhile is not None and not _readable(helper.stdout, LATEST):
-            meanwhile()
-        return helper.stdout.readline()
 
+class _Helper:
+    """The helper's side."""
 
-def _readable(stream: IO[str], seconds: float) -> bool:
-    return bool(select.select([stream], [], [], seconds)[0])
+    def __init__(self) -> None:
+        self._active: dict[str, Child] = {}
+        self._text = b""
 
+    def serve(self) -> None:
+        """Do what comes on standard input, until it ends."""
+        while True:
+            watched: list[Any] = [c for c in self._active.values() if c.fileno() >= 0]
+            patience = min((c.patience for c in self._active.values()), default=1e9)
+            wait = None if patience > 1e6 else patience
+            ready = select.select([0, *watched], [], [], wait)[0]
+            if 0 in ready and not self._take():
+                break
+            self._look()
+        for child in self._active.values():
+            child.end()
+        self._active = {}
+        self._end_orphans()
 
-def serve() -> None:
-    """Do what comes on standard input, until it ends. Local."""
-    ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    for line in iter(sys.stdin.readline, ""):
-        order = json.loads(line)
-        limits = Limits(order.pop("seconds"), order.pop("memory"))
-        log, folder = Path(order.pop("log")), order.pop("folder")
-        child = Child(
-            log=log, folder=Path(folder) if folder else None, limits=limits, **order
-        )
-        while (ended := child.look()) is None:
-            if child.pause([sys.stdin], LATEST):  # nothing is sent now: it has ended
-                child.end()
-                end_orphans()
-                return
-        end_orphans()
-        sys.stdout.write(json.dumps(asdict(ended)) + "\n")
+    def _take(self) -> bool:
+        """Begin what was ordered; return false at the end of the input."""
+        data = os.read(0, READ)
+        *lines, self._text = (self._text + data).split(b"\n")
+        for line in lines:
+            order = json.loads(line)
+            limits = Limits(order.pop("seconds"), order.pop("memory"))
+            log, folder = Path(order.pop("log")), order.pop("folder")
+            place = Path(folder) if folder else None
+            name = order.pop("name")
+            self._active[name] = Child(log=log, folder=place, limits=limits, **order)
+        return bool(data)
+
+    def _look(self) -> None:
+        """Answer for those that have ended."""
+        answers = []
+        for name, child in list(self._active.items()):
+            if (ended := child.look()) is not None:
+                del self._active[name]
+                answers.append({"name": name, **asdict(ended)})
+        if not answers:
+            return
+        self._end_orphans()
+        text = "".join(json.dumps(answer) + "\n" for answer in answers)
+        sys.stdout.write(text)
         sys.stdout.flush()
 
+    def _end_orphans(self) -> None:
+        """Kill and wait for children of this process that belong to no task at work."""
+        listed = Path("/proc/self/task") / str(os.getpid()) / "children"
+        while True:
+            known = {child.pid for child in self._active.values()}
+            pids = set(map(int, listed.read_text().split())) - known
+            over = [pid for pid in pids if not self._at_work(pid)]
+            if not over:
+                return
+            for pid in over:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
 
-def end_orphans() -> None:
-    """Kill and wait for all children of this process. Local."""
-    listed = Path("/proc/self/task") / str(os.getpid()) / "children"
-    while pids := listed.read_text().split():
-        for pid in pids:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(int(pid), signal.SIGKILL)
-        with suppress(ChildProcessError):
-            os.waitpid(-1, 0)
+    def _at_work(self, pid: int) -> bool:
+        """Return whether an orphan is of a task that is at work: by its environment.
+
+        One that tells nothing, or has ended, is not.
+        """
+        if not self._active:
+            return False
+        try:
+            content = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        marks = {f"{NAME}={name}".encode() for name in self._active}
+        return not marks.isdisjoint(content)
+
+
+def main() -> None:
+    """Serve the rank that started this process. Local."""
+    ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    if cpus := sys.argv[1]:
+        with suppress(OSError):  # those of other ranks, where a cgroup keeps them
+            os.sched_setaffinity(0, map(int, cpus.split(",")))
+    _Helper().serve()
 
 
 if __name__ == "__main__":
-    serve()
+    main()

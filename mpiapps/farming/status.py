@@ -35,19 +35,21 @@ def summary(folder: Path, now: float | None = None) -> dict[str, Any]:
     ReadWriteError, InputError
         If there is no journal, or it is damaged.
     """
-    content = journal_of(folder)
-    starts = [each["start"] for each in content.records if "start" in each]
-    ends = [each for each in content.records if "task" in each]
+    parts = [journal_of(part).records for part in parts_of(folder)]
+    last_starts = [[r["start"] for r in part if "start" in r][-1:] for part in parts]
+    starts = [start for some in last_starts for start in some]
+    ends = [each for part in parts for each in part if "task" in each]
+    ends.sort(key=lambda each: each["at"])
     last = {each["task"]: each for each in ends}
     done = [each for each in last.values() if not each["code"]]
     failed = [each for each in last.values() if each["code"]]
-    tasks = starts[-1]["tasks"] if starts else len(last)
+    tasks = sum(start["tasks"] for start in starts) if starts else len(last)
     left = max(0, tasks - len(done) - len(failed))
     rate = _rate(ends)
     return {
         "directory": str(folder),
         "manager": _manager(folder),
-        "starts": len(starts),
+        "starts": sum("start" in record for part in parts for record in part),
         "tasks": tasks,
         "done": len(done),
         "failed": len(failed),
@@ -90,14 +92,27 @@ def as_text(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def parts_of(folder: Path) -> list[Path]:
+    """Return the directories of an array's elements, or the one. Local."""
+    if (folder / "journal").exists():
+        return [folder]
+    return sorted(folder.glob("part-*")) or [folder]
+
+
 def verify(folder: Path) -> Iterator[str]:
-    """Yield what in a run directory is not as its journal says. Local.
+    """Yield what in a run directory is not as its journals say. Local.
 
     Raises
     ------
     ReadWriteError, InputError
         If there is no journal, or it is damaged.
     """
+    for part in parts_of(folder):
+        prefix = "" if part == folder else f"{part.name}/"
+        yield from (prefix + wrong for wrong in _verify(part))
+
+
+def _verify(folder: Path) -> Iterator[str]:
     content = journal_of(folder)
     if content.torn:
         yield f"journal: {content.torn} bytes at its end were torn off by a kill"

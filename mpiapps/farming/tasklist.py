@@ -147,6 +147,24 @@ def grid(
         yield replace(common or Task(""), command=line)
 
 
+def part_of(tasks: Sequence[Task], part: str) -> list[Task]:
+    """Return the tasks of one part, ``I/N`` with I from 0; all of them without. Local.
+
+    Every N-th one, so that neighbours, which are often alike, are spread.
+
+    Raises
+    ------
+    ValueError
+        If it is no part.
+    """
+    if not part:
+        return list(tasks)
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", part, re.ASCII)
+    if not found or int(found[1]) >= int(found[2]):
+        raise ValueError(f"--part {part}: give I/N, I from 0 and below N")
+    return list(tasks[int(found[1]) :: int(found[2])])
+
+
 def as_json(task: Task) -> dict[str, Any]:
     """Return a task as JSON can hold it. Local."""
     return {k: v for k, v in asdict(task).items() if v != getattr(Task(""), k)}

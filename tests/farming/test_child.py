@@ -19,8 +19,7 @@ def run(tmp_path):
         log.unlink(missing_ok=True)
         begun = Child(command, log, os.environ, folder, Limits(**limits))
         ended = begun.wait()
-        if begun._process is not None:
-            assert of_session(begun._process.pid) == []
+        assert not begun.pid or of_session(begun.pid) == []
         return ended, log.read_text()
 
     return done

@@ -1,0 +1,203 @@
+"""The manager's side of a farm: what is to be done, what was, and what comes next."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from types import TracebackType
+from typing import Any
+
+from mpiapps.base import stopping
+from mpiapps.base.errors import InputError
+from mpiapps.farming.journal import Journal
+from mpiapps.farming.owner import Owner
+from mpiapps.farming.places import Places
+from mpiapps.farming.tasklist import Task, identities
+
+HEADER = {"program": "farm"}
+LOST = 2  # how often a task is begun again whose helper was killed, by itself
+PAUSE, LONGEST = 0.1, 60.0  # s before a task is begun again: doubled each time
+
+
+@dataclass(frozen=True)
+class Given:
+    """One task on its way to a host.
+
+    Attributes
+    ----------
+    name : str
+        Its identity.
+    attempt : int
+        Which one this is, over all runs.
+    task : Task
+    log : str
+        The file for what it prints.
+    """
+
+    name: str
+    attempt: int
+    task: Task
+    log: str
+
+
+class Books:
+    """What a manager knows. Local; a context that leaves the directory at its end.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+    folder : Path
+        The run directory; made if it is not there.
+    cores : sequence of int
+        Of each host.
+    take_over : bool
+        Take the directory from a manager on another host.
+
+    Raises
+    ------
+    InputError
+        If the directory cannot be made, its journal is damaged or of something else,
+        or a task fits no host.
+    LaunchError
+        If the directory has a manager.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        folder: Path,
+        cores: Sequence[int],
+        *,
+        take_over: bool = False,
+    ) -> None:
+        self.tasks = dict(zip(identities(tasks), tasks, strict=True))
+        self.folder = folder
+        try:
+            (folder / "logs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make {folder}: {error.strerror}") from error
+        self._owner = Owner(folder / "owner", take_over=take_over)
+        self._owner.__enter__()
+        try:
+            self.journal = Journal(folder / "journal", HEADER)
+            self._begin(cores)
+        except BaseException:
+            self._owner.__exit__(None, None, None)
+            raise
+
+    def _begin(self, cores: Sequence[int]) -> None:
+        self.codes: dict[str, int] = {}
+        self._attempts: Counter[str] = Counter()
+        for record in self.journal.records:
+            if "task" in record:
+                self._note(record)
+        self.left = [each for each in self.tasks if self.codes.get(each) != 0]
+        self._places = Places(cores)
+        for name in self.left:
+            try:
+                self._places.wait(name, self.tasks[name].cores)
+            except ValueError as error:
+                raise InputError(f"{self.tasks[name].command}: {error}") from error
+        start = {"at": time.time(), "tasks": len(self.tasks), "left": len(self.left)}
+        self.journal.add({"start": start})
+        self._tries = Counter[str]()
+        self._work: dict[str, int] = {}  # name -> host
+        self._later: list[tuple[float, str]] = []
+        self._seconds = deque[float](maxlen=101)  # of the last ones
+
+    def next(self) -> tuple[Given, int] | None:
+        """Return a task that can begin now, and its host; else `None`."""
+        while self._later and self._later[0][0] <= time.monotonic():
+            name = heapq.heappop(self._later)[1]
+            self._places.wait(name, self.tasks[name].cores, first=True)
+        found = self._places.next(self._has_time)
+        if found is None:
+            return None
+        name, host = found
+        self._work[name] = host
+        attempt = self._attempts[name] + 1
+        log = self.folder / "logs" / f"{name}.{attempt}"
+        return Given(name, attempt, self.tasks[name], str(log)), host
+
+    def goes_on(self) -> bool:
+        """Return whether tasks are at work, or are to begin."""
+        more = len(self._places) or self._later
+        return bool(self._work or (more and stopping.left() > 0))
+
+    def take(self, record: dict[str, Any]) -> bool:
+        """Write what became of a task; return whether it is through with it."""
+        name = record["task"]
+        task = self.tasks[name]
+        self._places.release(self._work.pop(name), task.cores)
+        self.journal.add(record)
+        self.journal.due()
+        self._note(record)
+        self._tries[name] += 1
+        self._seconds.append(record["seconds"])
+        tries = max(task.retries, LOST if record["why"] == "lost" else 0)
+        again = bool(record["code"]) and self._tries[name] <= tries
+        if again:
+            pause = min(LONGEST, PAUSE * 2 ** self._tries[name])
+            due = time.monotonic() + pause * random.uniform(0.5, 1)
+            heapq.heappush(self._later, (due, name))
+        return not again
+
+    def lose(self, host: int) -> list[str]:
+        """Let the tasks of a lost host wait again; return them."""
+        self._places.lose(host)
+        lost = [name for name, where in self._work.items() if where == host]
+        for name in lost:
+            del self._work[name]
+            self._attempts[name] += 1  # its log has that number
+            self._places.wait(name, self.tasks[name].cores, first=True)
+        return lost
+
+    def report(self) -> tuple[dict[str, Any], int]:
+        """Return the values of the record, and the exit code; write failed.txt."""
+        codes = [self.codes.get(each) for each in self.tasks]
+        lost = [each for each in self.tasks if self._tries[each] and self.codes[each]]
+        waits = {name for _, name in self._later}
+        failed = sum(each not in waits for each in lost)
+        again = "".join(f"{self.tasks[each].command}\n" for each in lost)
+        (self.folder / "failed.txt").write_bytes(os.fsencode(again))
+        values = {
+            "tasks": len(codes),
+            "done": codes.count(0),
+            "failed": failed,
+            "remaining": len(codes) - codes.count(0) - failed,
+            "now": len(self._tries),
+            "directory": str(self.folder),
+        }
+        return values, 3 if failed else 0
+
+    def __enter__(self) -> Books:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the journal, and leave the directory."""
+        try:
+            self.journal.__exit__(kind, error, trace)
+        finally:
+            self._owner.__exit__(None, None, None)
+
+    def _has_time(self, name: str) -> bool:
+        """Return whether a task would end in time: by its limit, or as others do."""
+        usual = median(self._seconds) if self._seconds else 0.0
+        return stopping.left() > max(self.tasks[name].seconds, usual)
+
+    def _note(self, record: Any) -> None:
+        self.codes[record["task"]] = record["code"]
+        self._attempts[record["task"]] = record["attempt"]

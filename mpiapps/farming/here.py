@@ -1,0 +1,78 @@
+"""The tasks at work on this host: from what was given to a line of the journal."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mpiapps.farming.books import Given
+from mpiapps.farming.child import Ended
+from mpiapps.farming.nursery import NAME, Nursery
+
+# Variables that would make a task that uses MPI part of this run.
+OF_MPI = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "HYDRA_", "MPI_LOCAL")
+
+
+class Here:
+    """The tasks that one rank keeps at work. Local.
+
+    Parameters
+    ----------
+    cpus : collection of int
+        The processors that they may use.
+    """
+
+    def __init__(self, cpus: Collection[int] = ()) -> None:
+        self._nursery = Nursery(cpus)
+        self._given: dict[str, Given] = {}
+
+    @property
+    def busy(self) -> int:
+        """How many tasks are at work."""
+        return len(self._given)
+
+    def begin(self, given: Given) -> None:
+        """Begin a task."""
+        task = given.task
+        self._given[given.name] = given
+        environ = {**os.environ, "OMP_NUM_THREADS": str(task.cores), **task.environ}
+        environ = {k: v for k, v in environ.items() if not k.startswith(OF_MPI)}
+        order = {
+            "command": task.command,
+            "log": given.log,
+            "environ": {**environ, NAME: given.name},
+            "folder": task.folder,
+            "seconds": task.seconds,
+            "memory": task.memory,
+        }
+        self._nursery.start(given.name, order)
+
+    def ended(self, seconds: float) -> list[dict[str, Any]]:
+        """Return the lines about tasks that have ended; wait for one so long."""
+        ended = self._nursery.poll(seconds)
+        return [as_record(self._given.pop(name), how) for name, how in ended]
+
+    def close(self) -> None:
+        """End what is at work."""
+        self._nursery.close()
+
+
+def as_record(given: Given, ended: Ended) -> dict[str, Any]:
+    """Return the line about an attempt. Local."""
+    try:
+        log = Path(given.log).stat().st_size
+    except OSError:  # there was no room for it
+        log = 0
+    return {
+        "task": given.name,
+        "attempt": given.attempt,
+        "command": given.task.command,
+        "host": os.uname().nodename,
+        "at": time.time(),
+        "log": log,
+        **asdict(ended),
+    }
