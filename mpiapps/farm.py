@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 QUIET = 0.001  # s between looks at the other side, while one waits for both
 LONG = 0.1  # s, if there is no other side
+IDLE = 0.02  # s between looks of a rank without tasks: processors are for tasks
 ORDERS, REPORTS = 10, 20  # tags; the numbers after them are for large letters
 TOLD = 10  # failed tasks that are told of while it runs
 
@@ -162,7 +163,7 @@ def keep(here: Here, comm: Intracomm, root: int = 0) -> None:
 
     orders, reports = Letters(comm, ORDERS), Letters(comm, REPORTS)
     while True:
-        letter = orders.look(root) if here.busy else orders.wait(root)
+        letter = orders.look(root) if here.busy else orders.wait(root, longest=IDLE)
         while letter is not None:
             if letter[1] is None:
                 reports.close()

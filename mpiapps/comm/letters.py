@@ -72,10 +72,11 @@ class Letters:
         self,
         source: int = MPI.ANY_SOURCE,
         meanwhile: Callable[[], object] | None = None,
+        longest: float = LONGEST,
     ) -> tuple[int, Any]:
         """Return the next letter; asleep while there is none for long. Local.
 
-        `meanwhile` is called between looks once it sleeps.
+        `meanwhile` is called between looks once it sleeps, up to `longest` s.
         """
         until = time.perf_counter() + EAGER
         while time.perf_counter() < until:
@@ -87,7 +88,7 @@ class Letters:
             if meanwhile is not None:
                 meanwhile()
             time.sleep(pause)
-            pause = min(2 * pause, LONGEST)
+            pause = min(2 * pause, longest)
         return found
 
     def close(self) -> None:

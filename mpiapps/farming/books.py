@@ -123,8 +123,8 @@ class Books:
         name, host = found
         self._work[name] = host
         attempt = self._attempts[name] + 1
-        log = self.folder / "logs" / f"{name}.{attempt}"
-        return Given(name, attempt, self.tasks[name], str(log)), host
+        log = f"{self.folder}/logs/{name}.{attempt}"
+        return Given(name, attempt, self.tasks[name], log), host
 
     def goes_on(self) -> bool:
         """Return whether tasks are at work, or are to begin."""
@@ -195,8 +195,11 @@ class Books:
 
     def _has_time(self, name: str) -> bool:
         """Return whether a task would end in time: by its limit, or as others do."""
+        left = stopping.left()
+        if left == float("inf"):
+            return True
         usual = median(self._seconds) if self._seconds else 0.0
-        return stopping.left() > max(self.tasks[name].seconds, usual)
+        return left > max(self.tasks[name].seconds, usual)
 
     def _note(self, record: Any) -> None:
         self.codes[record["task"]] = record["code"]

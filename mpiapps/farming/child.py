@@ -66,11 +66,11 @@ class Child:
     ----------
     command : str
         As for ``sh -c``.
-    log : Path
+    log : str
         Gets standard output and standard error.
     environ : mapping
         All of its environment.
-    folder : Path, optional
+    folder : str, optional
         Where it works.
     limits : Limits
     """
@@ -78,9 +78,9 @@ class Child:
     def __init__(
         self,
         command: str,
-        log: Path,
+        log: str,
         environ: Mapping[str, str],
-        folder: Path | None = None,
+        folder: str = "",
         limits: Limits | None = None,
     ) -> None:
         self._limits = limits or Limits()
@@ -96,7 +96,7 @@ class Child:
                 return
             self._ended = Ended(127, "not started", 0.0, 0.0, 0)
             with suppress(OSError):
-                log.write_text(f"mpiapps: cannot start: {error.strerror}\n")
+                Path(log).write_text(f"mpiapps: cannot start: {error.strerror}\n")
 
     def fileno(self) -> int:
         """Return a number that `select` finds readable when it has ended; or -1."""
@@ -173,11 +173,9 @@ class Child:
         return len(found)
 
 
-def _spawned(
-    command: str, log: Path, environ: Mapping[str, str], folder: Path | None
-) -> int:
+def _spawned(command: str, log: str, environ: Mapping[str, str], folder: str) -> int:
     """Start a shell in a session of its own; return its pid."""
-    log = log.absolute()
+    log = os.path.abspath(log)  # noqa: PTH100 - thousands a second
     here = os.open(".", os.O_RDONLY | os.O_DIRECTORY) if folder else -1
     try:
         if folder:  # there is one thread, so nobody else is moved

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from mpiapps.farming.books import Given
@@ -15,6 +13,7 @@ from mpiapps.farming.nursery import NAME, Nursery
 
 # Variables that would make a task that uses MPI part of this run.
 OF_MPI = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "HYDRA_", "MPI_LOCAL")
+HOST = os.uname().nodename
 
 
 class Here:
@@ -27,7 +26,8 @@ class Here:
     """
 
     def __init__(self, cpus: Collection[int] = ()) -> None:
-        self._nursery = Nursery(cpus)
+        plain = {k: v for k, v in os.environ.items() if not k.startswith(OF_MPI)}
+        self._nursery = Nursery(cpus, plain)
         self._given: dict[str, Given] = {}
 
     @property
@@ -39,12 +39,11 @@ class Here:
         """Begin a task."""
         task = given.task
         self._given[given.name] = given
-        environ = {**os.environ, "OMP_NUM_THREADS": str(task.cores), **task.environ}
-        environ = {k: v for k, v in environ.items() if not k.startswith(OF_MPI)}
+        threads = {"OMP_NUM_THREADS": str(task.cores)}
         order = {
             "command": task.command,
             "log": given.log,
-            "environ": {**environ, NAME: given.name},
+            "environ": {**threads, **task.environ, NAME: given.name},
             "folder": task.folder,
             "seconds": task.seconds,
             "memory": task.memory,
@@ -64,15 +63,15 @@ class Here:
 def as_record(given: Given, ended: Ended) -> dict[str, Any]:
     """Return the line about an attempt. Local."""
     try:
-        log = Path(given.log).stat().st_size
+        log = os.stat(given.log).st_size  # noqa: PTH116 - thousands a second
     except OSError:  # there was no room for it
         log = 0
     return {
         "task": given.name,
         "attempt": given.attempt,
         "command": given.task.command,
-        "host": os.uname().nodename,
+        "host": HOST,
         "at": time.time(),
         "log": log,
-        **asdict(ended),
+        **vars(ended),
     }

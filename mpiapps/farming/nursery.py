@@ -20,7 +20,6 @@ import sys
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +37,14 @@ class Nursery:
     ----------
     cpus : collection of int
         The processors that commands may use; empty: those of this process.
+    environ : mapping, optional
+        What commands have in their environment besides what their orders tell.
     """
 
-    def __init__(self, cpus: Collection[int] = ()) -> None:
+    def __init__(
+        self, cpus: Collection[int] = (), environ: Mapping[str, str] | None = None
+    ) -> None:
+        self._environ = dict(os.environ if environ is None else environ)
         self._cpus = ",".join(map(str, sorted(cpus)))
         self._process: subprocess.Popen[bytes] | None = None
         self._begun: dict[str, float] = {}
@@ -111,6 +115,9 @@ class Nursery:
                 stdout=subprocess.PIPE,
                 start_new_session=True,  # a Ctrl-C is the rank's to handle
             )
+            assert self._process.stdin is not None
+            text = json.dumps(self._environ)
+            self._process.stdin.write(text.encode() + b"\n")
         return self._process
 
 
@@ -120,6 +127,9 @@ class _Helper:
     def __init__(self) -> None:
         self._active: dict[str, Child] = {}
         self._text = b""
+        self._environ: dict[str, str] = {}
+        listed = f"/proc/self/task/{os.getpid()}/children"
+        self._children = os.open(listed, os.O_RDONLY | os.O_CLOEXEC)
 
     def serve(self) -> None:
         """Do what comes on standard input, until it ends."""
@@ -142,11 +152,13 @@ class _Helper:
         *lines, self._text = (self._text + data).split(b"\n")
         for line in lines:
             order = json.loads(line)
+            if not self._environ:
+                self._environ = order
+                continue
+            order["environ"] = {**self._environ, **order["environ"]}
             limits = Limits(order.pop("seconds"), order.pop("memory"))
-            log, folder = Path(order.pop("log")), order.pop("folder")
-            place = Path(folder) if folder else None
             name = order.pop("name")
-            self._active[name] = Child(log=log, folder=place, limits=limits, **order)
+            self._active[name] = Child(limits=limits, **order)
         return bool(data)
 
     def _look(self) -> None:
@@ -155,7 +167,7 @@ class _Helper:
         for name, child in list(self._active.items()):
             if (ended := child.look()) is not None:
                 del self._active[name]
-                answers.append({"name": name, **asdict(ended)})
+                answers.append({"name": name, **vars(ended)})
         if not answers:
             return
         self._end_orphans()
@@ -165,10 +177,9 @@ class _Helper:
 
     def _end_orphans(self) -> None:
         """Kill and wait for children of this process that belong to no task at work."""
-        listed = Path("/proc/self/task") / str(os.getpid()) / "children"
         while True:
             known = {child.pid for child in self._active.values()}
-            pids = set(map(int, listed.read_text().split())) - known
+            pids = set(map(int, self._read_children().split())) - known
             over = [pid for pid in pids if not self._at_work(pid)]
             if not over:
                 return
@@ -177,6 +188,13 @@ class _Helper:
                     os.kill(pid, signal.SIGKILL)
                 with suppress(ChildProcessError):
                     os.waitpid(pid, 0)
+
+    def _read_children(self) -> bytes:
+        data, some = b"", b"?"
+        while some:
+            some = os.pread(self._children, READ, len(data))
+            data += some
+        return data
 
     def _at_work(self, pid: int) -> bool:
         """Return whether an orphan is of a task that is at work: by its environment.

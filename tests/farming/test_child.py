@@ -14,10 +14,10 @@ from mpiapps.farming.child import Child, Limits, of_session
 def run(tmp_path):
     """Return what runs a command, and gives how it ended and what it printed."""
 
-    def done(command, folder=None, **limits):
+    def done(command, folder="", **limits):
         log = tmp_path / "log"
         log.unlink(missing_ok=True)
-        begun = Child(command, log, os.environ, folder, Limits(**limits))
+        begun = Child(command, str(log), os.environ, str(folder), Limits(**limits))
         ended = begun.wait()
         assert not begun.pid or of_session(begun.pid) == []
         return ended, log.read_text()
@@ -97,7 +97,7 @@ def _made(path):
 
 
 def test_it_may_be_stopped(tmp_path):
-    begun = Child("sleep 60", tmp_path / "log", os.environ)
+    begun = Child("sleep 60", str(tmp_path / "log"), os.environ)
     assert begun.look() is None
     begun.stop()
     ended = begun.wait()
