@@ -8,17 +8,33 @@ import shlex
 import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import mpiapps
 from mpiapps.app.mpiexec import command_line, find_launcher
-from mpiapps.app.options import Parser
+from mpiapps.app.options import Parser, add_options, option
 from mpiapps.app.program import programs
 from mpiapps.app.runner import parse as parse_program
 from mpiapps.base.errors import MpiAppsError
 from mpiapps.base.launcher import Launch
 from mpiapps.base.threads import physical_cores
 from mpiapps.batch.parser import COMMANDS, add_commands
+from mpiapps.batch.request import SCHEDULERS
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `mpiapps farm plan` must know."""
+
+    each: int = option(
+        0, "what a task takes (default: as the journal tells)", parse="time"
+    )
+    cores: int = option(32, "of a host", least=1)
+    wall: int = option(4 * 3600, "of a job, at most", parse="time", least=60)
+    scheduler: str = option(
+        "", "print the script of the best way", choices=("", *SCHEDULERS)
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,6 +84,8 @@ def farm(values: Namespace) -> int:
     """Print how a farm is, or what is not as its journal says; 4 if there is such."""
     from mpiapps.farming import status
 
+    if values.what == "plan":
+        return plan(values)
     folder = Path(values.directory)
     if values.what == "verify":
         wrong = list(status.verify(folder))
@@ -79,6 +97,26 @@ def farm(values: Namespace) -> int:
         text = status.as_text(found)
     sys.stdout.write(json.dumps(found) + "\n" if values.json else text)
     return 4 if wrong else 0
+
+
+def plan(values: Namespace) -> int:
+    """Print how a list of tasks is best run, or with ``--scheduler`` its script."""
+    from mpiapps.farming import plan as planning
+    from mpiapps.farming.tasklist import read_file
+
+    tasks = list(read_file(values.directory))
+    folder = Path(f"{values.directory}.farm")
+    seconds = planning.costs(tasks, values.each, folder)
+    most = 1000
+    found = planning.ways(tasks, seconds, values.cores, values.wall, most)
+    if values.scheduler:
+        words = found[0].words(values.directory, values.scheduler)
+        return job_command(_parser(), ["render", *words])
+    work = sum(s * task.cores for s, task in zip(seconds, tasks, strict=True))
+    text = planning.as_text(values.directory, found, work)
+    told = json.dumps(planning.as_json(found)) + "\n"
+    sys.stdout.write(told if values.json else text)
+    return 0
 
 
 OWN = {"list": show, "farm": farm}
@@ -113,10 +151,13 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="name the programs")
     command = commands.add_parser(
-        "farm", help="how a farm is, also while it runs: from its directory"
+        "farm", help="how a farm is, also while it runs; how to run one"
     )
-    command.add_argument("what", choices=("status", "verify"))
-    command.add_argument("directory", metavar="DIRECTORY", help="such as TASKS.farm")
+    command.add_argument("what", choices=("status", "verify", "plan"))
+    command.add_argument(
+        "directory", metavar="DIRECTORY", help="such as TASKS.farm; for plan, TASKS"
+    )
+    add_options(command.add_argument_group("for plan"), Plan)
     command.add_argument("--json", action="store_true", help="for programs to read")
     add_commands(commands)
     command = commands.add_parser(

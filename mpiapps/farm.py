@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.progress import Progress
-from mpiapps.base.errors import InputError, Stopped
+from mpiapps.base.errors import Stopped
 from mpiapps.farming.books import Books
 from mpiapps.farming.here import Here
-from mpiapps.farming.tasklist import Task, grid, part_of, read_list
+from mpiapps.farming.tasklist import Task, grid, part_of, read_file
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
@@ -52,7 +52,7 @@ class Options:
         "", "journal and logs (default: TASKS.farm, or farm)", metavar="FOLDER"
     )
     part: str = option(
-        "", "of N parts of the tasks do the I-th, from 0: for arrays", metavar="I/N"
+        "", "of N parts of the tasks do the I-th, from 1: for arrays", metavar="I/N"
     )
     time: int = option(0, "of a task, unless it says otherwise", parse="time", least=0)
     memory: int = option(0, "of a task, unless it says otherwise", parse="size")
@@ -73,6 +73,8 @@ def check(options: Options) -> None:
 
 def run(world: World, options: Options) -> Result:
     """Do the tasks that are not done. Collective."""
+    from mpiapps.comm.survive import survives
+
     hosts = Hosts(world)
     comm, here = world.comm.Dup(), Here(hosts.cpus)
     values, code = None, 0
@@ -82,18 +84,18 @@ def run(world: World, options: Options) -> Result:
         with books:
             with world.timed("tasks"):
                 _manage(world, books, hosts.keepers, here, comm)
-            with world.agree():
-                books.journal.sync()
-                values, code = books.report()
+            books.journal.sync()
+            values, code = books.report()
     else:
         with world.agree():  # on the tasks, which the root reads
             pass
         with world.timed("tasks"):
             keep(here, comm)
-        with world.agree():  # on the report
-            pass
     here.close()
-    comm.Free()
+    if survives():
+        world.shrink()
+    else:
+        comm.Free()
     values, code = world.comm.bcast((values, code))
     if values["remaining"]:
         _stop(world, options, values)
@@ -130,6 +132,7 @@ def _manage(
 ) -> None:
     """Give out tasks and take in what became of them, as long as it can be. Root."""
     from mpiapps.comm.letters import Letters
+    from mpiapps.comm.survive import RanksLost
 
     orders, reports = Letters(comm, ORDERS), Letters(comm, REPORTS)
     failed = 0
@@ -144,8 +147,12 @@ def _manage(
             if not here.busy:
                 time.sleep(QUIET)
             ended = here.ended(LONG if len(keepers) == 1 else QUIET)
-            while (letter := reports.look()) is not None:
-                ended += letter[1]
+            try:
+                while (letter := reports.look()) is not None:
+                    ended += letter[1]
+            except RanksLost as error:
+                for rank in error.ranks:
+                    _lose(books, keepers, rank)
             for record in ended:
                 progress.add(books.take(record))
                 failed += bool(record["code"])
@@ -172,6 +179,13 @@ def keep(here: Here, comm: Intracomm, root: int = 0) -> None:
             letter = orders.look(root)
         if ended := here.ended(QUIET):
             reports.send(root, ended)
+
+
+def _lose(books: Books, keepers: list[int], rank: int) -> None:
+    """Give the tasks of a killed rank to others, if it kept any."""
+    names = books.lose(keepers.index(rank)) if rank in keepers else []
+    sys.stderr.write(f"mpiapps: rank {rank} is lost; {len(names)} tasks go to others\n")
+    sys.stderr.flush()
 
 
 def _tell(record: dict[str, Any]) -> None:
@@ -220,16 +234,8 @@ def _tasks(options: Options) -> Iterator[Task]:
     )
     if options.param:
         yield from grid(options.tasks, options.param, common)
-    elif options.tasks == "-":
-        yield from read_list(sys.stdin, "standard input", common)
     else:
-        try:
-            with Path(options.tasks).open(errors="surrogateescape") as lines:
-                yield from read_list(lines, options.tasks, common)
-        except OSError as error:
-            raise InputError(
-                f"cannot read {options.tasks}: {error.strerror}"
-            ) from error
+        yield from read_file(options.tasks, common)
 
 
 PROGRAM = Program("farm", "Do many command lines, each once.", Options, run, check)

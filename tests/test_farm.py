@@ -121,11 +121,31 @@ def test_wide_tasks_and_those_that_are_mpi_programs(tasks, tmp_path):
 def test_parts_of_a_list_are_all_of_it(tasks, tmp_path):
     path = tasks(*(f"echo {n} >> {tmp_path}/out" for n in range(7)))
     for n in range(3):
-        values(on_ranks("mpich", 1, *FARM, path, "--part", f"{n}/3", "--json", "-"))
+        values(on_ranks("mpich", 1, *FARM, path, "--part", f"{n + 1}/3", "--json", "-"))
     assert sorted(map(int, (tmp_path / "out").read_text().split())) == list(range(7))
     ended = mpiapps("farm", "status", f"{path}.farm")
     assert f"{path}.farm: 7 of 7 tasks done" in ended.out
     assert mpiapps("farm", "verify", f"{path}.farm").code == 0
+
+
+def test_plans_of_lists(tasks):
+    path = tasks(*["sleep 1"] * 400)
+    ended = mpiapps("farm", "plan", path)
+    assert (ended.code, "Give --each" in ended.err) == (65, True)
+    few = mpiapps("farm", "plan", path, "--each", "30s", "--cores", "8").out
+    assert "pack" in few.splitlines()[1]
+    wanted = f"mpiapps submit farm --nodes 1 --ranks-per-node 8 --time 33m -- {path}"
+    assert few.splitlines()[-1] == wanted
+    words = ["--each", "5m", "--cores", "8", "--wall", "30m", "--json"]
+    many = json.loads(mpiapps("farm", "plan", path, *words).out)
+    assert [way["name"] for way in many] == ["chunks", "pack", "array"]
+    assert many[0]["jobs"] == many[1]["nodes"] == 9
+    long = mpiapps("farm", "plan", path, "--each", "2h", "--json").out
+    assert json.loads(long)[0]["name"] == "array"
+    script = mpiapps("farm", "plan", path, "--each", "2h", "--scheduler", "slurm").out
+    assert "#SBATCH --array=1-400" in script
+    on_ranks("mpich", 2, *FARM, tasks(*["sleep 0.01"] * 20))
+    assert mpiapps("farm", "plan", path).code == 0  # the journal tells
 
 
 def test_at_the_deadline_no_task_begins_and_the_next_start_goes_on(tasks, tmp_path):

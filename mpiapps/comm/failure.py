@@ -38,14 +38,19 @@ class Departure:
     def __init__(self, world: World) -> None:
         """Make the communicator on which ranks tell that they leave. Collective."""
         self._world = world
-        self._comm = world.comm.Dup()
+        self._renew()
+        world.on_shrink(self._renew)
         self._failed: set[int] = set()
         self._requests: list[MPI.Request] = []
         self._left = MPI.REQUEST_NULL
         # Buffers of messages under way; they must live as long as those.
-        self._note = np.array([world.rank], dtype=np.int64)
         self._mine = np.zeros(1, dtype=np.int64)
         self._failures = np.zeros(1, dtype=np.int64)
+
+    def _renew(self) -> None:
+        """Take the ranks that the world has now. Collective."""
+        self._comm = self._world.comm.Dup()
+        self._note = np.array([self._world.rank], dtype=np.int64)
 
     def done(self) -> None:
         """Wait, asleep, until all ranks leave; tell so if it takes long. Collective."""

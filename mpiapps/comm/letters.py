@@ -12,6 +12,7 @@ import numpy as np
 
 from mpiapps.comm.cut import pieces
 from mpiapps.comm.mpi import MPI
+from mpiapps.comm.survive import RanksLost, is_loss, lost
 
 SMALL = 2**20  # bytes; a larger one follows its announcement
 FIRST, LONGEST = 20e-6, 1e-3  # s of sleep between looks
@@ -33,18 +34,30 @@ class Letters:
         self._comm, self._tag = comm, tag
         self._out: list[tuple[MPI.Request, Any]] = []
         self._status = MPI.Status()
+        self._lost: set[int] = set()
 
     def send(self, to: int, content: Any) -> None:
         """Send, without waiting for the other. Local; raises as `pickle.dumps`."""
         self.post(to, pickle.dumps(content, protocol=5))
 
     def post(self, to: int, data: bytes) -> None:
-        """Send what was pickled already. Local."""
+        """Send what was pickled already. Local.
+
+        To a rank that was killed, if the run survives that, nothing is sent: who looks
+        for letters is told of it.
+        """
+        try:
+            self._post(to, data)
+        except MPI.Exception as error:
+            if not is_loss(error):
+                raise
+
+    def _post(self, to: int, data: bytes) -> None:
         if len(self._out) > 64:
-            self._out = [each for each in self._out if not each[0].Test()]
+            self._out = [each for each in self._out if not _through(each[0])]
         if len(data) > SMALL:
             whole = np.frombuffer(data, np.uint8)
-            self.post(to, pickle.dumps(_Announced(len(data))))
+            self._post(to, pickle.dumps(_Announced(len(data))))
             for piece in pieces(whole):
                 request = self._comm.Isend(piece, dest=to, tag=self._tag + 1)
                 self._out.append((request, piece))
@@ -53,7 +66,23 @@ class Letters:
         self._out.append((request, data))
 
     def look(self, source: int = MPI.ANY_SOURCE) -> tuple[int, Any] | None:
-        """Return sender and content of a letter that is here, or `None`. Local."""
+        """Return sender and content of a letter that is here, or `None`. Local.
+
+        Raises
+        ------
+        RanksLost
+            If ranks were killed, and the run survives that; once for each.
+        """
+        try:
+            return self._look(source)
+        except MPI.Exception as error:
+            if not is_loss(error):
+                raise
+            if new := lost(self._comm, self._lost):
+                raise RanksLost(new) from error
+            return None
+
+    def _look(self, source: int) -> tuple[int, Any] | None:
         found = self._comm.Improbe(source, self._tag, self._status)
         if found is None:
             return None
@@ -92,9 +121,20 @@ class Letters:
         return found
 
     def close(self) -> None:
-        """Wait until all that was sent has been taken. Local."""
-        MPI.Request.Waitall([request for request, _ in self._out])
+        """Wait until all that was sent has been taken, or nobody is there. Local."""
+        while not all(_through(request) for request, _ in self._out):
+            time.sleep(FIRST)
         self._out = []
+
+
+def _through(request: MPI.Request) -> bool:
+    """Return whether a letter was taken, or its receiver was killed."""
+    try:
+        return bool(request.Test())
+    except MPI.Exception as error:
+        if is_loss(error):
+            return True
+        raise
 
 
 class _Announced:

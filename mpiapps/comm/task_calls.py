@@ -90,9 +90,12 @@ class Call(Iterator[T], Generic[T]):
         self._ended = False
         self._done: dict[int, tuple[Outcome, int]] = {}
         self._came: deque[int] = deque()
+        self._again: list[Chunk] = []
 
     def next_chunk(self) -> Chunk | None:
         """Return the next chunk, or ``None`` if none is to be begun now. Local."""
+        if self._again:
+            return self._again.pop()
         if self._ended or self._begun - self._taken >= self._ahead:
             return None
         items = self._cut.next()
@@ -102,6 +105,10 @@ class Call(Iterator[T], Generic[T]):
         chunk = Chunk(self.number, self._begun, items)
         self._begun += len(items)
         return chunk
+
+    def again(self, chunk: Chunk) -> None:
+        """Give a chunk out once more. Local."""
+        self._again.append(chunk)
 
     def take(self, first: int, outcomes: list[Outcome], rank: int) -> None:
         """Keep the outcomes of a chunk. Local."""
@@ -138,6 +145,7 @@ class Call(Iterator[T], Generic[T]):
         self._ended, self._taken = True, self._begun
         self._done.clear()
         self._came.clear()
+        self._again.clear()
 
 
 class Awaited(Future[T]):

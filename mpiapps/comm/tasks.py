@@ -14,19 +14,31 @@ Every rank runs the same script, so functions are sent by name, as `pickle` does
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from mpiapps.base.errors import RankLeft
 from mpiapps.comm.letters import Letters
 from mpiapps.comm.mpi import MPI
+from mpiapps.comm.survive import RanksLost, survives
 from mpiapps.comm.task_calls import AHEAD, Awaited, Call, Cut
-from mpiapps.comm.task_worker import How, Order, do_chunk, unpickled, work
+from mpiapps.comm.task_worker import (
+    Chunk,
+    How,
+    Order,
+    TaskError,
+    do_chunk,
+    unpickled,
+    work,
+)
 
 T = TypeVar("T")
 ROOT = 0
 ORDERS, REPORTS = 10, 20  # tags; the numbers after them are for large letters
 WAITING = 0.05  # s of work that may wait at a worker, so that it does not wait itself
+POISON = 3  # ranks killed while they did a chunk, which is then given to none
 DEEPEST = 32  # chunks that a worker may have: of these, more than one only if short
 
 
@@ -46,7 +58,9 @@ class Tasks:
     left. Cost: two messages a chunk of tasks; of short ones, for some chunks. A worker
     holds the next chunks while it does one if they are short, by what the last ones
     took, so it does not wait for the root, and no long task waits behind another. Idle
-    ranks sleep between looks, up to 1 ms.
+    ranks sleep between looks, up to 1 ms. Where a run survives the death of a rank
+    (`mpiapps.comm.survive`), its chunks go to others and `lost` names it; a chunk that
+    ended `POISON` ranks fails. `World.shrink` then gives the ranks that are left.
     """
 
     def __init__(
@@ -57,7 +71,9 @@ class Tasks:
         self._reports = Letters(self._comm, REPORTS)
         self._alone = comm.size == 1
         workers = [rank for rank in range(comm.size) if rank or self._alone]
-        self._held = dict.fromkeys(workers, 0)  # chunks
+        self._held: dict[int, dict[tuple[int, int], Chunk]] = {w: {} for w in workers}
+        self._killed: Counter[tuple[int, int]] = Counter()
+        self.lost: list[int] = []
         self._depth, self._mean = 1, 0.0
         self._numbers = itertools.count()
         self._calls: dict[int, Call[Any]] = {}
@@ -87,7 +103,8 @@ class Tasks:
             while self._busy():
                 self._report()
             self._orders.close()
-        self._comm.Free()
+        if not survives():  # it is collective, and some may be dead
+            self._comm.Free()
 
     def map(
         self,
@@ -215,7 +232,7 @@ class Tasks:
         for call in list(self._calls.values()):
             if call.through():
                 self._forget(call)
-            while self._held[rank := self._freest()] < self._depth:
+            while len(self._held[rank := self._freest()]) < self._depth:
                 if (chunk := call.next_chunk()) is None:
                     break
                 if self._alone:  # one at a time, as it is asked for
@@ -224,27 +241,50 @@ class Tasks:
                 how = None if rank in call.known else call.pickled
                 call.known.add(rank)
                 ended, self._ended[rank] = self._ended[rank], []
-                self._held[rank] += 1
+                self._held[rank][call.number, chunk.first] = chunk
                 orders.setdefault(rank, []).append((how, chunk, ended))
         for rank, some in orders.items():
             self._orders.send(rank, some)
 
     def _freest(self) -> int:
-        return min(self._held, key=self._held.__getitem__)
+        return min(self._held, key=lambda rank: len(self._held[rank]))
 
     def _report(self) -> None:
         """Take in results, at least of one chunk. Root only; local."""
-        letter: tuple[int, Any] | None = self._reports.wait(meanwhile=self._meanwhile)
+        try:
+            letter: tuple[int, Any] | None = self._reports.wait(
+                meanwhile=self._meanwhile
+            )
+        except RanksLost as error:
+            self._lose(error.ranks)
+            return
         while letter is not None:
             rank, reports = letter
             for number, first, n, content, seconds in reports:
-                self._held[rank] -= 1
+                self._held[rank].pop((number, first))
                 self._mean += (seconds - self._mean) / 8
                 call = self._calls.get(number)
                 if call is not None:
                     call.take(first, unpickled(first, n, content), rank)
-            letter = self._reports.look()
+            letter = self._reports.look() if not survives() else None
         self._depth = 1 + min(DEEPEST - 1, int(WAITING / max(1e-9, self._mean)))
+
+    def _lose(self, ranks: list[int]) -> None:
+        """Give the chunks of killed ranks to others; not one that ends them all."""
+        for rank in ranks:
+            self.lost.append(rank)
+            for (number, first), chunk in self._held.pop(rank, {}).items():
+                self._killed[number, first] += 1
+                call = self._calls.get(number)
+                if call is None:
+                    continue
+                if self._killed[number, first] < POISON:
+                    call.again(chunk)
+                    continue
+                told = TaskError(f"{POISON} ranks were killed while they did it")
+                call.take(first, [(False, (told, ""))] * len(chunk.items), rank)
+        if not self._held:
+            raise RankLeft("all ranks that do tasks were killed")
 
     def _forget(self, call: Call[Any]) -> None:
         del self._calls[call.number]

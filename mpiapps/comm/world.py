@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import cast
 
@@ -39,16 +39,34 @@ class World:
 
     def __init__(self, comm: MPI.Intracomm | None = None) -> None:
         """Duplicate `comm` (default ``MPI.COMM_WORLD``). Collective."""
+        self._after: list[Callable[[], None]] = []
+        self._take((MPI.COMM_WORLD if comm is None else comm).Dup())
+        self.timers = Timers()
+
+    def _take(self, comm: MPI.Intracomm) -> None:
         from mpi4py.util import pkl5  # which would start MPI, were it not started
 
-        self.comm = (MPI.COMM_WORLD if comm is None else comm).Dup()
+        self.comm = comm
         self.objects = pkl5.Intracomm(self.comm)
         self.rank, self.size = self.comm.rank, self.comm.size
         self.host = socket.gethostname()
         split = self.comm.Split_type(MPI.COMM_TYPE_SHARED)
         self.node = cast(MPI.Intracomm, split)
         self.local_rank, self.local_size = self.node.rank, self.node.size
-        self.timers = Timers()
+
+    def shrink(self) -> None:
+        """Go on with the ranks that were not killed. Collective over those.
+
+        Ranks keep their order, so the root stays the root. What was made from the old
+        communicators is of no use any more; `on_shrink` tells who must make it anew.
+        """
+        self._take(cast(MPI.Intracomm, self.comm.Shrink()))
+        for made in self._after:
+            made()
+
+    def on_shrink(self, made: Callable[[], None]) -> None:
+        """Call `made`, collectively, when the world has shrunk. Local."""
+        self._after.append(made)
 
     @property
     def is_root(self) -> bool:

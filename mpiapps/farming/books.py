@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from mpiapps.base import stopping
-from mpiapps.base.errors import InputError
+from mpiapps.base.errors import InputError, RankLeft
 from mpiapps.farming.journal import Journal
 from mpiapps.farming.owner import Owner
 from mpiapps.farming.places import Places
@@ -153,6 +153,8 @@ class Books:
         """Let the tasks of a lost host wait again; return them."""
         self._places.lose(host)
         lost = [name for name, where in self._work.items() if where == host]
+        if not any(self._places.cores):
+            raise RankLeft("all hosts that keep tasks were lost")
         for name in lost:
             del self._work[name]
             self._attempts[name] += 1  # its log has that number

@@ -16,6 +16,7 @@ import itertools
 import json
 import re
 import shlex
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -108,6 +109,24 @@ def read_list(
             raise InputError(f"{name}, line {number}: {error}") from error
 
 
+def read_file(name: str, common: Task | None = None) -> Iterator[Task]:
+    """Yield the tasks of a file, or of standard input for ``-``. Local.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or a line in it.
+    """
+    if name == "-":
+        yield from read_list(sys.stdin, "standard input", common)
+        return
+    try:
+        with Path(name).open(errors="surrogateescape") as lines:
+            yield from read_list(lines, name, common)
+    except OSError as error:
+        raise InputError(f"cannot read {name}: {error.strerror}") from error
+
+
 def grid(
     command: str, parameters: Sequence[str], common: Task | None = None
 ) -> Iterator[Task]:
@@ -148,7 +167,7 @@ def grid(
 
 
 def part_of(tasks: Sequence[Task], part: str) -> list[Task]:
-    """Return the tasks of one part, ``I/N`` with I from 0; all of them without. Local.
+    """Return the tasks of one part, ``I/N`` with I from 1; all of them without. Local.
 
     Every N-th one, so that neighbours, which are often alike, are spread.
 
@@ -160,9 +179,9 @@ def part_of(tasks: Sequence[Task], part: str) -> list[Task]:
     if not part:
         return list(tasks)
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", part, re.ASCII)
-    if not found or int(found[1]) >= int(found[2]):
-        raise ValueError(f"--part {part}: give I/N, I from 0 and below N")
-    return list(tasks[int(found[1]) :: int(found[2])])
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise ValueError(f"--part {part}: give I/N, I from 1 to N")
+    return list(tasks[int(found[1]) - 1 :: int(found[2])])
 
 
 def as_json(task: Task) -> dict[str, Any]:

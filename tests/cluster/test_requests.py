@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from mpiapps.farming.journal import read
 from tests.cluster.hosts import (
     PLACE,
     SCHEDULERS,
@@ -85,19 +84,3 @@ def test_matrices_over_three_hosts(operation):
     found = record(run)
     assert len({row["host"] for row in found["ranks"]}) == 3
     assert 0 < found["values"]["check"] < 10
-
-
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_a_farm_over_three_hosts(scheduler):
-    where = PLACE / f"farm-{scheduler}"
-    tasks = where.with_suffix(".txt")
-    tasks.write_text("".join(f"sleep 0.3; echo {n}\n" for n in range(24)))
-    asked = ["--nodes", "3", "--ranks-per-node", "2"]
-    run = submit(scheduler, "farm", *asked, "--", str(tasks), "--directory", str(where))
-    assert wait(run)["state"] == "done", output(run)
-    assert record(run)["values"]["done"] == 24
-    records = read(where / "journal").records[1:]
-    assert len({each["host"] for each in records}) == 3
-    assert {path.read_text() for path in (where / "logs").iterdir()} == {
-        f"{n}\n" for n in range(24)
-    }

@@ -1,0 +1,38 @@
+"""Tasks of which some kill their rank: survivor.py KILLS POISON, under --with-ft ulfm."""
+
+import os
+import signal
+import sys
+import time
+
+from mpiapps.comm import open_world
+from mpiapps.comm.task_worker import TaskError
+from mpiapps.comm.tasks import Tasks
+
+
+def task(item):
+    number, folder, kills, poison = item
+    time.sleep(0.01)
+    mark = os.path.join(folder, f"{number}")
+    if number == poison or (number < kills and not os.path.exists(mark)):
+        with open(mark, "w"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+if __name__ == "__main__":
+    folder, kills, poison = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    with open_world() as world:
+        with Tasks(world.comm) as tasks:
+            if tasks is not None:
+                items = [(n, folder, kills, poison) for n in range(60)]
+                try:
+                    found = tasks.map(task, items, chunksize=1)
+                    assert found == [n * n for n in range(60)]
+                except TaskError as error:
+                    print("poison:", error)
+                print("lost", len(tasks.lost))
+        world.shrink()
+        total = world.comm.allreduce(1)
+        if world.is_root:
+            print("left", total, world.size)

