@@ -1,9 +1,10 @@
-"""Tasks of which some kill their rank: survivor.py KILLS POISON, under --with-ft ulfm."""
+"""Tasks some of which kill their rank: survivor.py FOLDER KILLS POISON, with ulfm."""
 
 import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from mpiapps.comm import open_world
 from mpiapps.comm.task_worker import TaskError
@@ -13,10 +14,10 @@ from mpiapps.comm.tasks import Tasks
 def task(item):
     number, folder, kills, poison = item
     time.sleep(0.01)
-    mark = os.path.join(folder, f"{number}")
-    if number == poison or (number < kills and not os.path.exists(mark)):
-        with open(mark, "w"):
-            os.kill(os.getpid(), signal.SIGKILL)
+    mark = Path(folder, f"{number}")
+    if number == poison or (number < kills and not mark.exists()):
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
     return number * number
 
 
