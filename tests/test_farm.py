@@ -213,6 +213,22 @@ def test_two_managers_are_one_too_many(tasks, tmp_path):
     assert job.returncode == 0
 
 
+def in_a_mount_of_its_own(script, *words, **variables):
+    """Run a shell script that may mount, with the farm's command as its arguments."""
+    own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    command = ["unshare", "--mount", *own, "sh", "-c", script, "sh"]
+    command += [folder("mpich") / "python", ROOT / "scripts" / "on_ranks.py", "3"]
+    return subprocess.run(
+        [*map(str, [*command, *FARM, *words])],
+        cwd=ROOT,
+        env={**clean_environment(), **{k: str(v) for k, v in variables.items()}},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+
+
 def test_a_full_disk_ends_it_and_it_goes_on_when_there_is_room(tasks, tmp_path):
     disk, said = tmp_path / "disk", tmp_path / "said"
     disk.mkdir()
@@ -225,23 +241,45 @@ def test_a_full_disk_ends_it_and_it_goes_on_when_there_is_room(tasks, tmp_path):
         "$@" 2>>"$SAID"
         echo $? $(grep -c . "$DISK/failed.txt") $(ls "$DISK/logs" | wc -l)
     """
-    own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    command = ["unshare", "--mount", *own, "sh", "-c", script, "sh"]
-    command += [folder("mpich") / "python", ROOT / "scripts" / "on_ranks.py", "3"]
-    command += [*FARM, path, "--directory", disk]
-    ended = subprocess.run(
-        [*map(str, command)],
-        cwd=ROOT,
-        env={**clean_environment(), "DISK": str(disk), "SAID": str(said)},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
+    words = [path, "--directory", disk]
+    ended = in_a_mount_of_its_own(script, *words, DISK=disk, SAID=said)
     codes = [line.split() for line in ended.stdout.splitlines() if line[0].isdigit()]
     assert [each[0] for each in codes] == ["74", "3"], (ended, said.read_text())
     assert codes[1][1] == "30"
     assert "No space left on device; what is in it is good" in said.read_text()
+
+
+def test_a_disk_that_is_read_only(tasks, tmp_path):
+    disk, said = tmp_path / "disk", tmp_path / "said"
+    disk.mkdir()
+    path = tasks(*(f"echo {n}" for n in range(9)))
+    script = """
+        mount -t tmpfs tmpfs "$DISK" || exit 99
+        for how in ro rw ro; do
+            mount -o remount,$how "$DISK"
+            "$@" 2>>"$SAID"
+            echo $?
+        done
+    """
+    words = [path, "--directory", disk]
+    ended = in_a_mount_of_its_own(script, *words, DISK=disk, SAID=said)
+    codes = [int(line) for line in ended.stdout.splitlines() if line.isdigit()]
+    assert codes == [74, 0, 74], (ended, said.read_text())
+    assert said.read_text().count("Read-only file system") == 2
+
+
+def test_few_file_numbers_are_enough(tasks):
+    path = tasks(*(f"echo {n}" for n in range(50)))
+    script = 'ulimit -n 64; exec "$@"'
+    words = [folder("mpich") / "python", *FARM, path, "--json", "-"]
+    ended = run(["sh", "-c", script, "sh", *map(str, words)])
+    assert values(ended)["done"] == 50
+
+
+def test_a_directory_that_cannot_be_made(tasks):
+    ended = on_ranks("mpich", 2, *FARM, tasks("true"), "--directory", "/proc/no/farm")
+    assert ended.code == 74
+    assert "cannot make /proc/no/farm: No such file" in ended.err
 
 
 def test_a_damaged_journal_stops_it_and_nothing_is_touched(tasks, tmp_path):

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from mpiapps.base import stopping
-from mpiapps.base.errors import InputError, RankLeft
+from mpiapps.base.errors import InputError, RankLeft, ReadWriteError
 from mpiapps.farming.journal import Journal
 from mpiapps.farming.owner import Owner
 from mpiapps.farming.places import Places
@@ -62,9 +62,10 @@ class Books:
 
     Raises
     ------
+    ReadWriteError
+        If the directory cannot be made, or written to.
     InputError
-        If the directory cannot be made, its journal is damaged or of something else,
-        or a task fits no host.
+        If its journal is damaged or of something else, or a task fits no host.
     LaunchError
         If the directory has a manager.
     """
@@ -82,7 +83,7 @@ class Books:
         try:
             (folder / "logs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"cannot make {folder}: {error.strerror}") from error
+            raise ReadWriteError(f"cannot make {folder}: {error.strerror}") from error
         self._owner = Owner(folder / "owner", take_over=take_over)
         self._owner.__enter__()
         try:

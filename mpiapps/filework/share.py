@@ -12,7 +12,7 @@ import numpy as np
 
 from mpiapps.app.progress import Progress
 from mpiapps.base import stopping
-from mpiapps.base.errors import InputError
+from mpiapps.base.errors import InputError, ReadWriteError
 from mpiapps.comm.mpi import MPI
 from mpiapps.comm.work import deal_lanes, new_counter
 from mpiapps.comm.world import World
@@ -114,7 +114,9 @@ def _past(
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise InputError(f"cannot make {folder}: {error.strerror}") from error
+                raise ReadWriteError(
+                    f"cannot make {folder}: {error.strerror}"
+                ) from error
             stack.enter_context(Owner(folder / "owner"))
             known = Ledger.past(folder, how.header)
             for n, key in enumerate(_keys(listing, segments) if known else ()):
