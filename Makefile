@@ -86,7 +86,7 @@ cluster-down: ## end the hosts and all that runs on them
 
 # Jobs run here, where every host sees them; /tmp is each host's own.
 test-faults: venvs ## some 300 kills of the farm, each gone on from; a quarter of an hour
-	MPIAPPS_FAULTS=10 $(BIN)/python -m pytest tests/test_farm.py -k kills
+	MPIAPPS_FAULTS=1 $(BIN)/python -m pytest tests/test_farm.py -k kills
 
 test-cluster: venvs ## job scripts on the real Slurm and Grid Engine of the test cluster
 	bash scripts/cluster/test.sh $(LIMIT) 1500 $(BIN)/coverage run -m pytest -m cluster \

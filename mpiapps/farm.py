@@ -20,17 +20,20 @@ from mpiapps.app.progress import Progress
 from mpiapps.base.errors import Stopped
 from mpiapps.farming.books import Books
 from mpiapps.farming.here import Here
+from mpiapps.farming.owner import Owner
 from mpiapps.farming.tasklist import Task, grid, part_of, read_file
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
 
+    from mpiapps.comm.letters import Letters
     from mpiapps.comm.world import World
 
 QUIET = 0.001  # s between looks at the other side, while one waits for both
 LONG = 0.1  # s, if there is no other side
 IDLE = 0.02  # s between looks of a rank without tasks: processors are for tasks
 ORDERS, REPORTS = 10, 20  # tags; the numbers after them are for large letters
+STOP = "stop"  # in place of a task: end those at work
 TOLD = 10  # failed tasks that are told of while it runs
 
 
@@ -58,6 +61,9 @@ class Options:
     memory: int = option(0, "of a task, unless it says otherwise", parse="size")
     cores: int = option(1, "of a task, unless it says otherwise", least=1)
     retries: int = option(0, "of a task, unless it says otherwise", least=0)
+    drain: int = option(
+        10, "time for tasks at work when the run is to stop", parse="time", least=0
+    )
     take_over: bool = option(
         False, "take the directory from a manager on another host that has ended"
     )
@@ -138,12 +144,7 @@ def _manage(
     failed = 0
     with Progress(world, max(1, len(books.left)), "the tasks") as progress:
         while books.goes_on():
-            while (found := books.next()) is not None:
-                given, host = found
-                if host == 0:
-                    here.begin(given)
-                else:
-                    orders.send(keepers[host], given)
+            _give(books, keepers, here, orders)
             if not here.busy:
                 time.sleep(QUIET)
             ended = here.ended(LONG if len(keepers) == 1 else QUIET)
@@ -164,6 +165,20 @@ def _manage(
     orders.close()
 
 
+def _give(books: Books, keepers: list[int], here: Here, orders: Letters) -> None:
+    """Begin what can begin now, or end what is at work."""
+    while (found := books.next()) is not None:
+        given, host = found
+        if host == 0:
+            here.begin(given)
+        else:
+            orders.send(keepers[host], given)
+    if books.ends_work():
+        here.stop()
+        for rank in keepers[1:]:
+            orders.send(rank, STOP)
+
+
 def keep(here: Here, comm: Intracomm, root: int = 0) -> None:
     """Keep the tasks that the root orders at work, until it says so. Not the root."""
     from mpiapps.comm.letters import Letters
@@ -175,7 +190,10 @@ def keep(here: Here, comm: Intracomm, root: int = 0) -> None:
             if letter[1] is None:
                 reports.close()
                 return
-            here.begin(letter[1])
+            if letter[1] == STOP:
+                here.stop()
+            else:
+                here.begin(letter[1])
             letter = orders.look(root)
         if ended := here.ended(QUIET):
             reports.send(root, ended)
@@ -220,7 +238,8 @@ def _books(options: Options, cores: list[int]) -> Books:
     folder = Path(named)
     if options.part:
         folder /= f"part-{options.part.partition('/')[0]}"
-    return Books(tasks, folder, cores, take_over=options.take_over)
+    owner = Owner(folder / "owner", take_over=options.take_over)
+    return Books(tasks, folder, cores, owner, drain=options.drain)
 
 
 def _tasks(options: Options) -> Iterator[Task]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from mpiapps.base import stopping
 from mpiapps.base.errors import InputError, RankLeft, ReadWriteError
+from mpiapps.farming.child import STOPPED
 from mpiapps.farming.journal import Journal
 from mpiapps.farming.owner import Owner
 from mpiapps.farming.places import Places
@@ -57,8 +58,10 @@ class Books:
         The run directory; made if it is not there.
     cores : sequence of int
         Of each host.
-    take_over : bool
-        Take the directory from a manager on another host.
+    owner : Owner
+        Of the directory; entered here.
+    drain : float
+        Seconds that tasks at work get when the run is to stop.
 
     Raises
     ------
@@ -75,8 +78,9 @@ class Books:
         tasks: Sequence[Task],
         folder: Path,
         cores: Sequence[int],
+        owner: Owner,
         *,
-        take_over: bool = False,
+        drain: float = 10,
     ) -> None:
         self.tasks = dict(zip(identities(tasks), tasks, strict=True))
         self.folder = folder
@@ -84,7 +88,8 @@ class Books:
             (folder / "logs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ReadWriteError(f"cannot make {folder}: {error.strerror}") from error
-        self._owner = Owner(folder / "owner", take_over=take_over)
+        self._drain, self._end = drain, float("inf")
+        self._owner = owner
         self._owner.__enter__()
         try:
             self.journal = Journal(folder / "journal", HEADER)
@@ -132,6 +137,16 @@ class Books:
         more = len(self._places) or self._later
         return bool(self._work or (more and stopping.left() > 0))
 
+    def ends_work(self) -> bool:
+        """Return, once, whether tasks at work are to be ended."""
+        if stopping.left() > 0 or self._end < 0:
+            return False
+        self._end = min(self._end, time.monotonic() + self._drain)
+        if time.monotonic() < self._end:
+            return False
+        self._end = -1
+        return True
+
     def take(self, record: dict[str, Any]) -> bool:
         """Write what became of a task; return whether it is through with it."""
         name = record["task"]
@@ -140,6 +155,8 @@ class Books:
         self.journal.add(record)
         self.journal.due()
         self._note(record)
+        if record["why"] == STOPPED:
+            return False
         self._tries[name] += 1
         self._seconds.append(record["seconds"])
         tries = max(task.retries, LOST if record["why"] == "lost" else 0)
@@ -205,5 +222,6 @@ class Books:
         return left > max(self.tasks[name].seconds, usual)
 
     def _note(self, record: Any) -> None:
-        self.codes[record["task"]] = record["code"]
+        if record["why"] != STOPPED:  # it has not failed: there was no time for it
+            self.codes[record["task"]] = record["code"]
         self._attempts[record["task"]] = record["attempt"]

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+STOPPED = "stopped"  # why a command was ended that had done no wrong
 GRACE = 5.0  # s from the end signal to the kill
 SOONEST, LATEST = 0.001, 0.2  # s between looks at a child and its limits
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -139,7 +140,7 @@ class Child:
         self.end()
         return ended
 
-    def stop(self, why: str = "stopped") -> None:
+    def stop(self, why: str = STOPPED) -> None:
         """Ask it to end; `look` kills it if it has not after the grace. Local."""
         if not self._why:
             self._why, self._told = why, time.monotonic()

@@ -50,6 +50,10 @@ class Here:
         }
         self._nursery.start(given.name, order)
 
+    def stop(self) -> None:
+        """Ask all tasks at work to end."""
+        self._nursery.stop()
+
     def ended(self, seconds: float) -> list[dict[str, Any]]:
         """Return the lines about tasks that have ended; wait for one so long."""
         ended = self._nursery.poll(seconds)

@@ -69,6 +69,13 @@ class Nursery:
             helper.stdin.write(line)
             helper.stdin.flush()
 
+    def stop(self) -> None:
+        """Ask all commands at work to end; what does not is killed a moment later."""
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(OSError):
+                self._process.stdin.write(b"{}\n")
+                self._process.stdin.flush()
+
     def poll(self, seconds: float) -> list[tuple[str, Ended]]:
         """Return which commands have ended, and how; wait for one so long."""
         if not self._begun:
@@ -154,6 +161,10 @@ class _Helper:
             order = json.loads(line)
             if not self._environ:
                 self._environ = order
+                continue
+            if not order:
+                for child in self._active.values():
+                    child.stop()
                 continue
             order["environ"] = {**self._environ, **order["environ"]}
             limits = Limits(order.pop("seconds"), order.pop("memory"))

@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from mpiapps.base.units import format_seconds, format_size
+from mpiapps.farming.child import STOPPED
 from mpiapps.farming.journal import Content, Record, read
 
 RECENT = 100  # tasks by which the rate is told
@@ -42,7 +43,7 @@ def summary(folder: Path, now: float | None = None) -> dict[str, Any]:
     ends.sort(key=lambda each: each["at"])
     last = {each["task"]: each for each in ends}
     done = [each for each in last.values() if not each["code"]]
-    failed = [each for each in last.values() if each["code"]]
+    failed = [e for e in last.values() if e["code"] and e["why"] != STOPPED]
     tasks = sum(start["tasks"] for start in starts) if starts else len(last)
     left = max(0, tasks - len(done) - len(failed))
     rate = _rate(ends)
