@@ -14,6 +14,7 @@ from pathlib import Path
 import mpiapps
 from mpiapps.app.mpiexec import command_line, find_launcher
 from mpiapps.app.options import Parser, add_options, option
+from mpiapps.app.output import as_csv
 from mpiapps.app.program import programs
 from mpiapps.app.runner import parse as parse_program
 from mpiapps.base.errors import MpiAppsError
@@ -87,6 +88,10 @@ def farm(values: Namespace) -> int:
     if values.what == "plan":
         return plan(values)
     folder = Path(values.directory)
+    if values.what == "table":
+        rows = list(status.table(folder))
+        sys.stdout.write(json.dumps(rows) + "\n" if values.json else as_csv(rows))
+        return 0
     if values.what == "verify":
         wrong = list(status.verify(folder))
         text = "".join(f"{line}\n" for line in wrong) or "all as the journal says\n"
@@ -153,7 +158,7 @@ def _parser() -> Parser:
     command = commands.add_parser(
         "farm", help="how a farm is, also while it runs; how to run one"
     )
-    command.add_argument("what", choices=("status", "verify", "plan"))
+    command.add_argument("what", choices=("status", "table", "verify", "plan"))
     command.add_argument(
         "directory", metavar="DIRECTORY", help="such as TASKS.farm; for plan, TASKS"
     )

@@ -212,6 +212,28 @@ def test_status_and_verify_tell_of_it_from_the_login_node(tasks, tmp_path):
     assert "No such file" in ended.err
 
 
+def test_outputs_are_part_of_what_a_task_must_do(tasks, tmp_path):
+    made = tmp_path / "made"
+    path = tasks(
+        f"echo 1 > {made} #: out={made}",
+        f"cd {tmp_path}; echo 2 > two #: out=two cd={tmp_path}",
+        "true #: out=nothing",
+    )
+    ended = on_ranks("mpich", 2, *FARM, path)
+    assert ended.code == 3
+    assert "exit code 1 (no output nothing: No such file or directory)" in ended.err
+    rows = mpiapps("farm", "table", f"{path}.farm").out.splitlines()
+    assert rows[0].startswith("task,attempt,code,why,seconds,cpu,memory,host,at")
+    assert len(rows) == 4
+    assert mpiapps("farm", "verify", f"{path}.farm").code == 0
+    made.write_text("3\n")
+    (tmp_path / "two").unlink()
+    ended = mpiapps("farm", "verify", f"{path}.farm")
+    assert ended.code == 4
+    assert f"{made}: its content has changed" in ended.out
+    assert f"{tmp_path}/two: No such file" in ended.out
+
+
 def mpiapps(*words):
     return run([str(folder("openmpi") / "mpiapps"), *words])
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from mpiapps.farming.books import Given
 from mpiapps.farming.child import Ended
 from mpiapps.farming.nursery import NAME, Nursery
+from mpiapps.farming.outputs import Stamp, brought_to_disk
+from mpiapps.farming.tasklist import Task
 
 # Variables that would make a task that uses MPI part of this run.
 OF_MPI = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "HYDRA_", "MPI_LOCAL")
@@ -70,6 +74,9 @@ def as_record(given: Given, ended: Ended) -> dict[str, Any]:
         log = os.stat(given.log).st_size  # noqa: PTH116 - thousands a second
     except OSError:  # there was no room for it
         log = 0
+    outputs, why = _outputs(given.task) if ended.code == 0 else ({}, "")
+    if why:
+        ended = replace(ended, code=1, why=why)
     return {
         "task": given.name,
         "attempt": given.attempt,
@@ -78,4 +85,17 @@ def as_record(given: Given, ended: Ended) -> dict[str, Any]:
         "at": time.time(),
         "log": log,
         **vars(ended),
+        **({"outputs": outputs} if outputs else {}),
     }
+
+
+def _outputs(task: Task) -> tuple[dict[str, Stamp], str]:
+    """Return the stamps of a task's outputs, and why it has failed for all that."""
+    found = {}
+    for name in task.outputs:
+        path = Path(task.folder, name).absolute()
+        try:
+            found[str(path)] = brought_to_disk(path)
+        except OSError as error:
+            return {}, f"no output {name}: {error.strerror}"
+    return found, ""

@@ -13,6 +13,7 @@ from typing import Any
 from mpiapps.base.units import format_seconds, format_size
 from mpiapps.farming.child import STOPPED
 from mpiapps.farming.journal import Content, Record, read
+from mpiapps.farming.outputs import what_changed
 
 RECENT = 100  # tasks by which the rate is told
 
@@ -128,6 +129,29 @@ def _verify(folder: Path) -> Iterator[str]:
             continue
         if size != record["log"]:
             yield f"{name}: {size} bytes, and it had {record['log']}"
+    last = {each["task"]: each for each in content.records if "outputs" in each}
+    for record in last.values():
+        for output, stamp in record["outputs"].items():
+            if wrong := what_changed(Path(output), stamp):
+                yield f"{output}: {wrong} ({record['command']})"
+
+
+COLUMNS = ("task", "attempt", "code", "why", "seconds", "cpu", "memory", "host", "at",
+           "command")  # fmt: skip
+
+
+def table(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield a row for each attempt of each task. Local.
+
+    Raises
+    ------
+    ReadWriteError, InputError
+        If there is no journal, or it is damaged.
+    """
+    for part in parts_of(folder):
+        for record in journal_of(part).records:
+            if "task" in record:
+                yield {name: record[name] for name in COLUMNS}
 
 
 def _rate(ends: list[Record]) -> float:

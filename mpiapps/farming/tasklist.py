@@ -43,6 +43,9 @@ class Task:
         Variables that are set for it.
     inputs : tuple of str
         Files that it reads: if one has changed, the task is done again.
+    outputs : tuple of str
+        Files that it makes: brought to the disk and recorded with their digests; one
+        that is not there is a failure.
     seconds, memory, cores, retries : numbers
         Wall time and resident bytes (0: any), processors, and how often it may be
         begun again after it failed.
@@ -52,6 +55,7 @@ class Task:
     folder: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
     seconds: float = 0.0
     memory: int = 0
     cores: int = 1
@@ -221,6 +225,7 @@ WORDS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "retries": ("retries", parse_count),
     "cd": ("folder", str),
     "in": ("inputs", lambda text: tuple(text.split(","))),
+    "out": ("outputs", lambda text: tuple(text.split(","))),
 }
 
 
