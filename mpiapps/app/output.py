@@ -24,9 +24,10 @@ BOLD, PLAIN = "\033[1m", "\033[0m"
 class WholeFile:
     """A file that appears at its name only when it is complete. Local.
 
-    The text goes to a temporary name in the same folder, is synced to disk and renamed:
-    whoever reads `path` finds the old file or the new one, also after a kill. Opening
-    before the work starts finds out that a target cannot be written while it is cheap.
+    The content goes to a temporary name in the same folder, is synced to disk and
+    renamed: whoever reads `path` finds the old file or the new one, also after a kill.
+    Opening before the work starts finds out that a target cannot be written while it is
+    cheap.
     A device or a pipe keeps its place: it is written to as it is.
 
     Raises
@@ -49,18 +50,18 @@ class WholeFile:
                 self._part = Path(name)
         except OSError as error:
             raise self._refusal(error) from error
-        self._stream = os.fdopen(
-            number,
-            "w",
-            encoding="utf-8",
-            errors="surrogateescape",  # names of files
-        )
+        self._stream = os.fdopen(number, "wb")
 
-    def commit(self, text: str) -> None:
-        """Write `text` and give the file its name."""
+    def commit(self, content: str | bytes) -> None:
+        """Write `content` and give the file its name.
+
+        A text is written as UTF-8; names of files keep the bytes that are none.
+        """
+        if isinstance(content, str):
+            content = content.encode(errors="surrogateescape")
         try:
             with self._stream as stream:
-                stream.write(text)
+                stream.write(content)
                 stream.flush()
                 if self._part is not None:
                     os.fsync(stream.fileno())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from mpiapps.app.output import WholeFile
 from mpiapps.base.errors import InputError
 from mpiapps.filework.operation import OneByOne
 from mpiapps.filework.segments import Segment
@@ -82,23 +83,7 @@ class Images(OneByOne):
                 turned = image.transpose(self._image.Transpose[self._turn])
             if form == "PDF" and turned.mode not in ("1", "L", "RGB", "CMYK"):
                 turned = turned.convert("RGB")
-            _save(turned, target, "JPEG" if form == "JPG" else form)
+            content = io.BytesIO()
+            turned.save(content, "JPEG" if form == "JPG" else form)
+        WholeFile(target).commit(content.getvalue())
         return str(target)
-
-
-def _save(image: Any, target: Path, form: str) -> None:
-    """Write an image: whole under its name, or not at all."""
-    number, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(number, "wb") as stream:
-            image.save(stream, form)
-            stream.flush()
-            os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
-        part.replace(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
