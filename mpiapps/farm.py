@@ -141,7 +141,7 @@ def _manage(
     from mpiapps.comm.survive import RanksLost
 
     orders, reports = Letters(comm, ORDERS), Letters(comm, REPORTS)
-    failed = 0
+    failed, lost = 0, set[int]()
     with Progress(world, max(1, len(books.left)), "the tasks") as progress:
         while books.goes_on():
             _give(books, keepers, here, orders)
@@ -150,8 +150,9 @@ def _manage(
             ended = here.ended(LONG if len(keepers) == 1 else QUIET)
             try:
                 while (letter := reports.look()) is not None:
-                    ended += letter[1]
+                    ended += letter[1] if letter[0] not in lost else []
             except RanksLost as error:
+                lost.update(error.ranks)
                 for rank in error.ranks:
                     _lose(books, keepers, rank)
             for record in ended:

@@ -75,6 +75,9 @@ class Options:
         "", "keep here what is done, and go on from it", metavar="FOLDER"
     )
     strict: bool = option(False, "end at the first bad file")
+    take_over: bool = option(
+        False, "take the directory from a run on another host that has ended"
+    )
 
 
 def check(options: Options) -> None:
@@ -148,7 +151,9 @@ class _Work:
 
         directory = self._directory and str(Path(self._directory, name))
         header = {"program": "files", "options": _kept_options(self.options)}
-        how = Run(directory, header, self.options.strict)
+        how = Run(
+            directory, header, self.options.strict, take_over=self.options.take_over
+        )
         found = share(self.world, self.listing, operation, how)
         self.wrong |= found.wrong
         self.left = found.left
@@ -191,7 +196,16 @@ class _Work:
 
 def _kept_options(options: Options) -> dict[str, Any]:
     """Return the options that decide the results."""
-    apart = ("paths", "list", "output", "directory", "strict", "bins", "range")
+    apart = (
+        "paths",
+        "list",
+        "output",
+        "directory",
+        "strict",
+        "take_over",
+        "bins",
+        "range",
+    )
     kept = {k: v for k, v in vars(options).items() if k not in apart}
     kept["only"] = list(options.only)
     if options.operation == "map":

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 import zlib
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -76,7 +77,10 @@ def test_what_tasks_do_is_their_affair(tasks, mpi):
     assert sum(record["command"] == "false" for record in records) == 3
     failed = Path(found["directory"], "failed.txt").read_text().splitlines()
     assert sorted(failed) == sorted(
-        ["exit 3", "kill -SEGV $$", "echo said; kill -KILL $$", "sleep 60", "false"]
+        [
+            *("exit 3", "kill -SEGV $$", "echo said; kill -KILL $$"),
+            *("sleep 60 #: time=1", "false #: retries=2"),
+        ]
     )
     logs = Path(found["directory"], "logs")
     assert {path.read_bytes() for path in logs.iterdir()} == {
@@ -140,7 +144,7 @@ def test_plans_of_lists(tasks):
     words = ["--each", "5m", "--cores", "8", "--wall", "30m", "--json"]
     many = json.loads(mpiapps("farm", "plan", path, *words).out)
     assert [way["name"] for way in many] == ["chunks", "pack", "array"]
-    assert many[0]["jobs"] == many[1]["nodes"] == 9
+    assert many[0]["jobs"] == many[1]["nodes"] == 14
     long = mpiapps("farm", "plan", path, "--each", "2h", "--json").out
     assert json.loads(long)[0]["name"] == "array"
     script = mpiapps("farm", "plan", path, "--each", "2h", "--scheduler", "slurm").out
@@ -176,6 +180,29 @@ def test_tasks_at_work_when_the_run_stops_are_ended_and_have_not_failed(
     assert "0 tasks done, 0 failed and 1 left" in ended.err
     assert "0 failed, 1 left" in mpiapps("farm", "status", f"{path}.farm").out
     assert on_ranks("mpich", 2, *words).code == 0
+
+
+def test_a_retry_that_the_end_cuts_off_is_left_and_has_not_failed(tasks, tmp_path):
+    mark = tmp_path / "again"
+    path = tasks(f"test -e {mark} && sleep 50; touch {mark}; exit 1 #: retries=2")
+    words = [*FARM, path, "--checkpoint", str(tmp_path / "checkpoint.json")]
+    ended = on_ranks("mpich", 2, *words, "--seconds", "2", "--drain", "0s")
+    assert ended.code == 75, ended.err
+
+
+def test_a_killed_helper_leaves_nothing_and_its_tasks_are_done(tasks, tmp_path):
+    out = tmp_path / "out"
+    path = tasks(*(f"sleep 0.3; echo {n} >> {out}" for n in range(12)))
+    job = started("mpich", 3, path, WHOSE=str(tmp_path))
+    until(out.exists)
+    for pid in running("mpiapps.farming.nursery"):
+        if str(tmp_path) in Path(f"/proc/{pid}/environ").read_text():
+            kill(pid)
+    _, said = job.communicate(timeout=LIMIT)
+    assert job.returncode == 0, said
+    counts = Counter(out.read_text().split())
+    assert len(counts) == 12
+    assert max(counts.values()) == 1  # those that were at work were killed with it
 
 
 def test_a_task_whose_limit_is_later_than_the_end_is_left(tasks, tmp_path):
@@ -331,13 +358,13 @@ def test_a_damaged_journal_stops_it_and_nothing_is_touched(tasks, tmp_path):
     assert journal.read_bytes() == data
 
 
-def started(mpi, ranks, *words):
+def started(mpi, ranks, *words, **variables):
     """Start the farm and leave it at work."""
     script = str(ROOT / "scripts" / "on_ranks.py")
     return subprocess.Popen(
         [str(folder(mpi) / "python"), script, str(ranks), *FARM, *words],
         cwd=ROOT,
-        env=clean_environment(),
+        env=clean_environment(**variables),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -366,7 +393,7 @@ def test_kills_lose_nothing_and_repeat_only_what_was_at_work(
     tasks, tmp_path, mpi, victim, capsys
 ):
     moments, out = random.Random(f"{mpi}-{victim}"), tmp_path / "out"
-    count, between = (2000, (30, 80)) if FAULTS else (60, (8, 20))
+    count, between = (2000, (30, 80)) if FAULTS else (90, (8, 20))
     out.mkdir()
     # Seconds, and a name for pgrep.
     mark = f"0.05{zlib.crc32(str(tmp_path).encode()) % 10**6 + 10**6}"

@@ -96,9 +96,8 @@ def test_kills_lose_nothing_that_was_recorded(tmp_path):
         job.communicate(timeout=LIMIT)
         assert done(where) >= recorded
         recorded = done(where)
-        if job.returncode == 0:
+        if out.exists():  # a kill may come when all is done
             break
-        assert not out.exists()
     assert kills >= 2
     times = [each["name"] for path in where.glob("journal.*")
              for each in read(path).records]  # fmt: skip

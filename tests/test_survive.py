@@ -50,7 +50,7 @@ def test_a_task_that_ends_three_ranks_is_given_to_none(tmp_path):
 
 def test_no_worker_left_ends_the_run(tmp_path):
     ended = survivors(str(tmp_path), "9", "-1")
-    assert ended.returncode != 0
+    assert "left" not in ended.stdout  # mpiexec returns 0 here, whatever ranks return
     assert "all ranks that do tasks were killed" in ended.stderr
 
 

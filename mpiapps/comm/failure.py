@@ -21,6 +21,7 @@ import numpy as np
 from mpiapps.base.errors import MpiAppsError, RankLeft, Stopped, Terminated, exit_code
 from mpiapps.base.launcher import DELIVERY, YIELD
 from mpiapps.comm.mpi import MPI
+from mpiapps.comm.survive import is_loss
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -43,6 +44,7 @@ class Departure:
         self._failed: set[int] = set()
         self._requests: list[MPI.Request] = []
         self._left = MPI.REQUEST_NULL
+        self._broken = False  # a rank was killed, and nothing can be agreed on
         # Buffers of messages under way; they must live as long as those.
         self._mine = np.zeros(1, dtype=np.int64)
         self._failures = np.zeros(1, dtype=np.int64)
@@ -119,7 +121,18 @@ class Departure:
         os._exit(code)  # the launcher ends the others
 
     def _say_leaving(self, *, failed: bool) -> None:
-        """Tell the others: an all-reduce, and a message to each if this rank failed."""
+        """Tell the others: an all-reduce, and a message to each if this rank failed.
+
+        If one of them was killed, and the run goes on without it, they cannot be told.
+        """
+        try:
+            self._say(failed=failed)
+        except MPI.Exception as error:
+            self._broken = is_loss(error)
+            if not self._broken:
+                raise
+
+    def _say(self, *, failed: bool) -> None:
         if failed:
             self._mine[0] = 1
             self._failed.add(self._comm.rank)
@@ -134,7 +147,9 @@ class Departure:
     def _all_left(self, seconds: float | None) -> bool:
         """Return whether all ranks leave within `seconds`, and hear who failed."""
         end = None if seconds is None else time.monotonic() + seconds
-        while not self._left.Test():
+        while not self._tested():
+            if self._broken:
+                return False
             self._hear()
             if end is not None and time.monotonic() > end:
                 return False
@@ -143,6 +158,15 @@ class Departure:
             self._hear()
             time.sleep(POLL)
         return True
+
+    def _tested(self) -> bool:
+        try:
+            return not self._broken and bool(self._left.Test())
+        except MPI.Exception as error:
+            self._broken = is_loss(error)
+            if not self._broken:
+                raise
+            return False
 
     def _hear(self) -> None:
         note = np.zeros(1, dtype=np.int64)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import pickle
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-from mpiapps.comm.task_worker import Chunk, How, Outcome, RemoteTraceback
+from mpiapps.comm.task_worker import Chunk, How, Outcome, RemoteTraceback, TaskError
 
 T = TypeVar("T")
+POISON = 3  # ranks killed while they did a chunk, which is then given to none
 GUIDED = "guided"
 ROUNDS = 4  # of chunks for each worker that items are cut into, as Pool.map does
 AHEAD = 64  # chunks for each worker that may be done before they are asked for
@@ -185,3 +186,31 @@ class Awaited(Future[T]):
             self.set_result(next(self._call))
         except Exception as error:
             self.set_exception(error)
+
+
+def give_back(
+    chunks: Iterable[Chunk],
+    rank: int,
+    calls: Mapping[int, Call[Any]],
+    killed: Counter[tuple[int, int]],
+) -> None:
+    """Let the chunks of a killed rank be given out again; not one that ends them all.
+
+    Root only. `killed`: how many ranks each chunk has ended.
+    """
+    for chunk in chunks:
+        key = chunk.call, chunk.first
+        killed[key] += 1
+        call = calls.get(chunk.call)
+        if call is None:
+            continue
+        if killed[key] < POISON:
+            call.again(chunk)
+            continue
+        told = TaskError(f"{POISON} ranks were killed while they did it")
+        call.take(chunk.first, [(False, (told, ""))] * len(chunk.items), rank)
+
+
+def freest(held: Mapping[int, Sized]) -> int:
+    """Return the rank that has least. Local."""
+    return min(held, key=lambda rank: len(held[rank]))

@@ -17,18 +17,18 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from mpiapps.base.errors import RankLeft
 from mpiapps.comm.letters import Letters
 from mpiapps.comm.mpi import MPI
 from mpiapps.comm.survive import RanksLost, survives
-from mpiapps.comm.task_calls import AHEAD, Awaited, Call, Cut
+from mpiapps.comm.task_calls import AHEAD, Awaited, Call, Cut, freest, give_back
 from mpiapps.comm.task_worker import (
     Chunk,
     How,
     Order,
-    TaskError,
     do_chunk,
     unpickled,
     work,
@@ -38,7 +38,6 @@ T = TypeVar("T")
 ROOT = 0
 ORDERS, REPORTS = 10, 20  # tags; the numbers after them are for large letters
 WAITING = 0.05  # s of work that may wait at a worker, so that it does not wait itself
-POISON = 3  # ranks killed while they did a chunk, which is then given to none
 DEEPEST = 32  # chunks that a worker may have: of these, more than one only if short
 
 
@@ -60,7 +59,7 @@ class Tasks:
     took, so it does not wait for the root, and no long task waits behind another. Idle
     ranks sleep between looks, up to 1 ms. Where a run survives the death of a rank
     (`mpiapps.comm.survive`), its chunks go to others and `lost` names it; a chunk that
-    ended `POISON` ranks fails. `World.shrink` then gives the ranks that are left.
+    ended three ranks fails. `World.shrink` then gives the ranks that are left.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class Tasks:
             if exc[0] is not None:
                 return
             self._calls.clear()
-            while self._busy():
+            while any(self._held.values()):
                 self._report()
             self._orders.close()
         if not survives():  # it is collective, and some may be dead
@@ -220,19 +219,38 @@ class Tasks:
     def _advance(self) -> None:
         """Begin what may be begun, and wait for a result. Root only; local."""
         self._give_out()
-        if not self._alone and self._busy():
+        if not self._alone and any(self._held.values()):
             self._report()
-
-    def _busy(self) -> bool:
-        return any(self._held.values())
 
     def _give_out(self) -> None:
         """Send chunks to workers that have room, the one that has least first."""
         orders: dict[int, list[Order]] = {}
+        try:
+            self._choose(orders)
+        finally:  # also if there is an error in what the items come from
+            with ExitStack() as sends:  # all of them, also if one cannot be pickled
+                for rank, some in orders.items():
+                    sends.callback(self._send, rank, some)
+
+    def _send(self, rank: int, some: list[Order]) -> None:
+        try:
+            self._orders.send(rank, some)
+        except Exception:  # an item cannot be pickled: the rank has got nothing
+            for how, chunk, ended in some:
+                self._held[rank].pop((chunk.call, chunk.first))
+                self._ended[rank] += ended
+                if how is not None:
+                    self._calls[chunk.call].known.discard(rank)
+            for number in {chunk.call for _, chunk, _ in some}:
+                self._calls[number].end()
+            raise
+
+    def _choose(self, orders: dict[int, list[Order]]) -> None:
+        """Choose chunks for workers that have room."""
         for call in list(self._calls.values()):
             if call.through():
                 self._forget(call)
-            while len(self._held[rank := self._freest()]) < self._depth:
+            while len(self._held[rank := freest(self._held)]) < self._depth:
                 if (chunk := call.next_chunk()) is None:
                     break
                 if self._alone:  # one at a time, as it is asked for
@@ -243,11 +261,6 @@ class Tasks:
                 ended, self._ended[rank] = self._ended[rank], []
                 self._held[rank][call.number, chunk.first] = chunk
                 orders.setdefault(rank, []).append((how, chunk, ended))
-        for rank, some in orders.items():
-            self._orders.send(rank, some)
-
-    def _freest(self) -> int:
-        return min(self._held, key=lambda rank: len(self._held[rank]))
 
     def _report(self) -> None:
         """Take in results, at least of one chunk. Root only; local."""
@@ -261,6 +274,8 @@ class Tasks:
         while letter is not None:
             rank, reports = letter
             for number, first, n, content, seconds in reports:
+                if rank not in self._held:  # it was lost, and its chunks are others'
+                    continue
                 self._held[rank].pop((number, first))
                 self._mean += (seconds - self._mean) / 8
                 call = self._calls.get(number)
@@ -270,19 +285,11 @@ class Tasks:
         self._depth = 1 + min(DEEPEST - 1, int(WAITING / max(1e-9, self._mean)))
 
     def _lose(self, ranks: list[int]) -> None:
-        """Give the chunks of killed ranks to others; not one that ends them all."""
+        """Give the chunks of killed ranks to others."""
+        self.lost += ranks
         for rank in ranks:
-            self.lost.append(rank)
-            for (number, first), chunk in self._held.pop(rank, {}).items():
-                self._killed[number, first] += 1
-                call = self._calls.get(number)
-                if call is None:
-                    continue
-                if self._killed[number, first] < POISON:
-                    call.again(chunk)
-                    continue
-                told = TaskError(f"{POISON} ranks were killed while they did it")
-                call.take(first, [(False, (told, ""))] * len(chunk.items), rank)
+            chunks = self._held.pop(rank, {}).values()
+            give_back(chunks, rank, self._calls, self._killed)
         if not self._held:
             raise RankLeft("all ranks that do tasks were killed")
 

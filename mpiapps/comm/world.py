@@ -9,6 +9,7 @@ from typing import cast
 
 from mpiapps.comm.agree import agree
 from mpiapps.comm.mpi import MPI
+from mpiapps.comm.survive import leave_anyway
 from mpiapps.comm.timers import Timers, Timing, compare
 
 
@@ -61,6 +62,7 @@ class World:
         communicators is of no use any more; `on_shrink` tells who must make it anew.
         """
         self._take(cast(MPI.Intracomm, self.comm.Shrink()))
+        leave_anyway()
         for made in self._after:
             made()
 

@@ -20,7 +20,7 @@ from mpiapps.farming.child import STOPPED
 from mpiapps.farming.journal import Journal
 from mpiapps.farming.owner import Owner
 from mpiapps.farming.places import Places
-from mpiapps.farming.tasklist import Task, identities
+from mpiapps.farming.tasklist import Task, as_line, identities
 
 HEADER = {"program": "farm"}
 LOST = 2  # how often a task is begun again whose helper was killed, by itself
@@ -114,6 +114,7 @@ class Books:
         start = {"at": time.time(), "tasks": len(self.tasks), "left": len(self.left)}
         self.journal.add({"start": start})
         self._tries = Counter[str]()
+        self._failed: set[str] = set()  # in this run, and not to be begun again
         self._work: dict[str, int] = {}  # name -> host
         self._later: list[tuple[float, str]] = []
         self._seconds = deque[float](maxlen=101)  # of the last ones
@@ -121,8 +122,7 @@ class Books:
     def next(self) -> tuple[Given, int] | None:
         """Return a task that can begin now, and its host; else `None`."""
         while self._later and self._later[0][0] <= time.monotonic():
-            name = heapq.heappop(self._later)[1]
-            self._places.wait(name, self.tasks[name].cores, first=True)
+            self._again(heapq.heappop(self._later)[1])
         found = self._places.next(self._has_time)
         if found is None:
             return None
@@ -161,6 +161,8 @@ class Books:
         self._seconds.append(record["seconds"])
         tries = max(task.retries, LOST if record["why"] == "lost" else 0)
         again = bool(record["code"]) and self._tries[name] <= tries
+        if record["code"] and not again:
+            self._failed.add(name)
         if again:
             pause = min(LONGEST, PAUSE * 2 ** self._tries[name])
             due = time.monotonic() + pause * random.uniform(0.5, 1)
@@ -176,17 +178,20 @@ class Books:
         for name in lost:
             del self._work[name]
             self._attempts[name] += 1  # its log has that number
-            self._places.wait(name, self.tasks[name].cores, first=True)
+            self._again(name)
         return lost
+
+    def _again(self, name: str) -> None:
+        """Let a task wait before the others; not if no host is left that it fits."""
+        if self.tasks[name].cores <= max(self._places.cores):
+            self._places.wait(name, self.tasks[name].cores, first=True)
 
     def report(self) -> tuple[dict[str, Any], int]:
         """Return the values of the record, and the exit code; write failed.txt."""
         codes = [self.codes.get(each) for each in self.tasks]
-        lost = [each for each in self.tasks if self._tries[each] and self.codes[each]]
-        waits = {name for _, name in self._later}
-        failed = sum(each not in waits for each in lost)
-        again = "".join(f"{self.tasks[each].command}\n" for each in lost)
-        (self.folder / "failed.txt").write_bytes(os.fsencode(again))
+        failed = len(self._failed)
+        lines = [as_line(self.tasks[n]) for n in self.tasks if n in self._failed]
+        self._write("failed.txt", "".join(f"{line}\n" for line in lines))
         values = {
             "tasks": len(codes),
             "done": codes.count(0),
@@ -196,6 +201,17 @@ class Books:
             "directory": str(self.folder),
         }
         return values, 3 if failed else 0
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a file of the directory, whole or not at all."""
+        part = self.folder / f".{name}.part"
+        try:
+            part.write_bytes(os.fsencode(text))
+            part.replace(self.folder / name)
+        except OSError as error:
+            raise ReadWriteError(
+                f"cannot write {self.folder / name}: {error.strerror}"
+            ) from error
 
     def __enter__(self) -> Books:
         """Return itself."""

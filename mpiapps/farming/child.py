@@ -92,12 +92,14 @@ class Child:
         try:
             self.pid = _spawned(command, log, environ, folder)
             self._watched = os.pidfd_open(self.pid)
-        except OSError as error:  # its folder is gone; no room for a log or a process
+        except (OSError, ValueError) as error:
+            # Its folder is gone; no room for a log or a process; a zero byte in it.
             if self.pid:  # an old kernel, or no file numbers left
                 return
             self._ended = Ended(127, "not started", 0.0, 0.0, 0)
-            with suppress(OSError):
-                Path(log).write_text(f"mpiapps: cannot start: {error.strerror}\n")
+            why = error.strerror if isinstance(error, OSError) else error
+            with suppress(OSError, ValueError):
+                Path(log).write_text(f"mpiapps: cannot start: {why}\n")
 
     def fileno(self) -> int:
         """Return a number that `select` finds readable when it has ended; or -1."""
@@ -127,6 +129,8 @@ class Child:
             os.close(self._watched)
             self._watched = -1
         code = os.waitstatus_to_exitcode(status)
+        if self._why and code == 0:  # it ended well, but before it was done
+            code = -signal.SIGTERM
         cpu = usage.ru_utime + usage.ru_stime
         most = max(self._most, usage.ru_maxrss * 1024)
         self._ended = Ended(code, self._why, now - self._start, cpu, most)
@@ -148,7 +152,8 @@ class Child:
 
     def end(self) -> None:
         """Kill it, if it is at work, and all that is in its session. Local."""
-        while self.pid and self._kill(signal.SIGKILL):
+        latest = time.monotonic() + GRACE
+        while self.pid and self._kill(signal.SIGKILL) and time.monotonic() < latest:
             time.sleep(SOONEST)
 
     def _watch(self, now: float) -> None:

@@ -27,6 +27,7 @@ from mpiapps.farming.child import Child, Ended, Limits
 
 SET_CHILD_SUBREAPER = 36  # man 2 prctl
 NAME = "MPIAPPS_TASK"  # of the variable that tells whose a process is
+STUCK = 1.0  # s that a killed process is waited for
 READ = 2**16  # bytes of answers or orders at once
 
 
@@ -85,6 +86,7 @@ class Nursery:
             return []
         if not data:  # it was killed: memory ran out, or somebody did it
             self.close()
+            end_marked(self._begun)
             now = time.monotonic()
             lost = [
                 (name, Ended(-signal.SIGKILL, "lost", now - start, 0.0, 0))
@@ -135,23 +137,34 @@ class _Helper:
         self._active: dict[str, Child] = {}
         self._text = b""
         self._environ: dict[str, str] = {}
+        self._stuck: set[int] = set()  # killed, and waiting for a disk that is gone
         listed = f"/proc/self/task/{os.getpid()}/children"
         self._children = os.open(listed, os.O_RDONLY | os.O_CLOEXEC)
 
     def serve(self) -> None:
         """Do what comes on standard input, until it ends."""
-        while True:
-            watched: list[Any] = [c for c in self._active.values() if c.fileno() >= 0]
-            patience = min((c.patience for c in self._active.values()), default=1e9)
-            wait = None if patience > 1e6 else patience
-            ready = select.select([0, *watched], [], [], wait)[0]
-            if 0 in ready and not self._take():
-                break
+        try:
+            while self._step():
+                pass
+        finally:  # also if nobody reads the answers any more
+            for child in self._active.values():
+                child.end()
+            self._active = {}
+            self._end_orphans()
+
+    def _step(self) -> bool:
+        """Wait for something and see to it; return false if the rank is gone."""
+        watched: list[Any] = [c for c in self._active.values() if c.fileno() >= 0]
+        patience = min((c.patience for c in self._active.values()), default=1e9)
+        wait = None if patience > 1e6 else patience
+        ready = select.select([0, *watched], [], [], wait)[0]
+        if 0 in ready and not self._take():
+            return False
+        try:
             self._look()
-        for child in self._active.values():
-            child.end()
-        self._active = {}
-        self._end_orphans()
+        except OSError:
+            return False
+        return True
 
     def _take(self) -> bool:
         """Begin what was ordered; return false at the end of the input."""
@@ -190,15 +203,15 @@ class _Helper:
         """Kill and wait for children of this process that belong to no task at work."""
         while True:
             known = {child.pid for child in self._active.values()}
-            pids = set(map(int, self._read_children().split())) - known
-            over = [pid for pid in pids if not self._at_work(pid)]
+            pids = set(map(int, self._read_children().split())) - known - self._stuck
+            over = [pid for pid in pids if not self._may_be_at_work(pid)]
             if not over:
                 return
             for pid in over:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
-                with suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
+                if not _waited_for(pid):
+                    self._stuck.add(pid)
 
     def _read_children(self) -> bytes:
         data, some = b"", b"?"
@@ -207,19 +220,47 @@ class _Helper:
             data += some
         return data
 
-    def _at_work(self, pid: int) -> bool:
-        """Return whether an orphan is of a task that is at work: by its environment.
+    def _may_be_at_work(self, pid: int) -> bool:
+        """Return whether an orphan may be of a task at work: by its environment.
 
-        One that tells nothing, or has ended, is not.
+        One that does not tell is left alone as long as there are such tasks.
         """
-        if not self._active:
-            return False
+        mark = mark_of(pid)
+        return mark in self._active if mark else bool(self._active)
+
+
+def mark_of(pid: int) -> str:
+    """Return the task that a process is of, by its environment; "" if that is silent.
+
+    Local.
+    """
+    try:
+        content = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return ""
+    words = (word.partition(b"=") for word in content.split(b"\0"))
+    return next((v.decode() for k, _, v in words if k == NAME.encode()), "")
+
+
+def end_marked(names: Collection[str]) -> None:
+    """Kill what is left of tasks whose helper is gone. Local."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and mark_of(int(folder.name)) in names:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(int(folder.name), signal.SIGKILL)
+
+
+def _waited_for(pid: int) -> bool:
+    """Wait a while for a killed child; return false if it does not end."""
+    end = time.monotonic() + STUCK
+    while time.monotonic() < end:
         try:
-            content = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except OSError:
-            return False
-        marks = {f"{NAME}={name}".encode() for name in self._active}
-        return not marks.isdisjoint(content)
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return True
+        except ChildProcessError:
+            return True
+        time.sleep(0.0005)
+    return False
 
 
 def main() -> None:

@@ -84,7 +84,9 @@ class Owner:
                 f"{self._path.parent} is at work: {_named(last)}; wait for it, or stop"
                 " it, or use another directory"
             )
-        elsewhere = bool(last) and last.get("host") != socket.gethostname()
+        job = _job()
+        same = bool(job) and last.get("job") == job  # its start before this one
+        elsewhere = bool(last) and last.get("host") != socket.gethostname() and not same
         if elsewhere and not self._take_over:
             raise LaunchError(
                 f"{self._path.parent} was left by {_named(last)}, which this host"
@@ -101,11 +103,14 @@ class Owner:
         return found if isinstance(found, dict) else {}
 
     def _write(self) -> None:
-        job = next((os.environ[name] for name in JOBS if name in os.environ), "")
-        me = {"host": socket.gethostname(), "pid": os.getpid(), "job": job}
+        me = {"host": socket.gethostname(), "pid": os.getpid(), "job": _job()}
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, json.dumps(me).encode(), 0)
         os.fsync(self._file)
+
+
+def _job() -> str:
+    return next((os.environ[name] for name in JOBS if name in os.environ), "")
 
 
 def _named(last: Mapping[str, object]) -> str:

@@ -72,8 +72,10 @@ class Places:
         self._free[host] += max(1, cores)
 
     def lose(self, host: int) -> None:
-        """Use a host no more."""
+        """Use a host no more, and drop tasks that fit no other one."""
         self.cores[host] = self._free[host] = 0
+        most = max(self.cores)
+        self._waiting = {k: v for k, v in self._waiting.items() if k <= most}
 
     def _freest(self, hosts: Iterable[int]) -> int:
         return max(hosts, key=self._free.__getitem__, default=-1)

@@ -101,7 +101,8 @@ def ways(
     longest = max(seconds, default=0.0)
     widest = max((task.cores for task in tasks), default=1)
     ranks = min(cores, max(widest, sum(task.cores for task in tasks)))
-    nodes = max(1, math.ceil(work / (cores * max(wall, longest))))
+    room = wall / MARGIN - START - longest  # s of a job for all but the longest task
+    nodes = max(1, math.ceil(work / (ranks * room))) if room > 0 else len(tasks)
 
     def asked(hosts: int) -> float:
         """Return the time to ask for on so many hosts (Graham's bound for lists)."""

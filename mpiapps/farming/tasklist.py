@@ -19,7 +19,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,8 @@ def read_list(
     for number, line in enumerate(lines, 1):
         text = line.removesuffix("\n").removesuffix("\r")
         try:
+            if "\0" in text:
+                raise ValueError("it holds a zero byte")
             if text.lstrip().startswith(MARK):
                 more = _asked(text.lstrip().removeprefix(MARK))
                 asked_for_all = _merged(asked_for_all, more)
@@ -105,8 +107,6 @@ def read_list(
             command, mark, asked = text.rpartition(f" {MARK}")
             if not mark:
                 command, asked = text, ""
-            if "\0" in command:
-                raise ValueError("it holds a zero byte")
             own = _merged(asked_for_all, _asked(asked))
             yield replace(plain, command=command.strip(), **own)
         except ValueError as error:
@@ -188,9 +188,18 @@ def part_of(tasks: Sequence[Task], part: str) -> list[Task]:
     return list(tasks[int(found[1]) - 1 :: int(found[2])])
 
 
-def as_json(task: Task) -> dict[str, Any]:
-    """Return a task as JSON can hold it. Local."""
-    return {k: v for k, v in asdict(task).items() if v != getattr(Task(""), k)}
+def as_line(task: Task) -> str:
+    """Return a task as `read_list` reads it. Local."""
+    words = []
+    for word, (name, _) in WORDS.items():
+        value = getattr(task, name)
+        if value != getattr(Task(""), name):
+            text = ",".join(value) if isinstance(value, tuple) else f"{value}"
+            words.append(f"{word}={text.removesuffix('.0')}")
+    words += [f"env.{name}={value}" for name, value in task.environ.items()]
+    if not words:
+        return task.command
+    return f"{task.command} {MARK} {shlex.join(words)}"
 
 
 def _values(given: str, text: str) -> list[str]:
@@ -199,6 +208,8 @@ def _values(given: str, text: str) -> list[str]:
             lines = Path(text[1:]).read_text(errors="surrogateescape").split("\n")
         except OSError as error:
             raise InputError(f"--param {given}: {error.strerror}") from error
+        if any("\0" in each for each in lines):
+            raise InputError(f"--param {given}: a value holds a zero byte")
         return lines[:-1] if lines[-1] == "" else lines
     if re.fullmatch(r"-?\d+:-?\d+(:\d+)?", text):
         first, last, *step = map(int, text.split(":"))

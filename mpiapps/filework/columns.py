@@ -188,7 +188,10 @@ class Extent(OneByOne):
                 most = max(most, float(numbers.max()))
                 sums.append(float(numbers.sum()))
         ends = [least, most] if count else [0.0, 0.0]
-        return [count, others, *ends, math.fsum(sums)]
+        total = math.fsum(sums)
+        if not math.isfinite(total):
+            raise ValueError("the sum of the numbers is too large")
+        return [count, others, *ends, total]
 
 
 class Histogram(OneByOne):

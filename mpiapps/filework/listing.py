@@ -118,7 +118,7 @@ def _walk(folder: str) -> Iterator[str]:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
-                elif not entry.is_dir():
+                elif not _leads_to_folder(entry):
                     files.append(entry.path)
     except OSError:
         yield folder  # one bad file
@@ -126,6 +126,13 @@ def _walk(folder: str) -> Iterator[str]:
     yield from sorted(files)
     for each in sorted(folders):
         yield from _walk(each)
+
+
+def _leads_to_folder(link: os.DirEntry[str]) -> bool:
+    try:
+        return link.is_dir()
+    except OSError:  # a loop, or no permission: one bad file
+        return False
 
 
 def _listed(name: str) -> list[str]:

@@ -47,7 +47,7 @@ class Own(OneByOne):
             value = self._function(lines(segment, self._reader))
         else:
             value = self._function(segment.name)
-        return json.loads(json.dumps(value, allow_nan=True))
+        return json.loads(json.dumps(value, allow_nan=False))
 
     def kept(self, segment: Segment, value: Any) -> Any:
         """Return the value with its place in the file."""

@@ -64,11 +64,14 @@ class Run:
         What the journals are of.
     strict : bool
         Whether a bad file ends the run.
+    take_over : bool
+        Whether to take the directory from a run on another host.
     """
 
     directory: str = ""
     header: dict[str, Any] = field(default_factory=dict)
     strict: bool = False
+    take_over: bool = False
 
 
 def share(world: World, listing: Listing, operation: Operation, how: Run) -> Found:
@@ -117,7 +120,7 @@ def _past(
                 raise ReadWriteError(
                     f"cannot make {folder}: {error.strerror}"
                 ) from error
-            stack.enter_context(Owner(folder / "owner"))
+            stack.enter_context(Owner(folder / "owner", take_over=how.take_over))
             known = Ledger.past(folder, how.header)
             for n, key in enumerate(_keys(listing, segments) if known else ()):
                 if key in known:

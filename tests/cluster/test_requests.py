@@ -1,5 +1,6 @@
 """What a request can say, as the real parsers take it."""
 
+import hashlib
 import json
 
 import pytest
@@ -84,3 +85,29 @@ def test_matrices_over_three_hosts(operation):
     found = record(run)
     assert len({row["host"] for row in found["ranks"]}) == 3
     assert 0 < found["values"]["check"] < 10
+
+
+def test_files_over_three_hosts_outlive_their_limit():
+    place, sums = PLACE / "files", PLACE / "sums"
+    place.mkdir()
+    for n in range(40):
+        (place / f"{n}").write_bytes(bytes([n]) * 1000 * n)
+    (PLACE / "slow.py").write_text(
+        "import hashlib, time\n"
+        "def digest(path):\n"
+        "    time.sleep(2)\n"
+        "    return hashlib.sha256(open(path, 'rb').read()).hexdigest()\n"
+    )
+    asked = ["--nodes", "3", "--ranks-per-node", "1", "--time", "1m", "--warn", "50s"]
+    words = ["--", "map", "slow:digest", str(place), "-o", str(sums)]
+    run = submit("slurm", "files", *asked, *words)
+    ended = wait(run, limit=200)
+    assert ended["state"] == "done", output(run)
+    assert ended["requeues"] >= 1
+    rows = [json.loads(line) for line in sums.read_text().splitlines()]
+    found = {row["path"]: row["value"] for row in rows}
+    wanted = {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in place.iterdir()
+    }
+    assert found == wanted

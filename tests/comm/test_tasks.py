@@ -222,3 +222,19 @@ def test_idle_ranks_sleep(comm):
     assert (
         used < 0.2
     )  # of a second that all ranks but one waited; spinning takes it all
+
+
+def counted_to(n):
+    yield from range(n)
+    raise RuntimeError("no more items")
+
+
+def test_it_goes_on_after_items_that_fail(comm):
+    with Tasks(comm) as tasks:
+        if tasks is not None:
+            with pytest.raises(RuntimeError, match="no more items"):
+                list(tasks.imap(square, counted_to(5)))
+            if comm.size > 1:
+                with pytest.raises(Exception, match="pickle"):
+                    tasks.map(square, [1, lambda: 0, 3], chunksize=1)
+            assert tasks.map(square, range(4)) == [0, 1, 4, 9]

@@ -62,6 +62,11 @@ def test_its_time_is_limited_with_all_that_it_began(run):
     assert ended.code == -signal.SIGTERM
 
 
+def test_who_ends_well_at_its_limit_was_not_done(run):
+    ended, _ = run("trap 'exit 0' TERM; sleep 60 & wait", seconds=0.2)
+    assert (ended.code, ended.why) == (-signal.SIGTERM, "time")
+
+
 def test_who_ignores_the_end_is_killed(run, monkeypatch):
     monkeypatch.setattr(child, "GRACE", 0.3)
     ended, said = run("trap 'echo no' TERM; while :; do sleep 0.05; done", seconds=0.2)

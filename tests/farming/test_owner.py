@@ -67,6 +67,14 @@ def test_a_manager_of_another_host_is_followed_only_if_asked(tmp_path):
         pass
 
 
+def test_an_earlier_start_of_the_same_job_is_followed(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "42")
+    path = tmp_path / "owner"
+    path.write_text(json.dumps({"host": "node-7", "pid": 1, "job": "42"}))
+    with Owner(path):
+        pass
+
+
 def test_a_torn_file_is_nobodys(tmp_path):
     path = tmp_path / "owner"
     path.write_text('{"host": "nod')

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from mpiapps.base.errors import InputError
-from mpiapps.farming.tasklist import Task, as_json, grid, identities, read_list
+from mpiapps.farming.tasklist import Task, as_line, grid, identities, read_list
 
 LIST = """\
 # what we do
@@ -36,7 +36,7 @@ def test_a_list_is_read_line_by_line():
         ),
         Task("echo five", retries=2, environ={"A": "1"}),
     ]
-    assert as_json(found[0]) == {"command": "echo one"}
+    assert list(read_list(map(as_line, found))) == found
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,7 @@ def test_a_list_is_read_line_by_line():
         ("echo #: memory=lots", "lots"),
         ("#: cores=1.5", "1.5"),
         ("echo \0", "zero byte"),
+        ("echo #: env.X=\0", "zero byte"),
         ("echo #: cd='/tmp", "No closing quotation"),
     ],
 )
