@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from types import TracebackType
 from typing import Any
 
 from mpiapps.base import stopping
@@ -83,9 +82,9 @@ class Books:
         drain: float = 10,
     ) -> None:
         self.tasks = dict(zip(identities(tasks), tasks, strict=True))
-        self.folder = folder
+        self.folder, self._logs = folder, (folder / "logs").absolute()
         try:
-            (folder / "logs").mkdir(parents=True, exist_ok=True)
+            self._logs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ReadWriteError(f"cannot make {folder}: {error.strerror}") from error
         self._drain, self._end = drain, float("inf")
@@ -129,7 +128,7 @@ class Books:
         name, host = found
         self._work[name] = host
         attempt = self._attempts[name] + 1
-        log = f"{self.folder}/logs/{name}.{attempt}"
+        log = f"{self._logs}/{name}.{attempt}"
         return Given(name, attempt, self.tasks[name], log), host
 
     def goes_on(self) -> bool:
@@ -217,15 +216,10 @@ class Books:
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: Any) -> None:
         """Close the journal, and leave the directory."""
         try:
-            self.journal.__exit__(kind, error, trace)
+            self.journal.__exit__(*exc)
         finally:
             self._owner.__exit__(None, None, None)
 

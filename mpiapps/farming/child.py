@@ -68,7 +68,7 @@ class Child:
     command : str
         As for ``sh -c``.
     log : str
-        Gets standard output and standard error.
+        Gets standard output and standard error; an absolute path.
     environ : mapping
         All of its environment.
     folder : str, optional
@@ -181,7 +181,6 @@ class Child:
 
 def _spawned(command: str, log: str, environ: Mapping[str, str], folder: str) -> int:
     """Start a shell in a session of its own; return its pid."""
-    log = os.path.abspath(log)  # noqa: PTH100 - thousands a second
     here = os.open(".", os.O_RDONLY | os.O_DIRECTORY) if folder else -1
     try:
         if folder:  # there is one thread, so nobody else is moved

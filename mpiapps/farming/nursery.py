@@ -51,11 +51,6 @@ class Nursery:
         self._begun: dict[str, float] = {}
         self._text = b""
 
-    @property
-    def busy(self) -> int:
-        """How many commands are at work."""
-        return len(self._begun)
-
     def start(self, name: str, order: Mapping[str, Any]) -> None:
         """Begin a command.
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mpiapps.base.errors import InputError
-from mpiapps.filework.operation import OneByOne
+from mpiapps.filework.operation import Operation
 from mpiapps.filework.reading import BLOCK, LONGEST, SOME, Reader
 from mpiapps.filework.segments import OPENING, Segment
 from mpiapps.kernels.columns import KERNELS, QUOTE, column, count_quotes, end_of_record
@@ -21,7 +21,7 @@ from mpiapps.kernels.columns import KERNELS, QUOTE, column, count_quotes, end_of
 NOTHING, ONE = np.empty(0, np.uint8), np.full(1, 97, np.uint8)
 
 
-class Quotes(OneByOne):
+class Quotes(Operation):
     """Counts quotes, to know which line ends are inside of some. Local."""
 
     kernels: Sequence[Callable[..., Any]] = (count_quotes,)
@@ -158,7 +158,7 @@ class Column:
         return here
 
 
-class Extent(OneByOne):
+class Extent(Operation):
     """Finds the extent and the sum of the numbers. Local."""
 
     kernels: Sequence[Callable[..., Any]] = KERNELS
@@ -194,7 +194,7 @@ class Extent(OneByOne):
         return [count, others, *ends, total]
 
 
-class Histogram(OneByOne):
+class Histogram(Operation):
     """Counts the numbers between edges. Local.
 
     Parameters

@@ -5,12 +5,13 @@ from __future__ import annotations
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mpiapps.comm.world import World
-from mpiapps.filework.operation import OneByOne, attempt
+from mpiapps.filework.operation import Operation, attempt
 from mpiapps.filework.reading import SMALL, Reader
 from mpiapps.filework.segments import OPENING, Segment
 from mpiapps.kernels.text import KERNELS as TEXT
@@ -22,8 +23,9 @@ COUNTS = ("lines", "words", "characters", "bytes")
 WHOLE = -1  # in place of a file: words of files that one segment holds
 
 
-class Count(OneByOne):
-    """Counts what is in files. Local, but for `top`.
+@dataclass
+class Count(Operation):
+    """Counts what is in files. Local, but for `most`.
 
     Parameters
     ----------
@@ -43,37 +45,34 @@ class Count(OneByOne):
 
     opening = OPENING
 
-    def __init__(  # noqa: PLR0913 - options of the user
-        self,
-        encoding: str = "utf-8",
-        only: Collection[str] = (),
-        *,
-        plain: bool = False,
-        top: bool = False,
-        valid: bool = False,
-        recorded: bool = False,
-    ) -> None:
-        self._reader = Reader(plain=plain)
-        self._encoding, self._valid = encoding, valid
-        fast = not top and not valid
-        self._lines = fast and bool(only) and set(only) <= {"lines", "bytes"}
-        self._sizes = fast and set(only) == {"bytes"}
-        self._top, self._recorded = top, recorded
+    encoding: str = "utf-8"
+    only: Collection[str] = ()
+    plain: bool = False
+    top: bool = False
+    valid: bool = False
+    recorded: bool = False
+
+    def __post_init__(self) -> None:
+        """Make what it counts into."""
+        self._reader = Reader(plain=self.plain)
+        fast = bool(self.only) and not (self.top or self.valid)
+        self._lines = fast and set(self.only) <= {"lines", "bytes"}
+        self._sizes = fast and set(self.only) == {"bytes"}
         self._words: defaultdict[int, Vocabulary] = defaultdict(Vocabulary)
         self._again: defaultdict[int, Counter[str]] = defaultdict(Counter)
         self.kernels: Sequence[Callable[..., Any]] = [
             count_newlines,
             *([] if self._lines else TEXT),
-            *(TABLE if top else []),
+            *(TABLE if self.top else []),
         ]
 
     def warm(self) -> None:
         """Call the kernels once."""
         count_newlines(ONE)
         if not self._lines:
-            count(ONE, self._encoding)
-            count_each(ONE, [1], self._encoding)
-        if self._top:
+            count(ONE, self.encoding)
+            count_each(ONE, [1], self.encoding)
+        if self.top:
             some = Vocabulary()
             some.add(ONE)
             some.merge(some)
@@ -84,7 +83,7 @@ class Count(OneByOne):
 
     def do_all(self, segments: Sequence[Segment]) -> Iterator[Any]:
         """Yield for each segment its result, or the error; small files together."""
-        plain = not (self._top or self._lines or self._sizes or self._valid)
+        plain = not (self.top or self._lines or self._sizes or self.valid)
         small: list[Segment] = []
         for segment in segments:
             whole = segment.whole and segment.size <= SMALL
@@ -99,7 +98,7 @@ class Count(OneByOne):
     def _together(self, small: list[Segment]) -> Iterator[Any]:
         """Count small whole files, as many at once as fit into the buffer."""
         for some, buffer, ends in self._reader.several(small):
-            rows = iter(count_each(buffer, ends, self._encoding).tolist())
+            rows = iter(count_each(buffer, ends, self.encoding).tolist())
             yield from (each or next(rows) for each in some)
 
     def do(self, segment: Segment) -> list[Any]:
@@ -117,26 +116,26 @@ class Count(OneByOne):
     def _all(self, segment: Segment) -> list[Any]:
         sums = [0] * 5
         within, rest, cut_off = False, EMPTY, EMPTY
-        vocabulary = Vocabulary() if self._top else None
-        if self._top and not (segment.whole or self._recorded):
+        vocabulary = Vocabulary() if self.top else None
+        if self.top and not (segment.whole or self.recorded):
             vocabulary = self._words[segment.file]  # if one fails, the file does
         for block in self._reader.blocks(segment):
             sums[3] += len(block)
             if vocabulary is not None:
                 cut_off = _add(vocabulary, cut_off, block)
             whole = self._reader.joined(rest, block) if len(rest) else block
-            found = count(whole, self._encoding, within)
+            found = count(whole, self.encoding, within)
             for n, more in enumerate(found[:3]):
                 sums[n] += more
             sums[4] += found.invalid
             within, rest = found.within, whole[found.used :].copy()
         sums[4] += len(rest)  # a character that the end of the file cuts off
-        if self._valid and sums[4]:
+        if self.valid and sums[4]:
             raise ValueError(f"{sums[4]} bytes are not UTF-8")
         if vocabulary is None:
             return sums
         vocabulary.add(cut_off)
-        if self._recorded:
+        if self.recorded:
             words = vocabulary.words().items()
             return [*sums, {word.decode("latin-1"): n for word, n in words}]
         if segment.whole:
@@ -153,7 +152,7 @@ class Count(OneByOne):
         """Return the counts as rows of an array."""
         return np.array(values, np.int64).reshape(-1, 5)
 
-    def top(
+    def most(
         self, world: World, n: int, bad: Collection[int]
     ) -> list[tuple[bytes, int]]:
         """Return the `n` words that stand most often, on the root. Collective.
@@ -174,8 +173,8 @@ class Count(OneByOne):
         total: Counter[bytes] = Counter()
         for part in world.objects.alltoall(shares):
             total.update(part)
-        parts = world.comm.gather(most(total.items(), n), root=world.root)
-        return most((pair for part in parts or () for pair in part), n)
+        parts = world.comm.gather(_first(total.items(), n), root=world.root)
+        return _first((pair for part in parts or () for pair in part), n)
 
 
 EMPTY, ONE = np.empty(0, np.uint8), np.full(1, 97, np.uint8)
@@ -188,6 +187,6 @@ def _add(vocabulary: Vocabulary, rest: np.ndarray, block: np.ndarray) -> np.ndar
     return block[vocabulary.add(block, last=False) :].copy()
 
 
-def most(words: Iterable[tuple[bytes, int]], n: int) -> list[tuple[bytes, int]]:
+def _first(words: Iterable[tuple[bytes, int]], n: int) -> list[tuple[bytes, int]]:
     """Return the `n` words with the largest counts, in order. Local."""
     return sorted(words, key=lambda pair: (-pair[1], pair[0]))[:n]

@@ -6,11 +6,11 @@ import hashlib
 import os
 from pathlib import Path
 
-from mpiapps.filework.operation import OneByOne
+from mpiapps.filework.operation import Operation
 from mpiapps.filework.segments import Segment
 
 
-class Digest(OneByOne):
+class Digest(Operation):
     """The SHA-256 of each file; a file is one rank's, since it goes from its begin."""
 
     def do(self, segment: Segment) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mpiapps.app.output import WholeFile
 from mpiapps.base.errors import InputError
-from mpiapps.filework.operation import OneByOne
+from mpiapps.filework.operation import Operation
 from mpiapps.filework.segments import Segment
 
 # What is done to an image: names of Pillow's transpositions.
@@ -24,7 +24,7 @@ TURNS = {
 }
 
 
-class Images(OneByOne):
+class Images(Operation):
     """Turns images. Local.
 
     Parameters
@@ -55,8 +55,8 @@ class Images(OneByOne):
             ) from error
         self._image = Image
         self._turn, self._into, self._kind = TURNS[turn], into, kind
-        folders = {os.path.dirname(os.path.abspath(name)) for name in names}  # noqa: PTH100, PTH120
-        self._base = os.path.commonpath(folders) if folders else ""
+        folders = {_place(name).parent for name in names}
+        self._base = Path(os.path.commonpath(folders) if folders else "/")
         targets: dict[Path, str] = {}
         for name in names:
             target = self.target(name)
@@ -66,7 +66,7 @@ class Images(OneByOne):
 
     def target(self, name: str) -> Path:
         """Return where the result of a file goes."""
-        below = Path(os.path.relpath(os.path.abspath(name), self._base))  # noqa: PTH100
+        below = _place(name).relative_to(self._base)
         if self._kind:
             below = below.with_suffix(f".{self._kind}")
         return self._into / below
@@ -87,3 +87,8 @@ class Images(OneByOne):
             turned.save(content, "JPEG" if form == "JPG" else form)
         WholeFile(target).commit(content.getvalue())
         return str(target)
+
+
+def _place(name: str) -> Path:
+    """Return the absolute path of a file, links as they are."""
+    return Path(os.path.normpath(Path(name).absolute()))

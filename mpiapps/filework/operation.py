@@ -2,69 +2,39 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from mpiapps.base.errors import MpiAppsError
 from mpiapps.filework.segments import Segment
 
 
-class Operation(Protocol):
-    """What is done with files. Local.
+class Operation(ABC):
+    """What is done with files: by default whole ones, one at a time. Local.
 
     Attributes
     ----------
     kernels : sequence of callable
         Compiled code that it calls.
     opening : int
-        Bytes whose work costs as much as a file does besides; large if each file is to
-        be dealt by itself.
+        Bytes whose work costs as much as a file does besides; so large by default that
+        each file is dealt by itself.
     """
-
-    kernels: Sequence[Callable[..., Any]]
-    opening: int
-
-    def warm(self) -> None:
-        """Call the kernels once, on next to nothing."""
-        ...
-
-    def cuts(self, name: str) -> bool:
-        """Return whether a file may be cut into segments."""
-        ...
-
-    def do(self, segment: Segment) -> Any:
-        """Return the result of a segment, as JSON can hold it."""
-        ...
-
-    def do_all(self, segments: Sequence[Segment]) -> Iterator[Any]:
-        """Yield for each segment its result, or the error."""
-        ...
-
-    def kept(self, segment: Segment, value: Any) -> Any:
-        """Return what of a result the root must have; keep the rest here."""
-        ...
-
-    def pack(self, values: list[Any]) -> Any:
-        """Return results as they are sent: the list, or an array of rows."""
-        ...
-
-
-class OneByOne:
-    """An operation that has no kernels and is done a file at a time. Local."""
 
     kernels: Sequence[Callable[..., Any]] = ()
     opening = 2**40
 
-    def warm(self) -> None:
-        """Do nothing: there is no kernel."""
+    def warm(self) -> None:  # noqa: B027 - there is nothing to do without kernels
+        """Call the kernels once, on next to nothing."""
 
     def cuts(self, _name: str) -> bool:
-        """Return false."""
+        """Return whether a file may be cut into segments."""
         return False
 
+    @abstractmethod
     def do(self, segment: Segment) -> Any:
-        """Return the result of a segment."""
-        raise NotImplementedError
+        """Return the result of a segment, as JSON can hold it."""
 
     def do_all(self, segments: Sequence[Segment]) -> Iterator[Any]:
         """Yield for each segment its result, or the error."""
@@ -72,11 +42,11 @@ class OneByOne:
             yield attempt(self.do, segment)
 
     def kept(self, _segment: Segment, value: Any) -> Any:
-        """Return the result."""
+        """Return what of a result the root must have; keep the rest here."""
         return value
 
     def pack(self, values: list[Any]) -> Any:
-        """Return the list."""
+        """Return results as they are sent: the list, or an array of rows."""
         return values
 
 

@@ -69,7 +69,7 @@ def count(work: Work) -> Done:
     if total[4] and options.encoding == "utf-8" and "characters" in values:
         values["invalid"] = total[4]
     if options.top:
-        top = counting.top(work.world, options.top, work.wrong)
+        top = counting.most(work.world, options.top, work.wrong)
         shown = [(word.decode(errors="backslashreplace"), n) for word, n in top]
         values["top"] = [f"{word}:{n}" for word, n in shown]
     lines = []

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from mpiapps.base.errors import UsageError
-from mpiapps.filework.operation import OneByOne
+from mpiapps.filework.operation import Operation
 from mpiapps.filework.reading import Reader, at_line, lines
 from mpiapps.filework.segments import Segment
 
 
-class Own(OneByOne):
+class Own(Operation):
     """Calls a function. Local.
 
     Parameters

@@ -19,7 +19,6 @@ from mpiapps.kernels.jit import inline, kernel
 
 CHUNK = 4080  # bytes that are looked at together; their counts fit 16 bits
 OTHER, SEPARATOR, PRINTABLE = 0, 1, 2  # kinds of characters
-ENCODINGS = ("utf-8", "bytes")
 LEADS = (0, 0, 0xE0, 0xF0, 0xF8, 0xFC, 0xFE)  # first bytes of longer characters
 NO_BREAK = (0xA0, 0x2007, 0x202F, 0x2060)  # spaces of wc that are none of the C library
 NARROW = 256  # characters of which the kind is known without asking
@@ -50,7 +49,8 @@ class Counted(NamedTuple):
 
 
 @inline
-def _separates(c: Any) -> Any:
+def separates(c: Any) -> Any:
+    """Return whether a byte is one of the six blanks of ASCII, as 0 or 1."""
     return uint8((c == uint8(32)) | (uint8(c - uint8(9)) <= uint8(4)))
 
 
@@ -72,7 +72,7 @@ def count_newlines(block: np.ndarray) -> int:
 def _plain(block: np.ndarray, within: bool) -> tuple[int, int, int]:
     """Count lines and words of at most `CHUNK` bytes, and bytes that are not plain."""
     first = block[0]
-    blank = _separates(first)
+    blank = separates(first)
     lines = int(first == 10)
     words = int(not within and not blank)
     odd = int(uint8(first - uint8(32)) > uint8(94) and not blank)
@@ -82,7 +82,7 @@ def _plain(block: np.ndarray, within: bool) -> tuple[int, int, int]:
     some_odd: Any = uint16(0)
     for j in range(len(here)):
         c = here[j]
-        blank, gap = _separates(c), _separates(before[j])
+        blank, gap = separates(c), separates(before[j])
         strange = uint8(uint8(c - uint8(32)) > uint8(94))
         some_lines = uint16(some_lines + uint16(uint8(c == uint8(10))))
         some_words = uint16(some_words + uint16(uint8(gap & (blank ^ uint8(1)))))
@@ -91,9 +91,7 @@ def _plain(block: np.ndarray, within: bool) -> tuple[int, int, int]:
 
 
 @kernel
-def _decode(  # noqa: PLR0911 - one for each way to be no character
-    block: np.ndarray, i: int
-) -> tuple[int, int]:
+def _decode(block: np.ndarray, i: int) -> tuple[int, int]:
     """Return the character at `i` and its bytes; -1 if none is; 0 bytes if cut off.
 
     As the GNU C library has it: up to 31 bits in up to 6 bytes, beyond Unicode.
@@ -116,9 +114,7 @@ def _decode(  # noqa: PLR0911 - one for each way to be no character
         value = value << 6 | (more & 0x3F)
         if k == 1 and n > 2 and value >> (8 - n) == 0:
             return -1, 1  # it would fit fewer bytes
-    if 0xD800 <= value < 0xE000:
-        return -1, 1
-    return value, n
+    return (-1, 1) if 0xD800 <= value < 0xE000 else (value, n)
 
 
 @kernel
@@ -133,7 +129,7 @@ def _count(
             lines += some_lines
             words += some_words
             characters += stop - i
-            within = _separates(block[stop - 1]) == 0
+            within = separates(block[stop - 1]) == 0
             i = stop
             continue
         while i < stop:

@@ -10,36 +10,33 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import int64, uint8, uint64
+from numba import int64, uint64
 
 from mpiapps.kernels.jit import inline, kernel
+from mpiapps.kernels.text import separates
 
 OFFSET, PRIME = 0xCBF29CE484222325, 0x100000001B3  # of FNV-1a, 64 bits
 FIRST = 2**12  # slots
 HEAP = 2**16  # bytes
 # A row: place and length in the heap, how often it was met, hash; half a cache line.
 BEGIN, LENGTH, COUNT, HASH = 0, 1, 2, 3
+Store = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows; heap; words, bytes of it
 BLANKS = np.frombuffer(b"\t\n\v\f\r ", np.uint8)
 
 
 @inline
-def _blank(c: Any) -> Any:
-    return (c == uint8(32)) | (uint8(c - uint8(9)) <= uint8(4))
+def _same(heap: Any, here: Any, data: Any, start: Any, length: Any) -> Any:
+    k = 0
+    while k < length and heap[here + k] == data[start + k]:
+        k += 1
+    return k == length
 
 
 @inline
-def _same(heap: Any, here: Any, block: Any, start: Any, n: Any) -> Any:
-    for k in range(n):  # noqa: SIM110 - numba has no `all`
-        if heap[here + k] != block[start + k]:
-            return False
-    return True
-
-
-@inline
-def _slot(  # noqa: PLR0913, PLR0917 - a table and a word
-    table: Any, heap: Any, data: Any, start: Any, length: Any, mark: Any
-) -> Any:
+def _slot(store: Any, word: Any) -> Any:
     """Return the row of a word, its own or a free one."""
+    table, heap, _ = store
+    data, start, length, mark = word
     mask = len(table) - 1
     slot = int(uint64(mark) >> uint64(1)) & mask
     while table[slot, HASH] != 0 and not (
@@ -52,17 +49,10 @@ def _slot(  # noqa: PLR0913, PLR0917 - a table and a word
 
 
 @inline
-def _enter(  # noqa: PLR0913, PLR0917 - a table and a word
-    table: Any,
-    heap: Any,
-    state: Any,
-    data: Any,
-    start: Any,
-    length: Any,
-    mark: Any,
-    slot: Any,
-) -> Any:
+def _enter(store: Any, word: Any, slot: Any) -> Any:
     """Put a word into a free row; return false if there is no room."""
+    table, heap, state = store
+    data, start, length, mark = word
     if 2 * state[0] >= len(table) or state[1] + length > len(heap):
         return False
     table[slot, BEGIN], table[slot, LENGTH] = state[1], length
@@ -75,52 +65,38 @@ def _enter(  # noqa: PLR0913, PLR0917 - a table and a word
 
 
 @kernel
-def _tally(
-    block: np.ndarray,
-    last: bool,
-    table: np.ndarray,
-    heap: np.ndarray,
-    state: np.ndarray,
-) -> int:
+def _tally(block: np.ndarray, last: bool, store: Store) -> int:
     """Count words; return the bytes used: up to a word cut off, or without room."""
-    i, n = 0, len(block)
+    table, i, n = store[0], 0, len(block)
     while True:
-        while i < n and _blank(block[i]):
+        while i < n and separates(block[i]):
             i += 1
         start, value = i, uint64(OFFSET)
-        while i < n and not _blank(block[i]):
+        while i < n and not separates(block[i]):
             value = (value ^ uint64(block[i])) * uint64(PRIME)
             i += 1
         length = i - start
         if length == 0 or (i == n and not last):
             return start
         mark = int64((value ^ (value >> uint64(32))) | uint64(1))  # 0: a free row
-        slot = _slot(table, heap, block, start, length, mark)
-        if table[slot, HASH] == 0 and not _enter(
-            table, heap, state, block, start, length, mark, slot
-        ):
+        word = (block, start, length, mark)
+        slot = _slot(store, word)
+        if table[slot, HASH] == 0 and not _enter(store, word, slot):
             return start
         table[slot, COUNT] += 1
 
 
 @kernel
-def _merge(  # noqa: PLR0913, PLR0917 - two tables
-    first: int,
-    rows: np.ndarray,
-    data: np.ndarray,
-    table: np.ndarray,
-    heap: np.ndarray,
-    state: np.ndarray,
-) -> int:
+def _merge(first: int, rows: np.ndarray, data: np.ndarray, store: Store) -> int:
     """Add the rows of another table from `first` on; return where room ended."""
+    table = store[0]
     for k in range(first, len(rows)):
-        mark, start, length = rows[k, HASH], rows[k, BEGIN], rows[k, LENGTH]
+        mark = rows[k, HASH]
         if mark == 0:
             continue
-        slot = _slot(table, heap, data, start, length, mark)
-        if table[slot, HASH] == 0 and not _enter(
-            table, heap, state, data, start, length, mark, slot
-        ):
+        word = (data, rows[k, BEGIN], rows[k, LENGTH], mark)
+        slot = _slot(store, word)
+        if table[slot, HASH] == 0 and not _enter(store, word, slot):
             return k
         table[slot, COUNT] += rows[k, COUNT]
     return len(rows)
@@ -158,7 +134,7 @@ class Vocabulary:
         used = 0
         while True:
             rest = block[used:]
-            n = _tally(rest, last, self._table, self._heap, self._state)
+            n = _tally(rest, last, (self._table, self._heap, self._state))
             used += n
             if n == len(rest) or not self._grown(_first_word(rest[n:])):
                 return used
@@ -167,7 +143,8 @@ class Vocabulary:
         """Add the words of another one."""
         rows, done = other._table, 0
         while done < len(rows):
-            done = _merge(done, rows, other._heap, self._table, self._heap, self._state)
+            store = self._table, self._heap, self._state
+            done = _merge(done, rows, other._heap, store)
             if done < len(rows):
                 self._grown(int(rows[done, LENGTH]))
 
