@@ -33,6 +33,7 @@ class Plan:
     )
     cores: int = option(32, "of a host", least=1)
     wall: int = option(4 * 3600, "of a job, at most", parse="time", least=60)
+    most: int = option(1000, "elements that an array may have", least=1)
     scheduler: str = option(
         "", "print the script of the best way", choices=("", *SCHEDULERS)
     )
@@ -112,8 +113,7 @@ def plan(values: Namespace) -> int:
     tasks = list(read_file(values.directory))
     folder = Path(f"{values.directory}.farm")
     seconds = planning.costs(tasks, values.each, folder)
-    most = 1000
-    found = planning.ways(tasks, seconds, values.cores, values.wall, most)
+    found = planning.ways(tasks, seconds, values.cores, values.wall, values.most)
     if values.scheduler:
         words = found[0].words(values.directory, values.scheduler)
         return job_command(_parser(), ["render", *words])

@@ -220,11 +220,8 @@ def _tell(record: dict[str, Any]) -> None:
 
 def _stop(world: World, options: Options, values: dict[str, Any]) -> None:
     """Raise `Stopped` on all ranks; leave word for the job script. Collective."""
-    with world.agree():
-        if world.is_root and checkpoint.wanted():
-            share = 1 - values["remaining"] / values["tasks"]
-            saved = checkpoint.Saved({}, [], share)
-            checkpoint.write("farm", options, saved, stop=True)
+    share = 1 - values["remaining"] / values["tasks"]
+    checkpoint.leave_word(world, "farm", options, share)
     raise Stopped(
         f"stopped with {values['done']} tasks done, {values['failed']} failed and"
         f" {values['remaining']} left; the same command goes on from there"

@@ -121,7 +121,6 @@ def run(world: World, options: Options) -> Result:
             listing = gather_listing(world.comm, names)
         work = _Work(world, options, listing)
         values, lines = DO[options.operation](work)
-        work.check_through()
         with world.agree():
             if target is not None:
                 target.commit("".join(lines))
@@ -139,7 +138,6 @@ class _Work:
     def __init__(self, world: World, options: Options, listing: Listing) -> None:
         self.world, self.options, self.listing = world, options, listing
         self.wrong: dict[int, str] = {}
-        self.left = 0
         directory = options.directory
         if not directory and checkpoint.wanted():
             directory = str(checkpoint.beside(0)) + ".files"
@@ -156,23 +154,13 @@ class _Work:
         )
         found = share(self.world, self.listing, operation, how)
         self.wrong |= found.wrong
-        self.left = found.left
-        self.check_through()
+        if found.left:
+            checkpoint.leave_word(self.world, "files", self.options, found.progress)
+            raise Stopped(
+                f"stopped with {found.left} pieces of files left; the same command goes"
+                " on from there"
+            )
         return found
-
-    def check_through(self) -> None:
-        """Raise `Stopped` on all ranks if not all was done. Collective."""
-        if not self.left:
-            return
-        with self.world.agree():
-            if self.world.is_root and checkpoint.wanted():
-                checkpoint.write(
-                    "files", self.options, checkpoint.Saved({}, [], 0.5), stop=True
-                )
-        raise Stopped(
-            f"stopped with {self.left} pieces of files left; the same command goes on"
-            " from there"
-        )
 
     def write_failed(self) -> None:
         """Write the bad files to a list that --list reads. Root only."""

@@ -206,6 +206,16 @@ class Watch:
         return SAVE
 
 
+def leave_word(world: World, program: str, options: Any, progress: float) -> None:
+    """Let the job script start the run again: its state is elsewhere. Collective.
+
+    `progress`: the part that is done, 0 to 1.
+    """
+    with world.agree():
+        if world.is_root and wanted():
+            write(program, options, Saved({}, [], progress), stop=True)
+
+
 def write(program: str, options: Any, saved: Saved, *, stop: bool) -> None:
     """Write the file whole; `stop` if the run ends now. Root only."""
     assert _path is not None

@@ -121,7 +121,7 @@ class Teams:
         work: dict[int, dict[int, _Report | None]] = {}
         found: dict[int, _Report] = {}
         while waiting or work:
-            for n in [n for n in waiting if wanted[n] <= len(self._free)]:
+            for n in list(waiting):
                 if wanted[n] > len(self._free):
                     continue
                 waiting.remove(n)
@@ -152,19 +152,17 @@ class Teams:
         found: dict[int, _Report],
     ) -> None:
         """Take in one report; a task is through when its whole team is."""
-        failed: list[float] = []
+        told = (each for team in work.values() for each in team.values())
+        bad = next((each for each in told if each is not None and not each.fine), None)
+        until = time.monotonic() + GRACE
 
         def watch() -> None:
-            if failed and time.monotonic() > failed[0] + GRACE:
-                bad = next(r for t in work.values() for r in t.values()
-                           if r is not None and not r.fine)  # fmt: skip
+            if bad is not None and time.monotonic() > until:
                 raise TaskError(
                     f"task {bad.number} failed on a rank, and others of its team still"
                     f" work:\n{bad.value[1]}"
                 )
 
-        if any(r is not None and not r.fine for t in work.values() for r in t.values()):
-            failed.append(time.monotonic())
         rank, report = self._reports.wait(meanwhile=watch)
         team = work[report.number]
         team[rank] = report
@@ -172,8 +170,8 @@ class Teams:
         reports = [each for each in team.values() if each is not None]
         if len(reports) == len(team):
             del work[report.number]
-            bad = [each for each in reports if not each.fine]
-            found[report.number] = bad[0] if bad else team[min(team)] or report
+            failed = [each for each in reports if not each.fine]
+            found[report.number] = failed[0] if failed else team[min(team)] or report
 
 
 def _done(comm: MPI.Intracomm, order: _Order) -> _Report:

@@ -108,23 +108,20 @@ def ways(
         """Return the time to ask for on so many hosts (Graham's bound for lists)."""
         return MARGIN * (START + longest + work / (ranks * hosts))
 
-    alone = Way("array", len(tasks), 1, widest, MARGIN * (START + longest), "")
-    pack = Way("pack", 1, nodes, ranks, asked(nodes), "")
-    chunks = Way("chunks", nodes, 1, ranks, asked(nodes), "")
     usual = work / max(1, len(tasks))
-    found: dict[str, tuple[float, Way, str]] = {}
-    if len(tasks) <= most and len(tasks) > 1:
+    found: list[tuple[float, Way]] = []  # the fewer points, the better
+    if 1 < len(tasks) <= most:
         share = START / (START + usual)
-        points = 0 if usual >= LONG else 3
         why = f"{share:.0%} of the time goes to starting jobs"
-        found["array"] = points, alone, why
-    why = "one job to watch" if nodes <= FEW else f"waits for {nodes} hosts at once"
-    found["pack"] = 1 if nodes <= FEW else 2, pack, why
+        alone = Way("array", len(tasks), 1, widest, MARGIN * (START + longest), why)
+        found.append((0 if usual >= LONG else 3, alone))
+    few = nodes <= FEW
+    why = "one job to watch" if few else f"waits for {nodes} hosts at once"
+    found.append((1 if few else 2, Way("pack", 1, nodes, ranks, asked(nodes), why)))
     if 1 < nodes <= most:
         why = "each begins as soon as a host is free"
-        found["chunks"] = 1.5, chunks, why
-    ordered = sorted(found.values(), key=lambda each: each[0])
-    return [Way(**{**vars(way), "why": why}) for _, way, why in ordered]
+        found.append((1.5, Way("chunks", nodes, 1, ranks, asked(nodes), why)))
+    return [way for _, way in sorted(found, key=lambda each: each[0])]
 
 
 def as_text(tasks: str, found: Sequence[Way], work: float) -> str:

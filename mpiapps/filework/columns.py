@@ -14,7 +14,7 @@ import numpy as np
 
 from mpiapps.base.errors import InputError
 from mpiapps.filework.operation import Operation
-from mpiapps.filework.reading import BLOCK, LONGEST, SOME, Reader
+from mpiapps.filework.reading import LONGEST, Reader, after
 from mpiapps.filework.segments import OPENING, Segment
 from mpiapps.kernels.columns import KERNELS, QUOTE, column, count_quotes, end_of_record
 
@@ -143,19 +143,16 @@ class Column:
 
     def _edge(self, file: int, place: int) -> int:
         """Return where the first record at or behind a place begins."""
-        here, some = place - 1, SOME
-        data = os.pread(file, some, here)
-        quoted = ((self._file, place) in self._inside) ^ (data[:1] == bytes([QUOTE]))
-        while data:
+        quoted = (self._file, place) in self._inside
+        byte = os.pread(file, 1, place - 1)  # `quoted` is as it is behind this one
+        quoted ^= byte == bytes([QUOTE])
+
+        def behind(data: bytes) -> int:
+            nonlocal quoted
             end, quoted = end_of_record(np.frombuffer(data, np.uint8), quoted)
-            if end >= 0:
-                return here + end
-            here += len(data)
-            some = min(2 * some, BLOCK)
-            if here - place > LONGEST:
-                raise ValueError(f"a record is longer than {LONGEST} bytes")
-            data = os.pread(file, some, here)
-        return here
+            return end
+
+        return after(file, place - 1, behind)
 
 
 class Extent(Operation):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 
@@ -22,7 +23,7 @@ REST = 64  # bytes that can be kept from one block to the next
 SOME = 2**12  # bytes read to find a separator, at first
 LONGEST = 2**28  # bytes of a line
 NEWLINE = b"\n"
-BLANKS = b"\t\n\v\f\r "
+BLANK = re.compile(rb"[\t\n\v\f\r ]")
 
 
 # How a compressed file is opened, by the end of its name: module and function.
@@ -30,7 +31,7 @@ OPENERS = {
     ".gz": ("gzip", "open"),
     ".xz": ("lzma", "open"),
     ".bz2": ("bz2", "open"),
-    ".zst": ("zstandard", "open"),
+    ".zst": ("mpiapps.filework.zstd", "ZstdFile"),
 }
 
 ENDS = tuple(case(end) for end in OPENERS for case in (str.lower, str.upper))
@@ -47,14 +48,21 @@ def compressed(name: str) -> str:
 Edge = Callable[[int, int], int]
 
 
+Behind = Callable[[bytes], int]
+
+
 def at_blank(file: int, place: int) -> int:
     """Return where a file may be cut between words. Local."""
-    return after(file, place - 1, BLANKS)
+    return after(file, place - 1, lambda data: _end(BLANK.search(data)), sys.maxsize)
 
 
 def at_line(file: int, place: int) -> int:
     """Return where the first line from a place on begins. Local."""
-    return after(file, place - 1, NEWLINE, LONGEST)
+    return after(file, place - 1, lambda data: data.find(NEWLINE) + 1 or -1, LONGEST)
+
+
+def _end(found: re.Match[bytes] | None) -> int:
+    return found.end() if found else -1
 
 
 class Reader:
@@ -153,32 +161,10 @@ class Reader:
             yield errors, self._buffer[:held], ends
 
     def _unpacked(self, segment: Segment) -> Iterator[np.ndarray]:
-        if compressed(segment.name) == ".zst":
-            yield from self._unpacked_zstd(segment)
-            return
         module, name = OPENERS[compressed(segment.name)]
         with getattr(importlib.import_module(module), name)(segment.name) as stream:
             while n := stream.readinto(self._buffer):
                 yield self._buffer[:n]
-
-    def _unpacked_zstd(self, segment: Segment) -> Iterator[np.ndarray]:
-        """Yield what a file of frames holds: its reader does not tell of a lost end."""
-        zstd = importlib.import_module("zstandard")
-        frame, whole = zstd.ZstdDecompressor().decompressobj(), False
-        with Path(segment.name).open("rb") as stream:
-            while data := stream.read(SMALL):
-                while data:
-                    if frame.eof:
-                        frame = zstd.ZstdDecompressor().decompressobj()
-                    content = np.frombuffer(frame.decompress(data), np.uint8)
-                    for start in range(0, len(content), BLOCK):
-                        part = content[start : start + BLOCK]
-                        self._buffer[: len(part)] = part
-                        yield self._buffer[: len(part)]
-                    data = frame.unused_data if frame.eof else b""
-                whole = frame.eof
-        if not whole:
-            raise EOFError("the compressed file ended before its content did")
 
 
 def short(n: int, size: int) -> EOFError:
@@ -196,37 +182,34 @@ def opened(segment: Segment) -> Iterator[int]:
         os.close(file)
 
 
-def after(file: int, start: int, separators: bytes, limit: int = 0) -> int:
+def after(file: int, start: int, behind: Behind, limit: int = LONGEST) -> int:
     """Return where the byte after the first separator from `start` on is. Local.
 
     The end of the file if there is none.
 
+    Parameters
+    ----------
+    file, start : int
+    behind : callable
+        Is given one part of the file after the other; returns the place behind the
+        first separator in it, or -1.
+    limit : int
+        Bytes that are looked through.
+
     Raises
     ------
     ValueError
-        If there is none in the next `limit` bytes, and a limit.
+        If there is none in these.
     """
     some, here = SOME, start
     while data := os.pread(file, some, here):
-        found = _first(data, separators)
-        if found >= 0:
-            return here + found + 1
+        if (found := behind(data)) >= 0:
+            return here + found
         here += len(data)
         some = min(2 * some, BLOCK)
-        if limit and here - start > limit:
-            raise ValueError(f"a line is longer than {limit} bytes")
+        if here - start > limit:
+            raise ValueError(f"a record is longer than {limit} bytes")
     return here
-
-
-def _first(data: bytes, separators: bytes) -> int:
-    """Return the place of the first of the separators, or -1."""
-    if len(separators) == 1:
-        return data.find(separators)
-    n = len(data) - len(data.lstrip(NOT_BLANK)) if separators == BLANKS else 0
-    return n if n < len(data) else -1
-
-
-NOT_BLANK = bytes(set(range(256)) - set(BLANKS))
 
 
 def lines(segment: Segment, reader: Reader) -> Iterator[bytes]:

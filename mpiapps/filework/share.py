@@ -38,12 +38,15 @@ class Found:
         Why files are bad, by their places in the listing; on all ranks.
     left : int
         Segments that are not done, since the run was to stop.
+    progress : float
+        The part of them that is done, 0 to 1.
     """
 
     files: np.ndarray
     values: Any
     wrong: dict[int, str] = field(default_factory=dict)
     left: int = 0
+    progress: float = 1.0
 
     def by_file(self) -> dict[int, list[Any]]:
         """Return the results of each good file. Root only."""
@@ -231,10 +234,11 @@ def _gathered(
     through[mine.numbers] = 1
     world.comm.Allreduce(MPI.IN_PLACE, through, op=MPI.MAX)
     left = int((through == 0).sum())
+    progress = 1 - left / max(1, len(through))
     part = np.array(mine.numbers, np.int64), mine.operation.pack(mine.values)
     gathered = world.objects.gather(part, root=world.root)
     if gathered is None:
-        return Found(np.empty(0, np.int64), [], wrong, left)
+        return Found(np.empty(0, np.int64), [], wrong, left, progress)
     numbers = np.concatenate([each for each, _ in gathered])
     order = np.argsort(numbers, kind="stable")
     order = order[~bad[numbers[order]]]
@@ -244,4 +248,4 @@ def _gathered(
     else:
         every = [value for _, each in gathered for value in each]
         values = [every[n] for n in order.tolist()]
-    return Found(segments.file[numbers[order]], values, wrong, left)
+    return Found(segments.file[numbers[order]], values, wrong, left, progress)

@@ -13,6 +13,7 @@ from mpiapps.kernels.jit import inline, kernel
 QUOTE, NEWLINE, RETURN = 34, 10, 13
 EXACT = 2**53  # integers up to here, and powers of ten up to this one, are exact
 POWERS = 10.0 ** np.arange(23)
+NONE = -(2**62)  # in place of a power
 
 
 @inline
@@ -44,9 +45,49 @@ def end_of_record(block: np.ndarray, quoted: bool) -> tuple[int, bool]:
 
 
 @kernel
-def _number(  # noqa: PLR0911, PLR0912 - a state machine
-    block: np.ndarray, i: int, stop: int, powers: np.ndarray
-) -> float:
+def _mantissa(block: np.ndarray, i: int, stop: int) -> tuple[int, int, int]:
+    """Return the digits as one integer, how many stand behind the point, and the place.
+
+    -1 if there are none, or too many for an integer.
+    """
+    value, digits, places, point, seen = 0, 0, 0, False, False
+    while i < stop and digits <= 18:
+        c = block[i]
+        if _digit(c):
+            seen = True
+            digits += digits > 0 or c != 48
+            value = value * 10 + (int(c) - 48)
+            places += point
+        elif c == 46 and not point:
+            point = True
+        else:
+            break
+        i += 1
+    return (value if seen and digits <= 18 else -1), places, i
+
+
+@kernel
+def _exponent(block: np.ndarray, i: int, stop: int) -> int:
+    """Return the power behind an e; `NONE` if that is not what there is."""
+    if block[i] not in {69, 101}:
+        return NONE
+    i += 1
+    down = i < stop and block[i] == 45
+    if i < stop and block[i] in {43, 45}:
+        i += 1
+    if i == stop:
+        return NONE
+    power = 0
+    while i < stop:
+        if not _digit(block[i]):
+            return NONE
+        power = min(9999, power * 10 + (int(block[i]) - 48))
+        i += 1
+    return -power if down else power
+
+
+@kernel
+def _number(block: np.ndarray, i: int, stop: int) -> float:
     """Return the number that is all of ``block[i:stop]``, else NaN.
 
     Exact where an integer below 2**53 and a power of ten up to 22 say so (W. D.
@@ -56,90 +97,74 @@ def _number(  # noqa: PLR0911, PLR0912 - a state machine
     negative = block[i] == 45
     if block[i] in {43, 45}:
         i += 1
-    value, digits, point, places, seen = 0, 0, False, 0, False
-    while i < stop:
-        c = block[i]
-        if _digit(c):
-            seen = True
-            digits += digits > 0 or c != 48
-            if digits > 18:
-                return np.inf
-            value = value * 10 + (int(c) - 48)
-            places += point
-        elif c == 46 and not point:
-            point = True
-        else:
-            break
-        i += 1
-    if not seen:
+    value, places, i = _mantissa(block, i, stop)
+    if value < 0:
         return np.inf if i < stop else np.nan
-    power = -places
-    if i < stop:
-        if block[i] not in {69, 101}:
-            return np.nan
-        i += 1
-        down = i < stop and block[i] == 45
-        if i < stop and block[i] in {43, 45}:
-            i += 1
-        if i == stop:
-            return np.nan
-        more = 0
-        while i < stop:
-            if not _digit(block[i]):
-                return np.nan
-            more = min(9999, more * 10 + (int(block[i]) - 48))
-            i += 1
-        power += -more if down else more
+    power = _exponent(block, i, stop) if i < stop else 0
+    if power == NONE:
+        return np.nan
+    power -= places
     if value > EXACT or abs(power) > 22:
         return np.inf
-    found: float = value * powers[power] if power >= 0 else value / powers[-power]
+    found: float = value * POWERS[power] if power >= 0 else value / POWERS[-power]
     return -found if negative else found
 
 
 @kernel
-def _column(  # noqa: PLR0912, PLR0913, PLR0917 - a state machine over arrays
-    block: np.ndarray,
-    column: int,
-    delimiter: int,
-    last: bool,
-    powers: np.ndarray,
-    values: np.ndarray,
-    places: np.ndarray,
-) -> tuple[int, int]:
-    """Fill the values of one column; return how many, and the bytes used."""
-    n, i, row = len(block), 0, 0
-    while i < n and row < len(values):
-        field, start, stop = 0, i, i
-        begin, end, quoted = 0, -1, False
-        while stop < n:
-            c = block[stop]
-            if c == QUOTE:
-                quoted = not quoted
-            elif not quoted and c in {delimiter, NEWLINE}:
-                if field == column:
-                    begin, end = start, stop
-                field += 1
-                start = stop + 1
-                if c == NEWLINE:
-                    break
-            stop += 1
-        if stop == n:
-            if not last:
+def _field(
+    block: np.ndarray, start: int, column: int, delimiter: int
+) -> tuple[int, int, int]:
+    """Return where a field of the record from `start` on lies, and the record's end.
+
+    The field is empty if the record has too few; the end is that of the block if the
+    record has none in it.
+    """
+    field, quoted, begin, end, i = 0, False, start, -1, start
+    while i < len(block):
+        c = block[i]
+        if c == QUOTE:
+            quoted = not quoted
+        elif not quoted and c in {delimiter, NEWLINE}:
+            if field == column:
+                end = i
+            field += 1
+            if c == NEWLINE:
                 break
             if field == column:
-                begin, end = start, n
-        if not (stop - i == 0 or (stop - i == 1 and block[i] == RETURN)):
+                begin = i + 1
+        i += 1
+    if i == len(block) and field == column:
+        end = i
+    return begin, end, i
+
+
+@kernel
+def _spans(
+    block: np.ndarray, column: int, delimiter: int, last: bool, spans: np.ndarray
+) -> tuple[int, int]:
+    """Fill where the fields of one column lie; return how many, and the bytes used."""
+    n, i, row = len(block), 0, 0
+    while i < n and row < len(spans):
+        begin, end, stop = _field(block, i, column, delimiter)
+        if stop == n and not last:
+            break
+        if not (stop == i or (stop == i + 1 and block[i] == RETURN)):
             while end > begin and block[end - 1] in {32, 9, RETURN, QUOTE}:
                 end -= 1
             while end > begin and block[begin] in {32, 9, QUOTE}:
                 begin += 1
-            values[row] = np.nan
-            if end > begin:
-                values[row] = _number(block, begin, end, powers)
-            places[row, 0], places[row, 1] = begin, end
+            spans[row, 0], spans[row, 1] = begin, end
             row += 1
         i = stop + 1
     return row, min(i, n)
+
+
+@kernel
+def _numbers(block: np.ndarray, spans: np.ndarray, values: np.ndarray) -> None:
+    """Fill the numbers in spans."""
+    for row in range(len(spans)):
+        begin, end = spans[row]
+        values[row] = _number(block, begin, end) if end > begin else np.nan
 
 
 def column(
@@ -168,20 +193,20 @@ def column(
     parts, used = [], 0
     rows = max(16, len(block) // 16)
     while True:
-        values, places = np.empty(rows), np.empty((rows, 2), np.int64)
-        rest = block[used:]
-        code = ord(delimiter)
-        n, more = _column(rest, number, code, last, POWERS, values, places)
-        for row in np.flatnonzero(np.isinf(values[:n])):
-            text = rest[places[row, 0] : places[row, 1]].tobytes()
+        spans, rest = np.empty((rows, 2), np.int64), block[used:]
+        n, more = _spans(rest, number, ord(delimiter), last, spans)
+        values = np.empty(n)
+        _numbers(rest, spans[:n], values)
+        for row in np.flatnonzero(np.isinf(values)):
+            text = rest[slice(*spans[row])].tobytes()
             try:
                 values[row] = float(text)
             except ValueError:
                 values[row] = np.nan
-        parts.append(values[:n])
+        parts.append(values)
         used += more
         if n < rows:
             return np.concatenate(parts), used
 
 
-KERNELS: list[Callable[..., Any]] = [_column, count_quotes, end_of_record]
+KERNELS: list[Callable[..., Any]] = [_spans, _numbers, count_quotes, end_of_record]

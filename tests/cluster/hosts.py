@@ -98,6 +98,11 @@ def until(condition, what: str, limit: float = 90) -> None:
         time.sleep(0.2)
 
 
+def cluster(*words: str) -> None:
+    """Run a command of the cluster's own script."""
+    subprocess.run(["bash", str(SCRIPT), *words], check=True)
+
+
 def prepare() -> None:
     """Make the shared folder anew, with site files as `mpiapps site probe` writes."""
     shutil.rmtree(PLACE, ignore_errors=True)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from dataclasses import dataclass
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from tests.cluster.hosts import (
     PLACE,
     SCHEDULERS,
-    SCRIPT,
+    cluster,
     mpiapps,
     on,
     output,
@@ -124,10 +123,6 @@ def strike(fault, run):
         case "network", _:
             cluster("cut", other)
     return other
-
-
-def cluster(*words):
-    subprocess.run(["bash", str(SCRIPT), *words], check=True)
 
 
 def mend(fault, host, run):

@@ -1,14 +1,12 @@
 """A farm over three hosts, which loses a rank, and then a host."""
 
-import subprocess
-
 import pytest
 
 from mpiapps.farming.journal import read
 from tests.cluster.hosts import (
     PLACE,
     SCHEDULERS,
-    SCRIPT,
+    cluster,
     mpiapps,
     on,
     output,
@@ -95,10 +93,6 @@ def test_a_farm_loses_a_rank_and_then_a_host():
     times = [len((where / "out" / f"{n}").read_text().split()) for n in range(120)]
     assert min(times) == 1
     assert sum(times) - 120 <= 2 * SLOTS
-
-
-def cluster(*words):
-    subprocess.run(["bash", str(SCRIPT), *words], check=True)
 
 
 def events(run, word):
