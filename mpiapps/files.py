@@ -7,7 +7,6 @@ leads here from `comm.scatter`.
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.output import WholeFile
+from mpiapps.base import units
 from mpiapps.base.errors import Stopped
+from mpiapps.filework.choices import COUNTS, ENCODINGS, TURNS
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from mpiapps.filework.share import Found
 
 OPERATIONS = ("count", "hash", "flip", "histogram", "map")
-COUNTS = ("lines", "words", "characters", "bytes")
-TURNS = ("left-right", "top-bottom", "90", "180", "270", "none")
-NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-RANGE = re.compile(f"{NUMBER}:{NUMBER}", re.ASCII)
 SHOWN = 10  # bad files that are told of in the report
 
 
@@ -57,16 +54,21 @@ class Options:
     encoding: str = option(
         "utf-8",
         "count: as wc does in the locales C.UTF-8 and C",
-        choices=("utf-8", "bytes"),
+        choices=ENCODINGS,
     )
     valid: bool = option(False, "count: a file that is not UTF-8 is a bad one")
     plain: bool = option(False, "count compressed files as they are")
-    by: str = option("left-right", "flip: how", choices=TURNS)
+    by: str = option("left-right", "flip: how", choices=tuple(TURNS))
     into: str = option("", "flip: folder for the results", metavar="FOLDER")
     format: str = option("", "flip: pdf, png, ... (default: as it was)")
     column: str = option("", "histogram: name in the first line, or number from 1")
     bins: int = option(50, "histogram: intervals", least=1, most=10**6)
-    range: str = option("", "histogram: LOW:HIGH (default: all)", metavar="LOW:HIGH")
+    range: tuple[float, float] | None = option(
+        None,
+        "histogram: of the numbers from LOW to HIGH (default: all)",
+        parse=units.parse_interval,
+        metavar="LOW:HIGH",
+    )
     delimiter: str = option("", "histogram: of columns (default: comma, tab for .tsv)")
     records: bool = option(
         False, "map: call the function with the lines of a range, an iterator of bytes"
@@ -97,11 +99,6 @@ def check(options: Options) -> None:
         raise ValueError(f"{options.operation} needs --{need}")
     if len(options.delimiter.encode()) > 1:
         raise ValueError(f"--delimiter {options.delimiter!r} is not one character")
-    if options.range and not RANGE.fullmatch(options.range):
-        raise ValueError(f"--range {options.range}: give LOW:HIGH, two numbers")
-    low, _, high = options.range.partition(":")
-    if options.range and not float(low) < float(high):
-        raise ValueError(f"--range {options.range}: LOW must be below HIGH")
 
 
 def run(world: World, options: Options) -> Result:

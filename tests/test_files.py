@@ -57,7 +57,7 @@ def test_wrong_options_end_before_mpi():
         ("sort", "x"): "'sort' is not one of count, hash",
         ("hash", "x"): "hash needs --output",
         ("map", "x"): "map needs MODULE:FUNCTION",
-        ("histogram", "x", "--column", "1", "--range", "2:1"): "LOW must be below",
+        ("histogram", "x", "--column", "1", "--range", "2:1"): "LOW below HIGH",
     }.items():
         ended = subprocess.run(
             [folder("mpich") / "python", *FILES, *words],

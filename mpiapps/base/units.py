@@ -1,5 +1,6 @@
 """Counts, sizes and times as people write them: ``1e9``, ``4GiB``, ``1h30m``."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
@@ -107,3 +108,21 @@ def format_seconds(seconds: float) -> str:
 
 def _known(units: Iterable[str]) -> str:
     return ", ".join(unit for unit in units if unit)
+
+
+def parse_interval(text: str) -> tuple[float, float]:
+    """Return the two ends that LOW:HIGH tells. Local.
+
+    Raises
+    ------
+    ValueError
+        If these are not two finite numbers, the first one below the second.
+    """
+    low, _, high = text.partition(":")
+    try:
+        ends = float(low), float(high)
+    except ValueError:
+        ends = 0.0, 0.0
+    if not -math.inf < ends[0] < ends[1] < math.inf:
+        raise ValueError(f"{text!r} is no interval; give LOW:HIGH, LOW below HIGH")
+    return ends

@@ -3,6 +3,7 @@
 =============  =======================================================================
 module         what is in it
 =============  =======================================================================
+`choices`      what may be asked for
 `listing`      which files there are, and their sizes
 `segments`     files cut, packed, dealt
 `reading`      bytes of a segment, cut where a record ends; compressed files

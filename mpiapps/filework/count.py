@@ -19,7 +19,6 @@ from mpiapps.kernels.text import count, count_each, count_newlines
 from mpiapps.kernels.words import KERNELS as TABLE
 from mpiapps.kernels.words import Vocabulary
 
-COUNTS = ("lines", "words", "characters", "bytes")
 WHOLE = -1  # in place of a file: words of files that one segment holds
 
 
@@ -31,8 +30,8 @@ class Count(Operation):
     ----------
     encoding : {"utf-8", "bytes"}
     only : sequence of str
-        Those of `COUNTS` that are wanted; empty for all. Lines alone, or bytes alone,
-        take less time.
+        Those of `choices.COUNTS` that are wanted; empty for all. Lines alone, or bytes
+        alone, take less time.
     plain : bool
         Count compressed files as they are.
     top : bool

@@ -10,18 +10,9 @@ from typing import Any
 
 from mpiapps.app.output import WholeFile
 from mpiapps.base.errors import InputError
+from mpiapps.filework.choices import TURNS
 from mpiapps.filework.operation import Operation
 from mpiapps.filework.segments import Segment
-
-# What is done to an image: names of Pillow's transpositions.
-TURNS = {
-    "left-right": "FLIP_LEFT_RIGHT",
-    "top-bottom": "FLIP_TOP_BOTTOM",
-    "90": "ROTATE_90",
-    "180": "ROTATE_180",
-    "270": "ROTATE_270",
-    "none": "",
-}
 
 
 class Images(Operation):

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from mpiapps.comm.world import World
+from mpiapps.filework.choices import COUNTS
 from mpiapps.filework.columns import Column, Extent, Histogram, Quotes, inside_quotes
-from mpiapps.filework.count import COUNTS, Count
+from mpiapps.filework.count import Count
 from mpiapps.filework.digest import Digest, manifest_line
 from mpiapps.filework.images import Images
 from mpiapps.filework.listing import Listing
@@ -113,7 +114,7 @@ def histogram(work: Work) -> Done:
     extent = work.share(Extent(source), "extent")
     parts = [part for part in extent.values if part[0]]
     others = sum(part[1] for part in extent.values)
-    low, high = ends_of(options.range) if options.range else _extent(parts)
+    low, high = options.range or _extent(parts)
     low, high = world.comm.bcast((low, high))
     edges = np.linspace(low, high, options.bins + 1)
     name = f"counts-{low!r}-{high!r}-{options.bins}"
@@ -145,12 +146,6 @@ DO: dict[str, Callable[[Work], Done]] = {
     "histogram": histogram,
     "map": own,
 }
-
-
-def ends_of(text: str) -> tuple[float, float]:
-    """Return the two numbers of LOW:HIGH. Local."""
-    low, _, high = text.partition(":")
-    return float(low), float(high)
 
 
 def _moments(parts: list[list[float]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from mpiapps.base.units import (
     format_seconds,
     format_size,
     parse_count,
+    parse_interval,
     parse_size,
     parse_time,
 )
@@ -97,3 +98,10 @@ def test_sizes_and_times_for_people():
     assert format_seconds(12.34) == "12.3 s"
     assert format_seconds(600) == "10 min"
     assert format_seconds(3720) == "1h02m"
+
+
+def test_intervals():
+    assert parse_interval("-1:2.5e3") == (-1.0, 2500.0)
+    for text in ("", "1", "2:1", "1:1", "a:b", "nan:1", "0:inf", "1:2:3"):
+        with pytest.raises(ValueError, match="LOW below HIGH"):
+            parse_interval(text)

@@ -256,7 +256,9 @@ def test_a_histogram_is_that_of_numpy(world, place, on_root):
         rows = list(csv.DictReader(output.read_text().splitlines()))
         found = [int(row["count"]) for row in rows]
         assert found == np.histogram(wanted, 7)[0].tolist()
-    some = do(world, "histogram", place / "t.csv", column="3", range="-1:1", bins=2)
+    some = do(
+        world, "histogram", place / "t.csv", column="3", range=(-1.0, 1.0), bins=2
+    )
     if world.is_root:
         inside = [x for x in wanted if -1 <= x <= 1]
         assert some.values["below"] == sum(x < -1 for x in wanted)

@@ -1,0 +1,13 @@
+"""What may be asked for: words of the command line, without NumPy or MPI."""
+
+COUNTS = ("lines", "words", "characters", "bytes")
+ENCODINGS = ("utf-8", "bytes")  # as wc counts in the locales C.UTF-8 and C
+# What is done to an image: names of Pillow's transpositions.
+TURNS = {
+    "left-right": "FLIP_LEFT_RIGHT",
+    "top-bottom": "FLIP_TOP_BOTTOM",
+    "90": "ROTATE_90",
+    "180": "ROTATE_180",
+    "270": "ROTATE_270",
+    "none": "",
+}
