@@ -9,7 +9,6 @@ no-op tasks of all write is in memory; the last rows write to the disk.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import subprocess
@@ -20,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from mpiapps.app.mpiexec import command_line, find_launcher
+from measure import timings
 
 HERE = Path(__file__).parent
 TOOLS = HERE.parent / ".bench/shell/bin"
@@ -39,21 +38,11 @@ Seconds = Callable[[], float]
 
 def ours(tasks: Path, ranks: int, journal: str = "on") -> Seconds:
     """Return what measures the farm: the seconds of its tasks."""
-    words = [str(HERE / "farm_peer.py"), journal, str(tasks)]
-    command, variables = command_line(find_launcher(), ranks, words)
+    words = [str(HERE / "farm_peer.py"), journal, str(tasks), "--progress", "off"]
 
     def measured() -> float:
         with tempfile.TemporaryDirectory(dir=tasks.parent) as folder:
-            done = subprocess.run(
-                [*command, "--directory", folder, "--json", "-", "--progress", "off"],
-                env={**os.environ, **variables},
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-        text = done.stdout[done.stdout.index("{") :]
-        record = json.JSONDecoder().raw_decode(text)[0]
-        return float(record["timings"]["tasks"]["max"])
+            return timings(ranks, *words, "--directory", folder)["tasks"]
 
     return measured
 

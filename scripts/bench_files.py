@@ -9,7 +9,6 @@ record; what a start costs besides is told. Peers: wc, GNU parallel, polars and 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import subprocess
@@ -20,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from mpiapps.app.mpiexec import command_line, find_launcher
+from measure import timings
 
 HERE = Path(__file__).parent
 PEERS = str(HERE / "files_peer.py")
@@ -37,24 +36,12 @@ def ours(
     *words: str, timers: tuple[str, ...] = ("plan", "kernel", "gather")
 ) -> Seconds:
     """Return what measures the program: the seconds of its timers."""
-    line = ["-m", "mpiapps.files", *words, "--json", "-", "--progress", "off"]
-    command, variables = command_line(find_launcher(), RANKS, line)
 
     def measured() -> float:
-        start = time.perf_counter()
-        done = subprocess.run(
-            command,
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        wall = time.perf_counter() - start
-        text = done.stdout[done.stdout.index("{") :]
-        timings = json.JSONDecoder().raw_decode(text)[0]["timings"]
-        took: float = sum(timings[name]["max"] for name in timers)
-        STARTS.append(wall - took)
-        return took
+        took = timings(RANKS, "-m", "mpiapps.files", *words, "--progress", "off")
+        work = sum(took[name] for name in timers)
+        STARTS.append(took["wall"] - work)
+        return work
 
     return measured
 

@@ -21,8 +21,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from measure import start, timings
 
-from mpiapps.app.mpiexec import command_line, find_launcher
 from mpiapps.kernels.jit import kernel
 from mpiapps.kernels.pi import count_darts, count_strata
 
@@ -110,26 +110,9 @@ def kernels(rounds: int) -> dict[str, Row]:
     }
 
 
-def start(ntasks: int, *words: str) -> tuple[float, str]:
-    """Run Python with `words` on ranks; return its wall time and standard output."""
-    command, variables = command_line(find_launcher(), ntasks, words)
-    begin = time.perf_counter()
-    done = subprocess.run(
-        command,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return time.perf_counter() - begin, done.stdout
-
-
-def timings(ntasks: int, samples: float) -> dict[str, float]:
-    """Return the program's own timers and the wall time of its process, in s."""
-    words = ("-m", "mpiapps.pi", "--samples", str(int(samples)), "--json", "-")
-    wall, out = start(ntasks, *words)
-    record = json.loads(out)
-    return {"wall": wall} | {k: v["max"] for k, v in record["timings"].items()}
+def pi(ntasks: int, samples: float) -> dict[str, float]:
+    """Return the timers of the program and its wall time, in s."""
+    return timings(ntasks, "-m", "mpiapps.pi", "--samples", str(int(samples)))
 
 
 # The steps of docs/pi.md: two numbers of samples whose difference takes a second or so.
@@ -160,7 +143,7 @@ def steps(rounds: int) -> dict[str, Row]:
     return {
         f"{step}, ns a sample on 2 ranks": compare(
             rounds,
-            lambda: timings(2, n)["kernel"] / n * 1e9,
+            lambda: pi(2, n)["kernel"] / n * 1e9,
             partial(nanoseconds, step),
         )
         for step in STEPS
@@ -177,14 +160,14 @@ def programs(rounds: int) -> dict[str, Row]:
     return {
         "2 ranks against teaching program, kernel and gather, 1e9": compare(
             rounds,
-            lambda: sum(timings(2, 1e9)[k] for k in ("kernel", "gather")),
+            lambda: sum(pi(2, 1e9)[k] for k in ("kernel", "gather")),
             lambda: teaching(1e9),
         ),
         "the same, whole processes, 1e9": compare(
-            rounds, lambda: timings(2, 1e9)["wall"], lambda: teaching(1e9)
+            rounds, lambda: pi(2, 1e9)["wall"], lambda: teaching(1e9)
         ),
         "the same, whole processes, 1e11": compare(
-            rounds, lambda: timings(2, 1e11)["wall"], lambda: teaching(1e11)
+            rounds, lambda: pi(2, 1e11)["wall"], lambda: teaching(1e11)
         ),
     }
 

@@ -40,14 +40,21 @@ def clean_environment(**variables: str) -> dict[str, str]:
     return kept | variables
 
 
-def run(command: list[str], cwd: Path | None = None, **variables: str) -> Ended:
-    """Run `command` to its end; a hang is an error."""
+def run(
+    command: list[str],
+    cwd: Path | None = None,
+    stdin: str = "",
+    limit: float = LIMIT,
+    **variables: str,
+) -> Ended:
+    """Run `command` to its end, with `stdin` to read; a hang is an error."""
     start = time.monotonic()
     done = subprocess.run(
         command,
+        input=stdin,
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=limit,
         cwd=cwd or ROOT,
         env=clean_environment(**variables),
         check=False,

@@ -282,15 +282,8 @@ def in_a_mount_of_its_own(script, *words, **variables):
     own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     command = ["unshare", "--mount", *own, "sh", "-c", script, "sh"]
     command += [folder("mpich") / "python", ROOT / "scripts" / "on_ranks.py", "3"]
-    return subprocess.run(
-        [*map(str, [*command, *FARM, *words])],
-        cwd=ROOT,
-        env={**clean_environment(), **{k: str(v) for k, v in variables.items()}},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
+    texts = {name: str(value) for name, value in variables.items()}
+    return run([*map(str, [*command, *FARM, *words])], **texts)
 
 
 def test_a_full_disk_ends_it_and_it_goes_on_when_there_is_room(tasks, tmp_path):
@@ -307,7 +300,7 @@ def test_a_full_disk_ends_it_and_it_goes_on_when_there_is_room(tasks, tmp_path):
     """
     words = [path, "--directory", disk]
     ended = in_a_mount_of_its_own(script, *words, DISK=disk, SAID=said)
-    codes = [line.split() for line in ended.stdout.splitlines() if line[0].isdigit()]
+    codes = [line.split() for line in ended.out.splitlines() if line[0].isdigit()]
     assert [each[0] for each in codes] == ["74", "3"], (ended, said.read_text())
     assert codes[1][1] == "30"
     assert "No space left on device; what is in it is good" in said.read_text()
@@ -327,7 +320,7 @@ def test_a_disk_that_is_read_only(tasks, tmp_path):
     """
     words = [path, "--directory", disk]
     ended = in_a_mount_of_its_own(script, *words, DISK=disk, SAID=said)
-    codes = [int(line) for line in ended.stdout.splitlines() if line.isdigit()]
+    codes = [int(line) for line in ended.out.splitlines() if line.isdigit()]
     assert codes == [74, 0, 74], (ended, said.read_text())
     assert said.read_text().count("Read-only file system") == 2
 

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 
 from mpiapps.farming.journal import read
-from tests.launch import LIMIT, ROOT, clean_environment, folder, on_ranks
+from tests.launch import LIMIT, ROOT, clean_environment, folder, on_ranks, run
 from tests.test_farm import is_rank, running
 
 FILES = ("-m", "mpiapps.files")
@@ -21,18 +21,10 @@ def test_counts_of_a_list_that_comes_on_standard_input(tmp_path):
     listed = "\0".join(str(tmp_path / f"{n}") for n in range(5))
     script = str(ROOT / "scripts" / "on_ranks.py")
     words = [str(folder("mpich") / "python"), script, "3", *FILES, "count"]
-    ended = subprocess.run(
-        [*words, "--list", "-", "--json", "-", "-o", str(tmp_path / "each")],
-        input=listed,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=clean_environment(),
-        timeout=LIMIT,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    values = json.loads(ended.stdout)["values"]
+    words += ["--list", "-", "--json", "-", "-o", str(tmp_path / "each")]
+    ended = run(words, stdin=listed)
+    assert ended.code == 0, ended.err
+    values = json.loads(ended.out)["values"]
     assert [values[name] for name in ("lines", "words", "bytes")] == [10, 20, 110]
     each = (tmp_path / "each").read_text().splitlines()
     assert each[1] == f"1 2 11 11 {tmp_path}/1"
@@ -59,16 +51,8 @@ def test_wrong_options_end_before_mpi():
         ("map", "x"): "map needs MODULE:FUNCTION",
         ("histogram", "x", "--column", "1", "--range", "2:1"): "LOW below HIGH",
     }.items():
-        ended = subprocess.run(
-            [folder("mpich") / "python", *FILES, *words],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=clean_environment(),
-            timeout=LIMIT,
-            check=False,
-        )
-        assert (ended.returncode, why in ended.stderr) == (2, True), ended.stderr
+        ended = run([str(folder("mpich") / "python"), *FILES, *words])
+        assert (ended.code, why in ended.err) == (2, True), ended.err
 
 
 def test_kills_lose_nothing_that_was_recorded(tmp_path):

