@@ -99,7 +99,7 @@ def _number(block: np.ndarray, i: int, stop: int) -> float:
         i += 1
     value, places, i = _mantissa(block, i, stop)
     if value < 0:
-        return np.inf if i < stop else np.nan
+        return np.inf
     power = _exponent(block, i, stop) if i < stop else 0
     if power == NONE:
         return np.nan
