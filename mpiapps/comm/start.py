@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpiapps.base.errors import LaunchError
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 # Settings that Open MPI reads when it starts; what the user has set wins. Its UCX
 # one-sided component prints an error on hosts without a fast network, then steps back.
 MPI_SETTINGS = {"OMPI_MCA_osc": "^ucx"}
+# What Open MPI 5's libfabric component drives; where there is none, it finds nothing,
+# and takes a second of each start to end its look.
+FAST_NETWORKS = ("/sys/class/infiniband", "/sys/class/cxi")
+WITHOUT_FAST_NETWORK = {"OMPI_MCA_btl": "^ofi"}
 
 
 @contextmanager
@@ -129,7 +134,10 @@ def start_mpi() -> Library:
         If there is no MPI library, there are two, or the launcher is another MPI's.
     """
     refuse_two_mpi_wheels()
-    for name, value in MPI_SETTINGS.items():
+    settings = dict(MPI_SETTINGS)
+    if not any(Path(name).exists() for name in FAST_NETWORKS):
+        settings |= WITHOUT_FAST_NETWORK
+    for name, value in settings.items():
         os.environ.setdefault(name, value)
     import mpi4py
 
