@@ -124,7 +124,14 @@ def plan(values: Namespace) -> int:
     return 0
 
 
-OWN = {"list": show, "farm": farm}
+def dask(values: Namespace) -> int:
+    """Run a script, or a prompt, with a client of a cluster that runs in a job."""
+    from mpiapps.dasking.connection import joined
+
+    return joined(values.file, values.script, values.arguments)
+
+
+OWN = {"list": show, "farm": farm, "dask": dask}
 
 
 def run(name: str, ntasks: int, arguments: list[str]) -> int:
@@ -164,6 +171,15 @@ def _parser() -> Parser:
     )
     add_options(command.add_argument_group("for plan"), Plan)
     command.add_argument("--json", action="store_true", help="for programs to read")
+    command = commands.add_parser(
+        "dask", help="a prompt, or a script, with a client of a cluster in a job"
+    )
+    command.add_argument("what", choices=("connect",))
+    command.add_argument(
+        "file", metavar="FILE", help="what mpiapps.dask --connection wrote"
+    )
+    command.add_argument("script", nargs="?", default="", metavar="SCRIPT")
+    command.add_argument("arguments", nargs="...", metavar="ARG")
     add_commands(commands)
     command = commands.add_parser(
         "run",

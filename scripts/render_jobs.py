@@ -18,6 +18,7 @@ from mpiapps.batch.site import read_site
 JOBS = Path(__file__).parents[1] / "jobs"
 # What a program needs to do something; to be edited.
 ARGUMENTS = {
+    "dask": ("script.py",),
     "farm": ("tasks.txt",),
     "files": ("count", "logs", "--top", "20"),
     "matrix": ("multiply", "--random", "8192", "8192", "8192", "--check"),

@@ -17,6 +17,7 @@ SEES = {
     "app": {"base", "comm"},
     "batch": {"base", "app"},
     "farming": {"base"},
+    "dasking": {"base", "comm"},
     "filework": {"base", "kernels", "comm", "app", "farming"},
 }
 SEES["programs"] = set(SEES)

@@ -54,8 +54,9 @@ def option(  # noqa: PLR0913 - each is a word of the option's description
         The smallest and the largest value allowed.
     metavar : str, optional
         What ``--help`` calls the value. Default follows from the others.
-    several : {"", "+", "*"}
-        One or more values at once, or any number of them; the default is a tuple.
+    several : {"", "?", "+", "*", "..."}
+        One value or none; one or more at once, any number of them, or all that is left
+        of the command line, whatever it is: then the default is a tuple.
     positional : bool
         Whether it is an argument by its place, without a name.
     short : str

@@ -41,7 +41,9 @@ class Program:
 
     `run` is collective: all ranks call it with their `World` and the same options. It
     returns a `Result` on every rank and prints nothing. `check` looks at the options
-    before MPI starts and raises `ValueError` for values that do not go together.
+    before MPI starts and raises `ValueError` for values that do not go together. A
+    `quiet` program leaves both outputs to what it runs: its report is for
+    ``--verbose`` alone.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Program:
     options: type[Any]
     run: Callable[[World, Any], Result]
     check: Callable[[Any], None] = lambda _options: None
+    quiet: bool = False
 
 
 def programs() -> dict[str, Program]:

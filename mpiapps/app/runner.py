@@ -118,15 +118,17 @@ def _run(
             result = program.run(world, options)
         timings = world.timings()
         with world.agree():
-            if timings is not None:
+            if timings is not None and _wanted(program, common):
                 origin = provenance.collect(world, begun, os.environ)
                 text = record.as_json(program.name, options, result, timings, origin)
                 title = f"{program.name} on {_ranks(world)}, {origin['mpi']}"
-                _report(title, result, timings, common)
+                if not program.quiet or common.verbose:
+                    _report(title, result, timings, common, aside=program.quiet)
                 _deliver("csv", output.as_csv([result.values]), common, targets)
                 _deliver("json", text, common, targets)
                 if "record" in targets:
                     targets["record"].commit(text)
+            if timings is not None:
                 checkpoint.discard()
     finally:
         for target in targets.values():
@@ -155,6 +157,12 @@ def _job_record() -> str:
     return os.environ.get(record.FILE, "")
 
 
+def _wanted(program: Program, common: Common) -> bool:
+    """Return whether somebody wants to know what the run was."""
+    asked = common.verbose or common.json or common.csv or _job_record()
+    return bool(asked) or not program.quiet
+
+
 def _deliver(
     name: str, text: str, common: Common, targets: dict[str, output.WholeFile]
 ) -> None:
@@ -166,10 +174,15 @@ def _deliver(
 
 
 def _report(
-    title: str, result: Result, timings: dict[str, Any], common: Common
+    title: str,
+    result: Result,
+    timings: dict[str, Any],
+    common: Common,
+    *,
+    aside: bool,
 ) -> None:
-    """Write the text report; to standard error if standard output carries a record."""
-    machine = "-" in (common.json, common.csv)
+    """Write the text report; `aside`, or beside a record, to standard error."""
+    machine = aside or "-" in (common.json, common.csv)
     color = output.use_color(common.color, os.environ) and not machine
     text = output.as_text(title, result.values, timings, color=color)
     if common.verbose and result.ranks:

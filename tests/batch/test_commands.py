@@ -52,7 +52,10 @@ def test_render_prints_the_script_alone():
     ("words", "says"),
     [
         (["render", "pi"], "say which one: --scheduler slurm|sge|pbs|lsf"),
-        (["render", "nothing", *SLURM], "'nothing' is no program (farm, files, matrix"),
+        (
+            ["render", "nothing", *SLURM],
+            "'nothing' is no program (dask, farm, files, matrix",
+        ),
         (["render", "gone.py", *SLURM], "no Python script that is here"),
         (["render", "pi", *SLURM, "--nodes", "0"], "0 is too small; the least is 1"),
         (["render", "pi", *SLURM, "--node", "2"], "did you mean --nodes or"),

@@ -1,0 +1,180 @@
+"""The way in for other programs of the same user: a file, or a tunnel to the page."""
+
+from __future__ import annotations
+
+import code
+import getpass
+import json
+import os
+import shlex
+import socket
+import stat
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mpiapps.base.errors import InputError, ReadWriteError
+from mpiapps.dasking.keys import Keys
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from mpiapps.dasking.ranks import Cluster
+
+FORMAT = 1
+EVERY = 0.2  # s between looks whether the cluster is still there
+# Schedulers name the host from which the job was submitted.
+LOGIN = ("SLURM_SUBMIT_HOST", "SGE_O_HOST", "PBS_O_HOST", "LSB_SUB_HOST")
+PORT = 8787  # of a tunnel, on the user's own machine; Dask's usual one
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What it takes to join a cluster: where it is, and what shows who may."""
+
+    address: str
+    certificate: str
+    key: str = field(repr=False)
+    dashboard: str
+    host: str
+    pid: int
+
+    @property
+    def keys(self) -> Keys | None:
+        """The certificate and its key, if the cluster has TLS."""
+        return Keys(self.certificate, self.key) if self.certificate else None
+
+
+@contextmanager
+def offered(path: str, cluster: Cluster) -> Iterator[None]:
+    """Write the file, if one is asked for, and remove it at the end. Root only.
+
+    Only its owner can read it; a folder that is made for it is private as well.
+    """
+    if not path:
+        yield
+        return
+    keys = cluster.keys or Keys("", "")
+    here = Connection(cluster.address, keys.certificate, keys.key, cluster.dashboard,
+                      socket.gethostname(), os.getpid())  # fmt: skip
+    file = Path(path)
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(file, json.dumps({"format": FORMAT, **asdict(here)}))
+    except OSError as error:
+        raise ReadWriteError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _write(file: Path, text: str) -> None:
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with os.fdopen(os.open(beside, flags, 0o600), "w") as stream:
+        stream.write(text)
+    beside.replace(file)
+
+
+def read(path: str) -> Connection:
+    """Return what the file `path` says. Local.
+
+    Raises
+    ------
+    InputError
+        If it is not there, not such a file, or others could have written or read it.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW)) as stream:
+            status = os.fstat(stream.fileno())
+            content = json.load(stream)
+        if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
+            raise InputError(
+                f"{path} belongs to, or can be read by, somebody else; only a file of"
+                " your own with mode 0600 is used: do not trust this one"
+            )
+        if content.pop("format") != FORMAT:
+            raise ValueError("another format")
+        return Connection(**content)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"there is no {path}: the cluster is not up yet, or has ended; it is"
+            " written by mpiapps.dask --connection"
+        ) from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} names no cluster: {error}") from error
+
+
+def connect(path: str, timeout: float = 10.0) -> Client:
+    """Return a client, the current one, of the cluster that wrote `path`. Local.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or nobody answers within `timeout` s.
+    """
+    import dask.config
+
+    here = read(path)
+    settings = here.keys.config() if here.keys else {}
+    dask.config.set({**settings, "scheduler-address": here.address})
+    from distributed import Client
+
+    try:
+        return Client(here.address, timeout=timeout)
+    except OSError as error:
+        raise InputError(
+            f"nobody answers at {here.address} on {here.host}: the job of {path} has"
+            " ended, or this host cannot reach it"
+        ) from error
+
+
+def joined(path: str, script: str, arguments: Sequence[str]) -> int:
+    """Run `script` with a client of that cluster, or else a prompt; return its code."""
+    from mpiapps.dasking.script import run_script
+
+    with connect(path) as client:
+        if script:
+            return run_script(script, arguments)
+        banner = (
+            f"client of {client.scheduler.address}, {len(client.nthreads())} workers"
+        )
+        code.interact(banner, local={"client": client}, exitmsg="")
+    return 0
+
+
+def wait(client: Client) -> None:
+    """Wait until somebody shuts the cluster down, or its time is over. Root only."""
+    while client.status == "running":
+        time.sleep(EVERY)
+
+
+def announce(cluster: Cluster, *, insecure: bool) -> None:
+    """Say on standard error what the user must know of the way in. Root only."""
+    if insecure:
+        sys.stderr.write(
+            "mpiapps: warning: --insecure: everybody who reaches this host can run"
+            " code as you\n"
+        )
+    if cluster.dashboard:
+        sys.stderr.write(f"mpiapps: {dashboard_line(cluster.dashboard)}\n")
+    sys.stderr.flush()
+
+
+def dashboard_line(port: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Return how to see the page that this host has at `port`. Local."""
+    host, user = socket.gethostname(), getpass.getuser()
+    login = next((environ[name] for name in LOGIN if environ.get(name)), host)
+    jump = [] if login == host else ["-J", f"{user}@{login}"]
+    tunnel = f"{PORT}:127.0.0.1:{port}"
+    command = shlex.join(["ssh", "-N", *jump, "-L", tunnel, f"{user}@{host}"])
+    return (
+        f"dashboard: {command}, then http://127.0.0.1:{PORT}/status; it has no login:"
+        f" others on {host} can see it"
+    )

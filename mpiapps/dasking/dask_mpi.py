@@ -1,0 +1,47 @@
+"""The same by dask-mpi: scheduler on rank 0, client on rank 1, workers on the others.
+
+For comparison, and for scripts that rely on it. It has no TLS, restarts no worker, and
+keeps two ranks to itself; docs/dask.md compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mpiapps.base.errors import LaunchError
+from mpiapps.dasking.script import run_script
+
+if TYPE_CHECKING:
+    from mpiapps.comm.world import World
+
+CLIENT = 1
+
+
+def run(world: World, options: Any) -> tuple[int, dict[str, Any]]:
+    """Run the script on rank 1; return its exit code, on all ranks. Collective."""
+    if world.size <= CLIENT + 1:
+        raise LaunchError(
+            f"--engine dask-mpi needs 3 ranks or more, for scheduler, client and a"
+            f" worker, and there are {world.size}; start more, or use the own engine"
+        )
+    from dask_mpi import initialize, send_close_signal
+    from distributed import Client
+
+    code = 0
+    is_client = initialize(
+        interface=options.interface or None,
+        nthreads=options.threads or 1,
+        local_directory=options.local_directory or None,
+        memory_limit=options.memory or "auto",
+        dashboard=options.dashboard,
+        comm=world.comm,
+        exit=False,
+    )
+    if is_client:
+        try:
+            with Client():
+                code = run_script(options.script, options.arguments)
+        finally:
+            send_close_signal()
+    code = world.comm.bcast(code, root=CLIENT)
+    return code, {}

@@ -1,0 +1,115 @@
+"""The scheduler, and what it knows of a run at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from distributed import Scheduler
+from distributed.core import rpc
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+if TYPE_CHECKING:
+    from dask.typing import Key
+    from distributed.security import Security
+
+EVERY = 0.5  # s between looks at the memory of workers
+RESTARTS = 20  # of one worker; then it stays away
+
+logger = logging.getLogger("distributed.scheduler")
+
+
+class Tally(SchedulerPlugin):
+    """Counts what a run did, and keeps away a worker that ends again and again."""
+
+    name = "mpiapps-tally"
+
+    def __init__(self) -> None:
+        self.dashboard = ""
+        self._starts: Counter[str] = Counter()
+        self._ended: Counter[str] = Counter()
+        self._peak: dict[str, int] = {}
+        self._spilled: dict[str, int] = {}
+
+    async def start(self, scheduler: Scheduler) -> None:
+        """Begin; called by the scheduler."""
+        self._scheduler = scheduler
+        self._watching = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        """End; called by the scheduler."""
+        self._watching.cancel()
+
+    def transition(
+        self, key: Key, start: str, finish: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Count a task that has ended; called by the scheduler."""
+        del key, args, kwargs
+        if start == "processing":
+            self._ended[finish] += 1
+
+    async def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+        """Count a start of a worker; called by the scheduler."""
+        state = scheduler.workers[worker]
+        name = str(state.name)
+        self._starts[name] += 1
+        if self._starts[name] > RESTARTS + 1 and state.nanny:
+            logger.error("worker %s ended %d times; it stays away", name, RESTARTS + 1)
+            args = scheduler.connection_args
+            with suppress(OSError):
+                async with rpc(state.nanny, connection_args=args) as nanny:
+                    await nanny.terminate(reason="it ended too often")
+
+    def found(self) -> dict[str, Any]:
+        """Return tasks, restarts, and bytes of workers, by name."""
+        self._look()
+        return {
+            "tasks": self._ended["memory"],
+            "erred": self._ended["erred"],
+            "restarts": sum(self._starts.values()) - len(self._starts),
+            "spilled_bytes": sum(self._spilled.values()),
+            "peak_bytes": [self._peak[name] for name in sorted(self._peak, key=int)],
+        }
+
+    async def _watch(self) -> None:
+        while True:
+            self._look()
+            await asyncio.sleep(EVERY)
+
+    def _look(self) -> None:
+        for state in self._scheduler.workers.values():
+            name, memory = str(state.name), state.memory
+            self._peak[name] = max(self._peak.get(name, 0), memory.process)
+            self._spilled[name] = max(self._spilled.get(name, 0), memory.spilled)
+
+
+async def start_scheduler(
+    order: dict[str, Any], security: Security | None, tally: Tally
+) -> Scheduler:
+    """Return a scheduler that listens. It has a page on the web only if that was asked.
+
+    Parameters
+    ----------
+    order : dict
+        ``host``, the address to listen at; ``dashboard``, whether to have the page.
+    security : Security, optional
+    tally : Tally
+        Gets the port of the page.
+    """
+    scheduler = Scheduler(
+        host=order["host"],
+        protocol="tls" if security else "tcp",
+        security=security,
+        dashboard=order["dashboard"],
+        dashboard_address="127.0.0.1:0",
+        plugins=(tally,),
+    )
+    await scheduler
+    if order["dashboard"]:
+        tally.dashboard = str(scheduler.services["dashboard"].port)
+    else:
+        scheduler.http_server.stop()
+    return scheduler

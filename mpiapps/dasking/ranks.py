@@ -1,0 +1,227 @@
+"""Dask on ranks: client and scheduler with the root, workers with the others."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from contextlib import (
+    AbstractContextManager,
+    nullcontext,
+    suppress,
+)
+from typing import TYPE_CHECKING, Any, cast
+
+from mpiapps.base import stopping
+from mpiapps.base.errors import Stopped
+from mpiapps.comm.letters import Letters
+from mpiapps.comm.mpi import MPI
+from mpiapps.dasking.keeper import GRACE, Keeper, KeeperLost
+from mpiapps.dasking.keys import LONGEST, Keys, make_keys
+from mpiapps.dasking.network import address_of, address_towards
+from mpiapps.dasking.setup import ROOT, Setup, workers_of
+from mpiapps.dasking.watch import StopAsked, Watch
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+ORDERS, REPORTS = 10, 20  # tags; the numbers after them are for large letters
+PATIENCE = 60.0  # s for Dask to start
+IDLE = 0.005  # s between looks of a rank that waits
+
+
+class Cluster:
+    """The scheduler and the workers of some ranks. Collective to make and to leave.
+
+    A context manager; `mpiapps.dask.dask_on_ranks` tells what it promises.
+
+    Attributes
+    ----------
+    client : Client or None
+        On the root.
+    address, dashboard : str
+        On the root: of the scheduler, and the port of its page, if there is one.
+    keys : Keys or None
+    summary : dict
+        On the root, after the end: what the run was.
+    """
+
+    client: Client | None = None
+    address = dashboard = ""
+    keys: Keys | None = None
+
+    def __init__(self, comm: MPI.Intracomm, setup: Setup) -> None:
+        self._comm, self._setup = comm.Dup(), setup
+        self.rank, self.summary = comm.rank, dict[str, Any]()
+        self._orders = Letters(self._comm, ORDERS)
+        self._reports = Letters(self._comm, REPORTS)
+        node = cast(MPI.Intracomm, comm.Split_type(MPI.COMM_TYPE_SHARED))
+        first = node.rank == 0
+        self._keeper = Keeper() if first else None
+        try:
+            self._workers = workers_of(node, comm, setup)
+            self._hosts = [r for r, is_first in enumerate(comm.allgather(first))
+                           if is_first]  # fmt: skip
+            leaders = cast(MPI.Intracomm, comm.Split(0 if first else MPI.UNDEFINED))
+            if first:
+                several = len(self._hosts) > 1 or setup.outside
+                here = address_of(leaders, setup.interface, several=several)
+                leaders.Free()
+            if self.rank == ROOT:
+                self._start(here)
+        except BaseException:
+            self._end()
+            raise
+        finally:
+            node.Free()
+
+    def _start(self, here: str) -> None:
+        """Start scheduler, workers and client. Root only."""
+        keys = None if self._setup.insecure else make_keys(_limit())
+        first = {
+            "keys": vars(keys) if keys else None,
+            "folder": self._setup.folder,
+            "path": self._setup.path,
+            "scheduler": None,
+        }
+        try:
+            assert self._keeper
+            own = {"host": here, "dashboard": self._setup.dashboard}
+            self._keeper.order({**first, "scheduler": own})
+            from distributed import Client  # while the other process does so, too
+
+            answer = self._keeper.answer(PATIENCE)
+            _tell(self._keeper, answer)
+            self.keys, self.address = keys, answer["address"]
+            self.dashboard = answer["dashboard"]
+            for host in self._hosts[1:]:
+                self._orders.send(host, (first, self.address))
+            self._begin_workers(here)
+            for _ in self._hosts[1:]:
+                _, error = self._reports.wait(longest=IDLE)
+                if error is not None:
+                    raise error
+        except Exception as error:
+            for rank in range(1, self._comm.size):
+                self._orders.send(rank, error)
+            raise
+        self._make_current(Client)
+
+    def _make_current(self, client: type[Client]) -> None:
+        """Connect, so that a script that runs elsewhere finds the client here."""
+        import dask.config
+
+        dask.config.set({"scheduler-address": self.address})
+        if self.keys:
+            dask.config.set(self.keys.config())
+        self.client = client(self.address, timeout=PATIENCE, name="mpiapps")
+
+    def _begin_workers(self, host: str) -> None:
+        """Let the workers of this host connect to the scheduler."""
+        assert self._keeper
+        self._keeper.order({
+            "address": self.address, "host": host, "workers": self._workers
+        })  # fmt: skip
+        self._keeper.answer(PATIENCE)
+
+    def __enter__(self) -> Cluster:
+        """Return this; on the other ranks when the root is through."""
+        self._watch: AbstractContextManager[object] = nullcontext()
+        if self.rank == ROOT:
+            self._watch = Watch(self.wrong)
+        self._watch.__enter__()
+        try:
+            if self.rank != ROOT:
+                self._serve()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close client, workers and scheduler, at the latest `GRACE` s later."""
+        self._watch.__exit__(None, None, None)
+        try:
+            if self.rank == ROOT:
+                self._close_all()
+        finally:
+            self._end()
+
+    def _serve(self) -> None:
+        """Wait until the root is through; see to this host's workers. Not the root."""
+        while True:
+            _, order = self._orders.wait(ROOT, self._look, IDLE)
+            match order:
+                case None:
+                    if self._keeper:
+                        self._keeper.close()
+                        self._reports.send(ROOT, None)
+                    return
+                case BaseException():
+                    raise order
+                case first, self.address:
+                    self._reports.send(ROOT, self._joined(first))
+
+    def _joined(self, first: dict[str, Any]) -> Exception | None:
+        """Start this host's workers; return what went wrong."""
+        assert self._keeper
+        try:
+            self._keeper.order(first)
+            _tell(self._keeper, self._keeper.answer(PATIENCE))
+            host = self.address.partition("://")[2].rpartition(":")[0]
+            self._begin_workers(address_towards(host.strip("[]")))
+        except Exception as error:
+            return error
+        return None
+
+    def lost(self) -> str:
+        """Return why the client has no scheduler any more; "" if it has. Root only."""
+        assert self.client is not None
+        assert self._keeper
+        return "" if self.client.status == "running" else self._keeper.told()
+
+    def wrong(self) -> BaseException | None:
+        """Return why the run cannot go on, or is not to; `None` if it does. Local."""
+        if self._keeper and self._keeper.lost():
+            return KeeperLost(self._keeper.told())
+        if self.rank == ROOT and stopping.left() <= 0:
+            return StopAsked(Stopped.exit_code)
+        return None
+
+    def _look(self) -> None:
+        if (error := self.wrong()) is not None:
+            raise error
+
+    def _close_all(self) -> None:
+        """Close the workers of the other hosts, then what is here. Root only."""
+        assert self._keeper
+        for rank in range(1, self._comm.size):
+            self._orders.send(rank, None)
+        until, closed = time.monotonic() + GRACE, 0
+        while closed < len(self._hosts) - 1 and time.monotonic() < until:
+            closed += self._reports.look() is not None
+            time.sleep(IDLE / 10)
+        self._keeper.order({"end": True})
+        if self.client is not None:
+            logging.disable()  # what it is connected to may be gone
+            with suppress(Exception):
+                self.client.close(timeout=1)
+            logging.disable(logging.NOTSET)
+        self.summary = self._keeper.close()
+
+    def _end(self) -> None:
+        if self._keeper:
+            self._keeper.end()
+
+
+def _limit() -> float:
+    """Return the seconds that this run may last, as far as is known."""
+    left = stopping.left()
+    return LONGEST if left in (0.0, float("inf")) else left
+
+
+def _tell(keeper: Keeper, answer: dict[str, Any]) -> None:
+    """Say on standard error what a host had to tell when it started."""
+    for line in answer["told"]:
+        sys.stderr.write(f"mpiapps: {keeper.host}: {line}\n")
+    sys.stderr.flush()

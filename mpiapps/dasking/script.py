@@ -1,0 +1,68 @@
+"""A user's script, run as ``python script.py`` runs it, and how it ended."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from mpiapps.base.errors import MpiAppsError, Terminated, exit_code
+from mpiapps.dasking.watch import StopAsked
+
+_hooks: list[Callable[[], object]] = []
+
+
+def on_stop(function: Callable[[], object]) -> Callable[[], object]:
+    """Call `function` when the run's time is nearly over; usable as a decorator. Local.
+
+    It is called with the cluster still there, once the script has been left by
+    `StopAsked`: the place to save what is done. The run then ends with 75, and a job
+    script starts it again.
+    """
+    _hooks.append(function)
+    return function
+
+
+def run_script(script: str, arguments: Sequence[str]) -> int:
+    """Run `script`; return its exit code. Local.
+
+    An error is shown as Python shows it. Signals, and what ends the run from outside,
+    are raised.
+    """
+    sys.argv = [script, *arguments]
+    sys.path.insert(0, str(Path(script).resolve().parent))
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except StopAsked:
+        for hook in _hooks:
+            hook()
+        raise
+    except (Terminated, MpiAppsError):
+        raise
+    except SystemExit as error:
+        if not isinstance(error.code, int | None):
+            sys.stderr.write(f"{error.code}\n")
+        return exit_code(error)
+    except Exception as error:
+        error.__traceback__ = _of_script(error.__traceback__, script)
+        sys.excepthook(type(error), error, error.__traceback__)
+        return exit_code(error)
+    finally:
+        _flush()
+    return 0
+
+
+def _of_script(trace: TracebackType | None, script: str) -> TracebackType | None:
+    """Return the traceback from the script's own first line on."""
+    names = {script, str(Path(script).resolve())}
+    found = trace
+    while found is not None and found.tb_frame.f_code.co_filename not in names:
+        found = found.tb_next
+    return found or trace
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()

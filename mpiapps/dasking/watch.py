@@ -1,0 +1,90 @@
+"""What ends a script from outside: raised in its main thread, whatever it waits for."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from mpiapps.base import stopping
+from mpiapps.base.errors import exit_code
+
+EVERY = 0.1  # s between looks
+LAST = 8.0  # s that the main thread has, if the run cannot go on at all
+
+
+class StopAsked(SystemExit):
+    """The run is to stop: its time is nearly over. ``code`` is 75.
+
+    As `KeyboardInterrupt` it passes ``except Exception``; catch it to save what is done
+    and raise it again. The cluster is still there.
+    """
+
+    code: int
+
+
+class Watch:
+    """Raises in the main thread what `wrong` returns. Local; a context manager.
+
+    Parameters
+    ----------
+    wrong : callable
+        Called often, on a thread of its own: returns an exception, or `None`.
+
+    Notes
+    -----
+    Python runs the handler of a signal in the main thread, also while that waits for a
+    result: so the thread sends SIGUSR1 to it. A handler that was there before gets the
+    signals of others. Of an error that is not `StopAsked`, a main thread which does not
+    come back to Python within `LAST` s is not waited for.
+    """
+
+    def __init__(self, wrong: Callable[[], BaseException | None]) -> None:
+        self._wrong = wrong
+        self._error: BaseException | None = None
+        self._over = threading.Event()
+        self._main = threading.main_thread()
+
+    def __enter__(self) -> Watch:
+        """Begin to look."""
+        if threading.current_thread() is self._main:
+            stopping.watch()  # unless the program has a handler of its own
+            self._before: Any = signal.signal(signal.SIGUSR1, self._raise)
+            threading.Thread(target=self._look, daemon=True, name="watch").start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Look no more."""
+        self._over.set()
+        if threading.current_thread() is self._main:
+            signal.signal(signal.SIGUSR1, self._before)
+
+    def _look(self) -> None:
+        while not self._over.wait(EVERY):
+            if (error := self._wrong()) is None:
+                continue
+            self._error = error
+            assert self._main.ident is not None
+            signal.pthread_kill(self._main.ident, signal.SIGUSR1)
+            if not isinstance(error, StopAsked) and not self._over.wait(LAST):
+                self._end(error)
+            return
+
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        if callable(self._before):
+            self._before(number, frame)
+
+    def _end(self, error: BaseException) -> None:
+        from mpiapps.comm.mpi import MPI
+
+        sys.stderr.write(f"mpiapps: error: {error}\n")
+        sys.stderr.flush()
+        time.sleep(EVERY)
+        MPI.COMM_WORLD.Abort(exit_code(error))

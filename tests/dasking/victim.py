@@ -1,0 +1,116 @@
+"""A script that ends in many ways; the first argument says how. No main guard."""
+
+import os
+import signal
+import sys
+import time
+
+from distributed import Client, get_client
+
+CLIENT = get_client()
+
+
+def double(x):
+    return 2 * x
+
+
+def give_up():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def eat():
+    held = []
+    while True:
+        held.append(bytes(bytearray(os.urandom(2**20)) * 20))
+        time.sleep(0.01)
+
+
+def is_killed(task):
+    try:
+        CLIENT.submit(task).result()
+    except Exception as error:
+        print(type(error).__name__)
+
+
+def kill_worker():
+    is_killed(give_up)
+    CLIENT.wait_for_workers(int(os.environ["WORKERS"]), timeout=30)
+    print(CLIENT.submit(double, 50).result())
+
+
+def kill_scheduler():
+    os.kill(CLIENT.run_on_scheduler(os.getpid), signal.SIGKILL)
+    CLIENT.submit(time.sleep, 100).result()
+
+
+def import_slowly():
+    def load():
+        time.sleep(3)
+        import beside
+
+        return beside.triple(5)
+
+    print(CLIENT.submit(load).result())
+
+
+def stop():
+    import mpiapps.dask
+
+    done = CLIENT.submit(double, 4)
+
+    @mpiapps.dask.on_stop
+    def save():
+        print("saved", done.result())
+
+    done.result()
+
+    os.kill(os.getpid(), signal.SIGUSR1)
+    CLIENT.submit(time.sleep, 100).result()
+
+
+def busy():
+    CLIENT.map(time.sleep, [1000 + i for i in range(5)])
+    time.sleep(0.3)
+
+
+def second():
+    with Client() as other:
+        print(other.submit(double, 3).result())
+
+
+def restart():
+    CLIENT.restart()
+    print(len(CLIENT.nthreads()))
+
+
+def text():
+    sys.exit("a text")
+
+
+def send(number):
+    os.kill(os.getpid(), number)
+    time.sleep(100)
+
+
+WAYS = {
+    "returns": lambda: None,
+    "raises": lambda: 1 / 0,
+    "exits 0": lambda: sys.exit(0),
+    "exits 3": lambda: sys.exit(3),
+    "exits text": text,
+    "leaves": lambda: os._exit(5),
+    "interrupted": lambda: send(signal.SIGINT),
+    "terminated": lambda: send(signal.SIGTERM),
+    "stopped": stop,
+    "kills a worker": kill_worker,
+    "kills the scheduler": kill_scheduler,
+    "fills memory": lambda: is_killed(eat),
+    "imports slowly": import_slowly,
+    "is busy": busy,
+    "second client": second,
+    "shuts down": CLIENT.shutdown,
+    "restarts": restart,
+}
+
+print(sum(CLIENT.gather(CLIENT.map(double, range(5)))), sys.argv[2:], flush=True)
+WAYS[sys.argv[1]]()

@@ -1,0 +1,185 @@
+"""Scripts with Dask on ranks end as they should, and leave nothing behind."""
+
+import json
+import os
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.launch import MPIS, on_ranks
+
+VICTIM = str(Path(__file__).parent / "dasking" / "victim.py")
+SIZES = {"openmpi": 4, "mpich": 2, "impi": 3}  # of most tests
+GONE = 10.0  # s after which nothing may be left
+
+# How the script ends: the exit code, what it prints, what standard error must say.
+ENDS = {
+    "returns": (0, "20 ['a', '--b']", None),
+    "exits 0": (0, "20 ['a', '--b']", None),
+    "exits 3": (3, "20 ['a', '--b']", ""),
+    "exits text": (1, "20 ['a', '--b']", "a text"),
+    "raises": (1, "20 ['a', '--b']", "ZeroDivisionError"),
+    "leaves": (5, "20 ['a', '--b']", ""),
+    "interrupted": (130, "20 ['a', '--b']", "interrupted"),
+    "terminated": (143, "20 ['a', '--b']", "signal 15"),
+    "stopped": (75, "saved 8", "stopped before its end"),
+    "kills a worker": (0, "KilledWorker\n100", "Restarting worker"),
+    "kills the scheduler": (1, "20 ['a', '--b']", "killed by signal 9"),
+    "fills memory": (0, "KilledWorker", "exceeded 95% memory budget"),
+    "imports slowly": (0, "15", None),
+    "is busy": (0, "20 ['a', '--b']", None),
+    "second client": (0, "6", None),
+    "shuts down": (0, "20 ['a', '--b']", None),
+}
+# Where mpiexec reports a number of its own for a rank that left without MPI_Finalize.
+OTHER_CODES = {("mpich", "leaves"): {5, 9}, ("impi", "leaves"): {5, 255}}
+
+
+def run(mpi, size, way, *words, **variables):
+    """Run the victim; see that nothing of it is left a little later."""
+    mark = f"mpiapps-test-{uuid.uuid4()}"
+    workers = str(max(1, size - 1))
+    done = on_ranks(mpi, size, "-m", "mpiapps.dask", "--memory", "400MB", *words,
+                    VICTIM, way, "a", "--b",
+                    WORKERS=workers, DASK_MARK=mark, **variables)  # fmt: skip
+    until = time.monotonic() + GONE
+    while (left := processes(mark)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not left
+    return done
+
+
+def processes(mark):
+    """Return the command lines of processes that have `mark` in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" "))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("way", ENDS)
+def test_the_end_of_the_script_is_the_end_of_all(way, tmp_path):
+    code, out, err = ENDS[way]
+
+    def run_on(mpi):
+        return run(mpi, SIZES[mpi], way, TMPDIR=str(tmp_path))
+
+    with ThreadPoolExecutor() as pool:  # side by side: most of their time they wait
+        for mpi, done in zip(MPIS, pool.map(run_on, MPIS), strict=True):
+            assert done.code in OTHER_CODES.get((mpi, way), {code}), (mpi, done.err)
+            assert out in done.out, mpi
+            assert err in done.err if err is not None else not done.err, (mpi, done.err)
+    assert not list(tmp_path.glob("mpiapps-dask-*"))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_any_number_of_ranks_will_do(size, tmp_path):
+    record = tmp_path / "record.json"
+    done = run("openmpi", size, "restarts", "--json", str(record))
+    assert done.code == 0, done.err
+    assert done.out.splitlines() == ["20 ['a', '--b']", str(max(1, size - 1))]
+    values = json.loads(record.read_text())["values"]
+    assert values["tasks"] == 5
+    assert values["restarts"] == max(1, size - 1)
+    assert len(values["peak_bytes"]) == max(1, size - 1)
+
+
+def test_dask_mpi_does_the_same_for_a_script_that_ends_well():
+    done = run("openmpi", 4, "returns", "--engine", "dask-mpi")
+    assert done.code == 0
+    assert done.out == "20 ['a', '--b']\n"
+
+
+def test_dask_mpi_needs_three_ranks():
+    done = run("openmpi", 2, "returns", "--engine", "dask-mpi")
+    assert done.code == 78
+    assert "needs 3 ranks" in done.err
+
+
+def test_a_killed_run_is_told_of(tmp_path):
+    left = tmp_path / "mpiapps-dask-abc"
+    left.mkdir()
+    (left / "owner").touch()
+    done = run("openmpi", 2, "returns", TMPDIR=str(tmp_path))
+    assert done.code == 0
+    assert f"{left} was left by a run that was killed" in done.err
+    assert left.is_dir()
+
+
+def test_a_folder_that_cannot_be_written_is_told_of_by_all_ranks(tmp_path):
+    missing = tmp_path / "missing"
+    done = run("openmpi", 3, "returns", "--local-directory", str(missing))
+    assert done.code == 78
+    assert done.err.count(str(missing)) == 1
+    assert done.out == ""
+
+
+def test_an_interface_that_is_not_there_is_told_of():
+    done = run("openmpi", 2, "returns", "--interface", "ib7")
+    assert done.code == 78
+    assert "--interface ib7 is none of this host" in done.err
+    assert " lo" in done.err
+
+
+def test_a_script_that_is_not_there_costs_no_start(tmp_path):
+    words = ("-m", "mpiapps.dask", str(tmp_path / "no.py"))
+    done = on_ranks("openmpi", 2, *words)
+    assert done.code == 2
+    assert "there is no file" in done.err
+
+
+def test_workers_have_the_processors_of_their_ranks(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, json\n"
+        "from distributed import get_client\n"
+        "found = get_client().run(lambda: sorted(os.sched_getaffinity(0)))\n"
+        "print(json.dumps(sorted(found.values())))\n"
+    )
+    done = on_ranks("openmpi", 2, "-m", "mpiapps.dask", str(script))
+    assert done.code == 0, done.err
+    [cpus] = json.loads(done.out)
+    assert set(cpus) <= os.sched_getaffinity(0)
+
+
+PROGRAM = """
+import time
+from mpiapps.comm import open_world
+from mpiapps.dask import dask_on_ranks
+
+with open_world() as world:
+    half = world.comm.Split(world.rank % 2)
+    with dask_on_ranks(half, threads=2) as client:
+        if client is not None:
+            threads = sorted(client.nthreads().values())
+            total = client.submit(sum, [1, 2, world.rank]).result()
+            if {wrong}:
+                raise ValueError("not today")
+            print(world.rank, threads, total, flush=True)
+    world.comm.Barrier()
+"""
+
+
+def test_parts_of_a_world_have_clusters_of_their_own(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM.format(wrong="False"))
+    done = on_ranks("openmpi", 4, str(script))
+    assert done.code == 0, done.err
+    assert sorted(done.out.splitlines()) == ["0 [2] 3", "1 [2] 4"]
+    assert done.err == ""
+
+
+def test_an_error_in_the_block_ends_the_program(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM.format(wrong="world.rank == 1"))
+    done = on_ranks("mpich", 3, str(script))
+    assert done.code == 1
+    assert "ValueError: not today" in done.err
+    assert "rank 1 of 3" in done.err

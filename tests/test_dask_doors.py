@@ -1,0 +1,242 @@
+"""Who gets into a cluster: its user, by the file; nobody else, by whatever socket."""
+
+import datetime
+import json
+import os
+import socket
+import ssl
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mpiapps.dasking.connection import connect, read
+from mpiapps.dasking.keys import make_keys
+from tests.launch import ROOT, clean_environment, folder, run
+
+NOBODY = 65534
+START = 60.0  # s
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Start a cluster for others to join; yield its file and its process."""
+    file = tmp_path_factory.mktemp("dask") / "private" / "dask.json"
+    script = str(ROOT / "scripts" / "on_ranks.py")
+    command = [str(folder("openmpi") / "python"), script, "3", "-m", "mpiapps.dask"]
+    process = subprocess.Popen(
+        [*command, "--dashboard", "--connection", str(file)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+        cwd=ROOT,
+    )
+    until = time.monotonic() + START
+    while not file.exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    yield file, process
+    process.terminate()
+    process.wait(START)
+
+
+def services():
+    """Return the processes of Dask."""
+    found = []
+    for each in psutil.process_iter(["cmdline"]):
+        words = each.info["cmdline"] or []
+        if "mpiapps.dasking.service" in words:
+            found += [each, *each.children(recursive=True)]
+    return found
+
+
+def listening():
+    return {
+        connection.laddr
+        for each in services()
+        for connection in each.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+def place(address):
+    host, _, port = address.partition("://")[2].rpartition(":")
+    return host, int(port)
+
+
+def test_each_socket_that_listens_is_known(cluster):
+    file, _ = cluster
+    with connect(str(file)) as client:
+        info = client.scheduler_info(n_workers=-1)
+        known = {place(info["address"])}
+        for address, worker in info["workers"].items():
+            known |= {place(address), place(worker["nanny"])}
+        page = ("127.0.0.1", int(read(str(file)).dashboard))
+        assert len(info["workers"]) == 2
+    assert listening() == known | {page}
+    assert page[0] == "127.0.0.1"
+
+
+def test_no_key_is_in_a_command_line_or_an_environment(cluster):
+    key = read(str(cluster[0])).key.splitlines()[1]
+    for each in services():
+        assert key not in " ".join(each.cmdline())
+        assert key not in str(each.environ())
+
+
+def as_nobody(function):
+    """Return what `function` returns in a process of another user."""
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
+            os.write(writer, json.dumps(function()).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        text = stream.read()
+    os.waitpid(child, 0)
+    return json.loads(text)
+
+
+def enter(where, keys=None, tls=True):
+    """Return what the other side says to a stranger; nothing if it hangs up."""
+    try:
+        plain = socket.create_connection(where, timeout=5)
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            if keys is not None:
+                context.load_cert_chain(*keys)
+            plain = context.wrap_socket(plain)
+        with plain:
+            plain.settimeout(2)
+            return plain.recv(1000).hex()
+    except (ssl.SSLError, OSError):
+        return ""
+
+
+def saved(keys, path):
+    """Write a certificate and its key, as nobody can read them."""
+    path.mkdir()
+    path.chmod(0o755)
+    names = path / "cert", path / "key"
+    for name, text in zip(names, (keys.certificate, keys.key), strict=True):
+        name.write_text(text)
+        name.chmod(0o644)
+    return [str(name) for name in names]
+
+
+def expired(keys):
+    """Return a certificate of the same key whose time is over."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+
+    key = serialization.load_pem_private_key(keys.key.encode(), None)
+    old = x509.load_pem_x509_certificate(keys.certificate.encode())
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(old.subject)
+        .issuer_name(old.issuer)
+        .public_key(old.public_key())
+        .serial_number(7)
+        .not_valid_before(now - datetime.timedelta(days=2))
+        .not_valid_after(now - datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = made.public_bytes(serialization.Encoding.PEM).decode()
+    return type(keys)(pem, keys.key)
+
+
+def test_another_user_gets_in_nowhere(cluster, tmp_path_factory):
+    file, _ = cluster
+    here = read(str(file))
+    doors = sorted(listening() - {("127.0.0.1", int(here.dashboard))})
+    assert len(doors) == 5
+    top = tmp_path_factory.mktemp("keys")
+    for each in (top, *top.parents[:2]):
+        each.chmod(0o755)
+    own = saved(here.keys, top / "own")
+    foreign = saved(make_keys(60), top / "foreign")
+    old = saved(expired(here.keys), top / "old")
+
+    def attempts():
+        ways = {
+            "plain": lambda door: enter(door, tls=False),
+            "no certificate": enter,
+            "foreign": lambda door: enter(door, foreign),
+            "expired": lambda door: enter(door, old),
+            "own": lambda door: enter(door, own),  # that the others could get in
+        }
+        return {name: [way(door) for door in doors] for name, way in ways.items()}
+
+    found = as_nobody(attempts)
+    assert all(found.pop("own"))
+    assert found == {name: [""] * len(doors) for name in found}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_another_user_reads_neither_file_nor_folder(cluster):
+    file, _ = cluster
+    with connect(str(file)) as client:
+        [spill, *_] = client.run(
+            lambda dask_worker: dask_worker.local_directory
+        ).values()
+
+    def attempts():
+        found = []
+        for look in (file.read_text, lambda: list(Path(spill).iterdir())):
+            try:
+                found.append(str(look()))
+            except PermissionError:
+                found.append("refused")
+        return found
+
+    assert as_nobody(attempts) == ["refused", "refused"]
+
+
+def test_scripts_join_by_the_file(cluster, tmp_path):
+    file, _ = cluster
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\nfrom distributed import Client\n"
+        "with Client() as client:\n"
+        "    print(client.submit(sum, [1, 2]).result(), sys.argv[1:])\n"
+        "sys.exit(4)\n"
+    )
+    command = str(folder("openmpi") / "mpiapps")
+    done = run([command, "dask", "connect", str(file), str(script), "--x"])
+    assert (done.code, done.out, done.err) == (4, "3 ['--x']\n", "")
+
+
+def test_a_prompt_has_a_client(cluster):
+    file, _ = cluster
+    command = str(folder("openmpi") / "mpiapps")
+    words = "print(client.submit(sum, [3, 4]).result())\n"
+    done = run([command, "dask", "connect", str(file)], stdin=words)
+    assert done.code == 0
+    assert "7" in done.out
+
+
+def test_a_file_that_is_not_there_is_told_of(tmp_path):
+    command = str(folder("openmpi") / "mpiapps")
+    done = run([command, "dask", "connect", str(tmp_path / "no.json")])
+    assert done.code == 65
+    assert "not up yet, or has ended" in done.err
+
+
+def test_whoever_joined_may_end_it_and_the_file_goes(cluster):
+    file, process = cluster
+    connect(str(file)).shutdown()
+    _, err = process.communicate(timeout=START)
+    assert process.returncode == 0
+    assert not file.exists()
+    first, *others = err.splitlines()
+    assert "ssh -N -L 8787:127.0.0.1:" in first
+    assert all("TLS handshake failed" in each for each in others), others
