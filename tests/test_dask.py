@@ -183,3 +183,22 @@ def test_an_error_in_the_block_ends_the_program(tmp_path):
     assert done.code == 1
     assert "ValueError: not today" in done.err
     assert "rank 1 of 3" in done.err
+
+
+MAPPING = str(Path(__file__).parent / "dasking" / "mapping.py")
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_tasks_have_the_same_results_on_ranks_and_on_dask(size):
+    ranks = on_ranks("openmpi", size, MAPPING, "mpi")
+    dask = on_ranks("openmpi", size, MAPPING, "dask")
+    assert (ranks.code, dask.code) == (0, 0), ranks.err + dask.err
+    assert ranks.out == dask.out
+    assert len(ranks.out.splitlines()) == 14
+    assert ranks.err == dask.err == ""
+
+
+def test_a_backend_that_is_none_is_told_of():
+    done = on_ranks("openmpi", 2, MAPPING, "spark")
+    assert done.code == 1
+    assert "'spark' is not one of mpi, dask" in done.err

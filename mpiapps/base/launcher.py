@@ -43,6 +43,9 @@ LAUNCHERS = (
 DELIVERY = 0.5  # s for the launcher to read what was written
 YIELD = 3.0  # s that a silent rank leaves to the one that speaks
 
+# What launchers tell their ranks, and no other process.
+OF_RANKS = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "HYDRA_", "MPI_LOCAL")
+
 # What a whole job was given. The first is set by our own job scripts and is binding.
 JOB_NTASKS = "MPIAPPS_NTASKS"
 ALLOCATION_NTASKS = "SLURM_NTASKS"
@@ -72,6 +75,14 @@ class Launch:
         """Sleep until the rank that speaks has been heard, before an exit. Local."""
         if self.launcher:
             time.sleep(DELIVERY if self.speaks else YIELD)
+
+
+def not_a_rank(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process beside the ranks. Local.
+
+    Without the variables by which an MPI that it starts would take it for a rank.
+    """
+    return {k: v for k, v in environ.items() if not k.startswith(OF_RANKS)}
 
 
 def number(environ: Mapping[str, str], name: str) -> int | None:

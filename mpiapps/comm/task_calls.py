@@ -7,9 +7,10 @@ import pickle
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from concurrent.futures import Future
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from mpiapps.comm.task_worker import Chunk, How, Outcome, RemoteTraceback, TaskError
+from mpiapps.comm.task import Chunk, How, Outcome, RemoteTraceback, TaskError
 
 T = TypeVar("T")
 POISON = 3  # ranks killed while they did a chunk, which is then given to none
@@ -83,7 +84,6 @@ class Call(Iterator[T], Generic[T]):
         ordered: bool,
     ) -> None:
         self.number, self.how = number, how
-        self.pickled = pickle.dumps(how, protocol=5)
         self.known: set[int] = set()  # ranks that have the function
         self._cut, self._ahead = cut, ahead
         self._advance, self._ordered = advance, ordered
@@ -92,6 +92,11 @@ class Call(Iterator[T], Generic[T]):
         self._done: dict[int, tuple[Outcome, int]] = {}
         self._came: deque[int] = deque()
         self._again: list[Chunk] = []
+
+    @cached_property
+    def pickled(self) -> bytes:
+        """The function and how it is called, as bytes. Local."""
+        return pickle.dumps(self.how, protocol=5)
 
     def next_chunk(self) -> Chunk | None:
         """Return the next chunk, or ``None`` if none is to be begun now. Local."""

@@ -13,26 +13,19 @@ Every rank runs the same script, so functions are sent by name, as `pickle` does
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from mpiapps.base.errors import RankLeft
 from mpiapps.comm.letters import Letters
+from mpiapps.comm.mapper import Mapper
 from mpiapps.comm.mpi import MPI
 from mpiapps.comm.survive import RanksLost, survives
-from mpiapps.comm.task_calls import AHEAD, Awaited, Call, Cut, freest, give_back
-from mpiapps.comm.task_worker import (
-    Chunk,
-    How,
-    Order,
-    do_chunk,
-    unpickled,
-    work,
-)
+from mpiapps.comm.task import Chunk, do_chunk, unpickled
+from mpiapps.comm.task_calls import Awaited, Call, freest, give_back
+from mpiapps.comm.task_worker import Order, work
 
 T = TypeVar("T")
 ROOT = 0
@@ -41,7 +34,7 @@ WAITING = 0.05  # s of work that may wait at a worker, so that it does not wait 
 DEEPEST = 32  # chunks that a worker may have: of these, more than one only if short
 
 
-class Tasks:
+class Tasks(Mapper):
     """Shares tasks over the ranks of a communicator. Collective to make and to leave.
 
     Parameters
@@ -74,7 +67,7 @@ class Tasks:
         self._killed: Counter[tuple[int, int]] = Counter()
         self.lost: list[int] = []
         self._depth, self._mean = 1, 0.0
-        self._numbers = itertools.count()
+        super().__init__()
         self._calls: dict[int, Call[Any]] = {}
         self._asked: list[Awaited[Any]] = []
         self._ended: dict[int, list[int]] = {rank: [] for rank in self._held}
@@ -105,116 +98,17 @@ class Tasks:
         if not survives():  # it is collective, and some may be dead
             self._comm.Free()
 
-    def map(
-        self,
-        function: Callable[..., T],
-        items: Iterable[Any],
-        chunksize: int | str | None = None,
-        seed: int | None = None,
-    ) -> list[T]:
-        """Return the results of ``function(item)`` in order. Root only.
+    def _workers(self) -> int:
+        return len(self._held)
 
-        Parameters
-        ----------
-        function : callable
-            At the top level of a module: it is sent by name.
-        items : iterable
-        chunksize : int or "guided", optional
-            Tasks sent at once; ``"guided"``: a share of what is left, so large chunks
-            first. Default: a quarter of each worker's share.
-        seed : int, optional
-            Gives each task a keyword ``rng``: a `numpy.random.Generator` of its own,
-            the same on any number of ranks.
+    def _take_on(self, call: Call[Any]) -> None:
+        _ = call.pickled  # an error of it is the caller's
+        self._calls[call.number] = call
 
-        Raises
-        ------
-        Exception
-            The first task's that failed, in the order of items; its cause shows the
-            traceback and the rank. What was not begun is not done.
-        """
-        return self._whole(How(function, "one", seed), items, chunksize)
-
-    def starmap(
-        self,
-        function: Callable[..., T],
-        items: Iterable[Sequence[Any]],
-        chunksize: int | str | None = None,
-        seed: int | None = None,
-    ) -> list[T]:
-        """Return the results of ``function(*item)``. Root only; as `map`."""
-        return self._whole(How(function, "star", seed), items, chunksize)
-
-    def imap(
-        self,
-        function: Callable[..., T],
-        items: Iterable[Any],
-        chunksize: int = 1,
-        seed: int | None = None,
-    ) -> Iterator[T]:
-        """Return an iterator over the results in order. Root only; as `map`.
-
-        Items are taken as they are needed, so there may be no end of them: at most
-        `AHEAD` chunks for each worker are done before their results are asked for.
-        After a task's error, `next` goes on with the result after it.
-        """
-        return self._call(How(function, "one", seed), items, chunksize)
-
-    def imap_unordered(
-        self,
-        function: Callable[..., T],
-        items: Iterable[Any],
-        chunksize: int = 1,
-        seed: int | None = None,
-        ahead: int = 0,
-    ) -> Iterator[T]:
-        """Return an iterator over the results as they come. Root only; as `imap`.
-
-        `ahead`: tasks that may be begun before a result is asked for; default as there.
-        """
-        how = How(function, "one", seed)
-        return self._call(how, items, chunksize, ordered=False, ahead=ahead)
-
-    def submit(
-        self, function: Callable[..., T], /, *args: Any, **kwargs: Any
-    ) -> Future[T]:
-        """Begin ``function(*args, **kwargs)``; return its future. Root only.
-
-        The future's `result` and `exception` take in results while they wait.
-        """
-        call: Call[T] = self._call(How(function, "all"), [(args, kwargs)], 1)
-        future = Awaited(call, self._advance)
+    def _begun(self, future: Awaited[Any]) -> None:
         self._asked = [each for each in self._asked if not each.done()] + [future]
         if not self._alone:
             self._give_out()
-        return future
-
-    def _whole(
-        self, how: How, items: Iterable[Any], size: int | str | None
-    ) -> list[Any]:
-        listed = items if isinstance(items, Sequence) else list(items)
-        call: Call[Any] = self._call(how, listed, size, ahead=len(listed) + 1)
-        try:
-            return list(call)
-        finally:
-            call.end()
-
-    def _call(
-        self,
-        how: How,
-        items: Iterable[Any],
-        size: int | str | None,
-        *,
-        ordered: bool = True,
-        ahead: int = 0,
-    ) -> Call[Any]:
-        cut = Cut(items, size, len(self._held))
-        chunk = cut.size if isinstance(cut.size, int) else 1
-        ahead = ahead or AHEAD * len(self._held) * chunk
-        call: Call[Any] = Call(
-            next(self._numbers), how, cut, ahead, self._advance, ordered
-        )
-        self._calls[call.number] = call
-        return call
 
     def _advance(self) -> None:
         """Begin what may be begun, and wait for a result. Root only; local."""

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from mpiapps.comm.letters import Letters
 from mpiapps.comm.mpi import MPI
-from mpiapps.comm.task_worker import RemoteTraceback, TaskError
+from mpiapps.comm.task import RemoteTraceback, TaskError
 
 T = TypeVar("T")
 ROOT = 0

@@ -15,6 +15,7 @@ module         what is in it
 `folder`       where workers spill to
 `script`       the user's script, and how it ended
 `watch`        what ends it from outside
+`mapper`       tasks on workers, by the calls of `mpiapps.comm.tasks`; or on ranks
 `connection`   the way in for other programs
 `dask_mpi`     the same by dask-mpi
 =============  =======================================================================

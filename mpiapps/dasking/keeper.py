@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from mpiapps.base.errors import LaunchError, MpiAppsError
+from mpiapps.base.launcher import not_a_rank
 
 YIELD = 1.0  # s for a process that is about to end
 GRACE = 9.0  # s that the process has to close what it started
@@ -143,4 +144,4 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     `limit_threads` has set the threads of a rank; a worker with several threads runs
     that many tasks, of one thread each.
     """
-    return {LOG: "warning", **environ, **SETTINGS}
+    return {LOG: "warning", **not_a_rank(environ), **SETTINGS}

@@ -9,14 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mpiapps.base.launcher import not_a_rank
 from mpiapps.farming.books import Given
 from mpiapps.farming.child import Ended
 from mpiapps.farming.nursery import NAME, Nursery
 from mpiapps.farming.outputs import Stamp, brought_to_disk
 from mpiapps.farming.tasklist import Task
 
-# Variables that would make a task that uses MPI part of this run.
-OF_MPI = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "HYDRA_", "MPI_LOCAL")
 HOST = os.uname().nodename
 
 
@@ -30,8 +29,7 @@ class Here:
     """
 
     def __init__(self, cpus: Collection[int] = ()) -> None:
-        plain = {k: v for k, v in os.environ.items() if not k.startswith(OF_MPI)}
-        self._nursery = Nursery(cpus, plain)
+        self._nursery = Nursery(cpus, not_a_rank(os.environ))
         self._given: dict[str, Given] = {}
 
     @property

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from mpiapps.comm import open_world
-from mpiapps.comm.task_worker import TaskError
+from mpiapps.comm.task import TaskError
 from mpiapps.comm.tasks import Tasks
 
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from mpiapps.comm.task_worker import TaskError
+from mpiapps.comm.task import TaskError
 from mpiapps.comm.tasks import Tasks
 
 pytestmark = pytest.mark.mpi

@@ -1,0 +1,124 @@
+"""Tasks on workers of Dask, by the calls of `mpiapps.comm.tasks`; or on ranks."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from mpiapps.comm.mapper import Mapper
+from mpiapps.comm.task import Chunk, How, Outcome, do_chunk
+from mpiapps.comm.task_calls import Awaited, Call
+
+if TYPE_CHECKING:
+    from dask.typing import Key
+    from distributed import Client, Future
+    from mpi4py.MPI import Intracomm
+
+BACKENDS = ("mpi", "dask")
+DEPTH = 4  # chunks for each thread of a worker that Dask has at a time
+
+
+class DaskTasks(Mapper):
+    """Shares tasks over the workers of a Dask cluster. Local to the client's process.
+
+    Parameters
+    ----------
+    client : distributed.Client
+
+    Notes
+    -----
+    Tasks get the same numbers, random generators and chunks as on ranks, so results
+    have the same bits. Functions are pickled by Dask: they may be lambdas. A worker
+    that dies is Dask's to care for; its tasks go to others.
+    """
+
+    def __init__(self, client: Client) -> None:
+        super().__init__()
+        from distributed import as_completed
+
+        self._client = client
+        self._done = as_completed()
+        self._held: dict[Key, tuple[Call[Any], Chunk]] = {}
+        self._calls: list[Call[Any]] = []
+
+    def _workers(self) -> int:
+        threads: dict[str, int] = self._client.nthreads()
+        return max(1, sum(threads.values()))
+
+    def _take_on(self, call: Call[Any]) -> None:
+        self._calls.append(call)
+
+    def _begun(self, future: Awaited[Any]) -> None:
+        del future
+        self._give_out()
+
+    def _advance(self) -> None:
+        self._give_out()
+        if self._held:
+            self._take_in(next(self._done))
+
+    def _give_out(self) -> None:
+        most = DEPTH * self._workers()
+        self._calls = [call for call in self._calls if not call.through()]
+        for call in self._calls:
+            while len(self._held) < most and (chunk := call.next_chunk()) is not None:
+                future = self._client.submit(do_here, call.how, chunk, pure=False)
+                self._held[future.key] = call, chunk
+                self._done.add(future)
+
+    def _take_in(self, future: Future[Any]) -> None:
+        call, chunk = self._held.pop(future.key)
+        try:
+            name, outcomes = future.result()
+        except Exception as error:  # such as KilledWorker: of all its tasks
+            name, text = -1, traceback.format_exc()
+            outcomes = [(False, (error, text))] * len(chunk.items)
+        call.take(chunk.first, outcomes, name)
+
+
+def do_here(how: How, chunk: Chunk) -> tuple[int, list[Outcome]]:
+    """Return the rank of this worker, and what came of the tasks. On a worker."""
+    from distributed import get_worker
+
+    name = str(get_worker().name)
+    return int(name) if name.isdigit() else -1, do_chunk(how, chunk)
+
+
+@contextmanager
+def mapper(
+    comm: Intracomm, backend: str = "mpi", **setup: Any
+) -> Iterator[Mapper | None]:
+    """Yield what shares tasks over the ranks of `comm`, by MPI or by Dask. Collective.
+
+    Parameters
+    ----------
+    comm : Intracomm
+    backend : {"mpi", "dask"}
+    **setup
+        As for `mpiapps.dask.dask_on_ranks`.
+
+    Yields
+    ------
+    Mapper or None
+        On the root; on the other ranks ``None``, when the root has left.
+
+    Raises
+    ------
+    ValueError
+        If the backend is another.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
+    if backend == "mpi":
+        from mpiapps.comm.tasks import Tasks
+
+        with Tasks(comm) as tasks:
+            yield tasks
+        return
+    from mpiapps.dasking.ranks import Cluster
+    from mpiapps.dasking.setup import Setup
+
+    with Cluster(comm, Setup(**setup)) as cluster:
+        yield None if cluster.client is None else DaskTasks(cluster.client)

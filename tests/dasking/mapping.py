@@ -1,0 +1,66 @@
+"""A program whose tasks run on ranks or on workers of Dask: prints what it found."""
+
+import sys
+import time
+
+import numpy as np
+
+from mpiapps.comm import open_world
+from mpiapps.dasking.mapper import mapper
+
+
+def square(x):
+    return x * x
+
+
+def draw(x, rng):
+    return x, rng.random()
+
+
+def fails(x):
+    if x == 3:
+        raise ValueError(f"no {x}")
+    return x
+
+
+def later(x):
+    time.sleep(0.05 * (x % 3))
+    return x
+
+
+def leaves(x):
+    sys.exit(x)
+
+
+def error_of(ask):
+    try:
+        ask()
+    except Exception as error:
+        return f"{error!r} from {type(error.__cause__).__name__}"
+
+
+def found(tasks):
+    """Return results of each kind of call, the same whatever does them."""
+    yield tasks.map(square, range(10))
+    yield tasks.map(square, range(10), chunksize="guided")
+    yield tasks.map(square, [])
+    yield tasks.starmap(pow, [(2, 3), (3, 2)])
+    yield [(x, r.hex()) for x, r in tasks.map(draw, range(7), chunksize=3, seed=5)]
+    yield list(zip(range(5), tasks.imap(later, iter(range(20))), strict=False))
+    yield sorted(tasks.imap_unordered(later, range(9)))
+    futures = [tasks.submit(np.add, i, 1) for i in range(4)]
+    yield [int(future.result()) for future in futures]
+    yield error_of(lambda: tasks.map(fails, range(6)))
+    yield error_of(lambda: tasks.map(leaves, [9]))
+    yield error_of(lambda: tasks.submit(fails, 3).result())
+    results = tasks.imap(fails, range(6))
+    yield [next(results) for _ in range(3)]
+    yield error_of(lambda: next(results)), next(results)
+    yield len(tasks.map(bytes, [3_000_000] * 3)[2])
+
+
+if __name__ == "__main__":
+    with open_world() as world, mapper(world.comm, sys.argv[1]) as tasks:
+        if tasks is not None:
+            for each in found(tasks):
+                print(each, flush=True)
