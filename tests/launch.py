@@ -68,3 +68,15 @@ def on_ranks(mpi: str, ntasks: int, *words: str, **variables: str) -> Ended:
     python = str(folder(mpi) / "python")
     script = str(ROOT / "scripts" / "on_ranks.py")
     return run([python, script, str(ntasks), *words], **variables)
+
+
+def marked(mark: str) -> dict[int, bytes]:
+    """Return the processes that have `mark` in their environment, and what they are."""
+    found = {}
+    for each in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (each / "environ").read_bytes():
+                found[int(each.name)] = (each / "cmdline").read_bytes()
+        except OSError:
+            continue
+    return found

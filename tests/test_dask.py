@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch import MPIS, on_ranks
+from tests.launch import MPIS, marked, on_ranks
 
 VICTIM = str(Path(__file__).parent / "dasking" / "victim.py")
 SIZES = {"openmpi": 4, "mpich": 2, "impi": 3}  # of most tests
@@ -46,22 +46,10 @@ def run(mpi, size, way, *words, **variables):
                     VICTIM, way, "a", "--b",
                     WORKERS=workers, DASK_MARK=mark, **variables)  # fmt: skip
     until = time.monotonic() + GONE
-    while (left := processes(mark)) and time.monotonic() < until:
+    while (left := marked(mark)) and time.monotonic() < until:
         time.sleep(0.1)
     assert not left
     return done
-
-
-def processes(mark):
-    """Return the command lines of processes that have `mark` in their environment."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (folder / "environ").read_bytes():
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" "))
-        except OSError:
-            continue
-    return found
 
 
 @pytest.mark.parametrize("way", ENDS)

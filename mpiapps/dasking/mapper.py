@@ -38,13 +38,13 @@ class DaskTasks(Mapper):
         super().__init__()
         from distributed import as_completed
 
-        self._client = client
+        self.client = client
         self._done = as_completed()
         self._held: dict[Key, tuple[Call[Any], Chunk]] = {}
         self._calls: list[Call[Any]] = []
 
     def _workers(self) -> int:
-        threads: dict[str, int] = self._client.nthreads()
+        threads: dict[str, int] = self.client.nthreads()
         return max(1, sum(threads.values()))
 
     def _take_on(self, call: Call[Any]) -> None:
@@ -64,7 +64,7 @@ class DaskTasks(Mapper):
         self._calls = [call for call in self._calls if not call.through()]
         for call in self._calls:
             while len(self._held) < most and (chunk := call.next_chunk()) is not None:
-                future = self._client.submit(do_here, call.how, chunk, pure=False)
+                future = self.client.submit(do_here, call.how, chunk, pure=False)
                 self._held[future.key] = call, chunk
                 self._done.add(future)
 

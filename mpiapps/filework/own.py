@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from mpiapps.base.errors import UsageError
+from mpiapps.base.named import named
 from mpiapps.filework.operation import Operation
 from mpiapps.filework.reading import Reader, at_line, lines
 from mpiapps.filework.segments import Segment
@@ -33,7 +29,7 @@ class Own(Operation):
     """
 
     def __init__(self, name: str, *, records: bool) -> None:
-        self._function = load(name)
+        self._function = named(name)
         self._records = records
         self._reader = Reader(at_line)
 
@@ -52,22 +48,3 @@ class Own(Operation):
     def kept(self, segment: Segment, value: Any) -> Any:
         """Return the value with its place in the file."""
         return segment.start, value
-
-
-def load(name: str) -> Callable[[Any], Any]:
-    """Return the function that ``module:function`` names. Local."""
-    module, _, word = name.partition(":")
-    if not word:
-        raise UsageError(f"{name!r} names no function; give module:function")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found = importlib.import_module(module)
-        for part in word.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"{name}: {error}") from error
-    if not callable(found):
-        raise UsageError(f"{name} is a {type(found).__name__}, not a function")
-    function: Callable[[Any], Any] = found
-    return function

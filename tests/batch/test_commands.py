@@ -54,7 +54,7 @@ def test_render_prints_the_script_alone():
         (["render", "pi"], "say which one: --scheduler slurm|sge|pbs|lsf"),
         (
             ["render", "nothing", *SLURM],
-            "'nothing' is no program (dask, farm, files, matrix",
+            "'nothing' is no program (crossval, dask, farm, files, matrix",
         ),
         (["render", "gone.py", *SLURM], "no Python script that is here"),
         (["render", "pi", *SLURM, "--nodes", "0"], "0 is too small; the least is 1"),

@@ -1,0 +1,38 @@
+"""What a text such as ``module:name`` names."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mpiapps.base.errors import UsageError
+
+
+def named(text: str, what: str = "function") -> Callable[..., Any]:
+    """Return the callable that ``module:name`` names. Local.
+
+    The module may lie in the working directory. `what` is what messages call it.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    module, _, word = text.partition(":")
+    if not word:
+        raise UsageError(f"{text!r} names no {what}; give module:{what}")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = importlib.import_module(module)
+        for part in word.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{text}: {error}") from error
+    if not callable(found):
+        raise UsageError(f"{text} is a {type(found).__name__}, not a {what}")
+    called: Callable[..., Any] = found
+    return called

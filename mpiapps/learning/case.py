@@ -1,0 +1,171 @@
+"""What all fits of a run have in common, and one fit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import warnings
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+
+from mpiapps.base.errors import InputError
+from mpiapps.base.named import named
+from mpiapps.learning.space import Candidate
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What came of one fit.
+
+    Attributes
+    ----------
+    number : int
+        ``candidate * folds + fold``.
+    score : float or None
+        None if it failed.
+    seconds : float
+    why : str
+        The error, if it failed; else empty.
+    warned : str
+        The first warning, if there was one.
+    """
+
+    number: int
+    score: float | None
+    seconds: float
+    why: str = ""
+    warned: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Samples, folds, and what is tried on them. The same on all ranks and workers.
+
+    Attributes
+    ----------
+    x : ndarray, (samples, features)
+    y : ndarray, (samples,)
+    fold : ndarray of int64, (samples,)
+        The fold in whose test each sample is.
+    folds : int
+    estimator : str
+        ``module:Class`` of scikit-learn's interface.
+    candidates : list of dict
+        Parameters to set.
+    scoring : str
+        A name of scikit-learn's; empty for the estimator's own.
+    seed : int
+        For each parameter ``random_state`` that is not set.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    fold: np.ndarray
+    folds: int
+    estimator: str
+    candidates: list[Candidate]
+    scoring: str = ""
+    seed: int = 0
+
+    def __len__(self) -> int:
+        """Return the number of fits."""
+        return len(self.candidates) * self.folds
+
+    @cached_property
+    def digest(self) -> str:
+        """What it is, candidates apart: fits of another are of no use here."""
+        import sklearn
+
+        found = hashlib.sha256()
+        for array in (self.x, self.y, self.fold):
+            found.update(f"{array.dtype.str}{array.shape}".encode())
+            found.update(np.ascontiguousarray(array).tobytes())
+        words = self.estimator, self.scoring, self.seed, sklearn.__version__
+        found.update(repr(words).encode())
+        return found.hexdigest()
+
+    def key(self, number: int) -> str:
+        """Return by what a fit is known again: its parameters and its fold."""
+        candidate, fold = divmod(number, self.folds)
+        return json.dumps(
+            [self.candidates[candidate], fold], sort_keys=True, default=str
+        )
+
+    def fit(self, number: int) -> Fit:
+        """Fit one candidate without one fold, and score it on that fold."""
+        candidate, fold = divmod(number, self.folds)
+        test = self.fold == fold
+        start = time.perf_counter()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                model = self.model(self.candidates[candidate])
+                one_thread()
+                model.fit(self.x[~test], self.y[~test])
+                score = float(self._score(model, self.x[test], self.y[test]))
+                why = "" if np.isfinite(score) else f"the score is {score}"
+            except Exception as error:
+                score, why = float("nan"), f"{type(error).__name__}: {error}"
+        warned = str(caught[0].message).partition("\n")[0] if caught else ""
+        seconds = time.perf_counter() - start
+        return Fit(number, None if why else score, seconds, why, warned)
+
+    def model(self, candidate: Candidate) -> Any:
+        """Return the estimator with its parameters, and each generator seeded."""
+        model = named(self.estimator, "Class")()
+        model.set_params(**candidate)
+        states = {
+            name: self.seed
+            for name, value in model.get_params().items()
+            if name.endswith("random_state") and value is None
+        }
+        return model.set_params(**states)
+
+    def _score(self, model: Any, x: np.ndarray, y: np.ndarray) -> float:
+        from sklearn.metrics import check_scoring
+
+        scorer = check_scoring(model, scoring=self.scoring or None)
+        return float(scorer(model, x, y))
+
+
+@cache
+def one_thread() -> None:
+    """Let BLAS and OpenMP use one thread in this process from now on. Local.
+
+    Fits run side by side, and sums in another order have other last bits.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    ThreadpoolController().limit(limits=1)
+
+
+def folds_of(case: Case, folds: int, *, shuffle: bool) -> np.ndarray:
+    """Return the fold in whose test each sample is. Local.
+
+    As scikit-learn's `LeaveOneOut` if `folds` is 0, else as its `StratifiedKFold` for
+    classifiers and its `KFold` for others.
+
+    Raises
+    ------
+    InputError
+        If there are too few samples.
+    """
+    model = case.model(case.candidates[0])  # also to see that there is such a class
+    if folds == 0:
+        return np.arange(len(case.y))
+    from sklearn.base import is_classifier
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    kind = StratifiedKFold if is_classifier(model) else KFold
+    splitter = kind(folds, shuffle=shuffle, random_state=case.seed if shuffle else None)
+    found = np.empty(len(case.y), np.int64)
+    try:
+        for number, (_, test) in enumerate(splitter.split(case.x, case.y)):
+            found[test] = number
+    except ValueError as error:
+        raise InputError(f"--folds {folds}: {error}") from error
+    return found

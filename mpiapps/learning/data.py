@@ -1,0 +1,127 @@
+"""Samples and targets: from a file, or from a data set that ships with scikit-learn."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mpiapps.base.errors import InputError
+
+Table = tuple[np.ndarray, list[str]]
+SHIPPED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
+MADE = re.compile(r"(classification|regression):(\d+)x(\d+)")
+
+
+def read_data(name: str, target: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the samples, a row each, and their targets. Local.
+
+    Parameters
+    ----------
+    name : str
+        A .npy, .csv or .parquet file; one of `SHIPPED`; or ``classification:200x20``,
+        samples by features, made from `seed`.
+    target : str
+        The column of the file that is to be found: its name, or its number from 1;
+        empty for the last.
+    seed : int
+
+    Returns
+    -------
+    x : ndarray of float64, (samples, features)
+    y : ndarray, (samples,)
+        Numbers, or texts of classes.
+
+    Raises
+    ------
+    InputError
+        If there is no such data, or it is not numbers.
+    """
+    if made := MADE.fullmatch(name):
+        return _made(made[1], int(made[2]), int(made[3]), seed)
+    if name in SHIPPED:
+        from sklearn import datasets
+
+        x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+        return np.asarray(x, np.float64), y
+    reader = READERS.get(Path(name).suffix)
+    if reader is None:
+        raise InputError(
+            f"{name} is none of {', '.join(SHIPPED)}, classification:ROWSxCOLUMNS,"
+            f" regression:ROWSxCOLUMNS, or a {', '.join(READERS)} file"
+        )
+    try:
+        columns, names = reader(name)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"cannot read {name}: {error}") from error
+    return _parted(columns, names, target, name)
+
+
+def _made(
+    kind: str, rows: int, columns: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn import datasets
+
+    make = getattr(datasets, f"make_{kind}")
+    try:
+        x, y = make(n_samples=rows, n_features=columns, random_state=seed)
+    except ValueError as error:
+        raise InputError(f"{kind}:{rows}x{columns}: {error}") from error
+    return x, y
+
+
+def _npy(name: str) -> tuple[list[np.ndarray], list[str]]:
+    found = np.load(name, allow_pickle=False)
+    if found.ndim != 2:
+        raise ValueError(f"it has {found.ndim} dimensions, not rows and columns")
+    return list(found.T), [str(i + 1) for i in range(found.shape[1])]
+
+
+def _csv(name: str) -> tuple[list[np.ndarray], list[str]]:
+    from pyarrow import csv
+
+    return _columns(csv.read_csv(name))
+
+
+def _parquet(name: str) -> tuple[list[np.ndarray], list[str]]:
+    from pyarrow import parquet
+
+    return _columns(parquet.read_table(name))
+
+
+def _columns(table: Any) -> tuple[list[np.ndarray], list[str]]:
+    found = [column.to_numpy() for column in table.columns]
+    return found, list(table.column_names)
+
+
+READERS = {".npy": _npy, ".csv": _csv, ".parquet": _parquet}
+
+
+def _parted(
+    columns: list[np.ndarray], names: list[str], target: str, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return features and target."""
+    listed = ", ".join(names[:20])
+    if not target:
+        at = len(names) - 1
+    elif target in names:
+        at = names.index(target)
+    elif target.isdigit() and 1 <= int(target) <= len(names):
+        at = int(target) - 1
+    else:
+        raise InputError(f"{name} has no column {target!r}; it has {listed}")
+    y = columns.pop(at)
+    names = names[:at] + names[at + 1 :]
+    if not columns or not len(y):
+        raise InputError(f"{name} has no samples with features: only {listed}")
+    for column, title in zip(columns, names, strict=True):
+        if column.dtype.kind not in "biuf":
+            raise InputError(
+                f"{name}: column {title} holds {column.dtype}, not numbers; encode it"
+                " first, or leave it out"
+            )
+    if y.dtype.kind not in "biuf":
+        y = y.astype(str)
+    return np.column_stack(columns).astype(np.float64), y

@@ -1,0 +1,92 @@
+"""Candidates: an estimator's fixed parameters, and those that are drawn.
+
+::
+
+    [fixed]
+    n_estimators = 100
+    [search]
+    max_depth = [3, 5, 10]
+    learning_rate = {low = 1e-3, high = 1.0, log = true}
+    min_samples_leaf = {low = 1, high = 20}   # whole numbers, both ends
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from mpiapps.base.errors import InputError
+
+Candidate = dict[str, Any]
+
+
+def read_space(path: str) -> tuple[Candidate, dict[str, Any]]:
+    """Return the fixed parameters and the distributions in a TOML file. Local.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or says something else.
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+    fixed, search = content.pop("fixed", {}), content.pop("search", {})
+    if content or not isinstance(fixed, dict) or not isinstance(search, dict):
+        raise InputError(f"{path} must have [fixed] and [search] alone, and be tables")
+    return fixed, {name: _spread(name, word, path) for name, word in search.items()}
+
+
+def _spread(name: str, word: Any, path: str) -> Any:
+    """Return a list, or a distribution of SciPy."""
+    if isinstance(word, list) and word:
+        return word
+    if isinstance(word, dict) and {"low", "high"} <= set(word) <= {
+        "low",
+        "high",
+        "log",
+    }:
+        low, high, log = word["low"], word["high"], bool(word.get("log"))
+        numbers = all(isinstance(x, int | float) for x in (low, high))
+        if numbers and low < high and (low > 0 or not log):
+            return _distribution(low, high, log=log)
+    raise InputError(
+        f"{path}: {name} = {word}; give a list, or {{low = 1, high = 10}} with low"
+        " below high, for numbers spread by their logarithm log = true, low above 0"
+    )
+
+
+def _distribution(low: float, high: float, *, log: bool) -> Any:
+    from scipy import stats
+
+    if isinstance(low, int) and isinstance(high, int) and not log:
+        return stats.randint(low, high + 1)
+    if log:
+        return stats.loguniform(low, high)
+    return stats.uniform(low, high - low)
+
+
+def candidates(
+    fixed: Candidate, search: dict[str, Any], draws: int, seed: int
+) -> list[Candidate]:
+    """Return what to try: as scikit-learn's RandomizedSearchCV draws it. Local.
+
+    With lists alone, and not more combinations than draws, each combination once.
+    """
+    if not search:
+        return [fixed]
+    from sklearn.model_selection import ParameterGrid, ParameterSampler
+
+    if all(isinstance(each, list) for each in search.values()):
+        grid = ParameterGrid(search)
+        if len(grid) <= draws:
+            return [fixed | each for each in grid]
+    drawn = ParameterSampler(search, draws, random_state=seed)
+    return [fixed | {k: _plain(v) for k, v in each.items()} for each in drawn]
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy as Python's, which JSON can hold."""
+    return value.item() if hasattr(value, "item") else value

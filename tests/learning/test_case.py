@@ -1,0 +1,103 @@
+"""Scores are those of scikit-learn's own functions, bit for bit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import LeaveOneOut, RandomizedSearchCV, cross_val_score
+
+from mpiapps.base.errors import InputError, UsageError
+from mpiapps.learning.case import Case, folds_of
+from mpiapps.learning.space import candidates
+
+IRIS = load_iris(return_X_y=True)
+DIABETES = load_diabetes(return_X_y=True)
+FOREST = "sklearn.ensemble:RandomForestClassifier"
+RIDGE = "sklearn.linear_model:Ridge"
+
+
+def case_of(data, estimator, tried, folds, *, scoring="", seed=0, shuffle=False):
+    x, y = data
+    case = Case(x, y, np.empty(0), 0, estimator, tried, scoring, seed)
+    fold = folds_of(case, folds, shuffle=shuffle)
+    return replace(case, fold=fold, folds=int(fold.max()) + 1)
+
+
+def scores(case):
+    return [case.fit(number).score for number in range(len(case))]
+
+
+def test_folds_of_a_classifier_are_stratified():
+    case = case_of(IRIS, FOREST, [{"n_estimators": 5}], 5, seed=3)
+    model = RandomForestClassifier(n_estimators=5, random_state=3)
+    assert scores(case) == cross_val_score(model, *IRIS, cv=5).tolist()
+
+
+def test_folds_of_a_regressor_and_another_score():
+    case = case_of(DIABETES, RIDGE, [{}], 4, scoring="neg_mean_absolute_error")
+    wanted = cross_val_score(Ridge(), *DIABETES, cv=4, scoring=case.scoring)
+    assert scores(case) == wanted.tolist()
+
+
+def test_one_is_left_out():
+    some = IRIS[0][::10], IRIS[1][::10]
+    case = case_of(some, FOREST, [{"n_estimators": 3}], 0)
+    model = RandomForestClassifier(n_estimators=3, random_state=0)
+    assert scores(case) == cross_val_score(model, *some, cv=LeaveOneOut()).tolist()
+
+
+def test_a_search_is_that_of_scikit_learn():
+    from scipy import stats
+
+    space = {"max_depth": stats.randint(1, 6), "criterion": ["gini", "entropy"]}
+    tried = candidates({"n_estimators": 4}, space, 6, 11)
+    case = case_of(IRIS, FOREST, tried, 3, seed=11)
+    model = RandomForestClassifier(n_estimators=4, random_state=11)
+    wanted = RandomizedSearchCV(model, space, n_iter=6, cv=3, random_state=11)
+    wanted.fit(*IRIS)
+    means = np.array(scores(case)).reshape(6, 3).mean(axis=1)
+    assert means.tolist() == wanted.cv_results_["mean_test_score"].tolist()
+    assert tried[wanted.best_index_]["max_depth"] == wanted.best_params_["max_depth"]
+
+
+def test_a_fit_that_fails_tells_why():
+    case = case_of(IRIS, FOREST, [{"n_estimators": -1}, {"n_estimators": 2}], 3)
+    bad, good = case.fit(0), case.fit(3)
+    assert bad.score is None
+    assert "n_estimators" in bad.why
+    assert good.why == ""
+
+
+def test_a_score_that_is_no_number_is_a_failure():
+    some = DIABETES[0][:20], DIABETES[1][:20]
+    fit = case_of(some, RIDGE, [{}], 0).fit(0)  # R2 of one sample
+    assert fit.score is None
+    assert "nan" in fit.why
+
+
+def test_warnings_are_kept():
+    words = [{"max_iter": 1}]
+    fit = case_of(IRIS, "sklearn.linear_model:LogisticRegression", words, 3).fit(0)
+    assert "converge" in fit.warned
+
+
+def test_too_many_folds_are_told_of():
+    with pytest.raises(InputError, match="--folds 100"):
+        case_of(IRIS, FOREST, [{}], 100)
+
+
+def test_an_estimator_that_is_none_is_told_of():
+    with pytest.raises(UsageError, match="no_such"):
+        case_of(IRIS, "sklearn.no_such:Thing", [{}], 3)
+
+
+def test_another_case_has_another_digest():
+    one = case_of(IRIS, FOREST, [{}], 3)
+    others = [replace(one, seed=1), replace(one, scoring="accuracy"),
+              replace(one, x=one.x + 1e-9), replace(one, fold=one.fold[::-1].copy()),
+              replace(one, estimator=RIDGE)]  # fmt: skip
+    assert len({one.digest, *(other.digest for other in others)}) == 6
+    assert replace(one, candidates=[{"max_depth": 1}]).digest == one.digest

@@ -1,0 +1,130 @@
+"""Data and parameters are read as they are meant, or refused with the reason."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from mpiapps.base.errors import InputError
+from mpiapps.learning.data import SHIPPED, read_data
+from mpiapps.learning.space import candidates, read_space
+
+ROWS = np.array([[1.0, 2.0, 0.0], [3.0, 4.0, 1.0], [5.0, 6.0, 1.0]])
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_ships_is_there(name):
+    x, y = read_data(name, "", 0)
+    assert x.dtype == np.float64
+    assert len(x) == len(y) > 100
+
+
+def test_what_is_made_depends_on_the_seed_alone():
+    x, y = read_data("classification:30x20", "", 4)
+    again, _ = read_data("classification:30x20", "", 4)
+    other, _ = read_data("classification:30x20", "", 5)
+    assert x.shape == (30, 20)
+    assert set(y) == {0, 1}
+    assert np.array_equal(x, again)
+    assert not np.array_equal(x, other)
+
+
+@pytest.mark.parametrize("target", ["", "3", "kind"])
+def test_files_of_all_kinds_say_the_same(target, tmp_path):
+    names = ["a", "b", "kind"]
+    np.save(tmp_path / "f.npy", ROWS)
+    lines = [",".join(names), *(",".join(map(str, row)) for row in ROWS)]
+    (tmp_path / "f.csv").write_text("\n".join(lines))
+    table = pa.table(dict(zip(names, ROWS.T, strict=True)))
+    parquet.write_table(table, tmp_path / "f.parquet")
+    for name in ["f.csv", "f.parquet"] + ["f.npy"] * (target != "kind"):
+        x, y = read_data(str(tmp_path / name), target, 0)
+        assert np.array_equal(x, ROWS[:, :2])
+        assert np.array_equal(y, ROWS[:, 2])
+
+
+def test_classes_may_be_words(tmp_path):
+    (tmp_path / "f.csv").write_text("kind,a\nred,1\nblue,2\n")
+    x, y = read_data(str(tmp_path / "f.csv"), "kind", 0)
+    assert x.tolist() == [[1], [2]]
+    assert y.tolist() == ["red", "blue"]
+    assert y.dtype.kind == "U"
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "why"),
+    [
+        ("a,b\nx,1\n", "", "column a holds"),
+        ("a,b\n1,2\n", "c", "no column 'c'; it has a, b"),
+        ("a,b\n1,2\n", "3", "no column '3'"),
+        ("a\n1\n", "", "no samples with features"),
+        ("", "", "cannot read"),
+        ("a,b\n1,2\n1\n", "", "cannot read"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(text, target, why, tmp_path):
+    (tmp_path / "f.csv").write_text(text)
+    with pytest.raises(InputError, match=why):
+        read_data(str(tmp_path / "f.csv"), target, 0)
+
+
+@pytest.mark.parametrize("name", ["no.npy", "no.csv", "no.parquet", "olives", "x.txt"])
+def test_what_is_not_there_is_told_of(name):
+    with pytest.raises(InputError, match=name):
+        read_data(name, "", 0)
+
+
+def test_objects_in_a_file_are_not_loaded(tmp_path):
+    np.save(tmp_path / "f.npy", np.array([[object()]]), allow_pickle=True)
+    with pytest.raises(InputError, match="cannot read"):
+        read_data(str(tmp_path / "f.npy"), "", 0)
+
+
+SPACE = """
+[fixed]
+n_estimators = 7
+[search]
+max_depth = [3, 5]
+min_samples_leaf = {low = 1, high = 3}
+learning_rate = {low = 1e-3, high = 1.0, log = true}
+share = {low = 0.5, high = 0.6}
+"""
+
+
+def test_candidates_are_drawn_from_the_file(tmp_path):
+    (tmp_path / "space.toml").write_text(SPACE)
+    tried = candidates(*read_space(str(tmp_path / "space.toml")), 200, 1)
+    assert len(tried) == 200
+    assert {each["n_estimators"] for each in tried} == {7}
+    assert {each["max_depth"] for each in tried} == {3, 5}
+    assert {each["min_samples_leaf"] for each in tried} == {1, 2, 3}
+    rates = np.array([each["learning_rate"] for each in tried])
+    assert 1e-3 <= rates.min() < 0.01
+    assert 0.2 < np.mean(rates < 0.0316) - 0.2 < 0.4
+    assert all(0.5 <= each["share"] <= 0.6 for each in tried)
+    assert all(type(v) in {int, float} for each in tried for v in each.values())
+
+
+def test_a_small_grid_is_tried_once():
+    tried = candidates({}, {"a": [1, 2], "b": ["x", "y"]}, 20, 0)
+    assert len(tried) == 4
+    assert candidates({"a": 1}, {}, 20, 0) == [{"a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("x", "cannot read"),
+        ("[other]\na = 1", "must have"),
+        ("search = 3", "be tables"),
+        ("[search]\na = []", "a = "),
+        ("[search]\na = {low = 2, high = 1}", "low below high"),
+        ("[search]\na = {low = 0, high = 1, log = true}", "low above 0"),
+        ("[search]\na = {low = 0}", "give a list"),
+        ("[search]\na = {low = 'x', high = 'y'}", "give a list"),
+    ],
+)
+def test_a_space_that_makes_no_sense_is_refused(text, why, tmp_path):
+    (tmp_path / "space.toml").write_text(text)
+    with pytest.raises(InputError, match=why):
+        read_space(str(tmp_path / "space.toml"))

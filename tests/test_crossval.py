@@ -1,0 +1,151 @@
+"""Cross-validation as users run it: same scores everywhere, nothing fitted twice."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+import uuid
+from contextlib import suppress
+
+import pytest
+
+from mpiapps.crossval import BACKENDS
+from mpiapps.learning.backends import BACKENDS as WAYS
+from tests.launch import ROOT, clean_environment, folder, marked, on_ranks
+
+WORDS = ("--data", "iris", "--folds", "4")
+
+
+def crossval(mpi, size, *words, **variables):
+    return on_ranks(mpi, size, "-m", "mpiapps.crossval", *words, **variables)
+
+
+def found(done):
+    assert done.code == 0, done.err
+    return json.loads(done.out)["values"]
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    path = tmp_path_factory.mktemp("space") / "space.toml"
+    path.write_text("[fixed]\nn_estimators = 4\n[search]\nmax_depth = [1, 2, 3]\n")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def wanted(space):
+    done = crossval("openmpi", 1, *WORDS, "--params", space, "--json", "-")
+    return found(done)
+
+
+@pytest.mark.parametrize(
+    ("mpi", "size", "backend"),
+    [("mpich", 2, "mpi"), ("impi", 3, "mpi"), ("openmpi", 4, "mpi"),
+     ("openmpi", 3, "dask"), ("mpich", 1, "dask"), ("openmpi", 2, "loky"),
+     ("openmpi", 1, "threading"), ("mpich", 1, "multiprocessing"),
+     ("openmpi", 1, "ray")],
+)  # fmt: skip
+def test_scores_have_the_same_bits_whoever_does_the_fits(
+    mpi, size, backend, space, wanted
+):
+    words = ("--params", space, "--backend", backend, "--jobs", "2", "--json", "-")
+    values = found(crossval(mpi, size, *WORDS, *words))
+    assert values == wanted
+    assert values["fits"] == 12
+
+
+def test_each_backend_has_a_way():
+    assert tuple(WAYS) == BACKENDS
+
+
+def test_each_fit_is_written(space, tmp_path):
+    file = tmp_path / "fits.csv"
+    done = crossval("openmpi", 2, *WORDS, "--params", space, "-o", str(file))
+    assert done.code == 0, done.err
+    rows = list(csv.DictReader(file.read_text().splitlines()))
+    assert len(rows) == 12
+    assert [row["candidate"] for row in rows] == [str(i // 4) for i in range(12)]
+    assert all(0.5 < float(row["score"]) <= 1 for row in rows)
+    assert {row["max_depth"] for row in rows} == {"1", "2", "3"}
+
+
+def test_failed_fits_are_told_of_and_tried_again(tmp_path):
+    path = tmp_path / "space.toml"
+    path.write_text("[search]\nn_estimators = [-1, 3]\n")
+    words = (*WORDS, "--params", str(path), "--directory", str(tmp_path / "run"))
+    for fits in (8, 4):
+        done = crossval("openmpi", 3, *words)
+        assert done.code == 3
+        assert ["failed", "4"] in [line.split() for line in done.out.splitlines()]
+        assert "The 'n_estimators' parameter" in done.out
+        lines = sum(
+            len(file.read_text().splitlines()) - 1
+            for file in (tmp_path / "run").glob("journal.*")
+        )
+        assert lines == (8 if fits == 8 else 12)
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bits(tmp_path):
+    words = ("--data", "iris", "--json", "-")
+    whole = found(crossval("openmpi", 2, *words))
+    directory = ("--directory", str(tmp_path / "run"))
+    mark = f"mpiapps-test-{uuid.uuid4()}"
+    script = str(ROOT / "scripts" / "on_ranks.py")
+    command = [str(folder("openmpi") / "python"), script, "2", "-m", "mpiapps.crossval"]
+    process = subprocess.Popen(
+        [*command, *words, *directory],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=clean_environment(CROSSVAL_MARK=mark),
+    )
+    journals = tmp_path / "run"
+    until = time.monotonic() + 60
+    while sum(f.read_bytes().count(b"\n") for f in journals.glob("journal.*")) < 20:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    while pids := marked(mark):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    process.wait()
+    before = sum(f.read_bytes().count(b"\n") for f in journals.glob("journal.*"))
+    assert before < 150
+    assert found(crossval("mpich", 3, *words, *directory)) == whole
+    after = [f.read_bytes().count(b"\n") for f in journals.glob("journal.*")]
+    assert sum(after) <= 150 + 2 + 1 + 2  # headers, and what was at work or torn
+
+
+def test_it_stops_in_time_and_goes_on(tmp_path):
+    words = ("--data", "iris", "--checkpoint", str(tmp_path / "c.json"))
+    done = crossval("openmpi", 2, *words, "--seconds", "2")
+    assert done.code == 75, done.err
+    assert "fits left; the same command goes on" in done.err
+    done = crossval("openmpi", 2, *words)
+    assert done.code == 0
+    assert "fits           150" in done.out
+
+
+def test_a_directory_of_another_case_is_refused(tmp_path):
+    words = (*WORDS, "--directory", str(tmp_path))
+    assert crossval("openmpi", 2, *words).code == 0
+    done = crossval("openmpi", 2, *words, "--seed", "1")
+    assert done.code == 65
+    assert done.err.count("is of other data") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (("--folds", "1"), 2, "leaves nothing to fit"),
+        (("Forest",), 2, "no MODULE:CLASS"),
+        (("--data", "olives"), 65, "olives is none of"),
+        (("sklearn.no:Such",), 2, "No module named"),
+        (("--backend", "spark"), 2, "not one of"),
+    ],
+)
+def test_what_makes_no_sense_is_told_once(words, code, why):
+    done = crossval("mpich", 2, *words)
+    assert done.code == code
+    assert done.err.count(why) == 1
