@@ -7,7 +7,6 @@ leads here from a loop over samples.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -15,19 +14,16 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.output import WholeFile, as_csv
-from mpiapps.base.errors import Stopped, TasksFailed
+from mpiapps.base.errors import Stopped
 from mpiapps.base.threads import usable_cores
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
-    from mpiapps.learning.case import Case, Fit
+    from mpiapps.learning.case import Case
 
 BACKENDS = ("mpi", "dask", "loky", "threading", "multiprocessing", "ray")
-SHOWN = 5  # failed fits and warnings that are told of
 FOREST = "sklearn.ensemble:RandomForestClassifier"
 
 
@@ -73,6 +69,7 @@ def run(world: World, options: Options) -> Result:
     """Do the fits that are not done. Collective."""
     from mpiapps.learning.backends import BACKENDS as DO
     from mpiapps.learning.ledger import Ledger, past
+    from mpiapps.learning.report import rows, summary
 
     with ExitStack() as stack:
         with world.timed("data"):
@@ -101,15 +98,17 @@ def run(world: World, options: Options) -> Result:
         result = Result()
         with world.agree():
             if world.is_root:
-                result = _summary(case, fits)
+                result = summary(case, fits)
                 if target is not None:
-                    target.commit(as_csv(_rows(case, fits)))
+                    target.commit(as_csv(rows(case, fits)))
         code = world.comm.bcast(result.exit_code)
         return replace(result, exit_code=code)
 
 
 def _case(world: World, options: Options, stack: ExitStack) -> Case:
     """Return the case, with one copy of the samples on each host. Collective."""
+    import numpy as np
+
     from mpiapps.comm.shared import share
     from mpiapps.learning.case import Case, folds_of
     from mpiapps.learning.data import read_data
@@ -156,42 +155,6 @@ def _stop_if_left(world: World, options: Options, total: int, done: int) -> None
             f"stopped with {total - done} of {total} fits left; the same command goes"
             " on from there"
         )
-
-
-def _summary(case: Case, fits: list[Fit]) -> Result:
-    """Return the values of the run. Root only."""
-    scores = np.array([np.nan if f.score is None else f.score for f in fits])
-    table = scores.reshape(len(case.candidates), case.folds)
-    failed = [fit for fit in fits if fit.why]
-    values: dict[str, Any] = {"candidates": len(table), "folds": case.folds}
-    values |= {"fits": len(fits), "failed": len(failed)}
-    means = table.mean(axis=1)
-    if not np.isnan(means).all():
-        best = int(np.nanargmax(means))
-        values["best"] = best
-        for name, value in case.candidates[best].items():
-            values[f"best_{name}"] = value
-        values["mean_score"] = float(means[best])
-        values["std_score"] = float(table[best].std())
-    values["scores_sha256"] = hashlib.sha256(scores.tobytes()).hexdigest()
-    notes = [f"fit {fit.number} failed: {fit.why}" for fit in failed[:SHOWN]]
-    warned = {fit.warned for fit in fits if fit.warned}
-    notes += [f"warning: {text}" for text in sorted(warned)[:SHOWN]]
-    return Result(values, (), notes, TasksFailed.exit_code if failed else 0)
-
-
-def _rows(case: Case, fits: list[Fit]) -> list[dict[str, Any]]:
-    """Return a row for each fit."""
-    found = []
-    for fit in fits:
-        candidate, fold = divmod(fit.number, case.folds)
-        parameters = case.candidates[candidate]
-        found.append({
-            "candidate": candidate, "fold": fold, **parameters,
-            "score": "" if fit.score is None else fit.score,
-            "seconds": round(fit.seconds, 6), "why": fit.why, "warned": fit.warned,
-        })  # fmt: skip
-    return found
 
 
 PROGRAM = Program(

@@ -8,6 +8,7 @@ module        what is in it
 `case`        what all fits have in common; one fit
 `ledger`      what was fitted, in a journal for each rank
 `backends`    who does the fits: ranks, Dask, the backends of joblib
+`report`      what all fits together say
 `on_worker`   fits on a worker of Dask
 ============  ========================================================================
 """

@@ -1,0 +1,50 @@
+"""What all fits together say."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from mpiapps.app import Result
+from mpiapps.base.errors import TasksFailed
+from mpiapps.learning.case import Case, Fit
+
+SHOWN = 5  # failed fits and warnings that are told of
+
+
+def summary(case: Case, fits: list[Fit]) -> Result:
+    """Return the result of all fits, in the order of their numbers. Local."""
+    scores = np.array([np.nan if f.score is None else f.score for f in fits])
+    table = scores.reshape(len(case.candidates), case.folds)
+    failed = [fit for fit in fits if fit.why]
+    values: dict[str, Any] = {"candidates": len(table), "folds": case.folds}
+    values |= {"fits": len(fits), "failed": len(failed)}
+    means = table.mean(axis=1)
+    if not np.isnan(means).all():
+        best = int(np.nanargmax(means))
+        values["best"] = best
+        for name, value in case.candidates[best].items():
+            values[f"best_{name}"] = value
+        values["mean_score"] = float(means[best])
+        values["std_score"] = float(table[best].std())
+    values["scores_sha256"] = hashlib.sha256(scores.tobytes()).hexdigest()
+    notes = [f"fit {fit.number} failed: {fit.why}" for fit in failed[:SHOWN]]
+    warned = {fit.warned for fit in fits if fit.warned}
+    notes += [f"warning: {text}" for text in sorted(warned)[:SHOWN]]
+    return Result(values, (), notes, TasksFailed.exit_code if failed else 0)
+
+
+def rows(case: Case, fits: list[Fit]) -> list[dict[str, Any]]:
+    """Return a row for each fit. Local."""
+    found = []
+    for fit in fits:
+        candidate, fold = divmod(fit.number, case.folds)
+        parameters = case.candidates[candidate]
+        found.append({
+            "candidate": candidate, "fold": fold, **parameters,
+            "score": "" if fit.score is None else fit.score,
+            "seconds": round(fit.seconds, 6), "why": fit.why, "warned": fit.warned,
+        })  # fmt: skip
+    return found
