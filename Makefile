@@ -16,7 +16,7 @@ ARGS ?=
 LIMIT = timeout -k 10
 
 .PHONY: help demo venvs venv-dev test test-serial test-ranks test-others test-many test-slow test-faults \
-	check format lint types coverage bench-pi bench-matrix bench-farm bench-files clean \
+	check format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
 	cluster-up cluster-down test-cluster jobs
 
 help: ## list the targets
@@ -125,6 +125,11 @@ bench-farm: $(VENV)/.installed-dev ## the figures of docs/tasks.md and docs/farm
 	.bench/shell/bin/pip install --quiet hypershell disbatch
 	$(BIN)/python scripts/bench_tasks.py $(ARGS)
 	$(BIN)/python scripts/bench_farm.py $(ARGS)
+
+bench-dask: $(VENV)/.installed-dev ## the figures of docs/dask.md, crossval.md and tips.md
+	test -d .bench/dask || $(PYTHON) -m venv .bench/dask
+	.bench/dask/bin/pip install --quiet polars
+	$(BIN)/python scripts/bench_dask.py $(ARGS)
 
 bench-files: $(VENV)/.installed-dev ## the figures of docs/files.md; as root on Debian
 	apt-get install -qq -y --no-install-recommends parallel >/dev/null

@@ -21,6 +21,7 @@ ARGUMENTS = {
     "dask": ("script.py",),
     "farm": ("tasks.txt",),
     "files": ("count", "logs", "--top", "20"),
+    "tips": ("trips",),
     "matrix": ("multiply", "--random", "8192", "8192", "8192", "--check"),
 }
 

@@ -18,6 +18,7 @@ SEES = {
     "batch": {"base", "app"},
     "farming": {"base"},
     "dasking": {"base", "comm"},
+    "taxi": {"base", "kernels", "comm", "app", "dasking"},
     "learning": {"base", "comm", "app", "farming", "dasking"},
     "filework": {"base", "kernels", "comm", "app", "farming"},
 }

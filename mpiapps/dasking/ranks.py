@@ -13,7 +13,7 @@ from contextlib import (
 from typing import TYPE_CHECKING, Any, cast
 
 from mpiapps.base import stopping
-from mpiapps.base.errors import Stopped
+from mpiapps.base.errors import LaunchError, Stopped
 from mpiapps.comm.letters import Letters
 from mpiapps.comm.mpi import MPI
 from mpiapps.dasking.keeper import GRACE, Keeper, KeeperLost
@@ -97,10 +97,16 @@ class Cluster:
             for host in self._hosts[1:]:
                 self._orders.send(host, (first, self.address))
             self._begin_workers(here)
-            for _ in self._hosts[1:]:
-                _, error = self._reports.wait(longest=IDLE)
+            reports = self._heard(PATIENCE)
+            for error in reports.values():
                 if error is not None:
                     raise error
+            if missing := set(self._hosts[1:]) - set(reports):
+                raise LaunchError(
+                    f"the workers on the hosts of ranks {sorted(missing)} did not"
+                    f" connect to {self.address} within {PATIENCE:g} s; name the"
+                    " network between the hosts by --interface"
+                )
         except Exception as error:
             for rank in range(1, self._comm.size):
                 self._orders.send(rank, error)
@@ -159,7 +165,8 @@ class Cluster:
                     return
                 case BaseException():
                     raise order
-                case first, self.address:
+                case first, address:
+                    self.address = address
                     self._reports.send(ROOT, self._joined(first))
 
     def _joined(self, first: dict[str, Any]) -> Exception | None:
@@ -197,10 +204,7 @@ class Cluster:
         assert self._keeper
         for rank in range(1, self._comm.size):
             self._orders.send(rank, None)
-        until, closed = time.monotonic() + GRACE, 0
-        while closed < len(self._hosts) - 1 and time.monotonic() < until:
-            closed += self._reports.look() is not None
-            time.sleep(IDLE / 10)
+        self._heard(GRACE)
         self._keeper.order({"end": True})
         if self.client is not None:
             logging.disable()  # what it is connected to may be gone
@@ -208,6 +212,16 @@ class Cluster:
                 self.client.close(timeout=1)
             logging.disable(logging.NOTSET)
         self.summary = self._keeper.close()
+
+    def _heard(self, seconds: float) -> dict[int, Any]:
+        """Return what the first ranks of the other hosts report, by rank. Root only."""
+        until, found = time.monotonic() + seconds, dict[int, Any]()
+        while len(found) < len(self._hosts) - 1 and time.monotonic() < until:
+            if (letter := self._reports.look()) is None:
+                time.sleep(IDLE / 10)
+            else:
+                found.update([letter])
+        return found
 
     def _end(self) -> None:
         if self._keeper:

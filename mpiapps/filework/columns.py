@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mpiapps.app.arrow import numbers
 from mpiapps.base.errors import InputError
 from mpiapps.filework.operation import Operation
 from mpiapps.filework.reading import LONGEST, Reader, after
@@ -177,13 +178,13 @@ class Extent(Operation):
         count = others = 0
         least, most, sums = math.inf, -math.inf, [0.0]
         for values in self._source.values(segment):
-            numbers = values[np.isfinite(values)]
-            others += len(values) - len(numbers)
-            if len(numbers):
-                count += len(numbers)
-                least = min(least, float(numbers.min()))
-                most = max(most, float(numbers.max()))
-                sums.append(float(numbers.sum()))
+            finite = values[np.isfinite(values)]
+            others += len(values) - len(finite)
+            if len(finite):
+                count += len(finite)
+                least = min(least, float(finite.min()))
+                most = max(most, float(finite.max()))
+                sums.append(float(finite.sum()))
         ends = [least, most] if count else [0.0, 0.0]
         total = math.fsum(sums)
         if not math.isfinite(total):
@@ -250,7 +251,7 @@ def _parquet(name: str, wanted: str) -> Iterator[np.ndarray]:
     if wanted not in names:
         raise ValueError(f"no column {wanted}; there are {', '.join(names[:20])}")
     for batch in file.iter_batches(columns=[wanted]):
-        yield np.asarray(batch.column(0).to_numpy(zero_copy_only=False), np.float64)
+        yield numbers(batch.column(0))
 
 
 def _is_number(text: str) -> bool:

@@ -81,6 +81,18 @@ def record(run: str) -> dict:
     return json.loads((PLACE / "logs" / run / "record.json").read_text())
 
 
+def events(run: str, word: str) -> list[str]:
+    """Return the lines of a run's own record of events that have a word."""
+    lines = (PLACE / "logs" / run / "events.jsonl").read_text().splitlines()
+    return [line for line in lines if word in line]
+
+
+def other(run: str) -> str:
+    """Return a host that the job uses, and that its script does not run on."""
+    script = events(run, '"start"')[-1]
+    return next(host for host in ("n2", "n1") if f'"{host}"' not in script)
+
+
 def until(condition, what: str, limit: float = 90) -> None:
     """Wait until `condition()` holds."""
     end = time.monotonic() + limit

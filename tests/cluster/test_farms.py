@@ -7,8 +7,10 @@ from tests.cluster.hosts import (
     PLACE,
     SCHEDULERS,
     cluster,
+    events,
     mpiapps,
     on,
+    other,
     output,
     record,
     shape,
@@ -93,14 +95,3 @@ def test_a_farm_loses_a_rank_and_then_a_host():
     times = [len((where / "out" / f"{n}").read_text().split()) for n in range(120)]
     assert min(times) == 1
     assert sum(times) - 120 <= 2 * SLOTS
-
-
-def events(run, word):
-    lines = (PLACE / "logs" / run / "events.jsonl").read_text().splitlines()
-    return [line for line in lines if word in line]
-
-
-def other(run):
-    """Return a host that the job uses, and that its script does not run on."""
-    script = events(run, '"start"')[-1]
-    return next(host for host in ("n2", "n1") if f'"{host}"' not in script)

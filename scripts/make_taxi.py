@@ -1,0 +1,84 @@
+"""Make Parquet files of trips, with the columns and types of New York's yellow taxis.
+
+usage: make_taxi.py FOLDER [--files N] [--rows N]
+
+The same numbers each time. Names and types are those of the city's trip records since
+2023; the distributions are only like them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+GROUP = 2**17  # rows
+
+
+def trips(rows: int, seed: int) -> pa.Table:
+    """Return one month of trips."""
+    rng = np.random.default_rng(seed)
+    start = np.datetime64("2024-01-01") + np.sort(
+        rng.integers(0, 31 * 86400 * 10**6, rows)
+    ).astype("timedelta64[us]")
+    distance = np.round(rng.gamma(1.2, 2.7, rows), 2)
+    fare = np.round(3 + 3.5 * distance + rng.normal(0, 2, rows), 2)
+    fare[rng.random(rows) < 0.01] *= -1  # as in the records: taken back
+    paid = rng.choice(np.arange(5), rows, p=[0.05, 0.75, 0.17, 0.01, 0.02])
+    share = np.where(rng.random(rows) < 0.1, 0, rng.gamma(16, 0.016, rows))
+    tip = np.where(paid == 1, np.round(np.abs(fare) * share, 2), 0.0)
+    absent = rng.random(rows) < 0.05
+
+    def some(values: np.ndarray) -> pa.Array:
+        return pa.array(values, mask=absent)
+
+    def whole(low: int, high: int, kind: str = "int32") -> np.ndarray:
+        return rng.integers(low, high, rows).astype(kind)
+
+    def one_of(*values: float) -> np.ndarray:
+        return rng.choice(np.array(values), rows)
+
+    return pa.table({
+        "VendorID": whole(1, 3),
+        "tpep_pickup_datetime": start,
+        "tpep_dropoff_datetime": start + whole(60, 3600, "timedelta64[s]"),
+        "passenger_count": some(whole(1, 6, "int64")),
+        "trip_distance": distance,
+        "RatecodeID": some(whole(1, 7, "int64")),
+        "store_and_fwd_flag": some(np.where(rng.random(rows) < 0.01, "Y", "N")),
+        "PULocationID": whole(1, 266),
+        "DOLocationID": whole(1, 266),
+        "payment_type": paid.astype("int64"),
+        "fare_amount": fare,
+        "extra": one_of(0, 1, 2.5, 5),
+        "mta_tax": one_of(0, 0.5),
+        "tip_amount": tip,
+        "tolls_amount": one_of(0, 0, 0, 6.94),
+        "improvement_surcharge": one_of(0.3, 1),
+        "total_amount": np.round(fare + tip, 2),
+        "congestion_surcharge": some(one_of(0, 2.5)),
+        "Airport_fee": some(one_of(0, 1.75)),
+    })  # fmt: skip
+
+
+def main() -> None:
+    """Write the files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--files", type=int, default=4)
+    parser.add_argument("--rows", type=float, default=1e6)
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    for month in range(given.files):
+        name = (
+            given.folder / f"yellow_tripdata_{2024 + month // 12}-{month % 12 + 1:02}"
+        )
+        table = trips(int(given.rows), month)
+        parquet.write_table(table, f"{name}.parquet", row_group_size=GROUP)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The question of mpiapps.tips put to polars: tips_peer.py FOLDER.
+
+Prints the trips, the mean percent, and the seconds it took on two processors.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+os.environ["POLARS_MAX_THREADS"] = "2"
+
+import polars as pl
+
+BINS = 50
+
+
+def main() -> None:
+    """Ask."""
+    start = time.perf_counter()
+    trips = pl.scan_parquet(
+        f"{sys.argv[1]}/*.parquet", include_file_paths="file"
+    ).filter((pl.col("payment_type") == 1) & (pl.col("fare_amount") > 0))
+    percent = 100.0 * pl.col("tip_amount") / pl.col("fare_amount")
+    bins = (percent * BINS / 100).floor().cast(pl.Int32).clip(-1, BINS).alias("bin")
+    asked = trips.select("file", bins, percent.alias("percent"))
+    parts = asked.group_by("file", "bin").agg(
+        pl.len().alias("trips"), pl.col("percent").sum().alias("total")
+    )
+    found = parts.collect(engine="streaming")
+    number, total = found["trips"].sum(), found["total"].sum()
+    print(number, total / number, time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Tips over fares: NumPy's counts, the same on any number of ranks and on Dask."""
+
+import csv
+import json
+import runpy
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from mpiapps.kernels.tips import tally
+from tests.launch import ROOT, on_ranks
+
+trips = runpy.run_path(str(ROOT / "scripts" / "make_taxi.py"))["trips"]
+PERCENTS = st.one_of(st.floats(-10, 120), st.sampled_from([0.0, 20.0, 40.0, 100.0]))
+
+
+@given(percents=st.lists(PERCENTS, max_size=30), bins=st.integers(1, 7))
+def test_the_kernel_counts_as_numpy_does(percents, bins):
+    tips, edges = np.array(percents), np.linspace(0, 100, bins + 1)
+    counts = np.zeros(bins, np.int64)
+    hundred, card = np.full(len(tips), 100.0), np.ones(len(tips))
+    number, total = tally(tips, hundred, card, edges, counts)
+    exact = 100.0 * tips / hundred
+    wanted, _ = np.histogram(exact, bins, (0, 100))
+    assert counts.tolist() == wanted.tolist()
+    assert number == len(tips)
+    assert total == pytest.approx(exact.sum(), abs=1e-9)
+
+
+def test_the_kernel_leaves_out_what_is_no_tip():
+    tips = np.array([1.0, 1.0, 1.0, np.nan, 1.0, 3.0])
+    fares = np.array([10.0, 0.0, -5.0, 10.0, np.nan, 10.0])
+    paid = np.array([1.0, 1, 1, 1, 1, 2])
+    counts = np.zeros(2, np.int64)
+    assert tally(tips, fares, paid, np.linspace(0, 100, 3), counts) == (1, 10.0)
+    assert counts.tolist() == [1, 0]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("taxi")
+    for month, rows in enumerate((5000, 1, 0, 3000)):
+        name = place / f"yellow_tripdata_2024-0{month + 1}.parquet"
+        parquet.write_table(trips(rows, month), name, row_group_size=700)
+    return place
+
+
+def wanted(folder):
+    """Return the answer as pandas has it."""
+    import pandas as pd
+
+    found = {}
+    for name in sorted(folder.glob("*.parquet")):
+        table = pd.read_parquet(name)
+        table = table[(table.payment_type == 1) & (table.fare_amount > 0)]
+        found[str(name)] = 100 * table.tip_amount / table.fare_amount
+    return found
+
+
+def tips(mpi, size, *words):
+    done = on_ranks(mpi, size, "-m", "mpiapps.tips", *words, "--json", "-")
+    assert done.code == 0, done.err
+    return json.loads(done.out)["values"]
+
+
+@pytest.mark.parametrize(
+    ("mpi", "size", "engine"),
+    [("openmpi", 1, "mpi"), ("mpich", 3, "mpi"), ("impi", 2, "mpi"),
+     ("openmpi", 4, "mpi"), ("openmpi", 3, "dask")],
+)  # fmt: skip
+def test_the_answer_is_that_of_pandas(mpi, size, engine, folder):
+    values = tips(mpi, size, str(folder), "--engine", engine, "--bins", "7")
+    found = wanted(folder)
+    every = np.concatenate(list(found.values()))
+    counts, _ = np.histogram(every, 7, (0, 100))
+    assert values["counts"] == counts.tolist()
+    assert values["trips"] == len(every)
+    assert values["outside"] == len(every) - counts.sum()
+    assert values["mean_percent"] == pytest.approx(every.mean(), rel=1e-12)
+    assert values["files"] == list(found)
+    for mean, mine in zip(values["file_means"], found.values(), strict=True):
+        assert mean == (pytest.approx(mine.mean(), rel=1e-12) if len(mine) else None)
+
+
+def test_the_sums_have_the_same_bits_on_any_number_of_ranks(folder):
+    values = [tips("openmpi", size, str(folder)) for size in (1, 2, 3)]
+    assert values[0] == values[1] == values[2]
+
+
+def test_the_histogram_is_written_and_drawn(folder, tmp_path):
+    out, png = tmp_path / "out.csv", tmp_path / "out.png"
+    words = ("-o", str(out), "--picture", str(png), "--range", "0:50", "--bins", "5")
+    values = tips("openmpi", 2, str(folder), *words)
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    assert [int(row["trips"]) for row in rows] == values["counts"]
+    assert [float(row["to"]) for row in rows] == [10, 20, 30, 40, 50]
+    assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize("content", ["none", "text", "other columns"])
+def test_files_of_something_else_are_refused(content, tmp_path):
+    file = tmp_path / "file.parquet"
+    if content == "text":
+        file.write_text("hello")
+    if content == "other columns":
+        parquet.write_table(pa.table({"tip_amount": [1.0]}), file)
+    done = on_ranks("mpich", 2, "-m", "mpiapps.tips", str(file))
+    assert done.code == 65
+    assert done.err.count("mpiapps: error") == 1
+    assert str(file) in done.err
