@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.output import WholeFile, as_csv
 from mpiapps.base.errors import Stopped
+from mpiapps.base.named import named
 from mpiapps.base.threads import usable_cores
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ def _case(world: World, options: Options, stack: ExitStack) -> Case:
 
     case = None
     with world.agree():
+        if options.backend == "mpi":
+            named(options.estimator, "Class")  # all load it, beside the root
         if world.is_root:
             x, y = read_data(options.data, options.target, options.seed)
             fixed, search = read_space(options.params) if options.params else ({}, {})

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.base.errors import Stopped
+from mpiapps.comm.start import end_mpi
 from mpiapps.dasking.connection import connect
 from mpiapps.dasking.script import on_stop
 
@@ -110,6 +111,8 @@ def dask_on_ranks(comm: Intracomm, **setup: Any) -> Iterator[Client | None]:
 
 def check(options: Options) -> None:
     """Raise `ValueError` if the options do not go together. Local."""
+    if options.engine != "own" and (options.connection or not options.script):
+        raise ValueError(f"--engine {options.engine} runs a script, and none can join")
     if not options.script and not options.connection:
         raise ValueError("name a script, or a --connection for others to join in")
     if options.script and not Path(options.script).is_file():
@@ -158,7 +161,7 @@ def _run(world: World, options: Options) -> tuple[int, dict[str, Any]]:
                     if code and (why := cluster.lost()):
                         sys.stderr.write(f"mpiapps: {why}\n")
                 else:
-                    connection.wait(cluster.client)
+                    connection.wait(cluster)
     return code, cluster.summary
 
 
@@ -183,4 +186,6 @@ PROGRAM = Program(
 )  # fmt: skip
 
 if __name__ == "__main__":
-    sys.exit(main(PROGRAM))
+    code = main(PROGRAM)
+    end_mpi()  # while Dask's processes end, for which the exit waits
+    sys.exit(code)

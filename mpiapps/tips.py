@@ -55,16 +55,16 @@ def run(world: World, options: Options) -> Result:
 
     targets: dict[str, WholeFile] = {}
     names: list[str] = []
-    with world.agree():
-        if world.is_root:
-            names = expand(options.files, ())
-            for each in ("output", "picture"):
-                if path := getattr(options, each):
-                    targets[each] = WholeFile(Path(path))
-    names = world.comm.bcast(names)
-    edges = np.linspace(*options.range, options.bins + 1)
-    values = {}
+    values: dict[str, Any] = {}
     try:
+        with world.agree():
+            if world.is_root:
+                names = expand(options.files, ())
+                for each in ("output", "picture"):
+                    if path := getattr(options, each):
+                        targets[each] = WholeFile(Path(path))
+        names = world.comm.bcast(names)
+        edges = np.linspace(*options.range, options.bins + 1)
         parts = _count(options.engine)(world, names, edges)
         with world.agree():
             if world.is_root:

@@ -169,13 +169,14 @@ def main() -> int:
     """Measure, and print a table; return 1 if a ratio is below what is expected."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="rows with this in their name")
     given = parser.parse_args()
     low = 0
     print(f"{'ours against':44} {'ours':>8} {'theirs':>8} {'ratio':>6} {'least':>5}")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         folder = Path(name)
         rows = [*clusters(), *transfers(), *learning(folder), *tips(folder)]
-        for row in rows:
+        for row in (each for each in rows if given.only in each.name):
             pairs = [(row.ours(), row.theirs()) for _ in range(given.rounds)]
             ratio = median(a / b if row.greater else b / a for a, b in pairs)
             low += row.least is not None and ratio < row.least

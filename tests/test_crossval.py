@@ -117,9 +117,11 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(tmp_path):
     assert sum(after) <= 150 + 2 + 1 + 2  # headers, and what was at work or torn
 
 
-def test_it_stops_in_time_and_goes_on(tmp_path):
-    words = ("--data", "iris", "--checkpoint", str(tmp_path / "c.json"))
-    done = crossval("openmpi", 2, *words, "--seconds", "2")
+@pytest.mark.parametrize("backend", ["mpi", "dask", "loky"], ids="by {}".format)
+def test_it_stops_in_time_and_goes_on(backend, tmp_path):
+    words = ("--data", "iris", "--checkpoint", str(tmp_path / "c.json"),
+             "--backend", backend, "--jobs", "2")  # fmt: skip
+    done = crossval("openmpi", 2, *words, "--seconds", "3")
     assert done.code == 75, done.err
     assert "fits left; the same command goes on" in done.err
     done = crossval("openmpi", 2, *words)
@@ -149,3 +151,25 @@ def test_what_makes_no_sense_is_told_once(words, code, why):
     done = crossval("mpich", 2, *words)
     assert done.code == code
     assert done.err.count(why) == 1
+
+
+def test_a_draw_that_comes_twice_is_fitted_once_more_never(tmp_path):
+    path = tmp_path / "space.toml"
+    path.write_text(
+        "[fixed]\nn_estimators = 2\n[search]\nmax_depth = {low=1, high=2}\n"
+    )
+    words = (
+        *WORDS,
+        "--params",
+        str(path),
+        "--draws",
+        "6",
+        "--directory",
+        str(tmp_path),
+    )
+    whole = found(crossval("openmpi", 2, *words, "--json", "-"))
+    lines = [f.read_bytes().count(b"\n") for f in tmp_path.glob("journal.*")]
+    assert sum(lines) == 24 + 2
+    assert found(crossval("openmpi", 2, *words, "--json", "-")) == whole
+    lines = [f.read_bytes().count(b"\n") for f in tmp_path.glob("journal.*")]
+    assert sum(lines) == 24 + 2

@@ -44,7 +44,8 @@ DELIVERY = 0.5  # s for the launcher to read what was written
 YIELD = 3.0  # s that a silent rank leaves to the one that speaks
 
 # What launchers tell their ranks, and no other process.
-OF_RANKS = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "HYDRA_", "MPI_LOCAL")
+OF_RANKS = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "HYDRA_", "MPI_LOCAL", "SLURM_PROCID",
+            "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS")  # fmt: skip
 
 # What a whole job was given. The first is set by our own job scripts and is binding.
 JOB_NTASKS = "MPIAPPS_NTASKS"

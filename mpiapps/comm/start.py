@@ -163,3 +163,11 @@ def start_mpi() -> Library:
             warnings.simplefilter("ignore", RuntimeWarning)
             MPI.Init_thread(MPI.THREAD_MULTIPLE)
     return library
+
+
+def end_mpi() -> None:
+    """End MPI now rather than at the exit of Python. Collective over all ranks."""
+    from mpi4py import MPI
+
+    if MPI.Is_initialized() and not MPI.Is_finalized():
+        MPI.Finalize()

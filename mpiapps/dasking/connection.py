@@ -12,7 +12,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mpiapps.dasking.ranks import Cluster
 
 FORMAT = 1
+KILLED = 0.6  # s after which a killed process is known to be
 EVERY = 0.2  # s between looks whether the cluster is still there
 # Schedulers name the host from which the job was submitted.
 LOGIN = ("SLURM_SUBMIT_HOST", "SGE_O_HOST", "PBS_O_HOST", "LSB_SUB_HOST")
@@ -70,7 +71,9 @@ def offered(path: str, cluster: Cluster) -> Iterator[None]:
     try:
         yield
     finally:
-        file.unlink(missing_ok=True)
+        with suppress(InputError):  # it may be another run's by now
+            if read(path) == here:
+                file.unlink(missing_ok=True)
 
 
 def _write(file: Path, text: str) -> None:
@@ -149,9 +152,21 @@ def joined(path: str, script: str, arguments: Sequence[str]) -> int:
     return 0
 
 
-def wait(client: Client) -> None:
-    """Wait until somebody shuts the cluster down, or its time is over. Root only."""
-    while client.status == "running":
+def wait(cluster: Cluster) -> None:
+    """Wait until somebody shuts the cluster down, or its time is over. Root only.
+
+    Raises
+    ------
+    KeeperLost
+        If it was killed instead.
+    """
+    assert cluster.client is not None
+    while cluster.client.status == "running":
+        time.sleep(EVERY)
+    until = time.monotonic() + KILLED
+    while time.monotonic() < until:
+        if (error := cluster.wrong()) is not None:
+            raise error
         time.sleep(EVERY)
 
 

@@ -6,8 +6,9 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = "mpiapps-dask-"
@@ -15,6 +16,7 @@ PREFIX = "mpiapps-dask-"
 SCRATCH = ("SLURM_TMPDIR", "PBS_JOBDIR", "TMPDIR")
 # What Dask spills to there is in memory after all, or crosses the network.
 IN_MEMORY = {"tmpfs", "ramfs"}
+YOUNG = 5.0  # s that a folder may take to be locked
 SHARED = {"nfs", "nfs4", "cifs", "lustre", "gpfs", "beegfs", "ceph", "fuse.sshfs"}
 
 
@@ -40,8 +42,9 @@ def private_folder(
     told = [*_left(where), *_slow(where)]
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=where))
     lock = os.open(folder / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
     try:
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder, told
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -52,7 +55,9 @@ def _left(where: Path) -> Iterator[str]:
     """Yield a line for each folder of a run that was killed before it removed it."""
     for folder in where.glob(f"{PREFIX}*"):
         try:
-            if folder.stat().st_uid != os.getuid():
+            status = folder.stat()
+            young = time.time() - status.st_ctime < YOUNG
+            if status.st_uid != os.getuid() or young:
                 continue
             lock = os.open(folder / "owner", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
@@ -60,7 +65,7 @@ def _left(where: Path) -> Iterator[str]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield f"{folder} was left by a run that was killed; remove it"
-        except BlockingIOError:
+        except OSError:  # it is in use, or nothing can tell
             pass
         finally:
             os.close(lock)

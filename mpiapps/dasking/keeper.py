@@ -102,12 +102,14 @@ class Keeper:
         return self._process.poll() is not None
 
     def close(self) -> dict[str, Any]:
-        """Close the workers and the scheduler; return what the run was, if it tells."""
+        """Begin to close workers and scheduler; return what the run was, if it tells.
+
+        `end` waits until it is done.
+        """
         self.order({"end": True})
         found: dict[str, Any] = {}
         with suppress(MpiAppsError):
             found = self.answer(GRACE)
-        self.end()
         return found
 
     def end(self) -> None:

@@ -31,6 +31,7 @@ class Tally(SchedulerPlugin):
         self.dashboard = ""
         self._starts: Counter[str] = Counter()
         self._ended: Counter[str] = Counter()
+        self._restarts = 0
         self._peak: dict[str, int] = {}
         self._spilled: dict[str, int] = {}
 
@@ -56,12 +57,18 @@ class Tally(SchedulerPlugin):
         state = scheduler.workers[worker]
         name = str(state.name)
         self._starts[name] += 1
-        if self._starts[name] > RESTARTS + 1 and state.nanny:
-            logger.error("worker %s ended %d times; it stays away", name, RESTARTS + 1)
+        self._restarts += self._starts[name] > 1
+        if self._starts[name] > RESTARTS and state.nanny:
+            logger.error("worker %s ended %d times; it stays away", name, RESTARTS)
             args = scheduler.connection_args
             with suppress(OSError):
                 async with rpc(state.nanny, connection_args=args) as nanny:
                     await nanny.terminate(reason="it ended too often")
+
+    def restart(self, scheduler: Scheduler) -> None:
+        """Forget how often workers ended: the client asked for it. By the scheduler."""
+        del scheduler
+        self._starts.clear()
 
     def found(self) -> dict[str, Any]:
         """Return tasks, restarts, and bytes of workers, by name."""
@@ -69,7 +76,7 @@ class Tally(SchedulerPlugin):
         return {
             "tasks": self._ended["memory"],
             "erred": self._ended["erred"],
-            "restarts": sum(self._starts.values()) - len(self._starts),
+            "restarts": self._restarts,
             "spilled_bytes": sum(self._spilled.values()),
             "peak_bytes": [self._peak[name] for name in sorted(self._peak, key=int)],
         }
@@ -82,6 +89,8 @@ class Tally(SchedulerPlugin):
     def _look(self) -> None:
         for state in self._scheduler.workers.values():
             name, memory = str(state.name), state.memory
+            if not name.isdigit():  # it joined from outside
+                continue
             self._peak[name] = max(self._peak.get(name, 0), memory.process)
             self._spilled[name] = max(self._spilled.get(name, 0), memory.spilled)
 

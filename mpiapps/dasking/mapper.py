@@ -42,6 +42,12 @@ class DaskTasks(Mapper):
         self._done = as_completed()
         self._held: dict[Key, tuple[Call[Any], Chunk]] = {}
         self._calls: list[Call[Any]] = []
+        self._asked: list[Awaited[Any]] = []
+
+    def finish(self) -> None:
+        """Do what was submitted."""
+        for future in self._asked:
+            future.exception()
 
     def _workers(self) -> int:
         threads: dict[str, int] = self.client.nthreads()
@@ -51,7 +57,7 @@ class DaskTasks(Mapper):
         self._calls.append(call)
 
     def _begun(self, future: Awaited[Any]) -> None:
-        del future
+        self._asked = [each for each in self._asked if not each.done()] + [future]
         self._give_out()
 
     def _advance(self) -> None:
@@ -64,7 +70,11 @@ class DaskTasks(Mapper):
         self._calls = [call for call in self._calls if not call.through()]
         for call in self._calls:
             while len(self._held) < most and (chunk := call.next_chunk()) is not None:
-                future = self.client.submit(do_here, call.how, chunk, pure=False)
+                try:
+                    future = self.client.submit(do_here, call.how, chunk, pure=False)
+                except Exception:  # an item cannot be pickled
+                    call.end()
+                    raise
                 self._held[future.key] = call, chunk
                 self._done.add(future)
 
@@ -121,4 +131,9 @@ def mapper(
     from mpiapps.dasking.setup import Setup
 
     with Cluster(comm, Setup(**setup)) as cluster:
-        yield None if cluster.client is None else DaskTasks(cluster.client)
+        if cluster.client is None:
+            yield None
+            return
+        shared = DaskTasks(cluster.client)
+        yield shared
+        shared.finish()

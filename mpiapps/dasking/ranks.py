@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
 import time
 from contextlib import (
     AbstractContextManager,
+    ExitStack,
     nullcontext,
     suppress,
 )
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mpiapps.base import stopping
 from mpiapps.base.errors import LaunchError, Stopped
+from mpiapps.comm.agree import agree
 from mpiapps.comm.letters import Letters
 from mpiapps.comm.mpi import MPI
 from mpiapps.dasking.keeper import GRACE, Keeper, KeeperLost
@@ -53,6 +56,7 @@ class Cluster:
     def __init__(self, comm: MPI.Intracomm, setup: Setup) -> None:
         self._comm, self._setup = comm.Dup(), setup
         self.rank, self.summary = comm.rank, dict[str, Any]()
+        self._settings = ExitStack()
         self._orders = Letters(self._comm, ORDERS)
         self._reports = Letters(self._comm, REPORTS)
         node = cast(MPI.Intracomm, comm.Split_type(MPI.COMM_TYPE_SHARED))
@@ -63,13 +67,15 @@ class Cluster:
             self._hosts = [r for r, is_first in enumerate(comm.allgather(first))
                            if is_first]  # fmt: skip
             leaders = cast(MPI.Intracomm, comm.Split(0 if first else MPI.UNDEFINED))
-            if first:
-                several = len(self._hosts) > 1 or setup.outside
-                here = address_of(leaders, setup.interface, several=several)
-                leaders.Free()
+            with agree(comm):  # what all first ranks raise, or none
+                if first:
+                    several = len(self._hosts) > 1 or setup.outside
+                    here = address_of(leaders, setup.interface, several=several)
+                    leaders.Free()
             if self.rank == ROOT:
                 self._start(here)
         except BaseException:
+            self._settings.close()
             self._end()
             raise
         finally:
@@ -107,19 +113,19 @@ class Cluster:
                     f" connect to {self.address} within {PATIENCE:g} s; name the"
                     " network between the hosts by --interface"
                 )
+            self._make_current(Client)
         except Exception as error:
             for rank in range(1, self._comm.size):
                 self._orders.send(rank, error)
             raise
-        self._make_current(Client)
 
     def _make_current(self, client: type[Client]) -> None:
         """Connect, so that a script that runs elsewhere finds the client here."""
         import dask.config
 
-        dask.config.set({"scheduler-address": self.address})
-        if self.keys:
-            dask.config.set(self.keys.config())
+        found = self.keys.config() if self.keys else {}
+        found["scheduler-address"] = self.address
+        self._settings.enter_context(dask.config.set(found))
         self.client = client(self.address, timeout=PATIENCE, name="mpiapps")
 
     def _begin_workers(self, host: str) -> None:
@@ -146,12 +152,15 @@ class Cluster:
 
     def __exit__(self, *exc: object) -> None:
         """Close client, workers and scheduler, at the latest `GRACE` s later."""
-        self._watch.__exit__(None, None, None)
         try:
+            self._watch.__exit__(None, None, None)
             if self.rank == ROOT:
                 self._close_all()
-        finally:
+        except BaseException:
             self._end()
+            raise
+        finally:
+            self._settings.close()
 
     def _serve(self) -> None:
         """Wait until the root is through; see to this host's workers. Not the root."""
@@ -161,6 +170,7 @@ class Cluster:
                 case None:
                     if self._keeper:
                         self._keeper.close()
+                        self._keeper.end()
                         self._reports.send(ROOT, None)
                     return
                 case BaseException():
@@ -191,7 +201,7 @@ class Cluster:
         """Return why the run cannot go on, or is not to; `None` if it does. Local."""
         if self._keeper and self._keeper.lost():
             return KeeperLost(self._keeper.told())
-        if self.rank == ROOT and stopping.left() <= 0:
+        if self._setup.deadline and self.rank == ROOT and stopping.left() <= 0:
             return StopAsked(Stopped.exit_code)
         return None
 
@@ -212,6 +222,7 @@ class Cluster:
                 self.client.close(timeout=1)
             logging.disable(logging.NOTSET)
         self.summary = self._keeper.close()
+        atexit.register(self._keeper.end)  # meanwhile the ranks leave MPI
 
     def _heard(self, seconds: float) -> dict[int, Any]:
         """Return what the first ranks of the other hosts report, by rank. Root only."""

@@ -37,7 +37,10 @@ def run_script(script: str, arguments: Sequence[str]) -> int:
         runpy.run_path(script, run_name="__main__")
     except StopAsked:
         for hook in _hooks:
-            hook()
+            try:
+                hook()
+            except Exception:  # it is shown, and the run stops all the same
+                sys.excepthook(*sys.exc_info())
         raise
     except (Terminated, MpiAppsError):
         raise

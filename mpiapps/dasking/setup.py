@@ -37,6 +37,8 @@ class Setup:
         Whether programs on other hosts may join in, so loopback is not enough.
     path : tuple of str
         Folders of modules that tasks import.
+    deadline : bool
+        Whether `StopAsked` is raised in the block when the run is to stop.
     """
 
     threads: int = 0
@@ -47,6 +49,7 @@ class Setup:
     insecure: bool = False
     outside: bool = False
     path: tuple[str, ...] = ()
+    deadline: bool = True
 
 
 def workers_of(node: Intracomm, comm: Intracomm, setup: Setup) -> list[dict[str, Any]]:

@@ -59,9 +59,9 @@ class Watch:
 
     def __exit__(self, *exc: object) -> None:
         """Look no more."""
-        self._over.set()
         if threading.current_thread() is self._main:
             signal.signal(signal.SIGUSR1, self._before)
+        self._over.set()
 
     def _look(self) -> None:
         while not self._over.wait(EVERY):

@@ -57,7 +57,7 @@ def on_dask(
     from mpiapps.learning.on_worker import HasCase, fit_here
 
     del jobs
-    with mapper(world.comm, "dask") as tasks:
+    with mapper(world.comm, "dask", deadline=False) as tasks:
         if isinstance(tasks, DaskTasks):
             tasks.client.register_plugin(HasCase(case))
             ahead = AHEAD * sum(tasks.client.nthreads().values())

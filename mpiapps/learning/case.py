@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -100,8 +103,7 @@ class Case:
         candidate, fold = divmod(number, self.folds)
         test = self.fold == fold
         start = time.perf_counter()
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with heard() as caught:
             try:
                 model = self.model(self.candidates[candidate])
                 one_thread()
@@ -110,7 +112,7 @@ class Case:
                 why = "" if np.isfinite(score) else f"the score is {score}"
             except Exception as error:
                 score, why = float("nan"), f"{type(error).__name__}: {error}"
-        warned = str(caught[0].message).partition("\n")[0] if caught else ""
+        warned = caught[0].partition("\n")[0] if caught else ""
         seconds = time.perf_counter() - start
         return Fit(number, None if why else score, seconds, why, warned)
 
@@ -132,15 +134,54 @@ class Case:
         return float(scorer(model, x, y))
 
 
-@cache
+class _Here(threading.local):
+    """What each thread has for itself, as fits may run side by side."""
+
+    limited = False
+    texts: list[str] | None = None
+
+
+_here = _Here()
+
+
 def one_thread() -> None:
-    """Let BLAS and OpenMP use one thread in this process from now on. Local.
+    """Let BLAS and OpenMP use one thread for this one from now on. Local.
 
     Fits run side by side, and sums in another order have other last bits.
     """
-    from threadpoolctl import ThreadpoolController
+    if not _here.limited:
+        from threadpoolctl import ThreadpoolController
 
-    ThreadpoolController().limit(limits=1)
+        ThreadpoolController().limit(limits=1)
+        _here.limited = True
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """Yield the list that gets this thread's warnings in the ``with`` block. Local.
+
+    `warnings.catch_warnings` is of the whole process, and no good for threads.
+    """
+    if warnings.showwarning is not _hear:
+        _before[:] = [warnings.showwarning]
+        warnings.showwarning = _hear
+    warnings.simplefilter("always")
+    found: list[str] = []
+    _here.texts = found
+    try:
+        yield found
+    finally:
+        _here.texts = None
+
+
+_before: list[Any] = []
+
+
+def _hear(message: Warning | str, *where: Any, **more: Any) -> None:
+    if _here.texts is not None:
+        _here.texts.append(str(message))
+    else:
+        _before[0](message, *where, **more)
 
 
 def folds_of(case: Case, folds: int, *, shuffle: bool) -> np.ndarray:

@@ -60,7 +60,9 @@ def past(directory: str, case: Case) -> list[Fit]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ReadWriteError(f"cannot make {folder}: {error.strerror}") from error
-    known = {case.key(number): number for number in range(len(case))}
+    known: dict[str, list[int]] = {}  # a draw may come more than once
+    for number in range(len(case)):
+        known.setdefault(case.key(number), []).append(number)
     found = {}
     for path in sorted(folder.glob("journal.*")):
         content = read(path)
@@ -70,8 +72,7 @@ def past(directory: str, case: Case) -> list[Fit]:
                 " folds; name another directory, or remove it to begin anew"
             )
         for record in content.records:
-            number = known.get(record["fit"])
-            if number is not None and not record["why"]:
-                words = {k: v for k, v in record.items() if k not in {"fit", "number"}}
+            words = {k: v for k, v in record.items() if k not in {"fit", "number"}}
+            for number in known.get(record["fit"], ()) if not record["why"] else ():
                 found[number] = Fit(number, **words)
     return list(found.values())

@@ -24,7 +24,7 @@ def by_dask(world: World, names: list[str], edges: np.ndarray) -> list[Part]:
 
     parts: list[Part] = []
     with world.timed("start"):
-        cluster = Cluster(world.comm, Setup())
+        cluster = Cluster(world.comm, Setup(deadline=False))
     with cluster, world.timed("kernel"):
         if cluster.client is None:
             return parts

@@ -64,3 +64,6 @@ if __name__ == "__main__":
         if tasks is not None:
             for each in found(tasks):
                 print(each, flush=True)
+            last = tasks.submit(square, 9)
+    if world.is_root:
+        print(last.result())
