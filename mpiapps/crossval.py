@@ -7,6 +7,7 @@ leads here from a loop over samples.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -117,8 +118,9 @@ def _case(world: World, options: Options, stack: ExitStack) -> Case:
 
     case = None
     with world.agree():
-        if options.backend == "mpi":
-            named(options.estimator, "Class")  # all load it, beside the root
+        if options.backend == "mpi":  # all load it, beside the root
+            named(options.estimator, "Class")
+            importlib.import_module("sklearn.metrics")
         if world.is_root:
             x, y = read_data(options.data, options.target, options.seed)
             fixed, search = read_space(options.params) if options.params else ({}, {})

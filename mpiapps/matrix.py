@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 # Times the rounding error that a check allows: products of random signs stay below 10.
 TOLERANCE = 100
-NAMES = ["multiply", "gram", "cholesky", "solve", "inverse", "svd", "norm", "transpose"]
+NAMES = ["multiply", "gram", "cholesky", "solve", "inverse", "svd", "norm", "moments",
+         "transpose"]  # fmt: skip
 OPERANDS = {name: 2 if name in ("multiply", "solve") else 1 for name in NAMES}
 Values = dict[str, Any]
 

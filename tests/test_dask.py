@@ -7,6 +7,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mpiapps.dasking.folder import YOUNG
@@ -229,3 +230,18 @@ def test_a_program_may_have_one_cluster_after_another(tmp_path):
     done = on_ranks("openmpi", 3, str(script))
     assert done.code == 0, done.err
     assert done.out.splitlines() == ["tls: 3", "tcp: 3"]
+
+
+def test_a_large_array_has_the_same_numbers_on_dask_and_on_ranks(tmp_path):
+    rng = np.random.default_rng(0)
+    array = rng.standard_normal((400_000, 60)) * np.arange(1, 61) + 1e3
+    np.save(tmp_path / "x.npy", array)  # 192 MB, more than a worker may have
+    script = str(Path(__file__).parent / "dasking" / "arrays.py")
+    done = on_ranks("openmpi", 3, script, str(tmp_path / "x.npy"), "180000000")
+    assert done.code == 0, done.err
+    dask, ranks = json.loads(done.out)
+    numpy = array.mean(), array.std(), array.mean(axis=0), array.std(axis=0)
+    for one, other, exact in zip(dask, ranks, numpy, strict=False):
+        np.testing.assert_allclose(one, np.atleast_1d(exact), rtol=1e-12)
+        np.testing.assert_allclose(other, np.atleast_1d(exact), rtol=1e-12)
+    np.testing.assert_allclose(dask[4], ranks[4], rtol=1e-11)

@@ -52,6 +52,17 @@ def test_every_operation_is_numpys(files):
         np.testing.assert_allclose(computed(2, files, *words), expected, atol=1e-8)
 
 
+def test_moments_are_numpys(files):
+    words = [*MATRIX, "moments", str(files / "b.npy"), "--json", "-"]
+    ended = on_ranks("openmpi", 3, *words)
+    assert ended.code == 0, ended.err
+    values, b = json.loads(ended.out)["values"], np.load(files / "b.npy")
+    assert values["mean"] == pytest.approx(b.mean())
+    assert values["std"] == pytest.approx(b.std())
+    assert values["column_means"] == pytest.approx(b.mean(axis=0).tolist())
+    assert values["column_stds"] == pytest.approx(b.std(axis=0).tolist())
+
+
 def test_random_matrices_do_not_depend_on_the_ranks():
     found = []
     for ranks in (1, 3):

@@ -16,6 +16,7 @@ module         what is in it
 `script`       the user's script, and how it ended
 `watch`        what ends it from outside
 `mapper`       tasks on workers, by the calls of `mpiapps.comm.tasks`; or on ranks
+`arrays`       arrays from .npy files, each chunk read where it is needed
 `connection`   the way in for other programs
 `dask_mpi`     the same by dask-mpi
 =============  =======================================================================

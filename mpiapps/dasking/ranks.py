@@ -56,6 +56,7 @@ class Cluster:
     def __init__(self, comm: MPI.Intracomm, setup: Setup) -> None:
         self._comm, self._setup = comm.Dup(), setup
         self.rank, self.summary = comm.rank, dict[str, Any]()
+        stopping.watch()  # mpiexec hands the warning to all ranks, and none dies of it
         self._settings = ExitStack()
         self._orders = Letters(self._comm, ORDERS)
         self._reports = Letters(self._comm, REPORTS)
@@ -161,6 +162,10 @@ class Cluster:
             raise
         finally:
             self._settings.close()
+        if exc[0] is None:  # else who handles it ends the other ranks
+            self._orders.close()
+            self._reports.close()
+            self._comm.Free()
 
     def _serve(self) -> None:
         """Wait until the root is through; see to this host's workers. Not the root."""

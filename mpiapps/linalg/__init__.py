@@ -14,6 +14,7 @@ module          what is in it
 `plan`          what a product would cost on any number of ranks; loads no MPI
 `calibrate`     what one rank of this machine does, measured
 `reduce`        sums, norms, trace, products with a vector
+`moments`       mean and standard deviation
 `cholesky`      factors of Hermitian positive definite matrices
 `lu`            factors with partial pivoting
 `substitute`    solving with a triangular matrix

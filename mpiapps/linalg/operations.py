@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.moments import mean, std
 from mpiapps.linalg.multiply import gram
 from mpiapps.linalg.reduce import NORMS, norm
 from mpiapps.linalg.solve import Factors, inverse, solve
@@ -54,6 +55,15 @@ def _svd(given: Given, _: None) -> Values:
     }
 
 
+def _moments(given: Given, _: None) -> Values:
+    return {
+        "mean": float(mean(given[0]).real),
+        "std": float(std(given[0])),
+        "column_means": mean(given[0], 0).real.tolist(),
+        "column_stds": std(given[0], 0).tolist(),
+    }
+
+
 def _norm(given: Given, _: None) -> Values:
     names = {"fro": "frobenius", "1": "one", "inf": "infinity", "max": "largest"}
     return {names[kind]: norm(given[0], kind) for kind in NORMS}
@@ -69,5 +79,6 @@ OPERATIONS = {
     ),
     "svd": Operation(_svd),
     "norm": Operation(_norm),
+    "moments": Operation(_moments),
     "transpose": Operation(lambda given, _: given[0].T),
 }

@@ -1,0 +1,47 @@
+"""Arrays of Dask from .npy files, each chunk read by the worker that needs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+Places = list[tuple[int, int]]
+
+
+def from_npy(path: str, chunks: Any = "auto") -> da.Array:
+    """Return the array in a .npy file that all hosts see. Local; reads its header.
+
+    Parameters
+    ----------
+    path : str
+    chunks : int, tuple or "auto"
+        As for `dask.array.from_array`; for `dask.array.linalg.svd` leave the columns in
+        one: ``(100_000, -1)``.
+
+    Notes
+    -----
+    `dask.array.from_npy_stack` reads folders that `dask.array.to_npy_stack` made. Here
+    no part of the file goes through the client.
+    """
+    import dask.array as da
+
+    whole = str(Path(path).resolve())
+    header = np.load(whole, mmap_mode="r", allow_pickle=False)
+    sizes = da.core.normalize_chunks(chunks, header.shape, dtype=header.dtype)
+    found: da.Array = da.map_blocks(
+        _block, whole, chunks=sizes, dtype=header.dtype,
+        meta=np.empty((0,) * header.ndim, header.dtype),
+    )  # fmt: skip
+    return found
+
+
+def _block(path: str, block_info: Any = None) -> np.ndarray:
+    """Return a chunk. On a worker."""
+    places: Places = block_info[None]["array-location"]
+    part = tuple(slice(*place) for place in places)
+    return np.array(np.load(path, mmap_mode="r", allow_pickle=False)[part])

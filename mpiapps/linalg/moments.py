@@ -1,0 +1,118 @@
+"""Mean and standard deviation of a matrix, of its columns, of its rows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from mpiapps.comm.cut import Array
+from mpiapps.comm.move import allgather
+from mpiapps.linalg.distmatrix import DistMatrix
+
+BLOCK = 2**20  # elements whose squares are held at once
+
+
+def mean(a: DistMatrix, axis: int | None = None) -> Any:
+    """Return the mean, on every rank. Collective; as `numpy.mean`.
+
+    Parameters
+    ----------
+    a : DistMatrix, m x n
+    axis : {None, 0, 1}
+        Of all elements: a number. Of each column: shape (n,). Of each row: (m,).
+
+    Notes
+    -----
+    Sums are of float64 or complex128, also for single precision, and are added in the
+    order of the grid. Cost: an all-gather of as many numbers as are returned from each
+    rank that has some.
+    """
+    total = _sums(a, _local_sums(a, a.local, axis), axis)
+    return _as(a, total / _count(a, axis))
+
+
+def std(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
+    """Return the standard deviation, on every rank. Collective; as `numpy.std`.
+
+    Parameters
+    ----------
+    a : DistMatrix, m x n
+    axis : {None, 0, 1}
+        As for `mean`.
+    ddof : int
+        The sum of squares is divided by the number of elements less this.
+
+    Notes
+    -----
+    In two passes, of what is left of the mean: large numbers that differ little lose no
+    digits (Chan, Golub, LeVeque: Algorithms for computing the sample variance, The
+    American Statistician 37 (1983)). Cost: that of two means; no copy of the matrix.
+    """
+    center = _sums(a, _local_sums(a, a.local, axis), axis) / _count(a, axis)
+    center = _placed(a, center, axis)
+    squares = np.zeros(_shape(a, axis))
+    width = max(1, a.local.shape[1])
+    step = max(1, BLOCK // width)
+    for begin in range(0, a.local.shape[0], step):
+        rows = slice(begin, begin + step)
+        less = a.local[rows] - (center[rows] if axis == 1 else center)
+        square = (less * less.conj()).real
+        if axis == 1:
+            squares[rows] = square.sum(axis=1)
+        else:
+            squares += square.sum(axis=axis)
+    total = _sums(a, squares, axis)
+    with np.errstate(all="ignore"):  # as NumPy, which only warns
+        return _as(a, np.sqrt(total / (_count(a, axis) - ddof))).real
+
+
+def _placed(a: DistMatrix, center: Array, axis: int | None) -> Array:
+    """Return what to take from each element of this rank's part."""
+    if axis is None:
+        return center
+    return center[a.col_indices] if axis == 0 else center[a.row_indices][:, None]
+
+
+def _shape(a: DistMatrix, axis: int | None) -> tuple[int, ...]:
+    """Return the shape of what this rank's part is added up to."""
+    m, n = a.local.shape
+    return {None: (), 0: (n,), 1: (m,)}[axis]
+
+
+def _local_sums(a: DistMatrix, local: Array, axis: int | None) -> Array:
+    if axis not in {None, 0, 1}:
+        raise ValueError(f"axis {axis!r} is not one of None, 0, 1")
+    wide = np.complex128 if a.dtype.kind == "c" else np.float64
+    return np.asarray(local.sum(axis=axis, dtype=wide))
+
+
+def _sums(a: DistMatrix, mine: Array, axis: int | None) -> Array:
+    """Return the sums over all ranks of what each has for its rows or columns."""
+    numbers = allgather(a.comm, np.ascontiguousarray(mine).reshape(-1))
+    if axis is None:
+        return np.asarray(numbers.sum())
+    side = a.layout.cols if axis == 0 else a.layout.rows
+    total = np.zeros(a.shape[1 - axis], mine.dtype)
+    begin = 0
+    for rank in range(a.comm.size):
+        found = a.layout.coords(rank)
+        if found is None:
+            continue
+        places = side.indices(found[1 - axis])
+        total[places] += numbers[begin : begin + places.size]
+        begin += places.size
+    return total
+
+
+def _count(a: DistMatrix, axis: int | None) -> Any:
+    """Return how many elements there are to each result; NaN for none."""
+    count = math.prod(a.shape) if axis is None else a.shape[axis]
+    return count or math.nan
+
+
+def _as(a: DistMatrix, found: Array) -> Any:
+    """Return the result in the precision of the matrix, as NumPy does."""
+    kind = a.dtype if np.iscomplexobj(found) else a.local.real.dtype
+    return np.asarray(found).astype(kind)[()]

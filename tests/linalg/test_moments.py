@@ -1,0 +1,61 @@
+"""Mean and standard deviation are NumPy's, of any layout."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from mpiapps.linalg.moments import mean, std
+from tests.linalg.cases import DTYPES, layouts, spread, whole
+
+pytestmark = pytest.mark.mpi
+
+SHAPES = [(1, 1), (1, 7), (7, 1), (4, 4), (13, 10)]
+
+
+def same(found, expected):
+    assert np.shape(found) == np.shape(expected)
+    assert np.asarray(found).dtype == np.asarray(expected).dtype
+    eps = np.finfo(np.asarray(expected).dtype).eps
+    np.testing.assert_allclose(found, expected, rtol=50 * eps, atol=50 * eps)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_any_layout_has_numpys_moments(comm, shape, axis, dtype):
+    array = whole(shape, dtype)
+    for layout in layouts(shape, comm.size):
+        made = spread(comm, array, layout)
+        same(mean(made, axis), array.mean(axis=axis))
+        same(std(made, axis), array.std(axis=axis))
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_degrees_of_freedom_are_taken_off(comm, axis):
+    array = whole((5, 6))
+    same(std(spread(comm, array), axis, ddof=1), array.std(axis=axis, ddof=1))
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_nothing_has_no_mean(comm, shape, axis):
+    array = whole(shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = array.mean(axis=axis), array.std(axis=axis)
+    for layout in layouts(shape, comm.size):
+        made = spread(comm, array, layout)
+        same(mean(made, axis), expected[0])
+        same(std(made, axis), expected[1])
+
+
+def test_large_numbers_that_differ_little_keep_their_digits(comm):
+    array = whole((200, 30)) + 1e8
+    found = std(spread(comm, array), 0)
+    np.testing.assert_allclose(found, array.std(axis=0), rtol=1e-7)
+
+
+def test_an_axis_that_is_none_is_told_of(comm):
+    with pytest.raises(ValueError, match="axis 2 is not one of"):
+        mean(spread(comm, whole((2, 2))), 2)
