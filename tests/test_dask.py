@@ -81,10 +81,12 @@ def test_any_number_of_ranks_will_do(size, tmp_path):
     assert len(values["peak_bytes"]) == max(1, size - 1)
 
 
-def test_dask_mpi_does_the_same_for_a_script_that_ends_well():
-    done = run("openmpi", 4, "returns", "--engine", "dask-mpi")
-    assert done.code == 0
+@pytest.mark.parametrize("way", ["returns", "exits 3", "raises"])
+def test_dask_mpi_ends_a_script_with_the_same_code(way):
+    done = run("openmpi", 4, way, "--engine", "dask-mpi")
+    assert done.code == ENDS[way][0]
     assert done.out == "20 ['a', '--b']\n"
+    assert (ENDS[way][2] or "") in done.err
 
 
 def test_dask_mpi_needs_three_ranks():
