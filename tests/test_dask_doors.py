@@ -41,20 +41,17 @@ def cluster(tmp_path_factory):
     process.wait(START)
 
 
-def services():
-    """Return the processes of Dask."""
-    found = []
-    for each in psutil.process_iter(["cmdline"]):
-        words = each.info["cmdline"] or []
-        if "mpiapps.dasking.service" in words:
-            found += [each, *each.children(recursive=True)]
-    return found
+def services(process):
+    """Return the processes of Dask that belong to the cluster of `process`."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    found = [each for each in children if "mpiapps.dasking.service" in each.cmdline()]
+    return found + [each for top in found for each in top.children(recursive=True)]
 
 
-def listening():
+def listening(process):
     return {
         connection.laddr
-        for each in services()
+        for each in services(process)
         for connection in each.net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN
     }
@@ -66,7 +63,7 @@ def place(address):
 
 
 def test_each_socket_that_listens_is_known(cluster):
-    file, _ = cluster
+    file, process = cluster
     with connect(str(file)) as client:
         info = client.scheduler_info(n_workers=-1)
         known = {place(info["address"])}
@@ -74,13 +71,15 @@ def test_each_socket_that_listens_is_known(cluster):
             known |= {place(address), place(worker["nanny"])}
         page = ("127.0.0.1", int(read(str(file)).dashboard))
         assert len(info["workers"]) == 2
-    assert listening() == known | {page}
+    assert listening(process) == known | {page}
     assert page[0] == "127.0.0.1"
 
 
 def test_no_key_is_in_a_command_line_or_an_environment(cluster):
-    key = read(str(cluster[0])).key.splitlines()[1]
-    for each in services():
+    file, process = cluster
+    key = read(str(file)).key.splitlines()[1]
+    assert len(services(process)) > 3
+    for each in services(process):
         assert key not in " ".join(each.cmdline())
         assert key not in str(each.environ())
 
@@ -155,9 +154,9 @@ def expired(keys):
 
 
 def test_another_user_gets_in_nowhere(cluster, tmp_path_factory):
-    file, _ = cluster
+    file, process = cluster
     here = read(str(file))
-    doors = sorted(listening() - {("127.0.0.1", int(here.dashboard))})
+    doors = sorted(listening(process) - {("127.0.0.1", int(here.dashboard))})
     assert len(doors) == 5
     top = tmp_path_factory.mktemp("keys")
     for each in (top, *top.parents[:2]):
