@@ -10,7 +10,7 @@ import pytest
 
 from tests.launch import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks
 
-SAMPLES = "1e10"
+SAMPLES = "4e10"  # some seconds
 PI = ["-m", "mpiapps.pi", "--samples", SAMPLES]
 
 
@@ -49,7 +49,7 @@ def stopped(mpi, ranks, path, *words, who="launcher"):
     finally:
         if job.poll() is None:
             job.terminate()
-            job.communicate(timeout=LIMIT)
+        job.communicate(timeout=LIMIT)
     return job.returncode, said
 
 
@@ -74,6 +74,15 @@ def test_a_warned_job_goes_on_on_other_ranks(mpi, tmp_path, reference):
     assert json.loads(path.read_text())["stopped"] == 1
     words = ["--checkpoint", str(path), "--json", "-"]
     assert values(on_ranks("mpich", 2, *PI, *words)) == reference
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("schedule", ["static", "dynamic"])
+def test_a_run_that_saves_now_and_then_ends_as_any(schedule, tmp_path, reference):
+    path = tmp_path / "checkpoint.json"
+    words = ["--checkpoint", str(path), "--checkpoint-every", "1", "--json", "-"]
+    ended = on_ranks("openmpi", 3, *PI, "--schedule", schedule, *words)
+    assert values(ended) == reference
     assert not path.exists()
 
 

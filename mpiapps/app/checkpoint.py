@@ -169,6 +169,7 @@ def resumable(  # noqa: PLR0913, PLR0917 - what a piece of work is, once for eac
             yield piece
             done += 1
         elif exhausted and word == GO_ON:
+            rest = 0  # what the last save left has been done since
             break
         else:
             exhausted = True
