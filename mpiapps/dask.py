@@ -8,6 +8,7 @@ promised, and why.
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -158,11 +159,19 @@ def _run(world: World, options: Options) -> tuple[int, dict[str, Any]]:
             with world.timed("script"), connection.offered(options.connection, cluster):
                 if options.script:
                     code = run_script(options.script, options.arguments)
+                    _quiet()
                     if code and (why := cluster.lost()):
                         sys.stderr.write(f"mpiapps: {why}\n")
                 else:
                     connection.wait(cluster)
     return code, cluster.summary
+
+
+def _quiet() -> None:
+    """Let Dask log no more: clients that a script left open lose the scheduler."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).disabled = True
 
 
 def _setup(options: Options) -> Setup:

@@ -34,6 +34,7 @@ ENDS = {
     "imports slowly": (0, "15", None),
     "is busy": (0, "20 ['a', '--b']", None),
     "second client": (0, "6", None),
+    "leaves a client": (0, "6", None),
     "shuts down": (0, "20 ['a', '--b']", None),
 }
 # Where mpiexec reports a number of its own for a rank that left without MPI_Finalize.

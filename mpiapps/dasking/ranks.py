@@ -222,10 +222,11 @@ class Cluster:
         self._heard(GRACE)
         self._keeper.order({"end": True})
         if self.client is not None:
+            before = logging.root.manager.disable
             logging.disable()  # what it is connected to may be gone
             with suppress(Exception):
                 self.client.close(timeout=1)
-            logging.disable(logging.NOTSET)
+            logging.disable(before)
         self.summary = self._keeper.close()
         atexit.register(self._keeper.end)  # meanwhile the ranks leave MPI
 

@@ -78,6 +78,11 @@ def second():
         print(other.submit(double, 3).result())
 
 
+def leave_open():
+    sys.modules[__name__].left = Client()
+    print(sys.modules[__name__].left.submit(double, 3).result())
+
+
 def restart():
     CLIENT.restart()
     print(len(CLIENT.nthreads()))
@@ -108,6 +113,7 @@ WAYS = {
     "imports slowly": import_slowly,
     "is busy": busy,
     "second client": second,
+    "leaves a client": leave_open,
     "shuts down": CLIENT.shutdown,
     "restarts": restart,
 }
