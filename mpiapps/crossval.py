@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.output import WholeFile, as_csv
-from mpiapps.base.errors import Stopped
+from mpiapps.base.errors import InputError, Stopped
 from mpiapps.base.named import named
 from mpiapps.base.threads import usable_cores
 
@@ -127,6 +127,10 @@ def _case(world: World, options: Options, stack: ExitStack) -> Case:
             tried = candidates(fixed, search, options.draws, options.seed)
             case = Case(x, y, np.empty(0), 0, options.estimator, tried,
                         options.scoring, options.seed)  # fmt: skip
+            try:
+                case.model(tried[0])
+            except ValueError as error:  # of a parameter that there is not
+                raise InputError(f"{options.params}: {error}") from error
             fold = folds_of(case, options.folds, shuffle=options.shuffle)
             case = replace(case, fold=fold, folds=int(fold.max()) + 1)
     arrays = (case.x, case.y, case.fold) if case else (None, None, None)

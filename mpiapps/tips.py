@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mpiapps.app import Program, Result, main, option
 from mpiapps.app.output import WholeFile, as_csv
 from mpiapps.base import units
+from mpiapps.base.errors import InputError
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -60,6 +61,8 @@ def run(world: World, options: Options) -> Result:
         with world.agree():
             if world.is_root:
                 names = expand(options.files, ())
+                if not names:
+                    raise InputError(f"no files in {', '.join(options.files)}")
                 for each in ("output", "picture"):
                     if path := getattr(options, each):
                         targets[each] = WholeFile(Path(path))

@@ -56,6 +56,16 @@ def test_scores_have_the_same_bits_whoever_does_the_fits(
     assert values["fits"] == 12
 
 
+def test_a_parameter_that_there_is_not_is_told_of(tmp_path):
+    path = tmp_path / "space.toml"
+    path.write_text("[search]\nmax_dept = [1, 2]\n")
+    done = crossval("mpich", 2, *WORDS, "--params", str(path))
+    assert done.code == 65
+    assert done.err.startswith("mpiapps: error")
+    assert "max_dept" in done.err
+    assert "Traceback" not in done.err
+
+
 def test_each_backend_has_a_way():
     assert tuple(WAYS) == BACKENDS
 

@@ -101,6 +101,12 @@ def test_the_histogram_is_written_and_drawn(folder, tmp_path):
     assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_no_files_are_told_of(tmp_path):
+    done = on_ranks("mpich", 2, "-m", "mpiapps.tips", str(tmp_path))
+    assert done.code == 65
+    assert "no files in" in done.err
+
+
 @pytest.mark.parametrize("content", ["none", "text", "other columns"])
 def test_files_of_something_else_are_refused(content, tmp_path):
     file = tmp_path / "file.parquet"
