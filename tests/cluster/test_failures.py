@@ -129,7 +129,9 @@ def mend(fault, host, run):
     """Give the host back once the scheduler has noticed its loss."""
     if fault.name not in ("daemon", "network"):
         return
-    until(lambda: starts(run) or status(run)["state"] == "pending", "a new start")
+    # Ranks outlive their host's daemons: the run may end before Slurm looks.
+    ended = ("pending", "done")
+    until(lambda: starts(run) or status(run)["state"] in ended, "a new start")
     if fault.name == "network":
         cluster("join", host)
     else:
