@@ -45,7 +45,7 @@ def main() -> None:
         resource_tracker.ensure_running()
     # One process imports Dask, and each worker is a fork of it: much faster than an
     # import each. It begins now, beside this one's own import.
-    set_forkserver_preload(["mpiapps.dasking.preload"])
+    set_forkserver_preload(["distributed", "mpiapps.dasking.preload"])
     forkserver.ensure_running()
     asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1]))))
     os._exit(0)  # all is closed, and threads of Dask may sleep for seconds
@@ -195,6 +195,7 @@ class Service:
 def _prepare(path: list[str]) -> None:
     """Let modules beside the user's script be found, and workers be forks."""
     import dask.config
+    from distributed import versions
     from distributed.utils import get_mp_context
 
     sys.path[:0] = path
@@ -203,12 +204,9 @@ def _prepare(path: list[str]) -> None:
         dask.config.set({"distributed.scheduler.no-workers-timeout": WORKERLESS})
     # It imports what workers may need into their common parent, and here as well:
     # pandas alone takes as long as all the rest, and few scripts need it.
-    absent = "pandas" not in sys.modules
-    if absent:
-        sys.modules["pandas"] = None  # type: ignore[assignment]
+    optional, versions.optional_packages = versions.optional_packages, []
     get_mp_context()
-    if absent:
-        del sys.modules["pandas"]
+    versions.optional_packages = optional
 
 
 async def _close(nannies: list[Any]) -> None:

@@ -70,7 +70,7 @@ def gather_listing(comm: MPI.Intracomm, names: Sequence[str] | None) -> Listing:
 
 def _asked(name: str) -> tuple[tuple[int, int], str]:
     try:
-        found = os.stat(name)  # noqa: PTH116 - see above
+        found = os.stat(name)  # noqa: PTH116 - by a Path it takes 2.4 times as long
     except OSError as error:
         return (MISSING, 0), error.strerror or str(error)
     if not stat.S_ISREG(found.st_mode):
@@ -103,11 +103,13 @@ def expand(paths: Sequence[str], lists: Sequence[str] = ()) -> list[str]:
 
 
 def _expanded(path: str) -> Iterable[str]:
-    if os.path.isdir(path):  # noqa: PTH112 - see above
+    if os.path.isdir(path):  # noqa: PTH112 - by a Path it takes 2.4 times as long
         return _walk(path)
     if glob.has_magic(path) and not os.path.lexists(path):
-        # Path.glob takes no absolute pattern.
-        found = sorted(glob.glob(path, recursive=True, include_hidden=True))  # noqa: PTH207
+        every = glob.iglob(  # noqa: PTH207 - Path.glob takes no absolute pattern
+            path, recursive=True, include_hidden=True
+        )
+        found = sorted(every)
         if not found:
             raise InputError(f"{path!r} fits no file")
         return (f for each in found for f in _expanded(each))

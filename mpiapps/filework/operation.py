@@ -25,8 +25,9 @@ class Operation(ABC):
     kernels: Sequence[Callable[..., Any]] = ()
     opening = 2**40
 
-    def warm(self) -> None:  # noqa: B027 - there is nothing to do without kernels
-        """Call the kernels once, on next to nothing."""
+    def warm(self) -> None:
+        """Call the kernels once, on next to nothing; asked of who has some."""
+        raise NotImplementedError(f"{type(self).__name__} has kernels, and no warm")
 
     def cuts(self, _name: str) -> bool:
         """Return whether a file may be cut into segments."""

@@ -90,7 +90,8 @@ def share(world: World, listing: Listing, operation: Operation, how: Run) -> Fou
     """
     cold = any(not is_cached(each) for each in operation.kernels)
     with world.timed("compile"), world.local_root_first(needed=cold):
-        operation.warm()
+        if operation.kernels:
+            operation.warm()
     with ExitStack() as stack:
         with world.timed("plan"):
             whole = [not operation.cuts(name) for name in listing.names]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 import zstandard
@@ -20,7 +19,7 @@ class ZstdFile(io.RawIOBase):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self._file = Path(name).open("rb")  # noqa: SIM115 - closed by `close`
+        self._file = io.FileIO(name)
         self._frame = zstandard.ZstdDecompressor().decompressobj()
         self._rest = memoryview(b"")
 
