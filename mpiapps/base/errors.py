@@ -20,6 +20,15 @@ code   meaning
 =====  ==========================================================
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class MpiAppsError(Exception):
     """An error that is explained by its message alone: no traceback is shown."""
@@ -85,6 +94,23 @@ class Terminated(SystemExit):
     """A signal asked this process to end; ``code`` is 128 + its number."""
 
     code: int
+
+
+@contextmanager
+def naming(path: Path | str, what: str) -> Iterator[None]:
+    """Turn an operating system's error into a `ReadWriteError` of the file. Local.
+
+    Parameters
+    ----------
+    path : Path or str
+    what : {"read", "write", "make"}
+        What could not be done with it.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise ReadWriteError(f"cannot {what} {path}: {reason}") from error
 
 
 def exit_code(error: BaseException | None) -> int:

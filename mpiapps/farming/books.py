@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from mpiapps.base import stopping
-from mpiapps.base.errors import InputError, RankLeft, ReadWriteError
+from mpiapps.base.errors import InputError, RankLeft, naming
 from mpiapps.farming.child import STOPPED
 from mpiapps.farming.journal import Journal
 from mpiapps.farming.owner import Owner
@@ -83,10 +83,8 @@ class Books:
     ) -> None:
         self.tasks = dict(zip(identities(tasks), tasks, strict=True))
         self.folder, self._logs = folder, (folder / "logs").absolute()
-        try:
+        with naming(folder, "make"):
             self._logs.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ReadWriteError(f"cannot make {folder}: {error.strerror}") from error
         self._drain, self._end = drain, float("inf")
         self._owner = owner
         self._owner.__enter__()
@@ -204,13 +202,9 @@ class Books:
     def _write(self, name: str, text: str) -> None:
         """Write a file of the directory, whole or not at all."""
         part = self.folder / f".{name}.part"
-        try:
+        with naming(self.folder / name, "write"):
             part.write_bytes(os.fsencode(text))
             part.replace(self.folder / name)
-        except OSError as error:
-            raise ReadWriteError(
-                f"cannot write {self.folder / name}: {error.strerror}"
-            ) from error
 
     def __enter__(self) -> Books:
         """Return itself."""

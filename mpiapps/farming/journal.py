@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mpiapps.base.errors import InputError, ReadWriteError
+from mpiapps.base.errors import InputError, ReadWriteError, naming
 
 FORMAT = 1
 EVERY, MANY = 0.5, 64  # s and lines after which what was written is brought to the disk
@@ -57,10 +57,8 @@ def read(path: Path) -> Content:
     InputError
         If it is no journal of this format, or a line in it was changed.
     """
-    try:
+    with naming(path, "read"):
         data = path.read_bytes()
-    except OSError as error:
-        raise ReadWriteError(f"cannot read {path}: {error.strerror}") from error
     lines = data.split(b"\n")
     torn = len(lines.pop())  # what follows the last end of a line: nothing, mostly
     found: list[Record] = []

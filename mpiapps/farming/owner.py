@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from mpiapps.base.errors import LaunchError, ReadWriteError
+from mpiapps.base.errors import LaunchError, naming
 
 # How schedulers name the job: for whoever must find out whether it still runs.
 JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
@@ -32,7 +32,7 @@ class Owner:
         If another process of this host has it, or one of another host had it last and
         did not leave.
     ReadWriteError
-        If the file cannot be written.
+        If the directory cannot be made, or the file not be written.
 
     Notes
     -----
@@ -46,8 +46,11 @@ class Owner:
         self._path, self._take_over = path, take_over
 
     def __enter__(self) -> Owner:
-        """Become the manager."""
-        try:
+        """Make the directory, if it is not there, and become the manager."""
+        folder = self._path.parent
+        with naming(folder, "make"):
+            folder.mkdir(parents=True, exist_ok=True)
+        with naming(self._path, "write"):
             self._file = os.open(
                 self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
             )
@@ -56,10 +59,6 @@ class Owner:
             except BaseException:
                 os.close(self._file)
                 raise
-        except OSError as error:
-            raise ReadWriteError(
-                f"cannot write {self._path}: {error.strerror}"
-            ) from error
         return self
 
     def __exit__(

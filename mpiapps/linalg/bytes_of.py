@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mpiapps.base.errors import InputError, ReadWriteError
+from mpiapps.base.errors import InputError
 from mpiapps.comm.mpi import MPI
 
 CHUNK = 2**26  # bytes of one read or write
@@ -20,16 +20,6 @@ FLUSHED = 2**22
 WAYS = ("posix", "mpiio")
 Bytes = npt.NDArray[np.uint8]
 FilePath = str | Path  # of a file that all ranks see
-
-
-@contextmanager
-def named(path: FilePath, what: str) -> Iterator[None]:
-    """Turn an operating system's error into one that names the file. Local."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ReadWriteError(f"cannot {what} {path}: {reason}") from error
 
 
 def _chunks(data: Bytes, size: int = CHUNK) -> Iterator[tuple[int, Bytes]]:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy_format
 
-from mpiapps.base.errors import InputError, ReadWriteError
+from mpiapps.base.errors import InputError, naming
 from mpiapps.comm.agree import agree
 from mpiapps.comm.cut import as_bytes
 from mpiapps.comm.mpi import MPI
-from mpiapps.linalg.bytes_of import READ, checked_way, named
+from mpiapps.linalg.bytes_of import READ, checked_way
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import usual
 from mpiapps.linalg.layout import Layout
@@ -87,7 +87,7 @@ def read_npy(
     stored = Layout.blocks((n, m) if header.fortran else (m, n), (comm.size, 1))
     local = np.empty(stored.local_shape(comm.rank), header.dtype)
     start = header.offset + _before(stored, comm.rank) * header.dtype.itemsize
-    with agree(comm), named(path, "read"):
+    with agree(comm), naming(path, "read"):
         READ[checked_way(way)](comm, path, start, as_bytes(local))
         local = local.astype(usual(header.dtype, path), copy=False)
     made = DistMatrix(comm, stored, local)
@@ -129,7 +129,7 @@ def write_npy(
 def read_header(path: Path) -> Header:
     """Return what the file `path` says of itself, checked against its size. Local."""
     try:
-        with path.open("rb") as stream:
+        with naming(path, "read"), path.open("rb") as stream:
             version = npy_format.read_magic(stream)
             read = getattr(
                 npy_format, f"read_array_header_{version[0]}_{version[1]}", None
@@ -139,8 +139,6 @@ def read_header(path: Path) -> Header:
             shape, fortran, dtype = read(stream)
             offset = stream.tell()
             size = os.fstat(stream.fileno()).st_size
-    except OSError as error:
-        raise ReadWriteError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, EOFError) as error:
         raise InputError(f"{path} is no .npy file: {error}") from error
     if len(shape) == 1:

@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from mpiapps.base.errors import naming
 from mpiapps.comm.agree import agree
 from mpiapps.comm.mpi import MPI
-from mpiapps.linalg.bytes_of import WRITE, Bytes, checked_way, named
+from mpiapps.linalg.bytes_of import WRITE, Bytes, checked_way
 
 
 def write_whole(
@@ -43,13 +44,13 @@ def write_whole(
     total = comm.allreduce(data.size)
     part, offset = None, 0
     try:
-        with agree(comm), named(target, "write"):
+        with agree(comm), naming(target, "write"):
             if comm.rank == 0:
                 part, offset = _begun(target, begin, total)
         part, offset = comm.bcast((part, offset))
-        with agree(comm), named(target, "write"):
+        with agree(comm), naming(target, "write"):
             WRITE[checked_way(way)](comm, part, offset + before, data)
-        with agree(comm), named(target, "write"):
+        with agree(comm), naming(target, "write"):
             if comm.rank == 0:
                 Path(part).replace(target)
     except BaseException:

@@ -82,7 +82,8 @@ def test_a_torn_file_is_nobodys(tmp_path):
         pass
 
 
-def test_a_directory_that_is_not_there_is_told(tmp_path):
-    gone = Owner(tmp_path / "gone" / "owner")
-    with pytest.raises(ReadWriteError, match=r"cannot write .*: No such file"), gone:
+def test_a_directory_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    gone = Owner(tmp_path / "file" / "owner")
+    with pytest.raises(ReadWriteError, match=r"cannot make .*: File exists"), gone:
         pass
