@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mpiapps.comm.mpi import MPI
@@ -68,6 +69,28 @@ def deal_lanes(
         begun += len(lane)
     if counter is None:
         own.free()
+
+
+@contextmanager
+def dealing(comm: MPI.Intracomm, n: int) -> Iterator[Iterator[int]]:
+    """Deal ``range(n)`` to whoever is free; a rank may stop before there are no more.
+
+    Collective; the block begins on all ranks together. What one rank did not take, the
+    others do. Cost: as `deal`, and two barriers.
+
+    Examples
+    --------
+    >>> with dealing(comm, len(fits)) as mine:  # doctest: +SKIP
+    ...     for i in mine:
+    ...         if stopping.left() <= 0:
+    ...             break
+    ...         fits[i]()
+    """
+    counter = new_counter(comm)
+    comm.Barrier()
+    yield deal_lanes(comm, [range(n)], "dynamic", counter)
+    comm.Barrier()  # whoever stopped may hold the counter's memory
+    counter.free()
 
 
 def new_counter(comm: MPI.Intracomm) -> Counter:

@@ -12,9 +12,9 @@ import numpy as np
 
 from mpiapps.app.progress import Progress
 from mpiapps.base import stopping
-from mpiapps.base.errors import InputError, ReadWriteError
+from mpiapps.base.errors import InputError
 from mpiapps.comm.mpi import MPI
-from mpiapps.comm.work import deal_lanes, new_counter
+from mpiapps.comm.work import dealing
 from mpiapps.comm.world import World
 from mpiapps.farming.owner import Owner
 from mpiapps.filework.ledger import Ledger
@@ -90,8 +90,7 @@ def share(world: World, listing: Listing, operation: Operation, how: Run) -> Fou
     """
     cold = any(not is_cached(each) for each in operation.kernels)
     with world.timed("compile"), world.local_root_first(needed=cold):
-        if operation.kernels:
-            operation.warm()
+        operation.warm()
     with ExitStack() as stack:
         with world.timed("plan"):
             whole = [not operation.cuts(name) for name in listing.names]
@@ -118,12 +117,6 @@ def _past(
     with world.agree():
         if world.is_root:
             folder = Path(how.directory)
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise ReadWriteError(
-                    f"cannot make {folder}: {error.strerror}"
-                ) from error
             stack.enter_context(Owner(folder / "owner", take_over=how.take_over))
             known = Ledger.past(folder, how.header)
             for n, key in enumerate(_keys(listing, segments) if known else ()):
@@ -149,18 +142,15 @@ def _deal(
     bundles = bundle(some, world.size, opening)
     sizes = some.stop - some.start
     total = int(sizes.sum()) / world.size
-    counter = new_counter(world.comm)
-    world.comm.Barrier()  # the timer does not count how late others come
     with (
+        dealing(world.comm, len(bundles)) as dealt,
         world.timed("kernel"),
         Progress(world, max(1, total), "the bytes") as progress,
     ):
-        for n in deal_lanes(world.comm, [range(len(bundles))], "dynamic", counter):
+        for n in dealt:
             if not mine.do(left[bundles[n]].tolist()):
                 break
             progress.add(int(sizes[bundles[n]].sum()))
-    world.comm.Barrier()  # whoever stopped may hold the counter's memory
-    counter.free()
 
 
 class _Mine:
