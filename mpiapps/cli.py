@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from argparse import ArgumentTypeError, Namespace
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mpiapps
-from mpiapps.app.mpiexec import command_line, find_launcher
+from mpiapps.app.mpiexec import become, command_line, find_launcher
 from mpiapps.app.options import Parser, add_options, option
 from mpiapps.app.output import as_csv
 from mpiapps.app.program import programs
@@ -145,14 +144,15 @@ def run(name: str, ntasks: int, arguments: list[str]) -> int:
         arguments = arguments[1:]
     _, common = parse_program(programs()[name], arguments, Launch())
     if sys.stderr.isatty() and common.progress == "auto":
-        arguments = [*arguments, "--progress", "bar"]  # ranks cannot see the terminal
+        # Ranks cannot see the terminal. What comes last may be a script's own words.
+        arguments = ["--progress", "bar", *arguments]
     launcher = find_launcher()
     words = ["-m", f"mpiapps.{name}", *arguments]
     command, variables = command_line(launcher, ntasks, words)
     shown = [f"{key}={text}" for key, text in variables.items()] + command
     sys.stderr.write(f"mpiapps: {shlex.join(shown)}\n")
     sys.stderr.flush()
-    os.execve(command[0], command, {**os.environ, **variables})
+    become(command, variables)
 
 
 def _parser() -> Parser:

@@ -4,12 +4,11 @@ With the mpiexec that belongs to this environment's MPI, and with what root, con
 and more ranks than cores need. Test ranks share cores whatever the machine has.
 """
 
-import os
 import sys
 
-from mpiapps.app.mpiexec import command_line, find_launcher
+from mpiapps.app.mpiexec import become, command_line, find_launcher
 
 if __name__ == "__main__":
     ntasks, *words = sys.argv[1:]
     command, variables = command_line(find_launcher(), int(ntasks), words)
-    os.execve(command[0], command, {**os.environ, **variables})
+    become(command, variables)

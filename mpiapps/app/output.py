@@ -18,6 +18,7 @@ from mpiapps.base.units import format_seconds
 if TYPE_CHECKING:
     from mpiapps.comm.timers import Timing
 
+ENDS = 3  # values of a long list that are shown at each end
 BOLD, PLAIN = "\033[1m", "\033[0m"
 
 
@@ -115,7 +116,7 @@ def as_text(
     color: bool = False,
 ) -> str:
     """Return the report that people read: a title, then a line per value. Local."""
-    lines = [f"{name}\t{_cell(value)}" for name, value in values.items()]
+    lines = [f"{name}\t{_cell(_shortened(value))}" for name, value in values.items()]
     for name, timing in timings.items():
         took, mean = format_seconds(timing.max), format_seconds(timing.mean)
         lines.append(f"{name}\t{took} (mean {mean}, imbalance {timing.imbalance:.1%})")
@@ -140,6 +141,13 @@ def use_color(choice: str, environ: Mapping[str, str]) -> bool:
         return True
     launched = any(name in environ for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"))
     return sys.stdout.isatty() and not launched
+
+
+def _shortened(value: Any) -> Any:
+    """Return a list that people can read: without its middle, if it is long."""
+    if not isinstance(value, list | tuple) or len(value) <= 2 * ENDS + 1:
+        return value
+    return [*value[:ENDS], "...", *value[-ENDS:], f"({len(value)} in all)"]
 
 
 def _cell(value: Any) -> str:

@@ -66,6 +66,7 @@ def test_csv_and_text_show_the_values():
     text = as_text("title", values, {"kernel": Timing(2.0, 1.0, 1.0)})
     assert text.splitlines()[0] == "title"
     assert "  interval  3 3.5" in text
+    assert "  a  0 1 2 ... 7 8 9 (10 in all)" in as_text("", {"a": list(range(10))}, {})
     assert "  kernel    2 s (mean 1 s, imbalance 100.0%)" in text
     assert as_text("title", {}, {}, color=True) == "\033[1mtitle\033[0m\n"
     assert json.dumps(values)
