@@ -13,13 +13,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.output import WholeFile, as_csv
-from mpiapps.base.errors import InputError, Stopped
+from mpiapps.base.errors import Stopped
 from mpiapps.base.named import named
-from mpiapps.base.threads import usable_cores
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -69,6 +68,7 @@ def check(options: Options) -> None:
 
 def run(world: World, options: Options) -> Result:
     """Do the fits that are not done. Collective."""
+    from mpiapps.farming.owner import Owner
     from mpiapps.learning.backends import BACKENDS as DO
     from mpiapps.learning.ledger import Ledger, past
     from mpiapps.learning.report import rows, summary
@@ -83,7 +83,8 @@ def run(world: World, options: Options) -> Result:
                     target = WholeFile(Path(options.output))
                     stack.callback(target.discard)
                 if directory:
-                    stack.enter_context(_owner(directory, options))
+                    owner = Path(directory) / "owner"
+                    stack.enter_context(Owner(owner, take_over=options.take_over))
                     old = past(directory, case)
         known = world.comm.bcast([fit.number for fit in old])
         left = sorted(set(range(len(case))) - set(known))
@@ -91,8 +92,7 @@ def run(world: World, options: Options) -> Result:
             ledger = Ledger(directory, case, world.rank)
         stack.callback(ledger.close)
         with world.timed("fits"):
-            jobs = options.jobs or usable_cores()
-            DO[options.backend](world, case, left, ledger, jobs)
+            DO[options.backend](world, case, left, ledger, options.jobs)
         with world.timed("gather"):
             every = world.objects.gather(ledger.fits)
         fits = sorted(chain(old, *(every or ())), key=lambda fit: fit.number)
@@ -101,6 +101,9 @@ def run(world: World, options: Options) -> Result:
         with world.agree():
             if world.is_root:
                 result = summary(case, fits)
+                if old:
+                    note = f"{len(old)} of {len(fits)} fits are from {directory}"
+                    result = replace(result, notes=[note, *result.notes])
                 if target is not None:
                     target.commit(as_csv(rows(case, fits)))
         code = world.comm.bcast(result.exit_code)
@@ -127,10 +130,6 @@ def _case(world: World, options: Options, stack: ExitStack) -> Case:
             tried = candidates(fixed, search, options.draws, options.seed)
             case = Case(x, y, np.empty(0), 0, options.estimator, tried,
                         options.scoring, options.seed)  # fmt: skip
-            try:
-                case.model(tried[0])
-            except ValueError as error:  # of a parameter that there is not
-                raise InputError(f"{options.params}: {error}") from error
             fold = folds_of(case, options.folds, shuffle=options.shuffle)
             case = replace(case, fold=fold, folds=int(fold.max()) + 1)
     arrays = (case.x, case.y, case.fold) if case else (None, None, None)
@@ -146,13 +145,6 @@ def _directory(options: Options) -> str:
     if not options.directory and checkpoint.wanted():
         return str(checkpoint.beside(0)) + ".fits"
     return options.directory
-
-
-def _owner(directory: str, options: Options) -> Any:
-    from mpiapps.farming.owner import Owner
-
-    Path(directory).mkdir(parents=True, exist_ok=True)
-    return Owner(Path(directory) / "owner", take_over=options.take_over)
 
 
 def _stop_if_left(world: World, options: Options, total: int, done: int) -> None:

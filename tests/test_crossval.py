@@ -16,6 +16,8 @@ from mpiapps.learning.backends import BACKENDS as WAYS
 from tests.launch import ROOT, clean_environment, folder, marked, on_ranks
 
 WORDS = ("--data", "iris", "--folds", "4")
+# A hundred fits of 0.05 s and more.
+PATIENT = ("tests.learning.estimators:Patient", "--data", "classification:100x20")
 
 
 def crossval(mpi, size, *words, **variables):
@@ -66,6 +68,31 @@ def test_a_parameter_that_there_is_not_is_told_of(tmp_path):
     assert "Traceback" not in done.err
 
 
+def test_a_score_that_there_is_not_is_told_of_before_any_fit():
+    done = crossval("mpich", 2, *WORDS, "--scoring", "acuracy")
+    assert done.code == 65
+    assert done.err.count("--scoring acuracy is none of accuracy") == 1
+
+
+def test_the_best_parameter_may_be_infinite(tmp_path):
+    path = tmp_path / "space.toml"
+    path.write_text("[search]\nC = [1e-9, inf]\n")
+    words = ("sklearn.linear_model:LogisticRegression", *WORDS, "--params", str(path))
+    values = found(crossval("mpich", 2, *words, "--json", "-"))
+    assert values["best_C"] == "inf"
+
+
+def test_a_fit_that_ends_its_worker_is_one_that_failed(tmp_path):
+    fits = tmp_path / "fits.csv"
+    words = ("tests.learning.estimators:Deadly", *WORDS, "--backend", "dask")
+    done = crossval("openmpi", 2, *words, "-o", str(fits))
+    assert done.code == 3, done.err
+    with fits.open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [bool(row["score"]) for row in rows] == [False, True, True, True]
+    assert "KilledWorker" in rows[0]["why"]
+
+
 def test_each_backend_has_a_way():
     assert tuple(WAYS) == BACKENDS
 
@@ -98,7 +125,7 @@ def test_failed_fits_are_told_of_and_tried_again(tmp_path):
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bits(tmp_path):
-    words = ("--data", "iris", "--json", "-")
+    words = (*PATIENT, "--json", "-")
     whole = found(crossval("openmpi", 2, *words))
     directory = ("--directory", str(tmp_path / "run"))
     mark = f"mpiapps-test-{uuid.uuid4()}"
@@ -121,22 +148,24 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(tmp_path):
                 os.kill(pid, signal.SIGKILL)
     process.wait()
     before = sum(f.read_bytes().count(b"\n") for f in journals.glob("journal.*"))
-    assert before < 150
+    assert before < 100
     assert found(crossval("mpich", 3, *words, *directory)) == whole
     after = [f.read_bytes().count(b"\n") for f in journals.glob("journal.*")]
-    assert sum(after) <= 150 + 2 + 1 + 2  # headers, and what was at work or torn
+    assert sum(after) <= 100 + 2 + 1 + 2  # headers, and what was at work or torn
 
 
 @pytest.mark.parametrize("backend", ["mpi", "dask", "loky"], ids="by {}".format)
 def test_it_stops_in_time_and_goes_on(backend, tmp_path):
-    words = ("--data", "iris", "--checkpoint", str(tmp_path / "c.json"),
+    words = (*PATIENT, "--checkpoint", str(tmp_path / "c.json"),
              "--backend", backend, "--jobs", "2")  # fmt: skip
-    done = crossval("openmpi", 2, *words, "--seconds", "3")
+    done = crossval("openmpi", 2, *words, "--seconds", "2")
     assert done.code == 75, done.err
     assert "fits left; the same command goes on" in done.err
+    lines = [f.read_bytes().count(b"\n") - 1 for f in tmp_path.rglob("journal.*")]
     done = crossval("openmpi", 2, *words)
     assert done.code == 0
-    assert "fits           150" in done.out
+    assert "fits           100" in done.out
+    assert (f"{sum(lines)} of 100 fits are from" in done.out) == (sum(lines) > 0)
 
 
 def test_a_directory_of_another_case_is_refused(tmp_path):

@@ -23,7 +23,17 @@ class TaskError(RuntimeError):
 
 
 class RemoteTraceback(Exception):
-    """The traceback of a task on its rank, as the cause of its error. Root only."""
+    """The traceback of a task on its rank, as the cause of its error. Root only.
+
+    Attributes
+    ----------
+    task : int
+        The task's number in its call.
+    """
+
+    def __init__(self, text: str, task: int = -1) -> None:
+        super().__init__(text, task)
+        self.task = task
 
     def __str__(self) -> str:
         """Return the traceback, as Python prints it."""

@@ -144,7 +144,8 @@ class Call(Iterator[T], Generic[T]):
             found: T = value
             return found
         error, text = value
-        raise error from RemoteTraceback(f"task {number} on rank {rank}:\n{text}")
+        where = f"task {number} on rank {rank}:\n{text}"
+        raise error from RemoteTraceback(where, number)
 
     def end(self) -> None:
         """Begin nothing more, and drop what still comes. Local."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -17,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from mpiapps.app.progress import Progress
 from mpiapps.base.errors import LaunchError
+from mpiapps.comm.task import RemoteTraceback
 from mpiapps.learning.case import Case, Fit
 from mpiapps.learning.ledger import Ledger
 
 if TYPE_CHECKING:
+    from mpiapps.comm.mapper import Mapper
     from mpiapps.comm.world import World
 
 WHAT = "the fits"
@@ -34,19 +37,16 @@ def on_ranks(
     world: World, case: Case, numbers: Sequence[int], ledger: Ledger, jobs: int
 ) -> None:
     """Let whoever is free take the next: 8 bytes a fit. All ranks do fits."""
-    from mpiapps.comm.work import deal_lanes, new_counter
+    from mpiapps.comm.work import dealing
 
     del jobs
-    counter = new_counter(world.comm)
-    world.comm.Barrier()  # the timer does not count how late others come
-    with Progress(world, max(1, len(numbers) / world.size), WHAT) as progress:
-        for i in deal_lanes(world.comm, [range(len(numbers))], "dynamic", counter):
+    share = max(1, len(numbers) / world.size)
+    with dealing(world.comm, len(numbers)) as mine, Progress(world, share, WHAT) as bar:
+        for i in mine:
             if ledger.stop():
                 break
             ledger.add(case.fit(numbers[i]))
-            progress.add(1)
-    world.comm.Barrier()  # whoever stopped may hold the counter's memory
-    counter.free()
+            bar.add(1)
 
 
 def on_dask(
@@ -54,16 +54,16 @@ def on_dask(
 ) -> None:
     """Share fits by a Dask cluster on the ranks; each worker has the case once."""
     from mpiapps.dasking.mapper import DaskTasks, mapper
-    from mpiapps.learning.on_worker import HasCase, fit_here
+    from mpiapps.learning.on_worker import HasCase
 
     del jobs
     with mapper(world.comm, "dask", deadline=False) as tasks:
         if isinstance(tasks, DaskTasks):
             tasks.client.register_plugin(HasCase(case))
             ahead = AHEAD * sum(tasks.client.nthreads().values())
-            given = _until(numbers, ledger)
-            found = tasks.imap_unordered(fit_here, given, ahead=ahead)
-            _take(world, found, len(numbers), ledger)
+            _take(
+                world, _on_workers(tasks, numbers, ahead, ledger), len(numbers), ledger
+            )
 
 
 def by_joblib(backend: str) -> Backend:
@@ -72,15 +72,9 @@ def by_joblib(backend: str) -> Backend:
     def do(
         world: World, case: Case, numbers: Sequence[int], ledger: Ledger, jobs: int
     ) -> None:
-        from joblib import delayed
-
-        if world.is_root:
-            with _configured(backend, jobs), _parallel(backend, jobs) as run:
-                calls = (delayed(case.fit)(n) for n in _until(numbers, ledger))
-                if backend in AS_THEY_COME:
-                    found = run(calls)
-                else:
-                    found = chain.from_iterable(map(run, _rounds(calls, ROUND * jobs)))
+        with _processors_of_host(world) as cores:
+            if world.is_root:
+                found = _by_joblib(backend, jobs or cores, case, numbers, ledger)
                 _take(world, found, len(numbers), ledger)
         through = world.comm.Ibarrier()
         while not through.Test():
@@ -108,11 +102,79 @@ def _until(numbers: Sequence[int], ledger: Ledger) -> Iterator[int]:
         yield number
 
 
+def _on_workers(
+    tasks: Mapper, numbers: Sequence[int], ahead: int, ledger: Ledger
+) -> Iterator[Fit]:
+    """Yield the fits as they come.
+
+    Dask blames all that a worker had to do for its end: those fits are tried again, one
+    at a time. What ends its workers then has failed.
+    """
+    blamed = []
+    for fit in _each(tasks, numbers, ahead, ledger):
+        if isinstance(fit, Fit):
+            yield fit
+        else:
+            blamed.append(numbers[fit.task])
+    for fit in _each(tasks, blamed, 1, ledger):
+        if isinstance(fit, Fit):
+            yield fit
+        else:
+            yield Fit(blamed[fit.task], None, 0.0, str(fit).strip().splitlines()[-1])
+
+
+def _each(
+    tasks: Mapper, numbers: Sequence[int], ahead: int, ledger: Ledger
+) -> Iterator[Fit | RemoteTraceback]:
+    """Yield the fits, or why there is none."""
+    from mpiapps.learning.on_worker import fit_here
+
+    found = tasks.imap_unordered(fit_here, _until(numbers, ledger), ahead=ahead)
+    while True:
+        try:
+            yield next(found)
+        except StopIteration:
+            return
+        except Exception as error:
+            if not isinstance(error.__cause__, RemoteTraceback):
+                raise
+            yield error.__cause__
+
+
 def _take(world: World, found: Iterator[Fit], total: int, ledger: Ledger) -> None:
     with Progress(world, max(1, total), WHAT) as progress:
         for fit in found:
             ledger.add(fit)
             progress.add(1)
+
+
+def _by_joblib(
+    backend: str, jobs: int, case: Case, numbers: Sequence[int], ledger: Ledger
+) -> Iterator[Fit]:
+    """Yield the fits, `jobs` at a time."""
+    from joblib import delayed
+
+    with _configured(backend, jobs), _parallel(backend, jobs) as run:
+        calls = (delayed(case.fit)(n) for n in _until(numbers, ledger))
+        if backend in AS_THEY_COME:
+            yield from run(calls)
+        else:
+            yield from chain.from_iterable(map(run, _rounds(calls, ROUND * jobs)))
+
+
+@contextmanager
+def _processors_of_host(world: World) -> Iterator[int]:
+    """Let each rank use those of all ranks of its host; yield their number. Collective.
+
+    Only one of them works, and what it starts has its processors.
+    """
+    own = os.sched_getaffinity(0)
+    every = set[int]().union(*world.node.allgather(own))
+    os.sched_setaffinity(0, every)
+    try:
+        yield len(every)
+    finally:
+        os.sched_setaffinity(0, own)
 
 
 def _parallel(backend: str, jobs: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import threading
@@ -117,9 +118,18 @@ class Case:
         return Fit(number, None if why else score, seconds, why, warned)
 
     def model(self, candidate: Candidate) -> Any:
-        """Return the estimator with its parameters, and each generator seeded."""
+        """Return the estimator with its parameters, and each generator seeded.
+
+        Raises
+        ------
+        InputError
+            If it has no such parameter.
+        """
         model = named(self.estimator, "Class")()
-        model.set_params(**candidate)
+        try:
+            model.set_params(**candidate)
+        except ValueError as error:
+            raise InputError(f"{self.estimator}: {error}") from error
         states = {
             name: self.seed
             for name, value in model.get_params().items()
@@ -184,6 +194,20 @@ def _hear(message: Warning | str, *where: Any, **more: Any) -> None:
         _before[0](message, *where, **more)
 
 
+def _see_score(model: Any, scoring: str) -> None:
+    """Refuse a score that there is not, before anything is fitted."""
+    from sklearn.metrics import check_scoring, get_scorer_names
+
+    names = get_scorer_names()
+    if scoring and scoring not in names:
+        near = difflib.get_close_matches(scoring, names) or names
+        raise InputError(f"--scoring {scoring} is none of {', '.join(near)}")
+    try:
+        check_scoring(model, scoring=scoring or None)
+    except TypeError as error:
+        raise InputError(f"{error}; choose one by --scoring") from error
+
+
 def folds_of(case: Case, folds: int, *, shuffle: bool) -> np.ndarray:
     """Return the fold in whose test each sample is. Local.
 
@@ -193,9 +217,10 @@ def folds_of(case: Case, folds: int, *, shuffle: bool) -> np.ndarray:
     Raises
     ------
     InputError
-        If there are too few samples.
+        If there are too few samples, or no such parameter or score.
     """
-    model = case.model(case.candidates[0])  # also to see that there is such a class
+    model = case.model(case.candidates[0])
+    _see_score(model, case.scoring)
     if folds == 0:
         return np.arange(len(case.y))
     from sklearn.base import is_classifier

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from mpiapps.base.errors import InputError
+from mpiapps.base.errors import InputError, naming
 
-Table = tuple[np.ndarray, list[str]]
+Columns = tuple[list[np.ndarray], list[str]]
 SHIPPED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 MADE = re.compile(r"(classification|regression):(\d+)x(\d+)")
 
@@ -38,6 +38,8 @@ def read_data(name: str, target: str, seed: int) -> tuple[np.ndarray, np.ndarray
     ------
     InputError
         If there is no such data, or it is not numbers.
+    ReadWriteError
+        If the file cannot be read.
     """
     if made := MADE.fullmatch(name):
         return _made(made[1], int(made[2]), int(made[3]), seed)
@@ -53,8 +55,9 @@ def read_data(name: str, target: str, seed: int) -> tuple[np.ndarray, np.ndarray
             f" regression:ROWSxCOLUMNS, or a {', '.join(READERS)} file"
         )
     try:
-        columns, names = reader(name)
-    except (OSError, ValueError, KeyError) as error:
+        with naming(name, "read"), Path(name).open("rb") as stream:
+            columns, names = reader(stream)
+    except (ValueError, EOFError) as error:
         raise InputError(f"cannot read {name}: {error}") from error
     return _parted(columns, names, target, name)
 
@@ -72,31 +75,35 @@ def _made(
     return x, y
 
 
-def _npy(name: str) -> tuple[list[np.ndarray], list[str]]:
-    found = np.load(name, allow_pickle=False)
+def _npy(stream: BinaryIO) -> Columns:
+    found = np.load(stream, allow_pickle=False)
     if found.ndim != 2:
         raise ValueError(f"it has {found.ndim} dimensions, not rows and columns")
     return list(found.T), [str(i + 1) for i in range(found.shape[1])]
 
 
-def _csv(name: str) -> tuple[list[np.ndarray], list[str]]:
+def _csv(stream: BinaryIO) -> Columns:
     from pyarrow import csv
 
-    return _columns(csv.read_csv(name))
+    return _columns(csv.read_csv(stream))
 
 
-def _parquet(name: str) -> tuple[list[np.ndarray], list[str]]:
+def _parquet(stream: BinaryIO) -> Columns:
     from pyarrow import parquet
 
-    return _columns(parquet.read_table(name))
+    return _columns(parquet.read_table(stream))
 
 
-def _columns(table: Any) -> tuple[list[np.ndarray], list[str]]:
+def _columns(table: Any) -> Columns:
     found = [column.to_numpy() for column in table.columns]
     return found, list(table.column_names)
 
 
 READERS = {".npy": _npy, ".csv": _csv, ".parquet": _parquet}
+
+
+def _nan(y: np.ndarray) -> bool:
+    return y.dtype.kind == "f" and bool(np.isnan(y).any())
 
 
 def _parted(
@@ -105,23 +112,25 @@ def _parted(
     """Return features and target."""
     listed = ", ".join(names[:20])
     if not target:
-        at = len(names) - 1
+        at = len(names) - 1  # -1 if there is none
     elif target in names:
         at = names.index(target)
     elif target.isdigit() and 1 <= int(target) <= len(names):
         at = int(target) - 1
     else:
         raise InputError(f"{name} has no column {target!r}; it has {listed}")
-    y = columns.pop(at)
-    names = names[:at] + names[at + 1 :]
-    if not columns or not len(y):
+    if len(columns) < 2 or not len(columns[at]):
         raise InputError(f"{name} has no samples with features: only {listed}")
+    y, sought = columns.pop(at), names[at]
+    names = names[:at] + names[at + 1 :]
     for column, title in zip(columns, names, strict=True):
         if column.dtype.kind not in "biuf":
             raise InputError(
                 f"{name}: column {title} holds {column.dtype}, not numbers; encode it"
                 " first, or leave it out"
             )
+    if any(each is None or each == "" for each in y.tolist()) or _nan(y):
+        raise InputError(f"{name}: column {sought}, the target, has gaps; fill them")
     if y.dtype.kind not in "biuf":
         y = y.astype(str)
     return np.column_stack(columns).astype(np.float64), y

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mpiapps.base import stopping
-from mpiapps.base.errors import InputError, ReadWriteError
+from mpiapps.base.errors import InputError
 from mpiapps.farming.journal import Journal, read
 from mpiapps.learning.case import Case, Fit
 
@@ -52,14 +52,8 @@ def past(directory: str, case: Case) -> list[Fit]:
     ------
     InputError
         If the folder is of another case, or damaged.
-    ReadWriteError
-        If it cannot be made.
     """
     folder = Path(directory)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ReadWriteError(f"cannot make {folder}: {error.strerror}") from error
     known: dict[str, list[int]] = {}  # a draw may come more than once
     for number in range(len(case)):
         known.setdefault(case.key(number), []).append(number)

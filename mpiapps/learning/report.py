@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from mpiapps.app import Result
 from mpiapps.base.errors import TasksFailed
 from mpiapps.learning.case import Case, Fit
 
+WIDTH = 300  # characters of an error that are shown
 SHOWN = 5  # failed fits and warnings that are told of
 
 
@@ -26,11 +29,15 @@ def summary(case: Case, fits: list[Fit]) -> Result:
         best = int(np.nanargmax(means))
         values["best"] = best
         for name, value in case.candidates[best].items():
-            values[f"best_{name}"] = value
+            odd = isinstance(value, float) and not math.isfinite(value)
+            values[f"best_{name}"] = str(value) if odd else value  # JSON has no inf
         values["mean_score"] = float(means[best])
         values["std_score"] = float(table[best].std())
     values["scores_sha256"] = hashlib.sha256(scores.tobytes()).hexdigest()
-    notes = [f"fit {fit.number} failed: {fit.why}" for fit in failed[:SHOWN]]
+    notes = [
+        f"fit {fit.number} failed: {textwrap.shorten(fit.why, WIDTH)}"
+        for fit in failed[:SHOWN]
+    ]
     warned = {fit.warned for fit in fits if fit.warned}
     notes += [f"warning: {text}" for text in sorted(warned)[:SHOWN]]
     return Result(values, (), notes, TasksFailed.exit_code if failed else 0)

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from mpiapps.base.errors import InputError
+from mpiapps.base.errors import InputError, ReadWriteError
 from mpiapps.learning.data import SHIPPED, read_data
 from mpiapps.learning.space import candidates, read_space
 
@@ -58,6 +58,8 @@ def test_classes_may_be_words(tmp_path):
         ("a,b\n1,2\n", "c", "no column 'c'; it has a, b"),
         ("a,b\n1,2\n", "3", "no column '3'"),
         ("a\n1\n", "", "no samples with features"),
+        ("a,b\n1,x\n2,\n", "", "column b, the target, has gaps"),
+        ("a,b\n1,7\n2,\n", "", "column b, the target, has gaps"),
         ("", "", "cannot read"),
         ("a,b\n1,2\n1\n", "", "cannot read"),
     ],
@@ -68,10 +70,32 @@ def test_what_cannot_be_used_is_refused(text, target, why, tmp_path):
         read_data(str(tmp_path / "f.csv"), target, 0)
 
 
-@pytest.mark.parametrize("name", ["no.npy", "no.csv", "no.parquet", "olives", "x.txt"])
-def test_what_is_not_there_is_told_of(name):
+@pytest.mark.parametrize("name", ["olives", "x.txt"])
+def test_what_is_no_data_is_told_of(name):
     with pytest.raises(InputError, match=name):
         read_data(name, "", 0)
+
+
+@pytest.mark.parametrize("name", ["no.npy", "no.csv", "no.parquet"])
+def test_a_file_that_is_not_there_is_told_of(name):
+    with pytest.raises(ReadWriteError, match=f"^cannot read {name}: No such file or"):
+        read_data(name, "", 0)
+
+
+@pytest.mark.parametrize("content", [b"", None])
+def test_an_array_without_samples_is_refused(content, tmp_path):
+    file = tmp_path / "f.npy"
+    np.save(file, np.empty((0, 0))) if content is None else file.write_bytes(content)
+    with pytest.raises(InputError, match=r"f\.npy"):
+        read_data(str(file), "", 0)
+
+
+@pytest.mark.parametrize("gaps", [["x", None, "y"], [True, None, False]])
+def test_classes_with_gaps_are_refused(gaps, tmp_path):
+    table = pa.table({"a": [1.0, 2.0, 3.0], "kind": gaps})
+    parquet.write_table(table, tmp_path / "f.parquet")
+    with pytest.raises(InputError, match="column kind, the target, has gaps"):
+        read_data(str(tmp_path / "f.parquet"), "", 0)
 
 
 def test_objects_in_a_file_are_not_loaded(tmp_path):
