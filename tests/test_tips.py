@@ -107,14 +107,18 @@ def test_no_files_are_told_of(tmp_path):
     assert "no files in" in done.err
 
 
-@pytest.mark.parametrize("content", ["none", "text", "other columns"])
+@pytest.mark.parametrize("content", ["none", "text", "other columns", "words"])
 def test_files_of_something_else_are_refused(content, tmp_path):
     file = tmp_path / "file.parquet"
     if content == "text":
         file.write_text("hello")
     if content == "other columns":
         parquet.write_table(pa.table({"tip_amount": [1.0]}), file)
-    done = on_ranks("mpich", 2, "-m", "mpiapps.tips", str(file))
-    assert done.code == 65
+    if content == "words":
+        columns = "tip_amount", "fare_amount", "payment_type"
+        parquet.write_table(pa.table({name: ["1"] for name in columns}), file)
+    engine = "dask" if content in {"none", "words"} else "mpi"
+    done = on_ranks("mpich", 2, "-m", "mpiapps.tips", str(file), "--engine", engine)
+    assert done.code == (74 if content == "none" else 65)
     assert done.err.count("mpiapps: error") == 1
     assert str(file) in done.err

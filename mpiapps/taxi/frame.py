@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,10 +22,17 @@ def by_dask(world: World, names: list[str], edges: np.ndarray) -> list[Part]:
 
     from mpiapps.dasking.ranks import Cluster
     from mpiapps.dasking.setup import Setup
+    from mpiapps.taxi.groups import groups_of  # it loads MPI, which workers do not
 
+    with world.timed("plan"), world.agree():
+        for name in names if world.is_root else ():
+            groups_of(name)
     parts: list[Part] = []
     with world.timed("start"):
         cluster = Cluster(world.comm, Setup(deadline=False))
+        if cluster.client is not None:
+            for module in (__name__, "dask.dataframe", "pyarrow.parquet"):
+                cluster.client.run(importlib.import_module, module)
     with cluster, world.timed("kernel"):
         if cluster.client is None:
             return parts

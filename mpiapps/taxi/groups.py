@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mpiapps.app.arrow import numbers
 from mpiapps.app.progress import Progress
-from mpiapps.base.errors import InputError
+from mpiapps.base.errors import InputError, naming
 from mpiapps.comm.work import deal
 from mpiapps.kernels.jit import is_cached
 from mpiapps.kernels.tips import KERNELS, tally
@@ -35,7 +36,7 @@ def by_ranks(world: World, names: list[str], edges: np.ndarray) -> list[Part]:
     with world.timed("plan"), world.agree():
         importlib.import_module("pyarrow.parquet")  # beside the root, which needs it
         if world.is_root:
-            groups = [(f, g) for f, name in enumerate(names) for g in _groups(name)]
+            groups = [(f, g) for f, name in enumerate(names) for g in groups_of(name)]
     groups = world.comm.bcast(groups)
     parts = []
     reader = Reader(names)
@@ -73,22 +74,38 @@ class Reader:
         return tips, fares, paid
 
 
-def _groups(name: str) -> range:
-    """Return the row groups of a file that has the columns."""
+def groups_of(name: str) -> range:
+    """Return the row groups of a file that has the columns. Local.
+
+    Raises
+    ------
+    InputError
+        If it is no such file.
+    ReadWriteError
+        If it cannot be read.
+    """
     found = _opened(name)
     missing = set(COLUMNS) - set(found.schema_arrow.names)
     if missing:
         raise InputError(
             f"{name} has no {', '.join(sorted(missing))}: it is no file of trips"
         )
+    empty = found.schema_arrow.empty_table()
+    for column in COLUMNS:
+        try:
+            numbers(empty.column(column))
+        except ValueError as error:
+            raise InputError(f"{name}: {column}: {error}") from error
     return range(found.num_row_groups)
 
 
 def _opened(name: str) -> Any:
     from pyarrow import ArrowInvalid, parquet
 
-    try:
-        # Three columns, as they lie: threads that read ahead cost more than they win.
-        return parquet.ParquetFile(name, pre_buffer=False)
-    except (OSError, ArrowInvalid) as error:
-        raise InputError(f"cannot read {name}: {error}") from error
+    with naming(name, "read"):
+        Path(name).stat()  # Arrow's own error tells the name alone
+        try:
+            # Three columns, as they lie: threads that read ahead cost more than that.
+            return parquet.ParquetFile(name, pre_buffer=False)
+        except ArrowInvalid as error:
+            raise InputError(f"cannot read {name}: {error}") from error
