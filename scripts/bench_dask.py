@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from mpiapps.app.mpiexec import command_line, find_launcher
+from measure import start, timings
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -45,25 +44,11 @@ class Row:
     greater: bool = False
 
 
-def run(ntasks: int, *words: str) -> tuple[subprocess.CompletedProcess[str], float]:
-    """Run Python on ranks, or alone if there are none; return it and its seconds."""
-    command, variables = [sys.executable, *words], dict[str, str]()
-    if ntasks:
-        command, variables = command_line(find_launcher(), ntasks, words)
-    begin = time.perf_counter()
-    done = subprocess.run(command, env={**os.environ, **variables},
-                          capture_output=True, text=True, check=False)  # fmt: skip
-    seconds = time.perf_counter() - begin
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
-    return done, seconds
-
-
 def probe(way: str, tasks: str, ranks: int, *options: str) -> dict[str, Any]:
     """Return what dask_probe.py found, when it began and ended, and what it wrote."""
     words = (*OURS, *options, PROBE) if way == "ours" else (PROBE,)
     begin = time.time()
-    done, _ = run(ranks, *words, way, tasks)
+    _, done = start(ranks, *words, way, tasks)
     ended = time.time()
     line = next(each for each in done.stdout.splitlines() if each[:1] == "{")
     found: dict[str, Any] = json.loads(line)
@@ -71,19 +56,9 @@ def probe(way: str, tasks: str, ranks: int, *options: str) -> dict[str, Any]:
     return found | {"start": found["first"] - begin, "over": ended - found["end"]}
 
 
-def wall(ntasks: int, *words: str) -> Callable[[], float]:
-    """Return what measures the seconds of a run."""
-    return lambda: run(ntasks, *words)[1]
-
-
-def fits(ntasks: int, *words: str) -> Callable[[], float]:
-    """Return what measures the seconds of the fits of crossval, without its start."""
-
-    def measured() -> float:
-        done, _ = run(ntasks, "-m", "mpiapps.crossval", *words, "--json", "-")
-        return float(json.loads(done.stdout)["timings"]["fits"]["max"])
-
-    return measured
+def timer(name: str, ntasks: int, *words: str) -> Callable[[], float]:
+    """Return what measures the seconds of one timer of a program, without its start."""
+    return lambda: timings(ntasks, *words)[name]
 
 
 def clusters() -> list[Row]:
@@ -121,47 +96,36 @@ def learning(folder: Path) -> list[Row]:
     """Return the rows of scikit-learn."""
     space = folder / "space.toml"
     space.write_text(SEARCH)
-    words = (
-        "--data",
-        "digits",
-        "--folds",
-        "5",
-        "--params",
-        str(space),
-        "--draws",
-        "20",
-    )
+    program = ("-m", "mpiapps.crossval")
+    search = (*program, *f"--data digits --folds 5 --draws 20 --params {space}".split())
     peers = [
-        Row(f"search on digits, 2 ranks: {backend}", fits(2, *words),
-            fits(1, *words, "--backend", backend, "--jobs", "2"), 1.0)
+        Row(f"search on digits, 2 ranks: {backend}", timer("fits", 2, *search),
+            timer("fits", 0, *search, "--backend", backend, "--jobs", "2"), 1.0)
         for backend in ("loky", "multiprocessing", "ray")
     ]  # fmt: skip
-    return [*peers, Row("leave-one-out forest, 2 ranks: 1 rank", fits(2), fits(1), 1.9)]
+    return [
+        *peers,
+        Row("leave-one-out forest, 2 ranks: 1 rank", timer("fits", 2, *program),
+            timer("fits", 1, *program), 1.9),
+    ]  # fmt: skip
 
 
 def tips(folder: Path) -> list[Row]:
-    """Return the rows of the taxi question: whole runs, with their starts."""
+    """Return the rows of the taxi question: all is loaded, nothing is read yet."""
     trips = str(folder / "trips")
     subprocess.run([sys.executable, str(HERE / "make_taxi.py"), trips, "--files", "4",
                     "--rows", "3e6"], check=True)  # fmt: skip
-    words = ("-m", "mpiapps.tips", trips, "--json", "-")
+    words = ("-m", "mpiapps.tips", trips)
     polars = [str(ROOT / ".bench/dask/bin/python"), str(HERE / "tips_peer.py"), trips]
-
-    def kernel(*more: str) -> Callable[[], float]:
-        def measured() -> float:
-            done, _ = run(2 if not more else 3, *words, *more)
-            return float(json.loads(done.stdout)["timings"]["kernel"]["max"])
-
-        return measured
 
     def by_polars() -> float:
         done = subprocess.run(polars, capture_output=True, text=True, check=True)
         return float(done.stdout.split()[-1])
 
     return [
-        Row("tips, 2 processors: dask.dataframe", kernel(),
-            kernel("--engine", "dask"), 3),
-        Row("tips, 2 processors: polars", kernel(), by_polars, 0.8),
+        Row("tips, 2 processors: dask.dataframe", timer("kernel", 2, *words),
+            timer("kernel", 3, *words, "--engine", "dask"), 3),
+        Row("tips, 2 processors: polars", timer("kernel", 2, *words), by_polars, 0.8),
     ]  # fmt: skip
 
 

@@ -174,7 +174,7 @@ def programs(rounds: int) -> dict[str, Row]:
 
 def scaling(rounds: int) -> dict[str, Row]:
     """Return the time of `run` on two ranks and on one of them, in turn, in one job."""
-    pairs = iter(json.loads(start(2, RANKS, "scaling", str(rounds))[1]))
+    pairs = iter(json.loads(start(2, RANKS, "scaling", str(rounds))[1].stdout))
     pair = [0.0, 0.0]
 
     def ours() -> float:
@@ -204,8 +204,8 @@ def helper_calls(rounds: int) -> dict[str, Row]:
     """Return what a call of the helper layer costs over the bare mpi4py call, in us."""
     rows = {}
     for ntasks in (1, 2):
-        _, out = start(ntasks, RANKS, "calls", str(rounds))
-        for name, (ours, bare, more) in json.loads(out).items():
+        _, done = start(ntasks, RANKS, "calls", str(rounds))
+        for name, (ours, bare, more) in json.loads(done.stdout).items():
             title = f"BlockPlan.{name} over the bare call, us more, {ntasks} ranks"
             rows[title] = {"ours": ours, "theirs": bare, "ratio": more}
     return rows

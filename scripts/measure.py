@@ -5,27 +5,36 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 
 from mpiapps.app.mpiexec import command_line, find_launcher
 
 
-def start(ntasks: int, *words: str) -> tuple[float, str]:
-    """Run Python with `words` on ranks; return its wall time and standard output."""
-    command, variables = command_line(find_launcher(), ntasks, words)
+def start(ntasks: int, *words: str) -> tuple[float, subprocess.CompletedProcess[str]]:
+    """Run Python with `words` on ranks, or alone if `ntasks` is 0.
+
+    Return its wall time in s and what it wrote; end with what it said if it fails.
+    """
+    command, variables = [sys.executable, *words], dict[str, str]()
+    if ntasks:
+        command, variables = command_line(find_launcher(), ntasks, words)
     begin = time.perf_counter()
     done = subprocess.run(
         command,
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    return time.perf_counter() - begin, done.stdout
+    wall = time.perf_counter() - begin
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
+    return wall, done
 
 
 def timings(ntasks: int, *words: str) -> dict[str, float]:
     """Return a program's own timers and the wall time of its process, in s."""
-    wall, out = start(ntasks, *words, "--json", "-")
-    record = json.loads(out)
+    wall, done = start(ntasks, *words, "--json", "-")
+    record = json.loads(done.stdout)
     return {"wall": wall} | {k: v["max"] for k, v in record["timings"].items()}
