@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from distributed import Worker
 
 
+# What it logs if the scheduler has just gone: the root tells whether it should have.
+NO_NEWS = (
+    "Failed to communicate with scheduler during heartbeat.",
+    "Scheduler was unaware of this worker; shutting down.",
+)
+
+
 class Settle(WorkerPlugin):
     """Puts the worker on its rank's processors, and closes its page on the web. Local.
 
@@ -33,6 +40,7 @@ class Settle(WorkerPlugin):
         worker.http_server.stop()  # nobody asked for it, and it has no login
         # It warns of each task that is given up while it runs: at the end, all of them.
         logging.getLogger("distributed.worker.state_machine").setLevel(logging.ERROR)
+        logging.getLogger("distributed.worker").addFilter(_is_news)
         for thread in Path("/proc/self/task").iterdir():
             with suppress(OSError):  # a thread that has just ended; a cgroup's own
                 os.sched_setaffinity(int(thread.name), self._cpus)
@@ -41,3 +49,7 @@ class Settle(WorkerPlugin):
         """Log no more: it ends, and its nanny may remove its files first. By Dask."""
         del worker
         logging.disable()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return record.msg not in NO_NEWS
