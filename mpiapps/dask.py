@@ -8,7 +8,6 @@ promised, and why.
 from __future__ import annotations
 
 import gc
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from mpiapps.base.errors import Stopped
 from mpiapps.comm.start import end_mpi
 from mpiapps.dasking.connection import connect
 from mpiapps.dasking.script import on_stop
+from mpiapps.dasking.watch import StopAsked
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mpiapps.comm.world import World
     from mpiapps.dasking.setup import Setup
 
-__all__ = ["PROGRAM", "connect", "dask_on_ranks", "on_stop"]
+__all__ = ["PROGRAM", "StopAsked", "connect", "dask_on_ranks", "on_stop"]
 
 ENGINES = ("own", "dask-mpi")
 
@@ -122,8 +122,6 @@ def check(options: Options) -> None:
 
 def run(world: World, options: Options) -> Result:
     """Run the script on the root, with the other ranks' workers. Collective."""
-    from mpiapps.dasking.watch import StopAsked
-
     if options.engine == "dask-mpi":
         from mpiapps.dasking.dask_mpi import run as start
     else:
@@ -159,19 +157,11 @@ def _run(world: World, options: Options) -> tuple[int, dict[str, Any]]:
             with world.timed("script"), connection.offered(options.connection, cluster):
                 if options.script:
                     code = run_script(options.script, options.arguments)
-                    _quiet()
                     if code and (why := cluster.lost()):
                         sys.stderr.write(f"mpiapps: {why}\n")
                 else:
                     connection.wait(cluster)
     return code, cluster.summary
-
-
-def _quiet() -> None:
-    """Let Dask log no more: clients that a script left open lose the scheduler."""
-    for name in list(logging.root.manager.loggerDict):
-        if name.partition(".")[0] == "distributed":
-            logging.getLogger(name).disabled = True
 
 
 def _setup(options: Options) -> Setup:

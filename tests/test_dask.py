@@ -28,7 +28,10 @@ ENDS = {
     "interrupted": (130, "20 ['a', '--b']", "interrupted"),
     "terminated": (143, "20 ['a', '--b']", "signal 15"),
     "stopped": (75, "saved 8", "stopped before its end"),
+    "stopped in a block": (75, "saved 8", "stopped before its end"),
+    "closes the client": (3, "20 ['a', '--b']", ""),
     "kills a worker": (0, "KilledWorker\n100", "Restarting worker"),
+    "loses the scheduler": (1, "20 ['a', '--b']", "killed by signal 9"),
     "kills the scheduler": (1, "20 ['a', '--b']", "killed by signal 9"),
     "fills memory": (0, "KilledWorker", "exceeded 95% memory budget"),
     "imports slowly": (0, "15", None),
@@ -36,6 +39,7 @@ ENDS = {
     "second client": (0, "6", None),
     "leaves a client": (0, "6", None),
     "shuts down": (0, "20 ['a', '--b']", None),
+    "loses heartbeats": (0, "20 ['a', '--b']", None),
 }
 # Where mpiexec reports a number of its own for a rank that left without MPI_Finalize.
 OTHER_CODES = {("mpich", "leaves"): {5, 9}, ("impi", "leaves"): {5, 255}}
@@ -66,6 +70,7 @@ def test_the_end_of_the_script_is_the_end_of_all(way, tmp_path):
         for mpi, done in zip(MPIS, pool.map(run_on, MPIS), strict=True):
             assert done.code in OTHER_CODES.get((mpi, way), {code}), (mpi, done.err)
             assert out in done.out, mpi
+            assert "was shut down" not in done.err
             assert err in done.err if err is not None else not done.err, (mpi, done.err)
     assert not list(tmp_path.glob("mpiapps-dask-*"))
 
@@ -79,14 +84,17 @@ def test_any_number_of_ranks_will_do(size, tmp_path):
     values = json.loads(record.read_text())["values"]
     assert values["tasks"] == 5
     assert values["restarts"] == 0  # none died
-    assert len(values["peak_bytes"]) == max(1, size - 1)
+    workers = max(1, size - 1)
+    assert values["memory_bytes"] == [400_000_000] * workers
+    assert len(values["threads"]) == len(values["peak_bytes"]) == workers
 
 
-@pytest.mark.parametrize("way", ["returns", "exits 3", "raises"])
+@pytest.mark.parametrize("way", ["returns", "exits 3", "raises", "imports slowly"])
 def test_dask_mpi_ends_a_script_with_the_same_code(way):
     done = run("openmpi", 4, way, "--engine", "dask-mpi")
     assert done.code == ENDS[way][0]
-    assert done.out == "20 ['a', '--b']\n"
+    assert done.out.startswith("20 ['a', '--b']\n")
+    assert ENDS[way][1] in done.out
     assert (ENDS[way][2] or "") in done.err
 
 
@@ -129,18 +137,36 @@ def test_a_script_that_is_not_there_costs_no_start(tmp_path):
     assert "there is no file" in done.err
 
 
+CPUS = sorted(os.sched_getaffinity(0))
+# Each rank has one processor; each task of a worker says which it has.
+PROCESSORS = f"""
+import json, os
+from distributed import get_worker
+from mpiapps.comm import open_world
+from mpiapps.dask import dask_on_ranks
+
+def here():
+    return str(get_worker().name), sorted(os.sched_getaffinity(0))
+
+with open_world() as world:
+    os.sched_setaffinity(0, [{CPUS}[world.rank % {len(CPUS)}]])
+    ranks = world.comm.allgather(sorted(os.sched_getaffinity(0)))
+    with dask_on_ranks(world.comm) as client:
+        if client is not None:
+            asked = [client.submit(here, workers=[name], pure=False)
+                     for name in client.nthreads()]
+            print(json.dumps([ranks, dict(client.gather(asked))]))
+"""
+
+
 def test_workers_have_the_processors_of_their_ranks(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text(
-        "import os, json\n"
-        "from distributed import get_client\n"
-        "found = get_client().run(lambda: sorted(os.sched_getaffinity(0)))\n"
-        "print(json.dumps(sorted(found.values())))\n"
-    )
-    done = on_ranks("openmpi", 2, "-m", "mpiapps.dask", str(script))
+    script.write_text(PROCESSORS)
+    done = on_ranks("openmpi", 3, str(script))
     assert done.code == 0, done.err
-    [cpus] = json.loads(done.out)
-    assert set(cpus) <= os.sched_getaffinity(0)
+    ranks, workers = json.loads(done.out)
+    assert workers == {str(rank): ranks[rank] for rank in (1, 2)}
+    assert ranks[1] != ranks[2] or len(CPUS) == 1
 
 
 PROGRAM = """

@@ -29,13 +29,17 @@ def from_npy(path: str, chunks: Any = "auto") -> da.Array:
     no part of the file goes through the client.
     """
     import dask.array as da
+    from dask.base import tokenize
 
     whole = str(Path(path).resolve())
+    status = Path(whole).stat()
     header = np.load(whole, mmap_mode="r", allow_pickle=False)
     sizes = da.core.normalize_chunks(chunks, header.shape, dtype=header.dtype)
     found: da.Array = da.map_blocks(
         _block, whole, chunks=sizes, dtype=header.dtype,
         meta=np.empty((0,) * header.ndim, header.dtype),
+        # The name of the array: another one when the file has changed.
+        token=tokenize(whole, status.st_mtime_ns, status.st_size, sizes),
     )  # fmt: skip
     return found
 

@@ -16,9 +16,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from mpiapps.base.errors import InputError, ReadWriteError
+from mpiapps.base.errors import InputError, LaunchError, naming
 from mpiapps.dasking.keys import Keys
+from mpiapps.dasking.script import hush, run_script
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -55,25 +57,45 @@ def offered(path: str, cluster: Cluster) -> Iterator[None]:
     """Write the file, if one is asked for, and remove it at the end. Root only.
 
     Only its owner can read it; a folder that is made for it is private as well.
+
+    Raises
+    ------
+    LaunchError
+        If it is the file of another cluster that is up.
+    ReadWriteError
+        If it cannot be written.
     """
     if not path:
         yield
         return
+    _see_it_free(path)
     keys = cluster.keys or Keys("", "")
     here = Connection(cluster.address, keys.certificate, keys.key, cluster.dashboard,
                       socket.gethostname(), os.getpid())  # fmt: skip
     file = Path(path)
-    try:
+    with naming(file, "write"):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(file, json.dumps({"format": FORMAT, **asdict(here)}))
-    except OSError as error:
-        raise ReadWriteError(f"cannot write {path}: {error.strerror}") from error
     try:
         yield
     finally:
         with suppress(InputError):  # it may be another run's by now
             if read(path) == here:
                 file.unlink(missing_ok=True)
+
+
+def _see_it_free(path: str) -> None:
+    """Refuse to take the file of a cluster that still answers; one may be left over."""
+    from mpiapps.dasking.network import reaches  # it loads MPI
+
+    with suppress(InputError):
+        there = read(path)
+        where = urlsplit(there.address)
+        if where.hostname and where.port and reaches((where.hostname, where.port)):
+            raise LaunchError(
+                f"{path} is of a cluster that is up, on {there.host}, process"
+                f" {there.pid}; give this one another file, or end that one first"
+            )
 
 
 def _write(file: Path, text: str) -> None:
@@ -140,8 +162,6 @@ def connect(path: str, timeout: float = 10.0) -> Client:
 
 def joined(path: str, script: str, arguments: Sequence[str]) -> int:
     """Run `script` with a client of that cluster, or else a prompt; return its code."""
-    from mpiapps.dasking.script import run_script
-
     with connect(path) as client:
         if script:
             return run_script(script, arguments)
@@ -161,6 +181,7 @@ def wait(cluster: Cluster) -> None:
         If it was killed instead.
     """
     assert cluster.client is not None
+    hush()
     while cluster.client.status == "running":
         time.sleep(EVERY)
     until = time.monotonic() + KILLED

@@ -6,6 +6,8 @@ keeps two ranks to itself; docs/dask.md compares the two.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.base.errors import LaunchError
@@ -27,6 +29,7 @@ def run(world: World, options: Any) -> tuple[int, dict[str, Any]]:
     from dask_mpi import initialize, send_close_signal
     from distributed import Client
 
+    sys.path.insert(0, str(Path(options.script).resolve().parent))  # for tasks, too
     code = 0
     is_client = initialize(
         interface=options.interface or None,

@@ -32,6 +32,7 @@ class Tally(SchedulerPlugin):
         self._starts: Counter[str] = Counter()
         self._ended: Counter[str] = Counter()
         self._restarts = 0
+        self._has: dict[str, tuple[int, int]] = {}
         self._peak: dict[str, int] = {}
         self._spilled: dict[str, int] = {}
 
@@ -41,7 +42,8 @@ class Tally(SchedulerPlugin):
         self._watching = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
-        """End; called by the scheduler."""
+        """End; called by the scheduler, whoever closes it."""
+        logging.disable()  # workers that it has no more may still report to it
         self._watching.cancel()
 
     def transition(
@@ -57,6 +59,8 @@ class Tally(SchedulerPlugin):
         state = scheduler.workers[worker]
         name = str(state.name)
         self._starts[name] += 1
+        if name.isdigit():  # others joined from outside
+            self._has[name] = state.nthreads, state.memory_limit
         self._restarts += self._starts[name] > 1
         if self._starts[name] > RESTARTS and state.nanny:
             logger.error("worker %s ended %d times; it stays away", name, RESTARTS)
@@ -71,12 +75,15 @@ class Tally(SchedulerPlugin):
         self._starts.clear()
 
     def found(self) -> dict[str, Any]:
-        """Return tasks, restarts, and bytes of workers, by name."""
+        """Return tasks, restarts, and what workers had and used, by rank."""
         self._look()
+        workers = [self._has[name] for name in sorted(self._has, key=int)]
         return {
             "tasks": self._ended["memory"],
             "erred": self._ended["erred"],
             "restarts": self._restarts,
+            "threads": [threads for threads, _ in workers],
+            "memory_bytes": [memory for _, memory in workers],
             "spilled_bytes": sum(self._spilled.values()),
             "peak_bytes": [self._peak[name] for name in sorted(self._peak, key=int)],
         }
@@ -89,7 +96,7 @@ class Tally(SchedulerPlugin):
     def _look(self) -> None:
         for state in self._scheduler.workers.values():
             name, memory = str(state.name), state.memory
-            if not name.isdigit():  # it joined from outside
+            if name not in self._has:
                 continue
             self._peak[name] = max(self._peak.get(name, 0), memory.process)
             self._spilled[name] = max(self._spilled.get(name, 0), memory.spilled)

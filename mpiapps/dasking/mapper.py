@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
 
 BACKENDS = ("mpi", "dask")
+EVERY = 1.0  # s between looks at how many workers there are
 DEPTH = 4  # chunks for each thread of a worker that Dask has at a time
 
 
@@ -42,6 +44,7 @@ class DaskTasks(Mapper):
         self._done = as_completed()
         self._held: dict[Key, tuple[Call[Any], Chunk]] = {}
         self._calls: list[Call[Any]] = []
+        self._threads, self._asked_again = 1, 0.0
         self._asked: list[Awaited[Any]] = []
 
     def finish(self) -> None:
@@ -50,8 +53,11 @@ class DaskTasks(Mapper):
             future.exception()
 
     def _workers(self) -> int:
-        threads: dict[str, int] = self.client.nthreads()
-        return max(1, sum(threads.values()))
+        if time.monotonic() > self._asked_again:  # asking costs as much as a task
+            threads: dict[str, int] = self.client.nthreads()
+            self._threads = max(1, sum(threads.values()))
+            self._asked_again = time.monotonic() + EVERY
+        return self._threads
 
     def _take_on(self, call: Call[Any]) -> None:
         self._calls.append(call)

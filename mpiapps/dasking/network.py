@@ -52,7 +52,7 @@ def address_of(comm: Intracomm, interface: str = "", *, several: bool) -> str:
                 places = [stack.enter_context(_listening(each)) for each in addresses]
                 text = _told(addresses, interface)
         places = comm.bcast(places)
-        reached = comm.gather([_reaches(place) for place in places])
+        reached = comm.gather([reaches(place) for place in places])
         if reached is not None:
             good = [all(each) for each in zip(*reached, strict=True)]
             found = next(
@@ -117,7 +117,8 @@ def _listening(address: str) -> Iterator[Place]:
         yield address, listener.getsockname()[1]
 
 
-def _reaches(place: Place) -> bool:
+def reaches(place: Place) -> bool:
+    """Return whether somebody listens there. Local."""
     try:
         socket.create_connection(place, PATIENCE).close()
     except OSError:

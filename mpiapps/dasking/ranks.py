@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
 ORDERS, REPORTS = 10, 20  # tags; the numbers after them are for large letters
-PATIENCE = 60.0  # s for Dask to start
+ANSWER = 1.0  # s for a scheduler to answer on this host
+PATIENCE = 60.0  # s for Dask to start: importing it anew from a shared disk is slow
 IDLE = 0.005  # s between looks of a rank that waits
 
 
@@ -157,6 +158,8 @@ class Cluster:
             self._watch.__exit__(None, None, None)
             if self.rank == ROOT:
                 self._close_all()
+                if exc[0] is not None:  # whoever handles it may end all by force
+                    self._end()
         except BaseException:
             self._end()
             raise
@@ -200,7 +203,21 @@ class Cluster:
         """Return why the client has no scheduler any more; "" if it has. Root only."""
         assert self.client is not None
         assert self._keeper
-        return "" if self.client.status == "running" else self._keeper.told()
+        if self.client.status == "running":
+            return ""
+        if not self._keeper.lost() and self._answers():
+            return ""
+        return self._keeper.told()
+
+    def _answers(self) -> bool:
+        """Whether there is a scheduler: a script may have closed our client."""
+        from distributed import Client
+
+        try:
+            Client(self.address, timeout=ANSWER, set_as_default=False).close()
+        except OSError:
+            return False
+        return True
 
     def wrong(self) -> BaseException | None:
         """Return why the run cannot go on, or is not to; `None` if it does. Local."""

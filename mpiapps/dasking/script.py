@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import runpy
 import sys
 from collections.abc import Callable, Sequence
@@ -19,7 +20,8 @@ def on_stop(function: Callable[[], object]) -> Callable[[], object]:
 
     It is called with the cluster still there, once the script has been left by
     `StopAsked`: the place to save what is done. The run then ends with 75, and a job
-    script starts it again.
+    script starts it again. A client that the script made in a ``with`` statement is
+    closed by then, and its futures are cancelled: catch `StopAsked` inside of it.
     """
     _hooks.append(function)
     return function
@@ -54,7 +56,18 @@ def run_script(script: str, arguments: Sequence[str]) -> int:
         return exit_code(error)
     finally:
         _flush()
+        hush()
     return 0
+
+
+def hush() -> None:
+    """Let Dask's clients here log no more: those left open lose the scheduler. Local.
+
+    Scheduler and workers are other processes; what is wrong with them is told.
+    """
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).disabled = True
 
 
 def _of_script(trace: TracebackType | None, script: str) -> TracebackType | None:

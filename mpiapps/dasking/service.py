@@ -29,7 +29,7 @@ from typing import Any
 
 CLOSE = 2.0  # s that a worker has to end the tasks at work
 LONGEST = 8.0  # s after which this process ends without being closed
-START = 60.0  # s that a worker has to connect to the scheduler
+START = 60.0  # s that a worker has to connect; it may import Dask from a slow disk
 OVER = "end of the run"
 WORKERLESS = 60.0  # s after which tasks fail if no worker is left
 

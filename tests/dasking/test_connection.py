@@ -1,12 +1,13 @@
 """The file that lets others in is its owner's alone, and not believed otherwise."""
 
 import os
+import socket
 import stat
 from types import SimpleNamespace
 
 import pytest
 
-from mpiapps.base.errors import InputError, ReadWriteError
+from mpiapps.base.errors import InputError, LaunchError, ReadWriteError
 from mpiapps.dasking import connection
 from mpiapps.dasking.keys import make_keys
 
@@ -35,6 +36,23 @@ def test_a_link_that_was_planted_is_replaced_not_followed(tmp_path):
     with connection.offered(str(file), CLUSTER):
         assert not file.is_symlink()
     assert other.read_text() == "mine"
+
+
+def test_that_of_another_cluster_is_left_alone_while_it_is_up(tmp_path):
+    file = tmp_path / "dask.json"
+    with socket.create_server(("127.0.0.1", 0)) as up:
+        address = f"tls://127.0.0.1:{up.getsockname()[1]}"
+        other = SimpleNamespace(address=address, keys=CLUSTER.keys, dashboard="")
+        with connection.offered(str(file), other):
+            with (
+                pytest.raises(LaunchError, match="give this one another file"),
+                connection.offered(str(file), CLUSTER),
+            ):
+                pass
+            assert connection.read(str(file)).address == address
+            up.close()  # it was killed: its file is left over
+            with connection.offered(str(file), CLUSTER):
+                assert connection.read(str(file)).address == CLUSTER.address
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o620, 0o606])

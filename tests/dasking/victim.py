@@ -6,6 +6,7 @@ import sys
 import time
 
 from distributed import Client, get_client
+from distributed.comm import CommClosedError
 
 CLIENT = get_client()
 
@@ -43,6 +44,11 @@ def kill_scheduler():
     CLIENT.submit(time.sleep, 100).result()
 
 
+def lose_scheduler():
+    os.kill(CLIENT.run_on_scheduler(os.getpid), signal.SIGKILL)
+    time.sleep(100)
+
+
 def import_slowly():
     def load():
         time.sleep(3)
@@ -68,6 +74,22 @@ def stop():
     CLIENT.submit(time.sleep, 100).result()
 
 
+def stop_in_block():
+    with Client() as client:
+        done = client.submit(double, 4)
+        done.result()
+        try:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            client.submit(time.sleep, 100).result()
+        finally:
+            print("saved", client.gather(done))
+
+
+def close_client():
+    with get_client():
+        sys.exit(3)
+
+
 def busy():
     CLIENT.map(time.sleep, [1000 + i for i in range(5)])
     time.sleep(0.3)
@@ -81,6 +103,17 @@ def second():
 def leave_open():
     sys.modules[__name__].left = Client()
     print(sys.modules[__name__].left.submit(double, 3).result())
+
+
+def lose_heartbeats():
+    def refuse(dask_scheduler):
+        def lost(**_):
+            raise CommClosedError("as if it closed just now")
+
+        dask_scheduler.handlers["heartbeat_worker"] = lost
+
+    CLIENT.run_on_scheduler(refuse)
+    time.sleep(2)  # there are two each second
 
 
 def restart():
@@ -107,7 +140,10 @@ WAYS = {
     "interrupted": lambda: send(signal.SIGINT),
     "terminated": lambda: send(signal.SIGTERM),
     "stopped": stop,
+    "stopped in a block": stop_in_block,
+    "closes the client": close_client,
     "kills a worker": kill_worker,
+    "loses the scheduler": lose_scheduler,
     "kills the scheduler": kill_scheduler,
     "fills memory": lambda: is_killed(eat),
     "imports slowly": import_slowly,
@@ -115,6 +151,7 @@ WAYS = {
     "second client": second,
     "leaves a client": leave_open,
     "shuts down": CLIENT.shutdown,
+    "loses heartbeats": lose_heartbeats,
     "restarts": restart,
 }
 

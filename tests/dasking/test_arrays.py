@@ -1,0 +1,30 @@
+"""Arrays of Dask from files, in one process.
+
+Dask is loaded by the tests alone, not with this module: it changes how errors of all
+others are pickled.
+"""
+
+import os
+
+import numpy as np
+import pytest
+
+from mpiapps.dasking.arrays import from_npy
+
+
+@pytest.mark.parametrize("chunks", ["auto", (3, -1), (-1, 2), 1])
+def test_it_is_the_array_of_the_file(chunks, tmp_path):
+    array = np.arange(70.0).reshape(10, 7)
+    np.save(tmp_path / "x.npy", array)
+    found = from_npy(str(tmp_path / "x.npy"), chunks).compute(scheduler="sync")
+    assert np.array_equal(found, array)
+
+
+def test_a_file_that_has_changed_is_another_array(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.zeros(4))
+    before = from_npy(str(path))
+    assert before.name == from_npy(str(path)).name
+    np.save(path, np.ones(4))
+    os.utime(path, ns=(1, 2))  # clocks of file systems are coarse
+    assert from_npy(str(path)).name != before.name
