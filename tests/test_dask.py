@@ -36,6 +36,7 @@ ENDS = {
     "fills memory": (0, "KilledWorker", "exceeded 95% memory budget"),
     "imports slowly": (0, "15", None),
     "is busy": (0, "20 ['a', '--b']", None),
+    "runs commands": (0, "20 ['a', '--b']", None),
     "second client": (0, "6", None),
     "leaves a client": (0, "6", None),
     "shuts down": (0, "20 ['a', '--b']", None),

@@ -12,10 +12,12 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from mpiapps.base.errors import LaunchError, MpiAppsError
 from mpiapps.base.launcher import not_a_rank
+from mpiapps.base.session import end_session
 
 YIELD = 1.0  # s for a process that is about to end
 GRACE = 9.0  # s that the process has to close what it started
@@ -128,7 +130,8 @@ class Keeper:
             self._process.kill()
             self._process.wait()
         self._socket.close()
-        if self._folder:  # it was killed, and could not do this
+        if self._folder and Path(self._folder).exists():  # it was killed
+            end_session(self._process.pid, YIELD)
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _read(self, seconds: float) -> bytes | None:

@@ -17,15 +17,12 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from multiprocessing import (
-    active_children,
-    forkserver,
-    resource_tracker,
-    set_forkserver_preload,
-)
+from multiprocessing import forkserver, resource_tracker, set_forkserver_preload
 from typing import Any
+
+from mpiapps.base.session import end_session, of_session
 
 CLOSE = 2.0  # s that a worker has to end the tasks at work
 LONGEST = 8.0  # s after which this process ends without being closed
@@ -41,13 +38,14 @@ def main() -> None:
     """Serve the rank that started this process. Local."""
     # What warns the ranks of the end would end this process and all its children.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    with _silent():  # it holds the launcher's pipes open to the last, and complains
+    with _silent():  # it cleans up after all others, and complains
         resource_tracker.ensure_running()
+    lasting = {pid for pid, _ in of_session(os.getpid())}
     # One process imports Dask, and each worker is a fork of it: much faster than an
     # import each. It begins now, beside this one's own import.
     set_forkserver_preload(["distributed", "mpiapps.dasking.preload"])
     forkserver.ensure_running()
-    asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1]))))
+    asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1])), lasting))
     os._exit(0)  # all is closed, and threads of Dask may sleep for seconds
 
 
@@ -67,7 +65,7 @@ def _silent() -> Iterator[None]:
             os.close(copy)
 
 
-async def _serve(channel: socket.socket) -> None:
+async def _serve(channel: socket.socket, lasting: Collection[int]) -> None:
     reader, writer = await asyncio.open_connection(sock=channel, limit=2**24)
     orders: Orders = asyncio.Queue()
     over = asyncio.Event()
@@ -83,7 +81,7 @@ async def _serve(channel: socket.socket) -> None:
             await orders.put(json.loads(line))
 
     listening = asyncio.create_task(listen())
-    service = Service(orders, say)
+    service = Service(orders, say, lasting)
     work = asyncio.create_task(service.run())
     signalled = asyncio.create_task(over.wait())
     await asyncio.wait(
@@ -106,6 +104,8 @@ class Service:
         have, then that it is over.
     say : callable
         Sends an answer to each.
+    lasting : collection of int
+        Pids of the processes of this session that end by themselves.
 
     Attributes
     ----------
@@ -113,8 +113,8 @@ class Service:
         Whether it was told that it is over.
     """
 
-    def __init__(self, orders: Orders, say: Say) -> None:
-        self._orders, self._say = orders, say
+    def __init__(self, orders: Orders, say: Say, lasting: Collection[int]) -> None:
+        self._orders, self._say, self._lasting = orders, say, lasting
         self.closing = False
         self._security: Any = None
         self._tally: Any = None
@@ -163,7 +163,7 @@ class Service:
         """Have the workers, until it is over."""
         order = await self._orders.get()
         nannies = [self._nanny(each, order, folder) for each in order["workers"]]
-        stack.push_async_callback(_close, nannies)
+        stack.push_async_callback(_close, nannies, self._lasting)
         await asyncio.gather(*nannies)
         await self._say({"workers": len(nannies)})
         await self._orders.get()
@@ -209,14 +209,15 @@ def _prepare(path: list[str]) -> None:
     versions.optional_packages = optional
 
 
-async def _close(nannies: list[Any]) -> None:
-    """Close the workers, all at once; what is not closed soon is killed."""
+async def _close(nannies: list[Any], lasting: Collection[int]) -> None:
+    """Close the workers, all at once; kill what is not closed soon, or was left.
+
+    That is also what tasks started: it may hold the outputs that mpiexec waits for.
+    """
     logging.disable()  # connections that end are no news now
     closing = (nanny.close(timeout=CLOSE, reason=OVER) for nanny in nannies)
     await asyncio.gather(*closing, return_exceptions=True)
-    for process in active_children():  # one that was just being started again
-        process.kill()
-        process.join(CLOSE)
+    end_session(os.getpid(), CLOSE, lasting)
 
 
 def _end_anyway() -> None:

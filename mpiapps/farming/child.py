@@ -15,10 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mpiapps.base.session import end_session, resident, signal_session
+
 STOPPED = "stopped"  # why a command was ended that had done no wrong
 GRACE = 5.0  # s from the end signal to the kill
 SOONEST, LATEST = 0.001, 0.2  # s between looks at a child and its limits
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -148,18 +149,18 @@ class Child:
         """Ask it to end; `look` kills it if it has not after the grace. Local."""
         if not self._why:
             self._why, self._told = why, time.monotonic()
-            self._kill(signal.SIGTERM)
+            if self.pid:
+                signal_session(self.pid, signal.SIGTERM)
 
     def end(self) -> None:
         """Kill it, if it is at work, and all that is in its session. Local."""
-        latest = time.monotonic() + GRACE
-        while self.pid and self._kill(signal.SIGKILL) and time.monotonic() < latest:
-            time.sleep(SOONEST)
+        if self.pid:
+            end_session(self.pid, GRACE)
 
     def _watch(self, now: float) -> None:
         if self._why:
             if now - self._told >= GRACE:
-                self._kill(signal.SIGKILL)
+                signal_session(self.pid, signal.SIGKILL)
             return
         if self._limits.seconds and now - self._start >= self._limits.seconds:
             self.stop("time")
@@ -168,15 +169,7 @@ class Child:
             self._most = max(self._most, held)
             if held > self._limits.memory:  # there is no time to ask
                 self._why, self._told = "memory", now
-                self._kill(signal.SIGKILL)
-
-    def _kill(self, number: int) -> int:
-        """Signal all processes of its session; return how many there were."""
-        found = of_session(self.pid)
-        for pid, _ in found:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
-        return len(found)
+                signal_session(self.pid, signal.SIGKILL)
 
 
 def _spawned(command: str, log: str, environ: Mapping[str, str], folder: str) -> int:
@@ -207,24 +200,3 @@ def _spawned(command: str, log: str, environ: Mapping[str, str], folder: str) ->
         if here >= 0:
             os.fchdir(here)
             os.close(here)
-
-
-def of_session(session: int) -> list[tuple[int, int]]:
-    """Return pid and resident bytes of the living processes of a session. Local."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        try:
-            text = (folder / "stat").read_text(errors="replace")
-        except OSError:  # it has ended meanwhile
-            continue
-        fields = text.rpartition(")")[2].split()  # names may hold spaces
-        if int(fields[3]) == session and fields[0] not in "ZX":
-            found.append((int(folder.name), int(fields[21]) * PAGE))
-    return found
-
-
-def resident(session: int) -> int:
-    """Return the bytes resident in all processes of a session. Local."""
-    return sum(held for _, held in of_session(session))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -39,7 +40,13 @@ def kill_worker():
     print(CLIENT.submit(double, 50).result())
 
 
+def start_commands():
+    CLIENT.map(subprocess.call, [["sleep", str(1000 + i)] for i in range(5)])
+    time.sleep(1)
+
+
 def kill_scheduler():
+    start_commands()
     os.kill(CLIENT.run_on_scheduler(os.getpid), signal.SIGKILL)
     CLIENT.submit(time.sleep, 100).result()
 
@@ -148,6 +155,7 @@ WAYS = {
     "fills memory": lambda: is_killed(eat),
     "imports slowly": import_slowly,
     "is busy": busy,
+    "runs commands": start_commands,
     "second client": second,
     "leaves a client": leave_open,
     "shuts down": CLIENT.shutdown,

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
+from mpiapps.base.session import of_session
 from mpiapps.farming import child
-from mpiapps.farming.child import Child, Limits, of_session
+from mpiapps.farming.child import Child, Limits
 
 
 @pytest.fixture
