@@ -103,6 +103,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(RankReports(config), "rank-reports")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what starts programs: a long one at the end would be alone."""
+    items.sort(key=lambda item: item.path.parent != ROOT / "tests")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a rank run that ran nothing: a lane must not go quiet unseen."""
