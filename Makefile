@@ -18,6 +18,9 @@ TEST_RANKS = 1 2 3 4
 # Words for `mpiapps run pi`, such as ARGS='-n 8 --samples 1e11'.
 ARGS ?=
 
+# Tests start Python some thousand times; each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Nothing a test starts may outlive it, whatever goes wrong.
 LIMIT = timeout -k 10
 
