@@ -380,6 +380,7 @@ def test_paths_are_files_folders_patterns_and_lists(place, on_root):
     below = ["deep/.hidden", "deep/c.txt", "deep/er/d"]
     assert names(place) == ["a.txt", "b", *below]
     assert names(place / "**" / "*.txt") == ["a.txt", "deep/c.txt", "link/c.txt"]
+    assert names(place / "deep" / "**") == below  # a folder and what is in it: once
     assert names(place / "no") == ["no"]
     assert names(lists=[place.parent / "plain"]) == ["b", *below]
     assert expand([], [str(place.parent / "zero")]) == ["one", "two\nlines"]
