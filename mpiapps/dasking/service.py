@@ -40,12 +40,11 @@ def main() -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     with _silent():  # it cleans up after all others, and complains
         resource_tracker.ensure_running()
-    lasting = {pid for pid, _ in of_session(os.getpid())}
     # One process imports Dask, and each worker is a fork of it: much faster than an
     # import each. It begins now, beside this one's own import.
     set_forkserver_preload(["distributed", "mpiapps.dasking.preload"])
     forkserver.ensure_running()
-    asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1])), lasting))
+    asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1]))))
     os._exit(0)  # all is closed, and threads of Dask may sleep for seconds
 
 
@@ -65,7 +64,7 @@ def _silent() -> Iterator[None]:
             os.close(copy)
 
 
-async def _serve(channel: socket.socket, lasting: Collection[int]) -> None:
+async def _serve(channel: socket.socket) -> None:
     reader, writer = await asyncio.open_connection(sock=channel, limit=2**24)
     orders: Orders = asyncio.Queue()
     over = asyncio.Event()
@@ -81,7 +80,7 @@ async def _serve(channel: socket.socket, lasting: Collection[int]) -> None:
             await orders.put(json.loads(line))
 
     listening = asyncio.create_task(listen())
-    service = Service(orders, say, lasting)
+    service = Service(orders, say)
     work = asyncio.create_task(service.run())
     signalled = asyncio.create_task(over.wait())
     await asyncio.wait(
@@ -104,8 +103,6 @@ class Service:
         have, then that it is over.
     say : callable
         Sends an answer to each.
-    lasting : collection of int
-        Pids of the processes of this session that end by themselves.
 
     Attributes
     ----------
@@ -113,8 +110,10 @@ class Service:
         Whether it was told that it is over.
     """
 
-    def __init__(self, orders: Orders, say: Say, lasting: Collection[int]) -> None:
-        self._orders, self._say, self._lasting = orders, say, lasting
+    def __init__(self, orders: Orders, say: Say) -> None:
+        self._orders, self._say = orders, say
+        # Python's own helpers, which end by themselves; workers come later.
+        self._helpers = {pid for pid, _ in of_session(os.getpid())}
         self.closing = False
         self._security: Any = None
         self._tally: Any = None
@@ -163,7 +162,7 @@ class Service:
         """Have the workers, until it is over."""
         order = await self._orders.get()
         nannies = [self._nanny(each, order, folder) for each in order["workers"]]
-        stack.push_async_callback(_close, nannies, self._lasting)
+        stack.push_async_callback(_close, nannies, self._helpers)
         await asyncio.gather(*nannies)
         await self._say({"workers": len(nannies)})
         await self._orders.get()
@@ -209,7 +208,7 @@ def _prepare(path: list[str]) -> None:
     versions.optional_packages = optional
 
 
-async def _close(nannies: list[Any], lasting: Collection[int]) -> None:
+async def _close(nannies: list[Any], helpers: Collection[int]) -> None:
     """Close the workers, all at once; kill what is not closed soon, or was left.
 
     That is also what tasks started: it may hold the outputs that mpiexec waits for.
@@ -217,7 +216,7 @@ async def _close(nannies: list[Any], lasting: Collection[int]) -> None:
     logging.disable()  # connections that end are no news now
     closing = (nanny.close(timeout=CLOSE, reason=OVER) for nanny in nannies)
     await asyncio.gather(*closing, return_exceptions=True)
-    end_session(os.getpid(), CLOSE, lasting)
+    end_session(os.getpid(), CLOSE, but=helpers)
 
 
 def _end_anyway() -> None:
