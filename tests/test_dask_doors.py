@@ -42,6 +42,7 @@ def cluster(tmp_path_factory):
     yield file, process
     process.terminate()
     process.wait(START)
+    process.stderr.close()
 
 
 def services(process):
