@@ -58,6 +58,12 @@ def test_scores_have_the_same_bits_whoever_does_the_fits(
     assert values["fits"] == 12
 
 
+def test_workers_of_ray_yield_to_nobody_else_on_the_host():
+    words = ("tests.learning.estimators:Nice", *WORDS, "--backend", "ray")
+    values = found(crossval("openmpi", 1, *words, "--jobs", "2", "--json", "-"))
+    assert values["mean_score"] == os.nice(0)
+
+
 def test_a_parameter_that_there_is_not_is_told_of(tmp_path):
     path = tmp_path / "space.toml"
     path.write_text("[search]\nmax_dept = [1, 2]\n")

@@ -207,6 +207,8 @@ def _configured(backend: str, jobs: int) -> Iterator[None]:
         raise LaunchError(
             f"--backend ray: {error}; pip install ray, or choose another backend"
         ) from error
+    # At their 15 they hardly run beside anything else on the host.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     with redirect_stdout(io.StringIO()):  # it keeps this one to reset colours at exit
         started = ray.init(
             num_cpus=jobs,

@@ -25,3 +25,11 @@ class Deadly(DecisionTreeClassifier):
         if x[0].tolist() != FIRST:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().fit(x, y)
+
+
+class Nice(DecisionTreeClassifier):
+    """A tree whose score is the priority of the process that has it."""
+
+    def score(self, x, y):
+        del x, y
+        return float(os.nice(0))
