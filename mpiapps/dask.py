@@ -108,6 +108,7 @@ def dask_on_ranks(comm: Intracomm, **setup: Any) -> Iterator[Client | None]:
 
     with Cluster(comm, Setup(**setup)) as cluster:
         yield cluster.client
+        cluster.see_it_there()
 
 
 def check(options: Options) -> None:
@@ -153,12 +154,15 @@ def _run(world: World, options: Options) -> tuple[int, dict[str, Any]]:
         cluster = Cluster(world.comm, _setup(options))
     with cluster:
         if cluster.client is not None:
-            connection.announce(cluster, insecure=options.insecure)
+            insecure = "--insecure" if options.insecure else ""
+            connection.announce(cluster.dashboard, insecure=insecure)
             with world.timed("script"), connection.offered(options.connection, cluster):
                 if options.script:
                     code = run_script(options.script, options.arguments)
                     if code and (why := cluster.lost()):
                         sys.stderr.write(f"mpiapps: {why}\n")
+                    elif not code:
+                        cluster.see_it_there()
                 else:
                     connection.wait(cluster)
     return code, cluster.summary

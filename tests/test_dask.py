@@ -2,15 +2,17 @@
 
 import json
 import os
+import socket
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
-from mpiapps.dasking.folder import YOUNG
+from mpiapps.dasking.folder import PREFIX, YOUNG
 from tests.launch import MPIS, marked, on_ranks
 
 VICTIM = str(Path(__file__).parent / "dasking" / "victim.py")
@@ -33,6 +35,8 @@ ENDS = {
     "kills a worker": (0, "KilledWorker\n100", "Restarting worker"),
     "loses the scheduler": (1, "20 ['a', '--b']", "killed by signal 9"),
     "kills the scheduler": (1, "20 ['a', '--b']", "killed by signal 9"),
+    "swallows the loss": (1, "on to the next", "killed by signal 9"),
+    "blocks the scheduler": (3, "20 ['a', '--b']", ""),
     "fills memory": (0, "KilledWorker", "exceeded 95% memory budget"),
     "imports slowly": (0, "15", None),
     "is busy": (0, "20 ['a', '--b']", None),
@@ -90,11 +94,15 @@ def test_any_number_of_ranks_will_do(size, tmp_path):
     assert len(values["threads"]) == len(values["peak_bytes"]) == workers
 
 
-@pytest.mark.parametrize("way", ["returns", "exits 3", "raises", "imports slowly"])
+@pytest.mark.parametrize(
+    "way", ["returns", "exits 3", "raises", "imports slowly", "stopped"]
+)
 def test_dask_mpi_ends_a_script_with_the_same_code(way):
-    done = run("openmpi", 4, way, "--engine", "dask-mpi")
+    done = run("openmpi", 4, way, "--engine", "dask-mpi", "--dashboard")
     assert done.code == ENDS[way][0]
     assert done.out.startswith("20 ['a', '--b']\n")
+    assert done.err.count("--engine dask-mpi: everybody") == 1
+    assert "ssh -N -L 8787:127.0.0.1:" in done.err
     assert ENDS[way][1] in done.out
     assert (ENDS[way][2] or "") in done.err
 
@@ -106,7 +114,7 @@ def test_dask_mpi_needs_three_ranks():
 
 
 def test_a_killed_run_is_told_of(tmp_path):
-    left = tmp_path / "mpiapps-dask-abc"
+    left = tmp_path / f"{PREFIX}abc"
     left.mkdir()
     (left / "owner").touch()
     time.sleep(YOUNG)
@@ -129,6 +137,16 @@ def test_an_interface_that_is_not_there_is_told_of():
     assert done.code == 78
     assert "--interface ib7 is none of this host" in done.err
     assert " lo" in done.err
+
+
+@pytest.mark.parametrize("interface", sorted(psutil.net_if_addrs()))
+def test_any_interface_with_an_address_will_do(interface):
+    families = {each.family for each in psutil.net_if_addrs()[interface]}
+    done = run("openmpi", 2, "returns", "--interface", interface)
+    if socket.AF_INET in families:
+        assert (done.code, done.err) == (0, "")
+    else:
+        assert done.code in {0, 78}
 
 
 def test_a_script_that_is_not_there_costs_no_start(tmp_path):
@@ -172,6 +190,7 @@ def test_workers_have_the_processors_of_their_ranks(tmp_path):
 
 PROGRAM = """
 import time
+from mpiapps.base.memory import memory_of_host
 from mpiapps.comm import open_world
 from mpiapps.dask import dask_on_ranks
 
@@ -180,6 +199,8 @@ with open_world() as world:
     with dask_on_ranks(half, threads=2) as client:
         if client is not None:
             threads = sorted(client.nthreads().values())
+            [worker] = client.scheduler_info()["workers"].values()
+            assert worker["memory_limit"] <= memory_of_host() / world.size
             total = client.submit(sum, [1, 2, world.rank]).result()
             if {wrong}:
                 raise ValueError("not today")
@@ -204,6 +225,21 @@ def test_an_error_in_the_block_ends_the_program(tmp_path):
     assert done.code == 1
     assert "ValueError: not today" in done.err
     assert "rank 1 of 3" in done.err
+
+
+def test_workers_find_modules_where_the_program_does(tmp_path):
+    (tmp_path / "beside.py").write_text("def triple(x):\n    return 3 * x\n")
+    script = tmp_path / "program.py"
+    script.write_text(
+        "from beside import triple\n"
+        "from mpiapps.comm import open_world\n"
+        "from mpiapps.dasking.mapper import mapper\n"
+        "with open_world() as world, mapper(world.comm, 'dask') as tasks:\n"
+        "    if tasks is not None:\n"
+        "        print(tasks.map(triple, range(3)))\n"
+    )
+    done = on_ranks("openmpi", 2, str(script))
+    assert (done.code, done.out, done.err) == (0, "[0, 3, 6]\n", "")
 
 
 MAPPING = str(Path(__file__).parent / "dasking" / "mapping.py")

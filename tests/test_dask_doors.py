@@ -12,6 +12,7 @@ import time
 from itertools import takewhile
 from pathlib import Path
 
+import dask.config
 import psutil
 import pytest
 
@@ -225,6 +226,15 @@ def test_scripts_join_by_the_file(cluster, tmp_path):
     command = str(folder("openmpi") / "mpiapps")
     done = run([command, "dask", "connect", str(file), str(script), "--x"])
     assert (done.code, done.out, done.err) == (4, "3 ['--x']\n", "")
+
+
+def test_what_joined_leaves_no_settings(cluster):
+    file, _ = cluster
+    names = "scheduler-address", "distributed.comm.require-encryption"
+    before = [dask.config.get(name, None) for name in names]
+    with connect(str(file)):
+        assert dask.config.get(names[0]) == read(str(file)).address
+    assert [dask.config.get(name, None) for name in names] == before
 
 
 def test_a_prompt_has_a_client(cluster):

@@ -43,6 +43,8 @@ LAUNCHERS = (
 DELIVERY = 0.5  # s for the launcher to read what was written
 YIELD = 3.0  # s that a silent rank leaves to the one that speaks
 
+# How many ranks it started on this host.
+RANKS_HERE = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")
 # What launchers tell their ranks, and no other process.
 OF_RANKS = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "HYDRA_", "MPI_LOCAL", "SLURM_PROCID",
             "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS")  # fmt: skip
@@ -90,6 +92,11 @@ def number(environ: Mapping[str, str], name: str) -> int | None:
     """Return variable `name` as an int, or `None` if it is missing or no number."""
     text = environ.get(name, "")
     return int(text) if text.isascii() and text.isdigit() else None
+
+
+def ranks_here(environ: Mapping[str, str]) -> int:
+    """Return how many ranks the launcher started on this host; 0 if it does not say."""
+    return max(number(environ, name) or 0 for name in RANKS_HERE)
 
 
 def detect_launch(environ: Mapping[str, str]) -> Launch:

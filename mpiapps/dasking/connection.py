@@ -12,14 +12,14 @@ import stat
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mpiapps.base.errors import InputError, LaunchError, naming
-from mpiapps.dasking.keys import Keys
+from mpiapps.dasking.keys import REQUIRED, Keys
 from mpiapps.dasking.script import hush, run_script
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 KILLED = 0.6  # s after which a killed process is known to be
+ADDRESS = "scheduler-address"  # the setting by which Client() finds a cluster
 EVERY = 0.2  # s between looks whether the cluster is still there
 # Schedulers name the host from which the job was submitted.
 LOGIN = ("SLURM_SUBMIT_HOST", "SGE_O_HOST", "PBS_O_HOST", "LSB_SUB_HOST")
@@ -145,15 +146,25 @@ def connect(path: str, timeout: float = 10.0) -> Client:
         If there is no such file, or nobody answers within `timeout` s.
     """
     import dask.config
+    from distributed import Client  # its own settings come first
 
     here = read(path)
-    settings = here.keys.config() if here.keys else {}
-    dask.config.set({**settings, "scheduler-address": here.address})
-    from distributed import Client
+    found = here.keys.config() if here.keys else {REQUIRED: False}
+    settings = ExitStack()
+    settings.enter_context(dask.config.set({**found, ADDRESS: here.address}))
 
+    class Joined(Client):
+        """A client whose end is the end of the settings of its cluster."""
+
+        def close(self, *args: Any, **kwargs: Any) -> Any:
+            settings.close()
+            return super().close(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    made: type[Client] = Joined
     try:
-        return Client(here.address, timeout=timeout)
+        return made(here.address, timeout=timeout)
     except OSError as error:
+        settings.close()
         raise InputError(
             f"nobody answers at {here.address} on {here.host}: the job of {path} has"
             " ended, or this host cannot reach it"
@@ -191,15 +202,23 @@ def wait(cluster: Cluster) -> None:
         time.sleep(EVERY)
 
 
-def announce(cluster: Cluster, *, insecure: bool) -> None:
-    """Say on standard error what the user must know of the way in. Root only."""
+def announce(dashboard: str, *, insecure: str = "") -> None:
+    """Say on standard error what the user must know of the way in. On one rank.
+
+    Parameters
+    ----------
+    dashboard : str
+        The port of the page; empty: there is none.
+    insecure : str
+        The option by which there is no TLS.
+    """
     if insecure:
         sys.stderr.write(
-            "mpiapps: warning: --insecure: everybody who reaches this host can run"
+            f"mpiapps: warning: {insecure}: everybody who reaches this host can run"
             " code as you\n"
         )
-    if cluster.dashboard:
-        sys.stderr.write(f"mpiapps: {dashboard_line(cluster.dashboard)}\n")
+    if dashboard:
+        sys.stderr.write(f"mpiapps: {dashboard_line(dashboard)}\n")
     sys.stderr.flush()
 
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from mpiapps.base.errors import LaunchError
+from mpiapps.base import stopping
+from mpiapps.base.errors import LaunchError, Stopped
+from mpiapps.dasking.connection import announce
 from mpiapps.dasking.script import run_script
+from mpiapps.dasking.watch import StopAsked, Watch
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -30,21 +34,33 @@ def run(world: World, options: Any) -> tuple[int, dict[str, Any]]:
     from distributed import Client
 
     sys.path.insert(0, str(Path(options.script).resolve().parent))  # for tasks, too
-    code = 0
+    stopping.watch()  # mpiexec hands the warning to all ranks, and none dies of it
+    code, stopped = 0, False
     is_client = initialize(
         interface=options.interface or None,
         nthreads=options.threads or 1,
         local_directory=options.local_directory or None,
         memory_limit=options.memory or "auto",
         dashboard=options.dashboard,
+        dashboard_address="127.0.0.1:0",
         comm=world.comm,
         exit=False,
     )
     if is_client:
         try:
-            with Client():
+            with Client() as client, Watch(_time_is_over):
+                page = urlsplit(client.dashboard_link) if options.dashboard else None
+                announce(str(page.port) if page else "", insecure="--engine dask-mpi")
                 code = run_script(options.script, options.arguments)
+        except StopAsked:
+            stopped = True
         finally:
             send_close_signal()
-    code = world.comm.bcast(code, root=CLIENT)
+    code, stopped = world.comm.bcast((code, stopped), root=CLIENT)
+    if stopped:
+        raise StopAsked(Stopped.exit_code)
     return code, {}
+
+
+def _time_is_over() -> StopAsked | None:
+    return StopAsked(Stopped.exit_code) if stopping.left() <= 0 else None

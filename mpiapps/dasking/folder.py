@@ -5,15 +5,17 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PREFIX = "mpiapps-dask-"
+# Locks are known on one host alone, on some file systems that several share.
+PREFIX = f"mpiapps-dask-{socket.gethostname()}-"
 # Where the scheduler of the cluster lets a job write on the host itself.
-SCRATCH = ("SLURM_TMPDIR", "PBS_JOBDIR", "TMPDIR")
+SCRATCH = ("SLURM_TMPDIR", "TMPDIR")
 # What Dask spills to there is in memory after all, or crosses the network.
 IN_MEMORY = {"tmpfs", "ramfs"}
 YOUNG = 5.0  # s that a folder may take to be locked

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 from mpiapps.base.errors import LaunchError, MpiAppsError
 from mpiapps.base.launcher import not_a_rank
-from mpiapps.base.session import end_session
+from mpiapps.base.session import MARK, end_session
 
 YIELD = 1.0  # s for a process that is about to end
 GRACE = 9.0  # s that the process has to close what it started
@@ -48,13 +49,15 @@ class Keeper:
     def __init__(self) -> None:
         """Start it; it loads Dask meanwhile."""
         self.host = socket.gethostname()
+        self._mark = str(uuid.uuid4())
+        self._over: float | None = None
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "mpiapps.dasking.service", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env=_environment(os.environ),
+                env=_environment(os.environ, self._mark),
                 start_new_session=True,  # a Ctrl-C is the rank's to handle
             )
         self._text, self._folder = b"", ""
@@ -103,6 +106,13 @@ class Keeper:
         """Return whether the process has ended by itself."""
         return self._process.poll() is not None
 
+    def left(self) -> float:
+        """Return the seconds left to end all: `GRACE`, from the first call on."""
+        now = time.monotonic()
+        if self._over is None:
+            self._over = now + GRACE
+        return max(0.0, self._over - now)
+
     def close(self) -> dict[str, Any]:
         """Begin to close workers and scheduler; return what the run was, if it tells.
 
@@ -111,7 +121,7 @@ class Keeper:
         self.order({"end": True})
         found: dict[str, Any] = {}
         with suppress(MpiAppsError):
-            found = self.answer(GRACE)
+            found = self.answer(self.left())
         return found
 
     def end(self) -> None:
@@ -123,15 +133,14 @@ class Keeper:
             return
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
-        until = time.monotonic() + GRACE
-        while data := self._read(max(0.0, until - time.monotonic())):
+        while data := self._read(self.left()):
             pass
         if data is None:
             self._process.kill()
             self._process.wait()
         self._socket.close()
         if self._folder and Path(self._folder).exists():  # it was killed
-            end_session(self._process.pid, YIELD)
+            end_session(self._process.pid, YIELD, mark=self._mark)
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _read(self, seconds: float) -> bytes | None:
@@ -143,10 +152,10 @@ class Keeper:
             return b""
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+def _environment(environ: Mapping[str, str], mark: str) -> dict[str, str]:
     """Return the environment of Dask's processes: the user's, and its own settings.
 
     `limit_threads` has set the threads of a rank; a worker with several threads runs
     that many tasks, of one thread each.
     """
-    return {LOG: "warning", **not_a_rank(environ), **SETTINGS}
+    return {LOG: "warning", **not_a_rank(environ), **SETTINGS, MARK: mark}

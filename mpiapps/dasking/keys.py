@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 LONGEST = 30 * 86400.0  # s a certificate is valid, of a run without a limit
 MARGIN = 86400.0  # s before and after: clocks of hosts differ, runs end late
+REQUIRED = "distributed.comm.require-encryption"
 ROLES = ("client", "scheduler", "worker")
 
 
@@ -45,7 +46,7 @@ class Keys:
             for part, text in pair.items()
         }
         found["distributed.comm.tls.ca-file"] = self.certificate
-        found["distributed.comm.require-encryption"] = True
+        found[REQUIRED] = True
         return found
 
 

@@ -14,21 +14,29 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 if TYPE_CHECKING:
     from dask.typing import Key
+    from distributed.scheduler import WorkerState
     from distributed.security import Security
 
 EVERY = 0.5  # s between looks at the memory of workers
-RESTARTS = 20  # of one worker; then it stays away
 
 logger = logging.getLogger("distributed.scheduler")
 
 
 class Tally(SchedulerPlugin):
-    """Counts what a run did, and keeps away a worker that ends again and again."""
+    """Counts what a run did, and keeps away a worker that ends again and again.
+
+    Parameters
+    ----------
+    restarts : int
+        How often a worker may be started again.
+    """
 
     name = "mpiapps-tally"
 
-    def __init__(self) -> None:
+    def __init__(self, restarts: int) -> None:
         self.dashboard = ""
+        self._allowed = restarts
+        self._sending: set[asyncio.Task[None]] = set()
         self._starts: Counter[str] = Counter()
         self._ended: Counter[str] = Counter()
         self._restarts = 0
@@ -62,12 +70,21 @@ class Tally(SchedulerPlugin):
         if name.isdigit():  # others joined from outside
             self._has[name] = state.nthreads, state.memory_limit
         self._restarts += self._starts[name] > 1
-        if self._starts[name] > RESTARTS and state.nanny:
-            logger.error("worker %s ended %d times; it stays away", name, RESTARTS)
-            args = scheduler.connection_args
-            with suppress(OSError):
-                async with rpc(state.nanny, connection_args=args) as nanny:
-                    await nanny.terminate(reason="it ended too often")
+        if self._starts[name] > self._allowed + 1 and state.nanny:
+            # Apart: the nanny cannot end a worker that waits here for an answer.
+            sending = asyncio.create_task(self._send_away(scheduler, state))
+            self._sending.add(sending)
+            sending.add_done_callback(self._sending.discard)
+
+    async def _send_away(self, scheduler: Scheduler, state: WorkerState) -> None:
+        """Let a worker's nanny end it, and not start it again."""
+        logger.error(
+            "worker %s ended %d times; it stays away", state.name, self._allowed + 1
+        )
+        args = scheduler.connection_args
+        with suppress(OSError):
+            async with rpc(state.nanny, connection_args=args) as nanny:
+                await nanny.terminate(reason="it ended too often")
 
     def restart(self, scheduler: Scheduler) -> None:
         """Forget how often workers ended: the client asked for it. By the scheduler."""

@@ -143,3 +143,4 @@ def mapper(
         shared = DaskTasks(cluster.client)
         yield shared
         shared.finish()
+        cluster.see_it_there()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,9 @@ def address_of(comm: Intracomm, interface: str = "", *, several: bool) -> str:
         with agree(comm):
             if comm.rank == 0:
                 addresses = list(_addresses(interface))
-                places = [stack.enter_context(_listening(each)) for each in addresses]
+                for each in addresses:
+                    with suppress(OSError):  # it has just been given up, or taken on
+                        places.append(stack.enter_context(_listening(each)))
                 text = _told(addresses, interface)
         places = comm.bcast(places)
         reached = comm.gather([reaches(place) for place in places])
@@ -89,16 +91,20 @@ def _addresses(interface: str) -> Iterator[str]:
         for name in ([interface] if interface else sorted(up))
         for each in listed.get(name, ())
         if each.family in {socket.AF_INET, socket.AF_INET6}
-        and (interface or _global(each.address))
+        and _can_be_named(each.address, loopback=bool(interface))
     ]
     named = _named()
     found.sort(key=lambda address: (address not in named, ":" in address))
     yield from found
 
 
-def _global(address: str) -> bool:
+def _can_be_named(address: str, *, loopback: bool) -> bool:
+    """Whether others find it: those of one link have no name elsewhere.
+
+    Loopback is for those who ask for it.
+    """
     ip = ip_address(address.partition("%")[0])
-    return not (ip.is_loopback or ip.is_link_local)
+    return not ip.is_link_local and (loopback or not ip.is_loopback)
 
 
 def _named() -> Sequence[str]:

@@ -19,7 +19,8 @@ from mpiapps.base.errors import LaunchError, Stopped
 from mpiapps.comm.agree import agree
 from mpiapps.comm.letters import Letters
 from mpiapps.comm.mpi import MPI
-from mpiapps.dasking.keeper import GRACE, Keeper, KeeperLost
+from mpiapps.dasking.connection import ADDRESS
+from mpiapps.dasking.keeper import Keeper, KeeperLost
 from mpiapps.dasking.keys import LONGEST, Keys, make_keys
 from mpiapps.dasking.network import address_of, address_towards
 from mpiapps.dasking.setup import ROOT, Setup, workers_of
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 ORDERS, REPORTS = 10, 20  # tags; the numbers after them are for large letters
 ANSWER = 1.0  # s for a scheduler to answer on this host
 PATIENCE = 60.0  # s for Dask to start: importing it anew from a shared disk is slow
+OWN = 3.0  # s of those for the end that the root's host keeps for itself
 IDLE = 0.005  # s between looks of a rank that waits
 
 
@@ -89,12 +91,17 @@ class Cluster:
         first = {
             "keys": vars(keys) if keys else None,
             "folder": self._setup.folder,
-            "path": self._setup.path,
+            "path": self._setup.folders(),
+            "settings": self._setup.settings,
             "scheduler": None,
         }
         try:
             assert self._keeper
-            own = {"host": here, "dashboard": self._setup.dashboard}
+            own = {
+                "host": here,
+                "dashboard": self._setup.dashboard,
+                "restarts": self._setup.restarts,
+            }
             self._keeper.order({**first, "scheduler": own})
             from distributed import Client  # while the other process does so, too
 
@@ -126,7 +133,7 @@ class Cluster:
         import dask.config
 
         found = self.keys.config() if self.keys else {}
-        found["scheduler-address"] = self.address
+        found[ADDRESS] = self.address
         self._settings.enter_context(dask.config.set(found))
         self.client = client(self.address, timeout=PATIENCE, name="mpiapps")
 
@@ -141,25 +148,27 @@ class Cluster:
     def __enter__(self) -> Cluster:
         """Return this; on the other ranks when the root is through."""
         self._watch: AbstractContextManager[object] = nullcontext()
-        if self.rank == ROOT:
-            self._watch = Watch(self.wrong)
-        self._watch.__enter__()
         try:
-            if self.rank != ROOT:
+            if self.rank == ROOT:
+                self._watch = Watch(self.wrong)
+                self._watch.__enter__()
+            else:
                 self._serve()
         except BaseException:
+            self._close_all()
             self._end()
             raise
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Close client, workers and scheduler, at the latest `GRACE` s later."""
+        """Close client, workers and scheduler, within 10 s."""
         try:
-            self._watch.__exit__(None, None, None)
-            if self.rank == ROOT:
+            try:
+                self._watch.__exit__(None, None, None)
+            finally:  # a signal may have come just now
                 self._close_all()
-                if exc[0] is not None:  # whoever handles it may end all by force
-                    self._end()
+            if exc[0] is not None:  # whoever handles it may end all by force
+                self._end()
         except BaseException:
             self._end()
             raise
@@ -199,6 +208,14 @@ class Cluster:
             return error
         return None
 
+    def see_it_there(self) -> None:
+        """Raise `KeeperLost` if Dask's process has ended by itself. Local.
+
+        A script that catches all errors may come to its end without it.
+        """
+        if self.rank == ROOT and self._keeper and self._keeper.lost():
+            raise KeeperLost(self._keeper.told())
+
     def lost(self) -> str:
         """Return why the client has no scheduler any more; "" if it has. Root only."""
         assert self.client is not None
@@ -232,11 +249,13 @@ class Cluster:
             raise error
 
     def _close_all(self) -> None:
-        """Close the workers of the other hosts, then what is here. Root only."""
+        """Close the workers of the other hosts, then what is here; by the root."""
+        if self.rank != ROOT:
+            return
         assert self._keeper
         for rank in range(1, self._comm.size):
             self._orders.send(rank, None)
-        self._heard(GRACE)
+        self._heard(self._keeper.left() - OWN)
         self._keeper.order({"end": True})
         if self.client is not None:
             before = logging.root.manager.disable

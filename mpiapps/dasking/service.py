@@ -22,7 +22,7 @@ from contextlib import AsyncExitStack, contextmanager
 from multiprocessing import forkserver, resource_tracker, set_forkserver_preload
 from typing import Any
 
-from mpiapps.base.session import end_session, of_session
+from mpiapps.base.session import MARK, end_session, of_session, signal_session
 
 CLOSE = 2.0  # s that a worker has to end the tasks at work
 LONGEST = 8.0  # s after which this process ends without being closed
@@ -144,14 +144,14 @@ class Service:
         from mpiapps.dasking.keys import Keys
 
         _prepare(first["path"])
-        dask.config.set({"temporary-directory": folder})
+        dask.config.set({**first["settings"], "temporary-directory": folder})
         if first["keys"]:
             self._security = Keys(**first["keys"]).security()
         if not first["scheduler"]:
             return {}
         from mpiapps.dasking.leader import Tally, start_scheduler
 
-        self._tally = Tally()
+        self._tally = Tally(first["scheduler"]["restarts"])
         scheduler = await start_scheduler(
             first["scheduler"], self._security, self._tally
         )
@@ -216,12 +216,17 @@ async def _close(nannies: list[Any], helpers: Collection[int]) -> None:
     logging.disable()  # connections that end are no news now
     closing = (nanny.close(timeout=CLOSE, reason=OVER) for nanny in nannies)
     await asyncio.gather(*closing, return_exceptions=True)
-    end_session(os.getpid(), CLOSE, but=helpers)
+    end_session(os.getpid(), CLOSE, but=helpers, mark=os.environ[MARK])
 
 
 def _end_anyway() -> None:
-    """End this process a while later, whatever it hangs in; its workers follow."""
-    timer = threading.Timer(LONGEST, os._exit, [1])
+    """End this process a while later, whatever it hangs in, and its workers."""
+
+    def end() -> None:
+        signal_session(os.getpid(), signal.SIGKILL, {os.getpid()}, os.environ[MARK])
+        os._exit(1)
+
+    timer = threading.Timer(LONGEST, end)
     timer.daemon = True
     timer.start()
 

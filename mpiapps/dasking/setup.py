@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpiapps.base.launcher import ranks_here
 from mpiapps.base.memory import memory_of_rank
 
 if TYPE_CHECKING:
@@ -36,7 +39,11 @@ class Setup:
     outside : bool
         Whether programs on other hosts may join in, so loopback is not enough.
     path : tuple of str
-        Folders of modules that tasks import.
+        Folders of modules that tasks import; empty: that of the program.
+    settings : dict
+        Of Dask, for scheduler and workers, such as ``"distributed.admin.tick.limit"``.
+    restarts : int
+        How often a worker may be started again; then it stays away.
     deadline : bool
         Whether `StopAsked` is raised in the block when the run is to stop.
     """
@@ -49,7 +56,17 @@ class Setup:
     insecure: bool = False
     outside: bool = False
     path: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    restarts: int = 20
     deadline: bool = True
+
+    def folders(self) -> list[str]:
+        """Return where the root looks for modules, for workers to look as well. Local.
+
+        Python's own first entry is the folder of the program that it was started with,
+        or the working directory.
+        """
+        return list(self.path or (str(Path(sys.path[0]).resolve()),))
 
 
 def workers_of(node: Intracomm, comm: Intracomm, setup: Setup) -> list[dict[str, Any]]:
@@ -58,7 +75,7 @@ def workers_of(node: Intracomm, comm: Intracomm, setup: Setup) -> list[dict[str,
     Parameters
     ----------
     node : Intracomm
-        The ranks of this host.
+        The ranks of `comm` on this host. Others there have their share as well.
     comm : Intracomm
         All ranks: the root has no worker, unless it is alone.
     setup : Setup
@@ -70,12 +87,14 @@ def workers_of(node: Intracomm, comm: Intracomm, setup: Setup) -> list[dict[str,
         as these, shared between the ranks that have the same ones; ``memory`` in bytes.
     """
     cpus = sorted(os.sched_getaffinity(0))
-    memory = setup.memory or int(MEMORY * memory_of_rank(node.size))
+    here = max(node.size, ranks_here(os.environ))
+    memory = setup.memory or int(MEMORY * memory_of_rank(here))
     masks = node.allgather(cpus)
+    sharing = masks.count(cpus) * here / node.size
     mine = {
         "name": comm.rank,
         "cpus": cpus,
-        "threads": setup.threads or max(1, len(cpus) // masks.count(cpus)),
+        "threads": setup.threads or max(1, int(len(cpus) / sharing)),
         "memory": memory,
     }
     alone = comm.size == 1

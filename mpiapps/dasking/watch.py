@@ -39,13 +39,15 @@ class Watch:
     -----
     Python runs the handler of a signal in the main thread, also while that waits for a
     result: so the thread sends SIGUSR1 to it. A handler that was there before gets the
-    signals of others. Of an error that is not `StopAsked`, a main thread which does not
-    come back to Python within `LAST` s is not waited for.
+    signals of others. Python drops what is raised in a finaliser, such as
+    ``Future.__del__``: then it is raised again. Of an error that is not `StopAsked`, a
+    main thread which does not come back to Python within `LAST` s is not waited for.
     """
 
     def __init__(self, wrong: Callable[[], BaseException | None]) -> None:
         self._wrong = wrong
-        self._error: BaseException | None = None
+        self._error: BaseException | None = None  # to be raised
+        self._raised: BaseException | None = None
         self._over = threading.Event()
         self._main = threading.main_thread()
 
@@ -53,6 +55,8 @@ class Watch:
         """Begin to look."""
         if threading.current_thread() is self._main:
             stopping.watch()  # unless the program has a handler of its own
+            self._hook = sys.unraisablehook
+            sys.unraisablehook = self._dropped
             self._before: Any = signal.signal(signal.SIGUSR1, self._raise)
             threading.Thread(target=self._look, daemon=True, name="watch").start()
         return self
@@ -61,25 +65,37 @@ class Watch:
         """Look no more."""
         if threading.current_thread() is self._main:
             signal.signal(signal.SIGUSR1, self._before)
+            sys.unraisablehook = self._hook
         self._over.set()
 
     def _look(self) -> None:
-        while not self._over.wait(EVERY):
-            if (error := self._wrong()) is None:
-                continue
-            self._error = error
-            assert self._main.ident is not None
-            signal.pthread_kill(self._main.ident, signal.SIGUSR1)
-            if not isinstance(error, StopAsked) and not self._over.wait(LAST):
+        error = None
+        while error is None:
+            if self._over.wait(EVERY):
+                return
+            error = self._wrong()
+        self._error, until = error, time.monotonic() + LAST
+        while True:
+            if self._error is not None:
+                assert self._main.ident is not None
+                signal.pthread_kill(self._main.ident, signal.SIGUSR1)
+            if self._over.wait(EVERY):
+                return
+            if not isinstance(error, StopAsked) and time.monotonic() > until:
                 self._end(error)
-            return
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
         if self._error is not None:
-            error, self._error = self._error, None
-            raise error
+            self._raised, self._error = self._error, None
+            raise self._raised
         if callable(self._before):
             self._before(number, frame)
+
+    def _dropped(self, args: sys.UnraisableHookArgs) -> None:
+        if args.exc_value is not None and args.exc_value is self._raised:
+            self._error = self._raised
+        else:
+            self._hook(args)
 
     def _end(self, error: BaseException) -> None:
         from mpiapps.comm.mpi import MPI

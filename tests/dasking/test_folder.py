@@ -23,9 +23,13 @@ def test_it_is_private_and_goes(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_slurms_scratch_is_before_the_users(tmp_path):
+def test_the_schedulers_scratch_is_before_the_users(tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
+    # On PBS the folder of the job is the user's home, unless it was asked for.
+    environ = {"TMPDIR": str(scratch), "PBS_JOBDIR": str(tmp_path)}
+    with private_folder(environ=environ) as (folder, _):
+        assert folder.parent == scratch
     environ = {"TMPDIR": str(tmp_path), "SLURM_TMPDIR": str(scratch)}
     with private_folder(environ=environ) as (folder, _):
         assert folder.parent == scratch
@@ -39,7 +43,7 @@ def test_one_in_use_is_not_told_of_one_left_is(tmp_path, monkeypatch):
         private_folder(str(tmp_path)) as (_, second),
     ):
         assert first == second == []
-    left = tmp_path / "mpiapps-dask-1"
+    left = tmp_path / f"{folders.PREFIX}1"
     left.mkdir()
     (left / "owner").touch()
     monkeypatch.setattr(folders, "YOUNG", -1)

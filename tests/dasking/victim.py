@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 from distributed import Client, get_client
@@ -40,7 +41,13 @@ def kill_worker():
     print(CLIENT.submit(double, 50).result())
 
 
+def detach():
+    """Start a command as those do who give it a time limit."""
+    subprocess.Popen(["sleep", "1005"], start_new_session=True)
+
+
 def start_commands():
+    CLIENT.submit(detach).result()
     CLIENT.map(subprocess.call, [["sleep", str(1000 + i)] for i in range(5)])
     time.sleep(1)
 
@@ -54,6 +61,23 @@ def kill_scheduler():
 def lose_scheduler():
     os.kill(CLIENT.run_on_scheduler(os.getpid), signal.SIGKILL)
     time.sleep(100)
+
+
+def swallow_the_loss():
+    os.kill(CLIENT.run_on_scheduler(os.getpid), signal.SIGKILL)
+    for _ in range(2):
+        try:
+            CLIENT.submit(double, 1, pure=False).result(timeout=1)
+        except Exception as error:
+            print("on to the next:", type(error).__name__)
+
+
+def block_the_scheduler():
+    block = threading.Thread(target=CLIENT.run_on_scheduler, args=(time.sleep, 1000))
+    block.daemon = True
+    block.start()
+    time.sleep(1)
+    sys.exit(3)
 
 
 def import_slowly():
@@ -152,6 +176,8 @@ WAYS = {
     "kills a worker": kill_worker,
     "loses the scheduler": lose_scheduler,
     "kills the scheduler": kill_scheduler,
+    "swallows the loss": swallow_the_loss,
+    "blocks the scheduler": block_the_scheduler,
     "fills memory": lambda: is_killed(eat),
     "imports slowly": import_slowly,
     "is busy": busy,
