@@ -36,7 +36,7 @@ class Options:
         (0.0, 100.0), "of the intervals, in percent", parse=units.parse_interval,
         metavar="LOW:HIGH",
     )  # fmt: skip
-    output: str = option("", "write the histogram to FILE, CSV", short="o")
+    output: str = option("", "write the histograms to FILE, CSV", short="o")
     picture: str = option("", "draw the histogram into FILE, PNG", metavar="FILE")
 
 
@@ -51,8 +51,8 @@ def run(world: World, options: Options) -> Result:
     import numpy as np
 
     from mpiapps.filework.listing import expand
-    from mpiapps.taxi.answer import answer
-    from mpiapps.taxi.picture import picture
+    from mpiapps.taxi.answer import answer, table
+    from mpiapps.taxi.picture import load, picture
 
     targets: dict[str, WholeFile] = {}
     names: list[str] = []
@@ -63,6 +63,8 @@ def run(world: World, options: Options) -> Result:
                 names = expand(options.files, ())
                 if not names:
                     raise InputError(f"no files in {', '.join(options.files)}")
+                if options.picture:
+                    load()
                 for each in ("output", "picture"):
                     if path := getattr(options, each):
                         targets[each] = WholeFile(Path(path))
@@ -73,11 +75,7 @@ def run(world: World, options: Options) -> Result:
             if world.is_root:
                 values = answer(names, edges, parts)
                 if "output" in targets:
-                    columns = values["edges"], values["edges"][1:], values["counts"]
-                    rows = zip(*columns, strict=False)
-                    words = ("from", "to", "trips")
-                    text = as_csv(dict(zip(words, row, strict=True)) for row in rows)
-                    targets["output"].commit(text)
+                    targets["output"].commit(as_csv(table(values)))
                 if "picture" in targets:
                     targets["picture"].commit(picture(values))
     finally:

@@ -2,8 +2,9 @@
 
 usage: make_taxi.py FOLDER [--files N] [--rows N]
 
-The same numbers each time. Names and types are those of the city's trip records since
-2023; the distributions are only like them.
+The same numbers each time, each file a month, written a row group at a time. Names and
+types are those of the city's trip records since 2023; the distributions are only like
+them.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from pyarrow import parquet
 GROUP = 2**17  # rows
 
 
-def trips(rows: int, seed: int) -> pa.Table:
-    """Return one month of trips."""
-    rng = np.random.default_rng(seed)
-    start = np.datetime64("2024-01-01") + np.sort(
-        rng.integers(0, 31 * 86400 * 10**6, rows)
-    ).astype("timedelta64[us]")
+def trips(rows: int, month: int, piece: int = 0, pieces: int = 1) -> pa.Table:
+    """Return trips of a piece of a month, counted from January 2024."""
+    rng = np.random.default_rng([month, piece])
+    first, end = (
+        (np.datetime64("2024-01") + number).astype("datetime64[us]")
+        for number in (month, month + 1)
+    )
+    length = (end - first) // pieces
+    start = first + piece * length + np.sort(rng.integers(0, length.astype(int), rows))
     distance = np.round(rng.gamma(1.2, 2.7, rows), 2)
     fare = np.round(3 + 3.5 * distance + rng.normal(0, 2, rows), 2)
     fare[rng.random(rows) < 0.01] *= -1  # as in the records: taken back
@@ -76,8 +80,12 @@ def main() -> None:
         name = (
             given.folder / f"yellow_tripdata_{2024 + month // 12}-{month % 12 + 1:02}"
         )
-        table = trips(int(given.rows), month)
-        parquet.write_table(table, f"{name}.parquet", row_group_size=GROUP)
+        rows = int(given.rows)
+        pieces = max(1, -(-rows // GROUP))
+        with parquet.ParquetWriter(f"{name}.parquet", trips(0, 0).schema) as file:
+            for piece in range(pieces):
+                some = min(GROUP, rows - piece * GROUP)
+                file.write_table(trips(some, month, piece, pieces))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import subprocess
 import time
 import uuid
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +100,43 @@ def test_a_fit_that_ends_its_worker_is_one_that_failed(tmp_path):
     assert "KilledWorker" in rows[0]["why"]
 
 
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+def test_a_fit_that_ends_a_worker_of_joblib_ends_the_run(backend):
+    words = ("tests.learning.estimators:Deadly", *WORDS, "--backend", backend)
+    done = crossval("openmpi", 1, *words, "--jobs", "2")
+    assert done.code == 1
+    assert done.err.count(f"a worker of {backend} ended while it had fits") == 1
+    assert "Traceback" not in done.err
+
+
+def test_workers_of_loky_end_with_a_rank_that_is_killed(tmp_path):
+    mark = f"mpiapps-test-{uuid.uuid4()}"
+    script = str(ROOT / "scripts" / "on_ranks.py")
+    command = [str(folder("openmpi") / "python"), script, "2", "-m", "mpiapps.crossval"]
+    words = (*PATIENT, "--backend", "loky", "--jobs", "2", "--directory", str(tmp_path))
+    with subprocess.Popen(
+        [*command, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=clean_environment(CROSSVAL_MARK=mark),
+    ) as process:
+        until = time.monotonic() + 60
+        while not any(f.stat().st_size > 1000 for f in tmp_path.glob("journal.*")):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        [root] = [
+            pid
+            for pid in marked(mark)
+            if b"OMPI_COMM_WORLD_RANK=0" in Path(f"/proc/{pid}/environ").read_bytes()
+            and b"-m\0mpiapps.crossval" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+        os.kill(root, signal.SIGKILL)
+        process.communicate(timeout=30)
+    while left := marked(mark):
+        assert time.monotonic() < until, left
+        time.sleep(0.1)
+
+
 def test_each_backend_has_a_way():
     assert tuple(WAYS) == BACKENDS
 
@@ -160,7 +198,9 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(tmp_path):
     assert sum(after) <= 100 + 2 + 1 + 2  # headers, and what was at work or torn
 
 
-@pytest.mark.parametrize("backend", ["mpi", "dask", "loky"], ids="by {}".format)
+@pytest.mark.parametrize(
+    "backend", ["mpi", "dask", "loky", "multiprocessing"], ids="by {}".format
+)
 def test_it_stops_in_time_and_goes_on(backend, tmp_path):
     words = (*PATIENT, "--checkpoint", str(tmp_path / "c.json"),
              "--backend", backend, "--jobs", "2")  # fmt: skip

@@ -11,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from mpiapps.app.arrow import numbers
 from mpiapps.kernels.tips import tally
+from mpiapps.taxi.answer import COLUMNS
+from mpiapps.taxi.groups import count
 from tests.launch import ROOT, on_ranks
 
 trips = runpy.run_path(str(ROOT / "scripts" / "make_taxi.py"))["trips"]
@@ -84,6 +87,8 @@ def test_the_answer_is_that_of_pandas(mpi, size, engine, folder):
     assert values["files"] == list(found)
     for mean, mine in zip(values["file_means"], found.values(), strict=True):
         assert mean == (pytest.approx(mine.mean(), rel=1e-12) if len(mine) else None)
+    for counted, mine in zip(values["file_counts"], found.values(), strict=True):
+        assert counted == np.histogram(mine, 7, (0, 100))[0].tolist()
 
 
 def test_the_sums_have_the_same_bits_on_any_number_of_ranks(folder):
@@ -97,8 +102,39 @@ def test_the_histogram_is_written_and_drawn(folder, tmp_path):
     values = tips("openmpi", 2, str(folder), *words)
     rows = list(csv.DictReader(out.read_text().splitlines()))
     assert [int(row["trips"]) for row in rows] == values["counts"]
+    for name, counts in zip(values["files"], values["file_counts"], strict=True):
+        assert [int(row[name]) for row in rows] == counts
     assert [float(row["to"]) for row in rows] == [10, 20, 30, 40, 50]
     assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "share"), [(pa.float32(), 0.2), (pa.decimal128(12, 4), 0.21)]
+)
+def test_numbers_of_other_types_are_counted_alike(kind, share):
+    from mpiapps.taxi.frame import summary
+
+    fares = np.arange(100, 2100, dtype=np.float64)
+    columns = (fares * share, fares, np.ones(len(fares)))
+    table = pa.table({
+        name: pa.array(column).cast(kind)
+        for name, column in zip(COLUMNS, columns, strict=True)
+    })  # fmt: skip
+    edges = np.linspace(0, 100, 51)
+    trips = tuple(numbers(table.column(name)) for name in COLUMNS)
+    counts = count((0, 0), trips, edges).counts
+    assert summary(table.to_pandas(), edges).iloc[0, 2:].tolist() == counts.tolist()
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    file = tmp_path / "trips.parquet"
+    parquet.write_table(trips(50_000, 0), file)
+    content = bytearray(file.read_bytes())
+    content[100 : len(content) * 9 // 10] = b"\xff" * (len(content) * 9 // 10 - 100)
+    file.write_bytes(content)
+    done = on_ranks("openmpi", 2, "-m", "mpiapps.tips", str(file))
+    assert done.code == 74
+    assert f"cannot read {file}" in done.err
 
 
 def test_no_files_are_told_of(tmp_path):

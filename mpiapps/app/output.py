@@ -145,9 +145,12 @@ def use_color(choice: str, environ: Mapping[str, str]) -> bool:
 
 def _shortened(value: Any) -> Any:
     """Return a list that people can read: without its middle, if it is long."""
-    if not isinstance(value, list | tuple) or len(value) <= 2 * ENDS + 1:
+    if not isinstance(value, list | tuple):
         return value
-    return [*value[:ENDS], "...", *value[-ENDS:], f"({len(value)} in all)"]
+    if len(value) <= 2 * ENDS + 1:
+        return [_shortened(each) for each in value]
+    ends = [_shortened(each) for each in (*value[:ENDS], *value[-ENDS:])]
+    return [*ends[:ENDS], "...", *ends[ENDS:], f"({len(value)} in all)"]
 
 
 def _cell(value: Any) -> str:

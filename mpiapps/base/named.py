@@ -1,4 +1,4 @@
-"""What a text such as ``module:name`` names."""
+"""What a text such as ``module:name`` names, and modules that may not be there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mpiapps.base.errors import UsageError
+from mpiapps.base.errors import InputError, UsageError
+
+
+def needed(module: str, extra: str, what: str) -> Any:
+    """Return a module of an extra. Local.
+
+    Raises
+    ------
+    InputError
+        If it is not installed: `what` needs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        name = module.partition(".")[0]
+        raise InputError(
+            f"{what} needs {name}: pip install 'mpiapps[{extra}]'"
+        ) from error
 
 
 def named(text: str, what: str = "function") -> Callable[..., Any]:

@@ -103,8 +103,7 @@ def pickled(chunk: Chunk, outcomes: list[Outcome]) -> bytes:
             raise TypeError("errors are looked at one by one")
         return pickle.dumps(outcomes, protocol=5)
     except Exception:
-        plain = [_sendable(n, each) for n, each in enumerate(outcomes, chunk.first)]
-        return pickle.dumps(plain, protocol=5)
+        return pickle.dumps(sendable(chunk, outcomes, pickle.dumps), protocol=5)
 
 
 def unpickled(first: int, n: int, content: bytes) -> list[Outcome]:
@@ -123,9 +122,19 @@ def unpickled(first: int, n: int, content: bytes) -> list[Outcome]:
     return outcomes
 
 
-def _sendable(number: int, outcome: Outcome) -> Outcome:
+def sendable(
+    chunk: Chunk, outcomes: list[Outcome], dumps: Callable[[Outcome], bytes]
+) -> list[Outcome]:
+    """Return the outcomes, errors in place of those that `dumps` refuses. Local."""
+    every = enumerate(outcomes, chunk.first)
+    return [_sendable(n, each, dumps) for n, each in every]
+
+
+def _sendable(
+    number: int, outcome: Outcome, dumps: Callable[[Outcome], bytes]
+) -> Outcome:
     try:
-        pickle.loads(pickle.dumps(outcome, protocol=5))
+        pickle.loads(dumps(outcome))
     except Exception as error:
         fine, value = outcome
         what, text = ("result", "") if fine else ("error", value[1])

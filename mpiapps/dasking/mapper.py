@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 import traceback
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.comm.mapper import Mapper
-from mpiapps.comm.task import Chunk, How, Outcome, do_chunk
+from mpiapps.comm.task import Chunk, How, Outcome, do_chunk, sendable
 from mpiapps.comm.task_calls import Awaited, Call
 
 if TYPE_CHECKING:
@@ -96,10 +97,17 @@ class DaskTasks(Mapper):
 
 def do_here(how: How, chunk: Chunk) -> tuple[int, list[Outcome]]:
     """Return the rank of this worker, and what came of the tasks. On a worker."""
+    import cloudpickle
     from distributed import get_worker
 
     name = str(get_worker().name)
-    return int(name) if name.isdigit() else -1, do_chunk(how, chunk)
+    outcomes = do_chunk(how, chunk)
+    arrays: list[pickle.PickleBuffer] = []  # those are not copied
+    try:
+        pickle.dumps(outcomes, 5, buffer_callback=arrays.append)
+    except Exception:  # as Dask does; what it refuses would cost the chunk
+        outcomes = sendable(chunk, outcomes, cloudpickle.dumps)
+    return int(name) if name.isdigit() else -1, outcomes
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mpiapps.app.arrow import numbers
-from mpiapps.base.errors import InputError
+from mpiapps.base.named import needed
 from mpiapps.filework.operation import Operation
 from mpiapps.filework.reading import LONGEST, Reader, after
 from mpiapps.filework.segments import OPENING, Segment
@@ -235,12 +235,7 @@ def is_parquet(name: str) -> bool:
 
 def check_parquet() -> None:
     """Raise `InputError` if Parquet files cannot be read here. Local."""
-    try:
-        importlib.import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise InputError(
-            "reading Parquet needs pyarrow: pip install 'mpiapps[files]'"
-        ) from error
+    needed("pyarrow.parquet", "files", "reading Parquet")
 
 
 def _parquet(name: str, wanted: str) -> Iterator[np.ndarray]:

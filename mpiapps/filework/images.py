@@ -10,6 +10,7 @@ from typing import Any
 
 from mpiapps.app.output import WholeFile
 from mpiapps.base.errors import InputError
+from mpiapps.base.named import needed
 from mpiapps.filework.choices import TURNS
 from mpiapps.filework.operation import Operation
 from mpiapps.filework.segments import Segment
@@ -38,13 +39,7 @@ class Images(Operation):
     def __init__(
         self, turn: str, into: Path, kind: str, names: Collection[str]
     ) -> None:
-        try:
-            from PIL import Image
-        except ImportError as error:
-            raise InputError(
-                "turning images needs Pillow: pip install 'mpiapps[files]'"
-            ) from error
-        self._image = Image
+        self._image = needed("PIL.Image", "files", "turning images")
         self._turn, self._into, self._kind = TURNS[turn], into, kind
         folders = {_place(name).parent for name in names}
         self._base = Path(os.path.commonpath(folders) if folders else "/")

@@ -10,16 +10,21 @@ from __future__ import annotations
 import io
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stdout
 from itertools import chain, islice
+from multiprocessing import active_children
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app.progress import Progress
-from mpiapps.base.errors import LaunchError
+from mpiapps.base.errors import LaunchError, MpiAppsError
 from mpiapps.comm.task import RemoteTraceback
+from mpiapps.dasking.watch import Watch
 from mpiapps.learning.case import Case, Fit
+from mpiapps.learning.child import fit_for
 from mpiapps.learning.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -27,10 +32,20 @@ if TYPE_CHECKING:
     from mpiapps.comm.world import World
 
 WHAT = "the fits"
+LOST = (
+    "a worker of {} ended while it had fits, as for lack of memory; give it fewer at a"
+    " time (--jobs), or choose --backend dask, which tells which fits ended it; with"
+    " --directory the same command goes on from what is done"
+)
 AS_THEY_COME = {"loky", "threading"}  # where joblib returns results one by one
-ROUND = 16  # fits for each worker at once, where it does not
+ROUND = 2.0, 16  # s that a round of fits is to last where it does not; most a worker
 IDLE = 0.01  # s between looks of ranks that wait for joblib
+FAILURES = "distributed.scheduler.allowed-failures"
 AHEAD = 2  # fits for each worker that are begun before they are asked for
+
+
+class WorkerLost(MpiAppsError):
+    """A process that joblib started ended before its fits were done."""
 
 
 def on_ranks(
@@ -57,7 +72,9 @@ def on_dask(
     from mpiapps.learning.on_worker import HasCase
 
     del jobs
-    with mapper(world.comm, "dask", deadline=False) as tasks:
+    # Fits that end their workers are tried again here, and each of them costs restarts.
+    setup: dict[str, Any] = {"restarts": sys.maxsize, "settings": {FAILURES: 0}}
+    with mapper(world.comm, "dask", deadline=False, **setup) as tasks:
         if isinstance(tasks, DaskTasks):
             tasks.client.register_plugin(HasCase(case))
             ahead = AHEAD * sum(tasks.client.nthreads().values())
@@ -126,7 +143,9 @@ def _on_workers(
 def _each(
     tasks: Mapper, numbers: Sequence[int], ahead: int, ledger: Ledger
 ) -> Iterator[Fit | RemoteTraceback]:
-    """Yield the fits, or why there is none."""
+    """Yield the fits, or why a worker ended instead."""
+    from distributed import KilledWorker
+
     from mpiapps.learning.on_worker import fit_here
 
     found = tasks.imap_unordered(fit_here, _until(numbers, ledger), ahead=ahead)
@@ -135,7 +154,7 @@ def _each(
             yield next(found)
         except StopIteration:
             return
-        except Exception as error:
+        except KilledWorker as error:
             if not isinstance(error.__cause__, RemoteTraceback):
                 raise
             yield error.__cause__
@@ -154,12 +173,32 @@ def _by_joblib(
     """Yield the fits, `jobs` at a time."""
     from joblib import delayed
 
-    with _configured(backend, jobs), _parallel(backend, jobs) as run:
-        calls = (delayed(case.fit)(n) for n in _until(numbers, ledger))
+    here = os.getpid()
+    with _configured(backend, jobs), _parallel(backend, jobs) as run, _whole(backend):
+        calls = (delayed(fit_for)(case, n, here) for n in _until(numbers, ledger))
         if backend in AS_THEY_COME:
             yield from run(calls)
         else:
-            yield from chain.from_iterable(map(run, _rounds(calls, ROUND * jobs)))
+            yield from chain.from_iterable(map(run, _rounds(calls, jobs)))
+
+
+@contextmanager
+def _whole(backend: str) -> Iterator[None]:
+    """Raise `WorkerLost` if a worker ends while fits are done.
+
+    A pool of multiprocessing has another one then, and waits for the lost fit for ever.
+    """
+    first = {each.pid for each in active_children()}
+
+    def wrong() -> WorkerLost | None:
+        missing = first - {each.pid for each in active_children()}
+        return WorkerLost(LOST.format(backend)) if missing else None
+
+    try:
+        with Watch(wrong):
+            yield
+    except BrokenProcessPool as error:  # of loky
+        raise WorkerLost(LOST.format(backend)) from error
 
 
 @contextmanager
@@ -185,10 +224,18 @@ def _parallel(backend: str, jobs: int) -> Any:
     return Parallel(return_as=way, pre_dispatch=AHEAD * jobs)
 
 
-def _rounds(calls: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    """Yield so many calls at a time, to the end."""
+def _rounds(calls: Iterator[Any], jobs: int) -> Iterator[list[Any]]:
+    """Yield some calls at a time, to the end: so many as are done within a while.
+
+    What is asked for is recorded when all of it is done, and stops then.
+    """
+    seconds, most = ROUND
+    size = jobs
     while some := list(islice(calls, size)):
+        start = time.monotonic()
         yield some
+        each = (time.monotonic() - start) / len(some)
+        size = jobs * max(1, min(most, int(seconds / each / jobs)))
 
 
 @contextmanager
@@ -211,6 +258,7 @@ def _configured(backend: str, jobs: int) -> Iterator[None]:
     os.environ.setdefault("RAY_worker_niceness", "0")
     with redirect_stdout(io.StringIO()):  # it keeps this one to reset colours at exit
         started = ray.init(
+            address="local",
             num_cpus=jobs,
             include_dashboard=False,
             log_to_driver=False,

@@ -9,7 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -108,7 +108,8 @@ class Case:
             try:
                 model = self.model(self.candidates[candidate])
                 one_thread()
-                model.fit(self.x[~test], self.y[~test])
+                with _alone if shares_generator(model) else nullcontext():
+                    model.fit(self.x[~test], self.y[~test])
                 score = float(self._score(model, self.x[test], self.y[test]))
                 why = "" if np.isfinite(score) else f"the score is {score}"
             except Exception as error:
@@ -123,25 +124,46 @@ class Case:
         Raises
         ------
         InputError
-            If it has no such parameter.
+            If it has no such parameter, or is no estimator.
         """
-        model = named(self.estimator, "Class")()
         try:
+            model = named(self.estimator, "Class")()
             model.set_params(**candidate)
+            states = {
+                name: self.seed
+                for name, value in model.get_params().items()
+                if name.endswith("random_state") and value is None
+            }
+            return model.set_params(**states)
         except ValueError as error:
             raise InputError(f"{self.estimator}: {error}") from error
-        states = {
-            name: self.seed
-            for name, value in model.get_params().items()
-            if name.endswith("random_state") and value is None
-        }
-        return model.set_params(**states)
+        except (TypeError, AttributeError) as error:
+            raise InputError(
+                f"{self.estimator}: {error}; name a class of scikit-learn's interface,"
+                " or a function without arguments that returns such an object"
+            ) from error
 
     def _score(self, model: Any, x: np.ndarray, y: np.ndarray) -> float:
         from sklearn.metrics import check_scoring
 
         scorer = check_scoring(model, scoring=self.scoring or None)
         return float(scorer(model, x, y))
+
+
+_alone = threading.Lock()
+
+
+def shares_generator(model: Any) -> bool:
+    """Return whether fits of `model` side by side in one process change each other.
+
+    libsvm and liblinear, which scikit-learn carries, draw from one generator of the
+    process, without Python's lock (sklearn/svm/src/newrand/newrand.h).
+    """
+    return any(
+        type(part).__module__.startswith("sklearn.svm")
+        or getattr(part, "solver", None) == "liblinear"
+        for part in (model, *model.get_params().values())
+    )
 
 
 class _Here(threading.local):
@@ -222,6 +244,7 @@ def folds_of(case: Case, folds: int, *, shuffle: bool) -> np.ndarray:
     model = case.model(case.candidates[0])
     _see_score(model, case.scoring)
     if folds == 0:
+        _see_defined(model, case.scoring, np.arange(len(case.y)))
         return np.arange(len(case.y))
     from sklearn.base import is_classifier
     from sklearn.model_selection import KFold, StratifiedKFold
@@ -234,4 +257,17 @@ def folds_of(case: Case, folds: int, *, shuffle: bool) -> np.ndarray:
             found[test] = number
     except ValueError as error:
         raise InputError(f"--folds {folds}: {error}") from error
+    _see_defined(model, case.scoring, found)
     return found
+
+
+def _see_defined(model: Any, scoring: str, fold: np.ndarray) -> None:
+    """Refuse folds of one sample for a score that needs two."""
+    from sklearn.base import RegressorMixin
+
+    own = getattr(type(model), "score", None) is RegressorMixin.score
+    if (scoring == "r2" or (own and not scoring)) and np.bincount(fold).min() < 2:
+        raise InputError(
+            "R2, the score of regressors, needs two samples or more in each fold; give"
+            " fewer --folds, or --scoring neg_mean_squared_error"
+        )

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from mpiapps.base.errors import InputError, naming
+from mpiapps.base.named import needed
 
 Columns = tuple[list[np.ndarray], list[str]]
 SHIPPED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
@@ -83,15 +84,38 @@ def _npy(stream: BinaryIO) -> Columns:
 
 
 def _csv(stream: BinaryIO) -> Columns:
-    from pyarrow import csv
+    csv = needed("pyarrow.csv", "files", "reading CSV")
+    table = csv.read_csv(stream)
+    if _is_data(table.column_names):
+        stream.seek(0)
+        options = csv.ReadOptions(autogenerate_column_names=True)
+        table = csv.read_csv(stream, read_options=options)
+        table = table.rename_columns([str(i + 1) for i in range(table.num_columns)])
+    return _columns(table)
 
-    return _columns(csv.read_csv(stream))
+
+def _is_data(names: list[str]) -> bool:
+    """Return whether a first line is no header: it has fractions, or numbers alone.
+
+    The names that pandas gives to columns without one, 0, 1, 2 and so on, are a header.
+    """
+    numbers = []
+    for name in names:
+        try:
+            numbers.append(float(name))
+        except ValueError:
+            continue
+    if any(not number.is_integer() for number in numbers):
+        return True
+    return len(numbers) == len(names) and numbers != list(range(len(names)))
 
 
 def _parquet(stream: BinaryIO) -> Columns:
-    from pyarrow import parquet
-
-    return _columns(parquet.read_table(stream))
+    table = needed("pyarrow.parquet", "files", "reading Parquet").read_table(stream)
+    # Rows' numbers or names that pandas stored with them are no features.
+    index = (table.schema.pandas_metadata or {}).get("index_columns", [])
+    stored = [each for each in index if isinstance(each, str)]
+    return _columns(table.drop_columns(stored))
 
 
 def _columns(table: Any) -> Columns:
@@ -99,6 +123,7 @@ def _columns(table: Any) -> Columns:
     return found, list(table.column_names)
 
 
+ONE = str | bytes | int | float
 READERS = {".npy": _npy, ".csv": _csv, ".parquet": _parquet}
 
 
@@ -129,6 +154,8 @@ def _parted(
                 f"{name}: column {title} holds {column.dtype}, not numbers; encode it"
                 " first, or leave it out"
             )
+    if y.dtype.kind == "O" and not all(isinstance(v, ONE | None) for v in y):
+        raise InputError(f"{name}: column {sought}, the target, holds no single values")
     if any(each is None or each == "" for each in y.tolist()) or _nan(y):
         raise InputError(f"{name}: column {sought}, the target, has gaps; fill them")
     if y.dtype.kind not in "biuf":

@@ -24,17 +24,22 @@ def summary(case: Case, fits: list[Fit]) -> Result:
     failed = [fit for fit in fits if fit.why]
     values: dict[str, Any] = {"candidates": len(table), "folds": case.folds}
     values |= {"fits": len(fits), "failed": len(failed)}
-    means = table.mean(axis=1)
-    if not np.isnan(means).all():
-        best = int(np.nanargmax(means))
+    good = np.isfinite(table).sum(axis=1)
+    if good.any():
+        # One with fits that failed is after those with fewer, whatever the others say.
+        means = np.nansum(table, axis=1) / np.maximum(good, 1)
+        best = max(range(len(table)), key=lambda i: (good[i], means[i]))
         values["best"] = best
         for name, value in case.candidates[best].items():
             odd = isinstance(value, float) and not math.isfinite(value)
             values[f"best_{name}"] = str(value) if odd else value  # JSON has no inf
         values["mean_score"] = float(means[best])
-        values["std_score"] = float(table[best].std())
+        values["std_score"] = float(np.nanstd(table[best]))
     values["scores_sha256"] = hashlib.sha256(scores.tobytes()).hexdigest()
-    notes = [
+    notes = []
+    if good.any() and good[best] < case.folds:
+        notes = [f"scores of the best are of {good[best]} of {case.folds} folds"]
+    notes += [
         f"fit {fit.number} failed: {textwrap.shorten(fit.why, WIDTH)}"
         for fit in failed[:SHOWN]
     ]
@@ -48,10 +53,15 @@ def rows(case: Case, fits: list[Fit]) -> list[dict[str, Any]]:
     found = []
     for fit in fits:
         candidate, fold = divmod(fit.number, case.folds)
-        parameters = case.candidates[candidate]
+        parameters = {k: _exact(v) for k, v in case.candidates[candidate].items()}
         found.append({
             "candidate": candidate, "fold": fold, **parameters,
-            "score": "" if fit.score is None else fit.score,
+            "score": "" if fit.score is None else _exact(fit.score),
             "seconds": round(fit.seconds, 6), "why": fit.why, "warned": fit.warned,
         })  # fmt: skip
     return found
+
+
+def _exact(value: Any) -> Any:
+    """Return a number with all of its digits, to be repeated or compared."""
+    return repr(value) if isinstance(value, float) else value

@@ -8,6 +8,7 @@
     max_depth = [3, 5, 10]
     learning_rate = {low = 1e-3, high = 1.0, log = true}
     min_samples_leaf = {low = 1, high = 20}   # whole numbers, both ends
+    max_leaf_nodes = {low = 10, high = 1000, log = true}   # these as well
 """
 
 from __future__ import annotations
@@ -61,11 +62,24 @@ def _spread(name: str, word: Any, path: str) -> Any:
 def _distribution(low: float, high: float, *, log: bool) -> Any:
     from scipy import stats
 
-    if isinstance(low, int) and isinstance(high, int) and not log:
+    if isinstance(low, int) and isinstance(high, int):
+        if log:
+            return _Whole(stats.loguniform(low - 0.5, high + 0.5))
         return stats.randint(low, high + 1)
     if log:
         return stats.loguniform(low, high)
     return stats.uniform(low, high - low)
+
+
+class _Whole:
+    """A distribution of whole numbers: the nearest to those of another."""
+
+    def __init__(self, of: Any) -> None:
+        self._of = of
+
+    def rvs(self, **words: Any) -> int:
+        """Return one; called by scikit-learn."""
+        return round(float(self._of.rvs(**words)))
 
 
 def candidates(

@@ -20,7 +20,7 @@ def mean(a: DistMatrix, axis: int | None = None) -> Any:
     Parameters
     ----------
     a : DistMatrix, m x n
-    axis : {None, 0, 1}
+    axis : {None, 0, 1, -2, -1}
         Of all elements: a number. Of each column: shape (n,). Of each row: (m,).
 
     Notes
@@ -29,6 +29,7 @@ def mean(a: DistMatrix, axis: int | None = None) -> Any:
     order of the grid. Cost: an all-gather of as many numbers as are returned from each
     rank that has some.
     """
+    axis = _axis(axis)
     total = _sums(a, _local_sums(a, a.local, axis), axis)
     return _as(a, total / _count(a, axis))
 
@@ -39,7 +40,7 @@ def std(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
     Parameters
     ----------
     a : DistMatrix, m x n
-    axis : {None, 0, 1}
+    axis : {None, 0, 1, -2, -1}
         As for `mean`.
     ddof : int
         The sum of squares is divided by the number of elements less this.
@@ -50,6 +51,7 @@ def std(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
     digits (Chan, Golub, LeVeque: Algorithms for computing the sample variance, The
     American Statistician 37 (1983)). Cost: that of two means; no copy of the matrix.
     """
+    axis = _axis(axis)
     center = _sums(a, _local_sums(a, a.local, axis), axis) / _count(a, axis)
     center = _placed(a, center, axis)
     squares = np.zeros(_shape(a, axis))
@@ -65,7 +67,7 @@ def std(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
             squares += square.sum(axis=axis)
     total = _sums(a, squares, axis)
     with np.errstate(all="ignore"):  # as NumPy, which only warns
-        return _as(a, np.sqrt(total / (_count(a, axis) - ddof))).real
+        return _as(a, np.sqrt(total / np.maximum(_count(a, axis) - ddof, 0))).real
 
 
 def _placed(a: DistMatrix, center: Array, axis: int | None) -> Array:
@@ -81,9 +83,14 @@ def _shape(a: DistMatrix, axis: int | None) -> tuple[int, ...]:
     return {None: (), 0: (n,), 1: (m,)}[axis]
 
 
+def _axis(axis: int | None) -> int | None:
+    """Return the axis as None, 0 or 1."""
+    if axis not in {None, 0, 1, -2, -1}:
+        raise ValueError(f"axis {axis!r} is not one of None, 0, 1, -2, -1")
+    return None if axis is None else axis % 2
+
+
 def _local_sums(a: DistMatrix, local: Array, axis: int | None) -> Array:
-    if axis not in {None, 0, 1}:
-        raise ValueError(f"axis {axis!r} is not one of None, 0, 1")
     wide = np.complex128 if a.dtype.kind == "c" else np.float64
     return np.asarray(local.sum(axis=axis, dtype=wide))
 

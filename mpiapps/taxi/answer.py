@@ -35,7 +35,7 @@ class Part:
 
 
 def answer(names: list[str], edges: np.ndarray, parts: list[Part]) -> dict[str, Any]:
-    """Return the mean tip in percent of each file and of all, and the histogram. Local.
+    """Return mean tip in percent and histogram, of each file and of all. Local.
 
     Parameters
     ----------
@@ -49,10 +49,9 @@ def answer(names: list[str], edges: np.ndarray, parts: list[Part]) -> dict[str, 
     for part in parts:
         counts += part.counts
     trips = sum(part.trips for part in parts)
-    files = {}
-    for file, name in enumerate(names):
-        mine = [part for part in parts if part.file == file]
-        files[name] = _mean(mine)
+    of_file: list[list[Part]] = [[] for _ in names]
+    for part in parts:
+        of_file[part.file].append(part)
     shown = int(counts.sum())
     return {
         "trips": trips,
@@ -60,8 +59,12 @@ def answer(names: list[str], edges: np.ndarray, parts: list[Part]) -> dict[str, 
         "outside": trips - shown,
         "counts": counts.tolist(),
         "edges": edges.tolist(),
-        "files": list(files),
-        "file_means": list(files.values()),
+        "files": names,
+        "file_means": [_mean(mine) for mine in of_file],
+        "file_counts": [
+            sum((part.counts for part in mine), np.zeros_like(counts)).tolist()
+            for mine in of_file
+        ],
     }
 
 
@@ -69,3 +72,13 @@ def _mean(parts: list[Part]) -> float | None:
     """Return the mean percent; None if there are no trips."""
     trips = sum(part.trips for part in parts)
     return math.fsum(part.total for part in parts) / trips if trips else None
+
+
+def table(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each interval: its ends, the trips of all and of each file."""
+    edges, columns = values["edges"], (values["counts"], *values["file_counts"])
+    names = ("trips", *values["files"])
+    return [
+        {"from": low, "to": high, **dict(zip(names, counts, strict=True))}
+        for low, high, *counts in zip(edges, edges[1:], *columns, strict=False)
+    ]

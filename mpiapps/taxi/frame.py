@@ -52,6 +52,7 @@ def by_dask(world: World, names: list[str], edges: np.ndarray) -> list[Part]:
 
 def summary(trips: pd.DataFrame, edges: np.ndarray) -> pd.DataFrame:
     """Return a row: trips, the sum of their percents, and the counts. On a worker."""
+    trips = trips.astype(np.float64)  # as the kernel has them, whatever the file
     by_card = trips[
         (trips.payment_type == BY_CARD)
         & (trips.fare_amount > 0)

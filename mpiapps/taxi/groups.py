@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from mpiapps.app.arrow import numbers
 from mpiapps.app.progress import Progress
 from mpiapps.base.errors import InputError, naming
+from mpiapps.base.named import needed
 from mpiapps.comm.work import deal
 from mpiapps.kernels.jit import is_cached
 from mpiapps.kernels.tips import KERNELS, tally
@@ -34,7 +34,7 @@ def by_ranks(world: World, names: list[str], edges: np.ndarray) -> list[Part]:
         count((0, 0), (NONE, NONE, NONE), edges)
     groups = None
     with world.timed("plan"), world.agree():
-        importlib.import_module("pyarrow.parquet")  # beside the root, which needs it
+        needed("pyarrow.parquet", "files", "reading Parquet")  # all load it at once
         if world.is_root:
             groups = [(f, g) for f, name in enumerate(names) for g in groups_of(name)]
     groups = world.comm.bcast(groups)
@@ -69,7 +69,8 @@ class Reader:
         """Return tips, fares and how they were paid, each float64."""
         if file != self._file:
             self._open, self._file = _opened(self._names[file]), file
-        table = self._open.read_row_group(group, columns=COLUMNS, use_threads=False)
+        with naming(self._names[file], "read"):
+            table = self._open.read_row_group(group, columns=COLUMNS, use_threads=False)
         tips, fares, paid = (numbers(table.column(name)) for name in COLUMNS)
         return tips, fares, paid
 

@@ -5,14 +5,21 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from mpiapps.base.named import needed
+
+
+def load() -> Any:
+    """Return what draws; `InputError` if it is not installed. Local."""
+    return needed("matplotlib.backends.backend_agg", "plot", "a picture")
+
 
 def picture(values: dict[str, Any]) -> bytes:
     """Return the histogram of an answer as PNG. Local."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    agg = load()
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    agg.FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.stairs(values["counts"], values["edges"], fill=True, color="#4c78a8")
     mean = values["mean_percent"]

@@ -1,6 +1,7 @@
 """A program whose tasks run on ranks or on workers of Dask: prints what it found."""
 
 import sys
+import threading
 import time
 
 import numpy as np
@@ -30,6 +31,10 @@ def later(x):
 
 def leaves(x):
     sys.exit(x)
+
+
+def locks(x):
+    return threading.Lock() if x == 1 else x
 
 
 def error_of(ask):
@@ -64,6 +69,9 @@ if __name__ == "__main__":
         if tasks is not None:
             for each in found(tasks):
                 print(each, flush=True)
+            if world.size > 1:  # a lone rank sends nothing
+                results = tasks.imap(locks, range(4), chunksize=2)
+                print(next(results), error_of(lambda: next(results))[:44], *results)
             last = tasks.submit(square, 9)
     if world.is_root:
         print(last.result())

@@ -1,16 +1,19 @@
 """Scores are those of scikit-learn's own functions, bit for bit."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_diabetes, load_iris
+from sklearn.datasets import load_diabetes, load_iris, make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneOut, RandomizedSearchCV, cross_val_score
 
+from mpiapps.app.output import as_csv
 from mpiapps.base.errors import InputError, UsageError
-from mpiapps.learning.case import Case, folds_of
+from mpiapps.learning.case import Case, Fit, folds_of
+from mpiapps.learning.report import rows, summary
 from mpiapps.learning.space import candidates
 
 IRIS = load_iris(return_X_y=True)
@@ -72,10 +75,37 @@ def test_a_fit_that_fails_tells_why():
 
 
 def test_a_score_that_is_no_number_is_a_failure():
-    some = DIABETES[0][:20], DIABETES[1][:20]
-    fit = case_of(some, RIDGE, [{}], 0).fit(0)  # R2 of one sample
+    some = IRIS[0][40:60], IRIS[1][40:60]
+    fit = case_of(some, FOREST, [{"n_estimators": 2}], 0, scoring="roc_auc").fit(0)
     assert fit.score is None
     assert "nan" in fit.why
+
+
+@pytest.mark.parametrize(("folds", "scoring"), [(0, ""), (0, "r2"), (20, "")])
+def test_a_score_that_one_sample_does_not_have_is_refused(folds, scoring):
+    some = DIABETES[0][:20], DIABETES[1][:20]
+    with pytest.raises(InputError, match="two samples or more"):
+        case_of(some, RIDGE, [{}], folds, scoring=scoring)
+    assert len(case_of(some, RIDGE, [{}], 10)) == 10
+    assert len(case_of(some, RIDGE, [{}], 0, scoring="neg_mean_squared_error")) == 20
+
+
+def test_threads_change_no_scores():
+    """Fits by liblinear draw from one generator of the process."""
+    x, y = make_classification(1000, 20, flip_y=0.3, random_state=0)
+    words = [{"C": 10.0, "dual": True, "max_iter": 30}]
+    case = case_of((x, y), "sklearn.svm:LinearSVC", words, 4, scoring="roc_auc")
+    with ThreadPoolExecutor(4) as pool:
+        beside = [fit.score for fit in pool.map(case.fit, range(4))]
+    assert beside == scores(case)
+
+
+@pytest.mark.parametrize(
+    "name", ["collections:Counter", "sklearn.multiclass:OneVsRestClassifier"]
+)
+def test_what_is_no_estimator_is_told_of(name):
+    with pytest.raises(InputError, match=f"{name}: .* name a class"):
+        case_of(IRIS, name, [{}], 3)
 
 
 def test_warnings_are_kept():
@@ -101,3 +131,24 @@ def test_another_case_has_another_digest():
               replace(one, estimator=RIDGE)]  # fmt: skip
     assert len({one.digest, *(other.digest for other in others)}) == 6
     assert replace(one, candidates=[{"max_depth": 1}]).digest == one.digest
+
+
+def test_fits_that_failed_do_not_hide_the_others():
+    case = case_of(IRIS, FOREST, [{"max_depth": 1}, {"max_depth": 2}], 3)
+    some = [Fit(0, 0.5, 1.0), Fit(1, 0.5, 1.0), Fit(2, 0.5, 1.0),
+            Fit(3, 0.9, 1.0), Fit(4, None, 1.0, "no"), Fit(5, 0.7, 1.0)]  # fmt: skip
+    found = summary(case, some)
+    assert found.exit_code == 3
+    assert found.values["best"] == 0  # all of its fits are there
+    some[2] = Fit(2, None, 1.0, "no")
+    found = summary(case, some)
+    assert (found.values["best"], found.values["mean_score"]) == (1, 0.8)
+    assert "scores of the best are of 2 of 3 folds" in found.notes
+    assert summary(case, [Fit(i, None, 1.0, "no") for i in range(6)]).exit_code == 3
+
+
+def test_rows_have_all_digits():
+    case = case_of(IRIS, FOREST, [{"ccp_alpha": 1 / 3}], 3)
+    [row, *_] = rows(case, [Fit(0, 2 / 3, 1.0)])
+    assert (float(row["score"]), float(row["ccp_alpha"])) == (2 / 3, 1 / 3)
+    assert repr(2 / 3) in as_csv([row])

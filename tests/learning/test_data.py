@@ -43,6 +43,35 @@ def test_files_of_all_kinds_say_the_same(target, tmp_path):
         assert np.array_equal(y, ROWS[:, 2])
 
 
+@pytest.mark.parametrize(
+    ("header", "samples"),
+    [("1.5,2.0,red\n", 3), ("5,3,4\n", 3), ("0,1,2\n", 2), ("a,2019,kind\n", 2)],
+)
+def test_a_first_line_of_numbers_is_a_sample(header, samples, tmp_path):
+    lines = "1.0,2.0,blue\n3.0,4.0,red\n" if "red" in header else "1,2,0\n3,4,1\n"
+    (tmp_path / "f.csv").write_text(header + lines)
+    x, y = read_data(str(tmp_path / "f.csv"), "3" if samples == 3 else "", 0)
+    assert len(x) == len(y) == samples
+
+
+def test_an_index_of_pandas_is_no_feature(tmp_path):
+    import pandas as pd
+
+    frame = pd.DataFrame(ROWS, columns=["a", "b", "kind"]).iloc[[2, 0, 1]]
+    frame.to_parquet(tmp_path / "f.parquet")
+    for target in ("", "kind"):
+        x, y = read_data(str(tmp_path / "f.parquet"), target, 0)
+        assert np.array_equal(x, ROWS[[2, 0, 1], :2])
+        assert np.array_equal(y, ROWS[[2, 0, 1], 2])
+
+
+def test_a_target_of_lists_is_refused(tmp_path):
+    table = pa.table({"a": [1.0, 2.0], "kind": [[1, 2], [3, 4]]})
+    parquet.write_table(table, tmp_path / "f.parquet")
+    with pytest.raises(InputError, match="no single values"):
+        read_data(str(tmp_path / "f.parquet"), "", 0)
+
+
 def test_classes_may_be_words(tmp_path):
     (tmp_path / "f.csv").write_text("kind,a\nred,1\nblue,2\n")
     x, y = read_data(str(tmp_path / "f.csv"), "kind", 0)
@@ -112,6 +141,7 @@ max_depth = [3, 5]
 min_samples_leaf = {low = 1, high = 3}
 learning_rate = {low = 1e-3, high = 1.0, log = true}
 share = {low = 0.5, high = 0.6}
+trees = {low = 1, high = 1000, log = true}
 """
 
 
@@ -125,6 +155,11 @@ def test_candidates_are_drawn_from_the_file(tmp_path):
     rates = np.array([each["learning_rate"] for each in tried])
     assert 1e-3 <= rates.min() < 0.01
     assert 0.2 < np.mean(rates < 0.0316) - 0.2 < 0.4
+    trees = [each["trees"] for each in tried]
+    assert {type(each) for each in trees} == {int}
+    assert 1 <= min(trees) <= 4
+    assert 300 <= max(trees) <= 1000
+    assert 20 < sum(each < 10 for each in trees) < 100
     assert all(0.5 <= each["share"] <= 0.6 for each in tried)
     assert all(type(v) in {int, float} for each in tried for v in each.values())
 

@@ -21,7 +21,7 @@ def same(found, expected):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_any_layout_has_numpys_moments(comm, shape, axis, dtype):
     array = whole(shape, dtype)
@@ -31,10 +31,14 @@ def test_any_layout_has_numpys_moments(comm, shape, axis, dtype):
         same(std(made, axis), array.std(axis=axis))
 
 
+@pytest.mark.parametrize("ddof", [1, 5, 40])
 @pytest.mark.parametrize("axis", [None, 0, 1])
-def test_degrees_of_freedom_are_taken_off(comm, axis):
+def test_degrees_of_freedom_are_taken_off(comm, axis, ddof):
     array = whole((5, 6))
-    same(std(spread(comm, array), axis, ddof=1), array.std(axis=axis, ddof=1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = array.std(axis=axis, ddof=ddof)
+    same(std(spread(comm, array), axis, ddof=ddof), expected)
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
