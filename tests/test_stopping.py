@@ -10,7 +10,8 @@ import pytest
 
 from tests.launch import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks
 
-SAMPLES = "4e10"  # some seconds
+SAMPLES = "2e10"  # some seconds
+SAVES = ("--checkpoint-every", "1")
 PI = ["-m", "mpiapps.pi", "--samples", SAMPLES]
 
 
@@ -28,7 +29,7 @@ def values(ended):
 def stopped(mpi, ranks, path, *words, who="launcher"):
     """Start pi, warn it once it has saved; return its exit code and what it said."""
     command = [str(folder(mpi) / "python"), str(ROOT / "scripts" / "on_ranks.py")]
-    command += [str(ranks), *PI, "--checkpoint", str(path), "--checkpoint-every", "1"]
+    command += [str(ranks), *PI, "--checkpoint", str(path), *SAVES]
     job = subprocess.Popen(
         [*command, *words],
         cwd=ROOT,
@@ -80,7 +81,7 @@ def test_a_warned_job_goes_on_on_other_ranks(mpi, tmp_path, reference):
 @pytest.mark.parametrize("schedule", ["static", "dynamic"])
 def test_a_run_that_saves_now_and_then_ends_as_any(schedule, tmp_path, reference):
     path = tmp_path / "checkpoint.json"
-    words = ["--checkpoint", str(path), "--checkpoint-every", "1", "--json", "-"]
+    words = ["--checkpoint", str(path), *SAVES, "--json", "-"]
     ended = on_ranks("openmpi", 3, *PI, "--schedule", schedule, *words)
     assert values(ended) == reference
     assert not path.exists()
