@@ -30,6 +30,15 @@ need_root_on_debian() {
     command -v apt-get >/dev/null || fail "no apt-get; the cluster needs Debian or Ubuntu"
 }
 
+# What each host has of its own cannot be the folder that all of them see.
+need_shared_folder() {
+    case $HERE/ in
+    /tmp/* | /run/* | /dev/shm/* | /var/spool/* | /var/log/*)
+        fail "$HERE is where each host has its own folder; clone elsewhere, as in your home"
+        ;;
+    esac
+}
+
 install() {
     need_root_on_debian
     if ! dpkg-query -W "${PACKAGES[@]}" >/dev/null 2>&1; then
@@ -73,6 +82,7 @@ start_host() {
 }
 
 up() {
+    need_shared_folder
     install
     [ ! -e "$ROOT" ] || fail "$ROOT is there: a cluster is up; run \`make cluster-down\`"
     mkdir -p "$ROOT/log"
