@@ -12,7 +12,6 @@ import time
 from itertools import takewhile
 from pathlib import Path
 
-import dask.config
 import psutil
 import pytest
 
@@ -229,6 +228,8 @@ def test_scripts_join_by_the_file(cluster, tmp_path):
 
 
 def test_what_joined_leaves_no_settings(cluster):
+    import dask.config  # not above: it changes how errors of tests on ranks are pickled
+
     file, _ = cluster
     names = "scheduler-address", "distributed.comm.require-encryption"
     before = [dask.config.get(name, None) for name in names]
