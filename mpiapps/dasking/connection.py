@@ -163,8 +163,10 @@ def connect(path: str, timeout: float = 10.0) -> Client:
     made: type[Client] = Joined
     try:
         return made(here.address, timeout=timeout)
-    except OSError as error:
+    except BaseException as error:
         settings.close()
+        if not isinstance(error, OSError):
+            raise
         raise InputError(
             f"nobody answers at {here.address} on {here.host}: the job of {path} has"
             " ended, or this host cannot reach it"
