@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.output import WholeFile, as_csv
 from mpiapps.base.errors import Stopped
-from mpiapps.base.named import named
+from mpiapps.base.named import named, see_installed
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -121,6 +121,7 @@ def _case(world: World, options: Options, stack: ExitStack) -> Case:
 
     case = None
     with world.agree():
+        see_installed("sklearn", "learn", "crossval")
         if options.backend == "mpi":  # all load it, beside the root
             named(options.estimator, "Class")
             importlib.import_module("sklearn.metrics")

@@ -37,6 +37,7 @@ ENDS = {
     "kills the scheduler": (1, "20 ['a', '--b']", "killed by signal 9"),
     "swallows the loss": (1, "on to the next", "killed by signal 9"),
     "blocks the scheduler": (3, "20 ['a', '--b']", ""),
+    "shuffles a frame": (0, "True", None),
     "fills memory": (0, "KilledWorker", "exceeded 95% memory budget"),
     "imports slowly": (0, "15", None),
     "is busy": (0, "20 ['a', '--b']", None),
@@ -137,6 +138,44 @@ def test_an_interface_that_is_not_there_is_told_of():
     assert done.code == 78
     assert "--interface ib7 is none of this host" in done.err
     assert " lo" in done.err
+
+
+def test_memory_that_dask_alone_would_fill_is_refused():
+    done = on_ranks(
+        "openmpi", 3, "-m", "mpiapps.dask", "--memory", "64MB", VICTIM, "returns"
+    )
+    assert done.code == 2
+    assert done.err.count("of memory, of which Dask itself takes 60 MiB") == 1
+    assert done.out == ""
+
+
+# As if nothing of the extra were installed.
+WITHOUT = """
+import sys, importlib.util
+there = importlib.util.find_spec
+importlib.util.find_spec = lambda name: there(name) if name != "{absent}" else None
+from mpiapps.app import main
+from mpiapps.{program} import PROGRAM
+sys.exit(main(PROGRAM))
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "absent", "words", "extra"),
+    [
+        ("dask", "distributed", [VICTIM, "returns"], "dask"),
+        ("crossval", "sklearn", [], "learn"),
+        ("tips", "pyarrow", [VICTIM], "files"),
+        ("tips", "matplotlib", [VICTIM, "--picture", "x.png"], "plot"),
+    ],
+)
+def test_what_is_not_installed_is_told_of(program, absent, words, extra, tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(WITHOUT.format(absent=absent, program=program))
+    done = on_ranks("openmpi", 2, str(script), *words)
+    assert done.code == 78, done.err
+    assert done.err.count(f"-m pip install 'mpiapps[{extra}]'") == 1
+    assert "Traceback" not in done.err
 
 
 def test_any_interface_with_an_address_will_do():

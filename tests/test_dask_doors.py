@@ -9,7 +9,6 @@ import stat
 import subprocess
 import tempfile
 import time
-from itertools import takewhile
 from pathlib import Path
 
 import psutil
@@ -158,19 +157,23 @@ def issued(keys, first, last):
     return type(keys)(pem, keys.key)
 
 
-def test_another_user_gets_in_nowhere(cluster, tmp_path_factory):
+@pytest.fixture
+def open_to_all():
+    """Yield a folder that others may read; pytest closes its own again and again."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_another_user_gets_in_nowhere(cluster, open_to_all):
     file, process = cluster
     here = read(str(file))
     doors = sorted(listening(process) - {("127.0.0.1", int(here.dashboard))})
     assert len(doors) == 5
-    top = tmp_path_factory.mktemp("keys")
-    temporary = Path(tempfile.gettempdir())
-    for each in (top, *takewhile(temporary.__ne__, top.parents)):
-        each.chmod(0o755)
-    own = saved(here.keys, top / "own")
-    foreign = saved(make_keys(60), top / "foreign")
-    old = saved(issued(here.keys, -2, -1), top / "old")
-    good = saved(issued(here.keys, -2, 1), top / "good")
+    own = saved(here.keys, open_to_all / "own")
+    foreign = saved(make_keys(60), open_to_all / "foreign")
+    old = saved(issued(here.keys, -2, -1), open_to_all / "old")
+    good = saved(issued(here.keys, -2, 1), open_to_all / "good")
 
     def attempts():
         ways = {
@@ -217,8 +220,9 @@ def test_scripts_join_by_the_file(cluster, tmp_path):
     file, _ = cluster
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys\nfrom distributed import Client\n"
+        "import sys\nfrom distributed import Client, get_client\n"
         "with Client() as client:\n"
+        "    assert get_client() is client\n"
         "    print(client.submit(sum, [1, 2]).result(), sys.argv[1:])\n"
         "sys.exit(4)\n"
     )

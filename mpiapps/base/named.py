@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mpiapps.base.errors import InputError, UsageError
+from mpiapps.base.errors import LaunchError, UsageError
+
+
+def see_installed(module: str, extra: str, what: str) -> None:
+    """Raise `LaunchError` if a package of an extra is not there. Local; loads none."""
+    if importlib.util.find_spec(module) is None:
+        pip = f"{sys.executable} -m pip install"
+        raise LaunchError(f"{what} needs {module}: {pip} 'mpiapps[{extra}]'")
 
 
 def needed(module: str, extra: str, what: str) -> Any:
@@ -16,16 +24,11 @@ def needed(module: str, extra: str, what: str) -> Any:
 
     Raises
     ------
-    InputError
+    LaunchError
         If it is not installed: `what` needs it.
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        name = module.partition(".")[0]
-        raise InputError(
-            f"{what} needs {name}: pip install 'mpiapps[{extra}]'"
-        ) from error
+    see_installed(module.partition(".")[0], extra, what)
+    return importlib.import_module(module)
 
 
 def named(text: str, what: str = "function") -> Callable[..., Any]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mpiapps.base.errors import InputError, naming
+
 if TYPE_CHECKING:
     import dask.array as da
 
@@ -23,6 +25,11 @@ def from_npy(path: str, chunks: Any = "auto") -> da.Array:
         As for `dask.array.from_array`; for `dask.array.linalg.svd` leave the columns in
         one: ``(100_000, -1)``.
 
+    Raises
+    ------
+    InputError, ReadWriteError
+        If it is no such file, or cannot be read.
+
     Notes
     -----
     `dask.array.from_npy_stack` reads folders that `dask.array.to_npy_stack` made. Here
@@ -32,8 +39,12 @@ def from_npy(path: str, chunks: Any = "auto") -> da.Array:
     from dask.base import tokenize
 
     whole = str(Path(path).resolve())
-    status = Path(whole).stat()
-    header = np.load(whole, mmap_mode="r", allow_pickle=False)
+    with naming(path, "read"):
+        status = Path(whole).stat()
+    try:
+        header = np.load(whole, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:  # whose own advice is to load it unsafely
+        raise InputError(f"{path} is no .npy file of numbers") from error
     sizes = da.core.normalize_chunks(chunks, header.shape, dtype=header.dtype)
     found: da.Array = da.map_blocks(
         _block, whole, chunks=sizes, dtype=header.dtype,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mpiapps.base.errors import InputError, LaunchError, naming
+from mpiapps.base.named import see_installed
 from mpiapps.dasking.keys import REQUIRED, Keys
 from mpiapps.dasking.script import hush, run_script
 
@@ -145,10 +146,11 @@ def connect(path: str, timeout: float = 10.0) -> Client:
     InputError
         If there is no such file, or nobody answers within `timeout` s.
     """
+    here = read(path)
+    see_installed("distributed", "dask", "joining a cluster")
     import dask.config
     from distributed import Client  # its own settings come first
 
-    here = read(path)
     found = here.keys.config() if here.keys else {REQUIRED: False}
     settings = ExitStack()
     settings.enter_context(dask.config.set({**found, ADDRESS: here.address}))
@@ -175,14 +177,15 @@ def connect(path: str, timeout: float = 10.0) -> Client:
 
 def joined(path: str, script: str, arguments: Sequence[str]) -> int:
     """Run `script` with a client of that cluster, or else a prompt; return its code."""
-    with connect(path) as client:
+    client = connect(path)  # in no `with` block: one that the script makes comes first
+    try:
         if script:
             return run_script(script, arguments)
-        banner = (
-            f"client of {client.scheduler.address}, {len(client.nthreads())} workers"
-        )
+        banner = f"client of {read(path).address}, {len(client.nthreads())} workers"
         code.interact(banner, local={"client": client}, exitmsg="")
-    return 0
+        return 0
+    finally:
+        client.close()
 
 
 def wait(cluster: Cluster) -> None:

@@ -18,8 +18,10 @@ from typing import Any
 
 from mpiapps.base.errors import LaunchError, MpiAppsError
 from mpiapps.base.launcher import not_a_rank
+from mpiapps.base.named import see_installed
 from mpiapps.base.session import MARK, end_session
 
+NEEDED = ("distributed", "cryptography")
 YIELD = 1.0  # s for a process that is about to end
 GRACE = 9.0  # s that the process has to close what it started
 # As distributed sets them for workers; some are read when a process begins.
@@ -47,7 +49,9 @@ class Keeper:
     """
 
     def __init__(self) -> None:
-        """Start it; it loads Dask meanwhile."""
+        """Start it; it loads Dask meanwhile. `LaunchError` if that is not installed."""
+        for module in NEEDED:
+            see_installed(module, "dask", "a Dask cluster")
         self.host = socket.gethostname()
         self._mark = str(uuid.uuid4())
         self._over: float | None = None

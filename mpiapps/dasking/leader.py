@@ -132,6 +132,8 @@ async def start_scheduler(
     tally : Tally
         Gets the port of the page.
     """
+    # Each shuffle of a data frame is a warning of its beginning and of its end.
+    logging.getLogger("distributed.shuffle").setLevel(logging.ERROR)
     scheduler = Scheduler(
         host=order["host"],
         protocol="tls" if security else "tcp",

@@ -23,7 +23,7 @@ from mpiapps.dasking.connection import ADDRESS
 from mpiapps.dasking.keeper import Keeper, KeeperLost
 from mpiapps.dasking.keys import LONGEST, Keys, make_keys
 from mpiapps.dasking.network import address_of, address_towards
-from mpiapps.dasking.setup import ROOT, Setup, workers_of
+from mpiapps.dasking.setup import ROOT, Setup, see_room, workers_of
 from mpiapps.dasking.watch import StopAsked, Watch
 
 if TYPE_CHECKING:
@@ -65,9 +65,12 @@ class Cluster:
         self._reports = Letters(self._comm, REPORTS)
         node = cast(MPI.Intracomm, comm.Split_type(MPI.COMM_TYPE_SHARED))
         first = node.rank == 0
-        self._keeper = Keeper() if first else None
+        with agree(comm):
+            self._keeper = Keeper() if first else None
         try:
             self._workers = workers_of(node, comm, setup)
+            with agree(comm):
+                see_room(self._workers, setup)
             self._hosts = [r for r, is_first in enumerate(comm.allgather(first))
                            if is_first]  # fmt: skip
             leaders = cast(MPI.Intracomm, comm.Split(0 if first else MPI.UNDEFINED))

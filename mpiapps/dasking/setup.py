@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpiapps.base.errors import LaunchError, UsageError
 from mpiapps.base.launcher import ranks_here
 from mpiapps.base.memory import memory_of_rank
+from mpiapps.base.units import format_size
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
 
 ROOT = 0
+LEAST = 128 * 2**20  # bytes of a worker: Dask pauses one at 80 % of what it has
 MEMORY = 0.95  # of a rank's share; the rest is for what Dask does not count
 
 
@@ -67,6 +70,27 @@ class Setup:
         or the working directory.
         """
         return list(self.path or (str(Path(sys.path[0]).resolve()),))
+
+
+def see_room(workers: list[dict[str, Any]], setup: Setup) -> None:
+    """Refuse workers that would be paused or ended before they have a task. Local.
+
+    Raises
+    ------
+    UsageError, LaunchError
+        If one has less than `LEAST`: as asked for, or as its share.
+    """
+    for each in workers:
+        if each["memory"] >= LEAST:
+            continue
+        why = (
+            f"the worker of rank {each['name']} would have"
+            f" {format_size(each['memory'])} of memory, of which Dask itself takes 60"
+            f" MiB; give it {format_size(LEAST)} or more"
+        )
+        if setup.memory:
+            raise UsageError(f"{why}, by --memory 4GiB for example")
+        raise LaunchError(f"{why}: start fewer ranks on a host, or ask for more memory")
 
 
 def workers_of(node: Intracomm, comm: Intracomm, setup: Setup) -> list[dict[str, Any]]:

@@ -234,7 +234,7 @@ def is_parquet(name: str) -> bool:
 
 
 def check_parquet() -> None:
-    """Raise `InputError` if Parquet files cannot be read here. Local."""
+    """Raise `LaunchError` if Parquet files cannot be read here. Local."""
     needed("pyarrow.parquet", "files", "reading Parquet")
 
 

@@ -32,8 +32,10 @@ class Images(Operation):
 
     Raises
     ------
+    LaunchError
+        If Pillow is not there.
     InputError
-        If Pillow is not there, or two results would have one name.
+        If two results would have one name.
     """
 
     def __init__(

@@ -152,7 +152,7 @@ def _parted(
         if column.dtype.kind not in "biuf":
             raise InputError(
                 f"{name}: column {title} holds {column.dtype}, not numbers; encode it"
-                " first, or leave it out"
+                " first, or take it out of the file, or is it the --target?"
             )
     if y.dtype.kind == "O" and not all(isinstance(v, ONE | None) for v in y):
         raise InputError(f"{name}: column {sought}, the target, holds no single values")

@@ -9,7 +9,7 @@ from mpiapps.base.named import needed
 
 
 def load() -> Any:
-    """Return what draws; `InputError` if it is not installed. Local."""
+    """Return what draws; `LaunchError` if it is not installed. Local."""
     return needed("matplotlib.backends.backend_agg", "plot", "a picture")
 
 

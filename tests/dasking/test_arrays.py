@@ -9,6 +9,7 @@ import os
 import numpy as np
 import pytest
 
+from mpiapps.base.errors import InputError, ReadWriteError
 from mpiapps.dasking.arrays import from_npy
 
 
@@ -28,3 +29,16 @@ def test_a_file_that_has_changed_is_another_array(tmp_path):
     np.save(path, np.ones(4))
     os.utime(path, ns=(1, 2))  # clocks of file systems are coarse
     assert from_npy(str(path)).name != before.name
+
+
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", None, b""])
+def test_what_is_no_such_file_is_named(content, tmp_path):
+    path = tmp_path / "x.npy"
+    if content is None:
+        np.save(path, np.array([{}]), allow_pickle=True)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.npy is no \.npy file of numbers"):
+        from_npy(str(path))
+    with pytest.raises(ReadWriteError, match="cannot read"):
+        from_npy(str(tmp_path / "no.npy"))

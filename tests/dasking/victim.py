@@ -121,6 +121,14 @@ def close_client():
         sys.exit(3)
 
 
+def shuffle():
+    import dask.dataframe as dd
+    import pandas as pd
+
+    frame = dd.from_pandas(pd.DataFrame({"a": range(1000, 0, -1)}), npartitions=4)
+    print(frame.set_index("a").npartitions > 0)
+
+
 def busy():
     CLIENT.map(time.sleep, [1000 + i for i in range(5)])
     time.sleep(0.3)
@@ -178,6 +186,7 @@ WAYS = {
     "kills the scheduler": kill_scheduler,
     "swallows the loss": swallow_the_loss,
     "blocks the scheduler": block_the_scheduler,
+    "shuffles a frame": shuffle,
     "fills memory": lambda: is_killed(eat),
     "imports slowly": import_slowly,
     "is busy": busy,
