@@ -186,9 +186,11 @@ def _by_joblib(
 def _whole(backend: str) -> Iterator[None]:
     """Raise `WorkerLost` if a worker ends while fits are done.
 
-    A pool of multiprocessing has another one then, and waits for the lost fit for ever.
+    A pool of multiprocessing has another one then, and waits for the lost fit for ever;
+    loky replaces workers as it likes, and tells of those that were lost.
     """
-    first = {each.pid for each in active_children()}
+    pool = active_children() if backend == "multiprocessing" else []
+    first = {each.pid for each in pool}
 
     def wrong() -> WorkerLost | None:
         missing = first - {each.pid for each in active_children()}
