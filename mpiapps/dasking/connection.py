@@ -160,7 +160,8 @@ def connect(path: str, timeout: float = 10.0) -> Client:
 
         def close(self, *args: Any, **kwargs: Any) -> Any:
             settings.close()
-            return super().close(*args, **kwargs)  # type: ignore[no-untyped-call]
+            client: Any = super()
+            return client.close(*args, **kwargs)
 
     made: type[Client] = Joined
     try:
