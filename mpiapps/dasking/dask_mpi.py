@@ -15,7 +15,7 @@ from mpiapps.base import stopping
 from mpiapps.base.errors import LaunchError, Stopped
 from mpiapps.dasking.connection import announce
 from mpiapps.dasking.script import run_script
-from mpiapps.dasking.watch import StopAsked, Watch
+from mpiapps.dasking.watch import StopAsked, Watch, time_is_over
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -48,7 +48,7 @@ def run(world: World, options: Any) -> tuple[int, dict[str, Any]]:
     )
     if is_client:
         try:
-            with Client() as client, Watch(_time_is_over):
+            with Client() as client, Watch(time_is_over):
                 page = urlsplit(client.dashboard_link) if options.dashboard else None
                 announce(str(page.port) if page else "", insecure="--engine dask-mpi")
                 code = run_script(options.script, options.arguments)
@@ -60,7 +60,3 @@ def run(world: World, options: Any) -> tuple[int, dict[str, Any]]:
     if stopped:
         raise StopAsked(Stopped.exit_code)
     return code, {}
-
-
-def _time_is_over() -> StopAsked | None:
-    return StopAsked(Stopped.exit_code) if stopping.left() <= 0 else None

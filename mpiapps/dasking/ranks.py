@@ -15,7 +15,7 @@ from contextlib import (
 from typing import TYPE_CHECKING, Any, cast
 
 from mpiapps.base import stopping
-from mpiapps.base.errors import LaunchError, Stopped
+from mpiapps.base.errors import LaunchError
 from mpiapps.comm.agree import agree
 from mpiapps.comm.letters import Letters
 from mpiapps.comm.mpi import MPI
@@ -24,7 +24,7 @@ from mpiapps.dasking.keeper import Keeper, KeeperLost
 from mpiapps.dasking.keys import LONGEST, Keys, make_keys
 from mpiapps.dasking.network import address_of, address_towards
 from mpiapps.dasking.setup import ROOT, Setup, see_room, workers_of
-from mpiapps.dasking.watch import StopAsked, Watch
+from mpiapps.dasking.watch import Watch, time_is_over
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -55,6 +55,7 @@ class Cluster:
     client: Client | None = None
     address = dashboard = ""
     keys: Keys | None = None
+    _keeper: Keeper | None = None
 
     def __init__(self, comm: MPI.Intracomm, setup: Setup) -> None:
         self._comm, self._setup = comm.Dup(), setup
@@ -65,9 +66,9 @@ class Cluster:
         self._reports = Letters(self._comm, REPORTS)
         node = cast(MPI.Intracomm, comm.Split_type(MPI.COMM_TYPE_SHARED))
         first = node.rank == 0
-        with agree(comm):
-            self._keeper = Keeper() if first else None
         try:
+            with agree(comm):
+                self._keeper = Keeper() if first else None
             self._workers = workers_of(node, comm, setup)
             with agree(comm):
                 see_room(self._workers, setup)
@@ -243,9 +244,7 @@ class Cluster:
         """Return why the run cannot go on, or is not to; `None` if it does. Local."""
         if self._keeper and self._keeper.lost():
             return KeeperLost(self._keeper.told())
-        if self._setup.deadline and self.rank == ROOT and stopping.left() <= 0:
-            return StopAsked(Stopped.exit_code)
-        return None
+        return time_is_over() if self._setup.deadline and self.rank == ROOT else None
 
     def _look(self) -> None:
         if (error := self.wrong()) is not None:

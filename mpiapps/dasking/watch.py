@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from mpiapps.base import stopping
-from mpiapps.base.errors import exit_code
+from mpiapps.base.errors import Stopped, exit_code
 
 EVERY = 0.1  # s between looks
 LAST = 8.0  # s that the main thread has, if the run cannot go on at all
@@ -25,6 +25,11 @@ class StopAsked(SystemExit):
     """
 
     code: int
+
+
+def time_is_over() -> StopAsked | None:
+    """Return what to raise if the run was warned, or its deadline has come. Local."""
+    return StopAsked(Stopped.exit_code) if stopping.left() <= 0 else None
 
 
 class Watch:

@@ -10,5 +10,6 @@ module        what is in it
 `backends`    who does the fits: ranks, Dask, the backends of joblib
 `report`      what all fits together say
 `on_worker`   fits on a worker of Dask
+`child`       fits in a process of joblib, which ends with its rank
 ============  ========================================================================
 """

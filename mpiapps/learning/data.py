@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -101,10 +103,9 @@ def _is_data(names: list[str]) -> bool:
     """
     numbers = []
     for name in names:
-        try:
-            numbers.append(float(name))
-        except ValueError:
-            continue
+        with suppress(ValueError):
+            if math.isfinite(number := float(name)):  # "inf" and "nan" may be names
+                numbers.append(number)
     if any(not number.is_integer() for number in numbers):
         return True
     return len(numbers) == len(names) and numbers != list(range(len(names)))
@@ -123,7 +124,7 @@ def _columns(table: Any) -> Columns:
     return found, list(table.column_names)
 
 
-ONE = str | bytes | int | float
+SEVERAL = (np.ndarray, list, dict)  # what Arrow makes of nested types
 READERS = {".npy": _npy, ".csv": _csv, ".parquet": _parquet}
 
 
@@ -154,7 +155,7 @@ def _parted(
                 f"{name}: column {title} holds {column.dtype}, not numbers; encode it"
                 " first, or take it out of the file, or is it the --target?"
             )
-    if y.dtype.kind == "O" and not all(isinstance(v, ONE | None) for v in y):
+    if y.dtype.kind == "O" and any(isinstance(v, SEVERAL) for v in y):
         raise InputError(f"{name}: column {sought}, the target, holds no single values")
     if any(each is None or each == "" for each in y.tolist()) or _nan(y):
         raise InputError(f"{name}: column {sought}, the target, has gaps; fill them")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mpiapps.base.errors import InputError
+from mpiapps.base.named import needed
 from mpiapps.comm.agree import agree
 from mpiapps.comm.cut import as_bytes
 from mpiapps.comm.mpi import MPI
@@ -46,7 +47,7 @@ def read_hdf5(
     Each rank opens the file by itself and reads its own rows: this needs no HDF5 that
     was built for MPI. No messages unless another layout is asked for.
     """
-    h5py = _h5py()
+    h5py = needed("h5py", "hdf5", "an HDF5 file")
     with agree(comm):
         with _opened(h5py, path) as file:
             data = _found(h5py, file, path, name)
@@ -84,7 +85,8 @@ def write_hdf5(path: str | Path, a: DistMatrix, name: str = NAME) -> None:
     The root makes the file with room for the elements in one run of bytes, and each
     rank writes its own rows there.
     """
-    h5py, comm, shape = _h5py(), a.comm, a.shape
+    h5py = needed("h5py", "hdf5", "an HDF5 file")
+    comm, shape = a.comm, a.shape
     stored = Layout.blocks(shape, (comm.size, 1))
     local = redistribute(comm, a.local, a.layout, stored)
 
@@ -100,16 +102,6 @@ def write_hdf5(path: str | Path, a: DistMatrix, name: str = NAME) -> None:
         return offset or 0
 
     write_whole(comm, Path(path), begin, as_bytes(local))
-
-
-def _h5py() -> Any:
-    try:
-        import h5py
-    except ImportError as error:
-        raise InputError(
-            "HDF5 files need h5py: pip install mpiapps[hdf5]; or use .npy files"
-        ) from error
-    return h5py
 
 
 def _opened(h5py: Any, path: str | Path) -> Any:

@@ -45,7 +45,13 @@ def test_files_of_all_kinds_say_the_same(target, tmp_path):
 
 @pytest.mark.parametrize(
     ("header", "samples"),
-    [("1.5,2.0,red\n", 3), ("5,3,4\n", 3), ("0,1,2\n", 2), ("a,2019,kind\n", 2)],
+    [
+        ("1.5,2.0,red\n", 3),
+        ("5,3,4\n", 3),
+        ("0,1,2\n", 2),
+        ("a,2019,kind\n", 2),
+        ("inf,nan,kind\n", 2),
+    ],
 )
 def test_a_first_line_of_numbers_is_a_sample(header, samples, tmp_path):
     lines = "1.0,2.0,blue\n3.0,4.0,red\n" if "red" in header else "1,2,0\n3,4,1\n"
