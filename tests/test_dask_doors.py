@@ -9,6 +9,7 @@ import stat
 import subprocess
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import psutil
@@ -89,6 +90,7 @@ def test_no_key_is_in_a_command_line_or_an_environment(cluster):
 
 def as_nobody(function):
     """Return what `function` returns in a process of another user."""
+    "".encode("idna")  # loads what sockets need: nobody may not read root's Python
     reader, writer = os.pipe()
     if (child := os.fork()) == 0:
         try:
@@ -97,12 +99,15 @@ def as_nobody(function):
                 os.setgid(NOBODY)
                 os.setuid(NOBODY)
             os.write(writer, json.dumps(function()).encode())
+        except BaseException:
+            os.write(writer, traceback.format_exc().encode())
         finally:
             os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as stream:
         text = stream.read()
     os.waitpid(child, 0)
+    assert not text.startswith("Traceback"), text
     return json.loads(text)
 
 
