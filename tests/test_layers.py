@@ -85,3 +85,13 @@ COMM = [
 def test_public_names_of_comm_say_who_calls_them(node):
     text = ast.get_docstring(node) or ""
     assert re.search(r"\b(collective|local|root only)\b", text, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_probe_takes_its_message(path):
+    """Iprobe, then Recv of any source: MPICH's network modules hang in the second."""
+    calls = [
+        n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)
+    ]
+    names = {call.func.attr for call in calls if isinstance(call.func, ast.Attribute)}
+    assert not names & {"Iprobe", "Probe", "iprobe", "probe"}, "use Improbe or Mprobe"

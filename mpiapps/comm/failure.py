@@ -170,8 +170,8 @@ class Departure:
 
     def _hear(self) -> None:
         note = np.zeros(1, dtype=np.int64)
-        while self._comm.Iprobe():
-            self._comm.Recv(note)
+        while (message := self._comm.Improbe()) is not None:
+            message.Recv(note)
             self._failed.add(int(note[0]))
 
     def _lowest(self) -> bool:

@@ -131,8 +131,8 @@ class SafePoints:
 
     def _hear(self) -> None:
         note = np.zeros(1, dtype=np.int64)
-        while self._comm.Iprobe():
-            self._comm.Recv(note)
+        while (message := self._comm.Improbe()) is not None:
+            message.Recv(note)
             self._received += 1
             self._finished += int(note[0] == _FINISHED)
             self._told_to_stop |= int(note[0]) == _PLEASE_STOP

@@ -19,11 +19,17 @@ class OwnError(Exception):
         self.number = number
 
 
+def hosts(world):
+    return set(world.comm.allgather(tuple(world.node.allgather(world.rank))))
+
+
 def test_a_world_knows_its_place(world):
     assert world.rank == MPI.COMM_WORLD.rank
     assert world.size == MPI.COMM_WORLD.size
-    assert world.local_size == world.size  # tests run on one host
-    assert world.local_rank == world.rank
+    here = world.node.allgather(world.rank)  # each rank is of one host
+    assert here[world.local_rank] == world.rank
+    assert len(here) == world.local_size
+    assert world.comm.allreduce(1 / len(here)) == pytest.approx(len(hosts(world)))
     assert world.is_root == (world.rank == 0)
     assert str(world) == f"rank {world.rank} of {world.size} on {world.host}"
 
@@ -104,13 +110,13 @@ def test_no_error_is_no_error(world):
 
 def test_local_root_goes_first(world):
     order = np.zeros(1, "i8")
-    window = MPI.Win.Create(order, comm=world.comm)
+    window = MPI.Win.Create(order, comm=world.node)
     with world.local_root_first(needed=world.is_root):  # its word counts
         mine = np.zeros(1, "i8")
         window.Lock(0)
         window.Fetch_and_op(np.ones(1, "i8"), mine, 0)
         window.Unlock(0)
-    if world.rank == 0:
+    if world.local_rank == 0:
         assert mine[0] == 0
     else:
         assert mine[0] > 0

@@ -65,6 +65,14 @@ def test_many_ranks_that_fail_alike_report_once(mpi, who, rank):
         assert "abort" not in ended.err.lower()
 
 
+def test_ranks_hear_of_a_failure_over_the_network():
+    """MPICH as between hosts: each rank is one of its own."""
+    ended = on_ranks("mpich", 3, VICTIM, "raise_error", "all", MPIR_CVAR_NOLOCAL="1")
+    assert ended.code == 1
+    assert ended.err.count("Traceback") == 1, ended.err
+    assert "ValueError on rank 0 of 3" in ended.err
+
+
 @pytest.mark.parametrize("mpi", MPIS)
 def test_an_agreed_error_is_reported_once_with_where_it_arose(mpi):
     ended = on_ranks(mpi, 3, VICTIM, "agreed_error", "all")
