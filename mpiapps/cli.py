@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import Action, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import mpiapps
 from mpiapps.app.mpiexec import become, command_line, find_launcher
-from mpiapps.app.options import Parser, add_options, option
+from mpiapps.app.options import add_options, option
 from mpiapps.app.output import as_csv
-from mpiapps.app.program import programs
+from mpiapps.app.parser import Parser, did_you_mean
+from mpiapps.app.program import Program, find_program, programs
 from mpiapps.app.runner import parse as parse_program
-from mpiapps.base.errors import MpiAppsError
-from mpiapps.base.launcher import Launch
+from mpiapps.app.runner import program_parser
+from mpiapps.base.errors import LaunchError, MpiAppsError
+from mpiapps.base.launcher import Launch, detect_launch
+from mpiapps.base.streams import Courtesy, reserve_streams, write_err, write_out
 from mpiapps.base.threads import physical_cores
 from mpiapps.batch.parser import COMMANDS, add_commands
 from mpiapps.batch.request import SCHEDULERS
@@ -40,36 +44,71 @@ class Plan:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one sub-command; return its exit code."""
-    parser = _parser()
-    words = list(sys.argv[1:] if argv is None else argv)
+    reserve_streams()
     try:
-        if words[:1] and words[0] in COMMANDS:
-            return job_command(parser, words)
-        # What follows `run PROGRAM` may be the program's own, and is read by it.
-        values, rest = parser.parse_known_args(words)
-        if values.command in OWN:
-            if rest:
-                parser.error(f"unknown argument {rest[0]}")
-            return OWN[values.command](values)
-        if values.program is None:  # `mpiapps run`, with or without --help
-            sys.stdout.write(values.usage())
-            return 0 if rest else 2
-        return run(values.program, values.ntasks, rest)
+        _refuse_ranks(detect_launch(os.environ))
+        return _command(list(sys.argv[1:] if argv is None else argv))
     except MpiAppsError as error:
-        sys.stderr.write(f"mpiapps: error: {error}\n")
+        write_err(f"mpiapps: error: {error}\n")
         return error.exit_code
+
+
+def _refuse_ranks(launch: Launch) -> None:
+    """Raise where a launcher has started this command more than once.
+
+    Raises
+    ------
+    LaunchError
+        On the first rank; the others end at once with the same exit code.
+    """
+    if (launch.size or 1) == 1:
+        return
+    if not launch.speaks:
+        launch.await_delivery()
+        raise SystemExit(LaunchError.exit_code)
+    raise LaunchError(
+        f"{launch.launcher} has started mpiapps as {launch.size} ranks"
+        f" ({launch.size_variable}); it starts the ranks itself: mpiapps run PROGRAM -n"
+        f" {launch.size}, without a launcher. From a process of a rank: unset"
+        f" {launch.size_variable}"
+    )
+
+
+def _command(words: list[str]) -> int:
+    parser, commands = _parser()
+    name = words[0] if words else ""
+    if name not in commands:
+        if name and name[0] != "-":
+            parser.error(f"{name!r} is not a command{did_you_mean(name, commands)}")
+        parser.parse_args(words)  # --help, --version, or an error
+    if name in COMMANDS:
+        return job_command(commands[name], words)
+    return OWN[name](commands[name].parse_intermixed(words[1:]))
 
 
 def job_command(parser: Parser, words: list[str]) -> int:
     """Run one of the commands about jobs; what follows ``--`` is the program's."""
     cut = words.index("--") if "--" in words else len(words)
-    values, unknown = parser.parse_known_args(words[:cut])
+    values, unknown = parser.parse_known(words[1:cut])
     if unknown:
-        values.parser.error(values.parser.unknown(unknown[0]))
+        options = program_options(getattr(values, "program", ""))
+        if unknown[0].partition("=")[0] in options:
+            parser.error(
+                f"{unknown[0]} is an option of {values.program}; the program's options"
+                f" follow --: {parser.prog} {shlex.quote(values.program)} --"
+                f" {unknown[0]} ..."
+            )
+        parser.error(parser.unknown(unknown[0]))
     from mpiapps.batch import commands
 
-    code: int = getattr(commands, values.command)(values, words[cut + 1 :])
+    code: int = getattr(commands, words[0])(values, words[cut + 1 :])
     return code
+
+
+def program_options(name: str) -> set[str]:
+    """Return the options of program `name`, such as ``--samples``. Local."""
+    program = programs().get(name)
+    return program_parser(program, Launch()).options() if program else set()
 
 
 def show(_: Namespace) -> int:
@@ -77,7 +116,7 @@ def show(_: Namespace) -> int:
     found = programs()
     width = max(map(len, found))
     for name, program in found.items():
-        sys.stdout.write(f"{name:<{width}}  {program.summary}\n")
+        write_out(f"{name:<{width}}  {program.summary}\n")
     return 0
 
 
@@ -90,7 +129,7 @@ def farm(values: Namespace) -> int:
     folder = Path(values.directory)
     if values.what == "table":
         rows = list(status.table(folder))
-        sys.stdout.write(json.dumps(rows) + "\n" if values.json else as_csv(rows))
+        write_out(json.dumps(rows) + "\n" if values.json else as_csv(rows))
         return 0
     if values.what == "verify":
         wrong = list(status.verify(folder))
@@ -100,7 +139,7 @@ def farm(values: Namespace) -> int:
         wrong = []
         found = status.summary(folder)
         text = status.as_text(found)
-    sys.stdout.write(json.dumps(found) + "\n" if values.json else text)
+    write_out(json.dumps(found) + "\n" if values.json else text)
     return 4 if wrong else 0
 
 
@@ -115,11 +154,11 @@ def plan(values: Namespace) -> int:
     found = planning.ways(tasks, seconds, values.cores, values.wall, values.most)
     if values.scheduler:
         words = found[0].words(values.directory, values.scheduler)
-        return job_command(_parser(), ["render", *words])
+        return job_command(_parser()[1]["render"], ["render", *words])
     work = sum(s * task.cores for s, task in zip(seconds, tasks, strict=True))
     text = planning.as_text(values.directory, found, work)
     told = json.dumps(planning.as_json(found)) + "\n"
-    sys.stdout.write(told if values.json else text)
+    write_out(told if values.json else text)
     return 0
 
 
@@ -130,32 +169,55 @@ def dask(values: Namespace) -> int:
     return joined(values.file, values.script, values.arguments)
 
 
-OWN = {"list": show, "farm": farm, "dask": dask}
-
-
-def run(name: str, ntasks: int, arguments: list[str]) -> int:
-    """Become the mpiexec that runs program `name` on `ntasks` ranks. Local.
+def run(values: Namespace) -> int:
+    """Become the mpiexec that runs a program, or a script, on ranks. Local.
 
     The program's arguments are checked first, here, where an error costs no start of
-    MPI. Returns 0 only for ``--help``; else mpiexec takes this process over, so its
-    exit code, its signals and its terminal are the caller's.
+    MPI. Does not return: mpiexec takes this process over, so its exit code, its signals
+    and its terminal are the caller's.
     """
-    if arguments[:1] == ["--"]:
-        arguments = arguments[1:]
-    _, common = parse_program(programs()[name], arguments, Launch())
-    if sys.stderr.isatty() and common.progress == "auto":
-        # Ranks cannot see the terminal. What comes last may be a script's own words.
-        arguments = ["--progress", "bar", *arguments]
+    program, words = find_program(values.program)
+    ntasks, arguments = _own_ranks(program, values.arguments)
+    if program is not None:
+        _, common = parse_program(program, arguments, Launch(), command=words)
+        if common.progress == "auto" and Courtesy().isatty():
+            # Ranks cannot see the terminal. What comes last may be a script's own.
+            arguments = ["--progress", "bar", *arguments]
     launcher = find_launcher()
-    words = ["-m", f"mpiapps.{name}", *arguments]
-    command, variables = command_line(launcher, ntasks, words)
+    ntasks = ntasks or values.ntasks
+    command, variables = command_line(launcher, ntasks, [*words, *arguments])
     shown = [f"{key}={text}" for key, text in variables.items()] + command
-    sys.stderr.write(f"mpiapps: {shlex.join(shown)}\n")
-    sys.stderr.flush()
+    write_err(f"mpiapps: {shlex.join(shown)}\n")
     become(command, variables)
 
 
-def _parser() -> Parser:
+def _own_ranks(program: Program | None, arguments: list[str]) -> tuple[int, list[str]]:
+    """Return the ``-n`` among the arguments, 0 without one, and the others. Local.
+
+    A program's may stand anywhere. A script's own options are its own: there it must
+    come first.
+    """
+    parser = Parser(prog="mpiapps run", add_help=False)
+    if program is not None:
+        parser = program_parser(program, Launch())
+    else:
+        parser.add_argument("rest", nargs="...")
+    action = add_ranks(parser, default=0)
+    pieces = list(parser.pieces(arguments))
+    own = [word for words, found in pieces if found is action for word in words]
+    rest = [word for words, found in pieces if found is not action for word in words]
+    if rest[:1] == ["--"]:
+        rest = rest[1:]
+    reader = Parser(prog="mpiapps run", add_help=False)
+    add_ranks(reader, default=0)
+    return reader.parse_args(own).ntasks, rest
+
+
+OWN = {"list": show, "farm": farm, "dask": dask, "run": run}
+
+
+def _parser() -> tuple[Parser, dict[str, Parser]]:
+    """Return the parser of `mpiapps` and those of its commands by name. Local."""
     parser = Parser(prog="mpiapps", description=mpiapps.__doc__)
     parser.add_argument(
         "--version", action="version", version=f"mpiapps {mpiapps.__version__}"
@@ -187,29 +249,31 @@ def _parser() -> Parser:
         description="Run a program on ranks of this machine, by the mpiexec that"
         " belongs to the loaded MPI library. All other options are the program's:"
         " mpiapps run pi --help.",
-        add_help=False,  # `run PROGRAM --help` is the program's
     )
-    command.set_defaults(usage=command.format_help)
     command.add_argument(
         "program",
-        nargs="?",
-        choices=list(programs()),
         metavar="PROGRAM",
-        help="one of those that `mpiapps list` names",
+        help="one of those that `mpiapps list` names, or a script.py",
     )
-    command.add_argument(
+    command.add_argument("arguments", nargs="...", metavar="ARG", help="the program's")
+    add_ranks(command, default=physical_cores())
+    return parser, dict(commands.choices)
+
+
+def add_ranks(parser: Parser, default: int) -> Action:
+    """Add the option for the number of ranks. Local."""
+    return parser.add_argument(
         "-n",
         "--ntasks",
         type=_ranks,
-        default=physical_cores(),
+        default=default,
         help="number of ranks (default: the cores this process may use)",
     )
-    return parser
 
 
 def _ranks(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) >= 1):
-        raise ArgumentTypeError(f"{text!r} is no number of ranks; give 1 or more")
+        raise ArgumentTypeError(f"{text!r} is not a number of ranks; give 1 or more")
     return int(text)
 
 

@@ -120,7 +120,9 @@ def run(world: World, options: Options) -> Result:
         values, notes = estimate_strata(hits, split, side, options.samples)
     else:
         values, notes = estimate_darts(hits, options.samples, 32 if wide else 16)
-    return Result(values, ranks or [], notes)
+    # The report shows two digits of the error.
+    digits = 2 - math.floor(math.log10(values["stderr"] or 1))
+    return Result(values, ranks or [], notes, digits=min(max(10, digits), 17))
 
 
 PROGRAM = Program("pi", "Estimate pi with random darts.", Options, run, check)

@@ -173,14 +173,98 @@ def test_mpiapps_names_its_programs_and_refuses_others():
     lines = [line.split(maxsplit=1) for line in listed.out.splitlines()]
     assert ["pi", "Estimate pi with random darts."] in lines
     for argv, word in (
-        (["run", "po"], "choose from"),
-        (["run", "pi", "-n", "0"], "'0' is no number of ranks"),
+        (["run", "po"], "'po' is not a program; the programs are crossval"),
+        (["run", "nowhere.py"], "nowhere.py is not a file"),
+        (["run", "-n", "2"], "required: PROGRAM"),
+        (["run", "pi", "-n", "0"], "'0' is not a number of ranks"),
+        (["run", "pi", "-n", "2", "--smaples", "3"], "did you mean --samples?"),
         (["list", "all"], "unknown argument all"),
+        (["stauts"], "'stauts' is not a command; did you mean status"),
         ([], "COMMAND"),
     ):
         ended = run([command, *argv])
         assert ended.code == 2
         assert word in ended.err
+
+
+OWN_PROGRAM = """
+import sys
+from dataclasses import dataclass
+from mpiapps.app import Program, Result, option
+from mpiapps.app.runner import main
+
+@dataclass(frozen=True)
+class Options:
+    steps: int = option(1, "how many", least=1)
+
+def run(world, options):
+    return Result({"steps": options.steps, "ranks": world.size})
+
+PROGRAM = Program("heat", "Spread heat.", Options, run)
+if __name__ == "__main__":
+    sys.exit(main(PROGRAM))
+"""
+OWN_SCRIPT = """
+import sys
+from mpiapps.comm import open_world
+with open_world() as world:
+    if world.is_root:
+        print(world.size, sys.argv[1:])
+"""
+CLUSTER = ["--scheduler", "slurm", "--mpi", "openmpi"]
+
+
+def test_a_program_in_a_file_of_ones_own(tmp_path):
+    heat, command = tmp_path / "heat.py", str(folder("mpich") / "mpiapps")
+    heat.write_text(OWN_PROGRAM)
+    words = ["run", str(heat), "--steps", "3", "-n", "2", "--json", "-"]
+    ended = run([command, *words])
+    assert json.loads(ended.out)["values"] == {"steps": 3, "ranks": 2}, ended.err
+    wrong = ["--", "--stpes", "3"]
+    for words in (["run", str(heat)], ["render", str(heat), *CLUSTER]):
+        ended = run([command, *words, *wrong[words[0] == "run" :]])
+        assert (ended.code, "did you mean --steps" in ended.err) == (2, True)
+    helped = run([str(folder("mpich") / "python"), str(heat), "--help"])
+    assert f"mpiapps run {heat} -n N".replace(" ", "") in "".join(helped.out.split())
+    script = run([command, "render", str(heat), *CLUSTER, "--", "--steps", "3"])
+    assert "MPIAPPS_RECORD" in script.out, script.err
+
+
+def test_a_script_has_its_own_arguments(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(OWN_SCRIPT)
+    command = [str(folder("mpich") / "mpiapps"), "run", str(script)]
+    ended = run([*command, "-n", "2", "a", "-n", "3", "--steps"])
+    assert ended.out.strip() == "2 ['a', '-n', '3', '--steps']", ended.err
+
+
+def test_programs_of_other_packages_are_found(tmp_path):
+    (tmp_path / "heat.py").write_text(OWN_PROGRAM)
+    (tmp_path / "heat-1.dist-info").mkdir()
+    (tmp_path / "heat-1.dist-info" / "METADATA").write_text("Name: heat\nVersion: 1\n")
+    (tmp_path / "heat-1.dist-info" / "entry_points.txt").write_text(
+        "[mpiapps.programs]\nheat = heat:PROGRAM\ngone = nowhere:PROGRAM\n"
+    )
+    command = [str(folder("mpich") / "python"), "-m", "mpiapps"]
+    words = ["run", "heat", "-n", "2", "--steps", "3", "--json", "-"]
+    ended = run([*command, *words], PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert json.loads(ended.out)["values"] == {"steps": 3, "ranks": 2}, ended.err
+    assert "nowhere:PROGRAM cannot be loaded" in ended.err
+    assert (
+        "python -m heat: error"
+        in run(
+            [*command, "run", "heat", "--nothing"], PYTHONPATH=f"{tmp_path}:{ROOT}"
+        ).err
+    )
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+def test_the_command_is_not_for_a_launcher(mpi):
+    for words in (["run", "pi"], ["submit", "pi"], ["list"]):
+        ended = on_ranks(mpi, 2, "-m", "mpiapps", *words)
+        assert ended.code == 78
+        assert ended.out.strip("\0\n") == ""
+        assert ended.err.count("it starts the ranks itself") == 1, ended.err
 
 
 def test_the_package_is_found_from_the_parent_of_the_checkout():

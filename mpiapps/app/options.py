@@ -1,26 +1,20 @@
-"""From a frozen dataclass to a command line: one field, one option.
-
-Parsing happens on every rank before MPI starts, so that ``--help`` and a wrong option
-cost no start of MPI; only the launcher's rank 0 prints, and all ranks exit alike.
-"""
+"""From a frozen dataclass to a command line: one field, one option."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from mpiapps.base import units
-from mpiapps.base.launcher import Launch
 
 # How a text becomes a value, by the name an option gives; `None` is the field's type.
 PARSERS: dict[str | None, Callable[[str], Any]] = {
     "count": units.parse_count,
     "size": units.parse_size,
     "time": units.parse_time,
+    "walltime": units.parse_walltime,
 }
 
 
@@ -45,7 +39,7 @@ def option(  # noqa: PLR0913 - each is a word of the option's description
         Its value if it is not given. `False` makes a switch without a value.
     text : str
         What ``--help`` says of it.
-    parse : {"count", "size", "time"} or callable, optional
+    parse : {"count", "size", "time", "walltime"} or callable, optional
         How the text is read; a callable raises `ValueError` with the reason. Default is
         the type of the default.
     choices : sequence of str, optional
@@ -78,47 +72,6 @@ def option(  # noqa: PLR0913 - each is a word of the option's description
         "short": short,
     }
     return dataclasses.field(default=default, metadata=metadata)
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that prints on one rank only, and names the right options."""
-
-    def __init__(self, *, launch: Launch | None = None, **kwargs: Any) -> None:
-        """Take `argparse.ArgumentParser`'s arguments, and what the launcher said."""
-        super().__init__(**kwargs, allow_abbrev=False)
-        self._launch = launch or Launch()
-
-    def _print_message(self, message: str, file: Any = None) -> None:
-        if self._launch.speaks and message:
-            (file or sys.stderr).write(message)
-
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Print `message` on one rank and exit with `status`, so that it is read."""
-        self._print_message(message or "")
-        if status:
-            sys.stderr.flush()
-            self._launch.await_delivery()
-        sys.exit(status)
-
-    def error(self, message: str) -> NoReturn:
-        """Print `message` and the way to help, in two lines, and exit with 2."""
-        self.exit(2, f"{self.prog}: error: {message}\ntry: {self.prog} --help\n")
-
-    def parse_known_only(self, argv: Sequence[str]) -> argparse.Namespace:
-        """Return the values of `argv`; a word that is no option ends in exit code 2."""
-        values, unknown = self.parse_known_args(argv)
-        if unknown:
-            self.error(self.unknown(unknown[0]))
-        return values
-
-    def unknown(self, word: str) -> str:
-        """Return what to say of a word that is no option, with the nearest ones."""
-        names = [n for a in self._actions for n in a.option_strings if n[:2] == "--"]
-        name = word.partition("=")[0]
-        close = difflib.get_close_matches(name, names, n=2)
-        if close:
-            return f"unknown option {name}; did you mean {' or '.join(close)}?"
-        return f"unknown argument {word}; the options are {' '.join(names)}"
 
 
 def add_options(parser: argparse._ActionsContainer, cls: type[Any]) -> None:
@@ -164,7 +117,7 @@ def _metavar(field: dataclasses.Field[Any]) -> str:
         return "|".join(field.metadata["choices"])
     parse = field.metadata["parse"]
     if isinstance(parse, str):
-        return parse.upper()
+        return parse.removeprefix("wall").upper()
     return field.name.upper()
 
 

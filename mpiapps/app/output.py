@@ -18,6 +18,7 @@ from mpiapps.base.units import format_seconds
 if TYPE_CHECKING:
     from mpiapps.comm.timers import Timing
 
+DIGITS = 10  # significant ones of a number in the report
 ENDS = 3  # values of a long list that are shown at each end
 BOLD, PLAIN = "\033[1m", "\033[0m"
 
@@ -114,9 +115,16 @@ def as_text(
     timings: Mapping[str, Timing],
     *,
     color: bool = False,
+    digits: int = DIGITS,
 ) -> str:
-    """Return the report that people read: a title, then a line per value. Local."""
-    lines = [f"{name}\t{_cell(_shortened(value))}" for name, value in values.items()]
+    """Return the report that people read: a title, then a line per value. Local.
+
+    Numbers are rounded to `digits` significant digits.
+    """
+    lines = [
+        f"{name}\t{_cell(_shortened(value), f'.{digits}g')}"
+        for name, value in values.items()
+    ]
     for name, timing in timings.items():
         took, mean = format_seconds(timing.max), format_seconds(timing.mean)
         lines.append(f"{name}\t{took} (mean {mean}, imbalance {timing.imbalance:.1%})")
@@ -135,12 +143,12 @@ def use_color(choice: str, environ: Mapping[str, str]) -> bool:
     """
     if choice != "auto":
         return choice == "always"
-    if environ.get("NO_COLOR"):
+    if environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
         return False
     if environ.get("FORCE_COLOR"):
         return True
     launched = any(name in environ for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"))
-    return sys.stdout.isatty() and not launched
+    return not launched and sys.stdout is not None and sys.stdout.isatty()
 
 
 def _shortened(value: Any) -> Any:
@@ -153,7 +161,8 @@ def _shortened(value: Any) -> Any:
     return [*ends[:ENDS], "...", *ends[ENDS:], f"({len(value)} in all)"]
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, spec: str = "") -> str:
+    """Return `value` as text; floats by the format `spec`, whole without one."""
     if isinstance(value, list | tuple):
-        return " ".join(_cell(part) for part in value)
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+        return " ".join(_cell(part, spec) for part in value)
+    return format(float(value), spec) if isinstance(value, float) else str(value)

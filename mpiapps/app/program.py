@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
+import runpy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from mpiapps.base.errors import UsageError
+from mpiapps.base.streams import write_err
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -27,12 +34,16 @@ class Result:
         What a reader of the values must know.
     exit_code : int
         0, or 3 (some tasks failed) or 4 (a check failed), which are results too.
+    digits : int
+        Significant digits of numbers in the text report; the record and CSV hold them
+        whole.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     ranks: Sequence[Mapping[str, Any]] = ()
     notes: Sequence[str] = ()
     exit_code: int = 0
+    digits: int = 10
 
 
 @dataclass(frozen=True)
@@ -54,20 +65,82 @@ class Program:
     quiet: bool = False
 
 
-def programs() -> dict[str, Program]:
-    """Return every program of the package by name: the modules with a ``PROGRAM``.
+GROUP = "mpiapps.programs"  # the entry points of other packages' programs
 
-    Local. Starts no MPI: programs load it inside `run`.
+
+def programs() -> dict[str, Program]:
+    """Return every program by name. Local.
+
+    These are the modules of the package with a ``PROGRAM``, and what installed packages
+    name as entry points of the group `GROUP`, such as
+    ``heat = "mypackage.heat:PROGRAM"``. Starts no MPI: programs load it inside `run`.
     """
+    return {name: program for name, (program, _) in _programs().items()}
+
+
+def _programs() -> dict[str, tuple[Program, str]]:
+    """Return programs, and the modules that ``python -m`` starts, by name."""
     import mpiapps
 
     found = {}
-    for module in pkgutil.iter_modules(mpiapps.__path__):
-        if module.ispkg or module.name == "__main__":
+    for module in pkgutil.iter_modules(mpiapps.__path__, "mpiapps."):
+        if module.ispkg or module.name == "mpiapps.__main__":
             continue
-        program = getattr(
-            importlib.import_module(f"mpiapps.{module.name}"), "PROGRAM", None
-        )
+        program = getattr(importlib.import_module(module.name), "PROGRAM", None)
         if isinstance(program, Program):
-            found[program.name] = program
+            found[program.name] = program, module.name
+    for entry in entry_points(group=GROUP):
+        try:
+            program = entry.load()
+        except Exception as error:  # somebody else's package must not end this command
+            write_err(
+                f"mpiapps: note: {GROUP} {entry.value} cannot be loaded: {error}\n"
+            )
+            continue
+        found.setdefault(entry.name, (program, entry.module))
     return found
+
+
+def find_program(name: str) -> tuple[Program | None, list[str]]:
+    """Return a program, and the words after ``python`` that start it. Local.
+
+    Parameters
+    ----------
+    name : str
+        Of a program, or a file ``name.py``. A file that assigns ``PROGRAM`` at its top
+        level is a program as those of the package are, and is loaded; any other file is
+        a script, whose program is `None`.
+
+    Raises
+    ------
+    UsageError
+        If there is neither.
+    """
+    if name.endswith(".py"):
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"{name} is not a file; name a script.py that exists")
+        return _load(path), [name]
+    found = _programs()
+    if name not in found:
+        raise UsageError(
+            f"{name!r} is not a program; the programs are {', '.join(found)}, or name"
+            " a script.py"
+        )
+    program, module = found[name]
+    return program, ["-m", module]
+
+
+def _load(path: Path) -> Program | None:
+    """Return the ``PROGRAM`` of a file; a file without one is not executed. Local."""
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except SyntaxError as error:
+        raise UsageError(f"{path}, line {error.lineno}: {error.msg}") from error
+    targets = [
+        t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets
+    ]
+    if not any(isinstance(t, ast.Name) and t.id == "PROGRAM" for t in targets):
+        return None
+    program = runpy.run_path(str(path), run_name="mpiapps.program_file")["PROGRAM"]
+    return program if isinstance(program, Program) else None

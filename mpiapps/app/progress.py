@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from mpiapps.base.streams import Courtesy, write_err
 from mpiapps.base.units import format_seconds
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ class Progress(AbstractContextManager["Progress"]):
         self._total, self._what, self._done = total, what, 0.0
         mode = _mode
         if mode == "auto":
-            alone = world.size == 1 and sys.stderr.isatty()
+            alone = world.size == 1 and Courtesy().isatty()
             mode = "bar" if alone else "log"
         self._bar: Any = None
         self._log = mode == "log" and world.is_root
         if mode == "bar" and world.is_root:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, unit=what, unit_scale=True, file=sys.stderr)
+            self._bar = tqdm(total=total, unit=what, unit_scale=True, file=Courtesy())
         self._start = self._last = time.monotonic()
         self._share = 0.0
 
@@ -65,11 +65,10 @@ class Progress(AbstractContextManager["Progress"]):
         self._last, self._share = now, share
         elapsed = now - self._start
         left = format_seconds(elapsed / share - elapsed)
-        sys.stderr.write(
+        write_err(
             f"mpiapps: {share:.0%} of {self._what} after {format_seconds(elapsed)},"
             f" about {left} left\n"
         )
-        sys.stderr.flush()
 
     def __exit__(self, *exc: object) -> None:
         """Finish the bar."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import checkpoint, output, progress, provenance, record
-from mpiapps.app.options import Parser, add_options, option, take
+from mpiapps.app.options import add_options, option, take
+from mpiapps.app.parser import Parser
 from mpiapps.app.program import Program, Result
 from mpiapps.base import stopping
 from mpiapps.base.errors import MpiAppsError
 from mpiapps.base.launcher import ALLOW_SINGLETON, Launch, detect_launch
+from mpiapps.base.streams import Courtesy, reserve_streams, write_err, write_out
 from mpiapps.base.threads import limit_threads
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ def main(program: Program, argv: Sequence[str] | None = None) -> int:
     Collective over the ranks that the launcher started; each parses for itself. Leaves
     by `SystemExit` where `mpiapps.comm.start.open_world` does.
     """
+    reserve_streams()
     launch = detect_launch(os.environ)
     options, common = parse(program, sys.argv[1:] if argv is None else argv, launch)
     stopping.watch()
@@ -76,18 +80,44 @@ def main(program: Program, argv: Sequence[str] | None = None) -> int:
         return _run(world, program, options, common, begun)
 
 
-def parse(program: Program, argv: Sequence[str], launch: Launch) -> tuple[Any, Common]:
-    """Return the program's options and the common ones. Local; may exit with 0 or 2."""
+def program_parser(
+    program: Program, launch: Launch, command: Sequence[str] = ()
+) -> Parser:
+    """Return the parser of a program's options and the common ones. Local.
+
+    `command`: the words after ``python`` that start the program; default is as it was
+    started.
+    """
+    words = list(command) or _started_as(program)
     parser = Parser(
-        prog=f"python -m mpiapps.{program.name}",
+        prog=shlex.join(["python", *words]),
         description=program.summary,
-        epilog=f"Run it on N ranks: mpiapps run {program.name} -n N [options], which"
-        f" is mpiexec -n N python -m mpiapps.{program.name} [options].",
+        epilog=f"Run it on N ranks: mpiapps run {words[-1].removeprefix('mpiapps.')} -n"
+        f" N [options], which is mpiexec -n N python {shlex.join(words)} [options].",
         launch=launch,
     )
     add_options(parser, program.options)
     add_options(parser.add_argument_group("options of every program"), Common)
-    values = parser.parse_known_only(argv)
+    return parser
+
+
+def _started_as(program: Program) -> list[str]:
+    """Return the words after ``python`` by which this process runs `program`. Local."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    name = getattr(spec, "name", "")
+    if name and getattr(sys.modules["__main__"], "PROGRAM", None) is program:
+        return ["-m", name]
+    if spec is None and sys.argv[0].endswith(".py"):
+        return [sys.argv[0]]  # a file of the user's own
+    return ["-m", f"mpiapps.{program.name}"]
+
+
+def parse(
+    program: Program, argv: Sequence[str], launch: Launch, command: Sequence[str] = ()
+) -> tuple[Any, Common]:
+    """Return the program's options and the common ones. Local; may exit with 0 or 2."""
+    parser = program_parser(program, launch, command)
+    values = parser.parse_intermixed(argv)
     options = take(values, program.options)
     common: Common = take(values, Common)
     if common.json and common.json == common.csv:
@@ -110,6 +140,7 @@ def _run(
 ) -> int:
     """Run and report; return the exit code, the same on all ranks. Collective."""
     targets: dict[str, output.WholeFile] = {}
+    texts: dict[str, str] = {}
     with world.agree():
         if world.is_root:
             targets = _open_targets(common)
@@ -122,17 +153,23 @@ def _run(
                 origin = provenance.collect(world, begun, os.environ)
                 text = record.as_json(program.name, options, result, timings, origin)
                 title = f"{program.name} on {_ranks(world)}, {origin['mpi']}"
-                if not program.quiet or common.verbose:
-                    _report(title, result, timings, common, aside=program.quiet)
-                _deliver("csv", output.as_csv([result.values]), common, targets)
-                _deliver("json", text, common, targets)
-                if "record" in targets:
-                    targets["record"].commit(text)
+                texts = {"csv": output.as_csv([result.values])}
+                texts |= {"json": text, "record": text}
+                for name, target in targets.items():
+                    target.commit(texts[name])
             if timings is not None:
                 checkpoint.discard()
     finally:
         for target in targets.values():
             target.discard()
+    # Printed last: what a full or closed standard output loses is in the files.
+    with world.agree():
+        if texts:
+            if not program.quiet or common.verbose:
+                _report(title, result, timings or {}, common, aside=program.quiet)
+            for name in ("csv", "json"):
+                if getattr(common, name) == "-":
+                    write_out(texts[name])
     code: int = world.comm.bcast(result.exit_code, root=world.root)
     return code
 
@@ -163,16 +200,6 @@ def _wanted(program: Program, common: Common) -> bool:
     return bool(asked) or not program.quiet
 
 
-def _deliver(
-    name: str, text: str, common: Common, targets: dict[str, output.WholeFile]
-) -> None:
-    if name in targets:
-        targets[name].commit(text)
-    elif getattr(common, name) == "-":
-        sys.stdout.write(text)
-        sys.stdout.flush()
-
-
 def _report(
     title: str,
     result: Result,
@@ -184,13 +211,13 @@ def _report(
     """Write the text report; `aside`, or beside a record, to standard error."""
     machine = aside or "-" in (common.json, common.csv)
     color = output.use_color(common.color, os.environ) and not machine
-    text = output.as_text(title, result.values, timings, color=color)
+    text = output.as_text(
+        title, result.values, timings, color=color, digits=result.digits
+    )
     if common.verbose and result.ranks:
         text += "".join(f"  {dict(row)}\n" for row in result.ranks)
     text += "".join(f"  note: {note}\n" for note in result.notes)
-    stream = sys.stderr if machine else sys.stdout
-    stream.write(text)
-    stream.flush()
+    (write_err if machine else write_out)(text)
 
 
 def _ranks(world: World) -> str:
@@ -200,7 +227,7 @@ def _ranks(world: World) -> str:
 
 def _log_to_stderr(world: World, verbose: bool) -> None:
     """Send what programs log to standard error, a line each, with the rank."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(Courtesy())
     handler.setFormatter(logging.Formatter(f"{world}: %(message)s"))
     logger = logging.getLogger("mpiapps")
     logger.addHandler(handler)

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 
 _NUMBER = re.compile(
@@ -11,8 +11,8 @@ _NUMBER = re.compile(
 )
 
 SIZES: Mapping[str, int] = {
-    "": 1,
     "b": 1,
+    **{p: 1024 ** (k + 1) for k, p in enumerate("kmgtp")},
     **{f"{p}b": 1000 ** (k + 1) for k, p in enumerate("kmgtp")},
     **{f"{p}ib": 1024 ** (k + 1) for k, p in enumerate("kmgtp")},
 }
@@ -51,15 +51,28 @@ def parse_count(text: str) -> int:
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes in `text`, such as ``4GiB`` or ``1.5 MB``.
+    """Return the bytes in `text`, such as ``4GiB``, ``4G`` or ``1.5 MB``.
 
-    Local. Decimal prefixes are powers of 1000, binary ones (``KiB``) of 1024;
-    letter case is free. Raises `ValueError` for anything else.
+    Local. Decimal prefixes (``KB``) are powers of 1000; binary ones (``KiB``) and
+    single letters (``K``, as schedulers and ``ls -h`` read them) of 1024. Letter case
+    is free.
+
+    Raises
+    ------
+    ValueError
+        For anything else, and for a number without a unit other than 0: schedulers
+        read it as megabytes, most programs as bytes.
     """
     number, unit = _split(text, "a size", "512MiB or 4GiB")
-    if unit not in SIZES:
-        raise ValueError(f"{text!r}: unknown unit {unit!r}; use {_known(SIZES)}")
-    return _whole(number * SIZES[unit], text, "number of bytes")
+    if not unit and number:
+        raise ValueError(
+            f"{text!r} has no unit: write {text}B for bytes, {text}M for MiB or"
+            f" {text}G for GiB"
+        )
+    if unit and unit not in SIZES:
+        raise ValueError(f"{text!r}: unknown unit {unit!r}; use {', '.join(SIZES)}")
+    number *= SIZES[unit] if unit else 0
+    return _whole(number, text, "number of bytes")
 
 
 def parse_time(text: str) -> int:
@@ -84,6 +97,23 @@ def parse_time(text: str) -> int:
     return sum(int(number) * TIMES[unit] for number, unit in parts)
 
 
+def parse_walltime(text: str) -> int:
+    """Return the seconds in a job's limit: as `parse_time`, with a unit. Local.
+
+    Raises
+    ------
+    ValueError
+        Also for a number without a unit other than 0: Slurm reads it as minutes, Grid
+        Engine and PBS as seconds.
+    """
+    bare = text.strip()
+    if bare.isdigit() and int(bare):
+        raise ValueError(
+            f"{text!r} has no unit: write {bare}m for minutes or {bare}s for seconds"
+        )
+    return parse_time(text)
+
+
 def format_size(count: int) -> str:
     """Return `count` bytes with a binary unit, such as ``1.5 GiB``. Local."""
     value = float(count)
@@ -104,10 +134,6 @@ def format_seconds(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min"
     return f"{minutes // 60}h{minutes % 60:02d}m"
-
-
-def _known(units: Iterable[str]) -> str:
-    return ", ".join(unit for unit in units if unit)
 
 
 def parse_interval(text: str) -> tuple[float, float]:

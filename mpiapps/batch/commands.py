@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from mpiapps.app.options import take
-from mpiapps.app.program import programs
+from mpiapps.app.program import find_program
 from mpiapps.app.runner import parse as parse_program
 from mpiapps.base.errors import UsageError
 from mpiapps.base.launcher import Launch
 from mpiapps.base.mpi_wheels import only_mpi
+from mpiapps.base.streams import write_out
 from mpiapps.batch import runs, state, words
 from mpiapps.batch.client import tell
 from mpiapps.batch.explain import explain as explain_lines
@@ -61,17 +62,13 @@ def _job_numbers(request: Request) -> str:
 
 def _job(request: Request, site: Any, program: str, arguments: list[str]) -> Job:
     """Return the job; the program's own arguments are checked here, on this host."""
-    if program in programs():
-        sample = str(request.indices()[0]) if request.array else words.INDEX
-        tried = [each.replace(words.INDEX, sample) for each in arguments]
-        parse_program(programs()[program], tried, Launch())
-        return Job(request, site, ("-m", f"mpiapps.{program}", *arguments))
-    if not program.endswith(".py") or not Path(program).is_file():
-        raise UsageError(
-            f"{words.printable(program)} is no program ({', '.join(programs())}) and no"
-            " Python script that is here; `mpiapps list` tells more"
-        )
-    return Job(request, site, (program, *arguments), recorded=False)
+    found, launch = find_program(program)
+    if found is None:
+        return Job(request, site, (*launch, *arguments), recorded=False)
+    sample = str(request.indices()[0]) if request.array else words.INDEX
+    tried = [each.replace(words.INDEX, sample) for each in arguments]
+    parse_program(found, tried, Launch(), command=launch)
+    return Job(request, site, (*launch, *arguments))
 
 
 def render(values: Namespace, arguments: list[str]) -> int:
@@ -230,5 +227,4 @@ def _read(name: str) -> str:
 
 
 def _print(values: Namespace, data: Any, text: str) -> None:
-    sys.stdout.write(json.dumps(data) + "\n" if values.json else text)
-    sys.stdout.flush()
+    write_out(json.dumps(data) + "\n" if values.json else text)

@@ -33,7 +33,7 @@ class Request:
     memory: int = option(
         0, "of each rank, such as 4GiB (0: the queue's default)", parse="size"
     )
-    time: int = option(3600, "limit, such as 1h30m", parse="time", least=60)
+    time: int = option(3600, "limit, such as 1h30m", parse="walltime", least=60)
     name: str = option("", "of the job (default: the program's)")
     account: str = option("", "who pays (default: the site's)")
     queue: str = option("", "queue or partition (default: the site's)")
@@ -56,7 +56,7 @@ class Request:
         0,
         "time before the limit at which the program stops and saves"
         " (0: a tenth, 20 s to 5 min)",
-        parse="time",
+        parse="walltime",
     )
     requeues: int = option(20, "how often the job may start again by itself", least=0)
 

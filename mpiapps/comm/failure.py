@@ -9,10 +9,8 @@ printed once; when others stay, it prints the reason and ends them by ``MPI_Abor
 from __future__ import annotations
 
 import os
-import sys
 import time
 import traceback
-from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -20,6 +18,7 @@ import numpy as np
 
 from mpiapps.base.errors import MpiAppsError, RankLeft, Stopped, Terminated, exit_code
 from mpiapps.base.launcher import DELIVERY, YIELD
+from mpiapps.base.streams import write_err
 from mpiapps.comm.mpi import MPI
 from mpiapps.comm.survive import is_loss
 
@@ -58,7 +57,9 @@ class Departure:
         """Wait, asleep, until all ranks leave; tell so if it takes long. Collective."""
         self._say_leaving(failed=False)
         if not self._all_left(NOTICE):
-            _write(f"mpiapps: {self._world} is done and waits for other ranks to end\n")
+            write_err(
+                f"mpiapps: {self._world} is done and waits for other ranks to end\n"
+            )
             self._all_left(None)
 
     def close(self) -> None:
@@ -84,7 +85,7 @@ class Departure:
         if alone and silent:
             time.sleep(YIELD)  # another rank reports and ends all
         if alone or not silent:
-            _write(report(error, self._world, code, alone))
+            write_err(report(error, self._world, code, alone))
         if code:
             time.sleep(DELIVERY)  # also the silent: the first to exit ends the job
         if alone:
@@ -101,7 +102,7 @@ class Departure:
             if told or not self._lowest():
                 time.sleep(YIELD)
         stack = "".join(traceback.format_stack(frame))
-        _write(f"{_title(error, self._world)}\nTraceback:\n{stack}")
+        write_err(f"{_title(error, self._world)}\nTraceback:\n{stack}")
         time.sleep(DELIVERY)
         self._abort(error.code)
 
@@ -216,12 +217,3 @@ def _grace(error: BaseException, code: int) -> float:
     if isinstance(error, Terminated | KeyboardInterrupt):
         return SIGNAL_GRACE
     return GRACE if code else EXIT_GRACE
-
-
-def _write(text: str) -> None:
-    """Write `text` to standard error in one piece, after what was printed before."""
-    for stream, words in ((sys.stdout, ""), (sys.stderr, text)):
-        # Closed, full or gone: the end of all ranks must not depend on it.
-        with suppress(OSError, ValueError, AttributeError):
-            stream.write(words)
-            stream.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from mpiapps.base.errors import LaunchError
 from mpiapps.base.launcher import detect_launch
 from mpiapps.base.mpi_wheels import no_library, refuse_two_mpi_wheels
+from mpiapps.base.streams import flush_out, write_err
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -78,6 +78,7 @@ def open_world(comm: MPI.Intracomm | None = None) -> Iterator[World]:
     try:
         with SignalWatch(departure.interrupted):
             yield world
+            flush_out()
             departure.done()
     except BaseException as error:
         caught = error.__traceback__
@@ -100,8 +101,7 @@ def start_or_exit(*, check_size: bool = False) -> Library:
             _check_launch(library)
     except LaunchError as error:
         if launch.speaks:
-            sys.stderr.write(f"mpiapps: error: {error}\n")
-            sys.stderr.flush()
+            write_err(f"mpiapps: error: {error}\n")
         launch.await_delivery()
         raise SystemExit(error.exit_code) from None
     return library
@@ -117,7 +117,7 @@ def _check_launch(library: Library) -> None:
     launch = detect_launch(os.environ)
     notice = check_size(launch, os.environ, library, everyone.size)
     if notice and everyone.rank == 0:
-        sys.stderr.write(f"mpiapps: note: {notice}\n")
+        write_err(f"mpiapps: note: {notice}\n")
 
 
 @cache

@@ -1,10 +1,16 @@
+import dataclasses
+import itertools
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from mpiapps.app import Program, Result, option
-from mpiapps.app.runner import parse
+from mpiapps.app.program import programs
+from mpiapps.app.runner import Common, parse, program_parser
 from mpiapps.base.launcher import Launch
+from mpiapps.base.units import parse_interval
 
 
 @dataclass(frozen=True)
@@ -91,3 +97,82 @@ def test_only_the_first_rank_speaks(capsys, argv):
     with pytest.raises(SystemExit):
         read(*argv.split(), launch=Launch(rank=1, size=2))
     assert capsys.readouterr() == ("", "")
+
+
+def samples(field):
+    """Return words that give the option or operand of `field` a value of its kind."""
+    kind, several = field.metadata["parse"], field.metadata["several"]
+    if field.default is False:
+        return []
+    if field.metadata["choices"]:
+        word = field.metadata["choices"][-1]
+    elif kind in ("count", None) and isinstance(field.default, int | float):
+        word = str(field.metadata["least"] or 3)
+    else:
+        texts = {"count": "3", "size": "4GiB", "time": "2h", parse_interval: "-5:-1"}
+        word = texts.get(kind, "-x y" if not field.metadata["positional"] else "name")
+    return [word, word] if several in ("*", "+") else [word]
+
+
+def command_line(program):
+    """Return pieces that may stand in any order: options with values, and operands."""
+    options, operands = [], []
+    for cls in (program.options, Common):
+        for field in dataclasses.fields(cls):
+            words = samples(field)
+            name = "--" + field.name.replace("_", "-")
+            if field.metadata["positional"]:
+                operands += [[word] for word in words]
+            else:
+                options.append([name, *words])
+    return options, operands
+
+
+PLAIN = [each for name, each in programs().items() if name != "dask"]
+
+
+@pytest.mark.parametrize("program", PLAIN, ids=lambda program: program.name)
+@given(data=st.data())
+def test_options_and_operands_come_in_any_order(program, data):
+    options, operands = command_line(program)
+    options = data.draw(st.lists(st.sampled_from(options), unique_by=lambda o: o[0]))
+    parser = program_parser(program, Launch())
+    expected = parser.parse_intermixed(list(itertools.chain(*options, *operands)))
+    where = data.draw(
+        st.lists(
+            st.integers(0, len(options)),
+            min_size=len(operands),
+            max_size=len(operands),
+        ).map(sorted)
+    )
+    pieces = list(options)
+    for place, operand in reversed(list(zip(where, operands, strict=True))):
+        pieces.insert(place, operand)
+    # An operand behind a list of values would be one of them.
+    lists = [f"--{f.name}" for f in dataclasses.fields(program.options)
+             if f.metadata["several"] == "+"]  # fmt: skip
+    for first, second in itertools.pairwise(pieces):
+        assume(not (first[0] in lists and len(second) == 1 and second in operands))
+    assert parser.parse_intermixed(list(itertools.chain(*pieces))) == expected
+
+
+def test_what_follows_a_script_is_its_own():
+    parser = program_parser(programs()["dask"], Launch())
+    words = ["--memory", "4G", "s.py", "--memory", "5", "--", "-x"]
+    values = parser.parse_intermixed(words)
+    assert (values.memory, values.script) == (4 * 2**30, "s.py")
+    assert values.arguments == words[3:]
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ("--method --dry-run", "--method: expected one argument"),
+        ("--order -- 3", "--order: expected one argument"),
+        ("3 4", "unknown argument 3"),
+    ],
+)
+def test_a_value_that_is_missing_is_not_the_next_option(capsys, argv, words):
+    with pytest.raises(SystemExit):
+        read(*argv.split())
+    assert words in capsys.readouterr().err

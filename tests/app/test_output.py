@@ -62,7 +62,7 @@ def test_a_full_device_is_an_error_and_stays_a_device(tmp_path):
 
 def test_csv_and_text_show_the_values():
     values = {"pi": 3.25, "interval": [3.0, 3.5], "hits": 13}
-    assert as_csv([values]) == "pi,interval,hits\r\n3.25,3 3.5,13\r\n"
+    assert as_csv([values]) == "pi,interval,hits\r\n3.25,3.0 3.5,13\r\n"
     text = as_text("title", values, {"kernel": Timing(2.0, 1.0, 1.0)})
     assert text.splitlines()[0] == "title"
     assert "  interval  3 3.5" in text

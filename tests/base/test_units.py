@@ -9,6 +9,7 @@ from mpiapps.base.units import (
     parse_interval,
     parse_size,
     parse_time,
+    parse_walltime,
 )
 
 
@@ -52,7 +53,9 @@ def test_every_count_reads_back(number):
         ("4GiB", 4 * 2**30),
         ("4 gib", 4 * 2**30),
         ("1.5kB", 1500),
-        ("512", 512),
+        ("512B", 512),
+        ("4G", 4 * 2**30),
+        ("4000m", 4000 * 2**20),
         ("0", 0),
         ("2TB", 2 * 10**12),
         ("1PiB", 2**50),
@@ -105,3 +108,18 @@ def test_intervals():
     for text in ("", "1", "2:1", "1:1", "a:b", "nan:1", "0:inf", "1:2:3"):
         with pytest.raises(ValueError, match="LOW below HIGH"):
             parse_interval(text)
+
+
+@pytest.mark.parametrize("text", ["4", "4096", " 1e3 "])
+def test_a_size_without_a_unit_is_refused_with_its_readings(text):
+    with pytest.raises(
+        ValueError, match=r"has no unit: write .*B for bytes, .*G for GiB"
+    ):
+        parse_size(text)
+
+
+def test_a_walltime_without_a_unit_is_refused_with_its_readings():
+    assert parse_walltime("0") == 0
+    assert parse_walltime("1h30m") == parse_walltime("1:30:00") == 5400
+    with pytest.raises(ValueError, match="write 90m for minutes or 90s for seconds"):
+        parse_walltime("90")

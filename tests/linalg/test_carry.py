@@ -31,8 +31,9 @@ def made(monkeypatch):
 @pytest.mark.parametrize("k", [1, WIDTH - 1, 5 * WIDTH + 7, 9 * WIDTH])
 @pytest.mark.parametrize("dtype", ["f4", "c16"])
 def test_products_are_the_same_by_memory_as_by_messages(
-    world, comm, made, monkeypatch, k, dtype
+    world, made, monkeypatch, k, dtype
 ):
+    comm = world.comm
     one_host = world.local_size == world.size
     m, n = 13, 8
     a = DistMatrix.random(comm, (m, k), 1, dtype)
