@@ -74,7 +74,7 @@ def offered(path: str, cluster: Cluster) -> Iterator[None]:
     keys = cluster.keys or Keys("", "")
     here = Connection(cluster.address, keys.certificate, keys.key, cluster.dashboard,
                       socket.gethostname(), os.getpid())  # fmt: skip
-    file = Path(path)
+    file = Path(path).expanduser()
     with naming(file, "write"):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(file, json.dumps({"format": FORMAT, **asdict(here)}))
@@ -117,8 +117,9 @@ def read(path: str) -> Connection:
     InputError
         If it is not there, not such a file, or others could have written or read it.
     """
+    file = Path(path).expanduser()
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW)) as stream:
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW)) as stream:
             status = os.fstat(stream.fileno())
             content = json.load(stream)
         if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
