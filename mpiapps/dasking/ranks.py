@@ -29,6 +29,8 @@ from mpiapps.dasking.watch import Watch, time_is_over
 if TYPE_CHECKING:
     from distributed import Client
 
+LINK = "distributed.dashboard.link"  # what a client shows
+NO_PAGE = "none, without --dashboard"
 ORDERS, REPORTS = 10, 20  # tags; the numbers after them are for large letters
 ANSWER = 1.0  # s for a scheduler to answer on this host
 PATIENCE = 60.0  # s for Dask to start: importing it anew from a shared disk is slow
@@ -97,6 +99,7 @@ class Cluster:
             "folder": self._setup.folder,
             "path": self._setup.folders(),
             "settings": self._setup.settings,
+            "idle": self._setup.idle,
             "scheduler": None,
         }
         try:
@@ -107,6 +110,9 @@ class Cluster:
                 "restarts": self._setup.restarts,
             }
             self._keeper.order({**first, "scheduler": own})
+            from mpiapps.dasking.quiet import be_quiet
+
+            be_quiet()
             from distributed import Client  # while the other process does so, too
 
             answer = self._keeper.answer(PATIENCE)
@@ -138,6 +144,10 @@ class Cluster:
 
         found = self.keys.config() if self.keys else {}
         found[ADDRESS] = self.address
+        page = (
+            f"http://127.0.0.1:{self.dashboard}/status" if self.dashboard else NO_PAGE
+        )
+        found[LINK] = page
         self._settings.enter_context(dask.config.set(found))
         self.client = client(self.address, timeout=PATIENCE, name="mpiapps")
 
