@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 KILLED = 0.6  # s after which a killed process is known to be
 ADDRESS = "scheduler-address"  # the setting by which Client() finds a cluster
+LINK = "distributed.dashboard.link"  # what a client shows of the page
 EVERY = 0.2  # s between looks whether the cluster is still there
 # Schedulers name the host from which the job was submitted.
 LOGIN = ("SLURM_SUBMIT_HOST", "SGE_O_HOST", "PBS_O_HOST", "LSB_SUB_HOST")
@@ -227,6 +228,11 @@ def announce(dashboard: str, *, insecure: str = "") -> None:
     if dashboard:
         sys.stderr.write(f"mpiapps: {dashboard_line(dashboard)}\n")
     sys.stderr.flush()
+
+
+def link_of(port: str) -> str:
+    """Return where this host has its page, for ``client.dashboard_link``. Local."""
+    return f"http://127.0.0.1:{port}/status" if port else "none, without --dashboard"
 
 
 def dashboard_line(port: str, environ: Mapping[str, str] = os.environ) -> str:

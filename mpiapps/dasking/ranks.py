@@ -19,7 +19,7 @@ from mpiapps.base.errors import LaunchError
 from mpiapps.comm.agree import agree
 from mpiapps.comm.letters import Letters
 from mpiapps.comm.mpi import MPI
-from mpiapps.dasking.connection import ADDRESS
+from mpiapps.dasking.connection import ADDRESS, LINK, link_of
 from mpiapps.dasking.keeper import Keeper, KeeperLost
 from mpiapps.dasking.keys import LONGEST, Keys, make_keys
 from mpiapps.dasking.network import address_of, address_towards
@@ -29,8 +29,6 @@ from mpiapps.dasking.watch import Watch, time_is_over
 if TYPE_CHECKING:
     from distributed import Client
 
-LINK = "distributed.dashboard.link"  # what a client shows
-NO_PAGE = "none, without --dashboard"
 ORDERS, REPORTS = 10, 20  # tags; the numbers after them are for large letters
 ANSWER = 1.0  # s for a scheduler to answer on this host
 PATIENCE = 60.0  # s for Dask to start: importing it anew from a shared disk is slow
@@ -143,11 +141,7 @@ class Cluster:
         import dask.config
 
         found = self.keys.config() if self.keys else {}
-        found[ADDRESS] = self.address
-        page = (
-            f"http://127.0.0.1:{self.dashboard}/status" if self.dashboard else NO_PAGE
-        )
-        found[LINK] = page
+        found |= {ADDRESS: self.address, LINK: link_of(self.dashboard)}
         self._settings.enter_context(dask.config.set(found))
         self.client = client(self.address, timeout=PATIENCE, name="mpiapps")
 
