@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mpiapps.base.errors import LaunchError
 from mpiapps.base.launcher import detect_launch
+from mpiapps.base.launcher_watch import end_with_launcher
 from mpiapps.base.mpi_wheels import no_library, refuse_two_mpi_wheels
 from mpiapps.base.streams import flush_out, write_err
 
@@ -162,6 +163,7 @@ def start_mpi() -> Library:
             # mpi4py's word on a suspicious launcher; the guard looks at the outcome.
             warnings.simplefilter("ignore", RuntimeWarning)
             MPI.Init_thread(MPI.THREAD_MULTIPLE)
+    end_with_launcher()
     return library
 
 

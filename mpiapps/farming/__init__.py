@@ -14,6 +14,7 @@ module          what is in it
 `places`        processors of hosts, and the tasks that wait for them
 `plan`          one job, or an array
 `journal`       what was done, a line each, and what a kill or a bad disk leaves of it
+`rank_journal`  the same of ranks that record for themselves, run after run
 `status`        how a farm is, and whether its files are as the journal says
 `owner`         one manager for one run directory
 ==============  ======================================================================

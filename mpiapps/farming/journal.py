@@ -13,7 +13,7 @@ import os
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -39,12 +39,15 @@ class Content:
         Bytes that hold them; what is behind was torn off.
     torn : int
         Bytes behind them.
+    damaged : list of int
+        Numbers, from 1, of the lines whose checksum does not fit: left out.
     """
 
     header: Record
     records: list[Record]
     whole: int
     torn: int
+    damaged: list[int] = field(default_factory=list)
 
 
 def read(path: Path) -> Content:
@@ -57,25 +60,42 @@ def read(path: Path) -> Content:
     InputError
         If it is no journal of this format, or a line in it was changed.
     """
+    content = salvage(path)
+    if content.damaged:
+        raise InputError(
+            f"{path} is damaged in line {content.damaged[0]}: its checksum does not"
+            " fit; what is before it can be kept with `head`, and the rest is done"
+            " again"
+        )
+    return content
+
+
+def salvage(path: Path) -> Content:
+    """Return what the good lines of the journal `path` hold. Local.
+
+    For records that do without each other. Where the first line is damaged it is not
+    known what the others are of: there are no records then.
+
+    Raises
+    ------
+    ReadWriteError
+        If it cannot be read.
+    InputError
+        If it is a journal of another format.
+    """
     with naming(path, "read"):
         data = path.read_bytes()
     lines = data.split(b"\n")
     torn = len(lines.pop())  # what follows the last end of a line: nothing, mostly
-    found: list[Record] = []
-    for number, line in enumerate(lines, 1):
-        record = _checked(line)
-        if record is None:
-            raise InputError(
-                f"{path} is damaged in line {number}: its checksum does not fit; what"
-                " is before it can be kept with `head`, and the rest is done again"
-            )
-        found.append(record)
-    header = found[0] if found else {}
-    if found and header.get("format") != FORMAT:
+    found = [_checked(line) for line in lines]
+    damaged = [number for number, record in enumerate(found, 1) if record is None]
+    header = (found[0] if found else None) or {}
+    if header and header.get("format") != FORMAT:
         raise InputError(
             f"{path} has format {header.get('format')}, and this version reads {FORMAT}"
         )
-    return Content(header, found[1:], len(data) - torn, torn)
+    records = [record for record in found[1:] if record is not None] if header else []
+    return Content(header, records, len(data) - torn, torn, damaged)
 
 
 class Journal:
