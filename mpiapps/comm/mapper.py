@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from mpiapps.comm.packing import Dumps, Packed
 from mpiapps.comm.task import How
-from mpiapps.comm.task_calls import AHEAD, Call, Chunk, Cut, Submissions
+from mpiapps.comm.task_calls import AHEAD, Call, Chunk, Submissions
+from mpiapps.comm.task_cut import Cut
 from mpiapps.comm.task_queue import Queue
 
 T = TypeVar("T")
@@ -47,14 +48,17 @@ class Mapper(ABC):
         """Let workers that have room begin what is in the queue. Any thread."""
 
     def offer(self, work: Chunk | Call[Any]) -> None:
-        """Hand out a chunk, or all of a call, as workers have room. Any thread."""
+        """Hand out a chunk, or all of a call, as workers have room. Any thread.
+
+        Local.
+        """
         if self._left is not None:
             raise self._left
         self._queue.add(work)
         self._hand_out()
 
     def close(self) -> None:
-        """Take no more calls, and end those whose results nobody waits for."""
+        """Take no more calls, and end those whose results nobody waits for. Local."""
         self._left = RuntimeError(
             "the `with` block of these tasks was left; begin a new one"
         )
@@ -62,12 +66,12 @@ class Mapper(ABC):
             call.fail(self._left)
 
     def await_change(self, call: Call[Any]) -> None:
-        """Return when a call is due. The thread that made it."""
+        """Return when a call is due. The thread that made it. Local."""
         with call.changed:
             call.changed.wait_for(call.due)
 
     def forget(self, call: Call[Any]) -> None:
-        """Drop what is kept for a call that has ended. Any thread."""
+        """Drop what is kept for a call that has ended. Any thread. Local."""
         del call
 
     def map(

@@ -91,7 +91,7 @@ def reason(error: BaseException) -> str:
 
 
 class Packed(NamedTuple):
-    """A pickled value; its large buffers are apart, without a copy.
+    """A pickled value; its large buffers are apart, without a copy. Local.
 
     Attributes
     ----------

@@ -127,7 +127,7 @@ def do_chunk(how: How, tasks: Tasks) -> list[Outcome]:
 
 
 class Sent(NamedTuple):
-    """One outcome, packed apart from the others, so that it can fail alone."""
+    """One outcome, packed apart from the others, so that it can fail alone. Local."""
 
     fine: bool
     packed: Packed | None

@@ -7,20 +7,18 @@ carries the tasks asks `begin` of a chunk, and brings its outcomes by `take`.
 from __future__ import annotations
 
 import itertools
-import operator
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import suppress
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from mpiapps.comm.packing import SIGNALS, Packed, attempt
+from mpiapps.comm.packing import Packed, attempt
 from mpiapps.comm.task import Failure, How, Outcome, RemoteTraceback, apply
+from mpiapps.comm.task_cut import Cut
 
 T = TypeVar("T")
-GUIDED = "guided"
-ROUNDS = 4  # of chunks for each worker that items are cut into, as Pool.map does
 AHEAD = 64  # chunks for each worker that may be done before they are asked for
 
 
@@ -42,92 +40,20 @@ class Chunk(NamedTuple):
     items: list[Any]
 
 
-class Cut:
-    """Cuts items into chunks, as they are asked for. Local.
-
-    Parameters
-    ----------
-    items : iterable
-    size : int, "guided" or None
-        Of a chunk; a share of what is left; or a quarter of a worker's share.
-    workers : int
-
-    Attributes
-    ----------
-    error : BaseException or None
-        What the items raised; there are no more then.
-
-    Raises
-    ------
-    ValueError
-        If the size is not one of these, or needs a length that the items do not have.
-    """
-
-    def __init__(
-        self, items: Iterable[Any], size: int | str | None, workers: int
-    ) -> None:
-        self._left = length(items)
-        if size in (None, GUIDED) and self._left is None:
-            raise ValueError(
-                f"chunksize {size!r} needs items with a length, and {type(items)} has"
-                " none: give a number of tasks, or a list"
-            )
-        if size is None:
-            size = max(1, -(-(self._left or 0) // (ROUNDS * workers)))
-        self.size = checked_size(size)
-        self._workers = workers
-        self._items = iter(items)
-        self.error: BaseException | None = None
-
-    def next(self) -> list[Any]:
-        """Return the next items; none at the end. Local."""
-        size = self.size
-        if isinstance(size, str):  # half of an equal share of what is left
-            size = max(1, (self._left or 0) // (2 * self._workers))
-        items: list[Any] = []
-        if self.error is None:
-            try:
-                # One by one: those before an error count.
-                for item in itertools.islice(self._items, size):
-                    items.append(item)  # noqa: PERF402
-            except (KeyboardInterrupt, *SIGNALS):
-                raise
-            except BaseException as error:
-                self.error = error
-        if self._left is not None:
-            self._left -= len(items)
-        return items
-
-
-def length(items: Iterable[Any]) -> int | None:
-    """Return how many items there are, or ``None`` if that cannot be taken. Local."""
-    try:
-        return len(items)  # type: ignore[arg-type]
-    except Exception:  # there is none, or it is that of something without one
-        return None
-
-
-def checked_size(size: int | str) -> int | str:
-    """Return a chunk size that can be used, or raise `ValueError`. Local."""
-    with suppress(TypeError):
-        if size == GUIDED or (size := operator.index(size)) >= 1:  # type: ignore[arg-type]
-            return size
-    raise ValueError(
-        f"chunksize {size!r} must be 1 or more, or {GUIDED!r}: a whole number of tasks"
-    )
-
-
 class Carrier(Protocol):
-    """What brings chunks to workers."""
+    """What brings chunks to workers. Local."""
 
     def offer(self, work: Chunk | Call[Any]) -> None:
-        """Hand out a chunk, or all of a call, as workers have room. Any thread."""
+        """Hand out a chunk, or all of a call, as workers have room. Any thread.
+
+        Local.
+        """
 
     def await_change(self, call: Call[Any]) -> None:
-        """Return when a call is `due`. The thread that made it."""
+        """Return when a call is `due`. The thread that made it. Local."""
 
     def forget(self, call: Call[Any]) -> None:
-        """Drop what is kept for a call that has ended. Any thread."""
+        """Drop what is kept for a call that has ended. Any thread. Local."""
 
 
 class Call(Iterator[T], Generic[T]):
@@ -171,7 +97,7 @@ class Call(Iterator[T], Generic[T]):
     # By whatever carries the tasks; any thread.
 
     def cut_off(self) -> Chunk | None:
-        """Return the next chunk; ``None`` at the end. One thread at a time."""
+        """Return the next chunk; ``None`` at the end. One thread at a time. Local."""
         if self.ended:
             return None
         if not (items := self._cut.next()):
@@ -240,7 +166,10 @@ class Call(Iterator[T], Generic[T]):
         raise failure.error from remote(failure, number, rank)
 
     def whole(self) -> list[T]:
-        """Return all results, or raise the error of the first task that failed."""
+        """Return all results, or raise the error of the first task that failed.
+
+        Local.
+        """
         self._whole = True
         self._carrier.offer(self)
         try:

@@ -45,12 +45,12 @@ class Load:
         return self._held.keys()
 
     def chunks(self) -> Iterator[Chunk]:
-        """Yield all chunks."""
+        """Yield all chunks. Local."""
         for held in self._held.values():
             yield from (chunk for chunk, _ in held.values())
 
     def freest(self, below: int) -> int | None:
-        """Return a rank that has least, and less than `below`; or ``None``."""
+        """Return a rank that has least, and less than `below`; or ``None``. Local."""
         while self._lowest < below:
             if ranks := self._levels[self._lowest]:
                 return next(iter(ranks))
@@ -58,7 +58,10 @@ class Load:
         return None
 
     def fullest(self, without: Collection[int]) -> int | None:
-        """Return the rank that has most tasks not begun, if any. Reads all workers."""
+        """Return the rank that has most tasks not begun, if any. Reads all workers.
+
+        Local.
+        """
         most, fullest = 1, None  # one is being done
         for rank, held in self._held.items():
             n = sum(len(chunk.items) for chunk, _ in held.values())
@@ -67,20 +70,20 @@ class Load:
         return fullest
 
     def add(self, rank: int, chunk: Chunk, weight: int) -> None:
-        """Let a rank have a chunk that counts as `weight`."""
+        """Let a rank have a chunk that counts as `weight`. Local."""
         self._held[rank][chunk.call.number, chunk.first] = chunk, weight
         self._n += 1
         self._weigh(rank, weight)
 
     def remove(self, rank: int, key: tuple[int, int]) -> Chunk:
-        """Return a chunk that a rank has no longer."""
+        """Return a chunk that a rank has no longer. Local."""
         chunk, weight = self._held[rank].pop(key)
         self._n -= 1
         self._weigh(rank, -weight)
         return chunk
 
     def find(self, rank: int, call: int, number: int) -> Chunk:
-        """Return the chunk of a rank that has a task. Reads its chunks."""
+        """Return the chunk of a rank that has a task. Reads its chunks. Local."""
         for chunk, _ in self._held[rank].values():
             same = chunk.call.number == call
             if same and chunk.first <= number < chunk.first + len(chunk.items):
@@ -88,7 +91,7 @@ class Load:
         raise LookupError(f"rank {rank} has no task {number} of call {call}")
 
     def lose(self, rank: int) -> list[Chunk]:
-        """Return the chunks of a rank that is no longer there."""
+        """Return the chunks of a rank that is no longer there. Local."""
         held = self._held.pop(rank, {})
         self._n -= len(held)
         self._levels[self._weights.pop(rank, 0)].pop(rank, None)

@@ -36,7 +36,7 @@ POISON = 3  # ranks killed while they did a chunk, which is then given to none
 
 
 class Manager(threading.Thread):
-    """Carries chunks to ranks and outcomes back, in a thread of the root.
+    """Carries chunks to ranks and outcomes back, in a thread of the root. Local.
 
     Parameters
     ----------
@@ -71,12 +71,15 @@ class Manager(threading.Thread):
     # By other threads.
 
     def wake(self) -> None:
-        """Look at what is waiting."""
+        """Look at what is waiting. Local."""
         if not self._offered.is_set():
             self._offered.set()
 
     def close(self) -> None:
-        """End the thread when all that is waiting has been done; send workers away."""
+        """End the thread when all that is waiting has been done; send workers away.
+
+        Local.
+        """
         self._closing = True
         self._offered.set()
 
@@ -86,14 +89,14 @@ class Manager(threading.Thread):
         return len(self._load)
 
     def forget(self, call: Call[Any]) -> None:
-        """Let ranks forget the function of a call that has ended."""
+        """Let ranks forget the function of a call that has ended. Local."""
         for rank in call.known:
             self._ended[rank].append(call.number)
 
     # By this thread.
 
     def run(self) -> None:
-        """Carry chunks and outcomes until `close`."""
+        """Carry chunks and outcomes until `close`. Local."""
         try:
             while self._queue or self._load or not self._closing:
                 self._hand_out()

@@ -34,15 +34,21 @@ class Queue:
         return bool(self._entries)
 
     def add(self, entry: Chunk | Call[Any]) -> None:
-        """Let a chunk, or all of a call, wait."""
+        """Let a chunk, or all of a call, wait. Local."""
         self._entries.append(entry)
 
     def add_first(self, chunks: Iterable[Chunk]) -> None:
-        """Let chunks wait before all others, in their order. The taking thread."""
+        """Let chunks wait before all others, in their order. The taking thread.
+
+        Local.
+        """
         self._entries.extendleft(reversed(list(chunks)))
 
     def next(self) -> Chunk | None:
-        """Take the next chunk that is still to be done, if any. The taking thread."""
+        """Take the next chunk that is still to be done, if any. The taking thread.
+
+        Local.
+        """
         while self._entries:
             entry = self._entries[0]
             chunk = entry if isinstance(entry, Chunk) else entry.cut_off()
@@ -53,7 +59,7 @@ class Queue:
         return None
 
     def next_packed(self) -> tuple[Chunk, Payload] | None:
-        """Take the next chunk and its items as they are sent. The taking thread.
+        """Take the next chunk and its items as they are sent. The taking thread. Local.
 
         An item that cannot be pickled is the error of its task alone.
         """
@@ -69,7 +75,7 @@ class Queue:
         return None
 
     def calls(self) -> set[Call[Any] | Submissions]:
-        """Return the calls that have something here."""
+        """Return the calls that have something here. Local."""
         return {
             entry if isinstance(entry, Call) else entry.call
             for entry in list(self._entries)

@@ -41,7 +41,7 @@ Letter = tuple[list[Done], list[Returned]]
 
 
 class Held(NamedTuple):
-    """A chunk at its worker."""
+    """A chunk at its worker. Local."""
 
     call: int
     first: int
@@ -68,7 +68,7 @@ class Worker:
         self._ended = threading.Event()
 
     def work(self) -> None:
-        """Do tasks until the root orders no more."""
+        """Do tasks until the root orders no more. Local."""
         watch = threading.Thread(target=self._watch, name="recalls", daemon=True)
         watch.start()
         try:

@@ -135,7 +135,7 @@ class Tasks(Mapper):
             self._do_until(lambda: not self._queue)
 
     def await_change(self, call: Call[Any]) -> None:
-        """Return when a call is due. The thread that made it."""
+        """Return when a call is due. The thread that made it. Local."""
         if self._manager is None:
             self._do_until(call.due)
         elif threading.current_thread() is self._manager:
@@ -151,7 +151,7 @@ class Tasks(Mapper):
             self._meanwhile()
 
     def forget(self, call: Call[Any]) -> None:
-        """Let ranks forget the function of a call that has ended. Any thread."""
+        """Let ranks forget the function of a call that has ended. Any thread. Local."""
         if self._manager is not None:
             self._manager.forget(call)
 
