@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from mpiapps.base.errors import Terminated
+from mpiapps.base.errors import KeyboardInterruptSignal, Terminated
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 DELAY = 0.05  # s that the main thread has to act by itself
@@ -77,7 +77,7 @@ class SignalWatch:
         self._taken = True
         signal.signal(number, signal.SIG_DFL)
         if number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise KeyboardInterruptSignal
         raise Terminated(128 + number)
 
     def _watch(self) -> None:
