@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,8 @@ from mpiapps.linalg.redistribute import redistribute
 
 LEAST = 2**26  # bytes: a smaller matrix goes to all ranks without a look at the memory
 
-
 Operator = Callable[["DistMatrix", Any], "DistMatrix"]
+Solver = TypeVar("Solver", bound=Callable[..., Any])
 
 
 def _both(ufunc: np.ufunc) -> tuple[Operator, Operator]:
@@ -256,3 +257,22 @@ class DistMatrix(Operators):
     __mul__, __rmul__ = _both(np.multiply)
     __truediv__, __rtruediv__ = _both(np.true_divide)
     __pow__, __rpow__ = _both(np.power)
+
+
+def takes_arrays(solver: Solver) -> Solver:
+    """Let the second operand be an array, the same on all ranks.
+
+    For a vector the result is one, on every rank; for a two-dimensional array it is a
+    matrix. Collective.
+    """
+
+    @wraps(solver)
+    def call(a: DistMatrix, b: Any, **options: Any) -> Any:
+        if isinstance(b, DistMatrix):
+            return solver(a, b, **options)
+        if np.ndim(b) != 1:
+            return solver(a, DistMatrix.from_all(a.comm, b), **options)
+        column = DistMatrix.from_all(a.comm, np.asanyarray(b)[:, None])  # with its mask
+        return solver(a, column, **options).to_all()[:, 0]
+
+    return cast(Solver, call)

@@ -8,12 +8,13 @@ from mpiapps.comm.agree import agree
 from mpiapps.comm.cut import Array
 from mpiapps.kernels.blas import add_product, solve_rows
 from mpiapps.linalg.axis import Axis
-from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.distmatrix import DistMatrix, takes_arrays
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.multiply import OPS
 from mpiapps.linalg.triangles import Blocks, Panel, bcast_in, panels
 
 
+@takes_arrays
 def solve_triangular(
     a: DistMatrix,
     b: DistMatrix,
@@ -28,8 +29,8 @@ def solve_triangular(
     ----------
     a : DistMatrix, n x n
         Its other triangle is not looked at.
-    b : DistMatrix, n x r
-        It is not changed.
+    b : DistMatrix, n x r, or an array that is the same on all ranks
+        It is not changed. A vector's solution is a vector, on every rank.
     lower : bool
         Which triangle of A holds.
     op : {"N", "T", "H"}

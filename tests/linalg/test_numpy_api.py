@@ -5,8 +5,11 @@ import operator
 import numpy as np
 import pytest
 
+from mpiapps.comm.agree import DisagreementError
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.numpy_api import FUNCTIONS
+from mpiapps.linalg.solve import solve
+from mpiapps.linalg.substitute import solve_triangular
 from tests.linalg.cases import close, layouts, spread, whole
 
 pytestmark = pytest.mark.mpi
@@ -73,6 +76,28 @@ def test_products_with_arrays(comm):
                 np.testing.assert_allclose(found, expected)
         c = spread(comm, x.astype("c16") * 1j, layout)
         np.testing.assert_allclose(left[0] @ c, left[0] @ (x * 1j))  # not conjugated
+
+
+@pytest.mark.parametrize("dtype", ["f8", "c8"])
+def test_systems_with_arrays(comm, dtype):
+    x = (whole((N, N), dtype) + 4 * np.eye(N)).astype(dtype)
+    b = whole((N, 2), dtype, seed=1)
+    a, lower = spread(comm, x), np.tril(x)
+    for call, expected in [
+        (solve, np.linalg.solve(x, b)),
+        (np.linalg.solve, np.linalg.solve(x, b)),
+        (solve_triangular, np.linalg.solve(lower, b)),
+    ]:
+        close(call(a, b), expected)
+        vector = call(a, b[:, 0])
+        assert type(vector) is np.ndarray
+        np.testing.assert_allclose(vector, expected[:, 0], rtol=1e-4)
+        for bad in (b[:-1], b[0, :1], np.ma.masked_less(b[:, 0].real, 0), "x", None):
+            with pytest.raises((TypeError, ValueError)):
+                call(a, bad)
+        if comm.size > 1:
+            with pytest.raises(DisagreementError):
+                call(a, b + comm.rank)
 
 
 def test_single_precision_stays_single(comm):
