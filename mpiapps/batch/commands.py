@@ -20,7 +20,7 @@ from mpiapps.app.runner import parse as parse_program
 from mpiapps.base.errors import LaunchError, UsageError
 from mpiapps.base.launcher import Launch
 from mpiapps.base.mpi_wheels import only_mpi
-from mpiapps.base.streams import write_out
+from mpiapps.base.streams import write_err, write_out
 from mpiapps.batch import runs, state, submission, words
 from mpiapps.batch.client import tell
 from mpiapps.batch.explain import explain as explain_lines
@@ -164,7 +164,7 @@ def _wait(values: Namespace, waited: list[runs.Run]) -> int:
         mute = next((one for one in each if one.state == state.NO_ANSWER), None)
         if mute and mute.reason != silent:
             silent = mute.reason
-            sys.stderr.write(f"mpiapps: no answer, asking again: {silent}\n")
+            write_err(f"mpiapps: no answer, asking again: {silent}\n")
         if not mute and not any(one.state in going for one in each):
             break
         if mute and not any(shutil.which(run.scheduler.asks) for run in waited):

@@ -8,7 +8,7 @@ import numpy as np
 
 from mpiapps.comm.cut import Array
 from mpiapps.linalg import cholesky, lu
-from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.distmatrix import DistMatrix, takes_arrays
 from mpiapps.linalg.lu import LU
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reduce import norm
@@ -53,6 +53,7 @@ def factorise(
     return begin(a, at=at) if since is None else go_on(since, at=at)
 
 
+@takes_arrays
 def solve(
     a: DistMatrix,
     b: DistMatrix,
@@ -66,7 +67,8 @@ def solve(
     Parameters
     ----------
     a : DistMatrix, n x n
-    b : DistMatrix, n x r
+    b : DistMatrix, n x r, or an array that is the same on all ranks
+        A vector's solution is a vector, on every rank.
     kind : {"general", "positive"}
         By LU with partial pivoting, or by Cholesky for a Hermitian positive definite A.
     refinements : int

@@ -60,3 +60,7 @@ def test_threads_never_exceed_the_cores_and_the_users_word_counts():
     limit_threads(detect_launch(own), own)
     assert own["OPENBLAS_NUM_THREADS"] == "3"
     assert own["MKL_NUM_THREADS"] == "2"
+    nested = HYDRA | {"OMP_NUM_THREADS": "3, 2", "MKL_NUM_THREADS": ""}
+    limit_threads(detect_launch(nested), nested)
+    assert nested["OMP_NUM_THREADS"] == "3, 2"
+    assert nested["OPENBLAS_NUM_THREADS"] == nested["MKL_NUM_THREADS"] == "3"
