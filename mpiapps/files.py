@@ -112,7 +112,8 @@ def run(world: World, options: Options) -> Result:
         if world.is_root:
             target = WholeFile(Path(options.output)) if options.output else None
             with world.timed("list"):
-                names = expand(paths, options.list)
+                tables = options.operation == "histogram"
+                names = expand(paths, options.list, tables=tables)
     try:
         with world.timed("list"):
             listing = gather_listing(world.comm, names)
