@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, checkpoint, main, option
@@ -136,6 +137,7 @@ class _Work:
     def __init__(self, world: World, options: Options, listing: Listing) -> None:
         self.world, self.options, self.listing = world, options, listing
         self.wrong: dict[int, str] = {}
+        self._tracebacks: dict[int, str] = {}
         directory = options.directory
         if not directory and checkpoint.wanted():
             directory = str(checkpoint.beside(0)) + ".files"
@@ -152,6 +154,7 @@ class _Work:
         )
         found = share(self.world, self.listing, operation, how)
         self.wrong |= found.wrong
+        self._tracebacks |= found.tracebacks
         if found.left:
             checkpoint.leave_word(self.world, "files", self.options, found.progress)
             raise Stopped(
@@ -169,15 +172,16 @@ class _Work:
 
     def result(self, values: dict[str, Any]) -> Result:
         """Return what is reported. Local."""
-        listing = self.listing
-        good = len(listing.names) - len(self.wrong)
-        notes = [
-            f"{listing.names[n]}: {self.wrong[n]}" for n in sorted(self.wrong)[:SHOWN]
-        ]
+        good = len(self.listing.names) - len(self.wrong)
+        notes = [self._note(n) for n in sorted(self.wrong)[:SHOWN]]
         if len(self.wrong) > SHOWN:
             notes.append(f"and {len(self.wrong) - SHOWN} more bad files")
         every = {"files": good, "failed": len(self.wrong), **values}
         return Result(every, [], notes, 3 if self.wrong else 0)
+
+    def _note(self, n: int) -> str:
+        lines = indent(self._tracebacks.get(n, ""), "    ").rstrip()
+        return f"{self.listing.names[n]}: {self.wrong[n]}\n{lines}".rstrip()
 
 
 def _kept_options(options: Options) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -212,7 +212,7 @@ def after(file: int, start: int, behind: Behind, limit: int = LONGEST) -> int:
     return here
 
 
-def lines(segment: Segment, reader: Reader) -> Iterator[bytes]:
+def lines(segment: Segment, reader: Reader) -> Generator[bytes, None, None]:
     """Yield the lines that begin in a segment, without their ends. Local.
 
     `reader` cuts `at_line`.
