@@ -17,7 +17,7 @@ from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.output import WholeFile
 from mpiapps.base import units
 from mpiapps.base.errors import Stopped
-from mpiapps.filework.choices import COUNTS, ENCODINGS, TURNS
+from mpiapps.filework.choices import COUNTS, ENCODINGS, FORMATS, TURNS
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -61,7 +61,13 @@ class Options:
     plain: bool = option(False, "count compressed files as they are")
     by: str = option("left-right", "flip: how", choices=tuple(TURNS))
     into: str = option("", "flip: folder for the results", metavar="FOLDER")
-    format: str = option("", "flip: pdf, png, ... (default: as it was)")
+    format: str = option(
+        "",
+        "flip: " + ", ".join(FORMATS) + " (default: as it was)",
+        parse=lambda text: text.removeprefix(".").lower(),
+        choices=tuple(FORMATS),
+        metavar="FORMAT",
+    )
     column: str = option("", "histogram: name in the first line, or number from 1")
     bins: int = option(50, "histogram: intervals", least=1, most=10**6)
     range: tuple[float, float] | None = option(
@@ -104,17 +110,15 @@ def check(options: Options) -> None:
 
 def run(world: World, options: Options) -> Result:
     """Do it, on all ranks. Collective."""
-    from mpiapps.filework.listing import expand, gather_listing
+    from mpiapps.filework.listing import gather_listing
     from mpiapps.filework.operations import DO
 
-    paths = options.paths[1:] if options.operation == "map" else options.paths
     names, target = None, None
     with world.agree():
         if world.is_root:
             target = WholeFile(Path(options.output)) if options.output else None
             with world.timed("list"):
-                tables = options.operation == "histogram"
-                names = expand(paths, options.list, tables=tables)
+                names = _names(options)
     try:
         with world.timed("list"):
             listing = gather_listing(world.comm, names)
@@ -129,6 +133,19 @@ def run(world: World, options: Options) -> Result:
         if target is not None:
             target.discard()
     return work.result(values)
+
+
+def _names(options: Options) -> list[str]:
+    """Return the files that the options name. Root only."""
+    from mpiapps.filework.images import originals
+    from mpiapps.filework.listing import expand, read_list
+
+    paths = options.paths[options.operation == "map" :]
+    listed = [name for each in options.list for name in read_list(each)]
+    names = expand(paths, listed, tables=options.operation == "histogram")
+    if options.operation == "flip":
+        return originals(names, [*paths, *listed], options.into)
+    return names
 
 
 class _Work:

@@ -49,6 +49,7 @@ def test_wrong_options_end_before_mpi():
         ("count",): "name files, folders or patterns",
         ("sort", "x"): "'sort' is not one of count, hash",
         ("hash", "x"): "hash needs --output",
+        ("flip", "x", "--into", "y", "--format", "nope"): "is not one of avif, bmp",
         ("map", "x"): "map needs MODULE:FUNCTION",
         ("histogram", "x", "--column", "1", "--range", "2:1"): "LOW below HIGH",
     }.items():

@@ -87,7 +87,7 @@ def _asked(name: str) -> tuple[tuple[int, int], str]:
 
 
 def expand(
-    paths: Sequence[str], lists: Sequence[str] = (), *, tables: bool = False
+    paths: Sequence[str], listed: Sequence[str] = (), *, tables: bool = False
 ) -> list[str]:
     """Return the files that paths and lists name. Root only.
 
@@ -96,21 +96,19 @@ def expand(
     paths : sequence of str
         Files, folders (all files in them and below, sorted), or patterns with ``*``,
         ``?``, ``[`` and ``**``.
-    lists : sequence of str
-        Files with a path a line, or separated by zero bytes; ``-``: standard input.
-        A path in a list is a file or a folder, never a pattern.
+    listed : sequence of str
+        Files and folders, never patterns: what `read_list` returns.
     tables : bool
         Skip files and folders in folders if their names begin with one of `MARKS`.
 
     Raises
     ------
     InputError
-        If a pattern fits nothing or a list cannot be read. A path that is not there is
-        kept: it is one bad file.
+        If a pattern fits nothing. A path that is not there is kept: it is one bad file.
     """
     marks = MARKS if tables else ()
     return [file for path in paths for file in _expanded(path, marks)] + [
-        file for each in lists for path in _listed(each) for file in _below(path, marks)
+        file for path in listed for file in _below(path, marks)
     ]
 
 
@@ -195,7 +193,27 @@ def _leads_to_folder(link: os.DirEntry[str]) -> bool:
         return False
 
 
-def _listed(name: str) -> list[str]:
+def folder_of(path: str) -> str:
+    """Return a folder that all files of a path or a pattern lie in. Local."""
+    if glob.has_magic(path) and not os.path.lexists(path):
+        path = re.split(r"[*?[]", path)[0] + "_"
+    place = Path(path)
+    return path if place.is_dir() else str(place.parent)
+
+
+def read_list(name: str) -> list[str]:
+    """Return the names in a list: a line each, or each ended by a zero byte. Local.
+
+    Parameters
+    ----------
+    name : str
+        A file; ``-``: standard input.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:

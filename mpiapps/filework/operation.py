@@ -63,6 +63,10 @@ class Operation(ABC):
         for segment in segments:
             yield attempt(self.do, segment)
 
+    def stands(self, _value: Any) -> bool:
+        """Return whether what an earlier run recorded still holds. Root only."""
+        return True
+
     def kept(self, _segment: Segment, value: Any) -> Any:
         """Return what of a result the root must have; keep the rest here."""
         return value

@@ -96,8 +96,8 @@ def manifest(work: Work) -> Done:
 def flip(work: Work) -> Done:
     """Turn images. Collective."""
     options = work.options
-    kind = options.format.removeprefix(".")
-    images = Images(options.by, Path(options.into), kind, work.listing.names)
+    names = work.listing.names
+    images = Images(options.by, Path(options.into), options.format, names)
     found = work.share(images)
     return {}, [f"{target}\n" for target in found.values]
 

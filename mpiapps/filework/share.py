@@ -102,7 +102,8 @@ def share(world: World, listing: Listing, operation: Operation, how: Run) -> Fou
         with world.timed("plan"):
             whole = [not operation.cuts(name) for name in listing.names]
             segments = cut(listing.sizes, np.array(whole, bool))
-            done, old = _past(world, listing, segments, how, stack)
+            known = _past(world, how, stack)
+            done, old = _done(world, listing, segments, operation, known)
             ledger = stack.enter_context(Ledger(how.directory, how.header, world.rank))
             mine = _Mine(listing, segments, operation, ledger, how.strict)
             for n, value in old:
@@ -113,23 +114,31 @@ def share(world: World, listing: Listing, operation: Operation, how: Run) -> Fou
             return _gathered(world, listing, segments, done, mine)
 
 
-def _past(
-    world: World, listing: Listing, segments: Segments, how: Run, stack: ExitStack
+def _past(world: World, how: Run, stack: ExitStack) -> dict[tuple[Any, ...], Any]:
+    """Return what earlier runs recorded, on the root, which owns it. Collective."""
+    known: dict[tuple[Any, ...], Any] = {}
+    with world.agree():
+        if how.directory and world.is_root:
+            folder = Path(how.directory)
+            stack.enter_context(Owner(folder / "owner", take_over=how.take_over))
+            known = Ledger.past(folder, how.header)
+    return known
+
+
+def _done(
+    world: World,
+    listing: Listing,
+    segments: Segments,
+    operation: Operation,
+    known: dict[tuple[Any, ...], Any],
 ) -> tuple[np.ndarray, list[tuple[int, Any]]]:
     """Return which segments are done, and on the root their results. Collective."""
     done = np.zeros(len(segments.file), bool)
     old: list[tuple[int, Any]] = []
-    if not how.directory:
-        return done, old
-    with world.agree():
-        if world.is_root:
-            folder = Path(how.directory)
-            stack.enter_context(Owner(folder / "owner", take_over=how.take_over))
-            known = Ledger.past(folder, how.header)
-            for n, key in enumerate(_keys(listing, segments) if known else ()):
-                if key in known:
-                    done[n] = True
-                    old.append((n, known[key]))
+    for n, key in enumerate(_keys(listing, segments) if known else ()):
+        if key in known and operation.stands(known[key]):
+            done[n] = True
+            old.append((n, known[key]))
     world.comm.Bcast(done)
     return done, old
 

@@ -7,6 +7,7 @@ import json
 import lzma
 import os
 import random
+import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -19,7 +20,7 @@ from mpiapps.base import stopping
 from mpiapps.base.errors import InputError, Stopped, UsageError
 from mpiapps.files import Options
 from mpiapps.filework import reading, segments
-from mpiapps.filework.listing import expand, gather_listing
+from mpiapps.filework.listing import expand, gather_listing, read_list
 from mpiapps.filework.share import Run, share
 
 pytestmark = pytest.mark.mpi
@@ -232,6 +233,61 @@ def test_images_are_turned_whole_or_not_at_all(world, place, on_root):
         do(world, "flip", *two, into=str(place / "out"), format="pdf")
 
 
+@pytest.fixture
+def photos(place, on_root, monkeypatch):
+    """A folder of pictures in the working directory, and its files."""
+    from PIL import Image
+
+    names = [f"photos/{name}.png" for name in ("one", "two", "deep/three")]
+
+    def write():
+        (place / "photos" / "deep").mkdir(parents=True)
+        for name in names:
+            Image.new("RGB", (2, 3)).save(place / name)
+
+    on_root(write)
+    monkeypatch.chdir(place)
+    return names
+
+
+def test_results_do_not_take_the_place_of_originals_nor_become_them(
+    world, place, photos, on_root
+):
+    before = [Path(name).read_bytes() for name in photos]
+    on_root(lambda: Path("link").symlink_to("photos"))
+    on_root(lambda: Path("list").write_text("photos/one.png\n"))
+    for paths, into in (
+        (["photos"], "photos"),
+        (["photos/deep"], "photos"),
+        (["photos"], "link"),
+        (["link"], str(place / "photos")),
+        (["photos/*.png"], "photos"),
+        (["photos/**/*.png"], "."),
+        (["other", "photos/one.png"], "photos"),
+    ):
+        with pytest.raises(InputError, match="name a folder that holds no originals"):
+            do(world, "flip", *paths, into=into, by="90")
+    with pytest.raises(InputError, match=r"photos/one.png lies in the folder"):
+        do(world, "flip", list=("list",), into="photos")
+    for into in ("photos/turned", "link/deep/turned"):
+        for path in ("photos", "photos/**/*.png", "photos/*", "link/../photos"):
+            result = do(world, "flip", path, into=into, by="90")
+            assert (result.values["files"], result.exit_code) == (3, 0), (path, into)
+        on_root(shutil.rmtree, into)
+    assert [Path(name).read_bytes() for name in photos] == before
+
+
+@pytest.mark.usefixtures("photos")
+def test_results_that_are_gone_are_made_again(world, on_root):
+    for _ in range(2):
+        do(world, "flip", "photos", into="out", directory="kept", format="pdf")
+        on_root(Path("out/one.pdf").unlink)  # it is there
+    left = Path("out/two.pdf").stat().st_mtime_ns
+    do(world, "flip", "photos", into="out", directory="kept", format="pdf")
+    assert Path("out/one.pdf").exists()
+    assert Path("out/two.pdf").stat().st_mtime_ns == left  # done once
+
+
 @pytest.mark.usefixtures("small")
 def test_a_histogram_is_that_of_numpy(world, place, on_root):
     some = np.random.default_rng(3)
@@ -374,7 +430,8 @@ def test_paths_are_files_folders_patterns_and_lists(place, on_root):
     on_root(write)
 
     def names(*paths, lists=()):
-        found = expand([str(path) for path in paths], [str(each) for each in lists])
+        listed = [name for each in lists for name in read_list(str(each))]
+        found = expand([str(path) for path in paths], listed)
         return [os.path.relpath(name, place) for name in found]
 
     below = ["deep/.hidden", "deep/c.txt", "deep/er/d"]
@@ -383,7 +440,7 @@ def test_paths_are_files_folders_patterns_and_lists(place, on_root):
     assert names(place / "deep" / "**") == below  # a folder and what is in it: once
     assert names(place / "no") == ["no"]
     assert names(lists=[place.parent / "plain"]) == ["b", *below]
-    assert expand([], [str(place.parent / "zero")]) == ["one", "two\nlines"]
+    assert expand([], read_list(str(place.parent / "zero"))) == ["one", "two\nlines"]
     with pytest.raises(InputError, match="fits no file"):
         names(place / "*.none")
     with pytest.raises(InputError, match="cannot read the list"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mpiapps.filework.listing import expand
+from mpiapps.filework.listing import expand, read_list
 
 NAMES = ["[a].txt", "a.txt", "*", "?", "**", "new\nline", " blank ", "\udcff", "-", "~"]
 
@@ -22,7 +22,7 @@ def test_a_name_in_a_list_is_that_name_alone_whether_it_is_there_or_not(tmp_path
     text = "".join(f"{there}/{name}{end}" for name in names)
     (tmp_path / "list").write_bytes(os.fsencode(text))
     expected = [f"{there}/{name}" for name in names]
-    assert expand([], [str(tmp_path / "list")]) == expected
+    assert expand([], read_list(str(tmp_path / "list"))) == expected
 
 
 def test_folders_may_be_nested_deeper_than_calls(tmp_path, monkeypatch):
