@@ -18,6 +18,7 @@ from mpiapps.app.program import programs
 from mpiapps.app.runner import parse as parse_program
 from mpiapps.base.errors import MpiAppsError
 from mpiapps.base.launcher import Launch
+from mpiapps.base.stdin import spool
 from mpiapps.base.threads import physical_cores
 from mpiapps.batch.parser import COMMANDS, add_commands
 from mpiapps.batch.request import SCHEDULERS
@@ -142,13 +143,16 @@ def run(name: str, ntasks: int, arguments: list[str]) -> int:
     """
     if arguments[:1] == ["--"]:
         arguments = arguments[1:]
-    _, common = parse_program(programs()[name], arguments, Launch())
+    program = programs()[name]
+    options, common = parse_program(program, arguments, Launch())
     if sys.stderr.isatty() and common.progress == "auto":
         # Ranks cannot see the terminal. What comes last may be a script's own words.
         arguments = ["--progress", "bar", *arguments]
     launcher = find_launcher()
     words = ["-m", f"mpiapps.{name}", *arguments]
     command, variables = command_line(launcher, ntasks, words)
+    if program.reads_stdin(options):
+        variables |= spool()
     shown = [f"{key}={text}" for key, text in variables.items()] + command
     sys.stderr.write(f"mpiapps: {shlex.join(shown)}\n")
     sys.stderr.flush()

@@ -100,6 +100,8 @@ def check(options: Options) -> None:
         raise ValueError("map needs MODULE:FUNCTION before the paths")
     if len(options.paths) <= own and not options.list:
         raise ValueError("name files, folders or patterns, or give --list FILE")
+    if options.list.count("-") > 1:
+        raise ValueError("--list - is given twice; standard input is read once")
     needs = {"hash": "output", "map": "output", "flip": "into", "histogram": "column"}
     need = needs.get(options.operation, "")
     if need and not getattr(options, need):
@@ -220,7 +222,14 @@ def _kept_options(options: Options) -> dict[str, Any]:
     return kept
 
 
-PROGRAM = Program("files", "Work on many files or large ones.", Options, run, check)
+PROGRAM = Program(
+    "files",
+    "Work on many files or large ones.",
+    Options,
+    run,
+    check,
+    reads_stdin=lambda options: "-" in options.list,
+)
 
 if __name__ == "__main__":
     sys.exit(main(PROGRAM))

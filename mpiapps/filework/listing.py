@@ -7,7 +7,6 @@ import itertools
 import os
 import re
 import stat
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mpiapps.base.errors import InputError
+from mpiapps.base.stdin import standard_input
 from mpiapps.comm.mpi import MPI
 from mpiapps.comm.partition import blocks
 
@@ -213,9 +213,15 @@ def read_list(name: str) -> list[str]:
     ------
     InputError
         If it cannot be read.
+    LaunchError
+        If it is standard input, and the launcher passes no end of it.
     """
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        if name == "-":
+            with standard_input() as stream:
+                data = stream.read()
+        else:
+            data = Path(name).read_bytes()
     except OSError as error:
         raise InputError(f"cannot read the list {name}: {error.strerror}") from error
     mark = b"\0" if b"\0" in data else b"\n"
