@@ -10,7 +10,6 @@ import io
 import struct
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,13 @@ from PIL import (
     ExifTags,
     GifImagePlugin,
     Image,
-    ImageCms,
     ImageOps,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
 )
+
+from mpiapps.filework.formats import FORMATS, fit, see_depth
 
 # Frames keep the palette of their file, so that their colours stay what they are.
 GifImagePlugin.LOADING_STRATEGY = (
@@ -34,56 +34,6 @@ GifImagePlugin.LOADING_STRATEGY = (
 QUALITY = 95  # of what is encoded with a loss, if that of the source is not known
 
 
-@dataclass(frozen=True)
-class Format:
-    """What Pillow can write into files of a format.
-
-    Attributes
-    ----------
-    modes : tuple of str
-        How pixels may be.
-    metadata : tuple of str
-        Arguments of `Image.save`, besides pixels.
-    several : str
-        What follows the first: "frames" of an animation, "pages", or nothing.
-    key : bool
-        Whether a colour, or some of a palette, may be transparent.
-    """
-
-    modes: tuple[str, ...]
-    metadata: tuple[str, ...] = ()
-    several: str = ""
-    key: bool = False
-
-
-CAMERA = ("exif", "icc_profile", "xmp")
-FORMATS: Mapping[str, Format] = {
-    "AVIF": Format(("RGB", "RGBA"), CAMERA, "frames"),
-    "BMP": Format(("1", "L", "P", "RGB"), ("dpi",)),
-    "GIF": Format(("1", "L", "P", "RGB", "RGBA"), ("comment",), "frames", key=True),
-    "JPEG": Format(("L", "RGB", "CMYK"), (*CAMERA, "dpi", "comment")),
-    "JPEG2000": Format(("L", "LA", "RGB", "RGBA", "I;16"), ("comment",)),
-    "MPO": Format(("L", "RGB", "CMYK"), (*CAMERA, "dpi", "comment"), "views"),
-    "PDF": Format(("1", "L", "P", "RGB", "CMYK"), ("dpi",), "pages"),
-    "PNG": Format(
-        ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
-        ("exif", "icc_profile", "dpi"),
-        "frames",
-        key=True,
-    ),
-    "PPM": Format(("1", "L", "RGB", "I;16")),
-    "TIFF": Format(
-        (
-            *("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"),
-            *("I", "I;16", "I;16B", "F"),
-        ),
-        ("exif", "icc_profile", "dpi"),
-        "pages",
-    ),
-    "WEBP": Format(("RGB", "RGBA"), CAMERA, "frames"),
-}
-ALPHA = ("LA", "PA", "RGBA")
-GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "F")
 # Tags of TIFF on how pixels are stored: those of the new file are the writer's.
 STORAGE = {
     *(254, 255, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 280, 281, 284),
@@ -132,11 +82,11 @@ class _Source:
         if form not in FORMATS:
             raise ValueError(f"{form} cannot be written whole; give --format png")
         frames = list(self._frames(form))
-        first, *rest = fit = [_fit(frame, form) for frame in frames]
+        first, *rest = pages = [fit(frame, form) for frame in frames]
         metadata = self._metadata(first.info, form)
         content = io.BytesIO()
         if form == "TIFF":
-            _write_tiff(content, fit, metadata)
+            _write_tiff(content, pages, metadata)
             return content.getvalue()
         options = metadata | self._encoding(form)
         if rest:
@@ -160,7 +110,7 @@ class _Source:
             )
         for n in range(count):
             image.seek(n)
-            _see_depth(image, form)
+            see_depth(image, form)
             orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
             self._quarter = (orientation in range(5, 9)) != (self._turn in QUARTERS)
             frame = ImageOps.exif_transpose(image)
@@ -272,100 +222,6 @@ def _tables() -> dict[int, list[int]]:
     content.seek(0)
     with JpegImagePlugin.JpegImageFile(content) as image:
         return image.quantization
-
-
-def _fit(frame: Image.Image, form: str) -> Image.Image:
-    """Return a frame in a mode that a format holds, as close as there is."""
-    fit, modes = frame, FORMATS[form].modes
-    key = frame.info.get("transparency")
-    # GIF has one transparent colour, PNG a degree for each of a palette.
-    held = form == "PNG" or (form == "GIF" and isinstance(key, int))
-    if key is not None and not held:
-        fit = _with_alpha(fit)
-    if fit.mode in ("I", "I;16B", "F") and fit.mode not in modes:
-        fit = _as_16_bits(fit, form)
-    if fit.mode == "I;16" and fit.mode not in modes:
-        fit = _as_8_bits(fit)
-    if fit.mode in ALPHA and "RGBA" not in modes:
-        fit = _on_white(fit)
-    if fit.mode not in modes:
-        grey = fit.mode in GREY and "L" in modes
-        fit = _as_rgb(fit, "RGBA" if fit.mode in ALPHA else "L" if grey else "RGB")
-    if fit is not frame:
-        info = {k: v for k, v in frame.info.items() if k != "transparency"}
-        if (fit.mode in GREY) != (frame.mode in GREY) or frame.mode == "CMYK":
-            info.pop("icc_profile", None)  # of other colours
-        fit.info = info
-    return _with_palette(fit) if form == "GIF" and "RGB" in fit.mode else fit
-
-
-def _with_alpha(frame: Image.Image) -> Image.Image:
-    """Return a frame with its transparent colour as an alpha channel."""
-    if not frame.mode.startswith("I"):
-        return frame.convert("RGBA")
-    opaque = np.asarray(frame) != frame.info["transparency"]
-    alpha = Image.fromarray(opaque.astype(np.uint8) * 255)
-    return Image.merge("LA", (_as_8_bits(_as_16_bits(frame, "PNG")), alpha))
-
-
-def _with_palette(frame: Image.Image) -> Image.Image:
-    """Return a frame with all its colours in a palette, if they fit into one."""
-    colours = np.array(frame.convert("RGBA"))
-    clear = colours[..., 3] < 128
-    colours[..., 3] = 255
-    colours[clear] = 0
-    palette, places = np.unique(colours.view("<u4")[..., 0], return_inverse=True)
-    if len(palette) > 256:
-        return frame
-    fit = Image.fromarray(places.reshape(clear.shape).astype(np.uint8))
-    fit.putpalette(palette.view(np.uint8).reshape(-1, 4)[:, :3].tobytes())
-    fit.info = dict(frame.info)
-    if clear.any():
-        fit.info["transparency"] = 0  # no other number is less
-    return fit
-
-
-def _as_16_bits(frame: Image.Image, form: str) -> Image.Image:
-    samples = np.asarray(frame)
-    if frame.mode == "F" or samples.min() < 0 or samples.max() >= 2**16:
-        raise ValueError(
-            f"has samples of 32 bits, and {form} holds fewer; give --format tiff"
-        )
-    return Image.fromarray(samples.astype(np.uint16))
-
-
-def _as_8_bits(frame: Image.Image) -> Image.Image:
-    samples = np.asarray(frame).astype(np.uint32)
-    return Image.fromarray(((samples * 255 + 2**15) // (2**16 - 1)).astype(np.uint8))
-
-
-def _on_white(frame: Image.Image) -> Image.Image:
-    """Return a frame as it is seen on paper; what is transparent has a colour, too."""
-    white = Image.new("RGBA", frame.size, "white")
-    white.alpha_composite(frame.convert("RGBA"))
-    return white.convert("L" if frame.mode == "LA" else "RGB")
-
-
-def _as_rgb(frame: Image.Image, mode: str) -> Image.Image:
-    """Return a frame in RGB or a mode like it, by its profile if it is CMYK."""
-    profile = frame.info.get("icc_profile")
-    if frame.mode != "CMYK" or not profile:
-        return frame.convert(mode)
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    target = ImageCms.createProfile("sRGB")
-    found = ImageCms.profileToProfile(frame, source, target, outputMode=mode)
-    assert found is not None
-    return found
-
-
-def _see_depth(image: Any, form: str) -> None:
-    """Raise `ValueError` if Pillow would drop half of the bits of colours."""
-    deep = "I;16" in FORMATS[form].modes and image.mode in ("LA", "RGB", "RGBA", "CMYK")
-    if deep and (";16" in repr(image.tile) or "65535" in repr(image.tile)):
-        raise ValueError(
-            "has 16 bits for each colour, and Pillow keeps 8; give a --format of 8"
-            " bits, such as jpg or webp, if that will do"
-        )
 
 
 def _is_lossy(image: Any, path: str) -> bool:

@@ -11,7 +11,8 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin
 
 from mpiapps.filework.choices import TURNS
-from mpiapps.filework.picture import FORMATS, turned
+from mpiapps.filework.formats import FORMATS
+from mpiapps.filework.picture import turned
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><dc:title>t</dc:title></x:xmpmeta>'
