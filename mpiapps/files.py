@@ -14,7 +14,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, checkpoint, main, option
-from mpiapps.app.output import WholeFile
+from mpiapps.app.output import WholeFile, printable
 from mpiapps.base import units
 from mpiapps.base.errors import Stopped
 from mpiapps.filework.choices import COUNTS, ENCODINGS, FORMATS, TURNS
@@ -51,7 +51,11 @@ class Options:
     only: tuple[str, ...] = option(
         (), "count these alone", choices=COUNTS, metavar="|".join(COUNTS)
     )
-    top: int = option(0, "count: the words that stand most often", least=0)
+    top: int = option(
+        0,
+        "count: the words that stand most often; -o: each, after its number",
+        least=0,
+    )
     encoding: str = option(
         "utf-8",
         "count: as wc does in the locales C.UTF-8 and C",
@@ -200,7 +204,7 @@ class _Work:
 
     def _note(self, n: int) -> str:
         lines = indent(self._tracebacks.get(n, ""), "    ").rstrip()
-        return f"{self.listing.names[n]}: {self.wrong[n]}\n{lines}".rstrip()
+        return f"{printable(self.listing.names[n])}: {self.wrong[n]}\n{lines}".rstrip()
 
 
 def _kept_options(options: Options) -> dict[str, Any]:
