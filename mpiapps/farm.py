@@ -255,7 +255,14 @@ def _tasks(options: Options) -> Iterator[Task]:
         yield from read_file(options.tasks, common)
 
 
-PROGRAM = Program("farm", "Do many command lines, each once.", Options, run, check)
+PROGRAM = Program(
+    "farm",
+    "Do many command lines, each once.",
+    Options,
+    run,
+    check,
+    reads_stdin=lambda options: options.tasks == "-" and not options.param,
+)
 
 if __name__ == "__main__":
     sys.exit(main(PROGRAM))

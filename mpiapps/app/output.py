@@ -155,7 +155,8 @@ def _shortened(value: Any) -> Any:
     """Return a list that people can read: without its middle, if it is long."""
     if not isinstance(value, list | tuple):
         return value
-    if len(value) <= 2 * ENDS + 1:
+    # Words are few, and were asked for; numbers may be a million.
+    if len(value) <= 2 * ENDS + 1 or all(isinstance(each, str) for each in value):
         return [_shortened(each) for each in value]
     ends = [_shortened(each) for each in (*value[:ENDS], *value[-ENDS:])]
     return [*ends[:ENDS], "...", *ends[ENDS:], f"({len(value)} in all)"]
@@ -165,4 +166,14 @@ def _cell(value: Any, spec: str = "") -> str:
     """Return `value` as text; floats by the format `spec`, whole without one."""
     if isinstance(value, list | tuple):
         return " ".join(_cell(part, spec) for part in value)
+    if isinstance(value, str):
+        return printable(value)
     return format(float(value), spec) if isinstance(value, float) else str(value)
+
+
+def printable(text: str) -> str:
+    """Return a text with escapes for what a terminal would obey, or cannot show."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
+        for c in text
+    )

@@ -54,7 +54,8 @@ class Program:
     returns a `Result` on every rank and prints nothing. `check` looks at the options
     before MPI starts and raises `ValueError` for values that do not go together. A
     `quiet` program leaves both outputs to what it runs: its report is for
-    ``--verbose`` alone.
+    ``--verbose`` alone. `reads_stdin` tells from the options whether the root reads
+    standard input, by `mpiapps.base.stdin`.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Program:
     run: Callable[[World, Any], Result]
     check: Callable[[Any], None] = lambda _options: None
     quiet: bool = False
+    reads_stdin: Callable[[Any], bool] = lambda _options: False
 
 
 GROUP = "mpiapps.programs"  # the entry points of other packages' programs

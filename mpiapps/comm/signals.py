@@ -22,6 +22,16 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 DELAY = 0.05  # s that the main thread has to act by itself
 
 
+def is_signal(error: BaseException) -> bool:
+    """Return whether a signal raised an error, not the code that was running. Local.
+
+    The handler of SIGINT is the system's once it has raised.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    return isinstance(error, Terminated)
+
+
 class SignalWatch:
     """Raise in the main thread on SIGTERM and SIGINT; if it is blocked, call `blocked`.
 

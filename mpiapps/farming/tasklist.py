@@ -12,11 +12,11 @@ for all that follow::
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
 import re
 import shlex
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from mpiapps.base.errors import InputError
+from mpiapps.base.stdin import standard_input
 from mpiapps.base.units import parse_count, parse_size, parse_time
 
 MARK = "#:"
@@ -122,7 +123,9 @@ def read_file(name: str, common: Task | None = None) -> Iterator[Task]:
         If it cannot be read, or a line in it.
     """
     if name == "-":
-        yield from read_list(sys.stdin, "standard input", common)
+        with standard_input() as stream:
+            text = io.TextIOWrapper(stream, errors="surrogateescape")
+            yield from read_list(text, "standard input", common)
         return
     try:
         with Path(name).open(errors="surrogateescape") as lines:
