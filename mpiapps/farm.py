@@ -8,6 +8,7 @@ its own. docs/farm.md tells what is promised, and what is on the disk.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.progress import Progress
-from mpiapps.base.errors import Stopped
+from mpiapps.base.errors import LaunchError, Stopped
 from mpiapps.farming.books import Books
 from mpiapps.farming.here import Here
 from mpiapps.farming.owner import Owner
@@ -61,6 +62,9 @@ class Options:
     memory: int = option(0, "of a task, unless it says otherwise", parse="size")
     cores: int = option(1, "of a task, unless it says otherwise", least=1)
     retries: int = option(0, "of a task, unless it says otherwise", least=0)
+    shell: str = option(
+        "sh", "what reads the commands: a name on PATH, as bash, or a path"
+    )
     drain: int = option(
         10, "time for tasks at work when the run is to stop", parse="time", least=0
     )
@@ -82,7 +86,9 @@ def run(world: World, options: Options) -> Result:
     from mpiapps.comm.survive import survives
 
     hosts = Hosts(world)
-    comm, here = world.comm.Dup(), Here(hosts.cpus)
+    with world.agree():
+        shell = shell_of(options.shell)
+    comm, here = world.comm.Dup(), Here(hosts.cpus, shell)
     values, code = None, 0
     if world.is_root:
         with world.agree():
@@ -92,6 +98,7 @@ def run(world: World, options: Options) -> Result:
                 _manage(world, books, hosts.keepers, here, comm)
             books.journal.sync()
             values, code = books.report()
+        values["shell"] = os.path.realpath(shell)
     else:
         with world.agree():  # on the tasks, which the root reads
             pass
@@ -131,6 +138,23 @@ class Hosts:
         found = [each for each in world.comm.allgather(mine) if each]
         self.keepers = [rank for rank, _ in found]
         self.cores = [cores for _, cores in found]
+
+
+def shell_of(name: str) -> str:
+    """Return the path of a shell. Local.
+
+    Raises
+    ------
+    LaunchError
+        If this host has none of that name.
+    """
+    found = shutil.which(name)
+    if found is None:
+        raise LaunchError(
+            f"--shell {name}: no such program on {os.uname().nodename}; name one on"
+            " PATH of all hosts, or give its path"
+        )
+    return str(Path(found).absolute())
 
 
 def _manage(

@@ -45,8 +45,9 @@ YIELD = 3.0  # s that a silent rank leaves to the one that speaks
 
 # How many ranks it started on this host.
 RANKS_HERE = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")
-# What launchers set for their ranks, by the beginnings of names. Settings of users begin
-# alike (OMPI_MCA_btl, OMPI_CC, OMPI_ALLOW_RUN_AS_ROOT, HYDRA_IFACE) and are not here.
+# What launchers set for their ranks, by the beginnings of names. Settings of users
+# begin alike (OMPI_MCA_btl, OMPI_CC, OMPI_ALLOW_RUN_AS_ROOT, HYDRA_IFACE) and are not
+# here.
 OF_RANKS = (
     # Open MPI 5: prterun and PMIx
     *(

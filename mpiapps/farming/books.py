@@ -39,12 +39,16 @@ class Given:
     task : Task
     log : str
         The file for what it prints.
+    alone : bool
+        Whether it was at work when a helper was killed, perhaps by it: then nothing
+        else is at work below the helper that does it again.
     """
 
     name: str
     attempt: int
     task: Task
     log: str
+    alone: bool = False
 
 
 class Books:
@@ -111,6 +115,7 @@ class Books:
         start = {"at": time.time(), "tasks": len(self.tasks), "left": len(self.left)}
         self.journal.add({"start": start})
         self._tries = Counter[str]()
+        self._lost: set[str] = set()  # in this run, with their helper
         self._failed: set[str] = set()  # in this run, and not to be begun again
         self._work: dict[str, int] = {}  # name -> host
         self._later: list[tuple[float, str]] = []
@@ -127,7 +132,7 @@ class Books:
         self._work[name] = host
         attempt = self._attempts[name] + 1
         log = f"{self._logs}/{name}.{attempt}"
-        return Given(name, attempt, self.tasks[name], log), host
+        return Given(name, attempt, self.tasks[name], log, name in self._lost), host
 
     def goes_on(self) -> bool:
         """Return whether tasks are at work, or are to begin."""
@@ -146,8 +151,8 @@ class Books:
 
     def take(self, record: dict[str, Any]) -> bool:
         """Write what became of a task; return whether it is through with it."""
-        name = record["task"]
-        task = self.tasks[name]
+        name, task = record["task"], self.tasks[record["task"]]
+        record["at"] = time.time()  # by one clock, whichever host it was done on
         self._places.release(self._work.pop(name), task.cores)
         self.journal.add(record)
         self.journal.due()
@@ -156,6 +161,8 @@ class Books:
             return False
         self._tries[name] += 1
         self._seconds.append(record["seconds"])
+        if record["why"] == "lost":
+            self._lost.add(name)
         tries = max(task.retries, LOST if record["why"] == "lost" else 0)
         again = bool(record["code"]) and self._tries[name] <= tries
         if record["code"] and not again:

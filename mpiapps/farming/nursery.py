@@ -3,7 +3,9 @@
 A rank cannot end the children of its tasks when it is killed itself. This process has
 no MPI in it; it takes orders on standard input, a JSON line each, and answers on
 standard output. When its input ends, because the rank left or died, it ends what is at
-work. Orphans of a command become its own children, so that daemons are found as well.
+work. Orphans of a command become its own children, so that it finds whatever is left:
+those in the session of the command are its work and are waited for; those that began a
+session of their own are daemons, and end with it.
 
 usage: python -m mpiapps.farming.nursery [CPUS], by `Nursery`
 """
@@ -18,17 +20,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mpiapps.base.session import Tree, process, processes, send_signal
 from mpiapps.farming.child import Child, Ended, Limits
 
 SET_CHILD_SUBREAPER = 36  # man 2 prctl
 NAME = "MPIAPPS_TASK"  # of the variable that tells whose a process is
-STUCK = 1.0  # s that a killed process is waited for
 READ = 2**16  # bytes of answers or orders at once
+SOON, OFTEN, SELDOM = 0.01, 0.2, 10.0  # s between looks: of the end, of limits, else
+QUIET = 10.0  # s without an answer, after which the helper is looked at
+AT_THE_END = 5.0  # s that killed processes are waited for when the rank is gone
 
 
 class Nursery:
@@ -47,18 +53,28 @@ class Nursery:
     ) -> None:
         self._environ = dict(os.environ if environ is None else environ)
         self._cpus = ",".join(map(str, sorted(cpus)))
+        self._mark = f"{os.getpid()}.{time.time_ns()}"  # of no other farm's processes
         self._process: subprocess.Popen[bytes] | None = None
         self._begun: dict[str, float] = {}
         self._text = b""
+        self._heard = time.monotonic()
+
+    @property
+    def busy(self) -> bool:
+        """Whether commands are at work."""
+        return bool(self._begun)
 
     def start(self, name: str, order: Mapping[str, Any]) -> None:
         """Begin a command.
 
-        `order` has the arguments of `Child` by name, limits apart, as JSON can hold
-        them.
+        `order` has the arguments of `Child` by name, as JSON can hold them; those of
+        its limits among them.
         """
+        if not self._begun:
+            self._heard = time.monotonic()
         self._begun[name] = time.monotonic()
-        line = json.dumps({"name": name, **order}).encode() + b"\n"
+        environ = {**order["environ"], NAME: f"{self._mark}/{name}"}
+        line = json.dumps({**order, "name": name, "environ": environ}).encode() + b"\n"
         with suppress(OSError):  # it was killed: `poll` will tell
             helper = self._started()
             assert helper.stdin is not None
@@ -72,23 +88,23 @@ class Nursery:
                 self._process.stdin.write(b"{}\n")
                 self._process.stdin.flush()
 
-    def poll(self, seconds: float) -> list[tuple[str, Ended]]:
-        """Return which commands have ended, and how; wait for one so long."""
+    def fileno(self) -> int:
+        """Return the number by which its answers are waited for; -1 if it is gone."""
+        out = self._process.stdout if self._process is not None else None
+        return -1 if out is None else out.fileno()
+
+    def poll(self) -> list[tuple[str, Ended]]:
+        """Return which commands have ended, and how; without a wait for answers."""
         if not self._begun:
             return []
-        data = self._read(seconds)
-        if data is None:
+        number = self.fileno()
+        if number >= 0 and not _readable([number], 0):
+            self._see_whether_stopped()
             return []
+        self._heard = time.monotonic()
+        data = os.read(number, READ) if number >= 0 else b""
         if not data:  # it was killed: memory ran out, or somebody did it
-            self.close()
-            end_marked(self._begun)
-            now = time.monotonic()
-            lost = [
-                (name, Ended(-signal.SIGKILL, "lost", now - start, 0.0, 0))
-                for name, start in self._begun.items()
-            ]
-            self._begun = {}
-            return lost
+            return self._lost()
         *lines, self._text = (self._text + data).split(b"\n")
         answers = [json.loads(line) for line in lines]
         for answer in answers:
@@ -102,14 +118,30 @@ class Nursery:
                 pass
             self._process, self._text = None, b""
 
-    def _read(self, seconds: float) -> bytes | None:
-        """Return what the helper says, nothing if it is gone, `None` if it is quiet."""
-        if self._process is None or self._process.stdout is None:
-            return b""
-        number = self._process.stdout.fileno()
-        if not select.select([number], [], [], seconds)[0]:
-            return None
-        return os.read(number, READ)
+    def _lost(self) -> list[tuple[str, Ended]]:
+        """Kill what a killed helper left, and return that as lost."""
+        self.close()
+        end_marked(self._mark)
+        now = time.monotonic()
+        lost = [
+            (name, Ended(-signal.SIGKILL, "lost", now - start))
+            for name, start in self._begun.items()
+        ]
+        self._begun = {}
+        return lost
+
+    def _see_whether_stopped(self) -> None:
+        """Say so if the helper cannot answer, since somebody has stopped it."""
+        if time.monotonic() - self._heard < QUIET or self._process is None:
+            return
+        self._heard = time.monotonic()
+        found = process(self._process.pid)
+        if found is not None and found.state == "T":
+            sys.stderr.write(
+                f"mpiapps: process {found.pid}, which begins and ends the tasks of this"
+                f" host, is stopped; go on with: kill -CONT {found.pid}\n"
+            )
+            sys.stderr.flush()
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -125,16 +157,31 @@ class Nursery:
         return self._process
 
 
+def wait_for(nurseries: Iterable[Nursery], seconds: float) -> None:
+    """Wait until one that is busy has an answer or is gone; for so long. Local."""
+    numbers = [each.fileno() for each in nurseries if each.busy]
+    if numbers and min(numbers) >= 0:
+        _readable(numbers, seconds)
+
+
 class _Helper:
     """The helper's side."""
 
     def __init__(self) -> None:
         self._active: dict[str, Child] = {}
-        self._text = b""
+        self._sessions: dict[int, str] = {}  # pid of its shell -> task
+        self._over: set[str] = set()  # those whose shell has ended
+        self._given_up: set[int] = set()  # processes that no kill ends
+        self._text = self._said = b""
+        os.set_blocking(1, False)  # else both sides may wait for the other to read
         self._environ: dict[str, str] = {}
-        self._stuck: set[int] = set()  # killed, and waiting for a disk that is gone
         listed = f"/proc/self/task/{os.getpid()}/children"
         self._children = os.open(listed, os.O_RDONLY | os.O_CLOEXEC)
+        self._looked = time.monotonic()
+        # Ends of children are bytes in a pipe: no limit of numbers, as `select` has.
+        self._wake, end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(end, warn_on_full_buffer=False)
 
     def serve(self) -> None:
         """Do what comes on standard input, until it ends."""
@@ -142,24 +189,25 @@ class _Helper:
             while self._step():
                 pass
         finally:  # also if nobody reads the answers any more
-            for child in self._active.values():
-                child.end()
-            self._active = {}
-            self._end_orphans()
+            self._end_all()
 
     def _step(self) -> bool:
         """Wait for something and see to it; return false if the rank is gone."""
-        watched: list[Any] = [c for c in self._active.values() if c.fileno() >= 0]
-        patience = min((c.patience for c in self._active.values()), default=1e9)
-        wait = None if patience > 1e6 else patience
-        ready = select.select([0, *watched], [], [], wait)[0]
+        limited = self._over or any(child.limited for child in self._active.values())
+        patience = SOON if self._said else OFTEN if limited else SELDOM
+        ready = _readable([0, self._wake], patience)
+        if self._wake in ready:
+            with suppress(BlockingIOError):
+                os.read(self._wake, READ)
         if 0 in ready and not self._take():
             return False
-        try:
-            self._look()
-        except OSError:
-            return False
-        return True
+        self._reap()
+        if time.monotonic() - self._looked >= patience:
+            self._looked = time.monotonic()
+            self._watch()
+        if self._over or not self._active:
+            self._finish()
+        return self._send()
 
     def _take(self) -> bool:
         """Begin what was ordered; return false at the end of the input."""
@@ -169,44 +217,110 @@ class _Helper:
             order = json.loads(line)
             if not self._environ:
                 self._environ = order
-                continue
-            if not order:
+            elif order:
+                self._begin(**order)
+            else:
                 for child in self._active.values():
                     child.stop()
-                continue
-            order["environ"] = {**self._environ, **order["environ"]}
-            limits = Limits(order.pop("seconds"), order.pop("memory"))
-            name = order.pop("name")
-            self._active[name] = Child(limits=limits, **order)
+                self._looked = 0.0
         return bool(data)
 
-    def _look(self) -> None:
-        """Answer for those that have ended."""
-        answers = []
-        for name, child in list(self._active.items()):
-            if (ended := child.look()) is not None:
-                del self._active[name]
-                answers.append({"name": name, **vars(ended)})
-        if not answers:
-            return
-        self._end_orphans()
-        text = "".join(json.dumps(answer) + "\n" for answer in answers)
-        sys.stdout.write(text)
-        sys.stdout.flush()
+    def _begin(
+        self, name: str, environ: Mapping[str, str], seconds: float, memory: int,
+        **order: Any,
+    ) -> None:  # fmt: skip
+        environ = {**self._environ, **environ}
+        child = Child(environ=environ, limits=Limits(seconds, memory), **order)
+        self._active[name] = child
+        if child.pid:
+            self._sessions[child.pid] = name
+        if not child.at_work:
+            self._over.add(name)
 
-    def _end_orphans(self) -> None:
-        """Kill and wait for children of this process that belong to no task at work."""
-        while True:
-            known = {child.pid for child in self._active.values()}
-            pids = set(map(int, self._read_children().split())) - known - self._stuck
-            over = [pid for pid in pids if not self._may_be_at_work(pid)]
-            if not over:
-                return
-            for pid in over:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
-                if not _waited_for(pid):
-                    self._stuck.add(pid)
+    def _reap(self) -> None:
+        """Wait for all processes that have ended, whose ever they are."""
+        with suppress(ChildProcessError):
+            while (ended := os.wait4(-1, os.WNOHANG))[0]:
+                pid = ended[0]
+                self._given_up.discard(pid)
+                name = self._sessions.get(pid)
+                if name is not None:
+                    self._active[name].take(*ended)
+                    self._over.add(name)
+
+    def _watch(self) -> None:
+        """Signal the processes of tasks that are over a limit, or are to end."""
+        orphans, tree = self._orphans(), cache(Tree)
+        for name, child in self._active.items():
+            if child.limited and name not in self._over:
+                roots = [child.pid, *orphans.get(name, ())]
+                held = tree().resident(roots) if child.limits_memory else 0
+                self._signal(name, roots, tree, held)
+
+    def _finish(self) -> None:
+        """Answer for tasks of which nothing is left."""
+        orphans, tree = self._orphans(), cache(Tree)
+        if self._over and len(self._over) == len(self._active):
+            orphans.setdefault(min(self._over), []).extend(orphans.pop("", ()))
+        for name in list(self._over):
+            child, left = self._active[name], orphans.get(name, [])
+            if left and not child.stuck:
+                if not any(map(self._is_work, left)):
+                    child.finish()
+                self._signal(name, left, tree)
+                continue
+            del self._active[name]
+            self._over.remove(name)
+            self._sessions.pop(child.pid, None)
+            answer = {"name": name, **vars(child.ended())}
+            self._said += json.dumps(answer).encode() + b"\n"
+        if not self._active:
+            send_signal(tree().below(orphans.pop("", ())), signal.SIGKILL)
+
+    def _send(self) -> bool:
+        """Send the answers, as many as there is room for; false if nobody reads."""
+        try:
+            self._said = self._said[os.write(1, self._said) :] if self._said else b""
+        except BlockingIOError:
+            pass
+        except OSError:
+            return False
+        return True
+
+    def _signal(
+        self, name: str, roots: list[int], tree: Callable[[], Tree], held: int = 0
+    ) -> None:
+        """Send to the processes of a task, and those below them, what is due."""
+        child = self._active[name]
+        if number := child.due(held):
+            send_signal(tree().below(roots), number)
+        if child.stuck:
+            self._given_up.update(roots)
+            self._over.add(name)
+
+    def _orphans(self) -> dict[str, list[int]]:
+        """Return the children that no longer have their parent, by their task.
+
+        Those that do not tell whose they are have no name: they are left alone as long
+        as there are tasks at work.
+        """
+        found: dict[str, list[int]] = {}
+        for pid in set(map(int, self._read_children().split())) - self._given_up:
+            if pid not in self._sessions:
+                found.setdefault(self._whose(pid), []).append(pid)
+        return found
+
+    def _whose(self, pid: int) -> str:
+        """Return the task at work that a process is of: by its session or its mark."""
+        found = process(pid)
+        name = self._sessions.get(found.session) if found is not None else None
+        name = name or mark_of(pid).partition("/")[2]
+        return name if name in self._active else ""
+
+    def _is_work(self, pid: int) -> bool:
+        """Return whether an orphan is of the session of its task, so no daemon."""
+        found = process(pid)
+        return found is not None and found.session in self._sessions
 
     def _read_children(self) -> bytes:
         data, some = b"", b"?"
@@ -215,20 +329,30 @@ class _Helper:
             data += some
         return data
 
-    def _may_be_at_work(self, pid: int) -> bool:
-        """Return whether an orphan may be of a task at work: by its environment.
+    def _end_all(self) -> None:
+        """Kill all that came of this process, until nothing is left or it is late."""
+        end = time.monotonic() + AT_THE_END
+        while time.monotonic() < end:
+            self._reap()
+            pids = set(map(int, self._read_children().split())) - self._given_up
+            if not pids:
+                return
+            send_signal(Tree().below(pids), signal.SIGKILL)
+            _readable([self._wake], SOON)
+            with suppress(BlockingIOError):
+                os.read(self._wake, READ)
 
-        One that does not tell is left alone as long as there are such tasks.
-        """
-        mark = mark_of(pid)
-        return mark in self._active if mark else bool(self._active)
+
+def _readable(numbers: Iterable[int], seconds: float) -> list[int]:
+    """Wait until one of these can be read, for so long; return which can. Local."""
+    poll = select.poll()
+    for number in numbers:
+        poll.register(number, select.POLLIN)
+    return [number for number, _ in poll.poll(seconds * 1000)]
 
 
 def mark_of(pid: int) -> str:
-    """Return the task that a process is of, by its environment; "" if that is silent.
-
-    Local.
-    """
+    """Return the mark of a process, by its environment; "" if that is silent. Local."""
     try:
         content = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
@@ -237,25 +361,10 @@ def mark_of(pid: int) -> str:
     return next((v.decode() for k, _, v in words if k == NAME.encode()), "")
 
 
-def end_marked(names: Collection[str]) -> None:
-    """Kill what is left of tasks whose helper is gone. Local."""
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and mark_of(int(folder.name)) in names:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(int(folder.name), signal.SIGKILL)
-
-
-def _waited_for(pid: int) -> bool:
-    """Wait a while for a killed child; return false if it does not end."""
-    end = time.monotonic() + STUCK
-    while time.monotonic() < end:
-        try:
-            if os.waitpid(pid, os.WNOHANG)[0]:
-                return True
-        except ChildProcessError:
-            return True
-        time.sleep(0.0005)
-    return False
+def end_marked(mark: str) -> None:
+    """Kill what is left of the tasks of a helper that is gone. Local."""
+    marked = [each.pid for each in processes() if mark_of(each.pid).startswith(mark)]
+    send_signal(marked, signal.SIGKILL)
 
 
 def main() -> None:

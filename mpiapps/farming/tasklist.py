@@ -19,7 +19,9 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,7 @@ class Task:
         are told apart by their `occurrence`.
         """
         what = [self.command, self.folder, dict(self.environ), occurrence]
-        stamps = [[name, *_stamp(Path(self.folder, name))] for name in self.inputs]
+        stamps = [_stamps(self, name) for name in self.inputs]
         text = json.dumps([what, stamps], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -220,12 +222,24 @@ def _values(given: str, text: str) -> list[str]:
     return text.split(",")
 
 
-def _stamp(path: Path) -> list[int]:
-    try:
-        stat = path.stat()
-    except OSError:
-        return []  # a task may make what it will read
-    return [stat.st_size, stat.st_mtime_ns]
+def found_inputs(task: Task, name: str) -> list[Path]:
+    """Return the files that an input of a task names: a file, or a pattern. Local."""
+    path = Path(task.folder, name)
+    if path.exists():
+        return [path]
+    names = glob(name, root_dir=task.folder or None)  # noqa: PTH207 - may be absolute
+    return [Path(task.folder, each) for each in sorted(names)]
+
+
+def _stamps(task: Task, name: str) -> list[Any]:
+    """Return the state of an input, with the names of the files if it is a pattern."""
+    found: list[Any] = [name]
+    for path in found_inputs(task, name):
+        with suppress(OSError):  # it is gone meanwhile
+            stat = path.stat()
+            own = [] if path == Path(task.folder, name) else [str(path)]
+            found += [*own, stat.st_size, stat.st_mtime_ns]
+    return found
 
 
 # What may be asked for behind a task: the field of `Task`, and how its text is read.

@@ -64,10 +64,16 @@ def test_threads_never_exceed_the_cores_and_the_users_word_counts():
 
 def test_settings_of_users_outlive_the_words_of_launchers():
     settings = {
-        **{"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"},
-        **{"OMPI_MCA_btl": "self,tcp", "PRTE_MCA_rmaps_default_mapping_policy": ":X"},
-        **{"OMPI_CC": "clang", "PMIX_MCA_gds": "hash", "HYDRA_LAUNCHER": "ssh"},
-        **{"I_MPI_FABRICS": "shm", "PATH": "/bin", "SLURM_JOB_ID": "7"},
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_btl": "self,tcp",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":X",
+        "OMPI_CC": "clang",
+        "PMIX_MCA_gds": "hash",
+        "HYDRA_LAUNCHER": "ssh",
+        "I_MPI_FABRICS": "shm",
+        "PATH": "/bin",
+        "SLURM_JOB_ID": "7",
     }
     rank = OMPI | HYDRA | STEP | {"OMPI_MCA_orte_hnp_uri": "x", "PMIX_NAMESPACE": "y"}
     assert not_a_rank(rank | settings) == settings
