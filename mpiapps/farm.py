@@ -13,16 +13,18 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.progress import Progress
-from mpiapps.base.errors import LaunchError, Stopped
+from mpiapps.base.errors import InputError, LaunchError, Stopped
 from mpiapps.farming.books import Books
+from mpiapps.farming.grid import grid
 from mpiapps.farming.here import Here
 from mpiapps.farming.owner import Owner
-from mpiapps.farming.tasklist import Task, grid, part_of, read_file
+from mpiapps.farming.tasklist import Task, named, part_of, read_file
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
@@ -166,7 +168,7 @@ def _manage(
 
     orders, reports = Letters(comm, ORDERS), Letters(comm, REPORTS)
     failed, lost = 0, set[int]()
-    with Progress(world, max(1, len(books.left)), "the tasks") as progress:
+    with Progress(world, max(1, len(books.tasks)), "the tasks") as progress:
         while books.goes_on():
             _give(books, keepers, here, orders)
             if not here.busy:
@@ -254,14 +256,15 @@ def _stop(world: World, options: Options, values: dict[str, Any]) -> None:
 
 def _books(options: Options, cores: list[int]) -> Books:
     """Return the books of the directory, which has this process as its manager."""
-    tasks = part_of(list(_tasks(options)), options.part)
+    tasks = named(_tasks(options))
+    if not tasks:
+        raise InputError(f"{options.tasks}: no task is in it, only blanks and comments")
     plain = options.param or options.tasks == "-"
-    named = options.directory or ("farm" if plain else f"{options.tasks}.farm")
-    folder = Path(named)
-    if options.part:
-        folder /= f"part-{options.part.partition('/')[0]}"
-    owner = Owner(folder / "owner", take_over=options.take_over)
-    return Books(tasks, folder, cores, owner, drain=options.drain)
+    folder = options.directory or ("farm" if plain else f"{options.tasks}.farm")
+    owner = partial(Owner, take_over=options.take_over)
+    return Books(
+        *(tasks, Path(folder), cores, owner), part=options.part, drain=options.drain
+    )
 
 
 def _tasks(options: Options) -> Iterator[Task]:

@@ -6,7 +6,9 @@ ranks, and the login node reads what they left.
 ==============  ======================================================================
 module          what is in it
 ==============  ======================================================================
-`tasklist`      the tasks: a list of command lines, or a command with parameters
+`tasklist`      the tasks of a list of command lines, and which part is whose
+`grid`          the tasks of a command with parameters
+`quoting`       values of parameters in commands: data, in whichever quotes
 `child`         one command at work, within its limits
 `nursery`       a helper that does commands for a rank, and ends them with it
 `here`          the tasks at work on one host

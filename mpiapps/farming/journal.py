@@ -12,8 +12,8 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -48,7 +48,13 @@ class Content:
 
 
 def read(path: Path) -> Content:
-    """Return what the journal `path` holds. Local.
+    """Return what the journal `path` holds, all at once. Local; see `scan`."""
+    records: list[Record] = []
+    return replace(scan(path, records.append), records=records)
+
+
+def scan(path: Path, take: Callable[[Record], object]) -> Content:
+    """Pass each record of the journal `path` to `take`; return all but them. Local.
 
     Raises
     ------
@@ -57,25 +63,30 @@ def read(path: Path) -> Content:
     InputError
         If it is no journal of this format, or a line in it was changed.
     """
-    with naming(path, "read"):
-        data = path.read_bytes()
-    lines = data.split(b"\n")
-    torn = len(lines.pop())  # what follows the last end of a line: nothing, mostly
-    found: list[Record] = []
-    for number, line in enumerate(lines, 1):
-        record = _checked(line)
-        if record is None:
-            raise InputError(
-                f"{path} is damaged in line {number}: its checksum does not fit; what"
-                " is before it can be kept with `head`, and the rest is done again"
-            )
-        found.append(record)
-    header = found[0] if found else {}
-    if found and header.get("format") != FORMAT:
-        raise InputError(
-            f"{path} has format {header.get('format')}, and this version reads {FORMAT}"
-        )
-    return Content(header, found[1:], len(data) - torn, torn)
+    header, whole, torn = dict[str, Any](), 0, 0
+    with naming(path, "read"), path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                torn = len(line)
+                break
+            record = _checked(line)
+            if record is None:
+                raise InputError(
+                    f"{path} is damaged in line {number}: its checksum does not fit;"
+                    " what is before it can be kept with `head`, and the rest is done"
+                    " again"
+                )
+            whole += len(line)
+            if number > 1:
+                take(record)
+            elif record.get("format") == FORMAT:
+                header = record
+            else:
+                raise InputError(
+                    f"{path} has format {record.get('format')}, and this version reads"
+                    f" {FORMAT}"
+                )
+    return Content(header, [], whole, torn)
 
 
 class Journal:
@@ -87,6 +98,8 @@ class Journal:
         Made if it is not there; else gone on with, after what was torn off is cut off.
     header : mapping
         What it is the journal of. One that is there must have the same.
+    take : callable, optional
+        Gets each record that is there.
 
     Raises
     ------
@@ -101,14 +114,18 @@ class Journal:
     fails leaves the file as it was: the next one begins at the same place.
     """
 
-    def __init__(self, path: Path, header: Record) -> None:
+    def __init__(
+        self,
+        path: Path,
+        header: Record,
+        take: Callable[[Record], object] = lambda _: None,
+    ) -> None:
         self.path = path
-        self.records: list[Record] = []
         whole = 0
         header = {"format": FORMAT, **header}
         if path.exists():
-            content = read(path)
-            self.records, whole = content.records, content.whole
+            content = scan(path, take)
+            whole = content.whole
             if content.header and dict(content.header) != header:
                 raise InputError(
                     f"{path} is the journal of {dict(content.header)}, not of {header};"
@@ -129,7 +146,6 @@ class Journal:
     def add(self, record: Record) -> None:
         """Write one line; it is promised after `sync`."""
         self._append(record)
-        self.records.append(record)
 
     def due(self) -> bool:
         """Sync if lines wait for long, or many; return whether all are promised."""
@@ -200,13 +216,13 @@ def _line(record: Record) -> bytes:
     return f"{text} {zlib.crc32(text.encode()):08x}\n".encode()
 
 
-def _checked(line: bytes) -> Record | None:
+def _checked(line: bytes) -> dict[str, Any] | None:
     """Return what a line holds, or `None` if its checksum does not fit."""
-    text, _, digits = line.rpartition(b" ")
+    text = line[:-10]  # the rest is a blank, eight digits and the end
     try:
-        if digits != b"%08x" % zlib.crc32(text):
+        if line[-10:] != b" %08x\n" % zlib.crc32(text):
             return None
-        found: Record = json.loads(text)
+        found = json.loads(text)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
