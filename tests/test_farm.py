@@ -204,7 +204,7 @@ def test_a_killed_helper_leaves_nothing_and_its_tasks_are_done(tasks, tmp_path):
     path = tasks(*(f"sleep 0.3; echo {n} >> {out}" for n in range(12)))
     job = started("mpich", 3, path, WHOSE=str(tmp_path))
     until(out.exists)
-    for pid in running("mpiapps.farming.nursery"):
+    for pid in running("mpiapps.farming.helper"):
         if str(tmp_path) in Path(f"/proc/{pid}/environ").read_text():
             kill(pid)
     _, said = job.communicate(timeout=LIMIT)

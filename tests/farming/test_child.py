@@ -8,7 +8,8 @@ import time
 import pytest
 
 from mpiapps.base.session import Tree, of_mark
-from mpiapps.farming.nursery import NAME, Nursery, wait_for
+from mpiapps.farming.helper import NAME
+from mpiapps.farming.nursery import Nursery, wait_for
 
 ORDER = {"environ": {}, "folder": "", "shell": "/bin/sh", "seconds": 0, "memory": 0}
 
