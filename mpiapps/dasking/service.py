@@ -131,7 +131,7 @@ class Service:
     def __init__(self, orders: Orders, say: Say) -> None:
         self._orders, self._say = orders, say
         # Python's own helpers, which end by themselves; workers come later.
-        self._helpers = {pid for pid, _ in of_session(os.getpid())}
+        self._helpers = set(of_session(os.getpid()))
         self.closing = False
         self._security: Any = None
         self._tally: Any = None

@@ -6,9 +6,12 @@ ranks, and the login node reads what they left.
 ==============  ======================================================================
 module          what is in it
 ==============  ======================================================================
-`tasklist`      the tasks: a list of command lines, or a command with parameters
+`tasklist`      the tasks of a list of command lines, and which part is whose
+`grid`          the tasks of a command with parameters
+`quoting`       values of parameters in commands: data, in whichever quotes
 `child`         one command at work, within its limits
 `nursery`       a helper that does commands for a rank, and ends them with it
+`helper`        that process: begins, waits, ends; finds what commands left
 `here`          the tasks at work on one host
 `books`         what the manager knows: what is to be done, and what was
 `places`        processors of hosts, and the tasks that wait for them

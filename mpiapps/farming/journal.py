@@ -12,8 +12,8 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -51,7 +51,13 @@ class Content:
 
 
 def read(path: Path) -> Content:
-    """Return what the journal `path` holds. Local.
+    """Return what the journal `path` holds, all at once. Local; see `scan`."""
+    records: list[Record] = []
+    return replace(scan(path, records.append), records=records)
+
+
+def scan(path: Path, take: Callable[[Record], object]) -> Content:
+    """Pass each record of the journal `path` to `take`; return all but them. Local.
 
     Raises
     ------
@@ -60,7 +66,7 @@ def read(path: Path) -> Content:
     InputError
         If it is no journal of this format, or a line in it was changed.
     """
-    content = salvage(path)
+    content = _scan(path, take)
     if content.damaged:
         raise InputError(
             f"{path} is damaged in line {content.damaged[0]}: its checksum does not"
@@ -83,19 +89,33 @@ def salvage(path: Path) -> Content:
     InputError
         If it is a journal of another format.
     """
-    with naming(path, "read"):
-        data = path.read_bytes()
-    lines = data.split(b"\n")
-    torn = len(lines.pop())  # what follows the last end of a line: nothing, mostly
-    found = [_checked(line) for line in lines]
-    damaged = [number for number, record in enumerate(found, 1) if record is None]
-    header = (found[0] if found else None) or {}
-    if header and header.get("format") != FORMAT:
-        raise InputError(
-            f"{path} has format {header.get('format')}, and this version reads {FORMAT}"
-        )
-    records = [record for record in found[1:] if record is not None] if header else []
-    return Content(header, records, len(data) - torn, torn, damaged)
+    records: list[Record] = []
+    content = _scan(path, records.append)
+    return replace(content, records=records if content.header else [])
+
+
+def _scan(path: Path, take: Callable[[Record], object]) -> Content:
+    """Pass each good record to `take`; return the header and what is damaged."""
+    header, whole, torn, damaged = dict[str, Any](), 0, 0, list[int]()
+    with naming(path, "read"), path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                torn = len(line)
+                break
+            record = _checked(line)
+            whole += len(line)
+            if record is None:
+                damaged.append(number)
+            elif number > 1:
+                take(record)
+            elif record.get("format") == FORMAT:
+                header = record
+            else:
+                raise InputError(
+                    f"{path} has format {record.get('format')}, and this version reads"
+                    f" {FORMAT}"
+                )
+    return Content(header, [], whole, torn, damaged)
 
 
 class Journal:
@@ -107,6 +127,8 @@ class Journal:
         Made if it is not there; else gone on with, after what was torn off is cut off.
     header : mapping
         What it is the journal of. One that is there must have the same.
+    take : callable, optional
+        Gets each record that is there.
 
     Raises
     ------
@@ -121,14 +143,18 @@ class Journal:
     fails leaves the file as it was: the next one begins at the same place.
     """
 
-    def __init__(self, path: Path, header: Record) -> None:
+    def __init__(
+        self,
+        path: Path,
+        header: Record,
+        take: Callable[[Record], object] = lambda _: None,
+    ) -> None:
         self.path = path
-        self.records: list[Record] = []
         whole = 0
         header = {"format": FORMAT, **header}
         if path.exists():
-            content = read(path)
-            self.records, whole = content.records, content.whole
+            content = scan(path, take)
+            whole = content.whole
             if content.header and dict(content.header) != header:
                 raise InputError(
                     f"{path} is the journal of {dict(content.header)}, not of {header};"
@@ -149,7 +175,6 @@ class Journal:
     def add(self, record: Record) -> None:
         """Write one line; it is promised after `sync`."""
         self._append(record)
-        self.records.append(record)
 
     def due(self) -> bool:
         """Sync if lines wait for long, or many; return whether all are promised."""
@@ -220,13 +245,13 @@ def _line(record: Record) -> bytes:
     return f"{text} {zlib.crc32(text.encode()):08x}\n".encode()
 
 
-def _checked(line: bytes) -> Record | None:
+def _checked(line: bytes) -> dict[str, Any] | None:
     """Return what a line holds, or `None` if its checksum does not fit."""
-    text, _, digits = line.rpartition(b" ")
+    text = line[:-10]  # the rest is a blank, eight digits and the end
     try:
-        if digits != b"%08x" % zlib.crc32(text):
+        if line[-10:] != b" %08x\n" % zlib.crc32(text):
             return None
-        found: Record = json.loads(text)
+        found = json.loads(text)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

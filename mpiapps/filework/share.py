@@ -161,7 +161,7 @@ def _deal(
     with (
         dealing(world.comm, len(bundles)) as dealt,
         world.timed("kernel"),
-        Progress(world, max(1, total), "the bytes") as progress,
+        Progress(world, max(1, total), "the bytes", own=True) as progress,
     ):
         for n in dealt:
             if not mine.do(left[bundles[n]].tolist()):
