@@ -41,9 +41,10 @@ class Program:
 
     `run` is collective: all ranks call it with their `World` and the same options. It
     returns a `Result` on every rank and prints nothing. `check` looks at the options
-    before MPI starts and raises `ValueError` for values that do not go together. A
-    `quiet` program leaves both outputs to what it runs: its report is for
-    ``--verbose`` alone.
+    before MPI starts and raises `ValueError` for values that do not go together.
+    `resumable` returns whether a run with these options can stop into a checkpoint and
+    go on; one that cannot refuses ``--checkpoint`` and ``--seconds``. A `quiet` program
+    leaves both outputs to what it runs: its report is for ``--verbose`` alone.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Program:
     run: Callable[[World, Any], Result]
     check: Callable[[Any], None] = lambda _options: None
     quiet: bool = False
+    resumable: Callable[[Any], bool] = lambda _options: True
 
 
 def programs() -> dict[str, Program]:
