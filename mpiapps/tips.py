@@ -93,7 +93,14 @@ def _count(engine: str) -> Any:
     return by_ranks
 
 
-PROGRAM = Program("tips", "Count tips over fares of taxi trips.", Options, run, check)
+PROGRAM = Program(
+    "tips",
+    "Count tips over fares of taxi trips.",
+    Options,
+    run,
+    check,
+    resumable=lambda _options: False,
+)
 
 if __name__ == "__main__":
     sys.exit(main(PROGRAM))
