@@ -16,7 +16,7 @@ from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.output import WholeFile
 from mpiapps.base import units
 from mpiapps.base.errors import Stopped
-from mpiapps.filework.choices import COUNTS, ENCODINGS, TURNS
+from mpiapps.filework.choices import COUNTS, ENCODINGS, HEADERS, TURNS, parse_character
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -50,7 +50,9 @@ class Options:
     only: tuple[str, ...] = option(
         (), "count these alone", choices=COUNTS, metavar="|".join(COUNTS)
     )
-    top: int = option(0, "count: the words that stand most often", least=0)
+    top: int = option(
+        0, "count: the words that stand most often", parse="count", least=0
+    )
     encoding: str = option(
         "utf-8",
         "count: as wc does in the locales C.UTF-8 and C",
@@ -61,7 +63,13 @@ class Options:
     by: str = option("left-right", "flip: how", choices=tuple(TURNS))
     into: str = option("", "flip: folder for the results", metavar="FOLDER")
     format: str = option("", "flip: pdf, png, ... (default: as it was)")
-    column: str = option("", "histogram: name in the first line, or number from 1")
+    column: str = option("", "histogram: name in the header, or number from 1")
+    header: str = option(
+        "auto",
+        "histogram: whether the first record has names; auto: if it has the one given,"
+        " or no number",
+        choices=HEADERS,
+    )
     bins: int = option(50, "histogram: intervals", least=1, most=10**6)
     range: tuple[float, float] | None = option(
         None,
@@ -69,7 +77,17 @@ class Options:
         parse=units.parse_interval,
         metavar="LOW:HIGH",
     )
-    delimiter: str = option("", "histogram: of columns (default: comma, tab for .tsv)")
+    delimiter: str = option(
+        "",
+        "histogram: character between columns (default: comma, tab for .tsv)",
+        parse=parse_character,
+    )
+    quote: str = option(
+        '"',
+        "histogram: character around fields; empty: quotes mean nothing",
+        parse=parse_character,
+        metavar="CHARACTER",
+    )
     records: bool = option(
         False, "map: call the function with the lines of a range, an iterator of bytes"
     )
@@ -97,8 +115,8 @@ def check(options: Options) -> None:
     need = needs.get(options.operation, "")
     if need and not getattr(options, need):
         raise ValueError(f"{options.operation} needs --{need}")
-    if len(options.delimiter.encode()) > 1:
-        raise ValueError(f"--delimiter {options.delimiter!r} is not one character")
+    if options.quote and options.quote == options.delimiter:
+        raise ValueError(f"--delimiter and --quote are both {options.quote!r}")
 
 
 def run(world: World, options: Options) -> Result:

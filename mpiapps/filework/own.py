@@ -7,7 +7,7 @@ from typing import Any
 
 from mpiapps.base.named import named
 from mpiapps.filework.operation import Operation
-from mpiapps.filework.reading import Reader, at_line, lines
+from mpiapps.filework.reading import Reader, lines
 from mpiapps.filework.segments import Segment
 
 
@@ -31,7 +31,7 @@ class Own(Operation):
     def __init__(self, name: str, *, records: bool) -> None:
         self._function = named(name)
         self._records = records
-        self._reader = Reader(at_line)
+        self._reader = Reader()
 
     def cuts(self, name: str) -> bool:
         """Return whether lines are wanted, and the file can be read from its middle."""
