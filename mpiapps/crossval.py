@@ -88,7 +88,9 @@ def run(world: World, options: Options) -> Result:
                     old = past(directory, case)
         known = world.comm.bcast([fit.number for fit in old])
         left = sorted(set(range(len(case))) - set(known))
-        ledger = stack.enter_context(Ledger(directory, case, world.rank))
+        with world.agree():
+            ledger = Ledger(directory, case, world.rank)
+        stack.callback(ledger.close)
         with world.timed("fits"):
             DO[options.backend](world, case, left, ledger, options.jobs)
         with world.timed("gather"):

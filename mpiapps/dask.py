@@ -154,14 +154,11 @@ def _run(world: World, options: Options) -> tuple[int, dict[str, Any]]:
         cluster = Cluster(world.comm, _setup(options))
     with cluster:
         if cluster.client is not None:
-            from mpiapps.dasking.forward import inherited  # it loads Dask
-
             insecure = "--insecure" if options.insecure else ""
             connection.announce(cluster.dashboard, insecure=insecure)
             with world.timed("script"), connection.offered(options.connection, cluster):
                 if options.script:
-                    with inherited():
-                        code = run_script(options.script, options.arguments)
+                    code = run_script(options.script, options.arguments)
                     if code and (why := cluster.lost()):
                         sys.stderr.write(f"mpiapps: {why}\n")
                     elif not code:
@@ -182,7 +179,6 @@ def _setup(options: Options) -> Setup:
         dashboard=options.dashboard,
         insecure=options.insecure,
         outside=bool(options.connection),
-        idle=not options.script,
         path=(str(Path(options.script).resolve().parent),) if options.script else (),
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from mpiapps.comm.cut import Array
 from mpiapps.comm.random import Stream
 from mpiapps.linalg.layout import Layout
@@ -19,7 +17,6 @@ def fill(local: Array, layout: Layout, rank: int, seed: int) -> None:
     if found is None or not local.size:
         return
     rows, runs = layout.rows.indices(found[0]), list(layout.cols.runs(found[1]))
-    most = np.nextafter(local.real.dtype.type(1), local.real.dtype.type(0))
     parts = [local.real, local.imag] if local.dtype.kind == "c" else [local]
     for stream, part in enumerate(parts):
         numbers = Stream(seed, stream)
@@ -27,6 +24,5 @@ def fill(local: Array, layout: Layout, rank: int, seed: int) -> None:
             start = 0
             for run in runs:
                 drawn = numbers.uniform(run.start, len(run), block=int(row))
-                # Of single precision the next number up is 1 for 16 draws in 2**28.
-                part[place, start : start + len(run)] = np.minimum(2 * drawn - 1, most)
+                part[place, start : start + len(run)] = 2 * drawn - 1
                 start += len(run)

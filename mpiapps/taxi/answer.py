@@ -69,13 +69,9 @@ def answer(names: list[str], edges: np.ndarray, parts: list[Part]) -> dict[str, 
 
 
 def _mean(parts: list[Part]) -> float | None:
-    """Return the mean percent; None if there are no trips, or no number holds it."""
+    """Return the mean percent; None if there are no trips."""
     trips = sum(part.trips for part in parts)
-    try:
-        mean = math.fsum(part.total for part in parts) / trips if trips else math.nan
-    except (OverflowError, ValueError):  # as do infinities of both signs
-        mean = math.inf
-    return mean if math.isfinite(mean) else None
+    return math.fsum(part.total for part in parts) / trips if trips else None
 
 
 def table(values: dict[str, Any]) -> list[dict[str, Any]]:

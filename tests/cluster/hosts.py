@@ -63,13 +63,7 @@ def wait(run: str, *states: str, limit: float = LIMIT) -> dict:
     end = time.monotonic() + limit
     while time.monotonic() < end:
         now = status(run)
-        ended = now["state"] not in (
-            "pending",
-            "running",
-            "unknown",
-            "lost",
-            "no answer",
-        )
+        ended = now["state"] not in ("pending", "running", "unknown", "lost")
         if now["state"] in states or (ended and not states):
             return now
         time.sleep(1)
