@@ -21,7 +21,13 @@ from mpiapps.app.runner import parse as parse_program
 from mpiapps.app.runner import program_parser
 from mpiapps.base.errors import LaunchError, MpiAppsError
 from mpiapps.base.launcher import Launch, detect_launch
-from mpiapps.base.streams import Courtesy, reserve_streams, write_err, write_out
+from mpiapps.base.streams import (
+    Courtesy,
+    flush_out,
+    reserve_streams,
+    write_err,
+    write_out,
+)
 from mpiapps.base.threads import physical_cores
 from mpiapps.batch.parser import COMMANDS, add_commands
 from mpiapps.batch.request import SCHEDULERS
@@ -47,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     reserve_streams()
     try:
         _refuse_ranks(detect_launch(os.environ))
-        return _command(list(sys.argv[1:] if argv is None else argv))
+        code = _command(list(sys.argv[1:] if argv is None else argv))
+        flush_out()
+        return code
     except MpiAppsError as error:
         write_err(f"mpiapps: error: {error}\n")
         return error.exit_code
@@ -107,7 +115,7 @@ def job_command(parser: Parser, words: list[str]) -> int:
 
 def program_options(name: str) -> set[str]:
     """Return the options of program `name`, such as ``--samples``. Local."""
-    program = programs().get(name)
+    program = find_program(name)[0] if name else None
     return program_parser(program, Launch()).options() if program else set()
 
 

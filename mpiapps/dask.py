@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.base.errors import Stopped
+from mpiapps.base.streams import write_err
 from mpiapps.comm.start import end_mpi
 from mpiapps.dasking.connection import connect
 from mpiapps.dasking.script import on_stop
@@ -160,7 +161,7 @@ def _run(world: World, options: Options) -> tuple[int, dict[str, Any]]:
                 if options.script:
                     code = run_script(options.script, options.arguments)
                     if code and (why := cluster.lost()):
-                        sys.stderr.write(f"mpiapps: {why}\n")
+                        write_err(f"mpiapps: {why}\n")
                     elif not code:
                         cluster.see_it_there()
                 else:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.progress import Progress
 from mpiapps.base.errors import Stopped
+from mpiapps.base.streams import write_err
 from mpiapps.farming.books import Books
 from mpiapps.farming.here import Here
 from mpiapps.farming.owner import Owner
@@ -203,8 +204,7 @@ def keep(here: Here, comm: Intracomm, root: int = 0) -> None:
 def _lose(books: Books, keepers: list[int], rank: int) -> None:
     """Give the tasks of a killed rank to others, if it kept any."""
     names = books.lose(keepers.index(rank)) if rank in keepers else []
-    sys.stderr.write(f"mpiapps: rank {rank} is lost; {len(names)} tasks go to others\n")
-    sys.stderr.flush()
+    write_err(f"mpiapps: rank {rank} is lost; {len(names)} tasks go to others\n")
 
 
 def _tell(record: dict[str, Any]) -> None:
@@ -214,8 +214,7 @@ def _tell(record: dict[str, Any]) -> None:
     why = f" ({record['why']})" if record["why"] else ""
     log = f"logs/{record['task']}.{record['attempt']}"
     command = os.fsencode(record["command"]).decode(errors="backslashreplace")
-    sys.stderr.write(f"mpiapps: {how}{why}: {command} ({log})\n")
-    sys.stderr.flush()
+    write_err(f"mpiapps: {how}{why}: {command} ({log})\n")
 
 
 def _stop(world: World, options: Options, values: dict[str, Any]) -> None:

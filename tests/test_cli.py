@@ -174,7 +174,7 @@ def test_mpiapps_names_its_programs_and_refuses_others():
     assert ["pi", "Estimate pi with random darts."] in lines
     for argv, word in (
         (["run", "po"], "'po' is not a program; the programs are crossval"),
-        (["run", "nowhere.py"], "nowhere.py is not a file"),
+        (["run", "nowhere.py"], "'nowhere.py' is not a file"),
         (["run", "-n", "2"], "required: PROGRAM"),
         (["run", "pi", "-n", "0"], "'0' is not a number of ranks"),
         (["run", "pi", "-n", "2", "--smaples", "3"], "did you mean --samples?"),
@@ -204,6 +204,10 @@ PROGRAM = Program("heat", "Spread heat.", Options, run)
 if __name__ == "__main__":
     sys.exit(main(PROGRAM))
 """
+# Annotated, and with a module beside it whose name a module of Python has.
+OWN_PROGRAM_BESIDE = OWN_PROGRAM.replace(
+    "PROGRAM = Program", "from beside import steps\nPROGRAM: Program = Program"
+)
 OWN_SCRIPT = """
 import sys
 from mpiapps.comm import open_world
@@ -228,6 +232,22 @@ def test_a_program_in_a_file_of_ones_own(tmp_path):
     assert f"mpiapps run {heat} -n N".replace(" ", "") in "".join(helped.out.split())
     script = run([command, "render", str(heat), *CLUSTER, "--", "--steps", "3"])
     assert "MPIAPPS_RECORD" in script.out, script.err
+
+
+def test_a_program_of_ones_own_has_modules_beside_it(tmp_path):
+    (tmp_path / "json.py").write_text(OWN_PROGRAM_BESIDE)
+    (tmp_path / "beside.py").write_text("steps = 1\n")
+    words = ["render", str(tmp_path / "json.py"), *CLUSTER, "--", "--stpes", "3"]
+    ended = run([str(folder("mpich") / "mpiapps"), *words])
+    assert "did you mean --steps" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_the_number_of_ranks_may_be_joined_to_its_option():
+    command = str(folder("mpich") / "mpiapps")
+    for words in (["pi", "-n2"], ["-n2", "pi"], ["pi", "--ntasks=2"]):
+        ended = run([command, "run", *words, "--samples", "1e4"])
+        assert "pi on 2 ranks" in ended.out, ended.err
 
 
 def test_a_script_has_its_own_arguments(tmp_path):

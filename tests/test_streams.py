@@ -124,16 +124,33 @@ def test_what_is_said_on_standard_error_never_changes_the_end(kind, words, code)
         assert "pi on 1 rank" in ended.stdout
 
 
+LATER = ["", "write_err('a note')", "sys.exit(0)", "sys.exit(3)"]
+
+
+@pytest.mark.parametrize("later", LATER)
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_script_has_printed_and_cannot_be_written_is_an_error(kind, tmp_path):
+def test_what_a_script_has_printed_and_cannot_be_written_is_an_error(
+    kind, later, tmp_path
+):
     script = tmp_path / "script.py"
     script.write_text(
-        "from mpiapps.comm import open_world\nwith open_world():\n    print('x')\n"
+        "import sys\n"
+        "from mpiapps.base.streams import write_err\n"
+        "from mpiapps.comm import open_world\n"
+        f"with open_world():\n    print('x')\n    {later}\n"
     )
     words = [str(folder("mpich") / "python"), str(script)]
     ended = with_output(kind, words, variables={"PYTHONUNBUFFERED": ""})
     # Python's print to no stream at all is not an error.
-    assert ended.returncode == (0 if kind == "closed" else 74), ended.stderr
+    code = 3 if "3" in later else 0 if kind == "closed" else 74
+    assert ended.returncode == code, ended.stderr
+
+
+def test_a_failed_task_is_reported_to_whom_it_may_concern(tmp_path):
+    (tmp_path / "tasks").write_text("false\n")
+    python = str(folder("mpich") / "python")
+    ended = start([python, "-m", "mpiapps.farm", str(tmp_path / "tasks")], **closed(2))
+    assert ended.returncode == 3
 
 
 def test_a_closed_stream_does_not_give_its_number_to_a_file(tmp_path):

@@ -143,12 +143,14 @@ def use_color(choice: str, environ: Mapping[str, str]) -> bool:
     """
     if choice != "auto":
         return choice == "always"
-    if environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
+    if environ.get("NO_COLOR"):
         return False
     if environ.get("FORCE_COLOR"):
         return True
     launched = any(name in environ for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"))
-    return not launched and sys.stdout is not None and sys.stdout.isatty()
+    if launched or environ.get("TERM") == "dumb":
+        return False
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def _shortened(value: Any) -> Any:

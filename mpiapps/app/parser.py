@@ -97,17 +97,25 @@ class Parser(argparse.ArgumentParser):
         left = deque(argv)
         while left:
             words = [left.popleft()]
-            name, equals, _ = words[0].partition("=")
-            action = self._option_string_actions.get(name)
+            action, joined = self._option(words[0])
             if action is None:
                 operand = not _is_option(words[0])
                 if words == ["--"] or (operand and self._takes_rest()):
                     words += left
                     left.clear()
-            elif not equals:
+            elif not joined:
                 for _ in range(self._values_of(action, left)):
                     words.append(left.popleft())
             yield words, action
+
+    def _option(self, word: str) -> tuple[argparse.Action | None, bool]:
+        """Return the option that `word` is, and whether its value is joined to it."""
+        known = self._option_string_actions
+        name, equals, _ = word.partition("=")
+        if name in known:
+            return known[name], bool(equals)
+        short = known.get(word[:2]) if word[:2] != "--" else None  # such as -n4
+        return short, short is not None
 
     def _takes_rest(self) -> bool:
         return any(action.nargs == argparse.REMAINDER for action in self._actions)
@@ -118,8 +126,7 @@ class Parser(argparse.ArgumentParser):
             return 0
         count = 0
         for word in left:
-            known = word.partition("=")[0] in self._option_string_actions
-            if known or word == "--":
+            if word == "--" or word.partition("=")[0] in self._option_string_actions:
                 break
             if action.nargs is None:  # whatever it looks like
                 return 1

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
-import runpy
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpiapps.app.output import DIGITS
 from mpiapps.base.errors import UsageError
 from mpiapps.base.streams import write_err
 
@@ -43,7 +45,7 @@ class Result:
     ranks: Sequence[Mapping[str, Any]] = ()
     notes: Sequence[str] = ()
     exit_code: int = 0
-    digits: int = 10
+    digits: int = DIGITS
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def find_program(name: str) -> tuple[Program | None, list[str]]:
     if name.endswith(".py"):
         path = Path(name)
         if not path.is_file():
-            raise UsageError(f"{name} is not a file; name a script.py that exists")
+            raise UsageError(f"{name!r} is not a file; name a script.py that exists")
         return _load(path), [name]
     found = _programs()
     if name not in found:
@@ -137,10 +139,24 @@ def _load(path: Path) -> Program | None:
         tree = ast.parse(path.read_bytes(), str(path))
     except SyntaxError as error:
         raise UsageError(f"{path}, line {error.lineno}: {error.msg}") from error
-    targets = [
-        t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets
-    ]
-    if not any(isinstance(t, ast.Name) and t.id == "PROGRAM" for t in targets):
+    names = {
+        node.id
+        for statement in tree.body
+        if isinstance(statement, ast.Assign | ast.AnnAssign)
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    if "PROGRAM" not in names:
         return None
-    program = runpy.run_path(str(path), run_name="mpiapps.program_file")["PROGRAM"]
+    # No module's name, so that it takes the place of none.
+    spec = spec_from_file_location(f"program in {path}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    sys.path.insert(0, str(path.resolve().parent))  # as `python name.py` has it
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.path[0]
+    program = getattr(module, "PROGRAM", None)
     return program if isinstance(program, Program) else None

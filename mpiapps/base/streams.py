@@ -36,21 +36,23 @@ def write_out(text: str) -> None:
 
 
 def write_err(text: str) -> None:
-    """Write `text` to standard error, after what was printed before. Local.
-
-    What cannot be written is dropped.
-    """
-    for stream, number, part in ((sys.stdout, 1, ""), (sys.stderr, 2, text)):
-        try:
-            _write(stream, part)
-        except FAILURES:
-            _abandon(stream, number)
+    """Write `text` to standard error; what cannot be written is dropped. Local."""
+    try:
+        _write(sys.stderr, text)
+    except FAILURES:
+        _abandon(sys.stderr, 2)
 
 
 def flush_out() -> None:
     """Write what was printed and is still buffered. Local; raises as `write_out`."""
     if sys.stdout is not None and not sys.stdout.closed:
         write_out("")
+
+
+def drop_out() -> None:
+    """Write what was printed, or drop it, as the exit code is decided. Local."""
+    with suppress(ReadWriteError):
+        flush_out()
 
 
 def reserve_streams() -> None:

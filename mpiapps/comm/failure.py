@@ -18,7 +18,7 @@ import numpy as np
 
 from mpiapps.base.errors import MpiAppsError, RankLeft, Stopped, Terminated, exit_code
 from mpiapps.base.launcher import DELIVERY, YIELD
-from mpiapps.base.streams import write_err
+from mpiapps.base.streams import drop_out, write_err
 from mpiapps.comm.mpi import MPI
 from mpiapps.comm.survive import is_loss
 
@@ -72,6 +72,7 @@ class Departure:
         It may be called by one rank or by many, at any time.
         """
         code = exit_code(error)
+        drop_out()  # what was printed stands before the reason
         told = self._told_before(error)
         was_done = bool(self._requests)  # it failed while it waited for the others
         if was_done:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mpiapps.base.errors import LaunchError
+from mpiapps.base.errors import LaunchError, ReadWriteError, exit_code
 from mpiapps.base.launcher import detect_launch
 from mpiapps.base.mpi_wheels import no_library, refuse_two_mpi_wheels
 from mpiapps.base.streams import flush_out, write_err
@@ -84,9 +84,19 @@ def open_world(comm: MPI.Intracomm | None = None) -> Iterator[World]:
         caught = error.__traceback__
         if caught is not None:
             error.__traceback__ = caught.tb_next  # begin where the block failed
-        raise SystemExit(departure.failed(error)) from None
+        raise SystemExit(departure.failed(_unless_lost(error))) from None
     departure.close()
     world.close()
+
+
+def _unless_lost(error: BaseException) -> BaseException:
+    """Return `error`, or that output was lost where it would end with 0. Local."""
+    try:
+        if exit_code(error) == 0:
+            flush_out()
+    except ReadWriteError as lost:
+        return lost
+    return error
 
 
 def start_or_exit(*, check_size: bool = False) -> Library:

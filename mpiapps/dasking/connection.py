@@ -9,7 +9,6 @@ import os
 import shlex
 import socket
 import stat
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 
 from mpiapps.base.errors import InputError, LaunchError, naming
 from mpiapps.base.named import see_installed
+from mpiapps.base.streams import write_err
 from mpiapps.dasking.keys import REQUIRED, Keys
 from mpiapps.dasking.script import hush, run_script
 
@@ -219,13 +219,12 @@ def announce(dashboard: str, *, insecure: str = "") -> None:
         The option by which there is no TLS.
     """
     if insecure:
-        sys.stderr.write(
+        write_err(
             f"mpiapps: warning: {insecure}: everybody who reaches this host can run"
             " code as you\n"
         )
     if dashboard:
-        sys.stderr.write(f"mpiapps: {dashboard_line(dashboard)}\n")
-    sys.stderr.flush()
+        write_err(f"mpiapps: {dashboard_line(dashboard)}\n")
 
 
 def dashboard_line(port: str, environ: Mapping[str, str] = os.environ) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import sys
 import time
 from contextlib import (
     AbstractContextManager,
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mpiapps.base import stopping
 from mpiapps.base.errors import LaunchError
+from mpiapps.base.streams import write_err
 from mpiapps.comm.agree import agree
 from mpiapps.comm.letters import Letters
 from mpiapps.comm.mpi import MPI
@@ -292,5 +292,4 @@ def _limit() -> float:
 def _tell(keeper: Keeper, answer: dict[str, Any]) -> None:
     """Say on standard error what a host had to tell when it started."""
     for line in answer["told"]:
-        sys.stderr.write(f"mpiapps: {keeper.host}: {line}\n")
-    sys.stderr.flush()
+        write_err(f"mpiapps: {keeper.host}: {line}\n")

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from mpiapps.base.errors import MpiAppsError, Terminated, exit_code
+from mpiapps.base.streams import write_err
 from mpiapps.dasking.watch import StopAsked
 
 _hooks: list[Callable[[], object]] = []
@@ -48,14 +49,13 @@ def run_script(script: str, arguments: Sequence[str]) -> int:
         raise
     except SystemExit as error:
         if not isinstance(error.code, int | None):
-            sys.stderr.write(f"{error.code}\n")
+            write_err(f"{error.code}\n")
         return exit_code(error)
     except Exception as error:
         error.__traceback__ = _of_script(error.__traceback__, script)
         sys.excepthook(type(error), error, error.__traceback__)
         return exit_code(error)
     finally:
-        _flush()
         hush()
     return 0
 
@@ -77,8 +77,3 @@ def _of_script(trace: TracebackType | None, script: str) -> TracebackType | None
     while found is not None and found.tb_frame.f_code.co_filename not in names:
         found = found.tb_next
     return found or trace
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()

@@ -12,6 +12,7 @@ from typing import Any
 
 from mpiapps.base import stopping
 from mpiapps.base.errors import Stopped, exit_code
+from mpiapps.base.streams import write_err
 
 EVERY = 0.1  # s between looks
 LAST = 8.0  # s that the main thread has, if the run cannot go on at all
@@ -105,7 +106,6 @@ class Watch:
     def _end(self, error: BaseException) -> None:
         from mpiapps.comm.mpi import MPI
 
-        sys.stderr.write(f"mpiapps: error: {error}\n")
-        sys.stderr.flush()
+        write_err(f"mpiapps: error: {error}\n")
         time.sleep(EVERY)
         MPI.COMM_WORLD.Abort(exit_code(error))

@@ -90,3 +90,5 @@ def test_no_colour_by_itself_under_a_launcher(monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert use_color("auto", {})
     assert not use_color("auto", {"OMPI_COMM_WORLD_SIZE": "2"})
+    assert not use_color("auto", {"TERM": "dumb"})
+    assert use_color("auto", {"TERM": "dumb", "FORCE_COLOR": "1"})

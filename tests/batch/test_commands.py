@@ -56,7 +56,7 @@ def test_render_prints_the_script_alone():
             ["render", "nothing", *SLURM],
             "'nothing' is not a program; the programs are crossval, dask, farm",
         ),
-        (["render", "gone.py", *SLURM], "gone.py is not a file"),
+        (["render", "gone.py", *SLURM], "'gone.py' is not a file"),
         (["render", "pi", *SLURM, "--nodes", "0"], "0 is too small; the least is 1"),
         (["render", "pi", *SLURM, "--node", "2"], "did you mean --nodes or"),
         (["render", "pi", *SLURM, "--time", "30s"], "30s is too small; the least is"),
