@@ -21,6 +21,7 @@ from mpiapps.app.runner import parse as parse_program
 from mpiapps.app.runner import program_parser
 from mpiapps.base.errors import LaunchError, MpiAppsError
 from mpiapps.base.launcher import Launch, detect_launch
+from mpiapps.base.stdin import spool
 from mpiapps.base.streams import (
     Courtesy,
     flush_out,
@@ -186,14 +187,18 @@ def run(values: Namespace) -> int:
     """
     program, words = find_program(values.program)
     ntasks, arguments = _own_ranks(program, values.arguments)
+    spooled: dict[str, str] = {}
     if program is not None:
-        _, common = parse_program(program, arguments, Launch(), command=words)
+        options, common = parse_program(program, arguments, Launch(), command=words)
         if common.progress == "auto" and Courtesy().isatty():
             # Ranks cannot see the terminal. What comes last may be a script's own.
             arguments = ["--progress", "bar", *arguments]
+        if program.reads_stdin(options):
+            spooled = spool()
     launcher = find_launcher()
     ntasks = ntasks or values.ntasks
     command, variables = command_line(launcher, ntasks, [*words, *arguments])
+    variables |= spooled
     shown = [f"{key}={text}" for key, text in variables.items()] + command
     write_err(f"mpiapps: {shlex.join(shown)}\n")
     become(command, variables)

@@ -88,9 +88,7 @@ def run(world: World, options: Options) -> Result:
                     old = past(directory, case)
         known = world.comm.bcast([fit.number for fit in old])
         left = sorted(set(range(len(case))) - set(known))
-        with world.agree():
-            ledger = Ledger(directory, case, world.rank)
-        stack.callback(ledger.close)
+        ledger = stack.enter_context(Ledger(directory, case, world.rank))
         with world.timed("fits"):
             DO[options.backend](world, case, left, ledger, options.jobs)
         with world.timed("gather"):

@@ -155,11 +155,14 @@ def _run(world: World, options: Options) -> tuple[int, dict[str, Any]]:
         cluster = Cluster(world.comm, _setup(options))
     with cluster:
         if cluster.client is not None:
+            from mpiapps.dasking.forward import inherited  # it loads Dask
+
             insecure = "--insecure" if options.insecure else ""
             connection.announce(cluster.dashboard, insecure=insecure)
             with world.timed("script"), connection.offered(options.connection, cluster):
                 if options.script:
-                    code = run_script(options.script, options.arguments)
+                    with inherited():
+                        code = run_script(options.script, options.arguments)
                     if code and (why := cluster.lost()):
                         write_err(f"mpiapps: {why}\n")
                     elif not code:
@@ -180,6 +183,7 @@ def _setup(options: Options) -> Setup:
         dashboard=options.dashboard,
         insecure=options.insecure,
         outside=bool(options.connection),
+        idle=not options.script,
         path=(str(Path(options.script).resolve().parent),) if options.script else (),
     )
 

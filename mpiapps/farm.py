@@ -8,21 +8,24 @@ its own. docs/farm.md tells what is promised, and what is on the disk.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.progress import Progress
-from mpiapps.base.errors import Stopped
+from mpiapps.base.errors import InputError, LaunchError, Stopped
 from mpiapps.base.streams import write_err
 from mpiapps.farming.books import Books
+from mpiapps.farming.grid import grid
 from mpiapps.farming.here import Here
 from mpiapps.farming.owner import Owner
-from mpiapps.farming.tasklist import Task, grid, part_of, read_file
+from mpiapps.farming.tasklist import Task, named, part_of, read_file
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
@@ -62,6 +65,9 @@ class Options:
     memory: int = option(0, "of a task, unless it says otherwise", parse="size")
     cores: int = option(1, "of a task, unless it says otherwise", least=1)
     retries: int = option(0, "of a task, unless it says otherwise", least=0)
+    shell: str = option(
+        "sh", "what reads the commands: a name on PATH, as bash, or a path"
+    )
     drain: int = option(
         10, "time for tasks at work when the run is to stop", parse="time", least=0
     )
@@ -83,7 +89,9 @@ def run(world: World, options: Options) -> Result:
     from mpiapps.comm.survive import survives
 
     hosts = Hosts(world)
-    comm, here = world.comm.Dup(), Here(hosts.cpus)
+    with world.agree():
+        shell = shell_of(options.shell)
+    comm, here = world.comm.Dup(), Here(hosts.cpus, shell)
     values, code = None, 0
     if world.is_root:
         with world.agree():
@@ -93,6 +101,7 @@ def run(world: World, options: Options) -> Result:
                 _manage(world, books, hosts.keepers, here, comm)
             books.journal.sync()
             values, code = books.report()
+        values["shell"] = os.path.realpath(shell)
     else:
         with world.agree():  # on the tasks, which the root reads
             pass
@@ -134,6 +143,23 @@ class Hosts:
         self.cores = [cores for _, cores in found]
 
 
+def shell_of(name: str) -> str:
+    """Return the path of a shell. Local.
+
+    Raises
+    ------
+    LaunchError
+        If this host has none of that name.
+    """
+    found = shutil.which(name)
+    if found is None:
+        raise LaunchError(
+            f"--shell {name}: no such program on {os.uname().nodename}; name one on"
+            " PATH of all hosts, or give its path"
+        )
+    return str(Path(found).absolute())
+
+
 def _manage(
     world: World, books: Books, keepers: list[int], here: Here, comm: Intracomm
 ) -> None:
@@ -143,7 +169,7 @@ def _manage(
 
     orders, reports = Letters(comm, ORDERS), Letters(comm, REPORTS)
     failed, lost = 0, set[int]()
-    with Progress(world, max(1, len(books.left)), "the tasks") as progress:
+    with Progress(world, max(1, len(books.tasks)), "the tasks") as progress:
         while books.goes_on():
             _give(books, keepers, here, orders)
             if not here.busy:
@@ -229,14 +255,15 @@ def _stop(world: World, options: Options, values: dict[str, Any]) -> None:
 
 def _books(options: Options, cores: list[int]) -> Books:
     """Return the books of the directory, which has this process as its manager."""
-    tasks = part_of(list(_tasks(options)), options.part)
+    tasks = named(_tasks(options))
+    if not tasks:
+        raise InputError(f"{options.tasks}: no task is in it, only blanks and comments")
     plain = options.param or options.tasks == "-"
-    named = options.directory or ("farm" if plain else f"{options.tasks}.farm")
-    folder = Path(named)
-    if options.part:
-        folder /= f"part-{options.part.partition('/')[0]}"
-    owner = Owner(folder / "owner", take_over=options.take_over)
-    return Books(tasks, folder, cores, owner, drain=options.drain)
+    folder = options.directory or ("farm" if plain else f"{options.tasks}.farm")
+    owner = partial(Owner, take_over=options.take_over)
+    return Books(
+        *(tasks, Path(folder), cores, owner), part=options.part, drain=options.drain
+    )
 
 
 def _tasks(options: Options) -> Iterator[Task]:
@@ -254,7 +281,14 @@ def _tasks(options: Options) -> Iterator[Task]:
         yield from read_file(options.tasks, common)
 
 
-PROGRAM = Program("farm", "Do many command lines, each once.", Options, run, check)
+PROGRAM = Program(
+    "farm",
+    "Do many command lines, each once.",
+    Options,
+    run,
+    check,
+    reads_stdin=lambda options: options.tasks == "-" and not options.param,
+)
 
 if __name__ == "__main__":
     sys.exit(main(PROGRAM))

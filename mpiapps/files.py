@@ -10,13 +10,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, checkpoint, main, option
-from mpiapps.app.output import WholeFile
+from mpiapps.app.output import WholeFile, printable
 from mpiapps.base import units
 from mpiapps.base.errors import Stopped
-from mpiapps.filework.choices import COUNTS, ENCODINGS, TURNS
+from mpiapps.filework.choices import COUNTS, ENCODINGS, FORMATS, TURNS
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -50,7 +51,11 @@ class Options:
     only: tuple[str, ...] = option(
         (), "count these alone", choices=COUNTS, metavar="|".join(COUNTS)
     )
-    top: int = option(0, "count: the words that stand most often", least=0)
+    top: int = option(
+        0,
+        "count: the words that stand most often; -o: each, after its number",
+        least=0,
+    )
     encoding: str = option(
         "utf-8",
         "count: as wc does in the locales C.UTF-8 and C",
@@ -60,7 +65,13 @@ class Options:
     plain: bool = option(False, "count compressed files as they are")
     by: str = option("left-right", "flip: how", choices=tuple(TURNS))
     into: str = option("", "flip: folder for the results", metavar="FOLDER")
-    format: str = option("", "flip: pdf, png, ... (default: as it was)")
+    format: str = option(
+        "",
+        "flip: " + ", ".join(FORMATS) + " (default: as it was)",
+        parse=lambda text: text.removeprefix(".").lower(),
+        choices=tuple(FORMATS),
+        metavar="FORMAT",
+    )
     column: str = option("", "histogram: name in the first line, or number from 1")
     bins: int = option(50, "histogram: intervals", least=1, most=10**6)
     range: tuple[float, float] | None = option(
@@ -93,6 +104,8 @@ def check(options: Options) -> None:
         raise ValueError("map needs MODULE:FUNCTION before the paths")
     if len(options.paths) <= own and not options.list:
         raise ValueError("name files, folders or patterns, or give --list FILE")
+    if options.list.count("-") > 1:
+        raise ValueError("--list - is given twice; standard input is read once")
     needs = {"hash": "output", "map": "output", "flip": "into", "histogram": "column"}
     need = needs.get(options.operation, "")
     if need and not getattr(options, need):
@@ -103,16 +116,15 @@ def check(options: Options) -> None:
 
 def run(world: World, options: Options) -> Result:
     """Do it, on all ranks. Collective."""
-    from mpiapps.filework.listing import expand, gather_listing
+    from mpiapps.filework.listing import gather_listing
     from mpiapps.filework.operations import DO
 
-    paths = options.paths[1:] if options.operation == "map" else options.paths
     names, target = None, None
     with world.agree():
         if world.is_root:
             target = WholeFile(Path(options.output)) if options.output else None
             with world.timed("list"):
-                names = expand(paths, options.list)
+                names = _names(options)
     try:
         with world.timed("list"):
             listing = gather_listing(world.comm, names)
@@ -129,12 +141,26 @@ def run(world: World, options: Options) -> Result:
     return work.result(values)
 
 
+def _names(options: Options) -> list[str]:
+    """Return the files that the options name. Root only."""
+    from mpiapps.filework.images import originals
+    from mpiapps.filework.listing import expand, read_list
+
+    paths = options.paths[options.operation == "map" :]
+    listed = [name for each in options.list for name in read_list(each)]
+    names = expand(paths, listed, tables=options.operation == "histogram")
+    if options.operation == "flip":
+        return originals(names, [*paths, *listed], options.into)
+    return names
+
+
 class _Work:
     """One run: its files, and what came of the operations on them."""
 
     def __init__(self, world: World, options: Options, listing: Listing) -> None:
         self.world, self.options, self.listing = world, options, listing
         self.wrong: dict[int, str] = {}
+        self._tracebacks: dict[int, str] = {}
         directory = options.directory
         if not directory and checkpoint.wanted():
             directory = str(checkpoint.beside(0)) + ".files"
@@ -151,6 +177,7 @@ class _Work:
         )
         found = share(self.world, self.listing, operation, how)
         self.wrong |= found.wrong
+        self._tracebacks |= found.tracebacks
         if found.left:
             checkpoint.leave_word(self.world, "files", self.options, found.progress)
             raise Stopped(
@@ -168,15 +195,16 @@ class _Work:
 
     def result(self, values: dict[str, Any]) -> Result:
         """Return what is reported. Local."""
-        listing = self.listing
-        good = len(listing.names) - len(self.wrong)
-        notes = [
-            f"{listing.names[n]}: {self.wrong[n]}" for n in sorted(self.wrong)[:SHOWN]
-        ]
+        good = len(self.listing.names) - len(self.wrong)
+        notes = [self._note(n) for n in sorted(self.wrong)[:SHOWN]]
         if len(self.wrong) > SHOWN:
             notes.append(f"and {len(self.wrong) - SHOWN} more bad files")
         every = {"files": good, "failed": len(self.wrong), **values}
         return Result(every, [], notes, 3 if self.wrong else 0)
+
+    def _note(self, n: int) -> str:
+        lines = indent(self._tracebacks.get(n, ""), "    ").rstrip()
+        return f"{printable(self.listing.names[n])}: {self.wrong[n]}\n{lines}".rstrip()
 
 
 def _kept_options(options: Options) -> dict[str, Any]:
@@ -198,7 +226,14 @@ def _kept_options(options: Options) -> dict[str, Any]:
     return kept
 
 
-PROGRAM = Program("files", "Work on many files or large ones.", Options, run, check)
+PROGRAM = Program(
+    "files",
+    "Work on many files or large ones.",
+    Options,
+    run,
+    check,
+    reads_stdin=lambda options: "-" in options.list,
+)
 
 if __name__ == "__main__":
     sys.exit(main(PROGRAM))

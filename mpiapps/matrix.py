@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, checkpoint, main, option
@@ -27,9 +27,48 @@ if TYPE_CHECKING:
 
 # Times the rounding error that a check allows: products of random signs stay below 10.
 TOLERANCE = 100
-NAMES = ["multiply", "gram", "cholesky", "solve", "inverse", "svd", "norm", "moments",
-         "transpose"]  # fmt: skip
-OPERANDS = {name: 2 if name in ("multiply", "solve") else 1 for name in NAMES}
+
+
+@dataclass(frozen=True)
+class Takes:
+    """What an operation takes.
+
+    Attributes
+    ----------
+    operands : int
+        How many matrices.
+    sizes : tuple of int
+        How many sizes there may be with --random.
+    options : tuple of str
+        Those of the options that only some operations have.
+    """
+
+    operands: int
+    sizes: tuple[int, ...]
+    options: tuple[str, ...] = ()
+
+
+OPERATIONS = {
+    "multiply": Takes(2, (3,), ("output", "check", "plan")),
+    "gram": Takes(1, (1, 2), ("output", "check", "plan")),
+    "cholesky": Takes(1, (1,), ("output", "check", "checkpoint")),
+    "solve": Takes(2, (1, 2), ("output", "check", "kind", "checkpoint")),
+    "inverse": Takes(1, (1,), ("output", "check", "kind", "checkpoint")),
+    "svd": Takes(1, (1, 2), ("output",)),
+    "norm": Takes(1, (1, 2)),
+    "moments": Takes(1, (1, 2)),
+    "transpose": Takes(1, (1, 2), ("output", "check")),
+}
+# Options that mean something only beside another one.
+BESIDE = {
+    "seed": "random",
+    "dtype": "random",
+    "plan": "random",
+    "ranks": "plan",
+    "memory": "plan",
+    "calibrate": "plan",
+}
+PLANNED = ("random", "dtype", "plan", "ranks", "memory", "calibrate")
 Values = dict[str, Any]
 
 
@@ -39,7 +78,7 @@ class Options:
 
     operation: str = option(
         "",
-        ", ".join(OPERANDS),
+        ", ".join(OPERATIONS),
         positional=True,
         metavar="OPERATION",
     )
@@ -51,7 +90,10 @@ class Options:
         metavar="FILE",
     )
     output: str = option(
-        "", "write the result to FILE, a .npy or .h5", metavar="FILE", short="o"
+        "",
+        "write the result to FILE, a .npy or .h5; of svd the singular values",
+        metavar="FILE",
+        short="o",
     )
     random: tuple[int, ...] = option(
         (),
@@ -86,28 +128,49 @@ class Options:
 
 def check(options: Options) -> None:
     """Raise `ValueError` if the options do not go together. Local."""
-    if options.operation not in OPERANDS:
+    if options.operation not in OPERATIONS:
         raise ValueError(
-            f"operation {options.operation!r} is not one of {', '.join(OPERANDS)}"
+            f"operation {options.operation!r} is not one of {', '.join(OPERATIONS)}"
         )
-    operands = OPERANDS[options.operation]
-    product = options.operation in ("multiply", "gram")
-    if options.calibrate and not options.plan:
-        raise ValueError("--calibrate is for --plan; give both")
-    if options.plan and not (product and options.random):
-        raise ValueError("--plan is for multiply and gram with --random sizes")
+    takes = OPERATIONS[options.operation]
     if options.random:
-        least, most = (3, 3) if options.operation == "multiply" else (1, 3)
-        if options.files or not least <= len(options.random) <= most:
+        counts = " or ".join(map(str, takes.sizes))
+        if options.files or len(options.random) not in takes.sizes:
             raise ValueError(
-                f"--random {' '.join(map(str, options.random))}: give {least} to {most}"
-                " sizes and no files"
+                f"{options.operation} --random {' '.join(map(str, options.random))}:"
+                f" give {counts} sizes and no files"
             )
-    elif len(options.files) != operands:
+    elif len(options.files) != takes.operands:
         raise ValueError(
-            f"{options.operation} takes {operands} matrices, and"
+            f"{options.operation} takes {takes.operands} matrices, and"
             f" {len(options.files)} files were given; or give --random sizes"
         )
+    _check_use(options)
+
+
+def _check_use(options: Options) -> None:
+    """Raise `ValueError` if an option that is given would do nothing. Local."""
+    given = {
+        each.name
+        for each in fields(Options)
+        if getattr(options, each.name) != each.default
+    } - {"operation", "files", "random"}
+    for name in sorted(given):
+        beside = BESIDE.get(name, "")
+        if beside and not getattr(options, beside):
+            raise ValueError(f"--{name} is for --{beside}; give both")
+        having = [other for other, row in OPERATIONS.items() if name in row.options]
+        if having and options.operation not in having:
+            raise ValueError(
+                f"--{name} is for {', '.join(having)}; {options.operation} has none"
+            )
+        if options.plan and name not in PLANNED:
+            raise ValueError(f"--{name} is for a result, and --plan computes none")
+
+
+def resumable(options: Options) -> bool:
+    """Return whether the run can stop and go on later. Local."""
+    return "checkpoint" in OPERATIONS[options.operation].options
 
 
 def run(world: World, options: Options) -> Result:
@@ -115,32 +178,30 @@ def run(world: World, options: Options) -> Result:
     if options.plan:
         return Result(_planned(world, options))
     from mpiapps.linalg.check import CHECKS
-    from mpiapps.linalg.files import write
+    from mpiapps.linalg.files import check_output, write
     from mpiapps.linalg.operations import OPERATIONS
 
-    with world.timed("read"):
+    if options.output:
+        check_output(world.comm, options.output, options.files)
+    with world.timed("read"), _as_input():
         operands = _operands(world, options)
     row = OPERATIONS[options.operation]
     with world.timed(options.operation), _as_input():
         factors = _factors(world, options, row, operands[0]) if row.factors else None
-        found = row.compute(operands, factors)
-    made = None if isinstance(found, dict) else found
-    values = found if isinstance(found, dict) else {}
+        made, values = row.compute(operands, factors)
     code, notes = 0, []
-    if made is not None:
-        values |= {"rows": made.shape[0], "columns": made.shape[1]}
-        if options.check and row.check:
-            with world.timed("check"):
-                error = values["check"] = CHECKS[row.check](operands, made)
-            if not error <= TOLERANCE:
-                code = 4
-                notes.append(
-                    f"the check failed: the error is {error:.3g} times the rounding"
-                    f" error, and at most {TOLERANCE} is expected"
-                )
-        if options.output:
-            with world.timed("write"):
-                write(options.output, made)
+    if options.check and made is not None:
+        with world.timed("check"):
+            error = values["check"] = CHECKS[row.check](operands, made)
+        if not error <= TOLERANCE:
+            code = 4
+            notes.append(
+                f"the check failed: the error is {error:.3g} times the rounding"
+                f" error, and at most {TOLERANCE} is expected"
+            )
+    if options.output and made is not None:
+        with world.timed("write"):
+            write(options.output, made)
     ranks = world.comm.gather(
         {"rank": world.rank, "host": world.host, "elements": operands[0].local.size}
     )
@@ -272,7 +333,14 @@ def _as_input() -> Iterator[None]:
         raise InputError(str(error)) from error
 
 
-PROGRAM = Program("matrix", "Multiply, factorise and solve.", Options, run, check)
+PROGRAM = Program(
+    "matrix",
+    "Multiply, factorise and solve.",
+    Options,
+    run,
+    check,
+    resumable=resumable,
+)
 
 if __name__ == "__main__":
     sys.exit(main(PROGRAM))

@@ -95,7 +95,10 @@ def run(world: World, options: Options) -> Result:
 
     # Kernel: this rank's pieces, one after the other.
     share = n if saved is None else n * (1 - saved.progress)
-    with world.timed("kernel"), Progress(world, share / world.size, unit) as progress:
+    with (
+        world.timed("kernel"),
+        Progress(world, share / world.size, unit, own=True) as progress,
+    ):
         for piece in checkpoint.resumable(
             world, "pi", options, pieces, options.schedule, saved, state
         ):

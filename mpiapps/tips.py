@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from mpiapps.app import Program, Result, main, option
 from mpiapps.app.output import WholeFile, as_csv
 from mpiapps.base import units
-from mpiapps.base.errors import InputError
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -52,6 +51,7 @@ def run(world: World, options: Options) -> Result:
 
     from mpiapps.filework.listing import expand
     from mpiapps.taxi.answer import answer, table
+    from mpiapps.taxi.files import data_files
     from mpiapps.taxi.picture import load, picture
 
     targets: dict[str, WholeFile] = {}
@@ -60,9 +60,7 @@ def run(world: World, options: Options) -> Result:
     try:
         with world.agree():
             if world.is_root:
-                names = expand(options.files, ())
-                if not names:
-                    raise InputError(f"no files in {', '.join(options.files)}")
+                names = data_files(options.files, expand)
                 if options.picture:
                     load()
                 for each in ("output", "picture"):
@@ -95,7 +93,14 @@ def _count(engine: str) -> Any:
     return by_ranks
 
 
-PROGRAM = Program("tips", "Count tips over fares of taxi trips.", Options, run, check)
+PROGRAM = Program(
+    "tips",
+    "Count tips over fares of taxi trips.",
+    Options,
+    run,
+    check,
+    resumable=lambda _options: False,
+)
 
 if __name__ == "__main__":
     sys.exit(main(PROGRAM))

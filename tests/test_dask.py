@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import socket
+import subprocess
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +15,11 @@ import psutil
 import pytest
 
 from mpiapps.dasking.folder import PREFIX, YOUNG
-from tests.launch import MPIS, marked, on_ranks
+from tests.launch import MPIS, ROOT, clean_environment, folder, marked, on_ranks
 
 VICTIM = str(Path(__file__).parent / "dasking" / "victim.py")
 SIZES = {"openmpi": 4, "mpich": 2, "impi": 3}  # of most tests
+LONG = 80 * "x"  # in the path of a folder: no socket may be in it
 GONE = 10.0  # s after which nothing may be left
 
 # How the script ends: the exit code, what it prints, what standard error must say.
@@ -68,9 +71,11 @@ def run(mpi, size, way, *words, **variables):
 @pytest.mark.parametrize("way", ENDS)
 def test_the_end_of_the_script_is_the_end_of_all(way, tmp_path):
     code, out, err = ENDS[way]
+    temporary = tmp_path / LONG  # as those of jobs may be
+    temporary.mkdir()
 
     def run_on(mpi):
-        return run(mpi, SIZES[mpi], way, TMPDIR=str(tmp_path))
+        return run(mpi, SIZES[mpi], way, TMPDIR=str(temporary))
 
     with ThreadPoolExecutor() as pool:  # side by side: most of their time they wait
         for mpi, done in zip(MPIS, pool.map(run_on, MPIS), strict=True):
@@ -78,7 +83,115 @@ def test_the_end_of_the_script_is_the_end_of_all(way, tmp_path):
             assert out in done.out, mpi
             assert "was shut down" not in done.err
             assert err in done.err if err is not None else not done.err, (mpi, done.err)
-    assert not list(tmp_path.glob("mpiapps-dask-*"))
+    assert not [*temporary.glob("mpiapps-*"), *temporary.glob("pymp-*")]
+
+
+SETS = """
+import os, sys, time
+import dask
+from dask_mpi import initialize
+
+initialize()
+os.environ["MPIAPPS_SET"] = "1"
+del os.environ["MPIAPPS_GOES"]
+sys.path.insert(0, sys.argv[1])
+dask.config.set({"array.chunk-size": "7MiB"})
+
+from distributed import Client
+
+def look():
+    import beside
+
+    names = "MPIAPPS_SET", "MPIAPPS_GOES"
+    size = dask.config.get("array.chunk-size")
+    return [beside.X, size, *map(os.environ.get, names)]
+
+with Client() as client:
+    for _ in range(2):
+        print(*client.run(look).values())
+        client.restart()
+    time.sleep(2)  # longer than it may be idle
+    print(client.submit(sum, [1, 2]).result(), client.dashboard_link)
+"""
+# Of a site.
+SETTINGS = """
+logging-file-config: {folder}/logging.ini
+distributed:
+  comm: {{tls: {{ciphers: ECDHE-RSA-AES256-GCM-SHA384, max-version: 1.2}}}}
+  scheduler: {{idle-timeout: 1s}}
+"""
+LOGGING = """
+[loggers]
+keys = root
+[handlers]
+keys = file
+[formatters]
+keys =
+[logger_root]
+level = INFO
+handlers = file
+[handler_file]
+class = FileHandler
+args = ("{folder}/dask.log",)
+"""
+
+
+def test_what_scripts_and_sites_set_holds(tmp_path):
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "beside.py").write_text("X = 5\n")
+    (tmp_path / "script.py").write_text(SETS)
+    (tmp_path / "dask.yaml").write_text(SETTINGS.format(folder=tmp_path))
+    (tmp_path / "logging.ini").write_text(LOGGING.format(folder=tmp_path))
+    done = on_ranks("openmpi", 3, "-m", "mpiapps.dask", str(tmp_path / "script.py"),
+                    str(modules), DASK_CONFIG=str(tmp_path / "dask.yaml"),
+                    MPIAPPS_GOES="1")  # fmt: skip
+    assert done.code == 0, done.err
+    inherited = "[5, '7MiB', '1', None] [5, '7MiB', '1', None]"
+    assert done.out.splitlines() == [
+        inherited, inherited, "3 none, without --dashboard"
+    ]  # fmt: skip
+    assert "Register worker" in (tmp_path / "dask.log").read_text()
+
+
+def test_a_cluster_for_others_ends_when_it_is_idle(tmp_path):
+    file = str(tmp_path / "dask.json")
+    done = on_ranks("openmpi", 2, "-m", "mpiapps.dask", "--connection", file,
+                    DASK_DISTRIBUTED__SCHEDULER__IDLE_TIMEOUT="1s")  # fmt: skip
+    assert (done.code, done.err) == (0, "")
+    assert done.seconds < 25  # a client alone would try for 30 s to get through
+
+
+def kill_waiting_run(mpi, script):
+    """Kill the launcher of a script that waits; see that nothing is left of it."""
+    mark = f"mpiapps-test-{uuid.uuid4()}"
+    command = [str(folder(mpi) / "python"), str(ROOT / "scripts" / "on_ranks.py")]
+    with subprocess.Popen(
+        [*command, "2", "-m", "mpiapps.dask", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=clean_environment(DASK_MARK=mark),
+    ) as started:
+        assert started.stdout.readline().strip("\0\n") == "waiting"
+        os.kill(started.pid, signal.SIGKILL)
+        until = time.monotonic() + 2 * GONE
+        while left := marked(mark):
+            assert time.monotonic() < until, left
+            time.sleep(0.1)
+
+
+def test_a_launcher_that_is_killed_takes_all_with_it(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import time\n"
+        "from distributed import get_client\n"
+        "future = get_client().submit(time.sleep, 100)\n"
+        "print('waiting', flush=True)\n"
+        "future.result()\n"
+    )
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(kill_waiting_run, MPIS, [str(script)] * len(MPIS)))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

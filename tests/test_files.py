@@ -9,8 +9,10 @@ import subprocess
 import time
 from contextlib import suppress
 
+import pytest
+
 from mpiapps.farming.journal import read
-from tests.launch import LIMIT, ROOT, clean_environment, folder, on_ranks, run
+from tests.launch import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks, run
 from tests.test_farm import is_rank, running
 
 FILES = ("-m", "mpiapps.files")
@@ -31,6 +33,31 @@ def test_counts_of_a_list_that_comes_on_standard_input(tmp_path):
     assert each[1] == f"1 2 11 11 {tmp_path}/1"
 
 
+@pytest.mark.parametrize(
+    ("mpi", "program"), [*((mpi, "files") for mpi in MPIS), ("openmpi", "farm")]
+)
+def test_run_hands_standard_input_on_with_every_mpi(mpi, program, tmp_path):
+    (tmp_path / "words").write_text("some words\n")
+    (tmp_path / "temporary").mkdir()
+    words, text, value = {
+        "files": (["count", "--list", "-"], f"{tmp_path}/words\n", "lines"),
+        "farm": (["-"], "true\n", "done"),
+    }[program]
+    command = [str(folder(mpi) / "mpiapps"), "run", program, "-n", "2", *words]
+    places = {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "temporary")}
+    ended = run([*command, "--json", "record"], tmp_path, text, **places)
+    assert ended.code == 0, ended.err
+    assert json.loads((tmp_path / "record").read_text())["values"][value] == 1
+    assert not list((tmp_path / "temporary").glob("mpiapps-stdin-*"))
+
+
+def test_a_launcher_that_passes_no_end_of_input_is_refused():
+    for words in ([*FILES, "count", "--list", "-"], ["-m", "mpiapps.farm", "-"]):
+        ended = on_ranks("openmpi", 2, *words)
+        assert ended.code == 78
+        assert ended.err.count("start the program by `mpiapps run`") == 1
+
+
 def test_a_bad_file_ends_a_strict_run_and_no_other(tmp_path):
     (tmp_path / "good").write_text("a\n")
     (tmp_path / "bad.gz").write_text("a\n")
@@ -49,6 +76,8 @@ def test_wrong_options_end_before_mpi():
         ("count",): "name files, folders or patterns",
         ("sort", "x"): "'sort' is not one of count, hash",
         ("hash", "x"): "hash needs --output",
+        ("count", "--list", "-", "--list", "-"): "standard input is read once",
+        ("flip", "x", "--into", "y", "--format", "nope"): "is not one of avif, bmp",
         ("map", "x"): "map needs MODULE:FUNCTION",
         ("histogram", "x", "--column", "1", "--range", "2:1"): "LOW below HIGH",
     }.items():

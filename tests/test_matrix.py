@@ -95,8 +95,10 @@ def test_a_plan_needs_no_data():
     [
         ("multply", {}, "'multply' is not one of multiply, gram"),
         ("multiply", {"files": ("a.npy",)}, "takes 2 matrices, and 1 files were given"),
-        ("multiply", {"random": (3, 4)}, "give 3 to 3 sizes"),
-        ("norm", {"plan": True}, "--plan is for multiply"),
+        ("multiply", {"random": (3, 4)}, "give 3 sizes and no files"),
+        ("norm", {"random": (3,), "plan": True}, "--plan is for multiply"),
+        ("cholesky", {"random": (5, 9)}, "give 1 sizes and no files"),
+        ("svd", {"files": ("a.npy",), "check": True}, "svd has none"),
         ("norm", {"files": ("a.npy",), "calibrate": True}, "--calibrate is for --plan"),
     ],
 )

@@ -34,9 +34,10 @@ def test_the_kernel_counts_as_numpy_does(percents, bins):
 
 
 def test_the_kernel_leaves_out_what_is_no_tip():
-    tips = np.array([1.0, 1.0, 1.0, np.nan, 1.0, 3.0])
-    fares = np.array([10.0, 0.0, -5.0, 10.0, np.nan, 10.0])
-    paid = np.array([1.0, 1, 1, 1, 1, 2])
+    inf = np.inf
+    tips = np.array([1.0, 1.0, 1.0, np.nan, 1.0, 3.0, inf, -inf, inf, 1e307])
+    fares = np.array([10.0, 0.0, -5.0, 10.0, np.nan, 10.0, 10.0, 10.0, inf, 1.0])
+    paid = np.array([1.0, 1, 1, 1, 1, 2, 1, 1, 1, 1])
     counts = np.zeros(2, np.int64)
     assert tally(tips, fares, paid, np.linspace(0, 100, 3), counts) == (1, 10.0)
     assert counts.tolist() == [1, 0]
@@ -47,7 +48,17 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("taxi")
     for month, rows in enumerate((5000, 1, 0, 3000)):
         name = place / f"yellow_tripdata_2024-0{month + 1}.parquet"
-        parquet.write_table(trips(rows, month), name, row_group_size=700)
+        table = trips(rows, month)
+        if month == 0:  # no amount of money
+            at = table.column_names.index("tip_amount")
+            with_inf = table.column(at).to_numpy().copy()
+            with_inf[:2] = np.inf, -np.inf
+            table = table.set_column(at, "tip_amount", pa.array(with_inf))
+        parquet.write_table(table, name, row_group_size=700)
+    for other in ("_SUCCESS", "_common_metadata", ".DS_Store", ".part-0.parquet.crc",
+                  "_temporary/0/part-0.parquet", ".hidden/part-0.parquet"):  # fmt: skip
+        (place / other).parent.mkdir(parents=True, exist_ok=True)
+        (place / other).write_text("not data")
     return place
 
 
@@ -59,7 +70,8 @@ def wanted(folder):
     for name in sorted(folder.glob("*.parquet")):
         table = pd.read_parquet(name)
         table = table[(table.payment_type == 1) & (table.fare_amount > 0)]
-        found[str(name)] = 100 * table.tip_amount / table.fare_amount
+        percent = 100 * table.tip_amount / table.fare_amount
+        found[str(name)] = percent[np.isfinite(percent)]
     return found
 
 
@@ -105,6 +117,47 @@ def test_the_histogram_is_written_and_drawn(folder, tmp_path):
         assert [int(row[name]) for row in rows] == counts
     assert [float(row["to"]) for row in rows] == [10, 20, 30, 40, 50]
     assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        (".", ["a", "b/c"]),
+        ("*", ["a", "b/c"]),
+        ("**", ["a", "b/c"]),
+        ("b", ["b/c"]),
+        ("_no/*", ["_no/d"]),
+        ("_no", ["_no/d"]),
+        ("_SUCCESS", ["_SUCCESS"]),
+        ("_S*", None),
+    ],
+)
+def test_what_data_programs_leave_beside_data_is_left_out(path, names, tmp_path):
+    from mpiapps.base.errors import InputError
+    from mpiapps.filework.listing import expand
+    from mpiapps.taxi.files import data_files
+
+    place = tmp_path / "_in" / ".here"  # what the user has named may begin as it likes
+    for name in ("a", "b/c", "b/.c.crc", "_no/d", ".no/e", "_SUCCESS", ".DS_Store"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).touch()
+    if names is None:
+        with pytest.raises(InputError, match=r"begin with _ or \. are left out"):
+            data_files([str(place / path)], expand)
+        return
+    found = data_files([str(place / path)], expand)
+    assert sorted(found) == sorted(str(place / name) for name in names)
+
+
+def test_a_mean_that_no_number_holds_is_none():
+    from mpiapps.taxi.answer import Part, answer
+
+    counts, edges = np.zeros(1, np.int64), np.array([0.0, 100.0])
+    for totals in ([1e308, 1e308], [np.inf], [np.inf, -np.inf], [np.nan]):
+        parts = [Part(0, n, 2, total, counts) for n, total in enumerate(totals)]
+        values = answer(["a"], edges, parts)
+        json.dumps(values, allow_nan=False)
+        assert values["mean_percent"] is None
 
 
 @pytest.mark.parametrize(

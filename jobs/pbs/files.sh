@@ -11,9 +11,11 @@
 # Rendered by mpiapps 0.1.0 for pbs; `mpiapps explain` tells line by line why.
 
 set -u
-place="${PBS_O_WORKDIR:-.}"
-job="$PBS_JOBID"
+place="${PBS_O_WORKDIR:-.}" cluster=''
+job="${PBS_JOBID:-}"
+job="${job/\[*\]/[]}"  # an element's array
 array_index="${PBS_ARRAY_INDEX:-}"
+[ -n "$job" ] || { echo "mpiapps: error: not in a job; submit this script: qsub $0" >&2; exit 78; }
 cd -- "$place" || exit 78
 
 python=.venv/bin/python
@@ -23,24 +25,41 @@ mpiexec="${python%/*}/mpiexec"  # the one beside the MPI that Python loads
 
 # One folder for the run, which a requeue and a resubmission find again.
 index="${array_index:-${MPIAPPS_INDEX:-}}"
-base="${MPIAPPS_RUN:-files-job${job%%[.[]*}}"
-run=logs/"$base${index:+_$index}"
+number="${job%%[.[]*}"
+base="${MPIAPPS_RUN:-files-${cluster:+$cluster-}job$number}"
+logs=logs
+run="$logs/$base${index:+_$index}"
 mkdir -p -- "$run" && chmod 700 "$run" || exit 74
 events="$run/events.jsonl"
 attempt=$(($(grep -c '"start"' "$events" 2>/dev/null) + 1))
 say() { # EVENT CODE
-    printf '{"event": "%s", "attempt": %d, "job": "%s", "host": "%s", "code": %d, "time": %d}\n' \
-        "$1" "$attempt" "$job" "$HOSTNAME" "$2" "$(date +%s)" >>"$events"
+    printf '{"event": "%s", "attempt": %d, "job": "%s", "cluster": "%s", "host": "%s", "code": %d, "time": %d}\n' \
+        "$1" "$attempt" "$job" "$cluster" "$HOSTNAME" "$2" "$(date +%s)" >>"$events"
 }
-export MPIAPPS_RECORD="$run/record.json" MPIAPPS_CHECKPOINT="$run/checkpoint.json"
-finished() { [ "$(tail -c 18 -- "$MPIAPPS_RECORD" 2>/dev/null)" = '"finished": true}' ]; }
-saved() { [[ "$(tail -c 32 -- "$MPIAPPS_CHECKPOINT" 2>/dev/null)" == *"\"stopped\": $attempt}" ]]; }
-if finished; then
+# An exit code alone proves nothing: launchers return 0 when a host is lost, and others
+# when all is well. Programs of mpiapps write a record; of other ones the job's end is known.
+finished() { [ "$(tail -c 18 -- "$1/record.json" 2>/dev/null)" = '"finished": true}' ]; }
+record_code() { grep -o '"exit_code": [0-9]*' "$1/record.json" | tail -n 1 | grep -o '[0-9]*$'; }
+if finished "$run"; then
     echo "mpiapps: $run is finished already" >&2
-    code=$(grep -o '"exit_code": [0-9]*' "$MPIAPPS_RECORD" | tail -n 1)
-    exit "${code##* }"
+    exit "$(record_code "$run")"
 fi
+export MPIAPPS_RECORD="$run/record.json" MPIAPPS_CHECKPOINT="$run/checkpoint.json"
+saved() { [[ "$(tail -c 32 -- "$MPIAPPS_CHECKPOINT" 2>/dev/null)" == *"\"stopped\": $attempt}" ]]; }
 [ "$0" -ef "$run/script.sh" ] || cp -- "$0" "$run/script.sh"
+
+waited="${MPIAPPS_WAITED:-}"
+link() {
+    local IFS=:
+    qsub -W depend=afterany:"$*" -o "$logs/$base/" \
+        -v MPIAPPS_RUN="$base",MPIAPPS_INDEX="$index",MPIAPPS_WAITED="$waited" "$run/next.sh"
+}
+next_link() { # JOB...: submit this script once more, to start when these have ended
+    local number
+    mkdir -p -- "$logs/$base"
+    grep -v '^#PBS \(-J\|-W *depend=\)' "$run/script.sh" >"$run/next.sh"
+    number=$(link "$@") && [ -n "$number" ] && job="$number" say submit 0
+}
 say start 0
 
 export MPIAPPS_NTASKS=4 MPIAPPS_ATTEMPT="$attempt" MPIAPPS_INDEX="$index"
@@ -61,7 +80,7 @@ program=("$python" -m mpiapps.files count logs --top 20)
 
 # Signals: a warning goes to the launcher as USR1, the only one that every launcher hands
 # to its ranks. Python needs a moment before it can take one.
-pid=
+pid='' ended=''
 # shellcheck disable=SC2317,SC2329 # traps call these
 pass_on() { [ -z "$pid" ] || kill -s "$1" "$pid" 2>/dev/null; }
 # shellcheck disable=SC2317,SC2329
@@ -73,8 +92,13 @@ warn() {
         pass_on USR1
     fi
 }
+# shellcheck disable=SC2317,SC2329
+end() { # at first it may save
+    if [ -z "$ended" ] && [ "$SECONDS" -ge 10 ]; then pass_on USR1; else pass_on TERM; fi
+    ended=1
+}
 trap warn USR1 USR2
-trap 'pass_on TERM' TERM INT
+trap end TERM INT
 SECONDS=0
 "${launch[@]}" "${program[@]}" &
 pid=$!
@@ -91,11 +115,8 @@ last=$?
 [ "$last" -eq 127 ] || code=$last
 kill "$timer" 2>/dev/null
 
-# An exit code alone proves nothing: launchers return 0 when a host is lost, and others
-# when all is well.
-if finished; then
-    code=$(grep -o '"exit_code": [0-9]*' "$MPIAPPS_RECORD" | tail -n 1)
-    code="${code##* }"
+if finished "$run"; then
+    code=$(record_code "$run")
 elif saved; then
     code=75
 elif [ "$code" -eq 0 ]; then
@@ -103,17 +124,16 @@ elif [ "$code" -eq 0 ]; then
     code=70
 fi
 
-next_link() { # COMMAND...: submit this script once more, as a job of its own
-    local number
-    grep -v '^#PBS -\{1,2\}\(array\|dependency\|kill-on-invalid-dep\|t\|tc\|hold_jid\|J\|W\)[ =]' \
-        "$run/script.sh" >"$run/next.sh"
-    number=$("$@" "$run/next.sh") && job="${number%%;*}" say submit 0
+# How often it has started again by itself, since it was submitted by hand.
+since=$(grep -s '"submit", "attempt": 0,' "$logs/$base/events.jsonl" | tail -n 1 | grep -o '[0-9]*}$')
+restarts=$(awk -F '"time": ' -v since="${since%?}" '/"requeue"/ && $2 + 0 >= since + 0' "$events" | wc -l)
+goes_on() {
+    [ -z "$ended" ]  # asked to end: by a person, or by the limit
 }
-if [ "$code" -eq 75 ] && [ "$attempt" -le 20 ]; then
+if [ "$code" -eq 75 ] && [ "$restarts" -lt 20 ] && goes_on; then
     say requeue 75
     # PBS lets operators alone rerun a job: the next link of a chain.
-    next_link qsub -W depend=afterany:"$PBS_JOBID" \
-        -v MPIAPPS_RUN="$base",MPIAPPS_INDEX="$index" || code=78
+    next_link "$PBS_JOBID" || code=78
     exit "$code"
 fi
 say end "$code"

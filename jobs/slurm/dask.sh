@@ -14,13 +14,15 @@
 # Rendered by mpiapps 0.1.0 for slurm; `mpiapps explain` tells line by line why.
 
 set -u
-place="${SLURM_SUBMIT_DIR:-.}"
-job="${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}"
+place="${SLURM_SUBMIT_DIR:-.}" cluster="${SLURM_CLUSTER_NAME:-}"
+job="${SLURM_ARRAY_JOB_ID:-${SLURM_JOB_ID:-}}"
 array_index="${SLURM_ARRAY_TASK_ID:-}"
 export SLURM_EXPORT_ENV=ALL  # what is exported below reaches the ranks
+unset SLURM_TRES_PER_TASK  # a step dies if it differs from its cores, as with MaxMemPerCPU
 # mpiexec starts one daemon a host through srun, from which the ranks have their cores.
 export SRUN_CPUS_PER_TASK=2 SLURM_CPU_BIND=none
 unset SLURM_NTASKS_PER_NODE  # true of ranks, not of daemons
+[ -n "$job" ] || { echo "mpiapps: error: not in a job; submit this script: sbatch $0" >&2; exit 78; }
 cd -- "$place" || exit 78
 
 python=.venv/bin/python
@@ -30,24 +32,42 @@ mpiexec="${python%/*}/mpiexec"  # the one beside the MPI that Python loads
 
 # One folder for the run, which a requeue and a resubmission find again.
 index="${array_index:-${MPIAPPS_INDEX:-}}"
-base="${MPIAPPS_RUN:-dask-job${job%%[.[]*}}"
-run=logs/"$base${index:+_$index}"
+number="${job%%[.[]*}"
+base="${MPIAPPS_RUN:-dask-${cluster:+$cluster-}job$number}"
+logs=logs
+run="$logs/$base${index:+_$index}"
 mkdir -p -- "$run" && chmod 700 "$run" || exit 74
 events="$run/events.jsonl"
 attempt=$(($(grep -c '"start"' "$events" 2>/dev/null) + 1))
 say() { # EVENT CODE
-    printf '{"event": "%s", "attempt": %d, "job": "%s", "host": "%s", "code": %d, "time": %d}\n' \
-        "$1" "$attempt" "$job" "$HOSTNAME" "$2" "$(date +%s)" >>"$events"
+    printf '{"event": "%s", "attempt": %d, "job": "%s", "cluster": "%s", "host": "%s", "code": %d, "time": %d}\n' \
+        "$1" "$attempt" "$job" "$cluster" "$HOSTNAME" "$2" "$(date +%s)" >>"$events"
 }
-export MPIAPPS_RECORD="$run/record.json" MPIAPPS_CHECKPOINT="$run/checkpoint.json"
-finished() { [ "$(tail -c 18 -- "$MPIAPPS_RECORD" 2>/dev/null)" = '"finished": true}' ]; }
-saved() { [[ "$(tail -c 32 -- "$MPIAPPS_CHECKPOINT" 2>/dev/null)" == *"\"stopped\": $attempt}" ]]; }
-if finished; then
+# An exit code alone proves nothing: launchers return 0 when a host is lost, and others
+# when all is well. Programs of mpiapps write a record; of other ones the job's end is known.
+finished() { [ "$(tail -c 18 -- "$1/record.json" 2>/dev/null)" = '"finished": true}' ]; }
+record_code() { grep -o '"exit_code": [0-9]*' "$1/record.json" | tail -n 1 | grep -o '[0-9]*$'; }
+if finished "$run"; then
     echo "mpiapps: $run is finished already" >&2
-    code=$(grep -o '"exit_code": [0-9]*' "$MPIAPPS_RECORD" | tail -n 1)
-    exit "${code##* }"
+    exit "$(record_code "$run")"
 fi
+export MPIAPPS_RECORD="$run/record.json" MPIAPPS_CHECKPOINT="$run/checkpoint.json"
+saved() { [[ "$(tail -c 32 -- "$MPIAPPS_CHECKPOINT" 2>/dev/null)" == *"\"stopped\": $attempt}" ]]; }
 [ "$0" -ef "$run/script.sh" ] || cp -- "$0" "$run/script.sh"
+
+waited="${MPIAPPS_WAITED:-}"
+link() {
+    local IFS=:
+    sbatch --parsable --dependency=afterany:"$*" --output="$logs/$base/%x-%j.out" \
+        --export=MPIAPPS_RUN="$base",MPIAPPS_INDEX="$index",MPIAPPS_WAITED="$waited" \
+        "$run/next.sh" | cut -d ';' -f 1
+}
+next_link() { # JOB...: submit this script once more, to start when these have ended
+    local number
+    mkdir -p -- "$logs/$base"
+    grep -v '^#SBATCH \(--\(array\|dependency\|kill-on-invalid-dep\)\|-[ad]\)' "$run/script.sh" >"$run/next.sh"
+    number=$(link "$@") && [ -n "$number" ] && job="$number" say submit 0
+}
 say start 0
 
 export MPIAPPS_NTASKS=4 MPIAPPS_ATTEMPT="$attempt" MPIAPPS_INDEX="$index"
@@ -67,7 +87,7 @@ program=("$python" -m mpiapps.dask script.py)
 
 # Signals: a warning goes to the launcher as USR1, the only one that every launcher hands
 # to its ranks. Python needs a moment before it can take one.
-pid=
+pid='' ended=''
 # shellcheck disable=SC2317,SC2329 # traps call these
 pass_on() { [ -z "$pid" ] || kill -s "$1" "$pid" 2>/dev/null; }
 # shellcheck disable=SC2317,SC2329
@@ -79,8 +99,13 @@ warn() {
         pass_on USR1
     fi
 }
+# shellcheck disable=SC2317,SC2329
+end() { # at first it may save
+    if [ -z "$ended" ] && [ "$SECONDS" -ge 10 ]; then pass_on USR1; else pass_on TERM; fi
+    ended=1
+}
 trap warn USR1 USR2
-trap 'pass_on TERM' TERM INT
+trap end TERM INT
 SECONDS=0
 "${launch[@]}" "${program[@]}" &
 pid=$!
@@ -93,11 +118,8 @@ wait "$pid" 2>/dev/null
 last=$?
 [ "$last" -eq 127 ] || code=$last
 
-# An exit code alone proves nothing: launchers return 0 when a host is lost, and others
-# when all is well.
-if finished; then
-    code=$(grep -o '"exit_code": [0-9]*' "$MPIAPPS_RECORD" | tail -n 1)
-    code="${code##* }"
+if finished "$run"; then
+    code=$(record_code "$run")
 elif saved; then
     code=75
 elif [ "$code" -eq 0 ]; then
@@ -105,18 +127,17 @@ elif [ "$code" -eq 0 ]; then
     code=70
 fi
 
-next_link() { # COMMAND...: submit this script once more, as a job of its own
-    local number
-    grep -v '^#SBATCH -\{1,2\}\(array\|dependency\|kill-on-invalid-dep\|t\|tc\|hold_jid\|J\|W\)[ =]' \
-        "$run/script.sh" >"$run/next.sh"
-    number=$("$@" "$run/next.sh") && job="${number%%;*}" say submit 0
+# How often it has started again by itself, since it was submitted by hand.
+since=$(grep -s '"submit", "attempt": 0,' "$logs/$base/events.jsonl" | tail -n 1 | grep -o '[0-9]*}$')
+restarts=$(awk -F '"time": ' -v since="${since%?}" '/"requeue"/ && $2 + 0 >= since + 0' "$events" | wc -l)
+goes_on() {
+    # Asked to end by preemption, the job is running still; not so by scancel or the limit.
+    [ -z "$ended" ] || [[ "$(scontrol show job "$SLURM_JOB_ID")" == *JobState=RUNNING* ]]
 }
-if [ "$code" -eq 75 ] && [ "$attempt" -le 20 ]; then
+if [ "$code" -eq 75 ] && [ "$restarts" -lt 20 ] && goes_on; then
     say requeue 75
     # Nodes without scontrol: the next link of a chain.
-    scontrol requeue "$SLURM_JOB_ID" ||
-        next_link sbatch --parsable --dependency=afterany:"$SLURM_JOB_ID" \
-            --export=MPIAPPS_RUN="$base",MPIAPPS_INDEX="$index" || code=78
+    scontrol requeue "$SLURM_JOB_ID" || next_link "$SLURM_JOB_ID" || code=78
     exit "$code"
 fi
 say end "$code"

@@ -6,13 +6,13 @@ import csv
 import io
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.base.errors import ReadWriteError
+from mpiapps.base.replacing import open_beside, put_in_place, real_path
 from mpiapps.base.units import format_seconds
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class WholeFile:
     """A file that appears at its name only when it is complete. Local.
 
     The content goes to a temporary name in the same folder, is synced to disk and
-    renamed: whoever reads `path` finds the old file or the new one, also after a kill.
+    renamed (`mpiapps.base.replacing`): whoever reads `path` finds the old file or the
+    new one, also after a kill.
     Opening before the work starts finds out that a target cannot be written while it is
     cheap.
     A device or a pipe keeps its place: it is written to as it is.
@@ -40,16 +41,14 @@ class WholeFile:
 
     def __init__(self, path: Path) -> None:
         """Make the temporary file beside `path`, or open what is no regular file."""
-        self.path = path.resolve()  # through a link, to what it names
+        self.path = path
         self._part: Path | None = None
         try:
-            if self.path.exists() and not self.path.is_file():
-                number = os.open(self.path, os.O_WRONLY)
+            if path.exists() and not path.is_file():
+                number = os.open(path, os.O_WRONLY)
             else:
-                number, name = tempfile.mkstemp(
-                    prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent
-                )
-                self._part = Path(name)
+                self.path = real_path(path)
+                number, self._part = open_beside(self.path)
         except OSError as error:
             raise self._refusal(error) from error
         self._stream = os.fdopen(number, "wb")
@@ -64,25 +63,11 @@ class WholeFile:
         try:
             with self._stream as stream:
                 stream.write(content)
-                stream.flush()
-                if self._part is not None:
-                    os.fsync(stream.fileno())
             if self._part is not None:
-                self._rename(self._part)
+                put_in_place(self._part, self.path)
         except OSError as error:
             self.discard()
             raise self._refusal(error) from error
-
-    def _rename(self, part: Path) -> None:
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)  # as open() would have made it
-        part.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the new name, too, outlives a power cut
-        finally:
-            os.close(folder)
 
     def discard(self) -> None:
         """Close, and remove the temporary file if it is still there."""
@@ -157,7 +142,8 @@ def _shortened(value: Any) -> Any:
     """Return a list that people can read: without its middle, if it is long."""
     if not isinstance(value, list | tuple):
         return value
-    if len(value) <= 2 * ENDS + 1:
+    # Words are few, and were asked for; numbers may be a million.
+    if len(value) <= 2 * ENDS + 1 or all(isinstance(each, str) for each in value):
         return [_shortened(each) for each in value]
     ends = [_shortened(each) for each in (*value[:ENDS], *value[-ENDS:])]
     return [*ends[:ENDS], "...", *ends[ENDS:], f"({len(value)} in all)"]
@@ -167,4 +153,14 @@ def _cell(value: Any, spec: str = "") -> str:
     """Return `value` as text; floats by the format `spec`, whole without one."""
     if isinstance(value, list | tuple):
         return " ".join(_cell(part, spec) for part in value)
+    if isinstance(value, str):
+        return printable(value)
     return format(float(value), spec) if isinstance(value, float) else str(value)
+
+
+def printable(text: str) -> str:
+    """Return a text with escapes for what a terminal would obey, or cannot show."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
+        for c in text
+    )

@@ -54,9 +54,12 @@ class Program:
 
     `run` is collective: all ranks call it with their `World` and the same options. It
     returns a `Result` on every rank and prints nothing. `check` looks at the options
-    before MPI starts and raises `ValueError` for values that do not go together. A
-    `quiet` program leaves both outputs to what it runs: its report is for
-    ``--verbose`` alone.
+    before MPI starts and raises `ValueError` for values that do not go together.
+    `resumable` returns whether a run with these options can stop into a checkpoint and
+    go on; one that cannot refuses ``--checkpoint`` and ``--seconds``. A `quiet` program
+    leaves both outputs to what it runs: its report is for ``--verbose`` alone.
+    `reads_stdin` returns whether the root reads standard input, by
+    `mpiapps.base.stdin`.
     """
 
     name: str
@@ -65,6 +68,8 @@ class Program:
     run: Callable[[World, Any], Result]
     check: Callable[[Any], None] = lambda _options: None
     quiet: bool = False
+    resumable: Callable[[Any], bool] = lambda _options: True
+    reads_stdin: Callable[[Any], bool] = lambda _options: False
 
 
 GROUP = "mpiapps.programs"  # the entry points of other packages' programs

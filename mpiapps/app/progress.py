@@ -29,12 +29,17 @@ class Progress(AbstractContextManager["Progress"]):
 
     Other ranks, and mode ``off``, make the same calls to no effect. ``auto`` is a bar
     if this is the only rank and standard error is a terminal, else a log: launchers
-    give their ranks no terminal there, even when a person is looking. The root speaks
-    for all: its own share stands for the whole.
+    give their ranks no terminal there, even when a person is looking. With `own` the
+    total is this rank's own part of work that all ranks share, and what is printed
+    names the rank: no message is sent to learn how far the others are.
     """
 
-    def __init__(self, world: World, total: float, what: str) -> None:
+    def __init__(
+        self, world: World, total: float, what: str, *, own: bool = False
+    ) -> None:
         """Announce `total` units of `what`; nothing is printed yet."""
+        if own and world.size > 1:
+            what = f"{what} of rank {world.rank}"
         self._total, self._what, self._done = total, what, 0.0
         mode = _mode
         if mode == "auto":
@@ -58,17 +63,17 @@ class Progress(AbstractContextManager["Progress"]):
             self._line()
 
     def _line(self) -> None:
-        now, share = time.monotonic(), self._done / self._total
+        now = time.monotonic()
+        share = self._done / self._total if self._total > 0 else 1.0
         due = share >= self._share + STEP or now - self._last >= EVERY
         if now - self._start < FIRST or share >= 1 or not due:
             return
         self._last, self._share = now, share
         elapsed = now - self._start
-        left = format_seconds(elapsed / share - elapsed)
-        write_err(
-            f"mpiapps: {share:.0%} of {self._what} after {format_seconds(elapsed)},"
-            f" about {left} left\n"
-        )
+        text = f"mpiapps: {share:.0%} of {self._what} after {format_seconds(elapsed)}"
+        if share > 0:
+            text += f", about {format_seconds(elapsed / share - elapsed)} left"
+        write_err(f"{text}\n")
 
     def __exit__(self, *exc: object) -> None:
         """Finish the bar."""

@@ -128,6 +128,11 @@ def parse(
         program.check(options)
     except ValueError as error:
         parser.error(str(error))
+    if (common.checkpoint or common.seconds) and not program.resumable(options):
+        parser.error(
+            "such a run cannot stop and go on later; give no --checkpoint and no"
+            " --seconds"
+        )
     return options, common
 
 

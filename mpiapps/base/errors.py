@@ -96,6 +96,10 @@ class Terminated(SystemExit):
     code: int
 
 
+class KeyboardInterruptSignal(KeyboardInterrupt):
+    """SIGINT came: raised by a signal, not by a program's own ``raise``."""
+
+
 @contextmanager
 def naming(path: Path | str, what: str) -> Iterator[None]:
     """Turn an operating system's error into a `ReadWriteError` of the file. Local.

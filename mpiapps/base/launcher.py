@@ -45,9 +45,42 @@ YIELD = 3.0  # s that a silent rank leaves to the one that speaks
 
 # How many ranks it started on this host.
 RANKS_HERE = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")
-# What launchers tell their ranks, and no other process.
-OF_RANKS = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "HYDRA_", "MPI_LOCAL", "SLURM_PROCID",
-            "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS")  # fmt: skip
+# What launchers set for their ranks, by the beginnings of names. Settings of users
+# begin alike (OMPI_MCA_btl, OMPI_CC, OMPI_ALLOW_RUN_AS_ROOT, HYDRA_IFACE) and are not
+# here.
+OF_RANKS = (
+    # Open MPI 5: prterun and PMIx
+    *(
+        "OMPI_COMM_WORLD_",
+        "OMPI_WORLD_",
+        "OMPI_UNIVERSE_SIZE",
+        "OMPI_APP_CTX_NUM_PROCS",
+    ),
+    *("OMPI_NUM_APP_CTX", "OMPI_FIRST_RANKS", "OMPI_FILE_LOCATION", "OMPI_LIBDIR_LOC"),
+    *(
+        "OMPI_ARGV",
+        "OMPI_COMMAND",
+        "OMPI_TOOL_NAME",
+        "OMPI_VERSION",
+        "OPAL_USER_PARAMS",
+    ),
+    *("OMPI_MCA_PREFIXES", "OMPI_MCA_cpu_type", "OMPI_MCA_initial_wdir"),
+    *("OMPI_MCA_num_procs", "PRTE_LAUNCHED", "PRTE_SHARED_FS", "PMIX_"),
+    # Open MPI 4: orted
+    *(
+        "OMPI_MCA_orte_",
+        "OMPI_MCA_ess",
+        "OMPI_MCA_pmix",
+        "OMPI_MCA_shmem_RUNTIME_QUERY",
+    ),
+    # MPICH and Intel MPI: Hydra
+    *("PMI_", "HYDI_", "HYDRA_BSTRAP_", "HYDRA_LAUNCH_TYPE", "HYDRA_IP_VERSION"),
+    *("MPI_LOCAL", "I_MPI_HYDRA_UUID", "I_MPI_INFO_", "I_MPI_PIN_INFO"),
+    "I_MPI_PIN_MAPPING",
+    # Slurm's srun
+    *("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS"),
+)
+OF_USERS = ("PMIX_MCA_",)  # but these of them are settings
 
 # What a whole job was given. The first is set by our own job scripts and is binding.
 JOB_NTASKS = "MPIAPPS_NTASKS"
@@ -83,9 +116,14 @@ class Launch:
 def not_a_rank(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a process beside the ranks. Local.
 
-    Without the variables by which an MPI that it starts would take it for a rank.
+    Without the variables by which an MPI that it starts would take it for a rank, and
+    with all that a user has set.
     """
-    return {k: v for k, v in environ.items() if not k.startswith(OF_RANKS)}
+    return {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith(OF_RANKS) or name.startswith(OF_USERS)
+    }
 
 
 def number(environ: Mapping[str, str], name: str) -> int | None:

@@ -34,6 +34,19 @@ def memory_of_host(
     return min(limits)
 
 
+def available_memory() -> int:
+    """Return the bytes that new work of this job can get on this host now. Local.
+
+    What the kernel can give without swapping, caches included, within the limits of
+    `memory_of_host`.
+    """
+    with Path("/proc/meminfo").open() as lines:
+        for line in lines:
+            if line.startswith("MemAvailable:"):
+                return min(int(line.split()[1]) * 1024, memory_of_host())
+    return memory_of_host()  # kernels before 3.14 do not say
+
+
 def memory_of_rank(ranks: int, environ: Mapping[str, str] = os.environ) -> int:
     """Return the bytes for one of `ranks` ranks of this host. Local.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mpiapps.base.errors import LaunchError, UsageError
+from mpiapps.base.errors import LaunchError, Terminated, UsageError
 
 
 def see_installed(module: str, extra: str, what: str) -> None:
@@ -39,7 +40,7 @@ def named(text: str, what: str = "function") -> Callable[..., Any]:
     Raises
     ------
     UsageError
-        If there is none.
+        If there is none, or its module ends or raises something.
     """
     module, _, word = text.partition(":")
     if not word:
@@ -50,9 +51,23 @@ def named(text: str, what: str = "function") -> Callable[..., Any]:
         found = importlib.import_module(module)
         for part in word.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"{text}: {error}") from error
+    except Terminated:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{text}: {_what(error)}") from error
     if not callable(found):
         raise UsageError(f"{text} is a {type(found).__name__}, not a {what}")
     called: Callable[..., Any] = found
     return called
+
+
+def _what(error: BaseException) -> str:
+    """Return an error of an import in a line, with the place in the user's module."""
+    message = f"{type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [
+        f"{each.filename}, line {each.lineno}"
+        for each in frames
+        if each.filename != __file__ and "importlib" not in each.filename
+    ]
+    return f"{message} ({places[-1]})" if places else message

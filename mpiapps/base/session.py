@@ -1,6 +1,7 @@
 """The processes of a session: a process that began one, and all that came of it.
 
-Some leave it, to begin one of their own; those have its mark in their environment.
+Some leave it, to begin one of their own; those have its mark in their environment, or
+are found as the children of children.
 """
 
 from __future__ import annotations
@@ -8,37 +9,91 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 MARK = "MPIAPPS_SESSION"  # the variable that names a session to all that comes of it
 SOONEST = 0.001  # s between two rounds of kills
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def of_session(session: int) -> list[tuple[int, int]]:
-    """Return pid and resident bytes of the living processes of a session. Local."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        try:
-            text = (folder / "stat").read_text(errors="replace")
-        except OSError:  # it has ended meanwhile
-            continue
-        fields = text.rpartition(")")[2].split()  # names may hold spaces
-        if int(fields[3]) == session and fields[0] not in "ZX":
-            found.append((int(folder.name), int(fields[21]) * PAGE))
-    return found
+class Process(NamedTuple):
+    """One process, as the kernel has it.
+
+    Attributes
+    ----------
+    pid, parent, session : int
+    state : str
+        A letter of ``man 5 proc``: Z and X have ended, T is stopped.
+    resident : int
+        Bytes.
+    """
+
+    pid: int
+    parent: int
+    session: int
+    state: str
+    resident: int
 
 
-def of_mark(mark: str) -> list[int]:
+def process(pid: int) -> Process | None:
+    """Return a process, or `None` if it has ended and was waited for. Local."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()  # names may hold spaces
+    return Process(
+        pid, int(fields[1]), int(fields[3]), fields[0], int(fields[21]) * PAGE
+    )
+
+
+def processes() -> Iterator[Process]:
+    """Yield all living processes of this machine. Local."""
+    for name in os.listdir("/proc"):  # noqa: PTH208 - a path for each takes twice as long
+        found = process(int(name)) if name.isdigit() else None
+        if found is not None and found.state not in "ZX":
+            yield found
+
+
+class Tree:
+    """All living processes at one moment, and whose child each of them is. Local."""
+
+    def __init__(self) -> None:
+        self._children = defaultdict[int, list[int]](list)
+        self._resident: dict[int, int] = {}
+        for each in processes():
+            self._children[each.parent].append(each.pid)
+            self._resident[each.pid] = each.resident
+
+    def below(self, roots: Iterable[int]) -> list[int]:
+        """Return these processes and all that came of them, as far as they live."""
+        found, more = [], list(roots)
+        while more:
+            pid = more.pop()
+            found += [pid] if pid in self._resident else []
+            more += self._children.get(pid, ())
+        return found
+
+    def resident(self, roots: Iterable[int]) -> int:
+        """Return the bytes resident in these processes and all that came of them."""
+        return sum(self._resident[pid] for pid in self.below(roots))
+
+
+def of_session(session: int) -> list[int]:
+    """Return the pids of the living processes of a session. Local."""
+    return [each.pid for each in processes() if each.session == session]
+
+
+def of_mark(mark: str, variable: str = MARK) -> list[int]:
     """Return the pids of processes with this mark. Local.
 
     Of this user's alone; the kernel shows no others.
     """
-    found, wanted = [], f"{MARK}={mark}".encode()
+    found, wanted = [], f"{variable}={mark}".encode()
     for folder in Path("/proc").iterdir():
         with suppress(OSError):  # it has ended meanwhile, or is somebody else's
             if folder.name.isdigit():
@@ -47,9 +102,11 @@ def of_mark(mark: str) -> list[int]:
     return found
 
 
-def resident(session: int) -> int:
-    """Return the bytes resident in all processes of a session. Local."""
-    return sum(held for _, held in of_session(session))
+def send_signal(pids: Iterable[int], number: int) -> None:
+    """Signal processes, those apart that have ended or are somebody else's. Local."""
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
 
 
 def signal_session(
@@ -68,11 +125,9 @@ def signal_session(
     mark : str
         Those that have it are meant as well.
     """
-    members = {pid for pid, _ in of_session(session)}
+    members = set(of_session(session))
     found = members.union(of_mark(mark) if mark else ()) - set(but)
-    for pid in found:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
+    send_signal(found, number)
     return len(found)
 
 

@@ -52,7 +52,13 @@ def threads_per_rank(launch: Launch, environ: MutableMapping[str, str]) -> int:
 
 
 def limit_threads(launch: Launch, environ: MutableMapping[str, str]) -> None:
-    """Set the thread variables that the user has not set. Local."""
-    count = number(environ, "OMP_NUM_THREADS") or threads_per_rank(launch, environ)
+    """Set the thread variables that the user has not set, or has left empty. Local.
+
+    The user's ``OMP_NUM_THREADS`` counts for all; of a list, as for nested regions, its
+    first number.
+    """
+    outer = environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    asked = number({"OMP_NUM_THREADS": outer.strip()}, "OMP_NUM_THREADS")
+    count = asked or threads_per_rank(launch, environ)
     for name in THREAD_VARIABLES:
-        environ.setdefault(name, str(count))
+        environ[name] = environ.get(name) or str(count)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from mpiapps.base.errors import LaunchError
-from mpiapps.batch.state import Seen
-
-Answers = dict[str, Seen]
 
 PATIENCE = 60  # s for a scheduler's command to answer
 # A user's defaults for sbatch silently beat what the script says.
-OVERRIDES = ("SBATCH_", "SLURM_", "MPIAPPS_")
+OVERRIDES = ("SBATCH_", "SLURM_", "SQUEUE_", "SACCT_", "MPIAPPS_")
 NEEDED = ("SLURM_CONF",)
+
+
+class NoAnswer(LaunchError):
+    """The scheduler cannot be asked: nothing is known of its jobs."""
 
 
 def environment() -> dict[str, str]:
@@ -30,10 +32,34 @@ def environment() -> dict[str, str]:
 def ask(command: Sequence[str]) -> str | None:
     """Return what `command` prints, or `None` if it fails or is not there. Local."""
     try:
-        done = _run(command, None)
-    except (OSError, subprocess.TimeoutExpired):
+        return query(command)
+    except NoAnswer:
         return None
-    return done.stdout if done.returncode == 0 else None
+
+
+def query(command: Sequence[str], expected: str = "") -> str:
+    """Return what `command` prints; a failure that says `expected` is no error. Local.
+
+    Parameters
+    ----------
+    command : sequence of str
+    expected : str
+        Pattern of an error that answers the question, such as that of an unknown job.
+
+    Raises
+    ------
+    NoAnswer
+        If it is not there, does not answer, or fails in another way.
+    """
+    try:
+        done = _run(command, None)
+    except OSError as error:
+        raise NoAnswer(f"no {command[0]} on this host") from error
+    except subprocess.TimeoutExpired as error:
+        raise NoAnswer(f"{command[0]} gave no answer in {PATIENCE} s") from error
+    if done.returncode == 0 or (expected and re.search(expected, _said(done))):
+        return done.stdout
+    raise NoAnswer(f"{command[0]}: {_said(done)}")
 
 
 def tell(command: Sequence[str], stdin: Path | None = None) -> str:
@@ -53,9 +79,14 @@ def tell(command: Sequence[str], stdin: Path | None = None) -> str:
     except subprocess.TimeoutExpired as error:
         raise LaunchError(f"{command[0]} gave no answer in {PATIENCE} s") from error
     if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip()) or "no reason given"
-        raise LaunchError(f"{command[0]} refused (exit code {done.returncode}): {said}")
+        raise LaunchError(
+            f"{command[0]} refused (exit code {done.returncode}): {_said(done)}"
+        )
     return done.stdout
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stderr.strip() or done.stdout.strip() or "no reason given"
 
 
 def _run(

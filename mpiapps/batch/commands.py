@@ -5,34 +5,36 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import sys
 import time
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mpiapps.app.options import take
 from mpiapps.app.program import find_program
 from mpiapps.app.runner import parse as parse_program
-from mpiapps.base.errors import UsageError
+from mpiapps.base.errors import LaunchError, UsageError
 from mpiapps.base.launcher import Launch
 from mpiapps.base.mpi_wheels import only_mpi
-from mpiapps.base.streams import write_out
-from mpiapps.batch import runs, state, words
+from mpiapps.base.streams import write_err, write_out
+from mpiapps.batch import runs, state, submission, words
 from mpiapps.batch.client import tell
 from mpiapps.batch.explain import explain as explain_lines
-from mpiapps.batch.judge import Status
+from mpiapps.batch.judge import APPEARS, Status
 from mpiapps.batch.lint import lint as lint_script
 from mpiapps.batch.probe import probe
 from mpiapps.batch.render import render as render_script
-from mpiapps.batch.request import Job, Request, complete
+from mpiapps.batch.request import Job, Parent, Request, complete
 from mpiapps.batch.scheduler import TABLE
 from mpiapps.batch.script import Script
 from mpiapps.batch.site import find_site
+from mpiapps.batch.status import statuses
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0  # s between two questions to a scheduler
-APPEARS = 60.0  # s after a submission in which a scheduler may not know the job yet
 
 
 def job_of(values: Namespace, arguments: list[str]) -> Job:
@@ -41,23 +43,41 @@ def job_of(values: Namespace, arguments: list[str]) -> Job:
     site = find_site(request.site, request.scheduler)
     if not request.site:  # no file says which MPI: it is the one that is here
         request = replace(request, mpi=request.mpi or only_mpi())
-    request = replace(request, after=_job_numbers(request))
+    may_fail = request.after_any
+    request, parents = _parents(request)
     if not site.python:
         request = replace(request, python=request.python or sys.executable)
     request = complete(request, site, values.program)
-    return _job(request, site, values.program, arguments)
+    job = _job(request, site, values.program, arguments)
+    return replace(job, parents=parents, parents_may_fail=may_fail)
 
 
-def _job_numbers(request: Request) -> str:
-    """Return ``--after`` with the job numbers of the runs that it names."""
-    _, _, names = request.after.rpartition("any:")
-    numbers = [
-        runs.find(request.logs, name).id
-        if re.fullmatch(r"[A-Za-z].*-\w+", name)
-        else name
-        for name in names.split(",")
-    ]
-    return request.after[: len(request.after) - len(names)] + ",".join(numbers)
+def _parents(request: Request) -> tuple[Request, tuple[Parent, ...]]:
+    """Return the runs that ``--after`` names, and the request with the other jobs.
+
+    A number is that of a run if it goes on as that job now.
+    """
+    parents, numbers = [], []
+    known = runs.all_runs(request.logs) if request.after else []
+    for name in request.after_ids:
+        if re.fullmatch(r"[A-Za-z].*-\w+", name):
+            run = runs.find(request.logs, name)
+        elif len(found := [run for run in known if run.id == name]) == 1:
+            run = found[0]
+        else:
+            numbers.append(name)
+            continue
+        elements = f"{run.folder}" + _braces(run.indices)
+        parents.append(Parent(str(run.folder), elements))
+    kind = "any:" if request.after_any and numbers else ""
+    return replace(request, after=kind + ",".join(numbers)), tuple(parents)
+
+
+def _braces(indices: list[str]) -> str:
+    """Return what bash expands to the ends of the elements' names."""
+    if len(indices) < 2:
+        return "".join(f"_{index}" for index in indices)
+    return f"_{{{','.join(indices)}}}"
 
 
 def _job(request: Request, site: Any, program: str, arguments: list[str]) -> Job:
@@ -84,7 +104,7 @@ def submit(values: Namespace, arguments: list[str]) -> int:
     script = render_script(job)
     if values.dry_run:
         return _dry_run(values, job, script)
-    run = runs.submit(script, job.request.name, job.request.logs)
+    run = submission.submit(script, job.request.name, job.request.logs)
     _print(values, {"id": run.id, "run": str(run.folder)}, f"{run.name}\n")
     return _wait(values, [run]) if values.wait else 0
 
@@ -92,17 +112,17 @@ def submit(values: Namespace, arguments: list[str]) -> int:
 def _dry_run(values: Namespace, job: Job, script: str) -> int:
     """Have the scheduler look at the script, if it can, and submit nothing."""
     scheduler = TABLE[job.request.scheduler]
-    command = shlex.join(scheduler.submission("SCRIPT", []))
+    is_array = bool(job.request.array)
+    shown = state.Submission(
+        "SCRIPT", ["MPIAPPS_RUN=RUN"], f"{job.request.logs}/RUN", is_array
+    )
+    command = shlex.join(scheduler.submission(shown))
     said = ""
     if scheduler.check:
-        logs = Path(job.request.logs)
-        logs.mkdir(parents=True, exist_ok=True)
-        path = logs / f".check-{job.request.name}.sh"
-        path.write_text(script, encoding="utf-8")
-        try:
+        with TemporaryDirectory() as place:
+            path = Path(place) / "script.sh"
+            path.write_text(script, encoding="utf-8")
             said = tell([*scheduler.check, str(path)])
-        finally:
-            path.unlink()
     text = f"{script}\n# would run: {command}\n"
     _print(values, {"script": script, "command": command, "said": said}, text)
     return 0
@@ -111,7 +131,7 @@ def _dry_run(values: Namespace, job: Job, script: str) -> int:
 def status(values: Namespace, _rest: list[str]) -> int:
     """Print how the runs are."""
     found = _runs(values) if values.runs else runs.all_runs(values.logs)
-    each = [run.status() for run in found]
+    each = statuses(found)
     rows = [_row(one) for one in each]
     header = ["RUN", "JOB", "STATE", "CODE", "REQUEUES", "WHY"]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
@@ -136,13 +156,19 @@ def wait(values: Namespace, _rest: list[str]) -> int:
 
 
 def _wait(values: Namespace, waited: list[runs.Run]) -> int:
-    pause, start = FIRST_PAUSE, time.monotonic()
+    pause, start, silent = FIRST_PAUSE, time.monotonic(), ""
     while True:
-        each = [run.status() for run in waited]
+        each = statuses(waited)
         unseen = time.monotonic() - start < APPEARS
         going = (*state.ACTIVE, *([state.UNKNOWN, state.LOST] if unseen else []))
-        if not any(one.state in going for one in each):
+        mute = next((one for one in each if one.state == state.NO_ANSWER), None)
+        if mute and mute.reason != silent:
+            silent = mute.reason
+            write_err(f"mpiapps: no answer, asking again: {silent}\n")
+        if not mute and not any(one.state in going for one in each):
             break
+        if mute and not any(shutil.which(run.scheduler.asks) for run in waited):
+            raise LaunchError(f"cannot wait: {silent}")
         time.sleep(pause)
         pause = min(LONGEST_PAUSE, pause * 1.5)
     rows = [[cell for cell in _row(one) if cell] for one in each]
@@ -153,12 +179,15 @@ def _wait(values: Namespace, waited: list[runs.Run]) -> int:
 
 
 def cancel(values: Namespace, _rest: list[str]) -> int:
-    """End runs."""
-    found = _runs(values)
-    for run in found:
-        runs.cancel(run)
-    names = [run.name for run in found]
-    _print(values, names, "".join(f"{name} cancelled\n" for name in names))
+    """End runs; those that have ended stay as they are."""
+    ended, lines = [], []
+    for run in _runs(values):
+        status = submission.cancel(run)
+        if status.state == state.CANCELLED:
+            ended.append(run.name)
+        already = "" if status.state == state.CANCELLED else " already"
+        lines.append(f"{run.name} {status.state}{already}\n")
+    _print(values, ended, "".join(lines))
     return 0
 
 
@@ -177,7 +206,7 @@ def logs(values: Namespace, _rest: list[str]) -> int:
 def resubmit(values: Namespace, _rest: list[str]) -> int:
     """Submit runs again, to go on from what they saved."""
     found = _runs(values)
-    numbers = {run.name: runs.resubmit(run) for run in found}
+    numbers = {run.name: submission.resubmit(run) for run in found}
     text = "".join(f"{name} goes on as job {n}\n" for name, n in numbers.items())
     _print(values, numbers, text)
     return _wait(values, found) if values.wait else 0

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mpiapps.batch import state
+from mpiapps.batch.history import History
 from mpiapps.batch.state import Seen
 
-EVENTS, RECORD = "events.jsonl", "record.json"
+RECORD = "record.json"
+BLOCKED = "not started: what it waits for is not done"
+FORGOTTEN = "the scheduler does not know it any more"
+APPEARS = 60  # s after a submission in which a scheduler may not know the job yet
 
 
 @dataclass(frozen=True)
@@ -34,96 +39,85 @@ class Status:
         return own | {"elements": each}
 
 
-def events(folder: Path) -> list[dict[str, Any]]:
-    """Return what the job script and `submit` wrote of a run, in order. Local.
+def recorded_end(folder: Path, past: History, recorded: bool) -> Status | None:
+    """Return the status of a run whose own files prove its end, or `None`. Local.
 
-    A last line that a kill has torn is left out.
+    That is a finished record; for a script of one's own, an end with code 0.
     """
-    try:
-        lines = (folder / EVENTS).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return found
+    code = finished(folder) if recorded else 0 if past.done else None
+    if code is None:
+        return None
+    found = state.FAILED if code else state.DONE
+    return Status(str(folder), past.job.number, found, code, past.restarts)
 
 
-def status_of(folder: Path, number: str, seen: Seen | None, recorded: bool) -> Status:
-    """Return the status of one run, or of one element of an array. Local."""
-    told = events(folder)
-    requeues = sum(event["event"] == "requeue" for event in told)
-    found, code, reason = _judge(folder, told, seen, recorded)
-    return Status(str(folder), number, found, code, requeues, reason)
+def status_of(folder: Path, past: History, seen: Seen | None, recorded: bool) -> Status:
+    """Return the status of one run, or of one element of an array. Local.
+
+    Parameters
+    ----------
+    folder : Path
+    past : History
+        What its events say.
+    seen : Seen, optional
+        What the scheduler says; `None` if it does not know the job.
+    recorded : bool
+        Whether the program writes a record of its end.
+    """
+    proof = recorded_end(folder, past, recorded)
+    if proof is not None:
+        return proof
+    found, code, reason = _judge(past, seen, recorded)
+    return Status(str(folder), past.job.number, found, code, past.restarts, reason)
 
 
 def _judge(
-    folder: Path, told: list[dict[str, Any]], seen: Seen | None, recorded: bool
+    past: History, seen: Seen | None, recorded: bool
 ) -> tuple[str, int | None, str]:
     """Return state, exit code and reason: the scheduler's word, unless disproved."""
-    said, reason = (seen.state, seen.reason) if seen else (state.UNKNOWN, "")
-    last = _last(told)
-    event, code = last["event"], int(last["code"])
-    record = _finished(folder) if recorded else None
-    found: tuple[str, int | None, str]
-    if said in state.ACTIVE:
-        found = said, None, reason
-    elif record is not None:
-        found = (state.FAILED if record else state.DONE), record, ""
-    elif event == "cancel":
-        found = state.CANCELLED, None, reason
-    elif said not in (state.DONE, state.FAILED, state.UNKNOWN):
-        found = said, seen.code if seen else None, reason
-    elif event in ("end", "requeue") and code == 75:
-        found = state.STOPPED, code, "saved; `mpiapps resubmit` goes on"
-    elif event == "end":
-        found = (state.FAILED if code else state.DONE), code, reason
-    elif said == state.DONE and not recorded:
-        found = state.DONE, 0, reason
-    elif seen and said in (state.DONE, state.FAILED):
-        found = state.FAILED, seen.code or 70, reason or "no finished record"
-    elif event == "start":
-        found = state.LOST, None, "it began, and nobody knows its end"
-    else:
-        found = state.UNKNOWN, None, "the scheduler does not know it"
-    return found
+    said, value, reason = (seen.state, seen.code, seen.reason) if seen else ("", 0, "")
+    event, code = (past.event.event, past.event.code) if past.event else ("", 0)
+    saved = state.STOPPED, 75, "saved; `mpiapps resubmit` goes on"
+    rules: list[tuple[bool, tuple[str, int | None, str]]] = [
+        (said in state.ACTIVE, (said, None, reason)),
+        (past.cancelled, (state.CANCELLED, None, "")),
+        (event == "blocked", (state.CANCELLED, None, BLOCKED)),
+        (said in state.KILLED, (said, value, reason)),
+        (event == "end" and code == 75, saved),
+        (event == "end", (state.FAILED if code else state.DONE, code, reason)),
+        (said in state.UNDECIDED, (said, None, reason)),
+        (event == "requeue", saved),
+        (said == state.DONE and not recorded, (state.DONE, 0, reason)),
+        (bool(said), (state.FAILED, value or 70, reason or "no finished record")),
+        (event == "start", (state.LOST, None, "it began, and its end is not recorded")),
+        (past.submitted + APPEARS < time.time(), (state.LOST, None, FORGOTTEN)),
+        (True, (state.UNKNOWN, None, "the scheduler does not know it yet")),
+    ]
+    return next(found for holds, found in rules if holds)
 
 
-def _last(told: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the last event; a job may begin before its submission is noted."""
-    before: dict[str, Any] = {"event": "", "code": 0, "job": ""}
-    for event in told:
-        if event["event"] != "submit" or event["job"] != before["job"]:
-            before = event
-    return before
-
-
-def _finished(folder: Path) -> int | None:
-    """Return the exit code in a finished record, or `None`."""
+def finished(folder: Path) -> int | None:
+    """Return the exit code in a finished record, or `None`. Local."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return int(record["exit_code"]) if record.get("finished") is True else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return int(record["exit_code"]) if record.get("finished") is True else None
 
 
-def together(run: str, number: str, elements: dict[str, Status]) -> Status:
+def together(whole: Status, elements: dict[str, Status]) -> Status:
     """Return the status of an array: the first that is not done speaks for it."""
-    order = [state.RUNNING, state.PENDING, state.FAILED]
+    order = [*(state.RUNNING, state.PENDING), *state.UNDECIDED, state.FAILED]
     states = [each.state for each in elements.values()]
     worst = next((s for s in order if s in states), None)
     worst = worst or next((s for s in states if s != state.DONE), state.DONE)
-    done = states.count(state.DONE)
-    codes = [each.code for each in elements.values() if each.state == worst]
-    return Status(
-        run,
-        number,
-        worst,
-        codes[0],
-        sum(each.requeues for each in elements.values()),
-        f"{done} of {len(states)} done",
-        elements,
+    speaks = next(each for each in elements.values() if each.state == worst)
+    done = f"{states.count(state.DONE)} of {len(states)} done"
+    return replace(
+        whole,
+        state=worst,
+        code=speaks.code,
+        requeues=sum(each.requeues for each in elements.values()),
+        reason=f"{done}; {speaks.reason}" if speaks.reason else done,
+        elements=elements,
     )

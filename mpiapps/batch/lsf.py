@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from mpiapps.base.errors import UsageError
-from mpiapps.batch.client import Answers, ask
+from mpiapps.batch.client import NoAnswer, ask, query
 from mpiapps.batch.request import Job
 from mpiapps.batch.state import (
     CANCELLED,
@@ -18,7 +18,11 @@ from mpiapps.batch.state import (
     RUNNING,
     TIMED_OUT,
     UNKNOWN,
+    Answers,
+    JobId,
     Seen,
+    Submission,
+    element,
 )
 
 STATES = {
@@ -48,7 +52,6 @@ def directives(job: Job) -> list[str]:
         f"-n {request.ntasks}",
         f'-R "{shape}"',
         f"-W {clock(request.time)}",
-        f"-wa USR1 -wt {-(-request.margin // 60)}",
         f"-o {request.logs}/{request.name}-{token}.out",
         "-r",
         "-Q 99",
@@ -84,30 +87,54 @@ def clock(seconds: int) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}"
 
 
-def submission(script: str, variables: Sequence[str]) -> list[str]:
-    """Return the command that submits `script`. Local."""
-    exported = ["-env", ",".join(["none", *variables])] if variables else []
-    return ["bsub", *exported, script]
+def submission(job: Submission) -> list[str]:
+    """Return the command that submits a script. Local."""
+    token = "%J_%I" if job.is_array else "%J"
+    ended = " && ".join(f"ended({number})" for number in job.waits)
+    return [
+        *("bsub", "-env", ",".join(["none", *job.variables])),
+        *("-o", f"{job.folder}/{token}.out"),
+        *(["-w", ended] if ended else []),
+        job.script,
+    ]
 
 
-def job_id(answer: str) -> str | None:
-    """Return the job's number in what bsub printed. Local."""
+def job_id(answer: str) -> JobId | None:
+    """Return the job in what bsub printed. Local."""
     found = re.search(r"Job <(\d+)>", answer)
-    return found[1] if found else None
+    return JobId(found[1]) if found else None
 
 
-def seen(ids: Sequence[str]) -> Answers:
-    """Ask for the jobs, ended ones included. Local."""
-    answers: Answers = {}
+def cluster() -> str:
+    """Return the name of the cluster that this host's commands ask. Local."""
+    found = re.search(r"My cluster name is (\S+)", ask(["lsid"]) or "")
+    return found[1] if found else ""
+
+
+def cancel(_elsewhere: str) -> list[str]:
+    """Return the command that ends jobs; their numbers follow. Local."""
+    return ["bkill"]
+
+
+def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
+    """Ask for the jobs, ended ones included. Local.
+
+    Raises
+    ------
+    NoAnswer
+        If the batch system cannot be asked.
+    """
     fields = "jobid jobindex stat exit_code exit_reason"
-    told = ask(["bjobs", "-a", "-json", "-o", fields, *ids])
+    told = query(["bjobs", "-a", "-json", "-o", fields, *ids], "is not found")
     try:
         rows = json.loads(told or "{}").get("RECORDS", [])
-    except ValueError:
-        rows = []
+    except ValueError as error:
+        raise NoAnswer(f"bjobs printed no JSON: {told[:80].strip()}") from error
+    answers = {}
     for row in rows:
         number, index = row.get("JOBID", ""), row.get("JOBINDEX", "0") or "0"
-        answers[number if index == "0" else f"{number}_{index}"] = _seen(row)
+        if "ERROR" not in row:
+            answers[number if index == "0" else element(number, index)] = _seen(row)
     return answers
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from mpiapps.base.errors import UsageError
-from mpiapps.batch.client import Answers, ask
+from mpiapps.batch.client import NoAnswer, query
 from mpiapps.batch.request import Job
 from mpiapps.batch.state import (
     CANCELLED,
@@ -17,7 +17,11 @@ from mpiapps.batch.state import (
     RUNNING,
     TIMED_OUT,
     UNKNOWN,
+    Answers,
+    JobId,
     Seen,
+    Submission,
+    element,
 )
 
 STATES = {
@@ -76,40 +80,68 @@ def clock(seconds: int) -> str:
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
-def submission(script: str, variables: Sequence[str]) -> list[str]:
-    """Return the command that submits `script`. Local."""
-    exported = ["-v", ",".join(variables)] if variables else []
-    return ["qsub", *exported, script]
+def submission(job: Submission) -> list[str]:
+    """Return the command that submits a script. Local."""
+    after = f"depend=afterany:{':'.join(job.waits)}"
+    return [
+        *("qsub", "-v", ",".join(job.variables), "-o", f"{job.folder}/"),
+        *(["-W", after] if job.waits else []),
+        job.script,
+    ]
 
 
-def job_id(answer: str) -> str | None:
-    """Return the job's number in what qsub printed: 12.server, 12[].server. Local."""
+def job_id(answer: str) -> JobId | None:
+    """Return the job in what qsub printed: 12.server, 12[].server. Local."""
     found = re.search(r"^\d+(\[\])?\.?\S*$", answer.strip(), re.MULTILINE)
-    return found[0] if found else None
+    return JobId(found[0]) if found else None
 
 
-def seen(ids: Sequence[str]) -> Answers:
-    """Ask the server, whose history holds ended jobs too. Local."""
-    answers: Answers = {}
-    for number in ids:
-        told = ask(["qstat", "-x", "-f", "-t", "-F", "json", number])
-        try:
-            jobs = json.loads(told or "{}").get("Jobs", {})
-        except ValueError:
-            continue
-        for name, job in jobs.items():
-            element = re.fullmatch(r"(\d+)\[(\d+)\](\..*)?", name)
-            answers[f"{number}_{element[2]}" if element else number] = _seen(job)
+def cluster() -> str:
+    """Return nothing: a job's number names its server. Local."""
+    return ""
+
+
+def cancel(_elsewhere: str) -> list[str]:
+    """Return the command that ends jobs; their numbers follow. Local."""
+    return ["qdel"]
+
+
+def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
+    """Ask the servers, whose history holds ended jobs too. Local.
+
+    Raises
+    ------
+    NoAnswer
+        If a server cannot be asked.
+    """
+    command = ["qstat", "-f", "-t", "-F", "json"]
+    try:
+        told = query([*command, "-x", *ids], "Unknown Job Id")
+    except NoAnswer as error:
+        if "job_history_enable" not in str(error):
+            raise
+        told = query([*command, *ids], "Unknown Job Id|has finished")
+    try:
+        jobs = json.loads(told or "{}", strict=False).get("Jobs", {})
+    except ValueError as error:
+        raise NoAnswer(f"qstat printed no JSON: {told[:80].strip()}") from error
+    answers = {}
+    for name, job in jobs.items():
+        part = re.fullmatch(r"(\d+)\[(\d+)\](.*)", name)
+        key = element(f"{part[1]}[]{part[3]}", part[2]) if part else name
+        answers[key] = _seen(job)
     return answers
 
 
 def _seen(job: dict[str, object]) -> Seen:
     state = STATES.get(str(job.get("job_state")), UNKNOWN)
-    code = job.get("Exit_status")
-    if state != DONE or not isinstance(code, int):
-        deleted = state == DONE and code is None  # ended before it ran
-        return Seen(CANCELLED if deleted else state)
-    reason = str(job.get("comment", ""))
+    code, reason = job.get("Exit_status"), str(job.get("comment", ""))
+    if state != DONE:
+        return Seen(state, None, reason)
+    if not isinstance(code, int):
+        # Ended before it ran; an element (X) may have run, and its end is not told.
+        element_ended = job.get("job_state") == "X"
+        return Seen(UNKNOWN if element_ended else CANCELLED, None, reason)
     if code == KILLED_WALLTIME or ("walltime" in reason and code != 0):
         return Seen(TIMED_OUT, code & 0xFF, reason)
     code = 128 + code - SIGNALLED if code > SIGNALLED else code & 0xFF

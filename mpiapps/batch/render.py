@@ -38,6 +38,7 @@ def render(job: Job) -> str:
                 f"the directive {words.printable(line)} holds what {request.scheduler}"
                 " would not read as it is; look at the site file"
             )
+    _check_path(request)
     launch = launch_of(job)
     launch_words = launch.shell(job)
     is_array = bool(request.array)
@@ -62,6 +63,11 @@ def render(job: Job) -> str:
             uses_mpiexec=any("$mpiexec" in word for word in launch_words),
             recorded=job.recorded,
             chains=_chains(request),
+            alone=scheduler.alone,
+            submit=scheduler.submit,
+            parents=[parent.folder for parent in job.parents],
+            elements=[parent.elements for parent in job.parents],
+            parents_may_fail=job.parents_may_fail,
             thread_variables=THREAD_VARIABLES,
             variables=variables,
             launch=launch,
@@ -69,6 +75,18 @@ def render(job: Job) -> str:
             program_words=[words.quote(word, index=is_array) for word in job.words],
         )
     )
+
+
+def _check_path(request: Request) -> None:
+    """Refuse what reaches other hosts of Grid Engine as two words: qrsh splits it."""
+    path = str(Path(request.python).absolute())
+    ranks = request.scheduler, request.mpi, request.nodes > 1
+    if ranks == ("sge", "openmpi", True) and re.search(r"\s", path):
+        raise UsageError(
+            f"--python {words.printable(path)}: Open MPI starts nothing on other hosts"
+            " of Grid Engine from a path with a blank; make the environment elsewhere,"
+            " or use --mpi mpich"
+        )
 
 
 @cache

@@ -102,6 +102,21 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Parent:
+    """A run that a job waits for.
+
+    Attributes
+    ----------
+    folder : str
+    elements : str
+        The folders of its elements, as words of the shell; of no array: its folder.
+    """
+
+    folder: str
+    elements: str
+
+
+@dataclass(frozen=True)
 class Job:
     """A checked request with what it runs.
 
@@ -113,12 +128,17 @@ class Job:
         For Python: ``-m mpiapps.pi --samples 1e9``, or a user's ``script.py``.
     recorded : bool
         Whether the program writes a record of its end, as those of the package do.
+    parents : tuple of Parent
+        The runs that it waits for; single jobs are in the request.
+    parents_may_fail : bool
     """
 
     request: Request
     site: Site
     words: tuple[str, ...]
     recorded: bool = True
+    parents: tuple[Parent, ...] = ()
+    parents_may_fail: bool = False
 
 
 def complete(request: Request, site: Site, program: str) -> Request:

@@ -1,4 +1,4 @@
-"""Runs: the folders that job scripts fill, and what they and the scheduler tell."""
+"""Runs: the folders that job scripts fill, and how they are found."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import json
 import re
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from mpiapps.base.errors import LaunchError, UsageError
-from mpiapps.batch import state, words
-from mpiapps.batch.client import tell
-from mpiapps.batch.judge import EVENTS, Status, events, status_of, together
+from mpiapps.base.errors import UsageError, naming
+from mpiapps.batch import history, state, words
+from mpiapps.batch.history import EVENTS, History
 from mpiapps.batch.scheduler import TABLE, Scheduler
-from mpiapps.batch.state import Seen
+from mpiapps.batch.state import JobId, element
 
 SCRIPT = "script.sh"
+RENDERED = "# Rendered by mpiapps "
+ELEMENT = re.compile(r"(.+-(?:job)?\d+)_\d+")  # the folder of an array's element
+TITLE = re.compile(r"^# (\S+): \d+ rank", re.MULTILINE)  # the job's name
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,10 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The run's name: the job's with a number; ``pi-job12`` if sbatch had it."""
+        """The run's name: the job's with a number; with ``job12`` if sbatch had it."""
         return self.folder.name
 
-    @property
+    @cached_property
     def scheduler(self) -> Scheduler:
         """The one whose directives the script has."""
         for each in TABLE.values():
@@ -39,68 +42,75 @@ class Run:
                 return each
         raise UsageError(f"{self.folder / SCRIPT} has no directives of any scheduler")
 
-    @property
+    @cached_property
     def indices(self) -> list[str]:
         """The indices of the array's elements; none if it is no array."""
         found = re.search(self.scheduler.array, self.script, re.MULTILINE)
-        return [str(i) for i in words.span(found[1])] if found else []
+        return list(state.indices(found[1])) if found else []
+
+    @property
+    def recorded(self) -> bool:
+        """Whether its program writes a record of its end."""
+        return "MPIAPPS_RECORD=" in self.script
+
+    @property
+    def parents(self) -> list[str]:
+        """The names of the runs that it waits for."""
+        found = re.search(r"^parents=\((.*)\)$", self.script, re.MULTILINE)
+        return [Path(word).name for word in found[1].split()] if found else []
+
+    @property
+    def parents_may_fail(self) -> bool:
+        """Whether those may have failed."""
+        return "\nparents_may_fail=1\n" in self.script
+
+    def part(self, index: str) -> Path:
+        """Return the folder of an element. Local."""
+        return self.folder.with_name(element(self.name, index))
+
+    def folders(self) -> dict[str, Path]:
+        """Return the folders of the array's elements, or its own as ``""``. Local."""
+        return {index: self.part(index) for index in self.indices} or {"": self.folder}
+
+    def histories(self) -> dict[str, History]:
+        """Return what the events say, by element; of a run without any as ``""``."""
+        whole = history.read(self.folder)
+        if not self.indices:
+            return {"": history.history(whole)}
+        parts = {index: history.read(self.part(index)) for index in self.indices}
+        if not whole:  # submitted without `mpiapps`: the first to begin knows the job
+            whole = sorted(itertools.chain(*parts.values()), key=lambda e: e.time)[:1]
+        return {index: history.history(each, whole) for index, each in parts.items()}
 
     def ids(self) -> list[str]:
-        """Return the numbers under which it was submitted, the last one last. Local."""
-        told = events(self.folder)
-        if not told:  # an array that was submitted without `mpiapps submit`
-            told = [e for i in self.indices for e in events(self._element(i))]
-        return list(dict.fromkeys(str(event["job"]) for event in told))
+        """Return the numbers of all its jobs, the oldest first. Local."""
+        folders = dict.fromkeys([self.folder, *self.folders().values()])
+        told = itertools.chain.from_iterable(map(history.read, folders))
+        return list(dict.fromkeys(event.job.number for event in told))
 
-    def _element(self, index: str) -> Path:
-        return self.folder.with_name(f"{self.name}_{index}")
+    @property
+    def job(self) -> JobId:
+        """The job under which it was submitted last, or a chain has gone on.
 
-    def links(self) -> dict[str, str]:
-        """Return the numbers of the array's elements by index. Local.
-
-        ``12_3`` is an element of job 12; one that stopped and went on by a chain has a
-        number of its own.
+        Of an array that is the array's; of a run without events it has no number.
         """
-        links = {}
-        for index in self.indices:
-            told = events(self._element(index))
-            last = str(told[-1]["job"]) if told else self.id
-            links[index] = f"{self.id}_{index}" if last == self.id else last
-        return links
+        pasts = self.histories().values()
+        return next((past.array or past.job for past in pasts), JobId(""))
 
     @property
     def id(self) -> str:
-        """The number under which it was submitted last; empty if nothing tells."""
-        return (self.ids() or [""])[-1]
-
-    def status(self) -> Status:
-        """Ask the scheduler, look at the folder, and tell. Local."""
-        number = self.id
-        seen = self.scheduler.seen([number] if number else [])
-        recorded = "MPIAPPS_RECORD=" in self.script
-        if not self.indices:
-            return status_of(self.folder, number, seen.get(number), recorded)
-        links = self.links()
-        seen |= self.scheduler.seen([one for one in links.values() if "_" not in one])
-        elements = {
-            index: status_of(
-                self._element(index),
-                link,
-                seen.get(link, _whole(seen, number) if "_" in link else None),
-                recorded,
-            )
-            for index, link in links.items()
-        }
-        return together(str(self.folder), number, elements)
+        """The number of that job."""
+        return self.job.number
 
 
-def note(folder: Path, event: str, job: str) -> None:
+def note(folder: Path, event: str, job: JobId) -> None:
     """Append an event to the run's own list. Local."""
-    line = {"event": event, "attempt": 0, "job": job, "code": 0}
-    text = json.dumps(line | {"time": int(time.time())})
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / EVENTS).open("a", encoding="utf-8") as stream:
-        stream.write(text + "\n")
+    line = {"event": event, "attempt": 0, "job": job.number, "code": 0}
+    text = json.dumps(line | {"cluster": job.cluster, "time": int(time.time())})
+    with naming(folder / EVENTS, "write"):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with (folder / EVENTS).open("a", encoding="utf-8") as stream:
+            stream.write(text + "\n")
 
 
 def find(logs: str, name: str) -> Run:
@@ -128,93 +138,37 @@ def find(logs: str, name: str) -> Run:
 
 
 def all_runs(logs: str) -> list[Run]:
-    """Return the runs in folder `logs`, the oldest first. Local."""
-    found: dict[Path, Path] = {}  # folder -> script; an array's elements are one run
-    for path in Path(logs).glob(f"*-*/{SCRIPT}"):
-        element = re.fullmatch(r"(.*-(?:job)?\d+)_\d+", path.parent.name)
-        folder = path.parent.with_name(element[1]) if element else path.parent
-        found[folder] = found.get(folder, path) if element else path
-    oldest = sorted(found, key=lambda folder: found[folder].stat().st_mtime)
-    return [Run(each, found[each].read_text(encoding="utf-8")) for each in oldest]
+    """Return the runs in folder `logs`, the oldest first. Local.
+
+    A folder whose script `mpiapps` has not rendered is somebody else's.
+    """
+    found: dict[Path, tuple[float, Run]] = {}  # an array's elements are one run
+    with naming(logs, "read"):
+        paths = sorted(Path(logs).glob(f"*-*/{SCRIPT}"))
+    for path in paths:
+        name = ELEMENT.fullmatch(path.parent.name)
+        folder = path.parent.with_name(name[1]) if name else path.parent
+        if folder in found and name:
+            continue
+        try:
+            script, begun = path.read_text(encoding="utf-8"), path.stat().st_mtime
+        except (OSError, UnicodeError):
+            continue
+        if RENDERED in script:
+            found[folder] = (begun, Run(folder, script))
+    return [run for _, run in sorted(found.values(), key=lambda pair: pair[0])]
 
 
 def outputs(run: Run) -> list[Path]:
     """Return the files that the scheduler has written of a run, the oldest first."""
-    name = re.escape(re.sub(r"-(job)?\d+$", "", run.name))
+    title = TITLE.search(run.script)
+    name = re.escape(title[1] if title else "")
     numbers = "|".join(re.escape(re.split("[.[]", each)[0]) for each in run.ids())
     pattern = run.scheduler.output.replace("{name}", name)
-    mine = re.compile(pattern.replace("{number}", f"({numbers})"))
-    found = [path for path in run.folder.parent.iterdir() if mine.fullmatch(path.name)]
+    own = re.compile(pattern.replace("{number}", f"({numbers})"))
+    # In its folder; beside it, if it was not submitted by `mpiapps`.
+    plain = re.search(r"-job\d+$", run.name)
+    with naming(run.folder.parent, "read"):
+        paths = [*run.folder.glob("*"), *(run.folder.parent.iterdir() if plain else [])]
+    found = [path for path in paths if own.fullmatch(path.name)]
     return sorted(found, key=lambda path: path.stat().st_mtime)
-
-
-def submit(script: str, name: str, logs: str) -> Run:
-    """Submit a script, whose run gets a folder of its own first. Local.
-
-    The folder's number is not the job's: a cluster that is set up anew, or another one
-    that shares the home folders, gives the same numbers again.
-    """
-    run = Run(_new_folder(Path(logs), name), script)
-    try:
-        _hand_over(run)
-    except LaunchError:
-        (run.folder / SCRIPT).unlink()
-        run.folder.rmdir()
-        raise
-    return run
-
-
-def _new_folder(logs: Path, name: str) -> Path:
-    logs.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        folder = logs / f"{name}-{number}"
-        try:
-            folder.mkdir(mode=0o700)
-        except FileExistsError:
-            continue
-        return folder
-    raise AssertionError("counting has no end")
-
-
-def resubmit(run: Run) -> str:
-    """Submit a run again, to go on from what it saved; return its number. Local.
-
-    Raises
-    ------
-    UsageError
-        If it is still under way, or done.
-    """
-    status = run.status()
-    if status.state in (*state.ACTIVE, state.DONE):
-        raise UsageError(f"{run.name} is {status.state}; there is nothing to resubmit")
-    return _hand_over(run)
-
-
-def cancel(run: Run) -> None:
-    """End a run's job, and those that elements of an array go on as. Local."""
-    numbers = [run.id, *(n for n in run.links().values() if "_" not in n)]
-    note(run.folder, "cancel", run.id)
-    tell([*run.scheduler.cancel, *numbers])
-
-
-def _hand_over(run: Run) -> str:
-    """Submit the script from the run's folder; return the job's number."""
-    path, scheduler = run.folder / SCRIPT, run.scheduler
-    run.folder.mkdir(mode=0o700, exist_ok=True)
-    path.write_text(run.script, encoding="utf-8")
-    variables = [f"MPIAPPS_RUN={run.name}"]
-    if scheduler.reads_stdin:
-        answer = tell(scheduler.submission("", variables)[:-1], path)
-    else:
-        answer = tell(scheduler.submission(str(path), variables))
-    number = scheduler.job_id(answer)
-    if number is None:
-        raise LaunchError(f"cannot find the job's number in {answer.strip()!r}")
-    note(run.folder, "submit", number)
-    return number
-
-
-def _whole(seen: dict[str, Seen], number: str) -> Seen | None:
-    """Return what holds for elements that the scheduler does not tell apart yet."""
-    whole = seen.get(number)
-    return whole if whole and whole.state in state.ACTIVE else None

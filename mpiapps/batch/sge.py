@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 
 from mpiapps.base.errors import UsageError
-from mpiapps.batch.client import Answers, ask
+from mpiapps.batch.client import ask, query
 from mpiapps.batch.request import MIB, Job
-from mpiapps.batch.state import DONE, FAILED, PENDING, RUNNING, TIMED_OUT, Seen
+from mpiapps.batch.state import (
+    DONE,
+    FAILED,
+    PENDING,
+    RUNNING,
+    TIMED_OUT,
+    Answers,
+    JobId,
+    Seen,
+    Submission,
+    element,
+)
 
 # qacct's `failed`: the master or the execution daemon enforced h_rt or h_cpu.
 HARD_LIMITS = ("37", "44")
@@ -43,7 +55,8 @@ def directives(job: Job) -> list[str]:
         if not request.after_any:
             raise UsageError(
                 f"--after {request.after}: Grid Engine starts a job when others have"
-                f" ended, well or not; say so: --after any:{request.after}"
+                " ended, well or not; name a run of `mpiapps status`, whose end the"
+                f" script looks at, or say so: --after any:{request.after}"
             )
         lines += [f"-hold_jid {','.join(request.after_ids)}"]
     lines += ["-m ea", f"-M {request.mail}"] * bool(request.mail)
@@ -109,47 +122,79 @@ def clock(seconds: int) -> str:
     return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
-def submission(script: str, variables: Sequence[str]) -> list[str]:
-    """Return the command that submits `script`. Local."""
-    exported = ["-v", ",".join(variables)] if variables else []
-    return ["qsub", "-terse", *exported, script]
+def submission(job: Submission) -> list[str]:
+    """Return the command that submits a script. Local."""
+    task = ".$TASK_ID" if job.is_array else ""
+    return [
+        *("qsub", "-terse", "-v", ",".join(job.variables)),
+        *("-o", f"{job.folder}/$JOB_NAME.$JOB_ID{task}.out"),
+        *(["-hold_jid", ",".join(job.waits)] if job.waits else []),
+        job.script,
+    ]
 
 
-def job_id(answer: str) -> str | None:
-    """Return the job's number in what qsub printed: 12, or 12.1-4:1. Local."""
+def job_id(answer: str) -> JobId | None:
+    """Return the job in what qsub printed: 12, or 12.1-4:1. Local."""
     found = re.search(r"^(\d+)(\.\d+-\d+:\d+)?$", answer.strip(), re.MULTILINE)
-    return found[1] if found else None
+    return JobId(found[1]) if found else None
 
 
-def seen(ids: Sequence[str]) -> Answers:
-    """Ask for the jobs in the queue, then for those that ended. Local."""
-    answers: Answers = {}
-    queue = ask(["qstat", "-u", "*"]) or ""
-    for line in queue.splitlines():
+def cluster() -> str:
+    """Return cell and master of the cluster that this host's commands ask. Local.
+
+    The cell alone is ``default`` almost everywhere.
+    """
+    master = (ask(["qconf", "-sss"]) or "").strip()
+    return f"{os.environ.get('SGE_CELL') or 'default'}@{master}" if master else ""
+
+
+def cancel(_elsewhere: str) -> list[str]:
+    """Return the command that ends jobs; their numbers follow. Local."""
+    return ["qdel"]
+
+
+def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
+    """Ask for the jobs in the queue, then for those that ended. Local.
+
+    Raises
+    ------
+    NoAnswer
+        If the master cannot be asked.
+    """
+    answers: dict[str, Seen] = {}
+    for line in query(["qstat", "-u", "*", "-g", "d"]).splitlines():
         words = line.split()
         if words and words[0] in ids:
             # ... state, date, time, the queue's instance unless it waits, slots, task.
             task = words[9:] if "@" in words[7] else words[8:]
-            answers[words[0]] = _queued(words[4])
-            if task and task[0].isdigit():
-                answers[f"{words[0]}_{task[0]}"] = _queued(words[4])
+            key = element(words[0], task[0]) if task else words[0]
+            answers[key] = _queued(words[4])
     for number in ids:
-        if number in answers:
-            continue
-        for block in (ask(["qacct", "-j", number]) or "").split("=" * 10):
-            told = dict(re.findall(r"^(\w+) +(.*?) *$", block, re.MULTILINE))
-            if "exit_status" in told:
-                task = told.get("taskid", "undefined")
-                name = number if task == "undefined" else f"{number}_{task}"
-                answers[name] = _ended(told)
+        if number not in answers:
+            answers = _accounted(number) | answers
+    return answers
+
+
+def _accounted(number: str) -> dict[str, Seen]:
+    """Return what accounting tells of a job's ends; a later one replaces an earlier."""
+    answers = {}
+    for block in (ask(["qacct", "-j", number]) or "").split("=" * 10):
+        told = dict(re.findall(r"^(\w+) +(.*?) *$", block, re.MULTILINE))
+        if "exit_status" in told:
+            task = told.get("taskid", "undefined")
+            key = number if task == "undefined" else element(number, task)
+            answers[key] = _ended(told)
     return answers
 
 
 def _queued(letters: str) -> Seen:
     """Return the state by qstat's letters: E error, q waiting, R run again."""
     if "E" in letters:
-        return Seen(FAILED, None, letters)
-    return Seen(RUNNING if set(letters) & set("rtd") else PENDING, None, letters)
+        return Seen(FAILED, None, f"{letters}: `qstat -j` tells why it cannot start")
+    found = RUNNING if set(letters) & set("rtd") else PENDING
+    held = "h" in letters and found == PENDING
+    reason = f"{letters}: held, or waits for a job" if held else letters
+    return Seen(found, None, reason)
 
 
 def _ended(words: dict[str, str]) -> Seen:

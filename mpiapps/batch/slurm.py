@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 
-from mpiapps.batch.client import Answers, ask
+from mpiapps.batch.client import NoAnswer, ask, query
 from mpiapps.batch.request import Job
 from mpiapps.batch.state import (
     CANCELLED,
@@ -17,7 +18,12 @@ from mpiapps.batch.state import (
     RUNNING,
     TIMED_OUT,
     UNKNOWN,
+    Answers,
+    JobId,
     Seen,
+    Submission,
+    element,
+    indices,
 )
 
 STATES = {
@@ -89,38 +95,93 @@ def clock(seconds: int) -> str:
     return f"{minutes // 1440}-{minutes // 60 % 24:02d}:{minutes % 60:02d}:00"
 
 
-def submission(script: str, variables: Sequence[str]) -> list[str]:
-    """Return the command that submits `script`. Local."""
-    exported = [f"--export={','.join(variables)}"] if variables else []
-    return ["sbatch", "--parsable", *exported, script]
+def submission(job: Submission) -> list[str]:
+    """Return the command that submits a script. Local."""
+    output = "%x-%A_%a.out" if job.is_array else "%x-%j.out"
+    after = f"--dependency=afterany:{':'.join(job.waits)}"
+    return [
+        *("sbatch", "--parsable", f"--export={','.join(job.variables)}"),
+        f"--output={job.folder}/{output}",
+        *([after] if job.waits else []),
+        job.script,
+    ]
 
 
-def job_id(answer: str) -> str | None:
-    """Return the job's number in what sbatch printed. Local."""
-    found = re.search(r"^(\d+)(;.*)?$", answer.strip(), re.MULTILINE)
-    return found[1] if found else None
+def job_id(answer: str) -> JobId | None:
+    """Return the job in what sbatch printed: 12, or 12;cluster. Local."""
+    found = re.search(r"^(\d+)(?:;(\S*))?$", answer.strip(), re.MULTILINE)
+    return JobId(found[1], found[2] or "") if found else None
 
 
-def seen(ids: Sequence[str]) -> Answers:
-    """Ask accounting, then the controller; what neither knows is left out. Local."""
-    answers: Answers = {}
-    told = ask(["sacct", "-XPn", "-j", ",".join(ids), "-o", "JobID,State,ExitCode"])
-    for line in (told or "").splitlines():
-        number, _, rest = line.partition("|")
-        state, _, code = rest.partition("|")
-        answers[number] = _seen(state, code)
-    for number in ids:
-        told = ask(["scontrol", "show", "job", "--oneliner", number])
-        for line in (told or "").splitlines():
-            words = dict(re.findall(r"(\w+)=(\S+)", line))
-            name = words.get("JobId", number)
-            if "ArrayTaskId" in words:
-                name = f"{words['ArrayJobId']}_{words['ArrayTaskId']}"
-            answers[name] = _seen(words.get("JobState", ""), words.get("ExitCode", ""))
+def cluster() -> str:
+    """Return the name of the cluster that this host's commands ask. Local."""
+    told = ask(["scontrol", "show", "config"]) or ""
+    found = re.search(r"^ClusterName *= (\S+)", told, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def cancel(elsewhere: str) -> list[str]:
+    """Return the command that ends jobs; their numbers follow. Local."""
+    return ["scancel", *_clusters(elsewhere)]
+
+
+def _clusters(elsewhere: str) -> list[str]:
+    return ["--clusters", elsewhere] if elsewhere else []
+
+
+FIELDS = ("ArrayJobID", "ArrayTaskID", "State", "exit_code", "Reason")
+
+
+def seen(ids: Sequence[str], elsewhere: str) -> Answers:
+    """Ask the controller, and accounting for what it has forgotten. Local.
+
+    Raises
+    ------
+    NoAnswer
+        If the controller cannot be asked, or must have forgotten a job and accounting
+        cannot be asked.
+    """
+    jobs, where = ",".join(ids), _clusters(elsewhere)
+    layout = ",".join(f"{name}:|" for name in FIELDS)
+    command = ["squeue", *where, "-h", "-a", "-r", "-t", "all", "-j", jobs]
+    answers: dict[str, Seen] = {}
+    for line in query([*command, "-O", layout], "Invalid job id").splitlines():
+        number, index, *rest = (line + "|" * len(FIELDS)).split("|")
+        if number.isdigit():
+            key = element(number, index) if index.isdigit() else number
+            answers[key] = _queued(*rest[:3])
+    try:
+        return _accounted(jobs, where) | answers
+    except NoAnswer:
+        if set(ids) - {key.partition("_")[0] for key in answers}:
+            raise
+        return answers
+
+
+def _queued(word: str, status: str, reason: str) -> Seen:
+    """Return what squeue tells; its exit code is wait's, as a number."""
+    value = int(status) if status.isdigit() else 0
+    code = 128 + (value & 127) if value & 127 else value >> 8
+    return Seen(STATES.get(word, UNKNOWN), code, "" if reason == "None" else reason)
+
+
+def _accounted(jobs: str, where: Sequence[str]) -> dict[str, Seen]:
+    """Return what accounting tells; nothing where there is none."""
+    answers: dict[str, Seen] = {}
+    if not shutil.which("sacct"):
+        return answers
+    command = ["sacct", *where, "-XPn", "-j", jobs, "-o", "JobID,State,ExitCode"]
+    for line in query(command, "storage is disabled").splitlines():
+        number, state, code = [*line.split("|"), "", ""][:3]
+        parent, _, index = number.partition("_")
+        found = _ended(state, code)
+        each = indices(index.strip("[]"))  # 18_[1-9:2%4]: not begun
+        answers |= {element(parent, i): found for i in each} if index else {}
+        answers |= {} if index else {number: found}
     return answers
 
 
-def _seen(state: str, code: str) -> Seen:
+def _ended(state: str, code: str) -> Seen:
     word = state.split(" ", maxsplit=1)[0].rstrip("+")
     number, _, signal = code.partition(":")
     value = int(number) if number.isdigit() else None

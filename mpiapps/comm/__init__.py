@@ -20,6 +20,7 @@ module          what is in it
 `shared`        one copy of an array per host
 `work`          `deal`: pieces of work in turn or to the rank that is free
 `tasks`         `Tasks`: map, imap, submit over ranks, as a process pool does it
+`teams`         `Teams`: tasks that get a communicator of several ranks each
 `timers`        seconds per name, compared over ranks; loads no MPI
 ==============  ======================================================================
 """

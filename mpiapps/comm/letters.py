@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import pickle
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mpiapps.comm.cut import pieces
 from mpiapps.comm.mpi import MPI
+from mpiapps.comm.packing import Packed, pack
 from mpiapps.comm.survive import RanksLost, is_loss, lost
 
 SMALL = 2**20  # bytes; a larger one follows its announcement
@@ -32,37 +35,42 @@ class Letters:
 
     def __init__(self, comm: MPI.Intracomm, tag: int) -> None:
         self._comm, self._tag = comm, tag
-        self._out: list[tuple[MPI.Request, Any]] = []
+        self._out: deque[tuple[MPI.Request, Any]] = deque()
         self._status = MPI.Status()
         self._lost: set[int] = set()
 
-    def send(self, to: int, content: Any) -> None:
-        """Send, without waiting for the other. Local; raises as `pickle.dumps`."""
-        self.post(to, pickle.dumps(content, protocol=5))
+    def send(self, to: int, content: Any) -> bool:
+        """Send, without waiting for the other. Local; raises as `pickle.dumps`.
 
-    def post(self, to: int, data: bytes) -> None:
-        """Send what was pickled already. Local.
-
-        To a rank that was killed, if the run survives that, nothing is sent: who looks
-        for letters is told of it.
+        Returns whether the letter is large: it may move only while this rank calls
+        MPI, so one that will not for long calls `close`. Arrays in one piece are not
+        copied: they must not change before that. To a rank that was killed, if the run
+        survives that, nothing is sent: `look` raises for it.
         """
+        packed = pack(content)
         try:
-            self._post(to, data)
+            while self._out and _through(self._out[0][0]):
+                self._out.popleft()
+            return self._post(to, packed)
         except MPI.Exception as error:
             if not is_loss(error):
                 raise
+            return False
 
-    def _post(self, to: int, data: bytes) -> None:
-        if len(self._out) > 64:
-            self._out = [each for each in self._out if not _through(each[0])]
-        if len(data) > SMALL:
-            whole = np.frombuffer(data, np.uint8)
-            self._post(to, pickle.dumps(_Announced(len(data))))
-            for piece in pieces(whole):
-                request = self._comm.Isend(piece, dest=to, tag=self._tag + 1)
-                self._out.append((request, piece))
-            return
-        request = self._comm.Isend([data, MPI.BYTE], dest=to, tag=self._tag)
+    def _post(self, to: int, packed: Packed) -> bool:
+        if not packed.buffers and len(packed.data) <= SMALL:
+            self._isend(to, self._tag, packed.data)
+            return False
+        parts = [as_array(packed.data), *packed.buffers]
+        sizes = [part.nbytes for part in parts]
+        self._isend(to, self._tag, pickle.dumps(_Announced(sizes)))
+        for part in parts:
+            for piece in pieces(part):
+                self._isend(to, self._tag + 1, piece)
+        return True
+
+    def _isend(self, to: int, tag: int, data: Any) -> None:
+        request = self._comm.Isend([data, MPI.BYTE], dest=to, tag=tag)
         self._out.append((request, data))
 
     def look(self, source: int = MPI.ANY_SOURCE) -> tuple[int, Any] | None:
@@ -91,10 +99,11 @@ class Letters:
         found.Recv([data, MPI.BYTE])
         content = pickle.loads(data)
         if isinstance(content, _Announced):
-            whole = np.empty(content.size, np.uint8)
-            for piece in pieces(whole):
-                self._comm.Recv(piece, source=sender, tag=self._tag + 1)
-            content = pickle.loads(whole.data)
+            parts = [np.empty(size, np.uint8) for size in content.sizes]
+            for part in parts:
+                for piece in pieces(part):
+                    self._comm.Recv(piece, source=sender, tag=self._tag + 1)
+            content = pickle.loads(parts[0].data, buffers=parts[1:])
         return sender, content
 
     def wait(
@@ -107,24 +116,20 @@ class Letters:
 
         `meanwhile` is called between looks once it sleeps, up to `longest` s.
         """
-        until = time.perf_counter() + EAGER
-        while time.perf_counter() < until:
-            if (found := self.look(source)) is not None:
-                return found
-            os.sched_yield()  # to the other one, if it shares this processor
-        pause = FIRST
-        while (found := self.look(source)) is None:
-            if meanwhile is not None:
+        for sleeps in pauses(longest):
+            if (letter := self.look(source)) is not None:
+                return letter
+            if sleeps and meanwhile is not None:
                 meanwhile()
-            time.sleep(pause)
-            pause = min(2 * pause, longest)
-        return found
+        raise AssertionError("pauses have no end")
 
     def close(self) -> None:
         """Wait until all that was sent has been taken, or nobody is there. Local."""
-        while not all(_through(request) for request, _ in self._out):
-            time.sleep(FIRST)
-        self._out = []
+        while self._out:
+            if _through(self._out[0][0]):
+                self._out.popleft()
+            else:
+                time.sleep(FIRST)
 
 
 def _through(request: MPI.Request) -> bool:
@@ -137,8 +142,26 @@ def _through(request: MPI.Request) -> bool:
         raise
 
 
-class _Announced:
-    """Says that a large letter follows, of so many bytes."""
+def pauses(longest: float = LONGEST) -> Iterator[bool]:
+    """Pause between looks, longer each time; yield whether this one sleeps. Local."""
+    until = time.perf_counter() + EAGER
+    while time.perf_counter() < until:
+        yield False
+        os.sched_yield()  # to the other one, if it shares this processor
+    pause = FIRST
+    while True:
+        yield True
+        time.sleep(pause)
+        pause = min(2 * pause, longest)
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+
+def as_array(data: Any) -> npt.NDArray[np.uint8]:
+    """Return bytes as an array, without a copy. Local."""
+    return np.frombuffer(data, np.uint8)
+
+
+class _Announced:
+    """Announces a large letter, in parts of so many bytes."""
+
+    def __init__(self, sizes: list[int]) -> None:
+        self.sizes = sizes

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from mpiapps.comm.packing import Dumps, Packed
 from mpiapps.comm.task import How
-from mpiapps.comm.task_calls import AHEAD, Awaited, Call, Cut
+from mpiapps.comm.task_calls import AHEAD, Call, Chunk, Submissions
+from mpiapps.comm.task_cut import Cut
+from mpiapps.comm.task_queue import Queue
 
 T = TypeVar("T")
 
@@ -21,24 +25,54 @@ class Mapper(ABC):
     `mpiapps.dasking.mapper.DaskTasks` to workers of Dask; results are the same.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dumps: Dumps = pickle.dumps) -> None:
         self._numbers = itertools.count()
+        self._dumps, self._queue = dumps, Queue(dumps)
+        self._submitted: Submissions | None = None
+        self._left: RuntimeError | None = None
 
     @abstractmethod
     def _workers(self) -> int:
         """Return how many there are to do tasks."""
 
-    @abstractmethod
-    def _take_on(self, call: Call[Any]) -> None:
-        """Give out the tasks of a call from now on."""
+    def _ahead(self, tasks: int) -> int:
+        """Return how many tasks may be begun before their results are asked for."""
+        return tasks
 
     @abstractmethod
-    def _begun(self, future: Awaited[Any]) -> None:
-        """Begin the task of a future before anyone waits for it."""
+    def _packed(self, how: How) -> Packed | None:
+        """Return a function as it is sent; raise `TaskError` if it cannot be."""
 
     @abstractmethod
-    def _advance(self) -> None:
-        """Begin what may be begun, and wait for a result."""
+    def _hand_out(self) -> None:
+        """Let workers that have room begin what is in the queue. Any thread."""
+
+    def offer(self, work: Chunk | Call[Any]) -> None:
+        """Hand out a chunk, or all of a call, as workers have room. Any thread.
+
+        Local.
+        """
+        if self._left is not None:
+            raise self._left
+        self._queue.add(work)
+        self._hand_out()
+
+    def close(self) -> None:
+        """Take no more calls, and end those whose results nobody waits for. Local."""
+        self._left = RuntimeError(
+            "the `with` block of these tasks was left; begin a new one"
+        )
+        for call in self._queue.calls() - {self._submitted}:
+            call.fail(self._left)
+
+    def await_change(self, call: Call[Any]) -> None:
+        """Return when a call is due. The thread that made it. Local."""
+        with call.changed:
+            call.changed.wait_for(call.due)
+
+    def forget(self, call: Call[Any]) -> None:
+        """Drop what is kept for a call that has ended. Any thread. Local."""
+        del call
 
     def map(
         self,
@@ -114,22 +148,22 @@ class Mapper(ABC):
     ) -> Future[T]:
         """Begin ``function(*args, **kwargs)``; return its future. Root only.
 
-        The future's `result` and `exception` take in results while they wait.
+        The future is one of `concurrent.futures`: `wait`, `as_completed`,
+        `asyncio.wrap_future`, timeouts, callbacks and `cancel` work as there. What is
+        not begun can be cancelled. Callbacks run in the thread that takes in results,
+        so they must not wait for others.
         """
-        call: Call[T] = self._call(How(function, "all"), [(args, kwargs)], 1)
-        future = Awaited(call, self._advance)
-        self._begun(future)
+        if self._submitted is None:
+            packed = self._packed(Submissions.how)
+            self._submitted = Submissions(next(self._numbers), packed)
+        chunk, future = self._submitted.add((function, args, kwargs))
+        self.offer(chunk)
         return future
 
     def _whole(
         self, how: How, items: Iterable[Any], size: int | str | None
     ) -> list[Any]:
-        listed = items if isinstance(items, Sequence) else list(items)
-        call: Call[Any] = self._call(how, listed, size, ahead=len(listed) + 1)
-        try:
-            return list(call)
-        finally:
-            call.end()
+        return self._call(how, list(items), size).whole()
 
     def _call(
         self,
@@ -142,9 +176,13 @@ class Mapper(ABC):
     ) -> Call[Any]:
         cut = Cut(items, size, self._workers())
         chunk = cut.size if isinstance(cut.size, int) else 1
-        ahead = ahead or AHEAD * self._workers() * chunk
-        call: Call[Any] = Call(
-            next(self._numbers), how, cut, ahead, self._advance, ordered
+        ahead = self._ahead(ahead or AHEAD * self._workers() * chunk)
+        return Call(
+            next(self._numbers),
+            how,
+            self._packed(how),
+            cut,
+            ahead,
+            ordered,
+            self,
         )
-        self._take_on(call)
-        return call

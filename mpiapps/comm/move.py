@@ -13,7 +13,7 @@ from operator import index
 
 import numpy as np
 
-from mpiapps.comm.agree import agree
+from mpiapps.comm.agree import agree, checked_root
 from mpiapps.comm.cut import Array, bcast_bytes, checked_dtype
 from mpiapps.comm.mpi import MPI
 from mpiapps.comm.plan import BlockPlan
@@ -40,7 +40,7 @@ def scatter(
         Root only: the rows of each rank, summing to ``len(array)``. Default is
         balanced blocks (`mpiapps.comm.partition.block`).
     root : int
-        The rank that has the array.
+        The rank that has the array; the same on all ranks.
 
     Returns
     -------
@@ -50,25 +50,28 @@ def scatter(
     Raises
     ------
     TypeError, ValueError
-        On all ranks: no array, a dtype with objects, or counts that do not fit it.
+        On all ranks: no array, a dtype with objects, counts that do not fit it, or
+        another root than the other ranks have.
 
     Notes
     -----
-    Cost: one all-reduce of 8 bytes and one broadcast of a header of O(size) bytes, then
-    every row once.
+    Cost: one all-reduce of 24 bytes and one broadcast of a header of O(size) bytes,
+    then every row once.
     """
     header = None
-    with agree(comm):
+    with agree(comm) as same:
+        root = checked_root(comm, root)
+        same("scatter", root)
         if comm.rank == root:
             array = plain_array(array, least=1)
             n = array.shape[0]
             if counts is not None:
                 counts = [index(count) for count in counts]
-            if counts is not None and (sum(counts) != n or len(counts) != comm.size):
-                raise ValueError(
-                    f"counts {counts} must be {comm.size} numbers of rows that"
-                    f" sum to the array's {n}"
-                )
+                if (sum(counts), len(counts)) != (n, comm.size) or min(counts) < 0:
+                    raise ValueError(
+                        f"counts {counts} must be {comm.size} numbers of rows, 0 or"
+                        f" more, that sum to the array's {n}"
+                    )
             rows = n if counts is None else counts
             header = (rows, array.shape[1:], array.dtype)
     cut, row_shape, dtype = comm.bcast(header, root=root)
@@ -88,7 +91,7 @@ def gather(comm: MPI.Intracomm, block: Array, root: int = 0) -> Array | None:
         This rank's rows: at least 1-D, any number of rows including 0; all ranks with
         the same dtype and row shape.
     root : int
-        The rank that receives.
+        The rank that receives; the same on all ranks.
 
     Returns
     -------
@@ -102,10 +105,10 @@ def gather(comm: MPI.Intracomm, block: Array, root: int = 0) -> Array | None:
 
     Notes
     -----
-    Cost: one all-reduce of 8 bytes, one allgather of headers of about 100 bytes a rank,
-    then every row once.
+    Cost: one all-reduce of 24 bytes, one allgather of headers of about 100 bytes a
+    rank, then every row once.
     """
-    return _agreed_plan(comm, block, root).gather(block)
+    return _agreed_plan(comm, block, root, "gather").gather(block)
 
 
 def allgather(comm: MPI.Intracomm, block: Array) -> Array:
@@ -114,7 +117,7 @@ def allgather(comm: MPI.Intracomm, block: Array) -> Array:
     Collective. As `gather`, with the same errors and headers; each rank receives every
     row that is not its own.
     """
-    return _agreed_plan(comm, block, 0).allgather(block)
+    return _agreed_plan(comm, block, 0, "allgather").allgather(block)
 
 
 def bcast(comm: MPI.Intracomm, array: Array | None, root: int = 0) -> Array:
@@ -130,7 +133,7 @@ def bcast(comm: MPI.Intracomm, array: Array | None, root: int = 0) -> Array:
         On the root: any shape, 0-D too, any dtype without objects, any memory order.
         Elsewhere it is not looked at.
     root : int
-        The rank that has the array.
+        The rank that has the array; the same on all ranks.
 
     Returns
     -------
@@ -139,15 +142,19 @@ def bcast(comm: MPI.Intracomm, array: Array | None, root: int = 0) -> Array:
 
     Raises
     ------
-    TypeError
-        On all ranks: no array, or a dtype with objects.
+    TypeError, ValueError
+        On all ranks: no array, a dtype with objects, or another root than the other
+        ranks have.
 
     Notes
     -----
-    Cost: one all-reduce of 8 bytes, a header of about 100 bytes, one broadcast per GiB.
+    Cost: one all-reduce of 24 bytes, a header of about 100 bytes, and one broadcast per
+    GiB.
     """
     header = None
-    with agree(comm):
+    with agree(comm) as same:
+        root = checked_root(comm, root)
+        same("bcast", root)
         if comm.rank == root:
             array = plain_array(array)
             header = (array.shape, array.dtype)
@@ -174,9 +181,11 @@ def plain_array(array: Array | None, least: int = 0) -> Array:
     return array
 
 
-def _agreed_plan(comm: MPI.Intracomm, block: Array, root: int) -> BlockPlan:
+def _agreed_plan(comm: MPI.Intracomm, block: Array, root: int, call: str) -> BlockPlan:
     """Return the plan that the blocks of all ranks make; raise on all if none."""
-    with agree(comm):
+    with agree(comm) as same:
+        root = checked_root(comm, root)
+        same(call, root)
         block = plain_array(block, least=1)
     headers = comm.allgather((block.shape[0], block.shape[1:], block.dtype))
     rows, row_shapes, dtypes = zip(*headers, strict=True)

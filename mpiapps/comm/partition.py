@@ -111,7 +111,7 @@ def process_grid(size: int, shape: tuple[int, int] = (1, 1)) -> tuple[int, int]:
     ValueError
         If `size` is below 1 or a side of `shape` is negative.
     """
-    m, n = shape
+    (m, n), size = map(index, shape), index(size)
     _check(min(m, n), size)
     small = [d for d in range(1, math.isqrt(size) + 1) if size % d == 0]
     divisors = sorted({*small, *(size // d for d in small)})
@@ -132,7 +132,7 @@ def grid_block(
     ValueError
         If `rank` is outside the grid or a size is negative.
     """
-    rows, cols = grid
+    (rows, cols), rank = map(index, grid), index(rank)
     if not 0 <= rank < rows * cols:
         raise ValueError(f"rank {rank} is outside the {rows} x {cols} process grid")
     r, c = divmod(rank, cols)

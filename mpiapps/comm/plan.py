@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mpiapps.comm import cut
+from mpiapps.comm.agree import checked_root
 from mpiapps.comm.cut import Array, as_bytes, bcast_bytes, checked_dtype, pieces
 from mpiapps.comm.mpi import MPI
 from mpiapps.comm.partition import blocks, counts_displs
@@ -68,17 +69,17 @@ class BlockPlan:
                 f"counts {counts} must be {comm.size} integers, 0 or more: the"
                 " rows of each rank"
             )
-        self.comm, self.root = comm, root
+        self.comm, self.root = comm, checked_root(comm, root)
         self.dtype = checked_dtype(dtype)
         self.counts = counts
-        self.row_shape = tuple(row_shape)
+        self.row_shape = tuple(map(index, row_shape))
         self.shape = (sum(counts), *self.row_shape)
         self.block_shape = (self.counts[comm.rank], *self.row_shape)
         row = self.dtype.itemsize * math.prod(self.row_shape)
         self._bytes = [count * row for count in self.counts]
         self._displs = [0, *accumulate(self._bytes)][:-1]
         self._large = sum(self._bytes) > cut.CUT
-        self._is_root = comm.rank == root
+        self._is_root = comm.rank == self.root
         # The arrays of the last call that can be sent as they are, and mpi4py's
         # specifications of them: a loop over the same arrays looks at them once.
         self._known: tuple[object, object] = (self, self)  # no array yet

@@ -31,8 +31,8 @@ class Stream:
 
     Raises
     ------
-    ValueError
-        If a part of the key is outside its range.
+    TypeError, ValueError
+        If a part of the key is not an integer, or outside its range.
     """
 
     seed: int
@@ -41,8 +41,10 @@ class Stream:
     def __post_init__(self) -> None:
         """Refuse keys that would be cut to 32 bits, and so collide."""
         for name, value in (("seed", self.seed), ("stream", self.stream)):
-            if not 0 <= index(value) < 2**32:
-                raise ValueError(f"{name} {value} must be from 0 to 2**32 - 1")
+            key = index(value)
+            if not 0 <= key < 2**32:
+                raise ValueError(f"{name} {key} must be from 0 to 2**32 - 1")
+            object.__setattr__(self, name, key)
 
     def words(self, start: int, count: int, block: int = 0) -> npt.NDArray[np.uint32]:
         """Return words `start` to ``start + count`` of `block`, uint32. Local.
@@ -52,6 +54,8 @@ class Stream:
         """
         from mpiapps.kernels.philox import fill_words
 
+        # Positions reach 2**66: NumPy's integers would overflow.
+        start, count, block = index(start), index(count), index(block)
         if not (start >= 0 and count >= 0 and start + count <= 2**66):
             raise ValueError(
                 f"words {start} to {start + count} must be within 0 to 2**66"
@@ -72,6 +76,7 @@ class Stream:
         Number k is made of words 2k and 2k + 1: the upper 53 bits of the two, each
         number a multiple of 2**-53.
         """
+        start, count = index(start), index(count)
         words = self.words(2 * start, 2 * count, block).astype(np.uint64)
         bits = (words[1::2] << np.uint64(32)) | words[::2]
         return np.ldexp((bits >> np.uint64(11)).astype(np.float64), -53)
@@ -86,9 +91,10 @@ def spawned_generators(
     makes only those of its own tasks. Children collide with probability about
     ``n**2 / 2**128`` for n tasks (NumPy, parallel random number generation).
     """
+    seed = index(seed)  # None would be another seed on each rank
     return [
         np.random.Generator(
-            np.random.PCG64DXSM(np.random.SeedSequence(seed, spawn_key=(task,)))
+            np.random.PCG64DXSM(np.random.SeedSequence(seed, spawn_key=(index(task),)))
         )
         for task in tasks
     ]
@@ -99,5 +105,5 @@ def jumped_generators(seed: int, tasks: range | list[int]) -> list[np.random.Gen
 
     Local. Task k starts at NumPy's ``Philox(seed).jumped(k)``: they cannot overlap.
     """
-    start = np.random.Philox(seed)
-    return [np.random.Generator(start.jumped(task)) for task in tasks]
+    start = np.random.Philox(index(seed))
+    return [np.random.Generator(start.jumped(index(task))) for task in tasks]

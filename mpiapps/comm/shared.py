@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import index
 from typing import Any, cast
 
 import numpy as np
@@ -28,7 +29,7 @@ class SharedArray:
     shape : tuple of int
         The same on all ranks of a host; a side may be 0.
     dtype : dtype
-        Any NumPy dtype without Python objects.
+        Any NumPy dtype without Python objects; the same on all ranks of a host.
 
     Attributes
     ----------
@@ -40,9 +41,21 @@ class SharedArray:
     def __init__(
         self, world: World, shape: tuple[int, ...], dtype: npt.DTypeLike = np.float64
     ) -> None:
-        """Allocate the memory on the first rank of each host. Collective."""
+        """Allocate the memory on the first rank of each host. Collective.
+
+        Raises
+        ------
+        TypeError, ValueError
+            On all ranks of the host, if a side is negative or not an integer, the dtype
+            holds objects, or the ranks disagree.
+        """
         self._node = world.node
-        plain: np.dtype[Any] = checked_dtype(dtype)
+        with agree(self._node) as same:
+            shape = tuple(map(index, shape))
+            if min(shape, default=0) < 0:
+                raise ValueError(f"shape {shape}: sides must be 0 or more")
+            plain: np.dtype[Any] = checked_dtype(dtype)
+            same("SharedArray", shape, plain)
         size = math.prod(shape) * plain.itemsize
         mine = size if world.local_rank == 0 else 0
         # Some libraries refuse an empty window: one byte is always there.
@@ -105,7 +118,8 @@ def share(world: World, array: Array | None) -> SharedArray:
     host, in messages of at most 1 GiB; memory of one copy per host besides the root's.
     """
     header = None
-    with agree(world.comm):
+    with agree(world.comm) as same:
+        same("share")
         if world.is_root:
             array = plain_array(array)
             header = (array.shape, array.dtype)

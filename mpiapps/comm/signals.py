@@ -16,10 +16,20 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from mpiapps.base.errors import Terminated
+from mpiapps.base.errors import KeyboardInterruptSignal, Terminated
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 DELAY = 0.05  # s that the main thread has to act by itself
+
+
+def is_signal(error: BaseException) -> bool:
+    """Return whether a signal raised an error, not the code that was running. Local.
+
+    The handler of SIGINT is the system's once it has raised.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    return isinstance(error, Terminated)
 
 
 class SignalWatch:
@@ -77,7 +87,7 @@ class SignalWatch:
         self._taken = True
         signal.signal(number, signal.SIG_DFL)
         if number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise KeyboardInterruptSignal
         raise Terminated(128 + number)
 
     def _watch(self) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpiapps.base.errors import LaunchError, ReadWriteError, exit_code
-from mpiapps.base.launcher import detect_launch
+from mpiapps.base.launcher import Launch, detect_launch
+from mpiapps.base.launcher_watch import end_with_launcher
 from mpiapps.base.mpi_wheels import no_library, refuse_two_mpi_wheels
 from mpiapps.base.streams import flush_out, write_err
+from mpiapps.base.threads import limit_threads
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -28,6 +31,13 @@ MPI_SETTINGS = {"OMPI_MCA_osc": "^ucx"}
 # and takes a second of each start to end its look.
 FAST_NETWORKS = ("/sys/class/infiniband", "/sys/class/cxi")
 WITHOUT_FAST_NETWORK = {"OMPI_MCA_btl": "^ofi"}
+# The variable that a library has read when it was loaded, by threadpoolctl's name.
+READ_WHEN_LOADED = {
+    "openblas": "OPENBLAS_NUM_THREADS",
+    "mkl": "MKL_NUM_THREADS",
+    "blis": "BLIS_NUM_THREADS",
+    "openmp": "OMP_NUM_THREADS",
+}
 
 
 @contextmanager
@@ -66,7 +76,13 @@ def open_world(comm: MPI.Intracomm | None = None) -> Iterator[World]:
     Notes
     -----
     Cost: three communicators are made at the start, one all-reduce at the end.
+
+    The threads of BLAS and OpenMP are limited to this rank's share of the cores, also
+    of libraries that are loaded: one under a launcher, or ``SLURM_CPUS_PER_TASK``.
+    Where the user has set ``OMP_NUM_THREADS``, or the library's own variable, it is
+    that number; to change it later, use threadpoolctl.
     """
+    limit_all_threads(detect_launch(os.environ), os.environ)
     start_or_exit(check_size=True)
 
     from mpiapps.comm.failure import Departure
@@ -97,6 +113,21 @@ def _unless_lost(error: BaseException) -> BaseException:
     except ReadWriteError as lost:
         return lost
     return error
+
+
+def limit_all_threads(launch: Launch, environ: MutableMapping[str, str]) -> None:
+    """Set the thread variables, and limit libraries that have read them. Local.
+
+    Cost: milliseconds if NumPy is loaded and a variable was not set.
+    """
+    late = [name for name in READ_WHEN_LOADED.items() if not environ.get(name[1])]
+    limit_threads(launch, environ)
+    if late and "numpy" in sys.modules:
+        from threadpoolctl import ThreadpoolController
+
+        loaded = ThreadpoolController()
+        for library, variable in late:
+            loaded.select(internal_api=library).limit(limits=int(environ[variable]))
 
 
 def start_or_exit(*, check_size: bool = False) -> Library:
@@ -172,6 +203,7 @@ def start_mpi() -> Library:
             # mpi4py's word on a suspicious launcher; the guard looks at the outcome.
             warnings.simplefilter("ignore", RuntimeWarning)
             MPI.Init_thread(MPI.THREAD_MULTIPLE)
+    end_with_launcher()
     return library
 
 

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import pickle
-import traceback
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mpiapps.comm.packing import (
+    Dumps,
+    Packed,
+    attempt,
+    is_plain,
+    pack,
+    reason,
+    shown,
+    traceback_of,
+    unpack,
+)
+
 # How a function is called with an item.
 CALLS: dict[str, Callable[..., Any]] = {
     "one": lambda f, item, extra: f(item, **extra),
     "star": lambda f, item, extra: f(*item, **extra),
-    "all": lambda f, item, extra: f(*item[0], **item[1], **extra),
 }
+# Raised by a task they would end the caller's own iteration, not report the task.
+ENDS = (StopIteration, StopAsyncIteration)
 
 
 class TaskError(RuntimeError):
@@ -40,24 +53,6 @@ class RemoteTraceback(Exception):
         return f"\n{self.args[0]}"
 
 
-class Chunk(NamedTuple):
-    """Some neighbouring tasks of one call. Local.
-
-    Attributes
-    ----------
-    call : int
-        Number of the call; with the first task's number it names the result.
-    first : int
-        Number of the first task in its call.
-    items : list
-        What the function is called with.
-    """
-
-    call: int
-    first: int
-    items: list[Any]
-
-
 @dataclass(frozen=True)
 class How:
     """A function, how it is called, and the seed of its generators. Local.
@@ -79,68 +74,179 @@ class How:
         return CALLS[self.kind](self.function, item, extra)
 
 
-Outcome = tuple[bool, Any]  # whether it went well; the result, or error and traceback
+class Failure(NamedTuple):
+    """What a task raised, and its traceback. Local."""
+
+    error: Exception
+    text: str
 
 
-def do_chunk(how: How, chunk: Chunk) -> list[Outcome]:
-    """Do the tasks of a chunk, all of them, whatever one does. Local."""
+Outcome = tuple[bool, Any]  # whether it went well; the result, or the `Failure`
+
+
+def apply(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Return ``function(*args, **kwargs)``: the task of `submit`. Local."""
+    return function(*args, **kwargs)
+
+
+def failed(number: int, error: BaseException) -> Outcome:
+    """Return the outcome of a task that raised `error`, whatever that is. Local.
+
+    An error that would end more than the task, where it is raised again, becomes a
+    `TaskError` that names it.
+    """
+    text = traceback_of(error)
+    if isinstance(error, SystemExit):
+        told = f"task {number} called sys.exit({shown(error.code)})"
+        return False, Failure(TaskError(told), text)
+    if isinstance(error, ENDS) or not isinstance(error, Exception):
+        told = f"task {number} raised {shown(error)}"
+        return False, Failure(TaskError(told), text)
+    return False, Failure(error, text)
+
+
+def do_task(how: How, number: int, item: Any) -> Outcome:
+    """Do one task, whatever it does. Local."""
+    fine, value = attempt(how.do, number, item)
+    return (True, value) if fine else failed(number, value)
+
+
+Tasks = deque[tuple[int, Any]]  # numbers and items of a chunk's tasks
+
+
+def do_chunk(how: How, tasks: Tasks) -> list[Outcome]:
+    """Do tasks until there are no more; another thread may take the last. Local."""
     outcomes: list[Outcome] = []
-    for number, item in enumerate(chunk.items, chunk.first):
+    while tasks:
         try:
-            outcomes.append((True, how.do(number, item)))
-        except SystemExit as error:
-            stop = TaskError(f"task {number} called sys.exit({error.code!r})")
-            outcomes.append((False, (stop, traceback.format_exc())))
-        except Exception as error:
-            outcomes.append((False, (error, traceback.format_exc())))
+            number, item = tasks.popleft()
+        except IndexError:  # taken just now
+            break
+        outcomes.append(do_task(how, number, item))
     return outcomes
 
 
-def pickled(chunk: Chunk, outcomes: list[Outcome]) -> bytes:
-    """Return the outcomes as bytes; what cannot be sent becomes an error. Local."""
-    try:
-        if not all(fine for fine, _ in outcomes):
-            raise TypeError("errors are looked at one by one")
-        return pickle.dumps(outcomes, protocol=5)
-    except Exception:
-        return pickle.dumps(sendable(chunk, outcomes, pickle.dumps), protocol=5)
+class Sent(NamedTuple):
+    """One outcome, packed apart from the others, so that it can fail alone. Local."""
+
+    fine: bool
+    packed: Packed | None
+    kind: str  # the type of the result or the error
+    text: str  # the traceback of an error; why it is not packed
 
 
-def unpickled(first: int, n: int, content: bytes) -> list[Outcome]:
-    """Return what `pickled` was given, or an error for each task. Local."""
-    try:
-        outcomes: list[Outcome] = pickle.loads(content)
-    except Exception as error:
-        text = traceback.format_exc()
-        return [
-            (
-                False,
-                (TaskError(f"the result of task {i} cannot be read: {error}"), text),
-            )
-            for i in range(first, first + n)
-        ]
-    return outcomes
+Payload = list[Any] | Packed  # of items: plain values, or pickled together
+Report = tuple[bool, list[Any]]  # of outcomes: whether they are plain; these, or `Sent`
 
 
-def sendable(
-    chunk: Chunk, outcomes: list[Outcome], dumps: Callable[[Outcome], bytes]
-) -> list[Outcome]:
-    """Return the outcomes, errors in place of those that `dumps` refuses. Local."""
-    every = enumerate(outcomes, chunk.first)
-    return [_sendable(n, each, dumps) for n, each in every]
+def pack_items(items: list[Any], dumps: Dumps = pickle.dumps) -> tuple[bool, Any]:
+    """Return whether items can be sent, and how they are; or the error. Local."""
+    return (True, items) if is_plain(items) else attempt(pack, items, dumps)
 
 
-def _sendable(
-    number: int, outcome: Outcome, dumps: Callable[[Outcome], bytes]
-) -> Outcome:
-    try:
-        pickle.loads(dumps(outcome))
-    except Exception as error:
-        fine, value = outcome
-        what, text = ("result", "") if fine else ("error", value[1])
-        kind = type(value if fine else value[0]).__name__
-        lost = TaskError(
-            f"the {what} of task {number}, a {kind}, cannot be sent: {error}"
+def unpack_items(payload: Payload) -> tuple[bool, Any]:
+    """Return whether items can be unpickled, and these; or the error. Local."""
+    return attempt(unpack, payload) if isinstance(payload, Packed) else (True, payload)
+
+
+def pack_outcomes(outcomes: list[Outcome], dumps: Dumps = pickle.dumps) -> Report:
+    """Return outcomes as they are sent, whatever they are. Local."""
+    results = [value for fine, value in outcomes if fine]
+    if len(results) == len(outcomes) and is_plain(results):
+        return True, results
+    return False, [pack_outcome(outcome, dumps) for outcome in outcomes]
+
+
+def pack_outcome(outcome: Outcome, dumps: Dumps = pickle.dumps) -> Sent:
+    """Return an outcome as it is sent, whatever it is. Local."""
+    fine, value = outcome
+    content, text = (value, "") if fine else value
+    kind = type(content).__name__
+    packs, packed = attempt(pack, content, dumps)
+    if packs:
+        return Sent(fine, packed, kind, text)
+    return Sent(fine, None, kind, text or f"{reason(packed)}\n")
+
+
+def unpack_outcomes(first: int, report: Report) -> list[Outcome]:
+    """Return the outcomes of tasks from `first` on, each with its own error. Local."""
+    plain, values = report
+    if plain:
+        return [(True, value) for value in values]
+    return [unpack_outcome(number, sent) for number, sent in enumerate(values, first)]
+
+
+def unpack_outcome(number: int, sent: Sent) -> Outcome:
+    """Return the outcome of a task, or why it cannot be unpickled. Local."""
+    what = f"the {'result' if sent.fine else 'error'} of task {number} ({sent.kind})"
+    if sent.packed is None:
+        told = TaskError(f"{what} cannot be pickled: return what pickle can send")
+        return False, Failure(told, sent.text)
+    fine, value = attempt(unpack, sent.packed)
+    if not fine:
+        told = TaskError(f"{what} cannot be unpickled: {reason(value)}")
+        return False, Failure(told, sent.text or traceback_of(value))
+    if sent.fine:
+        return True, value
+    if isinstance(value, Exception) and not isinstance(value, ENDS):
+        return False, Failure(value, sent.text)
+    told = TaskError(f"{what} is unpickled as {shown(value)}, which is not an error")
+    return False, Failure(told, sent.text)
+
+
+def not_sent(number: int, error: BaseException) -> Outcome:
+    """Return the outcome of a task whose item cannot be pickled. Local."""
+    told = TaskError(
+        f"the item of task {number} cannot be pickled ({reason(error)}), so it cannot"
+        " be sent to another rank: pass data, and functions that are defined at the"
+        " top level of a module"
+    )
+    return False, Failure(told, traceback_of(error))
+
+
+def not_read(number: int, error: BaseException) -> Outcome:
+    """Return the outcome of a task that its worker cannot unpickle. Local."""
+    told = TaskError(
+        f"the item of task {number} cannot be unpickled where the task runs"
+        f" ({reason(error)}): its types must be importable there, too"
+    )
+    return False, Failure(told, traceback_of(error))
+
+
+class Unreadable:
+    """Stands for a function that cannot be unpickled: each call raises why. Local."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._why = (
+            f"the function cannot be unpickled where its tasks run ({reason(error)}):"
+            " define it in a module that can be imported there, too"
         )
-        return False, (lost, text or f"{type(error).__name__}: {error}\n")
-    return outcome
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        """Raise `TaskError`."""
+        raise TaskError(self._why)
+
+
+def pack_how(how: How, dumps: Dumps = pickle.dumps) -> Packed:
+    """Return the function of a call as it is sent. Local.
+
+    Raises
+    ------
+    TaskError
+        If it cannot be pickled.
+    """
+    fine, packed = attempt(pack, how, dumps)
+    if fine:
+        return packed  # type: ignore[no-any-return]
+    raise TaskError(
+        f"the function {shown(how.function)} cannot be pickled ({reason(packed)}), so"
+        " it cannot be sent to another rank: functions are sent by name; define it at"
+        " the top level of a module, not in a function or as a lambda, and bind"
+        " arguments by functools.partial"
+    ) from packed
+
+
+def unpack_how(packed: Packed) -> How:
+    """Return the function of a call; one that raises if it cannot be read. Local."""
+    fine, value = attempt(unpack, packed)
+    return value if fine else How(Unreadable(value))

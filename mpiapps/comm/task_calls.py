@@ -1,62 +1,59 @@
-"""The calls of `mpiapps.comm.tasks`: their items cut into chunks, their results."""
+"""The calls of `mpiapps.comm.tasks`: their items cut into chunks, their results.
+
+The thread that makes a call cuts its items into chunks and takes its results; whatever
+carries the tasks asks `begin` of a chunk, and brings its outcomes by `take`.
+"""
 
 from __future__ import annotations
 
 import itertools
-import pickle
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from concurrent.futures import Future
-from functools import cached_property
-from typing import Any, Generic, TypeVar
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, InvalidStateError, wait
+from contextlib import suppress
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from mpiapps.comm.task import Chunk, How, Outcome, RemoteTraceback, TaskError
+from mpiapps.comm.packing import Packed, attempt
+from mpiapps.comm.task import Failure, How, Outcome, RemoteTraceback, apply
+from mpiapps.comm.task_cut import Cut
 
 T = TypeVar("T")
-POISON = 3  # ranks killed while they did a chunk, which is then given to none
-GUIDED = "guided"
-ROUNDS = 4  # of chunks for each worker that items are cut into, as Pool.map does
 AHEAD = 64  # chunks for each worker that may be done before they are asked for
 
 
-class Cut:
-    """Cuts items into chunks, as they are asked for. Local.
+class Chunk(NamedTuple):
+    """Some neighbouring tasks of one call. Root only.
 
-    Parameters
+    Attributes
     ----------
-    items : iterable
-    size : int, "guided" or None
-        Of a chunk; a share of what is left; or a quarter of a worker's share.
-    workers : int
-
-    Raises
-    ------
-    ValueError
-        If the size is not one of these, or needs a length that the items do not have.
+    call : Call or Submissions
+        Takes the outcomes.
+    first : int
+        Number of the first task in its call.
+    items : list
+        What the function is called with.
     """
 
-    def __init__(
-        self, items: Iterable[Any], size: int | str | None, workers: int
-    ) -> None:
-        self._left = len(items) if isinstance(items, Sized) else None
-        if size in (None, GUIDED) and self._left is None:
-            raise ValueError(f"chunksize {size!r} needs items with a length")
-        if size is None:
-            size = max(1, -(-(self._left or 0) // (ROUNDS * workers)))
-        if size != GUIDED and (isinstance(size, str) or size < 1):
-            raise ValueError(f"chunksize {size!r} must be 1 or more, or {GUIDED!r}")
-        self.size, self._workers = size, workers
-        self._items = iter(items)
+    call: Call[Any] | Submissions
+    first: int
+    items: list[Any]
 
-    def next(self) -> list[Any]:
-        """Return the next items; none at the end. Local."""
-        size = self.size
-        if isinstance(size, str):  # half of an equal share of what is left
-            size = max(1, (self._left or 0) // (2 * self._workers))
-        found = list(itertools.islice(self._items, size))
-        if self._left is not None:
-            self._left -= len(found)
-        return found
+
+class Carrier(Protocol):
+    """What brings chunks to workers. Local."""
+
+    def offer(self, work: Chunk | Call[Any]) -> None:
+        """Hand out a chunk, or all of a call, as workers have room. Any thread.
+
+        Local.
+        """
+
+    def await_change(self, call: Call[Any]) -> None:
+        """Return when a call is `due`. The thread that made it. Local."""
+
+    def forget(self, call: Call[Any]) -> None:
+        """Drop what is kept for a call that has ended. Any thread. Local."""
 
 
 class Call(Iterator[T], Generic[T]):
@@ -66,157 +63,225 @@ class Call(Iterator[T], Generic[T]):
     ----------
     number : int
     how : How
+    packed : Packed or None
+        The function, as it is sent.
     cut : Cut
     ahead : int
-        Tasks that may be begun before their results are asked for.
-    advance : callable
-        Lets the work go on: returns when a result came, or there is nothing to do.
+        Tasks that may be begun before their results are asked for; not for `whole`.
     ordered : bool
+    carrier : Carrier
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - made in one place
         self,
         number: int,
         how: How,
+        packed: Packed | None,
         cut: Cut,
         ahead: int,
-        advance: Callable[[], None],
         ordered: bool,
+        carrier: Carrier,
     ) -> None:
-        self.number, self.how = number, how
+        self.number, self.how, self.packed = number, how, packed
         self.known: set[int] = set()  # ranks that have the function
-        self._cut, self._ahead = cut, ahead
-        self._advance, self._ordered = advance, ordered
-        self._begun = self._taken = 0
-        self._ended = False
+        self.ended = False  # nothing more is begun, and what comes is dropped
+        self.changed = threading.Condition()
+        self._cut, self._ahead, self._ordered = cut, ahead, ordered
+        self._carrier = carrier
+        self._whole = self._drawn_all = self._failed = False
+        self._drawn = self._arrived = self._taken = 0
+        self._error: BaseException | None = None
         self._done: dict[int, tuple[Outcome, int]] = {}
         self._came: deque[int] = deque()
-        self._again: list[Chunk] = []
 
-    @cached_property
-    def pickled(self) -> bytes:
-        """The function and how it is called, as bytes. Local."""
-        return pickle.dumps(self.how, protocol=5)
+    # By whatever carries the tasks; any thread.
 
-    def next_chunk(self) -> Chunk | None:
-        """Return the next chunk, or ``None`` if none is to be begun now. Local."""
-        if self._again:
-            return self._again.pop()
-        if self._ended or self._begun - self._taken >= self._ahead:
+    def cut_off(self) -> Chunk | None:
+        """Return the next chunk; ``None`` at the end. One thread at a time. Local."""
+        if self.ended:
             return None
-        items = self._cut.next()
-        self._ended = not items
-        if self._ended:
+        if not (items := self._cut.next()):
+            with self.changed:
+                self._drawn_all = True
+                self.changed.notify_all()
             return None
-        chunk = Chunk(self.number, self._begun, items)
-        self._begun += len(items)
+        chunk = Chunk(self, self._drawn, items)
+        self._drawn += len(items)
         return chunk
 
-    def again(self, chunk: Chunk) -> None:
-        """Give a chunk out once more. Local."""
-        self._again.append(chunk)
+    def begin(self, chunk: Chunk) -> bool:
+        """Return whether a chunk is still to be done. Local."""
+        del chunk
+        return not self.ended
 
     def take(self, first: int, outcomes: list[Outcome], rank: int) -> None:
-        """Keep the outcomes of a chunk. Local."""
-        for number, outcome in enumerate(outcomes, first):
-            self._done[number] = outcome, rank
+        """Keep the outcomes of tasks from `first` on. Local."""
+        with self.changed:
+            if self.ended:
+                return
+            for number, outcome in enumerate(outcomes, first):
+                self._done[number] = outcome, rank
+                if not outcome[0]:
+                    self._failed = True
             if not self._ordered:
-                self._came.append(number)
+                self._came.extend(range(first, first + len(outcomes)))
+            self._arrived += len(outcomes)
+            if self.due():
+                self.changed.notify_all()
 
-    def ready(self) -> bool:
-        """Return whether the next result is here. Local."""
-        return self._taken in self._done if self._ordered else bool(self._came)
+    def fail(self, error: BaseException) -> None:
+        """Let the call raise an error where it would wait for a result. Local."""
+        with self.changed:
+            self._error, self.ended = error, True
+            self.changed.notify_all()
 
-    def through(self) -> bool:
-        """Return whether all results were taken. Local."""
-        return self._ended and self._taken == self._begun
+    def due(self) -> bool:
+        """Return whether the calling thread has something to do. Local."""
+        if self._error is not None:
+            return True
+        if self._whole and not self._failed:
+            return self._drawn_all and self._arrived == self._drawn
+        return self._ready()
+
+    # By the thread that made the call.
 
     def __next__(self) -> T:
         """Return the next result, or raise the task's error."""
-        while not self.ready():
-            if self.through():
-                raise StopIteration
-            self._advance()
+        self._draw()
+        while not self._ready():
+            if self._draw():
+                continue
+            if self._taken == self._drawn and self._drawn_all:
+                self._raise_end()
+            if self._error is not None:
+                raise self._error
+            self._carrier.await_change(self)
         number = self._taken if self._ordered else self._came.popleft()
         (fine, value), rank = self._done.pop(number)
         self._taken += 1
         if fine:
-            found: T = value
-            return found
-        error, text = value
-        where = f"task {number} on rank {rank}:\n{text}"
-        raise error from RemoteTraceback(where, number)
+            result: T = value
+            return result
+        failure: Failure = value
+        raise failure.error from remote(failure, number, rank)
+
+    def whole(self) -> list[T]:
+        """Return all results, or raise the error of the first task that failed.
+
+        Local.
+        """
+        self._whole = True
+        self._carrier.offer(self)
+        try:
+            return list(self)
+        finally:
+            self.end()
 
     def end(self) -> None:
         """Begin nothing more, and drop what still comes. Local."""
-        self._ended, self._taken = True, self._begun
-        self._done.clear()
-        self._came.clear()
-        self._again.clear()
-
-
-class Awaited(Future[T]):
-    """A future of a call of one task, whose waiting does the root's work. Root only.
-
-    There is no other thread: a `timeout` is not looked at, and callbacks run when the
-    result is asked for.
-    """
-
-    def __init__(self, call: Call[T], advance: Callable[[], None]) -> None:
-        super().__init__()
-        self._call, self._advance = call, advance
-
-    def done(self) -> bool:
-        """Return whether the result has come. Root only; local."""
-        self._settle()
-        return super().done()
-
-    def result(self, timeout: float | None = None) -> T:
-        """Return the result, or raise the task's error. Root only."""
-        self._await()
-        return super().result(timeout)
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Return the task's error, or ``None``. Root only."""
-        self._await()
-        return super().exception(timeout)
-
-    def _await(self) -> None:
-        while not self.done():
-            self._advance()
-
-    def _settle(self) -> None:
-        if super().done() or not self._call.ready():
+        if self.ended:
             return
+        with self.changed:
+            self.ended = self._drawn_all = True
+            self._taken = self._drawn
+            self._done.clear()
+            self._came.clear()
+        self._carrier.forget(self)
+
+    def _ready(self) -> bool:
+        return self._taken in self._done if self._ordered else bool(self._came)
+
+    def _draw(self) -> bool:
+        """Offer a chunk, if one may be begun; return whether there was one."""
+        enough = self._whole or self._drawn - self._taken >= self._ahead
+        if enough or self._drawn_all or self.ended:
+            return False
+        if (chunk := self.cut_off()) is None:
+            return False
         try:
-            self.set_result(next(self._call))
-        except Exception as error:
-            self.set_exception(error)
+            self._carrier.offer(chunk)
+        except BaseException as error:
+            self.fail(error)
+            raise
+        return True
+
+    def _raise_end(self) -> None:
+        """Raise what the items raised, after the results before it; or end."""
+        error, self._cut.error = self._cut.error, None
+        self.end()
+        if error is not None:
+            raise error
+        raise StopIteration
 
 
-def give_back(
-    chunks: Iterable[Chunk],
-    rank: int,
-    calls: Mapping[int, Call[Any]],
-    killed: Counter[tuple[int, int]],
-) -> None:
-    """Let the chunks of a killed rank be given out again; not one that ends them all.
+def remote(failure: Failure, number: int, rank: int) -> RemoteTraceback:
+    """Return the cause of a task's error. Local."""
+    return RemoteTraceback(f"task {number} on rank {rank}:\n{failure.text}", number)
 
-    Root only. `killed`: how many ranks each chunk has ended.
+
+class Submissions:
+    """The tasks of `submit`, each with its future: one call that has no end. Root only.
+
+    Parameters
+    ----------
+    number : int
+    packed : callable
+        Returns `how` as it is sent.
     """
-    for chunk in chunks:
-        key = chunk.call, chunk.first
-        killed[key] += 1
-        call = calls.get(chunk.call)
-        if call is None:
-            continue
-        if killed[key] < POISON:
-            call.again(chunk)
-            continue
-        told = TaskError(f"{POISON} ranks were killed while they did it")
-        call.take(chunk.first, [(False, (told, ""))] * len(chunk.items), rank)
+
+    how = How(apply, "star")
+    ended = False
+
+    def __init__(self, number: int, packed: Packed | None) -> None:
+        self.number, self.packed = number, packed
+        self.known: set[int] = set()
+        self._futures: dict[int, Future[Any]] = {}
+        self._numbers = itertools.count()
+
+    def add(self, item: Any) -> tuple[Chunk, Future[Any]]:
+        """Return a chunk of one task, and its future. Local."""
+        number = next(self._numbers)
+        future = self._futures[number] = Future()
+        return Chunk(self, number, [item]), future
+
+    def begin(self, chunk: Chunk) -> bool:
+        """Return whether the task is to be done: not if it was cancelled. Local."""
+        future = self._futures[chunk.first]
+        if future.running() or future.set_running_or_notify_cancel():
+            return True
+        del self._futures[chunk.first]
+        return False
+
+    def take(self, first: int, outcomes: list[Outcome], rank: int) -> None:
+        """Set the results of futures; their callbacks run now. Local."""
+        for number, (fine, value) in enumerate(outcomes, first):
+            future = self._futures.pop(number)
+            if fine:
+                _settle(future.set_result, value)
+                continue
+            cause = remote(value, number, rank)
+            # As ``raise from`` does it, whatever attributes the class allows.
+            BaseException.__dict__["__cause__"].__set__(value.error, cause)
+            _settle(future.set_exception, value.error)
+
+    def fail(self, error: BaseException) -> None:
+        """Set an error for all futures that are not done. Local."""
+        while self._futures:
+            _, future = self._futures.popitem()
+            if not future.cancelled():
+                _settle(future.set_exception, error)
+
+    def wait(self) -> None:
+        """Return when all futures are done. Local."""
+        wait(list(self._futures.values()))
+
+    def cancel(self) -> None:
+        """Cancel all that was not begun. Local."""
+        for future in list(self._futures.values()):
+            future.cancel()
 
 
-def freest(held: Mapping[int, Sized]) -> int:
-    """Return the rank that has least. Local."""
-    return min(held, key=lambda rank: len(held[rank]))
+def _settle(settle: Callable[[Any], None], value: Any) -> None:
+    """Set a future; what a callback raises is not the pool's to suffer. Local."""
+    with suppress(InvalidStateError):  # somebody else has set it
+        attempt(settle, value)

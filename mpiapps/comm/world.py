@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import cast
 
-from mpiapps.comm.agree import agree
+from mpiapps.comm.agree import Same, agree
 from mpiapps.comm.mpi import MPI
 from mpiapps.comm.survive import leave_anyway
 from mpiapps.comm.timers import Timers, Timing, compare
@@ -91,7 +91,7 @@ class World:
         ranks = self.comm.gather(self.timers.seconds, root=self.root)
         return None if ranks is None else compare(ranks)
 
-    def agree(self) -> AbstractContextManager[None]:
+    def agree(self) -> AbstractContextManager[Same]:
         """Make an error on one rank in the ``with`` block an error on all ranks.
 
         Collective; see `mpiapps.comm.agree.agree`.

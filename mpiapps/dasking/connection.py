@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 KILLED = 0.6  # s after which a killed process is known to be
 ADDRESS = "scheduler-address"  # the setting by which Client() finds a cluster
+LINK = "distributed.dashboard.link"  # what a client shows of the page
 EVERY = 0.2  # s between looks whether the cluster is still there
 # Schedulers name the host from which the job was submitted.
 LOGIN = ("SLURM_SUBMIT_HOST", "SGE_O_HOST", "PBS_O_HOST", "LSB_SUB_HOST")
@@ -74,7 +75,7 @@ def offered(path: str, cluster: Cluster) -> Iterator[None]:
     keys = cluster.keys or Keys("", "")
     here = Connection(cluster.address, keys.certificate, keys.key, cluster.dashboard,
                       socket.gethostname(), os.getpid())  # fmt: skip
-    file = Path(path)
+    file = Path(path).expanduser()
     with naming(file, "write"):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(file, json.dumps({"format": FORMAT, **asdict(here)}))
@@ -117,8 +118,9 @@ def read(path: str) -> Connection:
     InputError
         If it is not there, not such a file, or others could have written or read it.
     """
+    file = Path(path).expanduser()
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW)) as stream:
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW)) as stream:
             status = os.fstat(stream.fileno())
             content = json.load(stream)
         if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
@@ -225,6 +227,11 @@ def announce(dashboard: str, *, insecure: str = "") -> None:
         )
     if dashboard:
         write_err(f"mpiapps: {dashboard_line(dashboard)}\n")
+
+
+def link_of(port: str) -> str:
+    """Return where this host has its page, for ``client.dashboard_link``. Local."""
+    return f"http://127.0.0.1:{port}/status" if port else "none, without --dashboard"
 
 
 def dashboard_line(port: str, environ: Mapping[str, str] = os.environ) -> str:

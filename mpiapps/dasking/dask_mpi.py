@@ -33,6 +33,8 @@ def run(world: World, options: Any) -> tuple[int, dict[str, Any]]:
     from dask_mpi import initialize, send_close_signal
     from distributed import Client
 
+    from mpiapps.dasking.forward import inherited  # it loads Dask
+
     sys.path.insert(0, str(Path(options.script).resolve().parent))  # for tasks, too
     stopping.watch()  # mpiexec hands the warning to all ranks, and none dies of it
     code, stopped = 0, False
@@ -51,7 +53,8 @@ def run(world: World, options: Any) -> tuple[int, dict[str, Any]]:
             with Client() as client, Watch(time_is_over):
                 page = urlsplit(client.dashboard_link) if options.dashboard else None
                 announce(str(page.port) if page else "", insecure="--engine dask-mpi")
-                code = run_script(options.script, options.arguments)
+                with inherited():
+                    code = run_script(options.script, options.arguments)
         except StopAsked:
             stopped = True
         finally:

@@ -40,7 +40,7 @@ def private_folder(
     a folder of that kind is in use; those that are not are told of.
     """
     named = [environ[name] for name in SCRATCH if environ.get(name)]
-    where = Path(asked or next(iter(named), tempfile.gettempdir()))
+    where = Path(asked or next(iter(named), tempfile.gettempdir())).expanduser()
     told = [*_left(where), *_slow(where)]
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=where))
     lock = os.open(folder / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Mapping
@@ -16,12 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mpiapps.base.errors import LaunchError, MpiAppsError
+from mpiapps.base.errors import LaunchError, MpiAppsError, naming
 from mpiapps.base.launcher import not_a_rank
 from mpiapps.base.named import see_installed
 from mpiapps.base.session import MARK, end_session
 
 NEEDED = ("distributed", "cryptography")
+SERVICE = (sys.executable, "-m", "mpiapps.dasking.service")
 YIELD = 1.0  # s for a process that is about to end
 GRACE = 9.0  # s that the process has to close what it started
 # As distributed sets them for workers; some are read when a process begins.
@@ -32,7 +34,9 @@ SETTINGS = {
     "MALLOC_TRIM_THRESHOLD_": "65536",
     "PYTHONHASHSEED": "6640",
 }
-LOG = "DASK_LOGGING__DISTRIBUTED"  # without the user's own: info, of each connection
+PATHS = 107  # bytes that the path of a socket may have
+SOCKET = len("/mpiapps-12345678/pymp-12345678/listener-12345678")  # of it
+SHORT = "/tmp"
 
 
 class KeeperLost(MpiAppsError):
@@ -55,16 +59,17 @@ class Keeper:
         self.host = socket.gethostname()
         self._mark = str(uuid.uuid4())
         self._over: float | None = None
+        self._text, self._folder = b"", ""
+        self._sockets = _folder_of_sockets()
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "mpiapps.dasking.service", str(theirs.fileno())],
+                [*SERVICE, str(theirs.fileno()), self._sockets],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 env=_environment(os.environ, self._mark),
                 start_new_session=True,  # a Ctrl-C is the rank's to handle
             )
-        self._text, self._folder = b"", ""
 
     def order(self, content: Mapping[str, Any]) -> None:
         """Send an order; if nobody is there, `answer` tells."""
@@ -146,6 +151,7 @@ class Keeper:
         if self._folder and Path(self._folder).exists():  # it was killed
             end_session(self._process.pid, YIELD, mark=self._mark)
             shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _read(self, seconds: float) -> bytes | None:
         if not select.select([self._socket], [], [], seconds)[0]:
@@ -162,4 +168,13 @@ def _environment(environ: Mapping[str, str], mark: str) -> dict[str, str]:
     `limit_threads` has set the threads of a rank; a worker with several threads runs
     that many tasks, of one thread each.
     """
-    return {LOG: "warning", **not_a_rank(environ), **SETTINGS, MARK: mark}
+    return {**not_a_rank(environ), **SETTINGS, MARK: mark}
+
+
+def _folder_of_sockets() -> str:
+    """Return a new private folder whose path is short enough for those of sockets."""
+    where = tempfile.gettempdir()
+    if len(os.fsencode(where)) + SOCKET > PATHS:
+        where = SHORT
+    with naming(where, "write"):
+        return tempfile.mkdtemp(prefix="mpiapps-", dir=where)

@@ -13,6 +13,7 @@ LONGEST = 30 * 86400.0  # s a certificate is valid, of a run without a limit
 MARGIN = 86400.0  # s before and after: clocks of hosts differ, runs end late
 REQUIRED = "distributed.comm.require-encryption"
 ROLES = ("client", "scheduler", "worker")
+LIMITS = ("ciphers", "min-version", "max-version")  # None: those of OpenSSL and Dask
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,17 @@ class Keys:
     key: str = field(repr=False)
 
     def security(self) -> Security:
-        """Return what distributed wants: TLS for all, both sides show this. Local."""
+        """Return what distributed wants: TLS for all, both sides show this. Local.
+
+        Ciphers and versions are ours as well: a site's may not fit the certificate.
+        """
         from distributed.security import Security
 
         return Security(
             require_encryption=True,
+            tls_ciphers=None,
+            tls_min_version=None,
+            tls_max_version=None,
             tls_ca_file=self.certificate,
             **{f"tls_{role}_cert": self.certificate for role in ROLES},
             **{f"tls_{role}_key": self.key for role in ROLES},
@@ -45,6 +52,7 @@ class Keys:
             for role in ROLES
             for part, text in pair.items()
         }
+        found |= {f"distributed.comm.tls.{name}": None for name in LIMITS}
         found["distributed.comm.tls.ca-file"] = self.certificate
         found[REQUIRED] = True
         return found

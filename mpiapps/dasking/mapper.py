@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-import pickle
+import threading
 import time
-import traceback
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.comm.mapper import Mapper
-from mpiapps.comm.task import Chunk, How, Outcome, do_chunk, sendable
-from mpiapps.comm.task_calls import Awaited, Call
+from mpiapps.comm.packing import Packed
+from mpiapps.comm.task import (
+    How,
+    Payload,
+    Report,
+    do_chunk,
+    failed,
+    not_read,
+    pack_how,
+    pack_outcomes,
+    unpack_how,
+    unpack_items,
+    unpack_outcomes,
+)
+from mpiapps.comm.task_calls import Chunk
+from mpiapps.comm.task_queue import apart
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -33,25 +47,25 @@ class DaskTasks(Mapper):
     Notes
     -----
     Tasks get the same numbers, random generators and chunks as on ranks, so results
-    have the same bits. Functions are pickled by Dask: they may be lambdas. A worker
-    that dies is Dask's to care for; its tasks go to others.
+    have the same bits. Functions are pickled by cloudpickle: they may be lambdas. A
+    worker that dies is Dask's to care for; its tasks go to others. Results are taken
+    in by the thread in which Dask calls the callbacks of its futures.
     """
 
     def __init__(self, client: Client) -> None:
-        super().__init__()
-        from distributed import as_completed
+        import cloudpickle
 
+        super().__init__(cloudpickle.dumps)
         self.client = client
-        self._done = as_completed()
-        self._held: dict[Key, tuple[Call[Any], Chunk]] = {}
-        self._calls: list[Call[Any]] = []
+        self._held: dict[Key, tuple[Chunk, Future[Any]]] = {}
+        self._lock = threading.RLock()  # of that, and of taking from the queue
         self._threads, self._asked_again = 1, 0.0
-        self._asked: list[Awaited[Any]] = []
 
     def finish(self) -> None:
-        """Do what was submitted."""
-        for future in self._asked:
-            future.exception()
+        """Do what was submitted; end the other calls."""
+        self.close()
+        if self._submitted is not None:
+            self._submitted.wait()
 
     def _workers(self) -> int:
         if time.monotonic() > self._asked_again:  # asking costs as much as a task
@@ -60,54 +74,73 @@ class DaskTasks(Mapper):
             self._asked_again = time.monotonic() + EVERY
         return self._threads
 
-    def _take_on(self, call: Call[Any]) -> None:
-        self._calls.append(call)
+    def _packed(self, how: How) -> Packed:
+        return pack_how(how, self._dumps)
 
-    def _begun(self, future: Awaited[Any]) -> None:
-        self._asked = [each for each in self._asked if not each.done()] + [future]
-        self._give_out()
+    def _hand_out(self) -> None:
+        with self._lock:
+            most = DEPTH * self._workers()
+            while len(self._held) < most:
+                if (found := self._queue.next_packed()) is None:
+                    return
+                self._begin(*found)
 
-    def _advance(self) -> None:
-        self._give_out()
-        if self._held:
-            self._take_in(next(self._done))
-
-    def _give_out(self) -> None:
-        most = DEPTH * self._workers()
-        self._calls = [call for call in self._calls if not call.through()]
-        for call in self._calls:
-            while len(self._held) < most and (chunk := call.next_chunk()) is not None:
-                try:
-                    future = self.client.submit(do_here, call.how, chunk, pure=False)
-                except Exception:  # an item cannot be pickled
-                    call.end()
-                    raise
-                self._held[future.key] = call, chunk
-                self._done.add(future)
+    def _begin(self, chunk: Chunk, payload: Payload) -> None:
+        """Let Dask do a chunk."""
+        try:
+            future = self.client.submit(
+                do_here,
+                chunk.call.packed,
+                chunk.first,
+                len(chunk.items),
+                payload,
+                pure=False,
+            )
+        except Exception as error:  # the client is closed
+            chunk.call.fail(error)
+            raise
+        self._held[future.key] = chunk, future
+        future.add_done_callback(self._take_in)
 
     def _take_in(self, future: Future[Any]) -> None:
-        call, chunk = self._held.pop(future.key)
+        """Take in what came of a chunk. In the thread of Dask's callbacks."""
+        with self._lock:
+            chunk, _ = self._held.pop(future.key)
         try:
-            name, outcomes = future.result()
-        except Exception as error:  # such as KilledWorker: of all its tasks
-            name, text = -1, traceback.format_exc()
-            outcomes = [(False, (error, text))] * len(chunk.items)
-        call.take(chunk.first, outcomes, name)
+            name, report = future.result()
+        except BaseException as error:  # such as KilledWorker: of all its tasks
+            numbers = range(chunk.first, chunk.first + len(chunk.items))
+            outcomes = [failed(number, error) for number in numbers]
+            chunk.call.take(chunk.first, outcomes, -1)
+        else:
+            if report is None:
+                with self._lock:
+                    self._queue.add_first(apart(chunk))
+            else:
+                outcomes = unpack_outcomes(chunk.first, report)
+                chunk.call.take(chunk.first, outcomes, name)
+        self._hand_out()
 
 
-def do_here(how: How, chunk: Chunk) -> tuple[int, list[Outcome]]:
-    """Return the rank of this worker, and what came of the tasks. On a worker."""
+def do_here(
+    how: Packed, first: int, n: int, payload: Payload
+) -> tuple[int, Report | None]:
+    """Return the rank of this worker, and what came of the tasks. On a worker.
+
+    ``None`` if some cannot be unpickled together: they are to be sent one by one.
+    """
     import cloudpickle
     from distributed import get_worker
 
     name = str(get_worker().name)
-    outcomes = do_chunk(how, chunk)
-    arrays: list[pickle.PickleBuffer] = []  # those are not copied
-    try:
-        pickle.dumps(outcomes, 5, buffer_callback=arrays.append)
-    except Exception:  # as Dask does; what it refuses would cost the chunk
-        outcomes = sendable(chunk, outcomes, cloudpickle.dumps)
-    return int(name) if name.isdigit() else -1, outcomes
+    rank = int(name) if name.isdigit() else -1
+    fine, items = unpack_items(payload)
+    if fine:
+        outcomes = do_chunk(unpack_how(how), deque(enumerate(items, first)))
+        return rank, pack_outcomes(outcomes, cloudpickle.dumps)
+    if n > 1:
+        return rank, None
+    return rank, pack_outcomes([not_read(first, items)], cloudpickle.dumps)
 
 
 @contextmanager

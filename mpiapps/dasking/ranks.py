@@ -19,7 +19,7 @@ from mpiapps.base.streams import write_err
 from mpiapps.comm.agree import agree
 from mpiapps.comm.letters import Letters
 from mpiapps.comm.mpi import MPI
-from mpiapps.dasking.connection import ADDRESS
+from mpiapps.dasking.connection import ADDRESS, LINK, link_of
 from mpiapps.dasking.keeper import Keeper, KeeperLost
 from mpiapps.dasking.keys import LONGEST, Keys, make_keys
 from mpiapps.dasking.network import address_of, address_towards
@@ -97,6 +97,7 @@ class Cluster:
             "folder": self._setup.folder,
             "path": self._setup.folders(),
             "settings": self._setup.settings,
+            "idle": self._setup.idle,
             "scheduler": None,
         }
         try:
@@ -107,6 +108,9 @@ class Cluster:
                 "restarts": self._setup.restarts,
             }
             self._keeper.order({**first, "scheduler": own})
+            from mpiapps.dasking.quiet import be_quiet
+
+            be_quiet()
             from distributed import Client  # while the other process does so, too
 
             answer = self._keeper.answer(PATIENCE)
@@ -137,7 +141,7 @@ class Cluster:
         import dask.config
 
         found = self.keys.config() if self.keys else {}
-        found[ADDRESS] = self.address
+        found |= {ADDRESS: self.address, LINK: link_of(self.dashboard)}
         self._settings.enter_context(dask.config.set(found))
         self.client = client(self.address, timeout=PATIENCE, name="mpiapps")
 

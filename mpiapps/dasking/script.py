@@ -11,6 +11,7 @@ from types import TracebackType
 
 from mpiapps.base.errors import MpiAppsError, Terminated, exit_code
 from mpiapps.base.streams import write_err
+from mpiapps.dasking.stand_in import stand_in
 from mpiapps.dasking.watch import StopAsked
 
 _hooks: list[Callable[[], object]] = []
@@ -37,7 +38,8 @@ def run_script(script: str, arguments: Sequence[str]) -> int:
     sys.argv = [script, *arguments]
     sys.path.insert(0, str(Path(script).resolve().parent))
     try:
-        runpy.run_path(script, run_name="__main__")
+        with stand_in():
+            runpy.run_path(script, run_name="__main__")
     except StopAsked:
         for hook in _hooks:
             try:
@@ -71,9 +73,12 @@ def hush() -> None:
 
 
 def _of_script(trace: TracebackType | None, script: str) -> TracebackType | None:
-    """Return the traceback from the script's own first line on."""
+    """Return the traceback from the script's own first line on; none if it has none.
+
+    One that cannot be compiled, or read, has not begun.
+    """
     names = {script, str(Path(script).resolve())}
     found = trace
     while found is not None and found.tb_frame.f_code.co_filename not in names:
         found = found.tb_next
-    return found or trace
+    return found

@@ -4,7 +4,7 @@ A rank starts this beside itself (`mpiapps.dasking.keeper`) and orders what to r
 JSON line each on a socket; when that ends, as the rank left or died, all is closed. The
 user's script is not here: functions come from the client, pickled.
 
-usage: python -m mpiapps.dasking.service SOCKET
+usage: python -m mpiapps.dasking.service SOCKET FOLDER
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -29,6 +31,9 @@ LONGEST = 8.0  # s after which this process ends without being closed
 START = 60.0  # s that a worker has to connect; it may import Dask from a slow disk
 OVER = "end of the run"
 WORKERLESS = 60.0  # s after which tasks fail if no worker is left
+# In this order: distributed reads the settings of logging when it is imported.
+PRELOADED = ["mpiapps.dasking.quiet", "distributed", "mpiapps.dasking.preload"]
+IDLE = "distributed.scheduler.idle-timeout"
 
 Say = Callable[[dict[str, Any]], Awaitable[None]]
 Orders = asyncio.Queue[dict[str, Any]]
@@ -40,12 +45,25 @@ def main() -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     with _silent():  # it cleans up after all others, and complains
         resource_tracker.ensure_running()
+    number, folder = sys.argv[1:]
     # One process imports Dask, and each worker is a fork of it: much faster than an
     # import each. It begins now, beside this one's own import.
-    set_forkserver_preload(["distributed", "mpiapps.dasking.preload"])
-    forkserver.ensure_running()
-    asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1]))))
+    set_forkserver_preload(PRELOADED)
+    with _temporary(folder):  # it listens there, for as long as this process is
+        forkserver.ensure_running()
+    asyncio.run(_serve(socket.socket(fileno=int(number))))
+    shutil.rmtree(folder, ignore_errors=True)  # the rank may be gone
     os._exit(0)  # all is closed, and threads of Dask may sleep for seconds
+
+
+@contextmanager
+def _temporary(folder: str) -> Iterator[None]:
+    """Let temporary files of the ``with`` block lie in `folder`."""
+    before, tempfile.tempdir = tempfile.tempdir, folder
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 @contextmanager
@@ -113,7 +131,7 @@ class Service:
     def __init__(self, orders: Orders, say: Say) -> None:
         self._orders, self._say = orders, say
         # Python's own helpers, which end by themselves; workers come later.
-        self._helpers = {pid for pid, _ in of_session(os.getpid())}
+        self._helpers = set(of_session(os.getpid()))
         self.closing = False
         self._security: Any = None
         self._tally: Any = None
@@ -133,7 +151,7 @@ class Service:
             where = error.filename or first["folder"] or "its folder"
             await self._say({"error": f"{where}: {error.strerror or error}"})
         except Exception as error:
-            await self._say({"error": f"{type(error).__name__}: {error}"})
+            await self._say({"error": with_causes(error)})
 
     async def _start(
         self, first: dict[str, Any], folder: str, stack: AsyncExitStack
@@ -144,6 +162,8 @@ class Service:
         from mpiapps.dasking.keys import Keys
 
         _prepare(first["path"])
+        if not first["idle"]:
+            dask.config.set({IDLE: None})
         dask.config.set({**first["settings"], "temporary-directory": folder})
         if first["keys"]:
             self._security = Keys(**first["keys"]).security()
@@ -193,6 +213,9 @@ class Service:
 
 def _prepare(path: list[str]) -> None:
     """Let modules beside the user's script be found, and workers be forks."""
+    from mpiapps.dasking.quiet import be_quiet
+
+    be_quiet()
     import dask.config
     from distributed import versions
     from distributed.utils import get_mp_context
@@ -206,6 +229,16 @@ def _prepare(path: list[str]) -> None:
     optional, versions.optional_packages = versions.optional_packages, []
     get_mp_context()
     versions.optional_packages = optional
+
+
+def with_causes(error: BaseException | None) -> str:
+    """Return what went wrong, and why: Dask's own errors name a part alone. Local."""
+    texts = []
+    while error is not None:
+        text = f"{type(error).__name__}: {error}".rstrip(".: ")
+        texts += [text] if text not in texts else []
+        error = error.__cause__ or error.__context__
+    return ", caused by ".join(texts)
 
 
 async def _close(nannies: list[Any], helpers: Collection[int]) -> None:

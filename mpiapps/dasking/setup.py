@@ -47,6 +47,8 @@ class Setup:
         Of Dask, for scheduler and workers, such as ``"distributed.admin.tick.limit"``.
     restarts : int
         How often a worker may be started again; then it stays away.
+    idle : bool
+        Whether Dask's setting of an idle timeout ends the cluster; else its block does.
     deadline : bool
         Whether `StopAsked` is raised in the block when the run is to stop.
     """
@@ -61,6 +63,7 @@ class Setup:
     path: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     restarts: int = 20
+    idle: bool = False
     deadline: bool = True
 
     def folders(self) -> list[str]:

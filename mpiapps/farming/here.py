@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 from mpiapps.base.launcher import not_a_rank
 from mpiapps.farming.books import Given
 from mpiapps.farming.child import Ended
-from mpiapps.farming.nursery import NAME, Nursery
+from mpiapps.farming.nursery import Nursery, wait_for
 from mpiapps.farming.outputs import Stamp, brought_to_disk
-from mpiapps.farming.tasklist import Task
+from mpiapps.farming.tasklist import Task, found_inputs
 
 HOST = os.uname().nodename
 
@@ -26,11 +26,17 @@ class Here:
     ----------
     cpus : collection of int
         The processors that they may use.
+    shell : str
+        The path of what reads their commands.
     """
 
-    def __init__(self, cpus: Collection[int] = ()) -> None:
-        self._nursery = Nursery(cpus, not_a_rank(os.environ))
+    def __init__(self, cpus: Collection[int] = (), shell: str = "/bin/sh") -> None:
+        self._cpus, self._shell = cpus, shell
+        self._environ = not_a_rank(os.environ)
+        self._shared = self._nursery()
+        self._nurseries = [self._shared]
         self._given: dict[str, Given] = {}
+        self._refused: list[tuple[str, Ended]] = []
 
     @property
     def busy(self) -> int:
@@ -41,37 +47,56 @@ class Here:
         """Begin a task."""
         task = given.task
         self._given[given.name] = given
+        if missing := [name for name in task.inputs if not found_inputs(task, name)]:
+            why = f"no input {missing[0]}"
+            self._refused.append((given.name, Ended(1, why)))
+            return
         threads = {"OMP_NUM_THREADS": str(task.cores)}
         order = {
             "command": task.command,
             "log": given.log,
-            "environ": {**threads, **task.environ, NAME: given.name},
+            "environ": {**threads, **task.environ},
             "folder": task.folder,
+            "shell": self._shell,
             "seconds": task.seconds,
             "memory": task.memory,
         }
-        self._nursery.start(given.name, order)
+        nursery = self._shared
+        if given.alone:
+            nursery = self._nursery()
+            self._nurseries.append(nursery)
+        nursery.start(given.name, order)
 
     def stop(self) -> None:
         """Ask all tasks at work to end."""
-        self._nursery.stop()
+        for nursery in self._nurseries:
+            nursery.stop()
 
     def ended(self, seconds: float) -> list[dict[str, Any]]:
         """Return the lines about tasks that have ended; wait for one so long."""
-        ended = self._nursery.poll(seconds)
+        ended, self._refused = self._refused, []
+        wait_for(self._nurseries, 0 if ended else seconds)
+        for nursery in list(self._nurseries):
+            ended += nursery.poll()
+            if nursery is not self._shared and not nursery.busy:
+                nursery.close()
+                self._nurseries.remove(nursery)
         return [as_record(self._given.pop(name), how) for name, how in ended]
 
     def close(self) -> None:
         """End what is at work."""
-        self._nursery.close()
+        for nursery in self._nurseries:
+            nursery.close()
+
+    def _nursery(self) -> Nursery:
+        return Nursery(self._cpus, self._environ)
 
 
 def as_record(given: Given, ended: Ended) -> dict[str, Any]:
     """Return the line about an attempt. Local."""
-    try:
+    log = None  # there was no room for it, or it was not started
+    with suppress(OSError):
         log = Path(given.log).stat().st_size
-    except OSError:  # there was no room for it
-        log = 0
     outputs, why = _outputs(given.task) if ended.code == 0 else ({}, "")
     if why:
         ended = replace(ended, code=1, why=why)
@@ -80,7 +105,6 @@ def as_record(given: Given, ended: Ended) -> dict[str, Any]:
         "attempt": given.attempt,
         "command": given.task.command,
         "host": HOST,
-        "at": time.time(),
         "log": log,
         **vars(ended),
         **({"outputs": outputs} if outputs else {}),

@@ -12,8 +12,8 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -39,16 +39,25 @@ class Content:
         Bytes that hold them; what is behind was torn off.
     torn : int
         Bytes behind them.
+    damaged : list of int
+        Numbers, from 1, of the lines whose checksum does not fit: left out.
     """
 
     header: Record
     records: list[Record]
     whole: int
     torn: int
+    damaged: list[int] = field(default_factory=list)
 
 
 def read(path: Path) -> Content:
-    """Return what the journal `path` holds. Local.
+    """Return what the journal `path` holds, all at once. Local; see `scan`."""
+    records: list[Record] = []
+    return replace(scan(path, records.append), records=records)
+
+
+def scan(path: Path, take: Callable[[Record], object]) -> Content:
+    """Pass each record of the journal `path` to `take`; return all but them. Local.
 
     Raises
     ------
@@ -57,25 +66,56 @@ def read(path: Path) -> Content:
     InputError
         If it is no journal of this format, or a line in it was changed.
     """
-    with naming(path, "read"):
-        data = path.read_bytes()
-    lines = data.split(b"\n")
-    torn = len(lines.pop())  # what follows the last end of a line: nothing, mostly
-    found: list[Record] = []
-    for number, line in enumerate(lines, 1):
-        record = _checked(line)
-        if record is None:
-            raise InputError(
-                f"{path} is damaged in line {number}: its checksum does not fit; what"
-                " is before it can be kept with `head`, and the rest is done again"
-            )
-        found.append(record)
-    header = found[0] if found else {}
-    if found and header.get("format") != FORMAT:
+    content = _scan(path, take)
+    if content.damaged:
         raise InputError(
-            f"{path} has format {header.get('format')}, and this version reads {FORMAT}"
+            f"{path} is damaged in line {content.damaged[0]}: its checksum does not"
+            " fit; what is before it can be kept with `head`, and the rest is done"
+            " again"
         )
-    return Content(header, found[1:], len(data) - torn, torn)
+    return content
+
+
+def salvage(path: Path) -> Content:
+    """Return what the good lines of the journal `path` hold. Local.
+
+    For records that do without each other. Where the first line is damaged it is not
+    known what the others are of: there are no records then.
+
+    Raises
+    ------
+    ReadWriteError
+        If it cannot be read.
+    InputError
+        If it is a journal of another format.
+    """
+    records: list[Record] = []
+    content = _scan(path, records.append)
+    return replace(content, records=records if content.header else [])
+
+
+def _scan(path: Path, take: Callable[[Record], object]) -> Content:
+    """Pass each good record to `take`; return the header and what is damaged."""
+    header, whole, torn, damaged = dict[str, Any](), 0, 0, list[int]()
+    with naming(path, "read"), path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                torn = len(line)
+                break
+            record = _checked(line)
+            whole += len(line)
+            if record is None:
+                damaged.append(number)
+            elif number > 1:
+                take(record)
+            elif record.get("format") == FORMAT:
+                header = record
+            else:
+                raise InputError(
+                    f"{path} has format {record.get('format')}, and this version reads"
+                    f" {FORMAT}"
+                )
+    return Content(header, [], whole, torn, damaged)
 
 
 class Journal:
@@ -87,6 +127,8 @@ class Journal:
         Made if it is not there; else gone on with, after what was torn off is cut off.
     header : mapping
         What it is the journal of. One that is there must have the same.
+    take : callable, optional
+        Gets each record that is there.
 
     Raises
     ------
@@ -101,14 +143,18 @@ class Journal:
     fails leaves the file as it was: the next one begins at the same place.
     """
 
-    def __init__(self, path: Path, header: Record) -> None:
+    def __init__(
+        self,
+        path: Path,
+        header: Record,
+        take: Callable[[Record], object] = lambda _: None,
+    ) -> None:
         self.path = path
-        self.records: list[Record] = []
         whole = 0
         header = {"format": FORMAT, **header}
         if path.exists():
-            content = read(path)
-            self.records, whole = content.records, content.whole
+            content = scan(path, take)
+            whole = content.whole
             if content.header and dict(content.header) != header:
                 raise InputError(
                     f"{path} is the journal of {dict(content.header)}, not of {header};"
@@ -129,7 +175,6 @@ class Journal:
     def add(self, record: Record) -> None:
         """Write one line; it is promised after `sync`."""
         self._append(record)
-        self.records.append(record)
 
     def due(self) -> bool:
         """Sync if lines wait for long, or many; return whether all are promised."""
@@ -200,13 +245,13 @@ def _line(record: Record) -> bytes:
     return f"{text} {zlib.crc32(text.encode()):08x}\n".encode()
 
 
-def _checked(line: bytes) -> Record | None:
+def _checked(line: bytes) -> dict[str, Any] | None:
     """Return what a line holds, or `None` if its checksum does not fit."""
-    text, _, digits = line.rpartition(b" ")
+    text = line[:-10]  # the rest is a blank, eight digits and the end
     try:
-        if digits != b"%08x" % zlib.crc32(text):
+        if line[-10:] != b" %08x\n" % zlib.crc32(text):
             return None
-        found: Record = json.loads(text)
+        found = json.loads(text)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

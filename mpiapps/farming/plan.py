@@ -12,9 +12,9 @@ from typing import Any
 
 from mpiapps.base.errors import InputError
 from mpiapps.base.units import format_seconds
-from mpiapps.farming.journal import read
-from mpiapps.farming.status import parts_of
-from mpiapps.farming.tasklist import Task, identities
+from mpiapps.farming.books import journals_of
+from mpiapps.farming.journal import Record, scan
+from mpiapps.farming.tasklist import Task, named
 
 START = 20.0  # s that a job costs the scheduler and its host, about
 LONG = 30 * START  # s of a task that is worth a job
@@ -68,17 +68,19 @@ def costs(tasks: Sequence[Task], each: float, folder: Path) -> list[float]:
         If nothing tells.
     """
     known: dict[str, float] = {}
-    for part in parts_of(folder):
-        if (part / "journal").exists():
-            for record in read(part / "journal").records:
-                if record.get("code") == 0:
-                    known[record["task"]] = record["seconds"]
+
+    def note(record: Record) -> None:
+        if record.get("code") == 0:
+            known[record["task"]] = record["seconds"]
+
+    for journal in journals_of(folder):
+        scan(journal, note)
     usual = each or (mean(known.values()) if known else 0.0)
     if not usual:
         raise InputError(
             "how long does a task take? Give --each, or let a farm do some of them"
         )
-    return [known.get(name, usual) for name in identities(tasks)]
+    return [known.get(name, usual) for name in named(tasks)]
 
 
 def ways(

@@ -1,35 +1,47 @@
-"""The tasks of a farm: a list of command lines, or a command with parameters.
+r"""The tasks of a farm: a list of command lines.
 
 In a list, one command a line, for ``sh -c``. Blank lines and those that begin with
-``#`` are passed over; what a task may take stands behind it, or on a line of its own
-for all that follow::
+``#`` are passed over; what a task may take stands behind it, after the last ``#:`` of
+its line, or on a line of its own for all that follow::
 
     #: time=10m memory=2GiB
     ./simulate --seed 1
     ./simulate --seed 2  #: time=1h retries=2
+    grep ' #: ' notes  #:
+    echo one\u000aecho two  #: escapes=yes
+
+A command that is no line of its own, as a grid can have it, is written with escapes.
 """
 
 from __future__ import annotations
 
+import codecs
 import hashlib
-import itertools
 import json
+import os
 import re
 import shlex
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from glob import glob
+from json.encoder import encode_basestring_ascii as _quoted
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mpiapps.base.errors import InputError
+from mpiapps.base.stdin import standard_input
 from mpiapps.base.units import parse_count, parse_size, parse_time
 
 MARK = "#:"
+ESCAPES = re.compile(r"\\(?:u([0-9a-f]{4})|(\\))")
+UNSAFE = re.compile(r"[\x00-\x1f\x7f]|^[ #\ufeff]| $")  # where a line has no such text
+_NONE: Mapping[str, str] = {}  # shared by all tasks without variables of their own
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
     """One command, and what it may take.
 
@@ -53,7 +65,7 @@ class Task:
 
     command: str
     folder: str = ""
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=lambda: _NONE)
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -67,19 +79,25 @@ class Task:
         Not of its place in the list, nor of what it may take. Equal tasks of one list
         are told apart by their `occurrence`.
         """
-        what = [self.command, self.folder, dict(self.environ), occurrence]
-        stamps = [[name, *_stamp(Path(self.folder, name))] for name in self.inputs]
-        text = json.dumps([what, stamps], sort_keys=True)
+        stamps = [_stamps(self, name) for name in self.inputs] if self.inputs else []
+        # What `json.dumps` makes of it, at a fifth of the cost; old journals have it.
+        words = f"{_quoted(self.command)}, {_quoted(self.folder)}"
+        environ = json.dumps(self.environ, sort_keys=True) if self.environ else "{}"
+        text = f"[[{words}, {environ}, {occurrence}], {json.dumps(stamps)}]"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def identities(tasks: Iterable[Task]) -> Iterator[str]:
-    """Yield the identity of each task of a list. Local."""
-    seen: Counter[str] = Counter()
+def named(tasks: Iterable[Task]) -> dict[str, Task]:
+    """Return the tasks of a list by their identities, in their order. Local."""
+    found: dict[str, Task] = {}
+    again = Counter[str]()
     for task in tasks:
-        plain = task.identity()
-        yield task.identity(seen[plain]) if seen[plain] else plain
-        seen[plain] += 1
+        name = task.identity()
+        if name in found:
+            again[name] += 1
+            name = task.identity(again[name])
+        found[name] = task
+    return found
 
 
 def read_list(
@@ -92,23 +110,22 @@ def read_list(
     InputError
         At a line that cannot be a task; names it.
     """
-    plain, asked_for_all = common or Task(""), dict[str, Any]()
+    fields = fields_of(common)
     for number, line in enumerate(lines, 1):
-        text = line.removesuffix("\n").removesuffix("\r")
+        text = line.removesuffix("\n").removesuffix("\r").strip(" \t")
         try:
             if "\0" in text:
                 raise ValueError("it holds a zero byte")
-            if text.lstrip().startswith(MARK):
-                more = _asked(text.lstrip().removeprefix(MARK))
-                asked_for_all = _merged(asked_for_all, more)
-                continue
-            if not text.strip() or text.lstrip().startswith("#"):
-                continue
-            command, mark, asked = text.rpartition(f" {MARK}")
-            if not mark:
-                command, asked = text, ""
-            own = _merged(asked_for_all, _asked(asked))
-            yield replace(plain, command=command.strip(), **own)
+            if text.startswith("#DISBATCH"):
+                raise ValueError("directives of disBatch are not known here")
+            if text.startswith(MARK):
+                asked = _asked(text.removeprefix(MARK))
+                if "escapes" in asked:
+                    raise ValueError("escapes=yes stands behind a command, not alone")
+                fields = _merged(fields, asked)
+            elif text and not text.startswith("#"):
+                command, own = _parted(text)
+                yield Task(command, **(_merged(fields, own) if own else fields))
         except ValueError as error:
             raise InputError(f"{name}, line {number}: {error}") from error
 
@@ -122,70 +139,37 @@ def read_file(name: str, common: Task | None = None) -> Iterator[Task]:
         If it cannot be read, or a line in it.
     """
     if name == "-":
-        yield from read_list(sys.stdin, "standard input", common)
+        with standard_input() as stream:
+            yield from read_list(lines_of(stream), "standard input", common)
         return
     try:
-        with Path(name).open(errors="surrogateescape") as lines:
-            yield from read_list(lines, name, common)
+        with Path(name).open("rb") as stream:
+            yield from read_list(lines_of(stream), name, common)
     except OSError as error:
         raise InputError(f"cannot read {name}: {error.strerror}") from error
 
 
-def grid(
-    command: str, parameters: Sequence[str], common: Task | None = None
-) -> Iterator[Task]:
-    """Yield a task for each combination of parameters, the last one changing fastest.
-
-    Local.
-
-    Parameters
-    ----------
-    command : str
-        ``{name}`` stands for a value, quoted for the shell.
-    parameters : sequence of str
-        ``x=1:10`` or ``x=1:10:3`` (with both ends), ``x=a,b,c``, ``f=@FILE`` (a value
-        a line).
-
-    Raises
-    ------
-    InputError
-        If a parameter cannot be read, is given twice, or is not in the command.
-    """
-    values: dict[str, list[str]] = {}
-    for each in parameters:
-        name, equals, text = each.partition("=")
-        if not equals or not name.isidentifier() or name in values:
-            raise InputError(f"--param {each}: give NAME=VALUES, each name once")
-        if f"{{{name}}}" not in command:
-            raise InputError(f"--param {each}: no {{{name}}} is in {command!r}")
-        values[name] = _values(each, text)
-    pattern = re.compile("|".join(re.escape(f"{{{name}}}") for name in values))
-    for combination in itertools.product(*values.values()):
-        found = dict(zip(values, combination, strict=True))
-
-        def value(match: re.Match[str], found: dict[str, str] = found) -> str:
-            return shlex.quote(found[match[0][1:-1]])
-
-        line = pattern.sub(value, command) if values else command
-        yield replace(common or Task(""), command=line)
-
-
-def part_of(tasks: Sequence[Task], part: str) -> list[Task]:
+def part_of(names: Collection[str], part: str) -> set[str]:
     """Return the tasks of one part, ``I/N`` with I from 1; all of them without. Local.
 
-    Every N-th one, so that neighbours, which are often alike, are spread.
+    Parts are equal shares of the tasks in the order of their digests: neighbours in the
+    list, which are often alike, are spread, and where a task stands does not matter. A
+    task that is added or removed moves at most one other from part to part at each
+    bound.
 
     Raises
     ------
     ValueError
-        If it is no part.
+        If it is not a part.
     """
     if not part:
-        return list(tasks)
+        return set(names)
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", part, re.ASCII)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise ValueError(f"--part {part}: give I/N, I from 1 to N")
-    return list(tasks[int(found[1]) - 1 :: int(found[2])])
+    last, parts = int(found[1]), int(found[2])
+    first = (last - 1) * len(names) // parts
+    return set(sorted(names)[first : last * len(names) // parts])
 
 
 def as_line(task: Task) -> str:
@@ -193,39 +177,81 @@ def as_line(task: Task) -> str:
     words = []
     for word, (name, _) in WORDS.items():
         value = getattr(task, name)
+        value = int(value) if isinstance(value, float) else value
         if value != getattr(Task(""), name):
-            text = ",".join(value) if isinstance(value, tuple) else f"{value}"
-            words.append(f"{word}={text.removesuffix('.0')}")
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            words.append(f"{word}={text}")
     words += [f"env.{name}={value}" for name, value in task.environ.items()]
-    if not words:
-        return task.command
-    return f"{task.command} {MARK} {shlex.join(words)}"
+    line = _joined(task.command, words)
+    if "\n" not in line and not line.startswith("\ufeff"):
+        with suppress(InputError):
+            if list(read_list([line])) == [task]:
+                return line
+    text = task.command.replace("\\", "\\\\")
+    text = UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _joined(text, [*words, "escapes=yes"])
 
 
-def _values(given: str, text: str) -> list[str]:
-    if text.startswith("@"):
-        try:
-            lines = Path(text[1:]).read_text(errors="surrogateescape").split("\n")
-        except OSError as error:
-            raise InputError(f"--param {given}: {error.strerror}") from error
-        if any("\0" in each for each in lines):
-            raise InputError(f"--param {given}: a value holds a zero byte")
-        return lines[:-1] if lines[-1] == "" else lines
-    if re.fullmatch(r"-?\d+:-?\d+(:\d+)?", text):
-        first, last, *step = map(int, text.split(":"))
-        by = step[0] if step else 1
-        if by == 0:
-            raise InputError(f"--param {given}: a step of 0 has no end")
-        return [str(n) for n in range(first, last + 1, by)]
-    return text.split(",")
+def _joined(command: str, words: Sequence[str]) -> str:
+    """Return a line of a list; one mark more if the command has one."""
+    if not words and f" {MARK}" not in command:
+        return command
+    # A mark in the words would be taken for theirs; it is in single quotes.
+    text = shlex.join(words).replace(f" {MARK}", f" ''{MARK}")
+    return f"{command} {MARK} {text}".rstrip()
 
 
-def _stamp(path: Path) -> list[int]:
+def _parted(text: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the command of a line, and what is asked for behind it."""
+    command, mark, asked = text.rpartition(f" {MARK}")
+    if not mark:
+        return text, {}
     try:
-        stat = path.stat()
-    except OSError:
-        return []  # a task may make what it will read
-    return [stat.st_size, stat.st_mtime_ns]
+        own = dict(_asked(asked))
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; if this{mark} is of the command, add another one at the end"
+        ) from error
+    command = command.strip(" \t")
+    if own.pop("escapes", False):
+        command = ESCAPES.sub(_unescaped, command)
+    return command, own
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return chr(int(found[1], 16)) if found[1] else "\\"
+
+
+def fields_of(common: Task | None) -> dict[str, Any]:
+    """Return what a task has besides its command."""
+    plain = common or Task("")
+    return {name: getattr(plain, name) for name in Task.__slots__ if name != "command"}
+
+
+def lines_of(stream: BinaryIO) -> Iterator[str]:
+    """Yield the lines of a file: their ends alone are such, whatever else is in it."""
+    for number, line in enumerate(stream):
+        yield os.fsdecode(line if number else line.removeprefix(codecs.BOM_UTF8))
+
+
+def found_inputs(task: Task, name: str) -> list[Path]:
+    """Return the files that an input of a task names: a file, or a pattern. Local."""
+    path = Path(task.folder, name)
+    if path.exists():
+        return [path]
+    names = glob(name, root_dir=task.folder or None)  # noqa: PTH207 - may be absolute
+    return [Path(task.folder, each) for each in sorted(names)]
+
+
+def _stamps(task: Task, name: str) -> list[Any]:
+    """Return the state of an input, with the names of the files if it is a pattern."""
+    found: list[Any] = [name]
+    for path in found_inputs(task, name):
+        with suppress(OSError):  # it is gone meanwhile
+            stat = path.stat()
+            own = [] if path == Path(task.folder, name) else [str(path)]
+            found += [*own, stat.st_size, stat.st_mtime_ns]
+    return found
 
 
 # What may be asked for behind a task: the field of `Task`, and how its text is read.
@@ -240,7 +266,8 @@ WORDS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
 }
 
 
-def _asked(text: str) -> dict[str, Any]:
+@lru_cache(1024)
+def _asked(text: str) -> Mapping[str, Any]:
     """Return the fields that the words behind a mark set."""
     found: dict[str, Any] = {}
     for word in shlex.split(text):
@@ -248,6 +275,8 @@ def _asked(text: str) -> dict[str, Any]:
         if equals and name in WORDS:
             key, read = WORDS[name]
             found[key] = read(value)
+        elif word == "escapes=yes":
+            found["escapes"] = True
         elif equals and name.startswith("env."):
             found.setdefault("environ", {})[name.removeprefix("env.")] = value
         else:
@@ -257,8 +286,8 @@ def _asked(text: str) -> dict[str, Any]:
 
 
 def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a task: its own over the common ones."""
+    """Return the fields of a task: its own over those of all."""
     found = {**common, **own}
-    if environ := {**common.get("environ", {}), **own.get("environ", {})}:
-        found["environ"] = environ
+    if "environ" in own:
+        found["environ"] = {**common["environ"], **own["environ"]}
     return found

@@ -11,3 +11,17 @@ TURNS = {
     "270": "ROTATE_270",
     "none": "",
 }
+# The end of a result's name, and what Pillow calls its format.
+FORMATS = {
+    "avif": "AVIF",
+    "bmp": "BMP",
+    "gif": "GIF",
+    "jp2": "JPEG2000",
+    "jpeg": "JPEG",
+    "jpg": "JPEG",
+    "pdf": "PDF",
+    "png": "PNG",
+    "tif": "TIFF",
+    "tiff": "TIFF",
+    "webp": "WEBP",
+}

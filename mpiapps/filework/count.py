@@ -12,7 +12,7 @@ import numpy as np
 
 from mpiapps.comm.world import World
 from mpiapps.filework.operation import Operation, attempt
-from mpiapps.filework.reading import SMALL, Reader
+from mpiapps.filework.reading import SMALL, NotALength, Reader, is_length
 from mpiapps.filework.segments import OPENING, Segment
 from mpiapps.kernels.text import KERNELS as TEXT
 from mpiapps.kernels.text import count, count_each, count_newlines
@@ -96,13 +96,18 @@ class Count(Operation):
 
     def _together(self, small: list[Segment]) -> Iterator[Any]:
         """Count small whole files, as many at once as fit into the buffer."""
+        left = iter(small)
         for some, buffer, ends in self._reader.several(small):
             rows = iter(count_each(buffer, ends, self.encoding).tolist())
-            yield from (each or next(rows) for each in some)
+            for error, segment in zip(some, left, strict=False):
+                if isinstance(error, NotALength):
+                    yield attempt(self.do, segment)
+                else:
+                    yield error or next(rows)
 
     def do(self, segment: Segment) -> list[Any]:
         """Return the four counts, invalid bytes, and words with `top`."""
-        if self._sizes and self.cuts(segment.name):
+        if self._sizes and self.cuts(segment.name) and is_length(segment):
             return [0, 0, 0, segment.stop - segment.start, 0]
         if self._lines:
             lines = size = 0

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 from mpiapps.app.output import WholeFile
 from mpiapps.base.errors import InputError
-from mpiapps.base.named import needed
-from mpiapps.filework.choices import TURNS
+from mpiapps.base.named import see_installed
+from mpiapps.filework.choices import FORMATS, TURNS
+from mpiapps.filework.listing import folder_of
 from mpiapps.filework.operation import Operation
 from mpiapps.filework.segments import Segment
 
@@ -41,8 +41,11 @@ class Images(Operation):
     def __init__(
         self, turn: str, into: Path, kind: str, names: Collection[str]
     ) -> None:
-        self._image = needed("PIL.Image", "files", "turning images")
-        self._turn, self._into, self._kind = TURNS[turn], into, kind
+        see_installed("PIL", "files", "turning images")
+        from mpiapps.filework.picture import turned
+
+        self._turned, self._turn, self._into = turned, TURNS[turn], into
+        self._kind, self._form = kind, FORMATS[kind] if kind else ""
         folders = {_place(name).parent for name in names}
         self._base = Path(os.path.commonpath(folders) if folders else "/")
         targets: dict[Path, str] = {}
@@ -59,22 +62,48 @@ class Images(Operation):
             below = below.with_suffix(f".{self._kind}")
         return self._into / below
 
+    def stands(self, value: str) -> bool:
+        """Return whether the result is where it was written."""
+        return os.path.lexists(value)
+
     def do(self, segment: Segment) -> str:
         """Turn one image; return where it is now."""
         target = self.target(segment.name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with self._image.open(segment.name) as image:
-            form = self._kind.upper() or image.format or ""
-            image.load()
-            turned: Any = image
-            if self._turn:
-                turned = image.transpose(self._image.Transpose[self._turn])
-            if form == "PDF" and turned.mode not in ("1", "L", "RGB", "CMYK"):
-                turned = turned.convert("RGB")
-            content = io.BytesIO()
-            turned.save(content, "JPEG" if form == "JPG" else form)
-        WholeFile(target).commit(content.getvalue())
+        content = self._turned(segment.name, self._turn, self._form)
+        WholeFile(target).commit(content)
         return str(target)
+
+
+def originals(names: Sequence[str], given: Sequence[str], into: str) -> list[str]:
+    """Return the files that do not lie in the folder for results. Local.
+
+    Parameters
+    ----------
+    names : sequence of str
+        All files.
+    given : sequence of str
+        Paths, patterns and names of lists that they come from.
+    into : str
+
+    Raises
+    ------
+    InputError
+        If one of these lies in the folder: results would take the place of originals.
+    """
+    top = os.path.realpath(into)
+
+    @cache
+    def inside(folder: str) -> bool:
+        return os.path.commonpath([top, os.path.realpath(folder)]) == top
+
+    for path in given:
+        if inside(folder_of(path)):
+            raise InputError(
+                f"{path} lies in the folder for results, --into {into}; name a folder"
+                " that holds no originals"
+            )
+    return [name for name in names if not inside(str(Path(name).parent))]
 
 
 def _place(name: str) -> Path:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mpiapps.base.errors import InputError
-from mpiapps.farming.journal import Journal, read
+from mpiapps.farming.rank_journal import RankJournal, recorded
 from mpiapps.filework.segments import Segment
 
 
@@ -23,8 +22,7 @@ class Ledger:
     """
 
     def __init__(self, directory: str, header: dict[str, Any], rank: int) -> None:
-        path = Path(directory) / f"journal.{rank}"
-        self._journal = Journal(path, header) if directory else None
+        self._journal = RankJournal(directory, header, rank)
 
     @staticmethod
     def past(folder: Path, header: dict[str, Any]) -> dict[tuple[Any, ...], Any]:
@@ -35,31 +33,20 @@ class Ledger:
         Raises
         ------
         InputError
-            If they are of something else, or damaged.
+            If they are of something else.
         """
-        found = {}
-        for path in folder.glob("journal.*"):
-            content = read(path)
-            there = {k: v for k, v in content.header.items() if k != "format"}
-            if content.header and there != header:
-                raise InputError(
-                    f"{path} is of {there}, not of {header}; name another directory, or"
-                    " remove it to begin anew"
-                )
-            for each in content.records:
-                key = each["name"], each["size"], each["time"], each["start"]
-                found[key] = each["value"]
-        return found
+        return {
+            (each["name"], each["size"], each["time"], each["start"]): each["value"]
+            for each in recorded(folder, header)
+        }
 
     @property
     def stops(self) -> bool:
         """Whether the work may stop early: what is done is recorded."""
-        return self._journal is not None
+        return self._journal.records
 
     def add(self, segment: Segment, time: int, value: Any) -> None:
         """Record the result of a segment of a file last changed at `time`, ns."""
-        if self._journal is None:
-            return
         self._journal.add(
             {
                 "name": segment.name,
@@ -69,18 +56,15 @@ class Ledger:
                 "value": value,
             }
         )
-        self._journal.due()
 
     def sync(self) -> None:
         """Bring all records to the disk."""
-        if self._journal is not None:
-            self._journal.sync()
+        self._journal.sync()
 
     def __enter__(self) -> Ledger:
         """Return itself."""
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, *exc: Any) -> None:
         """Close the journal."""
-        if self._journal is not None:
-            self._journal.close()
+        self._journal.__exit__(*exc)

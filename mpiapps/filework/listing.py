@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
+import re
 import stat
-import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mpiapps.base.errors import InputError
+from mpiapps.base.stdin import standard_input
 from mpiapps.comm.mpi import MPI
 from mpiapps.comm.partition import blocks
 
 MISSING = -1  # size of a file that cannot be read
+# How names begin that are beside tables and not of them: `_SUCCESS`, `.part-0.crc`.
+MARKS = ("_", ".")
+STARS = re.compile(r"(?<![^/])\*\*(?:/+|$)")  # folders to any depth, in a pattern
 
 # Names are texts here, asked about by `os`, for each of maybe a million files: a Path
 # made of the name takes 2.4 times as long as the question does (4.2 against 1.8 us).
@@ -80,7 +86,9 @@ def _asked(name: str) -> tuple[tuple[int, int], str]:
     return (found.st_size, found.st_mtime_ns), ""
 
 
-def expand(paths: Sequence[str], lists: Sequence[str] = ()) -> list[str]:
+def expand(
+    paths: Sequence[str], listed: Sequence[str] = (), *, tables: bool = False
+) -> list[str]:
     """Return the files that paths and lists name. Root only.
 
     Parameters
@@ -88,50 +96,94 @@ def expand(paths: Sequence[str], lists: Sequence[str] = ()) -> list[str]:
     paths : sequence of str
         Files, folders (all files in them and below, sorted), or patterns with ``*``,
         ``?``, ``[`` and ``**``.
-    lists : sequence of str
-        Files with a path a line, or separated by zero bytes; ``-``: standard input.
+    listed : sequence of str
+        Files and folders, never patterns: what `read_list` returns.
+    tables : bool
+        Skip files and folders in folders if their names begin with one of `MARKS`.
 
     Raises
     ------
     InputError
-        If a pattern fits nothing or a list cannot be read. A path that is not there is
-        kept: it is one bad file.
+        If a pattern fits nothing. A path that is not there is kept: it is one bad file.
     """
-    return [file for path in paths for file in _expanded(path)] + [
-        file for each in lists for path in _listed(each) for file in _expanded(path)
+    marks = MARKS if tables else ()
+    return [file for path in paths for file in _expanded(path, marks)] + [
+        file for path in listed for file in _below(path, marks)
     ]
 
 
-def _expanded(path: str) -> Iterable[str]:
-    if os.path.isdir(path):  # noqa: PTH112 - a list has a million: 2 s, by Paths 7 s
-        return _walk(path)
-    if glob.has_magic(path) and not os.path.lexists(path):
-        # A Path takes no absolute pattern, and its ** enters no linked folders.
-        every = glob.iglob(path, recursive=True, include_hidden=True)  # noqa: PTH207
-        found = sorted(every)
-        if not found:
-            raise InputError(f"{path!r} fits no file")
-        # ``**`` fits a folder and what is below it: each file once.
-        return dict.fromkeys(f for each in found for f in _expanded(each))
-    return (path,)
+def _expanded(path: str, marks: tuple[str, ...]) -> Iterable[str]:
+    if not glob.has_magic(path) or os.path.lexists(path):
+        return _below(path, marks)
+    found = sorted(set(_matching(path)))
+    if not found:
+        raise InputError(f"{path!r} fits no file")
+    # A pattern may fit a folder and what is below it: each file once.
+    return dict.fromkeys(f for each in found for f in _below(each, marks))
 
 
-def _walk(folder: str) -> Iterator[str]:
+def _below(path: str, marks: tuple[str, ...]) -> Iterable[str]:
+    # A list has a million: 2 s, by Paths 7 s.
+    return _walk(path, marks) if os.path.isdir(path) else (path,)  # noqa: PTH112
+
+
+def _walk(folder: str, marks: tuple[str, ...]) -> Iterator[str]:
     """Yield the files of a folder; links to folders are not followed."""
-    files, folders = [], []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                elif not _leads_to_folder(entry):
-                    files.append(entry.path)
-    except OSError:
-        yield folder  # one bad file
+    left = [folder]
+    while left:
+        files, folders = [], []
+        try:
+            with os.scandir(here := left.pop()) as entries:
+                for entry in entries:
+                    if entry.name.startswith(marks):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif not _leads_to_folder(entry):
+                        files.append(entry.path)
+        except OSError:
+            files, folders = [here], []  # one bad file
+        yield from sorted(files)
+        left += sorted(folders, reverse=True)
+
+
+def _matching(pattern: str, root: str = "") -> Iterator[str]:
+    """Yield what a pattern fits. The ``**`` of `glob` ends at a depth of 1,000."""
+    # A Path takes no absolute pattern, and its ** enters no linked folders.
+    if not (stars := STARS.search(pattern)):
+        for name in glob.iglob(pattern, root_dir=root or None, include_hidden=True):  # noqa: PTH207
+            yield _joined(root, name)
         return
-    yield from sorted(files)
-    for each in sorted(folders):
-        yield from _walk(each)
+    top, rest = pattern[: stars.start()], pattern[stars.end() :]
+    starts = _matching(top, root) if glob.has_magic(top) else (_joined(root, top),)
+    for folder in itertools.chain.from_iterable(map(_folders, starts)):
+        found = _matching(rest or "*", folder)
+        yield from found if rest else itertools.filterfalse(os.path.isdir, found)
+
+
+def _joined(folder: str, name: str) -> str:
+    return os.path.join(folder, name)  # noqa: PTH118 - a Path drops "./" and "//"
+
+
+def _folders(top: str) -> Iterator[str]:
+    """Yield a folder and all below it; a link to one that it lies in is not entered."""
+    left = [top]
+    while left:
+        yield (folder := left.pop())
+        with suppress(OSError), os.scandir(folder or ".") as entries:
+            left += [
+                _joined(folder, entry.name)
+                for entry in entries
+                if _leads_to_folder(entry) and not _is_loop(entry)
+            ]
+
+
+def _is_loop(entry: os.DirEntry[str]) -> bool:
+    if not entry.is_symlink():
+        return False
+    target = os.path.realpath(entry.path)
+    above = os.path.realpath(os.path.dirname(entry.path))  # noqa: PTH120
+    return os.path.commonpath([target, above]) == target
 
 
 def _leads_to_folder(link: os.DirEntry[str]) -> bool:
@@ -141,9 +193,35 @@ def _leads_to_folder(link: os.DirEntry[str]) -> bool:
         return False
 
 
-def _listed(name: str) -> list[str]:
+def folder_of(path: str) -> str:
+    """Return a folder that all files of a path or a pattern lie in. Local."""
+    if glob.has_magic(path) and not os.path.lexists(path):
+        path = re.split(r"[*?[]", path)[0] + "_"
+    place = Path(path)
+    return path if place.is_dir() else str(place.parent)
+
+
+def read_list(name: str) -> list[str]:
+    """Return the names in a list: a line each, or each ended by a zero byte. Local.
+
+    Parameters
+    ----------
+    name : str
+        A file; ``-``: standard input.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    LaunchError
+        If it is standard input, and the launcher passes no end of it.
+    """
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        if name == "-":
+            with standard_input() as stream:
+                data = stream.read()
+        else:
+            data = Path(name).read_bytes()
     except OSError as error:
         raise InputError(f"cannot read the list {name}: {error.strerror}") from error
     mark = b"\0" if b"\0" in data else b"\n"

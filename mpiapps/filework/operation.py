@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
 from typing import Any
 
 from mpiapps.base.errors import MpiAppsError
 from mpiapps.filework.segments import Segment
+
+
+class CallFailed(Exception):
+    """What a user's function raised, in a line. Local.
+
+    Attributes
+    ----------
+    stack : str
+        The lines that were being run: equal ones are reported once.
+    traceback : str
+        As Python prints it.
+    """
+
+    def __init__(self, error: BaseException, inner: TracebackType | None) -> None:
+        """Take the error, and its traceback from the function on."""
+        super().__init__(brief(error))
+        self.stack = "".join(traceback.format_tb(inner))
+        lines = traceback.format_exception(type(error), error, inner) if inner else ()
+        self.traceback = "".join(lines)
 
 
 class Operation(ABC):
@@ -42,6 +63,10 @@ class Operation(ABC):
         for segment in segments:
             yield attempt(self.do, segment)
 
+    def stands(self, _value: Any) -> bool:
+        """Return whether what an earlier run recorded still holds. Root only."""
+        return True
+
     def kept(self, _segment: Segment, value: Any) -> Any:
         """Return what of a result the root must have; keep the rest here."""
         return value
@@ -49,6 +74,16 @@ class Operation(ABC):
     def pack(self, values: list[Any]) -> Any:
         """Return results as they are sent: the list, or an array of rows."""
         return values
+
+
+def brief(error: BaseException) -> str:
+    """Return the type of an error and the first line of its text. Local."""
+    try:
+        text = str(error).partition("\n")[0]
+    except BaseException:  # a user's own
+        text = "<its text cannot be had>"
+    kind = type(error).__name__
+    return f"{kind}: {text}" if text else kind
 
 
 def attempt(do: Callable[[Segment], Any], segment: Segment) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from mpiapps.comm.world import World
 from mpiapps.filework.choices import COUNTS
 from mpiapps.filework.columns import Column, Extent, Histogram, Quotes, inside_quotes
 from mpiapps.filework.count import Count
-from mpiapps.filework.digest import Digest, manifest_line
+from mpiapps.filework.digest import Digest, line_with, manifest_line
 from mpiapps.filework.images import Images
 from mpiapps.filework.listing import Listing
 from mpiapps.filework.operation import Operation
@@ -71,15 +72,15 @@ def count(work: Work) -> Done:
         values["invalid"] = total[4]
     if options.top:
         top = counting.most(work.world, options.top, work.wrong)
-        shown = [(word.decode(errors="backslashreplace"), n) for word, n in top]
-        values["top"] = [f"{word}:{n}" for word, n in shown]
+        values["top"] = [f"{w.decode(errors='backslashreplace')}:{n}" for w, n in top]
+        return values, [f"{n} {os.fsdecode(word)}\n" for word, n in top]
     lines = []
     if options.output and len(rows):
         firsts = np.flatnonzero(np.diff(found.files, prepend=-1))
         each = np.add.reduceat(rows, firsts)[:, columns].tolist()
         names = (work.listing.names[file] for file in found.files[firsts].tolist())
         pairs = zip(each, names, strict=True)
-        lines = [f"{' '.join(map(str, row))} {name}\n" for row, name in pairs]
+        lines = [line_with(" ".join(map(str, row)) + " ", name) for row, name in pairs]
     return values, lines
 
 
@@ -96,10 +97,10 @@ def manifest(work: Work) -> Done:
 def flip(work: Work) -> Done:
     """Turn images. Collective."""
     options = work.options
-    kind = options.format.removeprefix(".")
-    images = Images(options.by, Path(options.into), kind, work.listing.names)
+    names = work.listing.names
+    images = Images(options.by, Path(options.into), options.format, names)
     found = work.share(images)
-    return {}, [f"{target}\n" for target in found.values]
+    return {}, [line_with("", target) for target in found.values]
 
 
 def histogram(work: Work) -> Done:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import os
+import sys
+import traceback
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NoReturn
 
+import numpy as np
+
+from mpiapps.base.errors import exit_code
 from mpiapps.base.named import named
-from mpiapps.filework.operation import Operation
+from mpiapps.comm.signals import is_signal
+from mpiapps.filework.operation import CallFailed, Operation
 from mpiapps.filework.reading import Reader, at_line, lines
 from mpiapps.filework.segments import Segment
 
 
 class Own(Operation):
     """Calls a function. Local.
+
+    Whatever the function does is the failure of its file alone: also `SystemExit`, a
+    process that it forks and that returns, another working directory.
 
     Parameters
     ----------
@@ -29,22 +41,87 @@ class Own(Operation):
     """
 
     def __init__(self, name: str, *, records: bool) -> None:
-        self._function = named(name)
+        self._name, self._function = name, named(name)
         self._records = records
         self._reader = Reader(at_line)
+        self._process, self._folder = os.getpid(), Path.cwd()
 
     def cuts(self, name: str) -> bool:
         """Return whether lines are wanted, and the file can be read from its middle."""
         return self._records and self._reader.cuts(name)
 
     def do(self, segment: Segment) -> Any:
-        """Return what the function returns; it must be JSON's to hold."""
-        if self._records:
-            value = self._function(lines(segment, self._reader))
-        else:
-            value = self._function(segment.name)
-        return json.loads(json.dumps(value, allow_nan=False))
+        """Return what the function returns, as JSON has it.
+
+        Raises
+        ------
+        CallFailed
+            If the function raises, or JSON has no such value.
+        """
+        failure: BaseException | None = None
+        try:
+            value = self._call(segment)
+        except BaseException as error:
+            if is_signal(error):
+                raise
+            failure = error
+        if os.getpid() != self._process:
+            self._end_child(failure)
+        os.chdir(self._folder)
+        if failure is not None:
+            frame = failure.__traceback__  # this one, that of _call, the function's
+            raise CallFailed(failure, frame and frame.tb_next and frame.tb_next.tb_next)
+        try:
+            return json.loads(json.dumps(as_json(value), allow_nan=False))
+        except Exception as error:
+            raise CallFailed(error, None) from None
+
+    def _call(self, segment: Segment) -> Any:
+        if not self._records:
+            return self._function(segment.name)
+        with closing(lines(segment, self._reader)) as records:
+            return self._function(records)
+
+    def _end_child(self, failure: BaseException | None) -> NoReturn:
+        """End a process that the function forked: a second rank would do all again."""
+        code = exit_code(failure)
+        if failure is None:
+            code = 1
+            sys.stderr.write(
+                f"mpiapps: error: a process that {self._name} forked returned from it;"
+                " end such a process by os._exit\n"
+            )
+        elif not isinstance(failure, SystemExit):
+            traceback.print_exception(failure)
+        sys.stderr.flush()
+        os._exit(code)
 
     def kept(self, segment: Segment, value: Any) -> Any:
         """Return the value with its place in the file."""
         return segment.start, value
+
+
+def as_json(value: Any) -> Any:
+    """Return a value with Python's own numbers and lists for those of NumPy. Local.
+
+    Raises
+    ------
+    ValueError
+        If two keys of a dictionary have the same text, of which JSON can hold one.
+    """
+    if isinstance(value, np.longdouble):
+        return float(value)
+    if isinstance(value, np.generic | np.ndarray):
+        plain = value.tolist()
+        return plain if isinstance(plain, np.generic) else as_json(plain)
+    if isinstance(value, list | tuple):
+        return [as_json(each) for each in value]
+    if isinstance(value, dict):
+        named = {
+            as_json(k) if isinstance(k, np.generic) else k: as_json(v)
+            for k, v in value.items()
+        }
+        if len(json.loads(json.dumps(dict.fromkeys(named)))) < len(value):
+            raise ValueError(f"keys that JSON cannot tell apart: {list(named)}")
+        return named
+    return value

@@ -10,7 +10,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -30,18 +30,21 @@ BLANK = re.compile(rb"[\t\n\v\f\r ]")
 OPENERS = {
     ".gz": ("gzip", "open"),
     ".xz": ("lzma", "open"),
+    ".lzma": ("lzma", "open"),
     ".bz2": ("bz2", "open"),
     ".zst": ("mpiapps.filework.zstd", "ZstdFile"),
 }
-
-ENDS = tuple(case(end) for end in OPENERS for case in (str.lower, str.upper))
+# An archive is read as the archive that it holds, as that of .tar.gz is.
+ARCHIVES = {".tgz": ".gz", ".txz": ".xz", ".tbz2": ".bz2", ".tzst": ".zst"}
+OPENERS |= {end: OPENERS[same] for end, same in ARCHIVES.items()}
+ENDS = tuple(OPENERS)
+LONGEST_END = max(map(len, ENDS))
 
 
 def compressed(name: str) -> str:
     """Return the end of a name by which its content is compressed, or "". Local."""
-    if not name.endswith(ENDS):  # a million times
-        return ""
-    return name[name.rindex(".") :].lower()
+    end = name[-LONGEST_END:].lower()
+    return end[end.rindex(".") :] if end.endswith(ENDS) else ""
 
 
 # Where the first record at or behind a place begins, in an open file.
@@ -114,11 +117,14 @@ class Reader:
                 start = self._edge(file, start)
             if stop < segment.size:
                 stop = min(segment.size, self._edge(file, stop))
+            if segment.size == 0 and os.fstat(file).st_size == 0:
+                stop = sys.maxsize  # of /proc: as long as it is
             while start < stop:
                 here = self._buffer[: min(BLOCK, stop - start)]
                 n = os.preadv(file, [here.data], start)
                 if n == 0:
-                    raise short(start, segment.size)
+                    see_end(file, start, segment.size)
+                    return
                 yield here[:n]
                 start += n
 
@@ -140,21 +146,24 @@ class Reader:
         ends: list[int] = []
         held, view = 0, self._buffer.data
         for segment in segments:
-            if held + segment.size > BLOCK:
+            if held + (segment.size or 1) > BLOCK:
                 yield errors, self._buffer[:held], ends
                 errors, ends, held = [], [], 0
             try:
                 file = os.open(segment.name, os.O_RDONLY | os.O_CLOEXEC)
                 try:
-                    n = os.preadv(file, [view[held : held + segment.size]], 0)
+                    # A byte more tells of a file that says that it is empty.
+                    n = os.preadv(file, [view[held : held + (segment.size or 1)]], 0)
+                    if n < segment.size:
+                        see_end(file, n, segment.size)
+                    if n > segment.size and os.fstat(file).st_size == 0:
+                        raise NotALength
                 finally:
                     os.close(file)
-                if n < segment.size:
-                    raise short(n, segment.size)
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, NotALength) as error:
                 errors.append(error)
                 continue
-            held += n
+            held += min(n, segment.size)
             errors.append(None)
             ends.append(held)
         if errors:
@@ -167,9 +176,28 @@ class Reader:
                 yield self._buffer[:n]
 
 
-def short(n: int, size: int) -> EOFError:
-    """Return the error of a file that has become shorter. Local."""
-    return EOFError(f"ends after {n} bytes, and had {size} before")
+class NotALength(Exception):
+    """A file has content, and a size of 0: one of /proc, to be read by itself."""
+
+
+def is_length(segment: Segment) -> bool:
+    """Return whether the size of a file is its length. Local.
+
+    Only sizes of 0 and of whole pages are looked at, as GNU wc does.
+    """
+    if segment.stop < segment.size or segment.size % 4096:
+        return True
+    with opened(segment) as file:
+        return segment.size > 0 and bool(os.pread(file, 1, segment.size - 1))
+
+
+def see_end(file: int, n: int, size: int) -> None:
+    """Raise `EOFError` if a file that ends after `n` bytes has become shorter. Local.
+
+    A size that stays what it was is not a length: files of /sys have that of a page.
+    """
+    if n < size and os.fstat(file).st_size < size:
+        raise EOFError(f"ends after {n} bytes, and had {size} before")
 
 
 @contextmanager
@@ -212,7 +240,7 @@ def after(file: int, start: int, behind: Behind, limit: int = LONGEST) -> int:
     return here
 
 
-def lines(segment: Segment, reader: Reader) -> Iterator[bytes]:
+def lines(segment: Segment, reader: Reader) -> Generator[bytes, None, None]:
     """Yield the lines that begin in a segment, without their ends. Local.
 
     `reader` cuts `at_line`.

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,9 +19,12 @@ from mpiapps.comm.world import World
 from mpiapps.farming.owner import Owner
 from mpiapps.filework.ledger import Ledger
 from mpiapps.filework.listing import Listing
-from mpiapps.filework.operation import Operation
+from mpiapps.filework.operation import CallFailed, Operation, brief
 from mpiapps.filework.segments import Segment, Segments, bundle, cut
 from mpiapps.kernels.jit import is_cached
+
+K = TypeVar("K", int, str)
+V = TypeVar("V", bound=tuple[int, str])
 
 
 @dataclass
@@ -36,6 +39,9 @@ class Found:
         Root only: the results, those of a file in the order of its segments.
     wrong : dict of int to str
         Why files are bad, by their places in the listing; on all ranks.
+    tracebacks : dict of int to str
+        Of functions that failed: for each place in them the first of the bad files; on
+        all ranks.
     left : int
         Segments that are not done, since the run was to stop.
     progress : float
@@ -45,6 +51,7 @@ class Found:
     files: np.ndarray
     values: Any
     wrong: dict[int, str] = field(default_factory=dict)
+    tracebacks: dict[int, str] = field(default_factory=dict)
     left: int = 0
     progress: float = 1.0
 
@@ -95,7 +102,8 @@ def share(world: World, listing: Listing, operation: Operation, how: Run) -> Fou
         with world.timed("plan"):
             whole = [not operation.cuts(name) for name in listing.names]
             segments = cut(listing.sizes, np.array(whole, bool))
-            done, old = _past(world, listing, segments, how, stack)
+            known = _past(world, how, stack)
+            done, old = _done(world, listing, segments, operation, known)
             ledger = stack.enter_context(Ledger(how.directory, how.header, world.rank))
             mine = _Mine(listing, segments, operation, ledger, how.strict)
             for n, value in old:
@@ -106,23 +114,31 @@ def share(world: World, listing: Listing, operation: Operation, how: Run) -> Fou
             return _gathered(world, listing, segments, done, mine)
 
 
-def _past(
-    world: World, listing: Listing, segments: Segments, how: Run, stack: ExitStack
+def _past(world: World, how: Run, stack: ExitStack) -> dict[tuple[Any, ...], Any]:
+    """Return what earlier runs recorded, on the root, which owns it. Collective."""
+    known: dict[tuple[Any, ...], Any] = {}
+    with world.agree():
+        if how.directory and world.is_root:
+            folder = Path(how.directory)
+            stack.enter_context(Owner(folder / "owner", take_over=how.take_over))
+            known = Ledger.past(folder, how.header)
+    return known
+
+
+def _done(
+    world: World,
+    listing: Listing,
+    segments: Segments,
+    operation: Operation,
+    known: dict[tuple[Any, ...], Any],
 ) -> tuple[np.ndarray, list[tuple[int, Any]]]:
     """Return which segments are done, and on the root their results. Collective."""
     done = np.zeros(len(segments.file), bool)
     old: list[tuple[int, Any]] = []
-    if not how.directory:
-        return done, old
-    with world.agree():
-        if world.is_root:
-            folder = Path(how.directory)
-            stack.enter_context(Owner(folder / "owner", take_over=how.take_over))
-            known = Ledger.past(folder, how.header)
-            for n, key in enumerate(_keys(listing, segments) if known else ()):
-                if key in known:
-                    done[n] = True
-                    old.append((n, known[key]))
+    for n, key in enumerate(_keys(listing, segments) if known else ()):
+        if key in known and operation.stands(known[key]):
+            done[n] = True
+            old.append((n, known[key]))
     world.comm.Bcast(done)
     return done, old
 
@@ -145,7 +161,7 @@ def _deal(
     with (
         dealing(world.comm, len(bundles)) as dealt,
         world.timed("kernel"),
-        Progress(world, max(1, total), "the bytes") as progress,
+        Progress(world, max(1, total), "the bytes", own=True) as progress,
     ):
         for n in dealt:
             if not mine.do(left[bundles[n]].tolist()):
@@ -166,7 +182,8 @@ class _Mine:
     ) -> None:
         self.numbers: list[int] = []
         self.values: list[Any] = []
-        self.wrong: dict[int, str] = {}
+        self.wrong: Reasons = {}
+        self.stacks: Stacks = {}
         self.operation = operation
         self._names, self._ledger, self._strict = listing.names, ledger, strict
         self._sizes, self._times = listing.sizes.tolist(), listing.times.tolist()
@@ -180,7 +197,7 @@ class _Mine:
         found = self.operation.do_all(segments)
         for n, segment, value in zip(numbers, segments, found, strict=True):
             if isinstance(value, Exception):
-                self._bad(segment.file, reason_of(value))
+                self._bad(segment, value)
                 continue
             self._ledger.add(segment, self._times[segment.file], value)
             self.take(n, value, segment)
@@ -196,10 +213,25 @@ class _Mine:
         self.numbers.append(n)
         self.values.append(self.operation.kept(segment or self.segment(n), value))
 
-    def _bad(self, file: int, reason: str) -> None:
-        self.wrong[file] = reason
+    def _bad(self, segment: Segment, error: Exception) -> None:
+        reason = reason_of(error)
+        _put_least(self.wrong, segment.file, (segment.start, reason))
+        lines = ""
+        if isinstance(error, CallFailed) and error.traceback:
+            lines = error.traceback
+            _put_least(self.stacks, error.stack, (segment.file, lines))
         if self._strict:
-            raise InputError(f"{self._names[file]}: {reason}")
+            raise InputError(f"{segment.name}: {reason}\n{lines}".rstrip())
+
+
+# The first byte and the reason, by the file; the file and its traceback, by the stack.
+Reasons = dict[int, tuple[int, str]]
+Stacks = dict[str, tuple[int, str]]
+
+
+def _put_least(found: dict[K, V], key: K, value: V) -> None:
+    """Keep the least value of a key, so that no order of the work shows."""
+    found[key] = min(value, found.get(key, value))
 
 
 def reason_of(error: Exception) -> str:
@@ -208,18 +240,24 @@ def reason_of(error: Exception) -> str:
         return error.strerror
     if isinstance(error, ModuleNotFoundError):
         return f"needs {error.name}: pip install 'mpiapps[files]'"
-    text = str(error).partition("\n")[0]
-    kind = type(error).__name__
-    return text if isinstance(error, EOFError) and text else f"{kind}: {text}"
+    if isinstance(error, EOFError | CallFailed) and (text := str(error)):
+        return text.partition("\n")[0]
+    return brief(error)
 
 
 def _gathered(
     world: World, listing: Listing, segments: Segments, done: np.ndarray, mine: _Mine
 ) -> Found:
     """Bring the results to the root, those of bad files apart. Collective."""
-    wrong = dict(listing.wrong)
-    for each in world.comm.allgather(mine.wrong):
-        wrong |= each
+    reasons: Reasons = {}
+    stacks: Stacks = {}
+    for reason, stack in world.objects.allgather((mine.wrong, mine.stacks)):
+        for file, each in reason.items():
+            _put_least(reasons, file, each)
+        for lines, one in stack.items():
+            _put_least(stacks, lines, one)
+    wrong = listing.wrong | {file: reason for file, (_, reason) in reasons.items()}
+    tracebacks = dict(stacks.values())
     bad = np.isin(segments.file, list(wrong))
     through = (done | bad).astype(np.uint8)
     through[mine.numbers] = 1
@@ -229,7 +267,7 @@ def _gathered(
     part = np.array(mine.numbers, np.int64), mine.operation.pack(mine.values)
     gathered = world.objects.gather(part, root=world.root)
     if gathered is None:
-        return Found(np.empty(0, np.int64), [], wrong, left, progress)
+        return Found(np.empty(0, np.int64), [], wrong, tracebacks, left, progress)
     numbers = np.concatenate([each for each, _ in gathered])
     order = np.argsort(numbers, kind="stable")
     order = order[~bad[numbers[order]]]
@@ -239,4 +277,5 @@ def _gathered(
     else:
         every = [value for _, each in gathered for value in each]
         values = [every[n] for n in order.tolist()]
-    return Found(segments.file[numbers[order]], values, wrong, left, progress)
+    files = segments.file[numbers[order]]
+    return Found(files, values, wrong, tracebacks, left, progress)

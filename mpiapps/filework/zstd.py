@@ -20,7 +20,7 @@ class ZstdFile(io.RawIOBase):
     def __init__(self, name: str) -> None:
         super().__init__()
         self._file = io.FileIO(name)
-        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._frame = _frame()
         self._rest = memoryview(b"")
 
     def readinto(self, buffer: Any) -> int:
@@ -38,7 +38,7 @@ class ZstdFile(io.RawIOBase):
                     raise EOFError("the compressed file ended before its content did")
                 return 0
             if self._frame.eof:
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
+                self._frame = _frame()
             self._rest = memoryview(self._frame.decompress(data))
         n = min(len(buffer), len(self._rest))
         buffer[:n] = self._rest[:n]
@@ -49,3 +49,9 @@ class ZstdFile(io.RawIOBase):
         """Close the file."""
         self._file.close()
         super().close()
+
+
+def _frame() -> Any:
+    """Return what reads a frame, also one of ``zstd --long=31``."""
+    longest = 2**zstandard.WINDOWLOG_MAX
+    return zstandard.ZstdDecompressor(max_window_size=longest).decompressobj()

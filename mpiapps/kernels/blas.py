@@ -24,6 +24,7 @@ Array = npt.NDArray[Any]
 BASE = 64
 # Names another BLAS with 32-bit integers, by its file: libmkl_rt.so, libblis.so.
 LIBRARY = "MPIAPPS_BLAS"
+INT_MAX = 2**31 - 1
 LETTERS = {"f4": "s", "f8": "d", "c8": "c", "c16": "z"}
 
 
@@ -36,7 +37,8 @@ def add_product(
     ----------
     out, a, b : ndarray
         m x n, m x k, and k x n or with an op n x k; of one dtype out of f4, f8, c8 and
-        c16; columns next to each other, rows any distance apart.
+        c16; columns next to each other, rows after each other, any distance apart;
+        others are refused. `out` can be written.
     alpha : number
     op_b : {"N", "T", "H"}
         b as it is, transposed, conjugate transposed.
@@ -52,6 +54,7 @@ def add_product(
         raise ValueError(f"{out.shape} += {a.shape} times {b.shape}, {op_b}")
     if not (m and n and k):
         return
+    _check_out(out)
     if op_b == "H" and b.dtype.kind == "c":
         b = b.conj()
     letter = b"N" if op_b == "N" else b"T"
@@ -110,6 +113,7 @@ def _trsm(  # noqa: PLR0913 - BLAS's own
 ) -> None:
     if not out.size:
         return
+    _check_out(out)
     # What is lower by rows is upper by columns.
     letters = side, b"U" if lower else b"L", op, b"U" if unit else b"N"
     sizes = out.shape[1], out.shape[0]
@@ -119,11 +123,19 @@ def _trsm(  # noqa: PLR0913 - BLAS's own
 
 def _lead(array: Array) -> int:
     """Return the distance of rows, in elements; the columns must be neighbours."""
-    rows, cols = map(int, array.strides)
-    if array.shape[1] > 1 and cols != array.itemsize:
-        raise ValueError(f"strides {array.strides}: columns must be neighbours")
-    length: int = array.shape[1]
-    return max(1, rows // array.itemsize, length)
+    (m, n), (rows, cols) = array.shape, array.strides
+    lead, rest = divmod(rows, array.itemsize) if m > 1 else (n, 0)
+    if (n > 1 and cols != array.itemsize) or lead < n or rest:
+        raise ValueError(
+            f"strides {array.strides} of a {m} x {n} array of {array.dtype}: columns"
+            " must be neighbours, and rows must follow each other without overlap"
+        )
+    return max(1, lead)
+
+
+def _check_out(out: Array) -> None:
+    if not out.flags.writeable:
+        raise ValueError("the array to change is read-only; copy it first")
 
 
 def _number(value: complex, like: Array) -> Array:
@@ -141,6 +153,8 @@ def _call(name: str, like: Array, *words: Any) -> None:
                 raise TypeError(f"dtypes {word.dtype} and {like.dtype} are mixed")
             arguments.append(word.ctypes.data_as(ctypes.c_void_p))
         else:
+            if word > INT_MAX:
+                raise ValueError(f"{word} elements: {name} counts to {INT_MAX}")
             arguments.append(ctypes.byref(ctypes.c_int(word)))
     _routine(LETTERS[like.dtype.str[1:]] + name)(*arguments)
 

@@ -25,7 +25,8 @@ def tally(
     Parameters
     ----------
     tips, fares : ndarray of float64, (trips,)
-        In dollars; trips with no positive fare, and NaN, are left out.
+        In dollars; trips without a positive fare, or whose percent is not finite, are
+        left out.
     paid : ndarray, (trips,)
         How; only `BY_CARD` counts.
     edges : ndarray of float64, (bins + 1,)
@@ -42,9 +43,11 @@ def tally(
     low, high = edges[0], edges[bins]
     trips, total = 0, 0.0
     for i in range(len(tips)):
-        if paid[i] != BY_CARD or not fares[i] > 0.0 or np.isnan(tips[i]):
+        if paid[i] != BY_CARD or not fares[i] > 0.0:
             continue
         percent = 100.0 * tips[i] / fares[i]
+        if not np.isfinite(percent):
+            continue
         trips += 1
         total += percent
         if not low <= percent <= high:

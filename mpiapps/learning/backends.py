@@ -56,7 +56,10 @@ def on_ranks(
 
     del jobs
     share = max(1, len(numbers) / world.size)
-    with dealing(world.comm, len(numbers)) as mine, Progress(world, share, WHAT) as bar:
+    with (
+        dealing(world.comm, len(numbers)) as mine,
+        Progress(world, share, WHAT, own=True) as bar,
+    ):
         for i in mine:
             if ledger.stop():
                 break

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from mpiapps.base import stopping
-from mpiapps.base.errors import InputError
-from mpiapps.farming.journal import Journal, read
+from mpiapps.farming.rank_journal import RankJournal, recorded
 from mpiapps.learning.case import Case, Fit
+
+OTHER = "other data, another estimator, scoring, seed or other folds"
 
 
 class Ledger:
@@ -22,27 +24,29 @@ class Ledger:
 
     def __init__(self, directory: str, case: Case, rank: int) -> None:
         self.fits: list[Fit] = []
-        self._case, self._journal = case, None
-        if directory:
-            header = {"case": case.digest}
-            self._journal = Journal(Path(directory) / f"journal.{rank}", header)
+        self._case = case
+        self._journal = RankJournal(directory, _header(case) if directory else {}, rank)
 
     def stop(self) -> bool:
         """Return whether to begin no more: what is done is recorded. Local."""
-        return self._journal is not None and stopping.left() <= 0
+        return self._journal.records and stopping.left() <= 0
 
     def add(self, fit: Fit) -> None:
         """Keep and record a fit."""
         self.fits.append(fit)
-        if self._journal is not None:
-            self._journal.add({**asdict(fit), "fit": self._case.key(fit.number)})
-            self._journal.due()
+        self._journal.add({**asdict(fit), "fit": self._case.key(fit.number)})
 
-    def close(self) -> None:
+    def __enter__(self) -> Ledger:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
         """Bring all to the disk."""
-        if self._journal is not None:
-            self._journal.sync()
-            self._journal.close()
+        self._journal.__exit__(*exc)
+
+
+def _header(case: Case) -> dict[str, Any]:
+    return {"case": case.digest}
 
 
 def past(directory: str, case: Case) -> list[Fit]:
@@ -51,22 +55,14 @@ def past(directory: str, case: Case) -> list[Fit]:
     Raises
     ------
     InputError
-        If the folder is of another case, or damaged.
+        If the folder is of another case.
     """
-    folder = Path(directory)
     known: dict[str, list[int]] = {}  # a draw may come more than once
     for number in range(len(case)):
         known.setdefault(case.key(number), []).append(number)
     found = {}
-    for path in sorted(folder.glob("journal.*")):
-        content = read(path)
-        if content.header and content.header.get("case") != case.digest:
-            raise InputError(
-                f"{path} is of other data, another estimator, scoring, seed or other"
-                " folds; name another directory, or remove it to begin anew"
-            )
-        for record in content.records:
-            words = {k: v for k, v in record.items() if k not in {"fit", "number"}}
-            for number in known.get(record["fit"], ()) if not record["why"] else ():
-                found[number] = Fit(number, **words)
+    for record in recorded(Path(directory), _header(case), OTHER):
+        words = {k: v for k, v in record.items() if k not in {"fit", "number"}}
+        for number in known.get(record["fit"], ()) if not record["why"] else ():
+            found[number] = Fit(number, **words)
     return list(found.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import index
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,8 @@ class Axis:
 
     Raises
     ------
-    ValueError
-        If one of them is too small.
+    TypeError, ValueError
+        If one of them is not an integer, or too small.
     """
 
     n: int
@@ -35,7 +36,11 @@ class Axis:
     procs: int
 
     def __post_init__(self) -> None:
-        """Refuse what deals nothing."""
+        """Make them Python's integers, which do not overflow; refuse small ones."""
+        for name in ("n", "block", "procs"):
+            value = getattr(self, name)
+            if type(value) is not int:
+                object.__setattr__(self, name, index(value))
         if self.n < 0 or self.block < 1 or self.procs < 1:
             raise ValueError(
                 f"an axis of {self.n} indices in blocks of {self.block} over"
@@ -45,7 +50,8 @@ class Axis:
     @classmethod
     def contiguous(cls, n: int, procs: int) -> Axis:
         """Return an axis of one contiguous block for each coordinate. Local."""
-        return cls(n, max(1, -(-n // procs)), procs)
+        n, procs = index(n), index(procs)
+        return cls(n, max(1, -(-n // max(1, procs))), procs)
 
     def count(self, coord: int) -> int:
         """Return how many indices `coord` owns. Local; ScaLAPACK's NUMROC."""

@@ -29,8 +29,8 @@ def cholesky(
     Parameters
     ----------
     a : DistMatrix, n x n
-        Hermitian and positive definite; only its lower triangle is looked at, and it
-        is not changed.
+        Hermitian and positive definite; only its lower triangle is looked at, and what
+        is above it may be anything; it is not changed.
     block : int, optional
         Rows and columns of a block. Default: `triangles.block_for`.
     at : callable, optional
@@ -57,7 +57,7 @@ def cholesky(
     the rest is updated. Each rank receives ``n^2/2p + n^2/2q`` elements on a p x q
     grid, in three messages a block.
     """
-    return go_on(Halfway(square(a, block)), at)
+    return go_on(Halfway(square(a, block, "cholesky", lower=True)), at)
 
 
 def go_on(since: Halfway, at: At | None = None) -> DistMatrix:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import index
 
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.layout import Layout
@@ -149,6 +150,7 @@ def choose_grid(  # noqa: PLR0913, PLR0917 - the sizes of a product have names
     MemoryError
         If no grid fits.
     """
+    m, n, k, size = index(m), index(n), index(k), index(size)
     fitting = [g for g in grids(size) if g.memory(m, n, k) * itemsize <= memory]
     if not fitting:
         least = min(g.memory(m, n, k) for g in grids(size)) * itemsize

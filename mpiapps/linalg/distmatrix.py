@@ -2,95 +2,45 @@
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from mpiapps.comm.agree import agree
+from mpiapps.base.memory import available_memory
+from mpiapps.comm.agree import agree, checked_root
 from mpiapps.comm.cut import Array
 from mpiapps.comm.move import bcast
 from mpiapps.comm.mpi import MPI
-from mpiapps.linalg.dtypes import checked
+from mpiapps.comm.random import Stream
+from mpiapps.linalg import operands
+from mpiapps.linalg.dtypes import NAMES, checked
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.operators import Operators, elementwise
 from mpiapps.linalg.redistribute import redistribute
 
+LEAST = 2**26  # bytes: a smaller matrix goes to all ranks without a look at the memory
 
-class DistMatrix:
+Operator = Callable[["DistMatrix", Any], "DistMatrix"]
+Solver = TypeVar("Solver", bound=Callable[..., Any])
+
+
+def _both(ufunc: np.ufunc) -> tuple[Operator, Operator]:
+    """Return the methods for ``A op other`` and ``other op A``."""
+    return (
+        lambda self, other: elementwise(ufunc, self, other),
+        lambda self, other: elementwise(ufunc, other, self),
+    )
+
+
+class DistMatrix(Operators):
     """A matrix of which every rank keeps a part. Collective to make and to use.
 
-    Parameters
-    ----------
-    comm : MPI.Intracomm
-    layout : Layout
-        Who keeps what; the same on all ranks.
-    local : ndarray, shape ``layout.local_shape(comm.rank)``, C-contiguous
-        This rank's part, of dtype float32, float64, complex64 or complex128. It may be
-        read and changed at any time between two collective calls.
-
-    Raises
-    ------
-    TypeError, ValueError
-        On all ranks, if any rank's part has another shape or dtype.
+    Its parameters and attributes are those of `MatrixBase`, its operators those of
+    `Operators`. The methods here make one, and take it apart.
     """
-
-    __array_ufunc__ = None  # NumPy's functions shall not gather a matrix unasked
-
-    def __init__(self, comm: MPI.Intracomm, layout: Layout, local: Array) -> None:
-        """Check what all ranks gave. Cost: one reduction of 16 bytes."""
-        self.comm, self.layout = comm, layout
-        self.local = local
-        with agree(comm):
-            if max(layout.ranks) >= comm.size:
-                raise ValueError(
-                    f"the layout's grid {layout.grid} needs rank {max(layout.ranks)},"
-                    f" and the communicator has {comm.size}"
-                )
-            expected = layout.local_shape(comm.rank)
-            if local.shape != expected:
-                raise ValueError(
-                    f"rank {comm.rank} keeps {expected[0]} x {expected[1]} elements"
-                    f" of this layout, and was given {local.shape}"
-                )
-            checked(local.dtype)
-            if not local.flags.c_contiguous:
-                self.local = np.ascontiguousarray(local)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of the whole."""
-        return self.layout.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of every element."""
-        return self.local.dtype
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the whole."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    @property
-    def row_indices(self) -> npt.NDArray[np.int64]:
-        """The rows of the whole that `local` holds, in its order."""
-        found = self.layout.coords(self.comm.rank)
-        return self.layout.rows.indices(found[0]) if found else np.empty(0, np.int64)
-
-    @property
-    def col_indices(self) -> npt.NDArray[np.int64]:
-        """The columns of the whole that `local` holds, in its order."""
-        found = self.layout.coords(self.comm.rank)
-        return self.layout.cols.indices(found[1]) if found else np.empty(0, np.int64)
-
-    def __repr__(self) -> str:
-        """Tell shape, dtype, grid and blocks; not the elements."""
-        (m, n), (p, q) = self.shape, self.layout.grid
-        blocks = f"{self.layout.rows.block} x {self.layout.cols.block}"
-        return f"DistMatrix({m} x {n}, {self.dtype}, grid {p} x {q}, blocks {blocks})"
 
     @classmethod
     def zeros(
@@ -100,10 +50,30 @@ class DistMatrix:
         dtype: npt.DTypeLike = float,
         layout: Layout | None = None,
     ) -> DistMatrix:
-        """Return a matrix of zeros. Collective."""
-        layout = layout or Layout.cyclic(shape, comm.size)
+        """Return a matrix of zeros. Collective.
+
+        `layout` is one of `shape`; the default is `Layout.cyclic`. All of them must be
+        the same on all ranks.
+        """
+        with agree(comm) as same:
+            made = cls._zeros(comm, shape, dtype, layout)
+            same("DistMatrix.zeros", made)
+        return made
+
+    @classmethod
+    def _zeros(
+        cls,
+        comm: MPI.Intracomm,
+        shape: tuple[int, int],
+        dtype: npt.DTypeLike,
+        layout: Layout | None,
+    ) -> DistMatrix:
+        """Return a matrix of zeros without a comparison. Local."""
+        m, n = operands.sides(shape)
+        layout = layout or Layout.cyclic((m, n), comm.size)
+        layout.checked((m, n), comm.size)
         local = np.zeros(layout.local_shape(comm.rank), checked(dtype))
-        return cls(comm, layout, local)
+        return cls(comm, layout, local, agreed=True)
 
     @classmethod
     def from_function(
@@ -117,12 +87,15 @@ class DistMatrix:
         """Return the matrix of ``function(i, j)``. Collective.
 
         `function` gets a column of row numbers and a row of column numbers, int64, and
-        returns what broadcasts to their outer shape, as for `numpy.ogrid`.
+        returns what broadcasts to their outer shape, as for `numpy.ogrid`: numbers of
+        a kind that `dtype` can hold.
         """
-        made = cls.zeros(comm, shape, dtype, layout)
-        with agree(comm):
+        with agree(comm) as same:
+            made = cls._zeros(comm, shape, dtype, layout)
+            same("DistMatrix.from_function", made)
             i, j = made.row_indices[:, None], made.col_indices[None, :]
-            made.local[...] = function(i, j)
+            found = operands.numbers(function(i, j), "what the function returned")
+            np.copyto(made.local, found, casting="same_kind")
         return made
 
     @classmethod
@@ -152,8 +125,9 @@ class DistMatrix:
         """
         from mpiapps.linalg.randoms import fill
 
-        made = cls.zeros(comm, shape, dtype, layout)
-        with agree(comm):
+        with agree(comm) as same:
+            made = cls._zeros(comm, shape, dtype, layout)
+            same("DistMatrix.random", made, Stream(seed).seed)
             fill(made.local, made.layout, comm.rank, seed)
         return made
 
@@ -167,51 +141,96 @@ class DistMatrix:
     ) -> DistMatrix:
         """Return the root's two-dimensional `array`, dealt out. Collective.
 
-        Other ranks' `array` is not looked at. Cost: each element is sent once.
+        Other ranks' `array` is not looked at. Integers become float64. Cost: each
+        element is sent once.
+
+        Raises
+        ------
+        TypeError, ValueError
+            On all ranks, if it is not a matrix of numbers, is masked, or the layout is
+            of another shape.
         """
-        whole = np.empty((0, 0))
-        with agree(comm):
+        whole: Array = np.empty((0, 0))
+        with agree(comm) as same:
+            root = checked_root(comm, root)
+            same("DistMatrix.from_root", layout, root)
             if comm.rank == root:
-                whole = np.asarray(array)
+                whole = operands.numbers(array, "array")
                 if whole.ndim != 2:
                     raise ValueError(f"a matrix has 2 dimensions, not {whole.ndim}")
                 if whole.dtype.kind in "iub":
                     whole = whole.astype(float)
                 checked(whole.dtype)
         shape, dtype = comm.bcast((whole.shape, whole.dtype.str), root=root)
+        # From here on all ranks know, and so raise, the same.
+        layout = layout or Layout.cyclic(shape, comm.size)
+        layout.checked(shape, comm.size)
         if comm.rank != root:
             whole = np.empty((0, 0), dtype)
-        layout = layout or Layout.cyclic(shape, comm.size)
         local = redistribute(comm, whole, Layout.on_one(shape, root), layout)
-        return cls(comm, layout, np.array(local, order="C", ndmin=2))
+        return cls(comm, layout, operands.own(local, whole), agreed=True)
+
+    @classmethod
+    def from_all(
+        cls, comm: MPI.Intracomm, array: npt.ArrayLike, layout: Layout | None = None
+    ) -> DistMatrix:
+        """Return the matrix `array`, which every rank has. Collective.
+
+        No element is sent: each rank takes its part. The array must be the same on all
+        ranks, to the last bit, which its checksum is compared for.
+        """
+        with agree(comm) as same:
+            whole = operands.numbers(array, "array")
+            same("DistMatrix.from_all", whole, layout)
+            if whole.ndim != 2:
+                raise ValueError(f"a matrix has 2 dimensions, not {whole.ndim}")
+            dtype = float if whole.dtype.kind in "iub" else whole.dtype
+            made = cls._zeros(comm, whole.shape, dtype, layout)
+            made.local[...] = made._part(whole)
+        return made
 
     def to_root(self, root: int = 0) -> Array | None:
-        """Return the whole on the root, ``None`` elsewhere. Collective.
+        """Return the whole on the root, ``None`` elsewhere. Collective; a copy.
 
         Cost: each element is sent once.
         """
-        whole = redistribute(
-            self.comm, self.local, self.layout, Layout.on_one(self.shape, root)
-        )
-        return whole if self.comm.rank == root else None
+        with agree(self.comm) as same:
+            root = checked_root(self.comm, root)
+            same("to_root", self, root)
+        return self._to_root(root)
+
+    def _to_root(self, root: int) -> Array | None:
+        one = Layout.on_one(self.shape, root)
+        whole = redistribute(self.comm, self.local, self.layout, one)
+        return operands.own(whole, self.local) if self.comm.rank == root else None
 
     def to_all(self) -> Array:
-        """Return the whole on every rank. Collective.
+        """Return the whole on every rank. Collective; a copy.
 
         Raises
         ------
         MemoryError
-            On all ranks, if the ranks of this host have not the memory for it.
+            On all ranks, if the ranks of a host have not the memory for it.
         """
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        most = self.comm.allreduce(free, op=MPI.MIN)
-        if self.nbytes * self.comm.size > most:
-            raise MemoryError(
-                f"{self.shape[0]} x {self.shape[1]} elements on each of"
-                f" {self.comm.size} ranks need {self.nbytes * self.comm.size} bytes,"
-                f" and {most} are free; use to_root, or a file"
-            )
-        return bcast(self.comm, self.to_root())
+        with agree(self.comm) as same:
+            same("to_all", self)
+        self._check_room()
+        return bcast(self.comm, self._to_root(0))
+
+    def _check_room(self) -> None:
+        """Raise on all ranks if the whole does not fit each rank. Collective."""
+        if self.nbytes < LEAST:
+            return
+        hosts = self.comm.allgather((MPI.Get_processor_name(), available_memory()))
+        names = [name for name, _ in hosts]
+        for name, free in hosts:
+            ranks = names.count(name)
+            if self.nbytes * ranks > free:
+                raise MemoryError(
+                    f"{self.shape[0]} x {self.shape[1]} elements on each of {ranks}"
+                    f" ranks of {name} need {self.nbytes * ranks} bytes, and {free} are"
+                    " available there; use to_root, or a file"
+                )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """Return the whole on every rank, for ``np.asarray``. Collective: `to_all`."""
@@ -221,77 +240,39 @@ class DistMatrix:
 
     def redistribute(self, layout: Layout) -> DistMatrix:
         """Return the same matrix under another layout. Collective; a copy."""
-        self._same_shape(layout.shape)
-        local = redistribute(self.comm, self.local, self.layout, layout)
-        return DistMatrix(self.comm, layout, np.array(local, order="C"))
-
-    def copy(self) -> DistMatrix:
-        """Return a copy. Collective."""
-        return DistMatrix(self.comm, self.layout, self.local.copy())
+        with agree(self.comm) as same:
+            layout.checked(self.shape, self.comm.size)
+            same("redistribute", self, layout)
+        return self._moved(layout)
 
     def astype(self, dtype: npt.DTypeLike) -> DistMatrix:
-        """Return a copy of another dtype. Collective."""
-        return DistMatrix(self.comm, self.layout, self.local.astype(checked(dtype)))
+        """Return a copy of another dtype, as NumPy casts it. Collective."""
+        with agree(self.comm) as same:
+            to = checked(dtype)
+            same("astype", self, NAMES[to])
+            return self._alike(self.local.astype(to))
 
-    @property
-    def T(self) -> DistMatrix:  # noqa: N802 - as in NumPy
-        """The transposed matrix, each element on the same rank: no messages."""
-        return DistMatrix(self.comm, self.layout.T, np.ascontiguousarray(self.local.T))
+    __add__, __radd__ = _both(np.add)
+    __sub__, __rsub__ = _both(np.subtract)
+    __mul__, __rmul__ = _both(np.multiply)
+    __truediv__, __rtruediv__ = _both(np.true_divide)
+    __pow__, __rpow__ = _both(np.power)
 
-    @property
-    def H(self) -> DistMatrix:  # noqa: N802 - as in SciPy
-        """The conjugate transposed matrix; no messages."""
-        return DistMatrix(
-            self.comm, self.layout.T, np.ascontiguousarray(self.local.conj().T)
-        )
 
-    def map(self, function: Callable[..., Array], *others: DistMatrix) -> DistMatrix:
-        """Return ``function(A, B, ...)`` element by element. Collective.
+def takes_arrays(solver: Solver) -> Solver:
+    """Let the second operand be an array, the same on all ranks.
 
-        `function` takes and returns arrays of one shape, as NumPy's do. Matrices of
-        another layout are brought to this one's.
-        """
-        parts = [self.local, *(self._alike(other) for other in others)]
-        with agree(self.comm):
-            made = np.asarray(function(*parts))
-            if made.shape != self.local.shape:
-                raise ValueError(
-                    f"the function made {made.shape} of {self.local.shape}; it must"
-                    " keep the shape"
-                )
-        return DistMatrix(self.comm, self.layout, made)
+    For a vector the result is one, on every rank; for a two-dimensional array it is a
+    matrix. Collective.
+    """
 
-    def _alike(self, other: DistMatrix) -> Array:
-        self._same_shape(other.shape)
-        return redistribute(self.comm, other.local, other.layout, self.layout)
+    @wraps(solver)
+    def call(a: DistMatrix, b: Any, **options: Any) -> Any:
+        if isinstance(b, DistMatrix):
+            return solver(a, b, **options)
+        if np.ndim(b) != 1:
+            return solver(a, DistMatrix.from_all(a.comm, b), **options)
+        column = DistMatrix.from_all(a.comm, np.asanyarray(b)[:, None])  # with its mask
+        return solver(a, column, **options).to_all()[:, 0]
 
-    def _same_shape(self, shape: tuple[int, int]) -> None:
-        if shape != self.shape:
-            raise ValueError(
-                f"shapes {self.shape} and {shape} differ; they must be the same"
-            )
-
-    def __add__(self, other: DistMatrix) -> DistMatrix:
-        """Return ``A + B``."""
-        return self.map(np.add, other)
-
-    def __sub__(self, other: DistMatrix) -> DistMatrix:
-        """Return ``A - B``."""
-        return self.map(np.subtract, other)
-
-    def __mul__(self, factor: complex) -> DistMatrix:
-        """Return ``A * number``."""
-        kept = self.dtype.type(factor) if np.isreal(factor) else factor
-        return self.map(lambda local: local * kept)
-
-    __rmul__ = __mul__
-
-    def __neg__(self) -> DistMatrix:
-        """Return ``-A``."""
-        return self.map(np.negative)
-
-    def __matmul__(self, other: DistMatrix) -> DistMatrix:
-        """Return ``A @ B``; see `mpiapps.linalg.multiply`."""
-        from mpiapps.linalg.multiply import multiply
-
-        return multiply(self, other)
+    return cast(Solver, call)

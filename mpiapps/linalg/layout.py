@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from operator import index
 
 from mpiapps.comm.partition import process_grid
 from mpiapps.linalg.axis import Axis
@@ -10,7 +12,7 @@ from mpiapps.linalg.axis import Axis
 BLOCK = 256  # rows and columns: below it, BLAS updates of that rank lose speed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Layout:
     """A two-dimensional block-cyclic distribution. Local; no messages.
 
@@ -30,13 +32,24 @@ class Layout:
     def __post_init__(self) -> None:
         """Fill in the ranks; refuse a list that does not fit the grid."""
         places = self.rows.procs * self.cols.procs
-        if not self.ranks:
-            object.__setattr__(self, "ranks", tuple(range(places)))
-        if len(set(self.ranks)) != places or len(self.ranks) != places:
+        ranks = tuple(map(index, self.ranks)) or tuple(range(places))
+        object.__setattr__(self, "ranks", ranks)
+        if len(set(ranks)) != places or len(ranks) != places or min(ranks) < 0:
             raise ValueError(
-                f"ranks {self.ranks} must be {places} different ones, one for each"
-                f" place of a {self.rows.procs} x {self.cols.procs} grid"
+                f"ranks {ranks} must be {places} different ones, 0 or more, one for"
+                f" each place of a {self.rows.procs} x {self.cols.procs} grid"
             )
+
+    def __repr__(self) -> str:
+        """Return shape, grid, blocks, and the ranks unless they are 0, 1, 2, ..."""
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:  # ranks compare it at each operation
+        (m, n), (p, q) = self.shape, self.grid
+        ranks = "" if self.ranks == tuple(range(p * q)) else f", ranks {self.ranks}"
+        blocks = f"{self.rows.block} x {self.cols.block}"
+        return f"Layout({m} x {n}, grid {p} x {q}, blocks {blocks}{ranks})"
 
     @classmethod
     def cyclic(cls, shape: tuple[int, int], size: int, block: int = BLOCK) -> Layout:
@@ -90,6 +103,26 @@ class Layout:
         if found is None:
             return 0, 0
         return self.rows.count(found[0]), self.cols.count(found[1])
+
+    def checked(self, shape: tuple[int, int], size: int) -> Layout:
+        """Return itself if it is a layout of `shape` on `size` ranks. Local.
+
+        Raises
+        ------
+        ValueError
+            If it is not.
+        """
+        if self.shape != shape:
+            raise ValueError(
+                f"the layout is of {self.shape[0]} x {self.shape[1]}, and the matrix is"
+                f" {shape[0]} x {shape[1]}; layout.of_shape(m, n) makes it fit"
+            )
+        if max(self.ranks) >= size:
+            raise ValueError(
+                f"the layout's grid {self.grid} needs rank {max(self.ranks)}, and the"
+                f" communicator has {size}"
+            )
+        return self
 
     def of_shape(self, m: int, n: int) -> Layout:
         """Return the same distribution for a matrix of another shape. Local."""

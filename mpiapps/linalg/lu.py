@@ -68,7 +68,7 @@ def lu(a: DistMatrix, block: int | None = None, *, at: At | None = None) -> LU:
     block, where pivot searches over the ranks take two for each column. On a p x q grid
     a rank receives ``n^2/2p + n^2/2q`` elements, and the swapped rows.
     """
-    made = square(a, block)
+    made = square(a, block, "lu")
     return go_on(Halfway(made, rows=np.arange(made.shape[0])), at)
 
 

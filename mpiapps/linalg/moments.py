@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from operator import index
 from typing import Any
 
 import numpy as np
 
+from mpiapps.comm.agree import agree
 from mpiapps.comm.cut import Array
-from mpiapps.comm.move import allgather
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.reduce import summed
 
 BLOCK = 2**20  # elements whose squares are held at once
 
@@ -29,9 +31,10 @@ def mean(a: DistMatrix, axis: int | None = None) -> Any:
     order of the grid. Cost: an all-gather of as many numbers as are returned from each
     rank that has some.
     """
-    axis = _axis(axis)
-    total = _sums(a, _local_sums(a, a.local, axis), axis)
-    return _as(a, total / _count(a, axis))
+    with agree(a.comm) as same:
+        axis = _axis(axis)
+        same("mean", a, axis)
+    return _as(a, _mean(a, axis))
 
 
 def std(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
@@ -47,14 +50,16 @@ def std(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
 
     Notes
     -----
-    In two passes, of what is left of the mean: large numbers that differ little lose no
+    In two passes, of what is left of the mean, less the square of the sum of that: it
+    is not zero, since the mean is rounded. Large numbers that differ little so lose no
     digits (Chan, Golub, LeVeque: Algorithms for computing the sample variance, The
-    American Statistician 37 (1983)). Cost: that of two means; no copy of the matrix.
+    American Statistician 37 (1983)). Cost: that of three means; no copy of the matrix.
     """
-    axis = _axis(axis)
-    center = _sums(a, _local_sums(a, a.local, axis), axis) / _count(a, axis)
-    center = _placed(a, center, axis)
-    squares = np.zeros(_shape(a, axis))
+    with agree(a.comm) as same:
+        axis, ddof = _axis(axis), index(ddof)
+        same("std", a, axis, ddof)
+    center = _placed(a, _mean(a, axis), axis)
+    squares, rests = np.zeros(_shape(a, axis)), np.zeros(_shape(a, axis), _wide(a))
     width = max(1, a.local.shape[1])
     step = max(1, BLOCK // width)
     for begin in range(0, a.local.shape[0], step):
@@ -62,12 +67,15 @@ def std(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
         less = a.local[rows] - (center[rows] if axis == 1 else center)
         square = (less * less.conj()).real
         if axis == 1:
-            squares[rows] = square.sum(axis=1)
+            squares[rows], rests[rows] = square.sum(axis=1), less.sum(axis=1)
         else:
             squares += square.sum(axis=axis)
-    total = _sums(a, squares, axis)
+            rests += less.sum(axis=axis)
+    count = _count(a, axis)
+    rest = np.square(np.abs(summed(a, rests, axis))) / count
+    total = np.maximum(summed(a, squares, axis) - rest, 0)
     with np.errstate(all="ignore"):  # as NumPy, which only warns
-        return _as(a, np.sqrt(total / np.maximum(_count(a, axis) - ddof, 0))).real
+        return _as(a, np.sqrt(total / np.maximum(count - ddof, 0))).real
 
 
 def _placed(a: DistMatrix, center: Array, axis: int | None) -> Array:
@@ -87,30 +95,16 @@ def _axis(axis: int | None) -> int | None:
     """Return the axis as None, 0 or 1."""
     if axis not in {None, 0, 1, -2, -1}:
         raise ValueError(f"axis {axis!r} is not one of None, 0, 1, -2, -1")
-    return None if axis is None else axis % 2
+    return None if axis is None else index(axis) % 2
 
 
-def _local_sums(a: DistMatrix, local: Array, axis: int | None) -> Array:
-    wide = np.complex128 if a.dtype.kind == "c" else np.float64
-    return np.asarray(local.sum(axis=axis, dtype=wide))
+def _wide(a: DistMatrix) -> type[np.inexact[Any]]:
+    return np.complex128 if a.dtype.kind == "c" else np.float64
 
 
-def _sums(a: DistMatrix, mine: Array, axis: int | None) -> Array:
-    """Return the sums over all ranks of what each has for its rows or columns."""
-    numbers = allgather(a.comm, np.ascontiguousarray(mine).reshape(-1))
-    if axis is None:
-        return np.asarray(numbers.sum())
-    side = a.layout.cols if axis == 0 else a.layout.rows
-    total = np.zeros(a.shape[1 - axis], mine.dtype)
-    begin = 0
-    for rank in range(a.comm.size):
-        found = a.layout.coords(rank)
-        if found is None:
-            continue
-        places = side.indices(found[1 - axis])
-        total[places] += numbers[begin : begin + places.size]
-        begin += places.size
-    return total
+def _mean(a: DistMatrix, axis: int | None) -> Array:
+    mine = np.asarray(a.local.sum(axis=axis, dtype=_wide(a)))
+    return np.asarray(summed(a, mine, axis) / _count(a, axis))
 
 
 def _count(a: DistMatrix, axis: int | None) -> Any:

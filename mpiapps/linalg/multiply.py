@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from mpiapps.comm.agree import agree
 from mpiapps.comm.cut import Array
 from mpiapps.comm.mpi import MPI
 from mpiapps.kernels.blas import add_product
+from mpiapps.linalg import operands
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.carry import Carrier, carrier
 from mpiapps.linalg.choose import Grid, choose_grid
@@ -54,6 +56,8 @@ def multiply(  # noqa: PLR0913 - PBLAS's gemm, by name
     c : DistMatrix, optional
         m x n; it is not changed, and gives the result its layout.
     alpha, beta : number
+        Of Python or NumPy; a complex one makes the result complex, and none changes
+        its precision. The same on all ranks, as all that follows.
     op_a, op_b : {"N", "T", "H"}
         As it is, transposed, conjugate transposed.
     grid : Grid, optional
@@ -66,8 +70,9 @@ def multiply(  # noqa: PLR0913 - PBLAS's gemm, by name
 
     Raises
     ------
-    ValueError
-        On all ranks, if shapes or communicators do not fit.
+    TypeError, ValueError
+        On all ranks, if shapes or communicators do not fit, a factor is not a number,
+        or the ranks disagree.
 
     Notes
     -----
@@ -75,8 +80,13 @@ def multiply(  # noqa: PLR0913 - PBLAS's gemm, by name
     element sent at most once. Then as `Grid.words` tells. The order of the sums depends
     on the grid alone: the same bits run after run.
     """
-    m, n, k = _sizes(a, b, c, op_a, op_b)
-    how = How(np.result_type(a.dtype, b.dtype, _kind(alpha)), alpha, op_a, op_b)
+    with agree(a.comm) as same:
+        alpha, beta = operands.number(alpha, "alpha"), operands.number(beta, "beta")
+        same("multiply", a, b, c, alpha, beta, op_a, op_b, grid)
+        m, n, k = _sizes(a, b, c, op_a, op_b)
+        if grid is not None and not 1 <= grid.size <= a.comm.size:
+            raise ValueError(f"{grid} needs {grid.size} ranks of {a.comm.size}")
+        how = How(np.result_type(a.dtype, b.dtype, alpha), alpha, op_a, op_b)
     plain = op_a == op_b == "N" and grid is None
     if plain and _lies_well(a, b, m, n, k):
         layout = Layout(a.layout.rows, b.layout.cols, a.layout.ranks)
@@ -100,11 +110,6 @@ def gram(a: DistMatrix) -> DistMatrix:
     return above + on + above.H
 
 
-def _kind(factor: complex) -> np.dtype[Any]:
-    """Return the least dtype that a factor asks for: it never widens a real one."""
-    return np.dtype("c8" if isinstance(factor, complex) else "f4")
-
-
 def _sizes(
     a: DistMatrix, b: DistMatrix, c: DistMatrix | None, op_a: str, op_b: str
 ) -> tuple[int, int, int]:
@@ -112,6 +117,11 @@ def _sizes(
         if op not in OPS:
             raise ValueError(f"op {op!r} is not one of {', '.join(OPS)}")
     for other in (b, c):
+        if other is not None and not isinstance(other, DistMatrix):
+            raise TypeError(
+                f"{type(other).__name__} is not a DistMatrix; make one with"
+                " DistMatrix.from_all or from_root, or write A @ x"
+            )
         if other is not None and other.comm != a.comm:
             raise ValueError("the matrices must lie on the same communicator")
     m, k = a.shape if op_a == "N" else a.shape[::-1]
@@ -148,7 +158,7 @@ def _on_their_grid(
         steps = summa(*axes, range(axes[0].n), place)
         comms: dict[str, MPI.Intracomm] = {"row": grid.row, "col": grid.col}
         run(steps, comms, (a.local, b.local), axes, local, alpha)
-    return DistMatrix(a.comm, layout, local)
+    return DistMatrix(a.comm, layout, local, agreed=True)
 
 
 def _on_grid(
@@ -173,7 +183,7 @@ def _on_grid(
     run(steps, comms, parts, (la.cols, lb.rows), local, how.alpha)
     if inside and grid.pk > 1:
         local = _summed(fibre, local, Axis(shape[0], lc.rows.block, grid.pk))
-    return DistMatrix(comm, lc, local)
+    return DistMatrix(comm, lc, local, agreed=True)
 
 
 def run(  # noqa: PLR0913, PLR0917 - what a schedule is about

@@ -16,10 +16,17 @@ from mpiapps.comm.cut import as_bytes
 from mpiapps.comm.mpi import MPI
 from mpiapps.linalg.bytes_of import READ, checked_way
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.dtypes import usual
+from mpiapps.linalg.dtypes import as_usual, usual
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.redistribute import redistribute
 from mpiapps.linalg.whole import write_whole
+
+# Version 3.0 is 2.0 in UTF-8, which differs in names of fields alone: not in numbers.
+HEADERS = {
+    (1, 0): npy_format.read_array_header_1_0,
+    (2, 0): npy_format.read_array_header_2_0,
+    (3, 0): npy_format.read_array_header_2_0,
+}
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,8 @@ def read_npy(
         All its ranks must see the file.
     path : path
         Two-dimensional, or one-dimensional for a column; float32, float64, complex64
-        or complex128 of either byte order, or integers, which become float64; rows or
-        columns first.
+        or complex128 of either byte order; float16, which becomes float32; integers up
+        to 2**53, which become float64. Rows or columns first.
     layout : Layout, optional
         Default: rows (of Fortran order: columns) over the ranks, as they are read.
     way : {"posix", "mpiio"}
@@ -68,7 +75,8 @@ def read_npy(
     Raises
     ------
     InputError
-        On all ranks, if it is no such file, or shorter than it says.
+        On all ranks, if it is not such a file, shorter than its header requires, or
+        holds integers that float64 rounds.
     ReadWriteError
         On all ranks, if it cannot be read.
 
@@ -89,7 +97,7 @@ def read_npy(
     start = header.offset + _before(stored, comm.rank) * header.dtype.itemsize
     with agree(comm), naming(path, "read"):
         READ[checked_way(way)](comm, path, start, as_bytes(local))
-        local = local.astype(usual(header.dtype, path), copy=False)
+        local = as_usual(local, path)
     made = DistMatrix(comm, stored, local)
     made = made.T if header.fortran else made
     return made if layout is None else made.redistribute(layout)
@@ -131,12 +139,9 @@ def read_header(path: Path) -> Header:
     try:
         with naming(path, "read"), path.open("rb") as stream:
             version = npy_format.read_magic(stream)
-            read = getattr(
-                npy_format, f"read_array_header_{version[0]}_{version[1]}", None
-            )
-            if read is None:
+            if version not in HEADERS:
                 raise ValueError(f"format version {version} is not known")
-            shape, fortran, dtype = read(stream)
+            shape, fortran, dtype = HEADERS[version](stream)
             offset = stream.tell()
             size = os.fstat(stream.fileno()).st_size
     except (ValueError, EOFError) as error:
@@ -145,6 +150,8 @@ def read_header(path: Path) -> Header:
         shape = (shape[0], 1)
     if len(shape) != 2:
         raise InputError(f"{path} has {len(shape)} dimensions; a matrix has 2")
+    if min(shape) < 0:
+        raise InputError(f"{path} has a header of shape {shape}; sizes are 0 or more")
     usual(dtype, path)
     needed = offset + shape[0] * shape[1] * dtype.itemsize
     if size < needed:
@@ -169,7 +176,7 @@ def _begin(part: Path, header: Header) -> int:
             {
                 "descr": npy_format.dtype_to_descr(header.dtype),
                 "fortran_order": header.fortran,
-                "shape": header.shape,
+                "shape": tuple(map(int, header.shape)),  # NumPy's print as np.int64(3)
             },
         )
         return stream.tell()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mpiapps.comm.cut import Array
 from mpiapps.comm.random import Stream
 from mpiapps.linalg.layout import Layout
@@ -17,6 +19,7 @@ def fill(local: Array, layout: Layout, rank: int, seed: int) -> None:
     if found is None or not local.size:
         return
     rows, runs = layout.rows.indices(found[0]), list(layout.cols.runs(found[1]))
+    most = np.nextafter(local.real.dtype.type(1), local.real.dtype.type(0))
     parts = [local.real, local.imag] if local.dtype.kind == "c" else [local]
     for stream, part in enumerate(parts):
         numbers = Stream(seed, stream)
@@ -24,5 +27,6 @@ def fill(local: Array, layout: Layout, rank: int, seed: int) -> None:
             start = 0
             for run in runs:
                 drawn = numbers.uniform(run.start, len(run), block=int(row))
-                part[place, start : start + len(run)] = 2 * drawn - 1
+                # Of single precision the next number up is 1 for 16 draws in 2**28.
+                part[place, start : start + len(run)] = np.minimum(2 * drawn - 1, most)
                 start += len(run)

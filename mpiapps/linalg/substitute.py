@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from mpiapps.comm.agree import agree
 from mpiapps.comm.cut import Array
 from mpiapps.kernels.blas import add_product, solve_rows
 from mpiapps.linalg.axis import Axis
-from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.distmatrix import DistMatrix, takes_arrays
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.multiply import OPS
 from mpiapps.linalg.triangles import Blocks, Panel, bcast_in, panels
 
 
+@takes_arrays
 def solve_triangular(
     a: DistMatrix,
     b: DistMatrix,
@@ -26,8 +29,8 @@ def solve_triangular(
     ----------
     a : DistMatrix, n x n
         Its other triangle is not looked at.
-    b : DistMatrix, n x r
-        It is not changed.
+    b : DistMatrix, n x r, or an array that is the same on all ranks
+        It is not changed. A vector's solution is a vector, on every rank.
     lower : bool
         Which triangle of A holds.
     op : {"N", "T", "H"}
@@ -52,11 +55,15 @@ def solve_triangular(
     block.
     """
     (m, n), (rows, _) = a.shape, b.shape
-    if m != n or rows != n:
-        raise ValueError(
-            f"cannot solve with {m} x {n} for {b.shape[0]} x {b.shape[1]}; the first"
-            " must be square, with as many rows as the second"
-        )
+    with agree(a.comm) as same:
+        same("solve_triangular", a, b, bool(lower), op, bool(unit))
+        if op not in OPS:
+            raise ValueError(f"op {op!r} is not one of {', '.join(OPS)}")
+        if m != n or rows != n:
+            raise ValueError(
+                f"cannot solve with {m} x {n} for {b.shape[0]} x {b.shape[1]}; the"
+                " first must be square, with as many rows as the second"
+            )
     if op != "N":  # its transpose is the other triangle, element by element in place
         turned = a.T if op == "T" else a.H
         return solve_triangular(turned, b, lower=not lower, unit=unit)

@@ -41,7 +41,8 @@ def qr(a: DistMatrix) -> tuple[DistMatrix, Array]:
     if m < n:
         raise ValueError(f"the matrix is {m} x {n}; it must not be wider than tall")
     rows = a.redistribute(Layout.blocks(a.shape, (a.comm.size, 1)))
-    with agree(a.comm):
+    with agree(a.comm) as same:
+        same("qr", a)
         if not np.isfinite(rows.local).all():
             raise ValueError("the matrix holds a NaN or an infinity")
         mine, top = np.linalg.qr(rows.local)
@@ -51,7 +52,7 @@ def qr(a: DistMatrix) -> tuple[DistMatrix, Array]:
     signs = np.where(np.diagonal(r).real < 0, -1, 1).astype(r.dtype)
     start = sum(sizes[: a.comm.rank])
     local = mine @ (inner[start : start + top.shape[0]] * signs)
-    return DistMatrix(a.comm, rows.layout, local), r * signs[:, None]
+    return DistMatrix(a.comm, rows.layout, local, agreed=True), r * signs[:, None]
 
 
 def svd(a: DistMatrix) -> tuple[DistMatrix, Array, Array]:
@@ -67,7 +68,7 @@ def svd(a: DistMatrix) -> tuple[DistMatrix, Array, Array]:
         )
     q, r = qr(a)
     u, s, vh = np.linalg.svd(r)
-    return DistMatrix(a.comm, q.layout, q.local @ u), s, vh
+    return DistMatrix(a.comm, q.layout, q.local @ u, agreed=True), s, vh
 
 
 def singular_values(a: DistMatrix) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import index
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +65,7 @@ class Halfway:
 
 
 At = Callable[[Halfway], None]
+_NONE = np.empty((0, 2), np.int64)
 
 
 def block_for(n: int, size: int) -> int:
@@ -75,21 +77,37 @@ def block_for(n: int, size: int) -> int:
     return max(1, min(256, -(-each // 32) * 32))
 
 
-def square(a: DistMatrix, block: int | None = None) -> DistMatrix:
+def square(
+    a: DistMatrix, block: int | None, call: str, *, lower: bool = False
+) -> DistMatrix:
     """Return a copy of the square matrix A in square blocks dealt in turn. Collective.
+
+    Parameters
+    ----------
+    a : DistMatrix, n x n
+    block : int or None
+    call : str
+        What it is for: all ranks must be in the same call.
+    lower : bool
+        Whether the triangle above the diagonal may hold anything.
 
     Raises
     ------
-    ValueError
-        On all ranks, if A is not square or holds a NaN or an infinity.
+    TypeError, ValueError
+        On all ranks, if A is not square or holds a NaN or an infinity, or the ranks
+        disagree.
     """
     m, n = a.shape
-    if m != n:
-        raise ValueError(f"the matrix is {m} x {n}; it must be square")
-    with agree(a.comm):
+    with agree(a.comm) as same:
+        block = None if block is None else index(block)
+        same(call, a, block)
+        if m != n:
+            raise ValueError(f"the matrix is {m} x {n}; it must be square")
         # A sum is finite only if all of it is; where it is not, look which.
         plain = np.isfinite(a.local.sum())
-        bad = np.empty((0, 2)) if plain else np.argwhere(~np.isfinite(a.local))
+        bad = _NONE if plain else np.argwhere(~np.isfinite(a.local))
+        if lower:
+            bad = bad[a.row_indices[bad[:, 0]] >= a.col_indices[bad[:, 1]]]
         if bad.size:
             i, j = a.row_indices[bad[0, 0]], a.col_indices[bad[0, 1]]
             value = a.local[tuple(bad[0])]

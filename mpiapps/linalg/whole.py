@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from mpiapps.base.errors import naming
+from mpiapps.base.replacing import open_beside, put_in_place, real_path
 from mpiapps.comm.agree import agree
 from mpiapps.comm.mpi import MPI
 from mpiapps.linalg.bytes_of import WRITE, Bytes, checked_way
@@ -26,8 +26,7 @@ def write_whole(
     ----------
     comm : MPI.Intracomm
     target : Path
-        Seen by all ranks. Written beside it under another name, brought to the disk,
-        then renamed: who reads it finds the old content or all of the new one.
+        Seen by all ranks; replaced whole, as `mpiapps.base.replacing` does it.
     begin : callable
         Root only: writes what comes before the data into an empty file, and returns
         where the data begin.
@@ -42,7 +41,7 @@ def write_whole(
     """
     before = comm.exscan(data.size) or 0
     total = comm.allreduce(data.size)
-    part, offset = None, 0
+    target, part, offset = real_path(target), None, 0
     try:
         with agree(comm), naming(target, "write"):
             if comm.rank == 0:
@@ -52,33 +51,24 @@ def write_whole(
             WRITE[checked_way(way)](comm, part, offset + before, data)
         with agree(comm), naming(target, "write"):
             if comm.rank == 0:
-                Path(part).replace(target)
+                put_in_place(part, target)
     except BaseException:
         if comm.rank == 0 and part is not None:
-            Path(part).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
         raise
 
 
-def _begun(target: Path, begin: Callable[[Path], int], total: int) -> tuple[str, int]:
+def _begun(target: Path, begin: Callable[[Path], int], total: int) -> tuple[Path, int]:
     """Make the file, at its full size. Root only."""
-    if target.is_dir():
-        raise IsADirectoryError(21, "Is a directory")
-    handle, part = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    handle, part = open_beside(target)
     try:
-        os.fchmod(handle, 0o666 & ~_umask())
-        offset = begin(Path(part))
-        # A disk that is full says so now, not in the middle.
+        offset = begin(part)
+        # A disk that is full is an error now, not in the middle.
         if total:
             os.posix_fallocate(handle, offset, total)
     except BaseException:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
     finally:
         os.close(handle)
     return part, offset
-
-
-def _umask() -> int:
-    found = os.umask(0o022)
-    os.umask(found)
-    return found

@@ -3,6 +3,7 @@
 ===========  =========================================================================
 module       what is in it
 ===========  =========================================================================
+`files`      which files are meant
 `answer`     what is asked, and what all parts of it together say
 `groups`     row groups dealt to ranks, each read by the one that counts it
 `frame`      the same by dask.dataframe

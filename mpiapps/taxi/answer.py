@@ -69,9 +69,13 @@ def answer(names: list[str], edges: np.ndarray, parts: list[Part]) -> dict[str, 
 
 
 def _mean(parts: list[Part]) -> float | None:
-    """Return the mean percent; None if there are no trips."""
+    """Return the mean percent; None if there are no trips, or no number holds it."""
     trips = sum(part.trips for part in parts)
-    return math.fsum(part.total for part in parts) / trips if trips else None
+    try:
+        mean = math.fsum(part.total for part in parts) / trips if trips else math.nan
+    except (OverflowError, ValueError):  # as do infinities of both signs
+        mean = math.inf
+    return mean if math.isfinite(mean) else None
 
 
 def table(values: dict[str, Any]) -> list[dict[str, Any]]:

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 def by_dask(world: World, names: list[str], edges: np.ndarray) -> list[Part]:
     """Return a part for each partition, a row group; on the root. Collective."""
     import dask.dataframe as dd
-    from dask.base import compute
 
     from mpiapps.dasking.ranks import Cluster
     from mpiapps.dasking.setup import Setup
     from mpiapps.taxi.groups import groups_of  # it loads MPI, which workers do not
 
+    places: list[tuple[int, int]] = []
     with world.timed("plan"), world.agree():
-        for name in names if world.is_root else ():
-            groups_of(name)
+        if world.is_root:
+            places = [(f, g) for f, name in enumerate(names) for g in groups_of(name)]
     parts: list[Part] = []
     with world.timed("start"):
         cluster = Cluster(world.comm, Setup(deadline=False))
@@ -36,29 +36,35 @@ def by_dask(world: World, names: list[str], edges: np.ndarray) -> list[Part]:
     with cluster, world.timed("kernel"):
         if cluster.client is None:
             return parts
-        meta = summary(pd.DataFrame({name: [0.0] for name in COLUMNS}), edges)
-        asked = [
-            dd.read_parquet(name, columns=list(COLUMNS), split_row_groups=True)
-            .map_partitions(summary, edges, meta=meta)
-            for name in names
-        ]  # fmt: skip
-        for file, rows in enumerate(compute(*asked)):
-            for group, row in enumerate(rows.itertuples(index=False)):
-                trips, total, *counts = row
-                counted = np.array(counts, np.int64)
-                parts.append(Part(file, group, int(trips), float(total), counted))
+        if not places:  # no file has a row
+            return parts
+        empty = pd.DataFrame({name: [0.0] for name in COLUMNS})
+        # One collection for all files: one for each costs more than to read them.
+        trips = dd.from_map(read_group, [(names[f], g) for f, g in places], meta=empty)
+        found = trips.map_partitions(summary, edges, meta=summary(empty, edges))
+        rows = found.compute().itertuples(index=False)
+        for (file, group), (number, total, *counts) in zip(places, rows, strict=True):
+            counted = np.array(counts, np.int64)
+            parts.append(Part(file, group, int(number), float(total), counted))
     return parts
+
+
+def read_group(place: tuple[str, int]) -> pd.DataFrame:
+    """Return the columns of a file's row group. On a worker."""
+    from pyarrow import parquet
+
+    name, group = place
+    with parquet.ParquetFile(name) as file:
+        table = file.read_row_group(group, columns=list(COLUMNS), use_threads=False)
+    return pd.DataFrame({name: table.column(name).to_pandas() for name in COLUMNS})
 
 
 def summary(trips: pd.DataFrame, edges: np.ndarray) -> pd.DataFrame:
     """Return a row: trips, the sum of their percents, and the counts. On a worker."""
     trips = trips.astype(np.float64)  # as the kernel has them, whatever the file
-    by_card = trips[
-        (trips.payment_type == BY_CARD)
-        & (trips.fare_amount > 0)
-        & trips.tip_amount.notna()
-    ]
+    by_card = trips[(trips.payment_type == BY_CARD) & (trips.fare_amount > 0)]
     percent = 100.0 * by_card.tip_amount / by_card.fare_amount
+    percent = percent[np.isfinite(percent)]
     counts, _ = np.histogram(percent, bins=len(edges) - 1, range=(edges[0], edges[-1]))
     row = [float(len(percent)), percent.sum(), *map(float, counts)]
     return pd.DataFrame([row], columns=["trips", "total", *map(str, edges[:-1])])

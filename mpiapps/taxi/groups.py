@@ -42,7 +42,9 @@ def by_ranks(world: World, names: list[str], edges: np.ndarray) -> list[Part]:
     reader = Reader(names)
     with (
         world.timed("kernel"),
-        Progress(world, max(1, len(groups) / world.size), "the groups") as progress,
+        Progress(
+            world, max(1, len(groups) / world.size), "the groups", own=True
+        ) as progress,
     ):
         for n in deal(world.comm, len(groups), "dynamic"):
             parts.append(count(groups[n], reader.read(*groups[n]), edges))

@@ -57,3 +57,31 @@ def test_off_is_silent(capsys, monkeypatch):
     progress.choose("off")
     steps(ROOT, monkeypatch=monkeypatch)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("mode", ["log", "bar"])
+@pytest.mark.parametrize("total", [0, 1, 100])
+def test_units_of_no_amount_and_totals_of_nothing_end_no_run(
+    capsys, monkeypatch, mode, total
+):
+    progress.choose(mode)
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with progress.Progress(ROOT, total, "tasks") as bar:
+        for amount in (0, False, 0, total / 2, 0, total / 2, 1):
+            now[0] += 31
+            bar.add(amount)
+    lines = capsys.readouterr().err.splitlines()
+    if mode == "log" and total:
+        assert lines[0] == "mpiapps: 0% of tasks after 31 s"
+        assert "mpiapps: 50% of tasks after 2 min, about 2 min left" in lines
+
+
+def test_a_share_is_not_printed_as_the_whole(capsys, monkeypatch):
+    progress.choose("log")
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with progress.Progress(ROOT, 10, "the bytes", own=True) as bar:
+        now[0] += 31
+        bar.add(5)
+    assert "50% of the bytes of rank 0 after" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 import pytest
 
-from mpiapps.base.launcher import Launch, detect_launch
+from mpiapps.base.launcher import Launch, detect_launch, not_a_rank
 from mpiapps.base.threads import THREAD_VARIABLES, limit_threads, usable_cores
 
 OMPI = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "2", "PMIX_RANK": "2"}
@@ -60,3 +60,24 @@ def test_threads_never_exceed_the_cores_and_the_users_word_counts():
     limit_threads(detect_launch(own), own)
     assert own["OPENBLAS_NUM_THREADS"] == "3"
     assert own["MKL_NUM_THREADS"] == "2"
+    nested = HYDRA | {"OMP_NUM_THREADS": "3, 2", "MKL_NUM_THREADS": ""}
+    limit_threads(detect_launch(nested), nested)
+    assert nested["OMP_NUM_THREADS"] == "3, 2"
+    assert nested["OPENBLAS_NUM_THREADS"] == nested["MKL_NUM_THREADS"] == "3"
+
+
+def test_settings_of_users_outlive_the_words_of_launchers():
+    settings = {
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_btl": "self,tcp",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":X",
+        "OMPI_CC": "clang",
+        "PMIX_MCA_gds": "hash",
+        "HYDRA_LAUNCHER": "ssh",
+        "I_MPI_FABRICS": "shm",
+        "PATH": "/bin",
+        "SLURM_JOB_ID": "7",
+    }
+    rank = OMPI | HYDRA | STEP | {"OMPI_MCA_orte_hnp_uri": "x", "PMIX_NAMESPACE": "y"}
+    assert not_a_rank(rank | settings) == settings

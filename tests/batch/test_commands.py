@@ -117,23 +117,26 @@ def test_lint_and_explain():
 # A scheduler of one host: it runs a job at once, and tells how it ended when asked.
 BASH, CAT = shutil.which("bash"), shutil.which("cat")
 SBATCH = f"""#!{BASH}
-for word; do case $word in --export=*) export "${{word#--export=}}";; esac; done
+for word; do case $word in
+    --export=*) IFS=, read -ra pairs <<<"${{word#--export=}}"; export "${{pairs[@]}}" ;;
+    --output=*) out="${{word#--output=}}"; out="${{out//%x-%j/pi-41}}" ;;
+esac; done
 echo 41
-SLURM_JOB_ID=41 SLURM_SUBMIT_DIR=. {BASH} "$word" >logs/pi-41.out 2>&1 </dev/null
-echo "41|COMPLETED|$?:0" >sacct.txt
+SLURM_JOB_ID=41 SLURM_SUBMIT_DIR=. {BASH} "$word" >"$out" 2>&1 </dev/null
+echo "41|N/A|COMPLETED|$(($? * 256))|None|" >squeue.txt
 exit 0
 """
-SACCT = f"#!/bin/sh\n[ ! -e sacct.txt ] || {CAT} sacct.txt\n"
+SQUEUE = f"#!/bin/sh\n[ ! -e squeue.txt ] || {CAT} squeue.txt\n"
 
 
 @pytest.fixture
 def cluster(place, monkeypatch):
-    """A host with sbatch and sacct, and Python from this environment."""
+    """A host with sbatch and squeue, and Python from this environment."""
     folder = place / "bin"
     folder.mkdir()
     for name, text in (
         ("sbatch", SBATCH),
-        ("sacct", SACCT),
+        ("squeue", SQUEUE),
         ("scancel", "#!/bin/sh\n"),
     ):
         (folder / name).write_text(text)

@@ -8,16 +8,21 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mpiapps.base.errors import UsageError
-from mpiapps.batch.request import SCHEDULERS
-from tests.batch.jobs import SITES, script
+from mpiapps.batch.render import render
+from mpiapps.batch.request import SCHEDULERS, Parent
+from mpiapps.batch.runs import note
+from mpiapps.batch.scheduler import TABLE
+from mpiapps.batch.state import JobId
+from tests.batch.jobs import SITES, job, script
 from tests.hostile import carried, hostile
-from tests.launch import clean_environment
+from tests.launch import clean_environment, run
 
 # What a scheduler sets for the script of job 7.
 VARIABLES = {
@@ -151,13 +156,17 @@ def test_grid_engine_and_lsf_start_again_by_99(tmp_path):
 def test_pbs_goes_on_by_another_job(tmp_path):
     stub(tmp_path / "bin" / "qsub", 'printf "%s\\n" "$@" >qsub.told; echo 8.server')
     path = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "PBS_ARRAY_INDEX": "3"}
-    text = script("pbs", array="1-4")
+    site = replace(SITES["pbs"], directives=("-W group_list=x", "-W umask=022"))
+    text = script("pbs", array="1-4", after="5", site=site)
     ended = run_script(tmp_path, text, SAVE.format(attempt=1, rc=75), "pbs", **path)
     assert ended.returncode == 75
     words = (tmp_path / "qsub.told").read_text().splitlines()
-    assert "MPIAPPS_RUN=pi-job7,MPIAPPS_INDEX=3" in words
+    assert "MPIAPPS_RUN=pi-job7,MPIAPPS_INDEX=3,MPIAPPS_WAITED=" in words
     link = (tmp_path / words[-1]).read_text()
     assert "#PBS -J" not in link
+    assert [line for line in link.splitlines() if "#PBS -W" in line] == [
+        *("#PBS -W group_list=x", "#PBS -W umask=022")
+    ]
     assert events(tmp_path, "pi-job7_3")[-1]["job"] == "8.server"
     # The link finds the run again: the same folder, attempt 2.
     del path["PBS_ARRAY_INDEX"]
@@ -192,9 +201,14 @@ touch ready; while :; do sleep 0.1; done"""
     stub(tmp_path / ".venv" / "bin" / "mpiexec", act)
     stub(tmp_path / ".venv" / "bin" / "python", "exit 0")
     text = script("slurm").replace('"$SECONDS" -lt 10', '"$SECONDS" -lt 0')
-    for number, code in ((signal.SIGUSR1, 7), (signal.SIGUSR2, 7), (signal.SIGTERM, 9)):
+    text = text.replace('"$SECONDS" -ge 10', '"$SECONDS" -ge 0')
+    cases = [
+        (script("slurm"), signal.SIGTERM, 9),  # nothing to save yet
+        *[(text, each, 7) for each in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)],
+    ]
+    for each, number, code in cases:
         (tmp_path / "ready").unlink(missing_ok=True)
-        job = begin(tmp_path, text, "slurm", {})
+        job = begin(tmp_path, each, "slurm", {})
         end = time.monotonic() + 30
         while not (tmp_path / "ready").exists():
             assert time.monotonic() < end
@@ -202,6 +216,156 @@ touch ready; while :; do sleep 0.1; done"""
         job.send_signal(number)
         job.communicate(timeout=30)
         assert job.returncode == code
+
+
+def test_a_job_that_is_asked_to_end_is_started_again_only_if_it_still_runs(tmp_path):
+    act = """save() {
+    echo "{\\"stopped\\": $MPIAPPS_ATTEMPT}" >"$MPIAPPS_CHECKPOINT"
+    exit 75
+}
+trap save USR1; touch ready; while :; do sleep 0.1; done"""
+    stub(tmp_path / ".venv" / "bin" / "mpiexec", act)
+    stub(tmp_path / ".venv" / "bin" / "python", "exit 0")
+    stub(tmp_path / "bin" / "scontrol", 'echo "$@" >>scontrol.told; echo "$SAYS"')
+    text = script("slurm").replace('"$SECONDS" -ge 10', '"$SECONDS" -ge 0')
+    for says, event in (("CANCELLED", "end"), ("RUNNING", "requeue")):
+        variables = {"SAYS": f"JobState={says} Reason=None"}
+        variables["PATH"] = f"{tmp_path}/bin:{os.environ['PATH']}"
+        (tmp_path / "ready").unlink(missing_ok=True)
+        job = begin(tmp_path, text, "slurm", variables)
+        end = time.monotonic() + 30
+        while not (tmp_path / "ready").exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        job.send_signal(signal.SIGTERM)
+        job.communicate(timeout=30)
+        assert (job.returncode, events(tmp_path)[-1]["event"]) == (75, event)
+    assert (tmp_path / "scontrol.told").read_text().count("requeue 7") == 1
+
+
+def test_requeues_are_counted_since_the_last_submission(tmp_path):
+    stub(tmp_path / "bin" / "scontrol", "exit 0")
+    path = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "MPIAPPS_RUN": "pi-1"}
+    text = script("slurm", requeues=1)
+    folder = tmp_path / "logs" / "pi-1"
+    folder.mkdir(parents=True)
+    ends = []
+    for attempt in range(1, 5):
+        if attempt in (1, 3):  # submitted by hand; a second later, the clock says
+            time.sleep(1.1 if attempt == 3 else 0)
+            note(folder, "submit", JobId("7"))
+        run_script(tmp_path, text, SAVE.format(attempt=attempt, rc=75), **path)
+        ends.append(events(tmp_path, "pi-1")[-1]["event"])
+    assert ends == ["requeue", "end", "requeue", "end"]
+
+
+def test_elements_of_a_script_of_ones_own_are_not_done_twice(tmp_path):
+    text = render(replace(job("slurm", "my.py", array="1-2"), recorded=False))
+    for index, act in (("1", "exit 0"), ("2", "exit 3")):
+        variables = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": index}
+        for _ in range(2):
+            (tmp_path / "told").unlink(missing_ok=True)
+            ended = run_script(tmp_path, text, act, **variables)
+        done = act == "exit 0"
+        assert (tmp_path / "told").exists() != done
+        assert ("finished already" in ended.stderr) == done
+        assert ended.returncode == (0 if done else 3)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_script_that_is_run_by_hand_says_how_to_submit_it(tmp_path, scheduler):
+    (tmp_path / "job.sh").write_text(script(scheduler))
+    ended = run(["bash", "job.sh"], cwd=tmp_path)
+    assert ended.code == 78
+    assert f"submit this script: {TABLE[scheduler].submit} job.sh" in ended.err
+
+
+# What is known of the parent pi-1 -> whether its child begins, is blocked, or goes on
+# as a job that waits for others. The child's own job waited for job 5.
+WAITS = [
+    (["start 5", "end 5 0"], False, "begins"),
+    (["start 5", "end 5 3"], False, "blocked"),
+    (["start 5"], False, "blocked"),  # killed
+    (["start 5", "cancel 5"], False, "blocked"),
+    (["start 5", "end 5 3"], True, "begins"),
+    (["start 5"], True, "begins"),
+    (["start 5", "requeue 5 75", "submit 6"], False, "6"),  # a chain
+    (["start 5", "requeue 5 75", "submit 6"], True, "6"),
+    (["start 5", "submit 6", "start 6"], False, "6"),
+    (["start 5", "submit 6", "start 6", "end 6 0"], False, "begins"),
+    (["start 5", "end 5 3", "submit 6"], False, "6"),  # submitted again
+    (["start 5", "submit 6", "start 6", "end 6 4"], False, "blocked"),
+]
+LINK = {  # what submits a link, and prints its number
+    "slurm": ("sbatch", "8;alpha", "--dependency=afterany:{}"),
+    "sge": ("qsub", "8", "-hold_jid\n{}"),
+    "pbs": ("qsub", "8.server", "-W\ndepend=afterany:{}"),
+    "lsf": ("bsub", "Job <8> is submitted to queue <q>.", "-w\nended({})"),
+}
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("case", WAITS, ids=str)
+def test_a_run_waits_for_runs_however_many_jobs_they_take(tmp_path, case, scheduler):
+    told, may_fail, expected = case
+    parent = tmp_path / "logs" / "pi-1"
+    parent.mkdir(parents=True)
+    tell(parent, told)
+    asked = job(scheduler)
+    parents = (Parent("logs/pi-1", "logs/pi-1"),)
+    text = render(replace(asked, parents=parents, parents_may_fail=may_fail))
+    command, says, wanted = LINK[scheduler]
+    stub(tmp_path / "bin" / command, f'printf "%s\\n" "$@" >link.told; echo "{says}"')
+    variables = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "MPIAPPS_WAITED": "5"}
+    act = f"touch launched; {FINISH.format(code=0, rc=0)}"
+    ended = run_script(tmp_path, text, act, scheduler, **variables)
+    last = events(tmp_path)[-1]
+    if expected == "begins":
+        assert (last["event"], ended.returncode) == ("end", 0)
+    elif expected == "blocked":
+        assert (last["event"], ended.returncode) == ("blocked", 1)
+        assert "logs/pi-1 is not done" in ended.stderr
+    else:
+        assert (last["event"], last["job"][:1], ended.returncode) == ("submit", "8", 0)
+        words = (tmp_path / "link.told").read_text()
+        assert wanted.format(expected) in words
+        assert "MPIAPPS_WAITED=5:6" in words
+    assert (tmp_path / "launched").exists() == (expected == "begins")
+
+
+def tell(folder, told):
+    lines = []
+    for text in told:
+        event, number, code = [*text.split(), "0"][:3]
+        lines.append(
+            f'{{"event": "{event}", "attempt": 1, "job": "{number}", "cluster": "",'
+            f' "host": "n1", "code": {code}, "time": 1}}\n'
+        )
+    (folder / "events.jsonl").write_text("".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("each", "expected"),
+    [
+        ((["start 5", "end 5 0"], ["start 5", "end 5 0"]), "end"),
+        ((["start 5", "end 5 0"], ["start 5", "end 5 3"]), "blocked"),
+        ((["start 5", "end 5 0"], ["start 5", "submit 6"]), "submit"),
+        ((["start 5", "end 5 0"], None), "blocked"),  # it never began
+    ],
+)
+def test_a_run_waits_for_all_elements_of_an_array(tmp_path, each, expected):
+    (tmp_path / "logs" / "pi-1").mkdir(parents=True)
+    tell(tmp_path / "logs" / "pi-1", ["submit 5"])
+    for index, told in zip((2, 4), each, strict=True):
+        if told:
+            (tmp_path / "logs" / f"pi-1_{index}").mkdir()
+            tell(tmp_path / "logs" / f"pi-1_{index}", told)
+    parents = (Parent("logs/pi-1", "logs/pi-1_{2,4}"),)
+    text = render(replace(job("pbs"), parents=parents))
+    stub(tmp_path / "bin" / "qsub", "echo 8.server")
+    variables = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "MPIAPPS_WAITED": "5"}
+    run_script(tmp_path, text, FINISH.format(code=0, rc=0), "pbs", **variables)
+    assert events(tmp_path)[-1]["event"] == expected
 
 
 @pytest.fixture(scope="module")
@@ -313,6 +477,22 @@ def test_hostile_texts_arrive_byte_for_byte(rendered, tmp_path):
         assert variable == (text if field == "env" else "")
         shutil.rmtree(here)
     assert not (place / "canary").exists()
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "mpi", "nodes", "refused"),
+    [
+        ("sge", "openmpi", 2, True),
+        ("sge", "openmpi", 1, False),
+        ("sge", "mpich", 2, False),
+        ("slurm", "openmpi", 2, False),
+    ],
+)
+def test_a_blank_in_the_path_is_refused_where_it_fails(scheduler, mpi, nodes, refused):
+    asked = {"python": "/my home/bin/python", "mpi": mpi, "nodes": nodes}
+    expected = pytest.raises(UsageError, match="blank") if refused else nullcontext()
+    with expected:
+        script(scheduler, ranks_per_node=4, **asked)
 
 
 def test_an_interpreter_in_an_odd_folder(tmp_path):

@@ -1,4 +1,4 @@
-"""What schedulers say of jobs, and what is made of it with a run's own events."""
+"""What is made of a scheduler's word with a run's own events; runs and their jobs."""
 
 import json
 import shutil
@@ -6,188 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from mpiapps.base.errors import LaunchError, UsageError
-from mpiapps.batch import runs, state
+from mpiapps.base.errors import LaunchError, ReadWriteError, UsageError
+from mpiapps.batch import runs, state, submission
+from mpiapps.batch.history import history, read
 from mpiapps.batch.judge import status_of
-from mpiapps.batch.scheduler import TABLE
-from mpiapps.batch.state import Seen
+from mpiapps.batch.state import JobId, Seen
+from mpiapps.batch.status import status, statuses
 from tests.batch.jobs import script
-
-SACCT = """12|COMPLETED|0:0
-13|FAILED|3:0
-14|CANCELLED by 0|0:15
-15|TIMEOUT|0:0
-16|OUT_OF_MEMORY|0:125
-17|NODE_FAIL|1:0
-18_1|COMPLETED|0:0
-18_2|PREEMPTED|0:0
-"""
-SCONTROL = (
-    "JobId=19 ArrayJobId=18 ArrayTaskId=3 JobName=pi JobState=RUNNING ExitCode=0:0\n"
-    "JobId=20 ArrayJobId=18 ArrayTaskId=4 JobName=pi JobState=FAILED ExitCode=0:9\n"
-)
-QSTAT = """job-ID  prior   name  user  state submit/start at     queue  slots ja-task-ID
---------------------------------------------------------------------------------------
-     12 0.50500 pi    root  r     11/20/2026 10:00:00 main.q@n1      4
-     13 0.00000 pi    root  hqw   11/20/2026 10:00:00                4
-     14 0.00000 pi    root  Eqw   11/20/2026 10:00:00                4
-     15 0.50500 pi    root  Rr    11/20/2026 10:00:00 main.q@n1      4 2
-"""
-QACCT = """==============================================================
-jobname      pi
-jobnumber    16
-taskid       {task}
-failed       {failed}
-exit_status  {code}
-"""
-
-
-def pbs(state_letter, **more):
-    return json.dumps({"Jobs": {"12.s": {"job_state": state_letter, **more}}})
-
-
-def lsf(stat, code="", reason=""):
-    row = {"JOBID": "12", "JOBINDEX": "0", "STAT": stat}
-    return json.dumps({"RECORDS": [row | {"EXIT_CODE": code, "EXIT_REASON": reason}]})
-
 
 CAT = shutil.which("cat") or "cat"
 
-
-def answering(tmp_path, monkeypatch, **commands):
-    """Put commands on PATH that print texts; other ones of schedulers are not there."""
-    for name, text in commands.items():
-        (tmp_path / f"{name}.txt").write_text(text)
-        path = tmp_path / name
-        path.write_text(f"#!/bin/sh\nexec {CAT} {tmp_path}/{name}.txt\n")
-        path.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-
-def test_slurm_by_accounting_and_by_the_controller(tmp_path, monkeypatch):
-    answering(tmp_path, monkeypatch, sacct=SACCT, scontrol=SCONTROL)
-    found = TABLE["slurm"].seen(["12"])
-    assert {number: each.state for number, each in found.items()} == {
-        "12": state.DONE,
-        "13": state.FAILED,
-        "14": state.CANCELLED,
-        "15": state.TIMED_OUT,
-        "16": state.OUT_OF_MEMORY,
-        "17": state.FAILED,
-        "18_1": state.DONE,
-        "18_2": state.PREEMPTED,
-        "18_3": state.RUNNING,
-        "18_4": state.FAILED,
-    }
-    assert found["13"].code == 3
-    assert found["18_4"].code == 137  # ended by signal 9
-
-
-def test_grid_engine_by_the_queue(tmp_path, monkeypatch):
-    answering(tmp_path, monkeypatch, qstat=QSTAT)
-    found = TABLE["sge"].seen(["12", "13", "14", "15", "99"])
-    assert {number: each.state for number, each in found.items()} == {
-        "12": state.RUNNING,
-        "13": state.PENDING,
-        "14": state.FAILED,
-        "15": state.RUNNING,
-        "15_2": state.RUNNING,
-    }
-
-
-@pytest.mark.parametrize(
-    ("failed", "code", "expected"),
-    [
-        ("0", "0", state.DONE),
-        ("0", "3", state.FAILED),
-        ("100 : assumedly after job", "137                  (Killed)", state.FAILED),
-        ("37  : qmaster enforced h_rt limit", "137", state.TIMED_OUT),
-        ("1   : assumedly before job", "0", state.FAILED),
-    ],
-)
-def test_grid_engine_by_its_accounting(tmp_path, monkeypatch, failed, code, expected):
-    text = QACCT.format(task="undefined", failed=failed, code=code)
-    answering(tmp_path, monkeypatch, qstat="", qacct=text)
-    assert TABLE["sge"].seen(["16"])["16"].state == expected
-    text = QACCT.format(task="2", failed=failed, code=code)
-    answering(tmp_path, monkeypatch, qstat="", qacct=text)
-    assert TABLE["sge"].seen(["16"])["16_2"].state == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (pbs("Q"), Seen(state.PENDING)),
-        (pbs("R"), Seen(state.RUNNING)),
-        (pbs("F", Exit_status=0), Seen(state.DONE, 0)),
-        (pbs("F", Exit_status=75), Seen(state.FAILED, 75)),
-        (pbs("F", Exit_status=265), Seen(state.FAILED, 137)),
-        (pbs("F", Exit_status=-29), Seen(state.TIMED_OUT, 227)),
-        (pbs("F"), Seen(state.CANCELLED)),
-        (pbs("?"), Seen(state.UNKNOWN)),
-        ("qstat: Unknown Job Id 12", None),
-    ],
-)
-def test_pbs(tmp_path, monkeypatch, text, expected):
-    answering(tmp_path, monkeypatch, qstat=text)
-    assert TABLE["pbs"].seen(["12.s"]).get("12.s") == expected
-
-
-def test_elements_of_an_array_of_pbs_and_lsf(tmp_path, monkeypatch):
-    jobs = {"12[].s": {"job_state": "B"}, "12[3].s": {"job_state": "R"}}
-    rows = [{"JOBID": "12", "JOBINDEX": "3", "STAT": "RUN"}]
-    answering(
-        tmp_path,
-        monkeypatch,
-        qstat=json.dumps({"Jobs": jobs}),
-        bjobs=json.dumps({"RECORDS": rows}),
-    )
-    for scheduler, number in (("pbs", "12[].s"), ("lsf", "12")):
-        found = TABLE[scheduler].seen([number])
-        assert found[f"{number}_3"].state == state.RUNNING
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (lsf("PEND"), state.PENDING),
-        (lsf("RUN"), state.RUNNING),
-        (lsf("DONE"), state.DONE),
-        (lsf("EXIT", "3"), state.FAILED),
-        (lsf("EXIT", "140", "TERM_RUNLIMIT: job killed"), state.TIMED_OUT),
-        (lsf("EXIT", "137", "TERM_MEMLIMIT: job killed"), state.OUT_OF_MEMORY),
-        (lsf("EXIT", "143", "TERM_OWNER: job killed"), state.CANCELLED),
-        (lsf("ZOMBI"), state.UNKNOWN),
-        ("not JSON", None),
-    ],
-)
-def test_lsf(tmp_path, monkeypatch, text, expected):
-    answering(tmp_path, monkeypatch, bjobs=text)
-    found = TABLE["lsf"].seen(["12"]).get("12")
-    assert (found.state if found else None) == expected
-
-
-@pytest.mark.parametrize(
-    ("scheduler", "text", "number"),
-    [
-        ("slurm", "12\n", "12"),
-        ("slurm", "12;cluster\n", "12"),
-        ("sge", "12\n", "12"),
-        ("sge", "12.1-4:1\n", "12"),
-        ("pbs", "12.server.example.org\n", "12.server.example.org"),
-        ("pbs", "12[].server\n", "12[].server"),
-        ("lsf", "Job <12> is submitted to queue <normal>.\n", "12"),
-        *[(name, "no number here", None) for name in TABLE],
-    ],
-)
-def test_the_number_is_found_in_what_submission_prints(scheduler, text, number):
-    assert TABLE[scheduler].job_id(text) == number
-
-
-# A run's events (the last is enough), whether its record is finished and with which
-# code, and what the scheduler says -> what is made of it.
+# A run's events, the exit code of its finished record, and what the scheduler says ->
+# what is made of it. An event is name, code, job and attempt: 0, 7 and 1 if left out.
 JUDGED = [
-    (["submit"], None, Seen(state.PENDING), state.PENDING, None),
+    (["submit 0 7 0"], None, Seen(state.PENDING), state.PENDING, None),
     (["start"], None, Seen(state.RUNNING), state.RUNNING, None),
     (["start", "end 0"], 0, Seen(state.DONE, 0), state.DONE, 0),
     (["start", "end 0"], 0, None, state.DONE, 0),  # the scheduler has forgotten
@@ -196,61 +28,106 @@ JUDGED = [
     # Never a false success: an exit code 0 needs a witness.
     (["start"], None, Seen(state.DONE, 0), state.FAILED, 70),
     (["start", "end 70"], None, Seen(state.DONE, 0), state.FAILED, 70),
-    (["submit"], None, Seen(state.DONE, 0), state.FAILED, 70),
+    (["submit 0 7 0"], None, Seen(state.DONE, 0), state.FAILED, 70),
     # Nor a false failure: the launcher died after the record was complete.
     (["start", "end 0"], 0, Seen(state.FAILED, 137), state.DONE, 0),
     (["start"], 0, Seen(state.FAILED, 137), state.DONE, 0),
+    (["start"], 0, Seen(state.RUNNING), state.DONE, 0),
+    # Cancelled, whatever the scheduler makes of it; but not what is done or still runs.
     (["start", "cancel"], None, Seen(state.FAILED, 143), state.CANCELLED, None),
-    (
-        ["start", "cancel", "end 143"],
-        None,
-        Seen(state.CANCELLED),
-        state.CANCELLED,
-        None,
-    ),
+    (["start", "end 1", "cancel"], None, Seen(state.FAILED, 1), state.CANCELLED, None),
+    (["start", "cancel", "end 143"], None, None, state.CANCELLED, None),
+    (["start", "end 75", "cancel"], None, None, state.CANCELLED, None),
+    (["start", "end 0", "cancel"], 0, Seen(state.CANCELLED), state.DONE, 0),
+    (["start", "cancel"], None, Seen(state.RUNNING), state.RUNNING, None),
     (["start"], None, Seen(state.TIMED_OUT), state.TIMED_OUT, None),
     (["start"], None, Seen(state.OUT_OF_MEMORY, 137), state.OUT_OF_MEMORY, 137),
     (["start"], None, Seen(state.PREEMPTED), state.PREEMPTED, None),
     (["start", "end 75"], None, None, state.STOPPED, 75),
     (["start", "end 75"], None, Seen(state.FAILED, 75), state.STOPPED, 75),
     (["start", "requeue 75"], None, Seen(state.PENDING), state.PENDING, None),
+    (["start", "requeue 75"], None, None, state.STOPPED, 75),
     (["start"], None, None, state.LOST, None),
-    (["submit"], None, None, state.UNKNOWN, None),
-    ([], None, None, state.UNKNOWN, None),
+    (["submit 0 7 0"], None, None, state.LOST, None),  # long ago
+    # Its parents are not done.
+    (["submit 0 7 0", "blocked 1"], None, Seen(state.FAILED, 1), state.CANCELLED, None),
+    # The scheduler cannot be asked: what the run says is believed, and no more.
+    (["start", "end 3"], None, Seen(state.NO_ANSWER), state.FAILED, 3),
+    (["start", "end 0"], 0, Seen(state.NO_ANSWER), state.DONE, 0),
+    (["start"], None, Seen(state.NO_ANSWER), state.NO_ANSWER, None),
+    (["start", "requeue 75"], None, Seen(state.NO_ANSWER), state.NO_ANSWER, None),
+    (["submit 0 7 0"], None, Seen(state.NO_ANSWER), state.NO_ANSWER, None),
     # The job had ended before its submission was noted.
-    (["start", "end 3", "submit"], None, None, state.FAILED, 3),
+    (["start", "end 3", "submit 0 7 0"], None, None, state.FAILED, 3),
     # A new submission: what came before it says nothing.
-    (["start", "end 3", "submit 0 8"], None, None, state.UNKNOWN, None),
+    (["start", "end 3", "submit 0 8 0"], None, None, state.LOST, None),
+    (["start", "cancel", "submit 0 8 0"], None, Seen(state.FAILED), state.FAILED, 70),
 ]
+
+
+def write(folder, told, cluster=""):
+    folder.mkdir(exist_ok=True)
+    with (folder / "events.jsonl").open("a") as stream:
+        for text in told:
+            given = text.split()
+            event, code, job, attempt = [*given, *["", "0", "7", "1"][len(given) :]]
+            line = {"event": event, "code": int(code), "job": job}
+            line |= {"attempt": int(attempt), "cluster": cluster}
+            stream.write(json.dumps(line) + "\n")
+
+
+def finish(folder, code):
+    folder.mkdir(exist_ok=True)
+    content = {"exit_code": code, "finished": True}
+    (folder / "record.json").write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize("case", JUDGED, ids=str)
 def test_the_judgement(tmp_path, case):
     told, record, seen, expected, code = case
-    with (tmp_path / "events.jsonl").open("w") as stream:
-        for text in told:
-            given = text.split()
-            event, number, job = [*given, *["", "0", "7"][len(given) :]]
-            line = {"event": event, "code": int(number), "job": job}
-            stream.write(json.dumps(line) + "\n")
+    write(tmp_path, told)
     if record is not None:
-        content = {"exit_code": record, "finished": True}
-        (tmp_path / "record.json").write_text(json.dumps(content))
-    found = status_of(tmp_path, "7", seen, recorded=True)
+        finish(tmp_path, record)
+    found = status_of(tmp_path, history(read(tmp_path)), seen, recorded=True)
     assert (found.state, found.code) == (expected, code)
 
 
+@pytest.mark.parametrize(
+    ("told", "job", "restarts"),
+    [
+        ([], "", 0),
+        (["submit 0 7 0"], "7", 0),
+        (["submit 0 7 0", "start", "requeue 75", "start"], "7", 1),
+        (["submit 0 7 0", "start", "start"], "7", 1),  # by the scheduler itself
+        (["submit 0 7 0", "start", "submit 0 8 1", "start 0 8"], "8", 1),  # a chain
+        (["start", "start", "submit 0 9 0", "start 0 9"], "9", 0),
+        (["start", "submit 0 7 0"], "7", 0),
+        (["start 0 12[3].s"], "12[].s", 0),
+    ],
+)
+def test_the_job_and_its_restarts(tmp_path, told, job, restarts):
+    write(tmp_path, told)
+    found = history(read(tmp_path))
+    assert (found.job.number, found.restarts) == (job, restarts)
+
+
 def test_a_script_of_ones_own_has_no_record(tmp_path):
-    found = status_of(tmp_path, "7", Seen(state.DONE, 0), recorded=False)
+    found = status_of(tmp_path, history([]), Seen(state.DONE, 0), recorded=False)
+    assert (found.state, found.code) == (state.DONE, 0)
+    write(tmp_path, ["start", "end 0", "cancel"])
+    past = history(read(tmp_path))
+    found = status_of(tmp_path, past, Seen(state.CANCELLED), recorded=False)
     assert (found.state, found.code) == (state.DONE, 0)
 
 
-def test_torn_files_are_read_as_far_as_they_go(tmp_path):
+def test_torn_and_foreign_files_are_read_as_far_as_they_go(tmp_path):
     (tmp_path / "events.jsonl").write_text(
-        '{"event": "start", "code": 0, "job": "7"}\n{"e'
+        '[1]\n{"event": "start", "code": 0, "job": "7"}\n{"event": "x"}\n{"e'
     )
-    (tmp_path / "record.json").write_text('{"exit_code": 0, "finish')
-    assert status_of(tmp_path, "7", None, recorded=True).state == state.LOST
+    for text in ('{"exit_code": 0, "finish', '{"finished": true}', "[]", "null"):
+        (tmp_path / "record.json").write_text(text)
+        found = status_of(tmp_path, history(read(tmp_path)), None, recorded=True)
+        assert found.state == state.LOST
 
 
 SBATCH = """#!/bin/sh
@@ -260,28 +137,52 @@ n=$(cat number 2>/dev/null || echo 10); echo $((n + 1)) >number; cat number
 """
 
 
+SQUEUE = """#!/bin/sh
+printf '%s\\n' "$*" >>squeue.told
+[ ! -e outage ] || { echo 'slurm_load_jobs error: Unable to contact' >&2; exit 1; }
+[ ! -e jobs ] || cat jobs
+"""
+SCANCEL = """#!/bin/sh
+[ ! -e outage ] || { echo 'scancel: error: Unable to contact' >&2; exit 1; }
+echo "$@" >>scancel.told
+"""
+SACCT = """#!/bin/sh
+echo 'Slurm accounting storage is disabled' >&2; exit 1
+"""
+SCONTROL = """#!/bin/sh
+echo "ClusterName = $(cat here 2>/dev/null || echo alpha)"
+"""
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder where sbatch counts, and nothing else answers."""
+    """A folder where sbatch counts, and squeue prints the file jobs, if it is there."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    (folder / "sbatch").write_text(SBATCH)
-    (folder / "scancel").write_text('#!/bin/sh\necho "$@" >scancel.told\n')
-    for path in folder.iterdir():
-        path.chmod(0o755)
+    texts = {"sbatch": SBATCH, "squeue": SQUEUE, "scancel": SCANCEL}
+    for name, text in (texts | {"scontrol": SCONTROL, "sacct": SACCT}).items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{Path(CAT).parent}")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
+def queue(place, *rows):
+    """Let squeue tell of jobs: number, index or N/A, state, exit status, reason."""
+    (place / "jobs").write_text("".join(f"{'|'.join(row.split())}|\n" for row in rows))
+
+
 def test_each_submission_has_a_folder_of_its_own(place):
     text = script("slurm")
-    first = runs.submit(text, "pi", "logs")
+    first = submission.submit(text, "pi", "logs")
     assert (first.name, first.id) == ("pi-1", "11")
     (place / "number").unlink()  # the cluster was set up anew: numbers come again
-    second = runs.submit(text, "pi", "logs")
+    second = submission.submit(text, "pi", "logs")
     assert (second.name, second.id) == ("pi-2", "11")
-    assert "--export=MPIAPPS_RUN=pi-2" in (place / "sbatch.told").read_text().split()
+    told = (place / "sbatch.told").read_text().split()
+    assert "--export=MPIAPPS_RUN=pi-2,MPIAPPS_CLUSTER=alpha" in told
+    assert "--output=logs/pi-2/%x-%j.out" in told
     assert [run.name for run in runs.all_runs("logs")] == ["pi-1", "pi-2"]
     assert runs.find("logs", "pi-2") == second
     with pytest.raises(UsageError, match="pi-1, pi-2 all had job number 11"):
@@ -293,57 +194,220 @@ def test_each_submission_has_a_folder_of_its_own(place):
 def test_what_a_scheduler_refuses_leaves_nothing(place):
     (place / "refuse").touch()
     with pytest.raises(LaunchError, match="no such partition"):
-        runs.submit(script("slurm"), "pi", "logs")
+        submission.submit(script("slurm"), "pi", "logs")
     assert list((place / "logs").iterdir()) == []
 
 
 def test_a_cancelled_run_goes_on_under_its_name(place):
-    run = runs.submit(script("slurm"), "pi", "logs")
+    run = submission.submit(script("slurm"), "pi", "logs")
+    queue(place, "11 N/A PENDING 0 Priority")
     with pytest.raises(UsageError, match="is pending"):
-        runs.resubmit(with_state(place, run, "PENDING"))
-    runs.cancel(run)
+        submission.resubmit(run)
+    assert submission.cancel(run).state == state.CANCELLED
     assert (place / "scancel.told").read_text() == "11\n"
-    assert with_state(place, run, "CANCELLED").status().state == state.CANCELLED
-    assert runs.resubmit(run) == "12"
+    queue(place, "11 N/A FAILED 256 None")
+    assert status(run).state == state.CANCELLED
+    assert submission.resubmit(run) == "12"
     assert run.ids() == ["11", "12"]
     assert runs.find("logs", "12").name == "pi-1"
 
 
-def with_state(place, run, word):
-    (place / "bin" / "sacct").write_text(f"#!/bin/sh\necho '{run.id}|{word}|0:0'\n")
-    (place / "bin" / "sacct").chmod(0o755)
-    return run
+def test_what_has_ended_is_not_cancelled(place):
+    run = submission.submit(script("slurm"), "pi", "logs")
+    write(run.folder, ["start 0 11", "end 3 11"])
+    assert submission.cancel(run).state == state.FAILED
+    assert status(run).state == state.FAILED
+    assert not (place / "scancel.told").exists()
 
 
-def test_an_array_is_as_its_elements_are(place):
-    run = runs.submit(script("slurm", array="1-3"), "pi", "logs")
-    for index, code in (("1", 0), ("2", 0), ("3", 4)):
-        folder = place / "logs" / f"{run.name}_{index}"
-        folder.mkdir()
-        content = {"exit_code": code, "finished": True}
-        (folder / "record.json").write_text(json.dumps(content))
-        runs.note(folder, "start", run.id)
-    found = run.status()
+def test_an_outage_is_no_end(place):
+    run = submission.submit(script("slurm"), "pi", "logs")
+    write(run.folder, ["start 0 11"])
+    (place / "outage").touch()
+    found = status(run)
+    assert found.state == state.NO_ANSWER
+    assert "Unable to contact" in found.reason
+    with pytest.raises(UsageError, match=r"no answer .*Unable to contact"):
+        submission.resubmit(run)
+    with pytest.raises(LaunchError, match="scancel"):
+        submission.cancel(run)
+    assert "cancel" not in [event.event for event in read(run.folder)]
+    finish(run.folder, 0)
+    assert status(run).state == state.DONE
+
+
+def test_what_cannot_be_told_is_not_submitted_again(place):
+    run = submission.submit(script("slurm"), "pi", "logs")
+    with pytest.raises(UsageError, match="unknown"):  # a moment ago: not there yet?
+        submission.resubmit(run)
+    run = submission.submit(script("slurm", array="1-2"), "pi", "logs")
+    queue(place, "12 1 COMPLETED 0 None", "12 2 SPECIAL 0 None")
+    with pytest.raises(UsageError, match="unknown"):
+        submission.resubmit(run)
+
+
+@pytest.mark.parametrize("array", ["1-3", "3-7:2"])
+def test_an_array_is_as_its_elements_are(place, array):
+    run = submission.submit(script("slurm", array=array), "pi", "logs")
+    first, second, third = run.indices
+    queue(place, f"11 {first} PENDING 0 JobHeldUser", f"11 {second} RUNNING 0 None")
+    finish(run.part(third), 0)
+    found = status(run)
+    assert [each.state for each in found.elements.values()] == [
+        *(state.PENDING, state.RUNNING, state.DONE)
+    ]
+    assert (found.state, found.reason) == (state.RUNNING, "1 of 3 done")
+    for index, code in zip(run.indices, (0, 0, 4), strict=True):
+        finish(run.part(index), code)
+        write(run.part(index), ["start 0 11", f"end {code} 11"])
+    found = status(run)
     assert (found.state, found.code, found.reason) == ("failed", 4, "2 of 3 done")
-    assert found.as_dict()["elements"]["3"]["state"] == "failed"
+    assert found.as_dict()["elements"][third]["state"] == "failed"
+    (place / "logs" / "pi-1" / "script.sh").rename(run.part(third) / "script.sh")
     assert [each.name for each in runs.all_runs("logs")] == ["pi-1"]
+
+
+def test_an_array_that_is_resubmitted_is_under_way_again(place):
+    run = submission.submit(script("slurm", array="1-3"), "pi", "logs")
+    for index, code in (("1", 0), ("2", 3), ("3", 137)):
+        write(run.part(index), ["start 0 11", f"end {code} 11"])
+    finish(run.part("1"), 0)
+    finish(run.part("2"), 3)
+    assert status(run).state == state.FAILED
+    submission.resubmit(run)
+    queue(place, "12 2 RUNNING 0 None", "12 3 PENDING 0 None")
+    found = status(run)
+    assert [each.state for each in found.elements.values()] == [
+        *(state.DONE, state.RUNNING, state.PENDING)
+    ]
+    assert {each.id for each in found.elements.values()} == {"12"}
+    # One of them goes on by a chain, and its link is a job of its own.
+    chain = ["start 0 12", "requeue 75 12", "submit 0 20 1"]
+    write(run.part("2"), chain, cluster="alpha")
+    queue(place, "20 N/A RUNNING 0 None", "12 3 PENDING 0 None")
+    found = status(run).elements["2"]
+    assert (found.state, found.id) == (state.RUNNING, "20")
+    submission.cancel(run)
+    assert (place / "scancel.told").read_text() == "12 20\n"
 
 
 def test_an_array_that_sbatch_was_given_is_one_run(place):
     for index in ("1", "2"):
-        folder = place / "logs" / f"pi-job11_{index}"
+        folder = place / "logs" / f"pi-alpha-job11_{index}"
         folder.mkdir(parents=True)
         (folder / "script.sh").write_text(script("slurm", array="1-2"))
-        runs.note(folder, "start", "11")
+        write(folder, ["start 0 11"])
     (run,) = runs.all_runs("logs")
-    assert (run.name, run.id) == ("pi-job11", "11")
-    assert set(run.status().elements) == {"1", "2"}
-    runs.cancel(run)
+    assert (run.name, run.id) == ("pi-alpha-job11", "11")
+    queue(place, "11 1 RUNNING 0 None", "11 2 RUNNING 0 None")
+    assert set(status(run).elements) == {"1", "2"}
+    submission.cancel(run)
+    assert (place / "scancel.told").read_text() == "11\n"
 
 
-def test_output_is_found_by_number_and_by_nothing_like_it(place):
-    run = runs.submit(script("slurm"), "pi", "logs")
-    for name in ("pi-11.out", "pi-11_2.out", "pi-111.out", "pie-11.out", "pi.11.out"):
-        (place / "logs" / name).touch()
-    names = {path.name for path in runs.outputs(run)}
-    assert names == {"pi-11.out", "pi-11_2.out"}  # pi.11.out is Grid Engine's
+def test_jobs_of_another_cluster_with_the_same_number(place):
+    ours = submission.submit(script("slurm"), "pi", "logs")
+    (place / "number").unlink()
+    (place / "here").write_text("beta")  # the other cluster's login node, same home
+    theirs = submission.submit(script("slurm"), "pi", "logs")
+    assert (ours.job, theirs.job) == (JobId("11", "alpha"), JobId("11", "beta"))
+    queue(place, "11 N/A RUNNING 0 None")
+    assert [each.state for each in statuses([ours, theirs])] == ["running"] * 2
+    asked = (place / "squeue.told").read_text().splitlines()
+    assert ["--clusters alpha" in line for line in asked] == [True, False]
+    submission.cancel(ours)
+    submission.cancel(theirs)
+    told = (place / "scancel.told").read_text().splitlines()
+    assert told == ["--clusters alpha 11", "11"]
+
+
+def test_grid_engine_is_not_asked_for_another_cluster(place):
+    for name, text in (("qsub", "echo 5"), ("qconf", "echo $(cat here)")):
+        (place / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (place / "bin" / name).chmod(0o755)
+    (place / "here").write_text("head1")
+    run = submission.submit(script("sge"), "pi", "logs")
+    (place / "here").write_text("head2")
+    found = status(run)
+    assert found.state == state.NO_ANSWER
+    assert found.reason == "it is a job of default@head1; this host asks default@head2"
+    with pytest.raises(LaunchError, match="default@head1"):
+        submission.cancel(run)
+
+
+def test_one_question_for_all_runs_and_none_for_those_that_are_done(place):
+    found = [submission.submit(script("slurm"), "pi", "logs") for _ in range(5)]
+    finish(found[0].folder, 0)
+    queue(place, *[f"{run.id} N/A RUNNING 0 None" for run in found[1:]])
+    assert [each.state for each in statuses(found)] == ["done", *["running"] * 4]
+    assert len((place / "squeue.told").read_text().splitlines()) == 1
+    for run in found:
+        finish(run.folder, 0)
+    assert {each.state for each in statuses(found)} == {"done"}
+    assert len((place / "squeue.told").read_text().splitlines()) == 1
+
+
+def test_folders_of_others_are_no_runs(place):
+    run = submission.submit(script("slurm"), "pi", "logs")
+    for name, text in (("x-1", b"echo mine\n"), ("y-1", b"\xff\xfe"), ("z-1", None)):
+        folder = place / "logs" / name
+        folder.mkdir()
+        if text is None:
+            (folder / "script.sh").mkdir()
+        else:
+            (folder / "script.sh").write_bytes(text)
+    assert runs.all_runs("logs") == [run]
+
+
+def test_a_logs_folder_that_is_none(place):
+    (place / "file").touch()
+    with pytest.raises(ReadWriteError, match="cannot write file"):
+        submission.submit(script("slurm"), "pi", "file")
+    assert runs.all_runs("file") == []
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_submission(place):
+    run = submission.submit(script("slurm"), "pi", "logs")
+    write(run.folder, ["start 0 11", "end 3 11"])
+    before = (place / "number").read_text()
+    events = run.folder / "events.jsonl"
+    events.rename(place / "events.jsonl")
+    events.symlink_to(place / "no" / "events.jsonl")
+    with pytest.raises((ReadWriteError, UsageError)):
+        submission.resubmit(run)
+    assert (place / "number").read_text() == before
+
+
+def test_a_job_that_cannot_be_noted_is_cancelled(place):
+    (place / "bin" / "sbatch").write_text(
+        SBATCH + "rm logs/pi-1/events.jsonl; mkdir logs/pi-1/events.jsonl\n"
+    )
+    with pytest.raises(ReadWriteError, match="cannot write"):
+        submission.submit(script("slurm"), "pi", "logs")
+    assert (place / "scancel.told").read_text() == "11\n"
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "number", "names"),
+    [
+        ("slurm", "11", {"pi-11.out", "pi-11_2.out"}),
+        ("sge", "11", {"pi.11.out", "pi.11.2.out"}),
+        ("pbs", "11.head", {"11.head.OU", "11[2].head.OU", "pi.o11", "pi.o11.2"}),
+        ("lsf", "11", {"pi-11.out", "pi-11_2.out", "11.out", "11_2.out"}),
+    ],
+)
+def test_output_is_found_by_number_and_by_nothing_like_it(
+    place, scheduler, number, names
+):
+    others = {"pi-111.out", "pie-11.out", "x.11.out", "111.head.OU", "record.json"}
+    folder = place / "logs" / "pi-1"
+    folder.mkdir(parents=True)
+    (folder / "script.sh").write_text(script(scheduler))
+    write(folder, [f"submit 0 {number} 0"])
+    for name in names | others:
+        (folder / name).touch()
+        (place / "logs" / name).touch()  # of another cluster's job, perhaps
+    (run,) = runs.all_runs("logs")
+    found = runs.outputs(run)
+    assert {path.name for path in found} == names
+    assert {path.parent for path in found} == {folder.relative_to(place)}

@@ -63,7 +63,13 @@ def wait(run: str, *states: str, limit: float = LIMIT) -> dict:
     end = time.monotonic() + limit
     while time.monotonic() < end:
         now = status(run)
-        ended = now["state"] not in ("pending", "running", "unknown", "lost")
+        ended = now["state"] not in (
+            "pending",
+            "running",
+            "unknown",
+            "lost",
+            "no answer",
+        )
         if now["state"] in states or (ended and not states):
             return now
         time.sleep(1)

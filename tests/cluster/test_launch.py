@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cluster.hosts import PLACE, SHAPES, mpiapps, output, submit, wait
+from tests.cluster.hosts import PLACE, SHAPES, mpiapps, output, record, submit, wait
 from tests.launch import MPIS
 
 LAUNCHERS = [("slurm", "mpiexec"), ("slurm", "srun"), ("sge", "mpiexec")]
@@ -50,6 +50,48 @@ def test_ranks_are_where_they_should_be(matrix, hits, case):
     for cores in by_host.values():
         expected = [[0], [1]] if threads == 1 else [[0, 1]]
         assert sorted(cores) == expected  # each rank on cores of its own
+
+
+# What ranks of several hosts say to each other beside their work, on every MPI.
+PARTS = [(mpi, scheduler) for mpi in MPIS for scheduler in SHAPES]
+FAILS = (
+    "from mpiapps.comm import open_world\nwith open_world(): raise ValueError('all')\n"
+)
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """Submit, for each MPI: a run with a checkpoint, one that fails, and a farm."""
+    (PLACE / "fails.py").write_text(FAILS)
+    tasks = PLACE / "matrix.txt"
+    tasks.write_text("".join(f"echo {n}\n" for n in range(12)))
+    found = {}
+    for mpi, scheduler in PARTS:
+        nodes, ranks = SHAPES[scheduler]
+        asked = ["--nodes", str(nodes), "--ranks-per-node", str(ranks)]
+        asked += ["--time", "3m"]
+        where = str(PLACE / f"matrix-{mpi}-{scheduler}")
+        pi = ["--", "--samples", "1e7", "--checkpoint-every", "1"]
+        farm = ["--", str(tasks), "--directory", where]
+        found[mpi, scheduler] = [
+            submit(scheduler, "pi", *asked, *pi, mpi=mpi),
+            submit(scheduler, "fails.py", *asked, mpi=mpi),
+            submit(scheduler, "farm", *asked, *farm, mpi=mpi),
+        ]
+    return found
+
+
+@pytest.mark.parametrize("part", PARTS, ids="-".join)
+def test_checkpoint_failure_and_farm(parts, hits, part):
+    saved, fails, farm = parts[part]
+    assert wait(saved, limit=600)["state"] == "done", output(saved)
+    assert record(saved)["values"]["hits"] == hits
+    ended = wait(fails, limit=600)
+    assert ended["state"] == "failed", output(fails)
+    assert ended["code"] in (1, 255)  # Intel MPI's mpiexec returns its own
+    assert output(fails).count("ValueError: all") == 1
+    assert wait(farm, limit=600)["state"] == "done", output(farm)
+    assert record(farm)["values"]["done"] == 12
 
 
 @pytest.mark.parametrize(("mpi", "plugin"), [("openmpi", "pmi2"), ("mpich", "pmix")])

@@ -68,7 +68,7 @@ def test_arguments_arrive_byte_for_byte(scheduler):
 def test_scripts_of_the_repository_work_as_they_are():
     ended = on("head", "sh", "-c", f"cd {ROOT} && sbatch --parsable jobs/slurm/pi.sh")
     assert ended.code == 0, ended.err
-    run = f"pi-job{ended.out.strip()}"
+    run = f"pi-mpiapps-job{ended.out.strip()}"
     logs = str(ROOT / "logs")
     until((ROOT / "logs" / run / "script.sh").exists, "the job to start")
     ended = mpiapps("wait", run, "--logs", logs)

@@ -90,6 +90,32 @@ def test_keys_and_positions_out_of_range_are_refused(call, word):
         call()
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+def test_numpys_integers_do_not_overflow(kind):
+    far = 2**62
+    for name in ("words", "uniform"):
+        found = getattr(Stream(kind(7), kind(2)), name)(kind(far), kind(5), kind(3))
+        np.testing.assert_array_equal(found, getattr(Stream(7, 2), name)(far, 5, 3))
+    assert Stream(kind(7)) == Stream(7)
+    assert repr(Stream(kind(7))) == repr(Stream(7))
+
+
+@pytest.mark.parametrize("value", [1.0, "1", None])
+def test_what_is_not_an_integer_is_refused(value):
+    for call in (
+        lambda: Stream(value),
+        lambda: Stream(1, value),
+        lambda: Stream(1).uniform(value, 1),
+        lambda: Stream(1).words(0, value),
+        lambda: Stream(1).words(0, 1, value),
+        lambda: spawned_generators(value, [0]),  # None is another seed on each rank
+        lambda: jumped_generators(value, [0]),
+        lambda: jumped_generators(1, [value]),
+    ):
+        with pytest.raises(TypeError):
+            call()
+
+
 def test_generators_per_task_are_numpys_own_and_do_not_need_the_others():
     children = np.random.SeedSequence(5).spawn(4)
     theirs = [np.random.Generator(np.random.PCG64DXSM(child)) for child in children]

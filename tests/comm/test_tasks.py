@@ -136,9 +136,9 @@ def test_an_error_has_the_ranks_traceback_and_the_others_are_done(comm):
     ("function", "says"),
     [
         (leaves, r"task 0 called sys.exit\(7\)"),
-        (odd, r"the error of task 0, a Odd, cannot be sent"),
-        (unsendable, r"the result of task 0, a function, cannot be sent"),
-        (twisted, r"the result of task 0.* cannot be read"),
+        (odd, r"the error of task 0 \(Odd\) cannot be unpickled"),
+        (unsendable, r"the result of task 0 \(function\) cannot be pickled"),
+        (twisted, r"the result of task 0 \(Twisted\) cannot be unpickled"),
     ],
 )
 def test_what_cannot_come_back_is_an_error_of_its_task(comm, function, says):
@@ -235,6 +235,6 @@ def test_it_goes_on_after_items_that_fail(comm):
             with pytest.raises(RuntimeError, match="no more items"):
                 list(tasks.imap(square, counted_to(5)))
             if comm.size > 1:
-                with pytest.raises(Exception, match="pickle"):
+                with pytest.raises(Exception, match="top level of a module"):
                     tasks.map(square, [1, lambda: 0, 3], chunksize=1)
             assert tasks.map(square, range(4)) == [0, 1, 4, 9]

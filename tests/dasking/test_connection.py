@@ -29,6 +29,15 @@ def test_it_is_private_whatever_the_umask_and_goes(tmp_path):
     assert not file.exists()
 
 
+def test_the_home_is_known_by_its_short_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with connection.offered("~/dask/here.json", CLUSTER):
+        assert connection.read("~/dask/here.json").address == CLUSTER.address
+        assert [each.name for each in tmp_path.rglob("*.json")] == ["here.json"]
+    assert not (tmp_path / "~").exists()
+
+
 def test_a_link_that_was_planted_is_replaced_not_followed(tmp_path):
     other, file = tmp_path / "other", tmp_path / "dask.json"
     other.write_text("mine")

@@ -37,6 +37,12 @@ def test_the_schedulers_scratch_is_before_the_users(tmp_path):
         assert folder.parent == tmp_path
 
 
+def test_the_home_is_known_by_its_short_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with private_folder("~") as (folder, _):
+        assert folder.parent == tmp_path
+
+
 def test_one_in_use_is_not_told_of_one_left_is(tmp_path, monkeypatch):
     with (
         private_folder(str(tmp_path)) as (_, first),

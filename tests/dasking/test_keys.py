@@ -37,6 +37,25 @@ def test_keys_of_one_run_fit_each_other():
     assert talk(keys, keys)
 
 
+# Of a site: for the certificates that it has, of RSA.
+SITE = {
+    "distributed.comm.tls.ciphers": "ECDHE-RSA-AES256-GCM-SHA384",
+    "distributed.comm.tls.max-version": 1.2,
+}
+
+
+def test_they_fit_each_other_whatever_a_site_has_set():
+    import dask.config
+    from distributed.security import Security
+
+    keys = make_keys(60)
+    with dask.config.set(SITE):
+        assert talk(keys, keys)
+        with dask.config.set(keys.config()):
+            assert Security().tls_ciphers is None
+            assert Security().tls_max_version is None
+
+
 def test_keys_of_another_run_do_not():
     assert not talk(make_keys(60), make_keys(60))
 

@@ -5,14 +5,17 @@ import signal
 import socket
 import subprocess
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.launch import LIMIT, MPIS, clean_environment, folder, on_ranks
+from tests.launch import LIMIT, MPIS, clean_environment, folder, marked, on_ranks
 
 VICTIM = str(Path(__file__).with_name("victim.py"))
 HOST = socket.gethostname()
+WITHIN = 10.0  # s in which ranks end whose launcher is gone; 5 on a machine at rest
 
 
 @pytest.mark.parametrize("mpi", MPIS)
@@ -106,9 +109,52 @@ def test_a_signal_to_mpiexec_ends_every_rank(mpi, number):
     out, _ = started.communicate(timeout=LIMIT)
     assert started.returncode != 0
     assert "reached the end" not in out
-    deadline = time.monotonic() + LIMIT
-    while left := ranks_of(VICTIM):
-        assert time.monotonic() < deadline, f"left behind: {left}"
+    until_gone(lambda: ranks_of(VICTIM), LIMIT)
+
+
+# Which processes are killed by signal 9, so that nobody passes anything on.
+KILLED = {
+    "the launcher": lambda launcher, _daemons, _ranks: [launcher],
+    "launcher and daemons": lambda launcher, daemons, _ranks: [launcher, *daemons],
+    "all but a rank": lambda launcher, daemons, ranks: [
+        launcher, *daemons, *ranks[:-1]
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("who", KILLED)
+def test_ranks_without_messages_end_with_a_launcher_that_is_killed(who):
+    with ThreadPoolExecutor() as pool:  # side by side: most of their time they wait
+        list(pool.map(kill_idle_run, MPIS, [KILLED[who]] * len(MPIS)))
+
+
+def kill_idle_run(mpi, whom):
+    mark = f"mpiapps-test-{uuid.uuid4()}"
+    command = [str(folder(mpi) / "python"), "scripts/on_ranks.py", "3", VICTIM]
+    with subprocess.Popen(
+        [*command, "be_idle", "all"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=clean_environment(FAILURE_MARK=mark),
+    ) as started:
+        assert started.stdout.readline().strip("\0\n") == "waiting"
+        left = set(marked(mark)) - {started.pid}
+        ranks = sorted(left & set(map(int, ranks_of(VICTIM))))
+        assert len(ranks) == 3
+        for pid in whom(started.pid, left - set(ranks), ranks):
+            os.kill(pid, signal.SIGKILL)
+        try:
+            until_gone(lambda: marked(mark), WITHIN)
+        finally:
+            for pid in marked(mark):
+                os.kill(pid, signal.SIGKILL)
+
+
+def until_gone(left, seconds):
+    deadline = time.monotonic() + seconds
+    while found := left():
+        assert time.monotonic() < deadline, f"left behind: {found}"
         time.sleep(0.1)
 
 

@@ -1,13 +1,27 @@
 """Lists and grids: what is a task, what it may take, and when it is the same one."""
 
+import os
 import random
 import shlex
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from mpiapps.base.errors import InputError
-from mpiapps.farming.tasklist import Task, as_line, grid, identities, read_list
+from mpiapps.farming.grid import grid
+from mpiapps.farming.tasklist import (
+    Task,
+    as_line,
+    found_inputs,
+    named,
+    part_of,
+    read_file,
+    read_list,
+)
 
 LIST = """\
 # what we do
@@ -39,6 +53,48 @@ def test_a_list_is_read_line_by_line():
     assert list(read_list(map(as_line, found))) == found
 
 
+SIGNS = [*"#:\\ \t\n\r'\"$=,\x0b\x1c\x85\u3000\ufeffé\udcff", " #:", "a", "time=3"]
+commands = st.lists(st.sampled_from(SIGNS), min_size=1, max_size=8).map("".join)
+limits = {"seconds": st.integers(0, 90), "memory": st.integers(0, 2**40)}
+limits |= {"cores": st.integers(1, 9), "retries": st.integers(0, 9)}
+
+
+def read_again(found):
+    """Return the tasks of a file that holds these, as failed.txt does."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "failed.txt")
+        path.write_bytes(os.fsencode("".join(f"{as_line(task)}\n" for task in found)))
+        return list(read_file(str(path)))
+
+
+@given(st.lists(st.builds(Task, commands, **limits), min_size=1, max_size=3))
+@example([Task("# one\nrm *"), Task("echo a\nrm *"), Task("x\rrm *")])
+@example([Task("grep ' #: ' x"), Task("x #: time=3"), Task("\ufeffx"), Task(" x ")])
+@example([Task("x", outputs=("run.0",)), Task("x", environ={"A": "b #: c"})])
+def test_any_task_is_the_same_when_its_line_is_read(found):
+    assert read_again(found) == found
+    assert list(named(read_again(found))) == list(named(found))
+
+
+@given(st.lists(st.sampled_from(SIGNS), max_size=12).map("".join))
+def test_whatever_a_list_holds_its_lines_are_its_tasks(text):
+    try:
+        found = list(read_list(text.split("\n")))
+    except InputError:
+        return
+    assert len(found) <= text.count("\n") + 1
+    assert read_again(found) == found
+
+
+def test_what_editors_of_other_systems_add_is_of_no_command(tmp_path):
+    path = tmp_path / "list"
+    path.write_bytes(b"\xef\xbb\xbfecho one\r\necho a\rb\r\n")
+    assert [task.command for task in read_file(str(path))] == ["echo one", "echo a\rb"]
+    path.write_bytes(b"\xef\xbb\xbfa\r\nb\rc\n")
+    found = [task.command for task in grid("echo {f}", [f"f=@{path}"])]
+    assert found == ["echo a", "echo 'b\rc'"]
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
@@ -49,6 +105,9 @@ def test_a_list_is_read_line_by_line():
         ("echo \0", "zero byte"),
         ("echo #: env.X=\0", "zero byte"),
         ("echo #: cd='/tmp", "No closing quotation"),
+        ("grep ' #: ' x", "if this #: is of the command, add another one at the end"),
+        ("#: escapes=yes", "stands behind a command"),
+        ("#DISBATCH REPEAT 10 PREFIX ./x", "directives of disBatch"),
     ],
 )
 def test_a_line_that_cannot_be_a_task_is_named(line, says):
@@ -91,6 +150,13 @@ def test_other_braces_are_the_commands_own():
         ("y=1", r"no \{y\} is in"),
         ("x=@/not/there", "No such file"),
         ("x=1:5:0", "a step of 0"),
+        ("x=10:1", "no number is there; for a way down, 10:1:-1"),
+        ("x=1:10:-1", "no number is there"),
+        ("x=1:10:0,5", "'0,5' is not a number"),
+        ("x=1:2:3:4", "give FIRST:LAST or FIRST:LAST:STEP"),
+        ("x=1:10000000000", "10000000000 values, and a farm has at most 10000000"),
+        ("x=1:1e300:1e-300", "values, and a farm has at most 10000000"),
+        ("x=@/dev/null", "the file is empty"),
     ],
 )
 def test_a_parameter_that_cannot_be_used_is_told(parameter, says):
@@ -98,17 +164,61 @@ def test_a_parameter_that_cannot_be_used_is_told(parameter, says):
         list(grid("echo {x}", [parameter]))
 
 
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("1:3", "1 2 3"),
+        ("-1:1", "-1 0 1"),
+        ("10:1:-3", "10 7 4 1"),
+        ("0:1:0.25", "0 0.25 0.5 0.75 1"),
+        ("0:0.3:.1", "0 0.1 0.2 0.3"),
+        ("1e3:1.5e3:2.5e2", "1000 1250 1500"),
+        ("5:5", "5"),
+        ("1:2,3:4", "1:2 3:4"),
+        ("host:80", "host:80"),
+    ],
+)
+def test_numbers_are_counted_as_people_write_them(text, values):
+    found = [task.command for task in grid("{x}", [f"x={text}"])]
+    assert " ".join(found) == values
+
+
+def test_a_grid_of_too_many_tasks_is_refused_before_it_is_made():
+    ranges = [f"{name}=1:1000" for name in "abc"]
+    with pytest.raises(InputError, match="1000000000 tasks, and a farm has at most"):
+        next(grid("{a} {b} {c}", ranges))
+
+
+@given(st.sets(st.integers(0, 10**6), min_size=1, max_size=60), st.integers(1, 70))
+def test_parts_are_all_of_a_list_in_equal_shares(numbers, parts):
+    names = {Task(f"echo {n}").identity() for n in numbers}
+    found = [part_of(names, f"{n + 1}/{parts}") for n in range(parts)]
+    assert set().union(*found) == names
+    assert sum(map(len, found)) == len(names)
+    assert max(map(len, found)) - min(map(len, found)) <= 1
+
+
+def test_an_edited_list_leaves_nearly_all_tasks_in_their_parts():
+    before = [Task(f"echo {n}").identity() for n in range(1000)]
+    after = [Task("new").identity(), *reversed(before[:500]), *before[501:]]
+    moved = 0
+    for n in range(10):
+        part = f"{n + 1}/10"
+        moved += len(part_of(before, part) & set(after) - part_of(after, part))
+    assert moved <= 2 * 9
+
+
 def test_a_task_is_the_same_wherever_it_stands():
     lines = [f"echo {n}" for n in range(20)] * 2
-    before = list(identities(read_list(lines)))
+    before = list(named(read_list(lines)))
     assert len(set(before)) == 40  # each of two equal ones is done
     random.Random(0).shuffle(lines)
-    assert set(identities(read_list(lines))) == set(before)
-    more = set(identities(read_list([*lines[:7], "echo new", *lines[7:]])))
+    assert set(named(read_list(lines))) == set(before)
+    more = set(named(read_list([*lines[:7], "echo new", *lines[7:]])))
     assert len(more - set(before)) == 1
-    (limited,) = identities(read_list(["echo 1 #: time=3 retries=2"]))
+    (limited,) = named(read_list(["echo 1 #: time=3 retries=2"]))
     assert limited in before
-    (other,) = identities(read_list(["echo 1 #: env.A=2"]))
+    (other,) = named(read_list(["echo 1 #: env.A=2"]))
     assert other not in before
 
 
@@ -122,6 +232,26 @@ def test_a_changed_input_makes_it_another_task(tmp_path):
     assert first != missing
     data.write_text("other")
     assert task.identity() not in (first, missing)
+
+
+def test_files_that_match_a_pattern_are_inputs(tmp_path):
+    task = Task("cat *.csv", folder=str(tmp_path), inputs=("*.csv",))
+    assert found_inputs(task, "*.csv") == []
+    before = [task.identity()]
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("one")
+        before.append(task.identity())
+    (tmp_path / "a.csv").write_text("more")
+    before.append(task.identity())
+    (tmp_path / "*.csv").write_text("a name that looks like one")
+    before.append(task.identity())
+    assert len(set(before)) == 5
+
+
+def test_identities_are_those_of_older_versions():
+    task = Task("echo 'é' \udcff \n\"", "/a b", {"B": "1", "A": "2"})
+    assert task.identity() == "c17cccf9c87ac702cd217b820cc1fa8e"
+    assert Task("x").identity(3) == "7bad4c91028e2d9ec41dabd6e3559a9d"
 
 
 def test_bytes_that_are_no_text_are_kept(tmp_path):

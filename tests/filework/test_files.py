@@ -7,6 +7,7 @@ import json
 import lzma
 import os
 import random
+import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -15,11 +16,12 @@ import numpy as np
 import pytest
 
 from mpiapps import files
+from mpiapps.app.output import as_text
 from mpiapps.base import stopping
 from mpiapps.base.errors import InputError, Stopped, UsageError
 from mpiapps.files import Options
 from mpiapps.filework import reading, segments
-from mpiapps.filework.listing import expand, gather_listing
+from mpiapps.filework.listing import expand, gather_listing, read_list
 from mpiapps.filework.share import Run, share
 
 pytestmark = pytest.mark.mpi
@@ -154,6 +156,64 @@ def test_bad_files_are_told_of_and_the_others_are_done(world, place, on_root):
         assert (again.values["files"], again.values["lines"]) == (2, 2)  # latin is text
 
 
+def test_the_length_of_a_file_is_what_can_be_read(world, place, on_root):
+    """Sizes of /proc are 0, those of /sys a page."""
+    paths = ["/proc/filesystems", "/proc/self/status", "/sys/kernel/mm/ksm/run",
+             str(place / "empty"), str(place / "page")]  # fmt: skip
+    on_root((place / "empty").touch)
+    on_root((place / "page").write_bytes, b"some text\n" * 4096)
+    paths.remove("/proc/self/status")  # another one for each process
+    for options in ({}, {"only": ("lines",)}, {"only": ("bytes",)}, {"top": 1}):
+        for some in (paths, *([path] for path in paths)):
+            result = do(world, "count", *some, **options)
+            assert result.exit_code == 0, result.notes
+            if world.is_root:
+                wanted = dict(zip(files.COUNTS, wc(some, "C.UTF-8"), strict=True))
+                for name in files.COUNTS:
+                    found = result.values.get(name, wanted[name])
+                    assert found == wanted[name], (some, options)
+
+
+def test_a_digest_tells_of_a_file_that_shrinks(world, place, on_root):
+    from mpiapps.filework.digest import Digest
+
+    names = [str(place / name) for name in "ab"]
+    on_root(lambda: [Path(name).write_text("some lines\n") for name in names])
+    listing = gather_listing(world.comm, names if world.is_root else None)
+    on_root(lambda: os.truncate(names[1], 3))
+    found = share(world, listing, Digest(), Run())
+    assert found.wrong == {1: "ends after 3 bytes, and had 11 before"}
+
+
+def test_words_are_written_as_they_are_and_shown_harmless(world, place, on_root):
+    words = [b"\x1b[31mred", b"\xff\xfe", *(b"w%d" % n for n in range(18))]
+    on_root((place / "x").write_bytes, b"\n".join(words))
+    output = place.parent / "out"
+    result = do(world, "count", place, top=20, output=str(output))
+    if world.is_root:
+        assert output.read_bytes() == b"".join(b"1 %s\n" % w for w in sorted(words))
+        shown = as_text("", result.values, {})
+        assert "\x1b" not in shown
+        assert all(f"w{n}:1" in shown for n in range(18))
+
+
+def test_each_name_is_one_line_of_the_output(world, place, on_root):
+    names = ["plain", "new\nline", "back\\slash", "\udcff"]
+    on_root(lambda: [(place / name).write_text("a\n") for name in names])
+    output = place.parent / "out"
+    do(world, "count", place, output=str(output), only=("lines",))
+    if world.is_root:
+        lines = output.read_bytes().splitlines()
+        top = os.fsencode(place)
+        wanted = [
+            b"\\1 %s/back\\\\slash",
+            b"\\1 %s/new\\nline",
+            b"1 %s/plain",
+            b"1 %s/\xff",
+        ]
+        assert lines == [each % top for each in wanted]
+
+
 def test_a_file_that_goes_or_shrinks_meanwhile(world, place, on_root):
     from mpiapps.filework.count import Count
 
@@ -170,12 +230,17 @@ def test_a_file_that_goes_or_shrinks_meanwhile(world, place, on_root):
         assert found.files.tolist() == [2]
 
 
-@pytest.mark.parametrize("end", [".gz", ".xz", ".bz2", ".zst"])
+@pytest.mark.parametrize(
+    "end", [".gz", ".xz", ".bz2", ".zst", ".Gz", ".tgz", ".lzma", ".TXZ", ".tzst"]
+)
 def test_compressed_files_are_counted_as_what_they_hold(world, place, on_root, end):
     import zstandard
 
-    pack = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress,
-            ".zst": zstandard.compress}[end]  # fmt: skip
+    long = zstandard.ZstdCompressionParameters(window_log=28)
+    pack = {"gz": gzip.compress, "xz": lzma.compress, "z2": bz2.compress,
+            "st": zstandard.ZstdCompressor(compression_params=long).compress,
+            "ma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+            }[end.lower()[-2:]]  # fmt: skip
     data = text(5, 300_000)
     path = place / f"file{end}"
     on_root(lambda: (path.write_bytes(pack(data)), (place / "as").write_bytes(data)))
@@ -230,6 +295,61 @@ def test_images_are_turned_whole_or_not_at_all(world, place, on_root):
         two = [place / "in" / "one.png", place / "in" / "one.gif"]
         on_root(lambda: two[1].write_bytes(b""))
         do(world, "flip", *two, into=str(place / "out"), format="pdf")
+
+
+@pytest.fixture
+def photos(place, on_root, monkeypatch):
+    """A folder of pictures in the working directory, and its files."""
+    from PIL import Image
+
+    names = [f"photos/{name}.png" for name in ("one", "two", "deep/three")]
+
+    def write():
+        (place / "photos" / "deep").mkdir(parents=True)
+        for name in names:
+            Image.new("RGB", (2, 3)).save(place / name)
+
+    on_root(write)
+    monkeypatch.chdir(place)
+    return names
+
+
+def test_results_do_not_take_the_place_of_originals_nor_become_them(
+    world, place, photos, on_root
+):
+    before = [Path(name).read_bytes() for name in photos]
+    on_root(lambda: Path("link").symlink_to("photos"))
+    on_root(lambda: Path("list").write_text("photos/one.png\n"))
+    for paths, into in (
+        (["photos"], "photos"),
+        (["photos/deep"], "photos"),
+        (["photos"], "link"),
+        (["link"], str(place / "photos")),
+        (["photos/*.png"], "photos"),
+        (["photos/**/*.png"], "."),
+        (["other", "photos/one.png"], "photos"),
+    ):
+        with pytest.raises(InputError, match="name a folder that holds no originals"):
+            do(world, "flip", *paths, into=into, by="90")
+    with pytest.raises(InputError, match=r"photos/one.png lies in the folder"):
+        do(world, "flip", list=("list",), into="photos")
+    for into in ("photos/turned", "link/deep/turned"):
+        for path in ("photos", "photos/**/*.png", "photos/*", "link/../photos"):
+            result = do(world, "flip", path, into=into, by="90")
+            assert (result.values["files"], result.exit_code) == (3, 0), (path, into)
+        on_root(shutil.rmtree, into)
+    assert [Path(name).read_bytes() for name in photos] == before
+
+
+@pytest.mark.usefixtures("photos")
+def test_results_that_are_gone_are_made_again(world, on_root):
+    for _ in range(2):
+        do(world, "flip", "photos", into="out", directory="kept", format="pdf")
+        on_root(Path("out/one.pdf").unlink)  # it is there
+    left = Path("out/two.pdf").stat().st_mtime_ns
+    do(world, "flip", "photos", into="out", directory="kept", format="pdf")
+    assert Path("out/one.pdf").exists()
+    assert Path("out/two.pdf").stat().st_mtime_ns == left  # done once
 
 
 @pytest.mark.usefixtures("small")
@@ -374,7 +494,8 @@ def test_paths_are_files_folders_patterns_and_lists(place, on_root):
     on_root(write)
 
     def names(*paths, lists=()):
-        found = expand([str(path) for path in paths], [str(each) for each in lists])
+        listed = [name for each in lists for name in read_list(str(each))]
+        found = expand([str(path) for path in paths], listed)
         return [os.path.relpath(name, place) for name in found]
 
     below = ["deep/.hidden", "deep/c.txt", "deep/er/d"]
@@ -383,7 +504,7 @@ def test_paths_are_files_folders_patterns_and_lists(place, on_root):
     assert names(place / "deep" / "**") == below  # a folder and what is in it: once
     assert names(place / "no") == ["no"]
     assert names(lists=[place.parent / "plain"]) == ["b", *below]
-    assert expand([], [str(place.parent / "zero")]) == ["one", "two\nlines"]
+    assert expand([], read_list(str(place.parent / "zero"))) == ["one", "two\nlines"]
     with pytest.raises(InputError, match="fits no file"):
         names(place / "*.none")
     with pytest.raises(InputError, match="cannot read the list"):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import as_strided
 
 from mpiapps.base.errors import LaunchError
 from mpiapps.kernels import blas
@@ -72,6 +73,59 @@ def test_what_does_not_fit_is_refused():
         add_product(x, x, np.ones((6, 6))[::2, ::2])
     with pytest.raises(TypeError, match="mixed"):
         add_product(x, x, np.ones((3, 3), "f4"))
+
+
+FOREIGN = {
+    "rows reversed": lambda x: x[::-1],
+    "columns reversed": lambda x: x[:, ::-1],
+    "one row for all": lambda x: np.broadcast_to(x[:1], x.shape),
+    "one column for all": lambda x: np.broadcast_to(x[:, :1], x.shape),
+    "overlapping": lambda x: as_strided(x, strides=(x.itemsize, x.itemsize)),
+    "columns first": np.asfortranarray,
+    "between elements": lambda x: as_strided(x, strides=(20, 8), shape=(3, 2)),
+}
+
+
+@pytest.mark.parametrize("view", FOREIGN.values(), ids=FOREIGN)
+def test_strides_that_blas_cannot_follow_are_refused(view):
+    x, eye = np.arange(9.0).reshape(3, 3), np.eye(3)
+    bad = view(x)
+    rows, cols = bad.shape
+    for call in (
+        lambda: add_product(np.zeros((rows, 3)), bad, eye[:cols].copy()),
+        lambda: add_product(np.zeros((3, cols)), eye[:, :rows].copy(), bad),
+        lambda: add_product(bad, eye[:rows].copy(), eye[:, :cols].copy()),
+        lambda: solve_rows(bad, eye.copy(), lower=True),
+        lambda: solve_rows(eye, bad, lower=True),
+        lambda: solve_columns(eye, bad, lower=True),
+    ):
+        with pytest.raises(ValueError, match=r"strides|read-only|times"):
+            call()
+
+
+def test_one_row_or_column_of_a_reversed_array_is_plain():
+    x = np.arange(9.0).reshape(3, 3)
+    for a, b in [(x[::-1][:1], x), (x, x[:, ::-1][:, :1])]:
+        out = np.zeros((len(a), b.shape[1]))
+        add_product(out, a, b)
+        np.testing.assert_array_equal(out, a @ b)
+
+
+def test_sizes_that_blas_cannot_count_are_refused(monkeypatch):
+    monkeypatch.setattr(blas, "INT_MAX", 2)
+    with pytest.raises(ValueError, match="counts to 2"):
+        add_product(np.zeros((3, 3)), np.eye(3), np.eye(3))
+
+
+def test_an_array_that_cannot_be_written_is_not_changed():
+    out = np.zeros((3, 3))
+    out.flags.writeable = False
+    for call in (
+        lambda: add_product(out, np.eye(3), np.eye(3)),
+        lambda: solve_rows(np.eye(3), out, lower=True),
+    ):
+        with pytest.raises(ValueError, match="read-only"):
+            call()
 
 
 @pytest.mark.parametrize("name", ["libnot.so.0", "libc.so.6"])

@@ -39,8 +39,14 @@ def test_cholesky(comm, n, block, dtype):
 def test_cholesky_looks_at_the_lower_triangle_alone(comm):
     x = positive(9)
     for layout in layouts((9, 9), comm.size):
-        found = cholesky(spread(comm, x + np.triu(np.ones((9, 9)), 1), layout))
-        close(found, np.linalg.cholesky(x))
+        for other in (1, np.nan, np.inf):
+            above = np.triu(np.full((9, 9), other), 1)
+            found = cholesky(spread(comm, np.tril(x) + above, layout), 2)
+            close(found, np.linalg.cholesky(x))
+        below = np.tril(x)
+        below[5, 2] = np.nan
+        with pytest.raises(ValueError, match=r"element \(5, 2\) is nan"):
+            cholesky(spread(comm, below, layout))
 
 
 @pytest.mark.parametrize("minor", [1, 4, 9])

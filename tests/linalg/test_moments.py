@@ -1,6 +1,7 @@
 """Mean and standard deviation are NumPy's, of any layout."""
 
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -58,6 +59,25 @@ def test_large_numbers_that_differ_little_keep_their_digits(comm):
     array = whole((200, 30)) + 1e8
     found = std(spread(comm, array), 0)
     np.testing.assert_allclose(found, array.std(axis=0), rtol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["f8", "c16"])
+@pytest.mark.parametrize("offset", [1e12, 1e15])
+def test_the_rounding_of_a_large_mean_is_taken_off(comm, offset, kind):
+    array = whole((300, 4), kind) + offset  # rounded here, and exact from here on
+    exact = np.array([[Fraction(x) for x in row] for row in array.real])
+    squares = variances(exact)
+    if kind == "c16":
+        parts = np.array([[Fraction(x) for x in row] for row in array.imag])
+        squares = [x + y for x, y in zip(squares, variances(parts), strict=True)]
+    for layout in layouts(array.shape, comm.size):
+        found = std(spread(comm, array, layout), 0)
+        np.testing.assert_allclose(found, np.sqrt(np.array(squares, float)), rtol=1e-13)
+
+
+def variances(columns):
+    means = columns.sum(axis=0) / len(columns)
+    return ((columns - means) ** 2).sum(axis=0) / len(columns)
 
 
 def test_an_axis_that_is_none_is_told_of(comm):

@@ -7,6 +7,7 @@ import pytest
 
 from mpiapps.base.errors import InputError, ReadWriteError
 from mpiapps.linalg.bytes_of import WAYS
+from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.npy import read_npy, write_npy
 from tests.linalg.cases import DTYPES, close, layouts, spread, whole
 
@@ -49,7 +50,30 @@ def test_read_and_written_as_numpy_does(comm, place, way, shape, order):
         assert not list(place.glob(".*"))
 
 
-@pytest.mark.parametrize("dtype", [">f8", ">c8", "i4", "u1", "?"])
+def header(version, shape, dtype="<f8"):
+    """Return the beginning of a file of any version and shape."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}"
+    size = 2 if version == (1, 0) else 4
+    count = len(text).to_bytes(size, "little")
+    return b"\x93NUMPY" + bytes(version) + count + text.encode()
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_every_version_of_the_format(comm, place, version):
+    if comm.rank == 0:
+        data = header(version, "(2, 3)") + np.arange(6.0).tobytes()
+        (place / "x.npy").write_bytes(data)
+    comm.Barrier()
+    close(read_npy(comm, place / "x.npy"), np.load(place / "x.npy"), 0)
+
+
+def test_sizes_may_be_numpys_integers(comm, place):
+    a = DistMatrix.zeros(comm, (np.int64(6), np.int32(4)))
+    write_npy(place / "x.npy", a)
+    assert np.load(place / "x.npy").shape == (6, 4)
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">c8", "i4", "u1", "?", "f2", ">f2", "u8"])
 def test_other_kinds_of_numbers(comm, place, dtype):
     array = np.arange(12).reshape(3, 4).astype(dtype)
     found = read_npy(comm, saved(comm, place / "x.npy", array))
@@ -67,13 +91,20 @@ def test_a_vector_is_a_column(comm, place):
     [
         (np.zeros((2, 2, 2)), "has 3 dimensions"),
         (np.array([["a"]]), "expected numbers"),
-        (np.zeros((2, 2), "f2"), "holds float16"),
+        (np.zeros((2, 2), "g"), "holds float128"),
+        (np.array([[0, 2**53 + 1]]), "the integer 9007199254740993"),
+        (np.array([[0, -(2**53) - 1]]), "the integer -9007199254740993"),
+        (np.array([[2**64 - 1]], "u8"), "the integer 18446744073709551615"),
         (np.zeros((2, 2), "i4,f8"), "expected numbers"),
         (np.array([[None]]), "expected numbers"),
         (b"", "is no .npy file"),
         (b"PK\x03\x04 a zip", "is no .npy file"),
         (b"\x93NUMPY\x01\x00\x10\x00{'descr': oops", "is no .npy file"),
         (b"\x93NUMPY\x09\x00", "is no .npy file"),
+        (header((1, 0), "(-1, 3)"), "sizes are 0 or more"),
+        (header((1, 0), "(2, -3)"), "sizes are 0 or more"),
+        (header((1, 0), "(-5,)"), "sizes are 0 or more"),
+        (header((1, 0), "(2, 2.5)"), "is no .npy file"),
     ],
     ids=str,
 )

@@ -1,0 +1,143 @@
+"""What the events of a run say: its submissions, starts and ends.
+
+The job script and `mpiapps` append to ``events.jsonl``. A submission by hand has
+attempt 0; a job script that submits the next link of a chain writes its own attempt.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpiapps.batch.state import JobId
+
+EVENTS = "events.jsonl"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the events."""
+
+    event: str
+    job: JobId
+    code: int = 0
+    attempt: int = 0
+    time: int = 0
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether it is a submission by `mpiapps submit` or `resubmit`."""
+        return self.event == "submit" and not self.attempt
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of a run, or of one element, since it was submitted last.
+
+    Attributes
+    ----------
+    job : JobId
+        The job under which it goes on now: the last link of a chain.
+    event : Event, optional
+        The last one, if there is any.
+    restarts : int
+        How often it was started again.
+    done : bool
+        Whether a script of one's own has ended with 0, under whatever submission.
+    submitted : int
+        The time of the last submission by hand.
+    cancelled : bool
+        Whether `mpiapps cancel` has ended it.
+    array : JobId, optional
+        For an element: the array's job; `job` is another if the element went on alone.
+    """
+
+    job: JobId
+    event: Event | None = None
+    restarts: int = 0
+    done: bool = False
+    submitted: int = 0
+    cancelled: bool = False
+    array: JobId | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether it goes on as a job of its own, and not as an element of an array."""
+        return self.array is None or not self.job.same(self.array)
+
+
+def read(folder: Path) -> list[Event]:
+    """Return the events of a run, in order; lines that are none are left out. Local."""
+    try:
+        text = (folder / EVENTS).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return [event for line in text.splitlines() if (event := _event(line))]
+
+
+def _event(line: str) -> Event | None:
+    try:
+        fields = json.loads(line)
+        # Elements of PBS once wrote 12[3].server for their array, which is 12[].server.
+        number = re.sub(r"\[\d+\]", "[]", str(fields["job"]))
+        return Event(
+            str(fields["event"]),
+            JobId(number, str(fields.get("cluster", ""))),
+            *(int(fields.get(name, 0)) for name in ("code", "attempt", "time")),
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def submission(events: Sequence[Event]) -> Event | None:
+    """Return the last submission by hand, or else the first event. Local."""
+    by_hand = [event for event in events if event.by_hand]
+    return by_hand[-1] if by_hand else next(iter(events), None)
+
+
+def history(events: Sequence[Event], array: Sequence[Event] | None = None) -> History:
+    """Return what the events of a run mean, or those of an element of an array. Local.
+
+    Parameters
+    ----------
+    events : sequence of Event
+        Its own.
+    array : sequence of Event, optional
+        For an element: those of the whole array, which has the submissions by hand.
+    """
+    last = submission(events if array is None else array) or submission(events)
+    if last is None:
+        return History(JobId(""))
+    since = _since(events, last)
+    began = [event for event in since if not event.by_hand]
+    own = [event for event in began if event.event != "cancel"]
+    links = [event for event in own if event.event in ("start", "submit")]
+    ends = [event for event in events if event.event in ("start", "end")]
+    job = links[-1].job if links else last.job
+    return History(
+        job,
+        own[-1] if own else None,
+        max(0, sum(event.event == "start" for event in own) - 1),
+        bool(ends) and ends[-1].event == "end" and ends[-1].code == 0,
+        last.time,
+        any(event.event == "cancel" for event in since),
+        None if array is None else last.job,
+    )
+
+
+def _since(events: Sequence[Event], last: Event) -> Sequence[Event]:
+    """Return the events since a submission; a job may begin before it is noted."""
+    after = [n for n, event in enumerate(events) if event == last]
+    start = after[-1] if after else len(events)
+    if not after:  # an element has the submission's job, but not the submission
+        first = (n for n, event in enumerate(events) if event.job.same(last.job))
+        return events[next(first, start) :]
+    begun = itertools.takewhile(
+        lambda event: not event.by_hand and event.job.same(last.job),
+        reversed(events[:start]),
+    )
+    return events[start - sum(1 for _ in begun) :]

@@ -1,0 +1,82 @@
+"""How runs are: their own files first, then their schedulers, asked once for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mpiapps.batch import state
+from mpiapps.batch.client import NoAnswer
+from mpiapps.batch.history import History
+from mpiapps.batch.judge import Status, recorded_end, status_of, together
+from mpiapps.batch.runs import Run
+from mpiapps.batch.scheduler import TABLE, Scheduler
+from mpiapps.batch.state import Seen, element
+
+Known = dict[str, Seen] | NoAnswer
+
+
+def status(run: Run) -> Status:
+    """Return how a run is. Local."""
+    return statuses([run])[0]
+
+
+def statuses(found: Sequence[Run]) -> list[Status]:
+    """Return how runs are; each scheduler is asked once for all of them. Local.
+
+    A run whose own files prove its end is not asked for.
+    """
+    pasts = [run.histories() for run in found]
+    asked: dict[tuple[str, str], set[str]] = {}  # scheduler, cluster -> numbers
+    for run, past in zip(found, pasts, strict=True):
+        for index, folder in run.folders().items():
+            if not recorded_end(folder, past[index], run.recorded):
+                job = past[index].job
+                numbers = asked.setdefault((run.scheduler.name, job.cluster), set())
+                numbers.update([job.number] if job.number else [])
+    answers = {
+        (name, cluster): _ask(TABLE[name], cluster, sorted(numbers))
+        for (name, cluster), numbers in asked.items()
+        if numbers
+    }
+    return [_status(run, past, answers) for run, past in zip(found, pasts, strict=True)]
+
+
+def _ask(scheduler: Scheduler, cluster: str, numbers: list[str]) -> Known:
+    try:
+        return dict(scheduler.seen(numbers, elsewhere(scheduler, cluster)))
+    except NoAnswer as error:
+        return error
+
+
+def elsewhere(scheduler: Scheduler, cluster: str) -> str:
+    """Return the cluster if it is not the one that this host's commands ask.
+
+    Raises
+    ------
+    NoAnswer
+        If the scheduler cannot be asked for another cluster from here.
+    """
+    here = scheduler.cluster() if cluster else ""
+    if cluster == here:
+        return ""
+    if not scheduler.federated:
+        raise NoAnswer(f"it is a job of {cluster}; this host asks {here or 'nothing'}")
+    return cluster
+
+
+def _status(
+    run: Run, past: dict[str, History], answers: dict[tuple[str, str], Known]
+) -> Status:
+    elements = {}
+    for index, folder in run.folders().items():
+        own = past[index]
+        known = answers.get((run.scheduler.name, own.job.cluster), {})
+        if isinstance(known, NoAnswer):
+            seen: Seen | None = Seen(state.NO_ANSWER, None, str(known))
+        else:
+            number = own.job.number
+            seen = known.get(number if own.alone else element(number, index))
+        elements[index] = status_of(folder, own, seen, run.recorded)
+    if "" in elements:
+        return elements[""]
+    return together(Status(str(run.folder), run.id, ""), elements)

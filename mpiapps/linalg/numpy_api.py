@@ -1,0 +1,130 @@
+"""NumPy's functions on distributed matrices: those of the table, and no others.
+
+A function that is not in the table raises `TypeError` rather than gather the matrix on
+every rank unasked. All are collective; arrays among the operands must be the same on
+all ranks, to the last bit, which their checksums are compared for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+
+from mpiapps.comm.agree import agree
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.moments import mean, std
+from mpiapps.linalg.multiply import multiply
+from mpiapps.linalg.reduce import col_sums, matvec, norm, row_sums, total, trace
+
+SUMS = (col_sums, row_sums)  # over axis 0, and 1
+ORDERS = {None: "fro", "fro": "fro", 1: "1", np.inf: "inf"}
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """Return ``A @ B``, where one of the two may be an array. Collective.
+
+    Two matrices, or a matrix and a two-dimensional array: a `DistMatrix`, by
+    `multiply`. A matrix and a vector: an array on every rank, by `matvec`.
+    """
+    if isinstance(a, DistMatrix) and isinstance(b, DistMatrix):
+        return multiply(a, b)
+    a_first = isinstance(a, DistMatrix)
+    matrix, other = (a, b) if a_first else (b, a)
+    if np.ndim(other) == 1:
+        return matvec(matrix if a_first else matrix.T, other)
+    whole = DistMatrix.from_all(matrix.comm, other)
+    return multiply(matrix, whole) if a_first else multiply(whole, matrix)
+
+
+def refuse(name: str) -> NoReturn:
+    """Raise the error of a function that is not there. Local."""
+    raise TypeError(
+        f"{name} does not work on distributed matrices, and would gather them on every"
+        " rank; call it with A.to_all() if that fits, or give A.map a function of each"
+        f" rank's elements. There are all element-wise functions, np.matmul, and"
+        f" {', '.join(sorted(map(_name, FUNCTIONS)))}"
+    )
+
+
+def call(function: Callable[..., Any], args: Any, options: Any) -> Any:
+    """Return what the table's entry for NumPy's `function` returns. Collective."""
+    if function not in FUNCTIONS:
+        refuse(_name(function))
+    return FUNCTIONS[function](*args, **options)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return f"{function.__module__.replace('numpy', 'np')}.{function.__name__}"
+
+
+def _norm(a: DistMatrix, ord: Any = None) -> float:  # noqa: A002 - NumPy's name
+    if ord not in ORDERS:
+        raise ValueError(
+            f"norm {ord!r} is not one of {', '.join(map(repr, ORDERS))}; the 2-norm is"
+            " the first of mpiapps.linalg.tall.singular_values"
+        )
+    return norm(a, ORDERS[ord])
+
+
+def _sum(a: DistMatrix, axis: int | None = None) -> Any:
+    return total(a) if axis is None else SUMS[range(2)[axis]](a)
+
+
+def _solve(a: Any, b: Any) -> Any:
+    from mpiapps.linalg.solve import solve
+
+    return solve(a, b)
+
+
+def _inverse(a: DistMatrix) -> DistMatrix:
+    from mpiapps.linalg.solve import inverse
+
+    return inverse(a)
+
+
+def _cholesky(a: DistMatrix) -> DistMatrix:
+    from mpiapps.linalg.cholesky import cholesky
+
+    return cholesky(a)
+
+
+def _all(test: Callable[[Any, Any], bool], a: Any, b: Any) -> bool:
+    """Return whether `test` holds on every rank's part of two operands. Collective."""
+    like = a if isinstance(a, DistMatrix) else b
+    if np.shape(a) != np.shape(b):
+        return False
+    a, b = like._brought(a), like._brought(b)
+    with agree(like.comm) as same:
+        same("compare", a, b)
+        mine = test(like._part(a), like._part(b))
+    return all(like.comm.allgather(mine))
+
+
+def _array_equal(a: Any, b: Any) -> bool:
+    return _all(np.array_equal, a, b)
+
+
+def _allclose(a: Any, b: Any, **options: Any) -> bool:
+    return _all(lambda x, y: np.allclose(x, y, **options), a, b)
+
+
+FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
+    np.allclose: _allclose,
+    np.array_equal: _array_equal,
+    np.copy: DistMatrix.copy,
+    np.dot: matmul,
+    np.linalg.cholesky: _cholesky,
+    np.linalg.inv: _inverse,
+    np.linalg.norm: _norm,
+    np.linalg.solve: _solve,
+    np.mean: mean,
+    np.ndim: lambda a: a.ndim,
+    np.shape: lambda a: a.shape,
+    np.size: lambda a: a.size,
+    np.std: std,
+    np.sum: _sum,
+    np.trace: trace,
+    np.transpose: lambda a: a.T,
+}

@@ -1,0 +1,33 @@
+import os
+
+import pytest
+
+from mpiapps.base.replacing import open_beside, put_in_place
+
+
+def test_a_file_that_is_not_writable_is_refused(tmp_path, monkeypatch):
+    target = tmp_path / "x"
+    target.write_text("old")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda *_: False)  # root may write to any file
+        with pytest.raises(PermissionError, match="not writable"):
+            open_beside(target)
+    assert [each.name for each in tmp_path.iterdir()] == ["x"]
+
+
+def test_the_longest_names_can_be_replaced(tmp_path):
+    target = tmp_path / ("é" * 127)
+    for _ in range(2):
+        number, part = open_beside(target)
+        os.close(number)
+        put_in_place(part, target)
+    assert [each.name for each in tmp_path.iterdir()] == [target.name]
+
+
+def test_what_replaces_a_private_file_is_private_from_the_start(tmp_path):
+    target = tmp_path / "x"
+    target.touch(mode=0o600)
+    number, part = open_beside(target)
+    assert os.fstat(number).st_mode & 0o777 == 0o600
+    os.close(number)
+    part.unlink()

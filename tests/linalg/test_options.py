@@ -1,0 +1,189 @@
+"""No option of the matrix program is ignored: it changes something, or is refused."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mpiapps import matrix, tips
+from mpiapps.app.runner import parse
+from mpiapps.base.errors import MpiAppsError, UsageError
+from mpiapps.base.launcher import Launch
+from mpiapps.linalg import calibrate
+from mpiapps.linalg.operations import OPERATIONS
+from mpiapps.linalg.plan import Machine
+from mpiapps.matrix import PROGRAM, Options, check, run
+from tests.linalg.cases import whole
+
+# Each option with a value that is not its default, and what it needs beside it.
+OPTIONS = {
+    "output": ("given.npy", {}),
+    "seed": (7, {}),
+    "dtype": ("f4", {}),
+    "kind": ("positive", {}),
+    "check": (True, {}),
+    "plan": (True, {}),
+    "ranks": (64, {"plan": True}),
+    "memory": (1, {"plan": True}),  # byte: more than nothing fits
+    "calibrate": (True, {"plan": True}),
+}
+SIZES = {"multiply": (6, 5, 4), "solve": (6, 2), "cholesky": (6,), "inverse": (6,)}
+COUNTS = {"multiply": [3], "solve": [1, 2], "cholesky": [1], "inverse": [1]}
+
+
+@pytest.fixture
+def place(comm, tmp_path_factory):
+    """A folder that all ranks share, with operands."""
+    folder = Path(comm.bcast(str(tmp_path_factory.mktemp("options"))))
+    if comm.rank == 0:
+        x = np.random.default_rng(0).standard_normal((6, 6))
+        np.save(folder / "a.npy", x @ x.T + 6 * np.eye(6))
+        np.save(folder / "b.npy", x)
+    comm.Barrier()
+    return folder
+
+
+def observed(world, place, options):
+    """Return all that a user sees of a run, but for times."""
+    try:
+        result = run(world, options)
+        seen = repr(result.values)
+    except MpiAppsError as error:
+        seen = str(error)
+    world.comm.Barrier()
+    files = {path.name: path.read_bytes() for path in sorted(place.glob("*.npy"))}
+    world.comm.Barrier()
+    if world.rank == 0:
+        for name in ("out.npy", "given.npy"):
+            (place / name).unlink(missing_ok=True)
+    world.comm.Barrier()
+    return seen, files
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_option_changes_something_or_is_refused(
+    world, place, operation, monkeypatch
+):
+    monkeypatch.setattr(calibrate, "calibrate", lambda _comm: Machine(1, 2, 3))
+    count = 2 if operation in ("multiply", "solve") else 1
+    operands = tuple(str(place / name) for name in ("a.npy", "b.npy")[:count])
+    for given in ({"random": SIZES.get(operation, (6, 4))}, {"files": operands}):
+        for option in OPTIONS:
+            try_option(world, place, Options(operation, **given), option)
+
+
+def try_option(world, place, plain, option):
+    value, beside = OPTIONS[option]
+    plain = dataclasses.replace(plain, **beside)
+    # What is computed is seen in the output, where there is one.
+    if "output" in matrix.OPERATIONS[plain.operation].options and not {
+        option,
+        *beside,
+    } & {"output", "plan"}:
+        plain = dataclasses.replace(plain, output=str(place / "out.npy"))
+    if option == "output":
+        value = str(place / value)
+    changed = dataclasses.replace(plain, **{option: value})
+    try:
+        check(changed)
+    except ValueError as error:
+        refusal = str(error)
+    else:
+        seen = observed(world, place, changed)
+        assert seen != observed(world, place, plain), changed
+        return
+    assert any(f"--{name} is for" in refusal for name in (option, *beside)), changed
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_size_is_used_or_refused(operation):
+    counts = COUNTS.get(operation, [1, 2])
+    for count in range(1, 5):
+        options = Options(operation, random=(3,) * count)
+        if count in counts:
+            check(options)
+        else:
+            with pytest.raises(ValueError, match="sizes and no files"):
+                check(options)
+
+
+def test_the_two_tables_agree():
+    assert list(matrix.OPERATIONS) == list(OPERATIONS)
+    for name, row in OPERATIONS.items():
+        options = matrix.OPERATIONS[name].options
+        assert bool(row.check) == ("check" in options)
+        assert bool(row.factors) == ("checkpoint" in options)
+
+
+@pytest.mark.parametrize("word", ["--checkpoint=x", "--seconds=9"])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_run_that_cannot_stop_refuses_a_checkpoint(operation, word, capsys):
+    sizes = map(str, SIZES.get(operation, (6,)))
+    words = [operation, "--random", *sizes, "--checkpoint=y", word]
+    if matrix.OPERATIONS[operation].options[-1:] == ("checkpoint",):
+        parse(PROGRAM, words, Launch())
+        return
+    with pytest.raises(SystemExit, match="2"):
+        parse(PROGRAM, words, Launch())
+    assert "cannot stop and go on later" in capsys.readouterr().err
+
+
+def test_tips_refuse_a_checkpoint():
+    assert not tips.PROGRAM.resumable(None)
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize(
+    ("output", "error", "says"),
+    [
+        ("x.txt", UsageError, "ends with none of"),
+        ("x", UsageError, "ends with none of"),
+        ("a.npy", UsageError, "would replace the operand"),
+        ("gone/x.npy", MpiAppsError, "No such file"),
+        ("folder.npy", MpiAppsError, "Is a directory"),
+    ],
+)
+def test_a_wrong_output_is_found_before_the_work(world, place, output, error, says):
+    if world.rank == 0:
+        (place / "folder.npy").mkdir(exist_ok=True)
+        np.save(place / "singular.npy", np.zeros((3, 3)))
+    world.comm.Barrier()
+    # Reading or computing would end in another error.
+    for operand in ("a.npy", "missing.npy", "singular.npy"):
+        if output == "a.npy" and operand != output:
+            continue
+        options = Options(
+            "inverse", (str(place / operand),), output=str(place / output)
+        )
+        with pytest.raises(error, match=says):
+            run(world, options)
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("shape", [(7, 4), (4, 7), (5, 5)])
+@pytest.mark.parametrize("dtype", ["f4", "c16"])
+def test_singular_values_are_written_as_a_column(world, place, shape, dtype):
+    x = whole(shape, dtype)
+    if world.rank == 0:
+        np.save(place / "x.npy", x)
+    world.comm.Barrier()
+    out = place / "s.npy"
+    run(world, Options("svd", (str(place / "x.npy"),), output=str(out)))
+    found = np.load(out)
+    assert found.dtype == x.real.dtype
+    expected = np.linalg.svd(x, compute_uv=False)
+    np.testing.assert_allclose(found, expected[:, None], 1e-5)
+
+
+@pytest.mark.mpi
+def test_moments_have_imaginary_means(world):
+    options = Options("moments", random=(6, 3), dtype="c16")
+    values = run(world, options).values
+    assert values["mean_imaginary"] != 0
+    assert values["mean_imaginary"] == pytest.approx(
+        np.mean(values["column_means_imaginary"])
+    )
+    real = run(world, Options("moments", random=(6, 3))).values
+    assert "mean_imaginary" not in real
