@@ -267,18 +267,7 @@ def _planned(world: World, options: Options) -> Values:
         from mpiapps.linalg.calibrate import calibrate
 
         machine = calibrate(world.comm)
-    return {
-        "ranks": size,
-        "grid": [found.grid.pm, found.grid.pn, found.grid.pk],
-        "memory": found.memory,
-        "received": found.received,
-        "messages": found.messages,
-        "flops": found.flops,
-        "lower_bound": found.bound,
-        "times_lower_bound": found.received / found.bound if found.bound else 1.0,
-        "seconds": found.seconds(machine),
-        "machine": [machine.flops, machine.bandwidth, machine.latency],
-    }
+    return {"ranks": size} | found.values(machine)
 
 
 @contextmanager

@@ -12,10 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from mpiapps.comm.cut import Array
-from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.layout import Layout
-from mpiapps.linalg.reduce import col_sums, norm, row_sums
+from mpiapps.linalg.reduce import norm, summed
 from mpiapps.linalg.residual import residual
 
 TRIES = 3  # random vectors: each misses a wrong row with probability 1/2 at most
@@ -159,7 +157,7 @@ def _times(
 
     Collective. In double precision, on every rank; no copy of A is made.
     """
-    (m, n), (p, q) = a.local.shape, a.layout.grid
+    m, n = a.local.shape
     mine_of_x = x[a.row_indices if left else a.col_indices]
     dtype = x.dtype if sizes else np.result_type(x.dtype, a.dtype)
     made = np.zeros(n if left else m, dtype)
@@ -171,10 +169,4 @@ def _times(
             made += mine_of_x[rows] @ block
         else:
             made[rows] = block @ mine_of_x
-    layout = (
-        Layout(Axis(p, 1, p), a.layout.cols, a.layout.ranks)
-        if left
-        else Layout(a.layout.rows, Axis(q, 1, q), a.layout.ranks)
-    )
-    sums = DistMatrix(a.comm, layout, made.reshape(layout.local_shape(a.comm.rank)))
-    return col_sums(sums) if left else row_sums(sums)
+    return summed(a, made, 0 if left else 1)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from operator import index
+
+import numpy as np
 
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.layout import Layout
@@ -13,6 +16,8 @@ from mpiapps.linalg.layout import Layout
 # Typical of one core and of one rank's share of a network; only their quotient counts,
 # where it decides whether idle ranks are worth the bytes they save.
 FLOPS, BANDWIDTH = 50e9, 5e9  # flop/s, byte/s
+FEW = 1024  # ranks up to which all grids are looked at
+SMOOTH = (2, 3, 5, 7)  # prime factors of the numbers of ranks that grids are made of
 
 
 @dataclass(frozen=True)
@@ -82,30 +87,25 @@ class Grid:
     def layouts(self, m: int, n: int, k: int) -> tuple[Layout, Layout, Layout]:
         """Return the layouts of A, B and C in which only `words` move. Local."""
         pm, pn, pk = self.pm, self.pn, self.pk
-        places = [
-            (i, j, part) for i in range(pm) for j in range(pn) for part in range(pk)
-        ]
-
-        def ranks(key: Callable[[tuple[int, ...]], tuple[int, ...]]) -> tuple[int, ...]:
-            ordered = sorted(places, key=key)
-            return tuple((part * pm + i) * pn + j for i, j, part in ordered)
+        places = np.arange(self.size).reshape(pk, pm, pn)
+        flat = tuple(places.transpose(1, 0, 2).ravel().tolist())
 
         rows, col, slab = self.parts(m, n, k)
         row = rows // pk  # of C that one rank keeps in the end
         a = Layout(
             Axis(m, row * pk, pm),
             Axis(k, max(1, -(-slab // pn)), pk * pn),
-            ranks(lambda p: (p[0], p[2], p[1])),
+            flat,
         )
         b = Layout(
             Axis(k, max(1, -(-slab // pm)), pk * pm),
             Axis(n, col, pn),
-            ranks(lambda p: (p[2], p[0], p[1])),
+            tuple(range(self.size)),
         )
         c = Layout(
             Axis(m, row, pm * pk),
             Axis(n, col, pn),
-            ranks(lambda p: (p[0], p[2], p[1])),
+            flat,
         )
         return a, b, c
 
@@ -117,13 +117,28 @@ class Grid:
 
 
 def grids(size: int) -> Iterator[Grid]:
-    """Yield every grid of at most `size` ranks that leaves few idle. Local."""
+    """Yield grids of at most `size` ranks that leave few idle. Local.
+
+    Of more than `FEW` ranks, where there are numbers enough, only `size` itself and
+    those without a large prime factor: others have few divisors, and grids that are
+    long and thin.
+    """
     for used in range(size - size // 8, size + 1):
-        for pm in _divisors(used):
-            for pn in _divisors(used // pm):
-                yield Grid(pm, pn, used // pm // pn)
+        if size <= FEW or used == size or _is_smooth(used):
+            for pm in _divisors(used):
+                for pn in _divisors(used // pm):
+                    yield Grid(pm, pn, used // pm // pn)
 
 
+@cache
+def _is_smooth(n: int) -> bool:
+    for prime in SMOOTH:
+        while n % prime == 0:
+            n //= prime
+    return n == 1
+
+
+@lru_cache(maxsize=1024)
 def choose_grid(  # noqa: PLR0913, PLR0917 - the sizes of a product have names
     m: int,
     n: int,
@@ -168,6 +183,7 @@ def choose_grid(  # noqa: PLR0913, PLR0917 - the sizes of a product have names
     )
 
 
+@cache
 def _divisors(n: int) -> list[int]:
     small = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
     return sorted({*small, *(n // d for d in small)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from mpiapps.linalg.bound import lower_bound
 from mpiapps.linalg.choose import Grid, choose_grid
@@ -61,6 +62,20 @@ class Plan:
             + self.received / machine.bandwidth
             + self.messages * machine.latency
         )
+
+    def values(self, machine: Machine) -> dict[str, Any]:
+        """Return what a record of the plan holds, by name. Local."""
+        return {
+            "grid": [self.grid.pm, self.grid.pn, self.grid.pk],
+            "memory": self.memory,
+            "received": self.received,
+            "messages": self.messages,
+            "flops": self.flops,
+            "lower_bound": self.bound,
+            "times_lower_bound": self.received / self.bound if self.bound else 1.0,
+            "seconds": self.seconds(machine),
+            "machine": [machine.flops, machine.bandwidth, machine.latency],
+        }
 
 
 def plan(  # noqa: PLR0913, PLR0917 - the sizes of a product have names

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from mpiapps.linalg import multiply as module
-from mpiapps.linalg.choose import choose_grid, grids
+from mpiapps.linalg.choose import Grid, choose_grid, grids
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.plan import count, plan
 
@@ -112,3 +112,33 @@ def test_even_sizes_move_no_more_than_the_formula(size, scale):
 def test_the_best_grid_is_near_the_lower_bound(shape, size):
     found = plan(*shape, size)
     assert found.bound <= found.received <= 1.3 * found.bound
+
+
+@pytest.mark.parametrize("size", [10**4, 10**6, 999_983])
+def test_few_grids_are_looked_at_for_many_ranks(size):
+    looked_at = list(grids(size))
+    assert len(looked_at) < 300_000
+    assert all(size - size // 8 <= grid.size <= size for grid in looked_at)
+
+
+@pytest.mark.parametrize("size", [1031, 1500, 2047])
+@pytest.mark.parametrize("sizes", [(4096, 4096, 4096), (100_000, 2000, 2000)])
+def test_the_grids_left_out_are_no_better(size, sizes):
+    used = range(size - size // 8, size + 1)
+    every = (
+        Grid(pm, part // pm, number // part)
+        for number in used
+        for part in divisors(number)
+        for pm in divisors(part)
+    )
+    best = min(grid.seconds(*sizes, 8) for grid in every)
+    assert choose_grid(*sizes, size).seconds(*sizes, 8) <= 1.1 * best
+
+
+def divisors(n):
+    return [d for d in range(1, n + 1) if n % d == 0]
+
+
+def test_a_plan_for_a_million_ranks_is_near_the_bound():
+    found = plan(2**20, 2**20, 2**20, 10**6)
+    assert found.received <= 1.3 * found.bound
