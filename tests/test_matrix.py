@@ -287,3 +287,27 @@ def rank_of(job, out):
     )
     assert int(told.stdout) != job.pid
     return int(told.stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "name", "expected"),
+    [
+        (["norm", "nan.npy"], 0, "frobenius", "NaN"),
+        (["moments", "empty.npy"], 0, "mean", "NaN"),
+        (["multiply", "huge.npy", "huge.npy", "--check"], 4, "check", "NaN"),
+    ],
+)
+def test_values_that_are_not_finite_are_in_every_record(
+    tmp_path, words, code, name, expected
+):
+    np.save(tmp_path / "nan.npy", np.array([[1, np.nan], [2, 3]]))
+    np.save(tmp_path / "empty.npy", np.zeros((0, 3)))
+    np.save(tmp_path / "huge.npy", np.full((4, 4), 1e200))
+    words = [str(tmp_path / w) if w.endswith(".npy") else w for w in words]
+    job, table = tmp_path / "record.json", tmp_path / "table.csv"
+    words += ["--csv", str(table), "--json", "-"]
+    ended = on_ranks("openmpi", 2, *MATRIX, *words, MPIAPPS_RECORD=str(job))
+    assert ended.code == code, ended.err
+    for text in (ended.out, job.read_text()):
+        assert json.loads(text, parse_constant=pytest.fail)["values"][name] == expected
+    assert "nan" in table.read_text()
