@@ -17,7 +17,14 @@ from mpiapps.app import Program, Result, checkpoint, main, option
 from mpiapps.app.output import WholeFile, printable
 from mpiapps.base import units
 from mpiapps.base.errors import Stopped
-from mpiapps.filework.choices import COUNTS, ENCODINGS, FORMATS, TURNS
+from mpiapps.filework.choices import (
+    COUNTS,
+    ENCODINGS,
+    FORMATS,
+    HEADERS,
+    TURNS,
+    parse_character,
+)
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -54,6 +61,7 @@ class Options:
     top: int = option(
         0,
         "count: the words that stand most often; -o: each, after its number",
+        parse="count",
         least=0,
     )
     encoding: str = option(
@@ -72,7 +80,13 @@ class Options:
         choices=tuple(FORMATS),
         metavar="FORMAT",
     )
-    column: str = option("", "histogram: name in the first line, or number from 1")
+    column: str = option("", "histogram: name in the header, or number from 1")
+    header: str = option(
+        "auto",
+        "histogram: whether the first record has names; auto: if it has the one given,"
+        " or no number",
+        choices=HEADERS,
+    )
     bins: int = option(50, "histogram: intervals", least=1, most=10**6)
     range: tuple[float, float] | None = option(
         None,
@@ -80,7 +94,17 @@ class Options:
         parse=units.parse_interval,
         metavar="LOW:HIGH",
     )
-    delimiter: str = option("", "histogram: of columns (default: comma, tab for .tsv)")
+    delimiter: str = option(
+        "",
+        "histogram: character between columns (default: comma, tab for .tsv)",
+        parse=parse_character,
+    )
+    quote: str = option(
+        '"',
+        "histogram: character around fields; empty: quotes mean nothing",
+        parse=parse_character,
+        metavar="CHARACTER",
+    )
     records: bool = option(
         False, "map: call the function with the lines of a range, an iterator of bytes"
     )
@@ -110,8 +134,8 @@ def check(options: Options) -> None:
     need = needs.get(options.operation, "")
     if need and not getattr(options, need):
         raise ValueError(f"{options.operation} needs --{need}")
-    if len(options.delimiter.encode()) > 1:
-        raise ValueError(f"--delimiter {options.delimiter!r} is not one character")
+    if options.quote and options.quote == options.delimiter:
+        raise ValueError(f"--delimiter and --quote are both {options.quote!r}")
 
 
 def run(world: World, options: Options) -> Result:

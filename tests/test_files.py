@@ -80,6 +80,7 @@ def test_wrong_options_end_before_mpi():
         ("flip", "x", "--into", "y", "--format", "nope"): "is not one of avif, bmp",
         ("map", "x"): "map needs MODULE:FUNCTION",
         ("histogram", "x", "--column", "1", "--range", "2:1"): "LOW below HIGH",
+        ("histogram", "x", "--column", "1", "--delimiter", "é"): "not one character",
     }.items():
         ended = run([str(folder("mpich") / "python"), *FILES, *words])
         assert (ended.code, why in ended.err) == (2, True), ended.err

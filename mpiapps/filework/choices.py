@@ -25,3 +25,20 @@ FORMATS = {
     "tiff": "TIFF",
     "webp": "WEBP",
 }
+HEADERS = ("auto", "yes", "no")
+NAMES_OF_CHARACTERS = {r"\t": "\t", "tab": "\t", "space": " "}
+
+
+def parse_character(text: str) -> str:
+    r"""Return the one character of ASCII that a text is or names: ``\t``, ``tab``.
+
+    Raises
+    ------
+    ValueError
+        If it is something else, or ends a line.
+    """
+    character = NAMES_OF_CHARACTERS.get(text, text)
+    plain = len(character) == 1 and character.isascii() and character not in "\r\n"
+    if character and not plain:
+        raise ValueError(f"{text!r} is not one character of ASCII, such as ';' or tab")
+    return character

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +11,33 @@ import numpy as np
 
 from mpiapps.comm.world import World
 from mpiapps.filework.operation import Operation, attempt
-from mpiapps.filework.reading import SMALL, NotALength, Reader, is_length
+from mpiapps.filework.reading import (
+    LONGEST,
+    SMALL,
+    NotALength,
+    Reader,
+    at_byte,
+    at_character,
+    behind_blank,
+    is_length,
+)
 from mpiapps.filework.segments import OPENING, Segment
+from mpiapps.kernels.text import (
+    INSIDE,
+    OUTSIDE,
+    UNKNOWN,
+    count,
+    count_each,
+    count_newlines,
+)
 from mpiapps.kernels.text import KERNELS as TEXT
-from mpiapps.kernels.text import count, count_each, count_newlines
 from mpiapps.kernels.words import KERNELS as TABLE
-from mpiapps.kernels.words import Vocabulary
+from mpiapps.kernels.words import Vocabulary, first
 
 WHOLE = -1  # in place of a file: words of files that one segment holds
+# A row of counts: lines, words, characters, bytes, bytes that are not UTF-8; then
+# `joins` and `state` of `kernels.text.Counted` for the segment.
+SUMS, ROW = 5, 7
 
 
 @dataclass
@@ -53,12 +71,12 @@ class Count(Operation):
 
     def __post_init__(self) -> None:
         """Make what it counts into."""
-        self._reader = Reader(plain=self.plain)
+        edge = at_character if self.encoding == "utf-8" else at_byte
+        self._reader = Reader(edge, plain=self.plain)
         fast = bool(self.only) and not (self.top or self.valid)
         self._lines = fast and set(self.only) <= {"lines", "bytes"}
         self._sizes = fast and set(self.only) == {"bytes"}
         self._words: defaultdict[int, Vocabulary] = defaultdict(Vocabulary)
-        self._again: defaultdict[int, Counter[str]] = defaultdict(Counter)
         self.kernels: Sequence[Callable[..., Any]] = [
             count_newlines,
             *([] if self._lines else TEXT),
@@ -73,8 +91,11 @@ class Count(Operation):
             count_each(ONE, [1], self.encoding)
         if self.top:
             some = Vocabulary()
-            some.add(ONE)
-            some.merge(some)
+            some.add(np.frombuffer(b"a b", np.uint8))
+            some.merge(some.rows)
+            some.update({})
+            some.split(1)
+            some.most(1)
 
     def cuts(self, name: str) -> bool:
         """Return whether a file may be read from its middle."""
@@ -106,55 +127,69 @@ class Count(Operation):
                     yield error or next(rows)
 
     def do(self, segment: Segment) -> list[Any]:
-        """Return the four counts, invalid bytes, and words with `top`."""
+        """Return a row of counts, and words with `top`."""
         if self._sizes and self.cuts(segment.name) and is_length(segment):
-            return [0, 0, 0, segment.stop - segment.start, 0]
+            return _row(0, segment.stop - segment.start)
         if self._lines:
             lines = size = 0
             for block in self._reader.blocks(segment):
                 lines += count_newlines(block)
                 size += len(block)
-            return [lines, 0, 0, size, 0]
+            return _row(lines, size)
         return self._all(segment)
 
     def _all(self, segment: Segment) -> list[Any]:
-        sums = [0] * 5
-        within, rest, cut_off = False, EMPTY, EMPTY
-        vocabulary = Vocabulary() if self.top else None
-        if self.top and not (segment.whole or self.recorded):
-            vocabulary = self._words[segment.file]  # if one fails, the file does
-        for block in self._reader.blocks(segment):
+        sums = [0] * SUMS
+        starts = self.top or segment.start == 0  # records of `top` begin behind a blank
+        state, joins, rest = OUTSIDE if starts else UNKNOWN, 0, EMPTY
+        words = _Words(self._vocabulary(segment)) if self.top else None
+        for block in self._blocks(segment):
             sums[3] += len(block)
-            if vocabulary is not None:
-                cut_off = _add(vocabulary, cut_off, block)
+            if words is not None:
+                words.add(block)
             whole = self._reader.joined(rest, block) if len(rest) else block
-            found = count(whole, self.encoding, within)
+            found = count(whole, self.encoding, state)
             for n, more in enumerate(found[:3]):
                 sums[n] += more
             sums[4] += found.invalid
-            within, rest = found.within, whole[found.used :].copy()
+            joins += found.joins
+            state, rest = found.state, whole[found.used :].copy()
         sums[4] += len(rest)  # a character that the end of the file cuts off
         if self.valid and sums[4]:
             raise ValueError(f"{sums[4]} bytes are not UTF-8")
-        if vocabulary is None:
-            return sums
-        vocabulary.add(cut_off)
+        row: list[Any] = [*sums, joins, state]
+        if words is None:
+            return row
+        vocabulary = words.end()
         if self.recorded:
-            words = vocabulary.words().items()
-            return [*sums, {word.decode("latin-1"): n for word, n in words}]
+            counts = vocabulary.words().items()
+            return [*row, {word.decode("latin-1"): n for word, n in counts}]
         if segment.whole:
-            self._words[WHOLE].merge(vocabulary)
-        return sums
+            self._words[WHOLE].merge(vocabulary.rows)
+        return row
+
+    def _blocks(self, segment: Segment) -> Iterator[np.ndarray]:
+        if self.top:
+            return self._reader.records(segment, behind_blank)
+        return self._reader.blocks(segment)
+
+    def _vocabulary(self, segment: Segment) -> Vocabulary:
+        """Return what the words of a segment are counted in."""
+        if segment.whole or self.recorded:
+            return Vocabulary()
+        return self._words[segment.file]  # if one segment fails, the file does
 
     def kept(self, segment: Segment, value: list[Any]) -> list[int]:
         """Return the counts; keep the words."""
-        for word, n in value[5].items() if len(value) > 5 else ():
-            self._again[WHOLE if segment.whole else segment.file][word] += n
-        return value[:5]
+        for words in value[ROW:]:
+            file = WHOLE if segment.whole else segment.file
+            pairs = ((word.encode("latin-1"), n) for word, n in words.items())
+            self._words[file].update(dict(pairs))
+        return value[:ROW]
 
     def pack(self, values: list[Any]) -> np.ndarray:
         """Return the counts as rows of an array."""
-        return np.array(values, np.int64).reshape(-1, 5)
+        return np.array(values, np.int64).reshape(-1, ROW)
 
     def most(
         self, world: World, n: int, bad: Collection[int]
@@ -162,35 +197,93 @@ class Count(Operation):
         """Return the `n` words that stand most often, on the root. Collective.
 
         Of equal ones the first in the order of bytes. Words of `bad` files are left
-        out. Cost: each rank sends each other one its share of the words.
+        out. Cost: each rank sends each other one its share of the words, as arrays.
         """
-        mine: Counter[bytes] = Counter()
-        for file, words in self._words.items():
-            if file not in bad:
-                mine.update(words.words())
-        for file, again in self._again.items():
-            if file not in bad:
-                mine.update({word.encode("latin-1"): n for word, n in again.items()})
-        shares: list[dict[bytes, int]] = [{} for _ in range(world.size)]
-        for word, times in mine.items():
-            shares[zlib.crc32(word) % world.size][word] = times
-        total: Counter[bytes] = Counter()
-        for part in world.objects.alltoall(shares):
-            total.update(part)
-        parts = world.comm.gather(_first(total.items(), n), root=world.root)
-        return _first((pair for part in parts or () for pair in part), n)
+        total = Vocabulary()
+        for file in list(self._words):
+            words = self._words.pop(file)
+            if file in bad:
+                continue
+            if len(total):
+                total.merge(words.rows)
+            else:
+                total = words
+        if world.size > 1:
+            shares = total.split(world.size)
+            total = Vocabulary()
+            for share in world.objects.alltoall(shares):
+                total.merge(share)
+        parts = world.comm.gather(total.most(n), root=world.root)
+        return first((pair for part in parts or () for pair in part), n)
+
+
+class _Words:
+    """Counts the words of blocks, also those that no block holds whole. Local."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._open: list[bytes] = []  # parts of a word without an end
+        self._held = 0
+
+    def add(self, block: np.ndarray) -> None:
+        """Count the words of a block.
+
+        Raises
+        ------
+        ValueError
+            If one is longer than `LONGEST`.
+        """
+        begin = 0
+        if self._open:
+            begin = behind_blank(block.tobytes())
+            self._hold(block[: begin if begin > 0 else len(block)])
+            if begin < 0:
+                return
+            self.end()
+        used = begin + self._vocabulary.add(block[begin:], last=False)
+        self._hold(block[used:])
+
+    def end(self) -> Vocabulary:
+        """Count the word that is open; return all words."""
+        if self._open:
+            self._vocabulary.add(np.frombuffer(b"".join(self._open), np.uint8))
+            self._open, self._held = [], 0
+        return self._vocabulary
+
+    def _hold(self, part: np.ndarray) -> None:
+        if len(part):
+            self._open.append(part.tobytes())
+            self._held += len(part)
+        if self._held > LONGEST:
+            raise ValueError(f"a word is longer than {LONGEST} bytes")
 
 
 EMPTY, ONE = np.empty(0, np.uint8), np.full(1, 97, np.uint8)
 
 
-def _add(vocabulary: Vocabulary, rest: np.ndarray, block: np.ndarray) -> np.ndarray:
-    """Count the words of a block behind a rest; return the new rest."""
-    if len(rest):
-        block = np.concatenate((rest, block))
-    return block[vocabulary.add(block, last=False) :].copy()
+def _row(lines: int, size: int) -> list[int]:
+    return [lines, 0, 0, size, 0, 0, OUTSIDE]
 
 
-def _first(words: Iterable[tuple[bytes, int]], n: int) -> list[tuple[bytes, int]]:
-    """Return the `n` words with the largest counts, in order. Local."""
-    return sorted(words, key=lambda pair: (-pair[1], pair[0]))[:n]
+def sums_of(files: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the sums of rows of segments: a word that two share counts once. Local.
+
+    Parameters
+    ----------
+    files : ndarray of int64, (segments,)
+        Ascending.
+    rows : ndarray of int64, (segments, 7)
+        Those of a file in the order of its segments.
+
+    Returns
+    -------
+    ndarray of int64, (segments, 5)
+        Of these the number of words is right for a whole file, and for all.
+    """
+    sums, joins, state = rows[:, :SUMS].copy(), rows[:, SUMS], rows[:, SUMS + 1]
+    # Where a segment decides nothing, the one before it does; a file's first decides.
+    decided = np.where(state == UNKNOWN, 0, np.arange(len(rows)))
+    before = np.maximum.accumulate(decided)[:-1]
+    inside = (state[before] == INSIDE) & (files[before] == files[1:])
+    sums[1:, 1] -= joins[1:] * inside
+    return sums

@@ -16,7 +16,7 @@ from mpiapps.base.errors import exit_code
 from mpiapps.base.named import named
 from mpiapps.comm.signals import is_signal
 from mpiapps.filework.operation import CallFailed, Operation
-from mpiapps.filework.reading import Reader, at_line, lines
+from mpiapps.filework.reading import Reader, lines
 from mpiapps.filework.segments import Segment
 
 
@@ -43,7 +43,7 @@ class Own(Operation):
     def __init__(self, name: str, *, records: bool) -> None:
         self._name, self._function = name, named(name)
         self._records = records
-        self._reader = Reader(at_line)
+        self._reader = Reader()
         self._process, self._folder = os.getpid(), Path.cwd()
 
     def cuts(self, name: str) -> bool:

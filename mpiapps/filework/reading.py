@@ -1,7 +1,8 @@
-"""The bytes of a segment, block by block: cut at separators, so that none is torn.
+"""The bytes of a segment, block by block; and the records that begin in it.
 
 A line belongs to the segment that its first byte lies in. Each rank reads its own
-bytes; nothing is sent.
+bytes; nothing is sent. A record's end is looked for by the one segment that it begins
+in, so that no byte is read more than twice, however long the records are.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from contextlib import contextmanager
 import numpy as np
 
 from mpiapps.filework.segments import Segment
+from mpiapps.kernels.text import next_character
 
 BLOCK = 2**18  # bytes read at once: they stay in the cache while they are looked at
 SMALL = 2**16  # bytes of a file that is read with others
 REST = 64  # bytes that can be kept from one block to the next
 SOME = 2**12  # bytes read to find a separator, at first
+LONG = 6  # bytes of the longest character
 LONGEST = 2**28  # bytes of a line
 NEWLINE = b"\n"
 BLANK = re.compile(rb"[\t\n\v\f\r ]")
@@ -47,25 +50,35 @@ def compressed(name: str) -> str:
     return end[end.rindex(".") :] if end.endswith(ENDS) else ""
 
 
-# Where the first record at or behind a place begins, in an open file.
+# Where an open file is cut, given a place in it.
 Edge = Callable[[int, int], int]
 
 
+def at_byte(_file: int, place: int) -> int:
+    """Return the place itself. Local."""
+    return place
+
+
+def at_character(file: int, place: int) -> int:
+    """Return where the first character of UTF-8 from a place on begins. Local."""
+    first = max(0, place - LONG)
+    data = os.pread(file, place - first + LONG, first) if place else b""
+    return first + next_character(np.frombuffer(data, np.uint8), place - first)
+
+
+# Given bytes, returns the place behind the first separator in them, or -1.
 Behind = Callable[[bytes], int]
 
 
-def at_blank(file: int, place: int) -> int:
-    """Return where a file may be cut between words. Local."""
-    return after(file, place - 1, lambda data: _end(BLANK.search(data)), sys.maxsize)
-
-
-def at_line(file: int, place: int) -> int:
-    """Return where the first line from a place on begins. Local."""
-    return after(file, place - 1, lambda data: data.find(NEWLINE) + 1 or -1, LONGEST)
-
-
-def _end(found: re.Match[bytes] | None) -> int:
+def behind_blank(data: bytes) -> int:
+    """Return the place behind the first blank, or -1. Local."""
+    found = BLANK.search(data)
     return found.end() if found else -1
+
+
+def behind_line(data: bytes) -> int:
+    """Return the place behind the first line end, or -1. Local."""
+    return data.find(NEWLINE) + 1 or -1
 
 
 class Reader:
@@ -73,13 +86,14 @@ class Reader:
 
     Parameters
     ----------
-    edge : callable
-        Where a file may be cut.
+    edge : callable, optional
+        Given an open file and a place, returns the place a few bytes behind it where
+        `blocks` cuts instead; default: the place itself.
     plain : bool
         Take compressed files as they are.
     """
 
-    def __init__(self, edge: Edge = at_blank, *, plain: bool = False) -> None:
+    def __init__(self, edge: Edge = at_byte, *, plain: bool = False) -> None:
         self._edge, self._plain = edge, plain
         self._all = np.empty(REST + BLOCK, np.uint8)
         self._buffer = self._all[REST:]
@@ -93,8 +107,10 @@ class Reader:
         """Return whether a file may be cut. Local."""
         return self._plain or not compressed(name)
 
-    def blocks(self, segment: Segment) -> Iterator[np.ndarray]:
-        """Yield the records that begin in a segment. Local.
+    def blocks(self, segment: Segment, some: int = BLOCK) -> Iterator[np.ndarray]:
+        """Yield the bytes of a segment; of a compressed file what it holds.
+
+        `some` are read at first.
 
         Yields
         ------
@@ -105,28 +121,57 @@ class Reader:
         ------
         OSError, EOFError
             If the file cannot be read, or has become shorter.
-        ValueError
-            If a record is too long.
         """
         if not self.cuts(segment.name):
             yield from self._unpacked(segment)
             return
         with opened(segment) as file:
-            start, stop = segment.start, segment.stop
-            if start:
-                start = self._edge(file, start)
-            if stop < segment.size:
-                stop = min(segment.size, self._edge(file, stop))
-            if segment.size == 0 and os.fstat(file).st_size == 0:
-                stop = sys.maxsize  # of /proc: as long as it is
-            while start < stop:
-                here = self._buffer[: min(BLOCK, stop - start)]
-                n = os.preadv(file, [here.data], start)
-                if n == 0:
-                    see_end(file, start, segment.size)
+            start, stop = segment.start, stop_in(file, segment)
+            if not segment.whole:
+                start, stop = self._edge(file, start), self._edge(file, stop)
+            yield from self._read(file, start, stop, segment.size, some)
+
+    def records(self, segment: Segment, behind: Behind) -> Iterator[np.ndarray]:
+        """Yield the bytes of the records that begin in a segment, as `blocks`.
+
+        Parameters
+        ----------
+        segment : Segment
+        behind : callable
+            Finds the separator that ends a record, a single byte.
+        """
+        if not self.cuts(segment.name):
+            yield from self._unpacked(segment)
+            return
+        skips, more = segment.start > 0, segment.stop < segment.size
+        with opened(segment) as file:
+            # A separator that is the last byte ends the segment's last record.
+            own = stop_in(file, segment) - more
+            for block in self._read(file, segment.start - skips, own, segment.size):
+                begin = behind(block.tobytes()) if skips else 0
+                if begin >= 0:
+                    skips = False
+                    yield block[begin:]
+            if skips or not more:
+                return
+            for block in self._read(file, own, segment.size, segment.size, SOME):
+                end = behind(block.tobytes())
+                yield block if end < 0 else block[:end]
+                if end >= 0:
                     return
-                yield here[:n]
-                start += n
+
+    def _read(
+        self, file: int, start: int, stop: int, size: int, some: int = BLOCK
+    ) -> Iterator[np.ndarray]:
+        """Yield the bytes of an open file that had a `size`, `some` at first."""
+        while start < stop:
+            n = os.preadv(file, [self._buffer[: min(some, stop - start)].data], start)
+            if n == 0:
+                see_end(file, start, size)
+                return
+            yield self._buffer[:n]
+            start += n
+            some = min(2 * some, BLOCK)
 
     def several(
         self, segments: Sequence[Segment]
@@ -191,6 +236,13 @@ def is_length(segment: Segment) -> bool:
         return segment.size > 0 and bool(os.pread(file, 1, segment.size - 1))
 
 
+def stop_in(file: int, segment: Segment) -> int:
+    """Return where a segment of an open file ends; one of /proc has no size. Local."""
+    if segment.size == 0 and os.fstat(file).st_size == 0:
+        return sys.maxsize
+    return segment.stop
+
+
 def see_end(file: int, n: int, size: int) -> None:
     """Raise `EOFError` if a file that ends after `n` bytes has become shorter. Local.
 
@@ -210,40 +262,8 @@ def opened(segment: Segment) -> Iterator[int]:
         os.close(file)
 
 
-def after(file: int, start: int, behind: Behind, limit: int = LONGEST) -> int:
-    """Return where the byte after the first separator from `start` on is. Local.
-
-    The end of the file if there is none.
-
-    Parameters
-    ----------
-    file, start : int
-    behind : callable
-        Is given one part of the file after the other; returns the place behind the
-        first separator in it, or -1.
-    limit : int
-        Bytes that are looked through.
-
-    Raises
-    ------
-    ValueError
-        If there is none in these.
-    """
-    some, here = SOME, start
-    while data := os.pread(file, some, here):
-        if (found := behind(data)) >= 0:
-            return here + found
-        here += len(data)
-        some = min(2 * some, BLOCK)
-        if here - start > limit:
-            raise ValueError(f"a record is longer than {limit} bytes")
-    return here
-
-
 def lines(segment: Segment, reader: Reader) -> Generator[bytes, None, None]:
     """Yield the lines that begin in a segment, without their ends. Local.
-
-    `reader` cuts `at_line`.
 
     Raises
     ------
@@ -252,7 +272,7 @@ def lines(segment: Segment, reader: Reader) -> Generator[bytes, None, None]:
     """
     rest: list[bytes] = []
     held = 0
-    for block in reader.blocks(segment):
+    for block in reader.records(segment, behind_line):
         first, *more = block.tobytes().split(NEWLINE)
         rest.append(first)
         held += len(first)

@@ -1,212 +1,245 @@
-"""One column of CSV as numbers; one process."""
+"""One column of CSV as numbers, block by block, so that no byte is read again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numba import uint8
 
-from mpiapps.kernels.jit import inline, kernel
+from mpiapps.kernels.jit import kernel
+from mpiapps.kernels.number import number
+from mpiapps.kernels.records import (
+    CLOSED,
+    FIELD,
+    NEWLINE,
+    PLAIN,
+    QUOTED,
+    RECORD,
+    RETURN,
+    Form,
+    end_of_record,
+    pass_quotes,
+)
+from mpiapps.kernels.text import separates
 
-QUOTE, NEWLINE, RETURN = 34, 10, 13
-EXACT = 2**53  # integers up to here, and powers of ten up to this one, are exact
-POWERS = 10.0 ** np.arange(23)
-NONE = -(2**62)  # in place of a power
-
-
-@inline
-def _digit(c: Any) -> Any:
-    return uint8(c - uint8(48)) <= uint8(9)
-
-
-@kernel
-def count_quotes(block: np.ndarray) -> int:
-    """Return the number of double quotes in `block`, uint8. Local."""
-    found = 0
-    for j in range(len(block)):
-        found += block[j] == QUOTE
-    return found
-
-
-@kernel
-def end_of_record(block: np.ndarray, quoted: bool) -> tuple[int, bool]:
-    """Return the place behind the first line end outside quotes, or -1. Local.
-
-    And whether the block ends inside quotes.
-    """
-    for i in range(len(block)):
-        if block[i] == QUOTE:
-            quoted = not quoted
-        elif block[i] == NEWLINE and not quoted:
-            return i + 1, False
-    return -1, quoted
+HELD = 2**16  # bytes of a field that are kept from block to block; no number is longer
+LEAST = 256  # numbers that there is room for
+# What the parser knows between blocks: where the next byte stands, the number of its
+# field, the bytes held of that field, whether they were too many, the bytes before the
+# block, where the record and the last quotes began, the last byte, and the place in the
+# block.
+WHERE, NUMBER, KEPT, LONG, BASE, START, OPENED, LAST, PLACE = range(9)
+SKIPPED = -(2**62)  # in place of a field's number, in a record that is not wanted
+ALL, FULL, HARD, ENDED = 0, 1, 2, 3  # why `_parse` returned: all is parsed, ...
 
 
 @kernel
-def _mantissa(block: np.ndarray, i: int, stop: int) -> tuple[int, int, int]:
-    """Return the digits as one integer, how many stand behind the point, and the place.
-
-    -1 if there are none, or too many for an integer.
-    """
-    value, digits, places, point, seen = 0, 0, 0, False, False
-    while i < stop and digits <= 18:
-        c = block[i]
-        if _digit(c):
-            seen = True
-            digits += digits > 0 or c != 48
-            value = value * 10 + (int(c) - 48)
-            places += point
-        elif c == 46 and not point:
-            point = True
-        else:
-            break
-        i += 1
-    return (value if seen and digits <= 18 else -1), places, i
+def _value(field: np.ndarray, quote: int) -> tuple[float, bool]:
+    """Return the number that a field is, else NaN, and whether Python must decide."""
+    begin, end = 0, len(field)
+    quoted = end > 0 and field[0] == quote
+    while end > begin and separates(field[end - 1]):
+        end -= 1
+    if quoted:
+        if end < 2 or field[end - 1] != quote:
+            return np.nan, True  # something follows the quotes
+        begin, end = 1, end - 1
+    while end > begin and separates(field[end - 1]):
+        end -= 1
+    while begin < end and separates(field[begin]):
+        begin += 1
+    return number(field, begin, end)
 
 
 @kernel
-def _exponent(block: np.ndarray, i: int, stop: int) -> int:
-    """Return the power behind an e; `NONE` if that is not what there is."""
-    if block[i] not in {69, 101}:
-        return NONE
-    i += 1
-    down = i < stop and block[i] == 45
-    if i < stop and block[i] in {43, 45}:
-        i += 1
-    if i == stop:
-        return NONE
-    power = 0
-    while i < stop:
-        if not _digit(block[i]):
-            return NONE
-        power = min(9999, power * 10 + (int(block[i]) - 48))
-        i += 1
-    return -power if down else power
+def _keep(block: np.ndarray, held: np.ndarray, state: np.ndarray) -> None:
+    """Put bytes of a field behind those that are held."""
+    kept = state[KEPT]
+    if kept + len(block) > len(held):
+        state[LONG] = 1
+        return
+    held[kept : kept + len(block)] = block
+    state[KEPT] += len(block)
 
 
 @kernel
-def _number(block: np.ndarray, i: int, stop: int) -> float:
-    """Return the number that is all of ``block[i:stop]``, else NaN.
-
-    Exact where an integer below 2**53 and a power of ten up to 22 say so (W. D.
-    Clinger, How to read floating point numbers accurately, PLDI 1990); infinity tells
-    that it must be read another way.
-    """
-    negative = block[i] == 45
-    if block[i] in {43, 45}:
-        i += 1
-    value, places, i = _mantissa(block, i, stop)
-    if value < 0:
-        return np.inf
-    power = _exponent(block, i, stop) if i < stop else 0
-    if power == NONE:
-        return np.nan
-    power -= places
-    if value > EXACT or abs(power) > 22:
-        return np.inf
-    found: float = value * POWERS[power] if power >= 0 else value / POWERS[-power]
-    return -found if negative else found
+def _take(
+    block: np.ndarray, quote: int, state: np.ndarray, held: np.ndarray
+) -> tuple[float, bool]:
+    """Return the number that the rest of a field is; if Python must decide, hold it."""
+    if state[KEPT] == 0 and state[LONG] == 0:
+        value, hard = _value(block, quote)
+        if hard:
+            _keep(block, held, state)
+    else:
+        _keep(block, held, state)
+        value, hard = _value(held[: state[KEPT]], quote)
+    if state[LONG] != 0:
+        value, hard = np.nan, False
+    if not hard:
+        state[KEPT], state[LONG] = 0, 0
+    return value, hard
 
 
 @kernel
-def _field(
-    block: np.ndarray, start: int, column: int, delimiter: int
-) -> tuple[int, int, int]:
-    """Return where a field of the record from `start` on lies, and the record's end.
-
-    The field is empty if the record has too few; the end is that of the block if the
-    record has none in it.
-    """
-    field, quoted, begin, end, i = 0, False, start, -1, start
-    while i < len(block):
-        c = block[i]
-        if c == QUOTE:
-            quoted = not quoted
-        elif not quoted and c in {delimiter, NEWLINE}:
-            if field == column:
-                end = i
-            field += 1
-            if c == NEWLINE:
-                break
-            if field == column:
-                begin = i + 1
-        i += 1
-    if i == len(block) and field == column:
-        end = i
-    return begin, end, i
+def _is_blank(block: np.ndarray, i: int, state: np.ndarray) -> bool:
+    """Return whether the record of one field that ends at `i` is a blank line."""
+    length = state[BASE] + i - state[START]
+    left = int(block[i - 1]) if i > 0 else state[LAST]
+    return bool(length == 0 or (length == 1 and left == RETURN))
 
 
 @kernel
-def _spans(
-    block: np.ndarray, column: int, delimiter: int, last: bool, spans: np.ndarray
+def _parse(  # noqa: PLR0912 - a state machine: a branch for each state
+    block: np.ndarray,
+    want: tuple[int, int, int, bool],
+    state: np.ndarray,
+    held: np.ndarray,
+    values: np.ndarray,
 ) -> tuple[int, int]:
-    """Fill where the fields of one column lie; return how many, and the bytes used."""
-    n, i, row = len(block), 0, 0
-    while i < n and row < len(spans):
-        begin, end, stop = _field(block, i, column, delimiter)
-        if stop == n and not last:
+    """Fill the numbers of one column; return why it ended, and how many there are.
+
+    `FULL`: no room for values; `HARD`: Python must decide on the last one, which is
+    held; `ENDED`: at the end of a record, if only one is wanted. In each case
+    ``state[PLACE]`` is where to go on.
+    """
+    column, delimiter, quote, once = want
+    where, field, i = state[WHERE], state[NUMBER], state[PLACE]
+    begin, rows, why, n = i, 0, ALL, len(block)
+    while i < n and why == ALL:
+        if where == QUOTED:
+            while i < n and block[i] != quote:
+                i += 1
+            if i < n:
+                where = CLOSED
+                i += 1
+            continue
+        if where == RECORD:
+            if rows == len(values):
+                why = FULL
+                break
+            state[START] = state[BASE] + i
+        if where <= FIELD:
+            begin = i
+        if block[i] == quote and where != PLAIN:
+            if where != CLOSED:
+                state[OPENED] = state[BASE] + i
+            where = QUOTED
+            i += 1
+            continue
+        where = PLAIN
+        while i < n and block[i] != delimiter and block[i] != NEWLINE:
+            i += 1
+        if i == n:
             break
-        if not (stop == i or (stop == i + 1 and block[i] == RETURN)):
-            while end > begin and block[end - 1] in {32, 9, RETURN, QUOTE}:
-                end -= 1
-            while end > begin and block[begin] in {32, 9, QUOTE}:
-                begin += 1
-            spans[row, 0], spans[row, 1] = begin, end
-            row += 1
-        i = stop + 1
-    return row, min(i, n)
+        last = block[i] == NEWLINE
+        if last and field == 0 and _is_blank(block, i, state):
+            state[KEPT] = 0
+        elif field == column:
+            values[rows], hard = _take(block[begin:i], quote, state, held)
+            rows += 1
+            why = HARD if hard else ALL
+        elif last and 0 <= field < column:
+            values[rows] = np.nan
+            rows += 1
+        where = RECORD if last else FIELD
+        field = 0 if last else field + 1
+        i += 1
+        if once and last and why == ALL:
+            why = ENDED
+    if i == n and field == column and where > FIELD:
+        _keep(block[begin:], held, state)
+    state[WHERE], state[NUMBER], state[PLACE] = where, field, i
+    return why, rows
 
 
-@kernel
-def _numbers(block: np.ndarray, spans: np.ndarray, values: np.ndarray) -> None:
-    """Fill the numbers in spans."""
-    for row in range(len(spans)):
-        begin, end = spans[row]
-        values[row] = _number(block, begin, end) if end > begin else np.nan
-
-
-def column(
-    block: np.ndarray, number: int, delimiter: str = ",", last: bool = True
-) -> tuple[np.ndarray, int]:
-    """Return the numbers in one column of the records of a block. Local.
+class Parser:
+    """Reads the numbers of one column from blocks that follow each other. Local.
 
     Parameters
     ----------
-    block : ndarray of uint8
-        Begins with a record; each ends with a newline outside of quotes.
-    number : int
-        Of the column, from 0.
-    delimiter : str
-        One character of ASCII.
-    last : bool
-        A record at the end of the block is whole without a newline; else it is left.
-
-    Returns
-    -------
-    values : ndarray of float64
-        One for each record; NaN where there is no number. Blank lines are no records.
-    used : int
-        Bytes that were read.
+    column : int
+        Its number, from 0.
+    form : Form
+    where : int
+        Where the first byte stands; unless `RECORD`, its record is not wanted.
+    place : int
+        Bytes of the file before it.
     """
-    parts, used = [], 0
-    rows = max(16, len(block) // 16)
-    while True:
-        spans, rest = np.empty((rows, 2), np.int64), block[used:]
-        n, more = _spans(rest, number, ord(delimiter), last, spans)
-        values = np.empty(n)
-        _numbers(rest, spans[:n], values)
-        for row in np.flatnonzero(np.isinf(values)):
-            text = rest[slice(*spans[row])].tobytes()
-            try:
-                values[row] = float(text)
-            except ValueError:
-                values[row] = np.nan
-        parts.append(values)
-        used += more
-        if n < rows:
-            return np.concatenate(parts), used
+
+    def __init__(
+        self, column: int, form: Form, where: int = RECORD, place: int = 0
+    ) -> None:
+        self._column, self._form = column, form
+        self._held = np.empty(HELD, np.uint8)
+        self._state = np.zeros(9, np.int64)
+        self._state[WHERE], self._state[BASE] = where, place
+        if where != RECORD:
+            self._state[NUMBER] = SKIPPED
+
+    @property
+    def open(self) -> bool:
+        """Whether a record that is wanted has begun, and not ended."""
+        return bool(self._state[WHERE] != RECORD and self._state[NUMBER] >= 0)
+
+    def numbers(self, block: np.ndarray, once: bool = False) -> Iterator[np.ndarray]:
+        """Yield the numbers of a block of uint8, some at a time.
+
+        NaN where there is none, and for what is infinite. Blank lines are not records.
+
+        Parameters
+        ----------
+        block : ndarray
+            What follows the block before.
+        once : bool
+            Whether to end with the record that is open.
+        """
+        why, self._state[PLACE] = FULL, 0
+        want = (self._column, *self._form, once)
+        while why == FULL or (why == HARD and (self.open or not once)):
+            values = np.empty(max(LEAST, len(block) // 8))
+            why, n = _parse(block, want, self._state, self._held, values)
+            if why == HARD:
+                raw = self._held[: self._state[KEPT]].tobytes()
+                values[n - 1] = number_of(raw, self._form)
+                self._state[KEPT] = 0
+            yield values[:n]
+        self._state[BASE] += len(block)
+        self._state[LAST] = block[-1] if len(block) else self._state[LAST]
+
+    def end(self) -> Iterator[np.ndarray]:
+        """Yield the number of a last record that no newline ends.
+
+        Raises
+        ------
+        ValueError
+            If a quote is open.
+        """
+        if self.open and self._state[WHERE] == QUOTED:
+            raise ValueError(
+                f"the quote at byte {self._state[OPENED]} is not closed; --quote ''"
+                " reads quotes as any other character"
+            )
+        if self.open:
+            yield from self.numbers(np.full(1, NEWLINE, np.uint8))
 
 
-KERNELS: list[Callable[..., Any]] = [_spans, _numbers, count_quotes, end_of_record]
+def number_of(raw: bytes, form: Form) -> float:
+    """Return the number that the bytes of a field are, else NaN. Local.
+
+    What the kernels do, but by Python, and also for the few that they leave.
+    """
+    quote = re.escape(bytes([form.quote])) if form.quote >= 0 else b"(?!)"
+    found = re.fullmatch(b"%b((?:[^%b]|%b%b)*)%b(.*)" % ((quote,) * 5), raw, re.DOTALL)
+    text = found[1].replace(quote * 2, quote) + found[2] if found else raw
+    try:
+        value = math.nan if b"_" in text else float(text)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+KERNELS: list[Callable[..., Any]] = [_parse, pass_quotes, end_of_record]

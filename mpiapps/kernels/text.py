@@ -7,24 +7,19 @@ bytes, and those above 126 are not printable.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import uint8, uint16
 
+from mpiapps.kernels.characters import NARROW, OTHER, PRINTABLE, SEPARATOR, kinds_of
 from mpiapps.kernels.jit import inline, kernel
 
 CHUNK = 4080  # bytes that are looked at together; their counts fit 16 bits
-OTHER, SEPARATOR, PRINTABLE = 0, 1, 2  # kinds of characters
+PIECE = 257  # bytes of a chunk that is not plain: a whole number of vectors, and one
+OUTSIDE, INSIDE, UNKNOWN = 0, 1, 2  # of a word
 LEADS = (0, 0, 0xE0, 0xF0, 0xF8, 0xFC, 0xFE)  # first bytes of longer characters
-NO_BREAK = (0xA0, 0x2007, 0x202F, 0x2060)  # spaces of wc that are none of the C library
-NARROW = 256  # characters of which the kind is known without asking
-ASSIGNED = (range(0x80, 0x34000), range(0xE0000, 0xE0200))  # as Unicode has it
-PRIVATE = (range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))  # all printable
-LC_CTYPE_MASK = 1
 
 
 class Counted(NamedTuple):
@@ -36,8 +31,12 @@ class Counted(NamedTuple):
         Line ends; words that begin; characters; bytes that are no part of any.
     used : int
         Bytes that were looked at: a character that goes on behind the block is left.
-    within : bool
-        Whether the block ends inside a word.
+    state : int
+        `OUTSIDE` or `INSIDE` of a word at the end, or `UNKNOWN` if no character
+        decided it.
+    joins : int
+        1 if the state was unknown before the block and its first character that
+        decides is printable: its word continues one that is open before the block.
     """
 
     lines: int
@@ -45,7 +44,8 @@ class Counted(NamedTuple):
     characters: int
     invalid: int
     used: int
-    within: bool
+    state: int
+    joins: int
 
 
 @inline
@@ -117,43 +117,96 @@ def _decode(block: np.ndarray, i: int) -> tuple[int, int]:
     return (-1, 1) if 0xD800 <= value < 0xE000 else (value, n)
 
 
+def next_character(block: np.ndarray, place: int) -> int:
+    """Return where the first character at or behind `place` begins. Local.
+
+    A byte that continues none begins one, so 5 bytes before `place` and 5 behind it
+    decide.
+    """
+    for begin in range(place - 1, max(-1, place - 6), -1):
+        if block[begin] & 0xC0 != 0x80:
+            return max(place, begin + int(_decode(block, begin)[1]))
+    return place
+
+
 @kernel
-def _count(
-    block: np.ndarray, kinds: np.ndarray, wide: bool, within: bool
-) -> tuple[int, int, int, int, int, bool]:
-    lines, words, characters, invalid, i = 0, 0, 0, 0, 0
-    while i < len(block):
-        stop = min(len(block), i + CHUNK)
-        some_lines, some_words, odd = _plain(block[i:stop], within)
-        if odd == 0:
-            lines += some_lines
-            words += some_words
-            characters += stop - i
-            within = separates(block[stop - 1]) == 0
-            i = stop
-            continue
-        while i < stop:
-            value, n = _decode(block, i) if wide else (int(block[i]), 1)
-            if n == 0:  # the next block will tell
-                return lines, words, characters, invalid, i, within
-            if wide and value >= 128 and len(kinds) == NARROW:  # ask for more first
-                return lines, words, characters, invalid, i, within
+def _scan(
+    block: np.ndarray, stop: int, kinds: np.ndarray, wide: bool, state: int
+) -> tuple[int, int, int, int, int, int, int]:
+    """Count the characters that begin before `stop`, one after the other."""
+    lines, words, characters, invalid, joins, i = 0, 0, 0, 0, 0, 0
+    last = len(block) - 2
+    while i < stop:
+        c = block[i]
+        if c < 128 or not wide:
+            value, i = int(c), i + 1
+        elif len(kinds) == NARROW and _decode(block, i)[0] >= 0:
+            break  # more kinds are needed
+        elif 0xC2 <= c < 0xE0 and i < last and block[i + 1] & 0xC0 == 0x80:
+            value = (int(c) & 0x1F) << 6 | (int(block[i + 1]) & 0x3F)
+            i += 2
+        elif (
+            0xE1 <= c < 0xED  # not too long, and no surrogate
+            and i < last
+            and block[i + 1] & 0xC0 == 0x80
+            and block[i + 2] & 0xC0 == 0x80
+        ):
+            high = (int(c) & 0xF) << 12 | (int(block[i + 1]) & 0x3F) << 6
+            value = high | (int(block[i + 2]) & 0x3F)
+            i += 3
+        else:
+            value, n = _decode(block, i)
+            if n == 0:
+                break  # the next block decides
             i += n
             if value < 0:
                 invalid += 1
                 continue
-            characters += 1
-            lines += value == 10
-            kind = kinds[value] if value < len(kinds) else OTHER
-            if kind == SEPARATOR:
-                within = False
-            elif kind == PRINTABLE and not within:
-                within = True
-                words += 1
-    return lines, words, characters, invalid, i, within
+        characters += 1
+        lines += value == 10
+        kind = kinds[value] if value < len(kinds) else uint8(OTHER)
+        if kind == SEPARATOR:
+            state = OUTSIDE
+        elif kind == PRINTABLE and state != INSIDE:
+            joins += state == UNKNOWN
+            words += 1
+            state = INSIDE
+    return lines, words, characters, invalid, i, state, joins
 
 
-def count(block: np.ndarray, encoding: str, within: bool = False) -> Counted:
+@kernel
+def _count(
+    block: np.ndarray, kinds: np.ndarray, wide: bool, state: int
+) -> tuple[int, int, int, int, int, int, int]:
+    lines, words, characters, invalid, joins, i, near = 0, 0, 0, 0, 0, 0, 0
+    while i < len(block):
+        size = PIECE if i < near else CHUNK
+        stop = min(len(block), i + size)
+        some_lines, some_words, odd = _plain(block[i:stop], state == INSIDE)
+        if odd == 0:
+            lines += some_lines
+            words += some_words
+            characters += stop - i
+            joins += state == UNKNOWN and not separates(block[i])
+            state = OUTSIDE if separates(block[stop - 1]) else INSIDE
+            i = stop
+        elif size == CHUNK:  # look for the plain pieces of it
+            near = stop
+        else:
+            more = _scan(block[i:], stop - i, kinds, wide, state)
+            lines += more[0]
+            words += more[1]
+            characters += more[2]
+            invalid += more[3]
+            i += more[4]
+            state = more[5]
+            joins += more[6]
+            if i < stop:
+                break
+    return lines, words, characters, invalid, i, state, joins
+
+
+def count(block: np.ndarray, encoding: str, state: int = OUTSIDE) -> Counted:
     """Count what is in `block`. Local.
 
     Parameters
@@ -162,23 +215,24 @@ def count(block: np.ndarray, encoding: str, within: bool = False) -> Counted:
         One dimension, uint8.
     encoding : {"utf-8", "bytes"}
         As wc in the locales C.UTF-8 and C.
-    within : bool
+    state : {OUTSIDE, INSIDE, UNKNOWN}
         Whether the byte before the block is of a word.
     """
     wide = encoding == "utf-8"
-    kinds = _kinds(wide and _kinds.cache_info().currsize > 1)
-    found = Counted(*_count(block, kinds, wide, within))
+    kinds = kinds_of(wide and kinds_of.cache_info().currsize > 1)
+    found = Counted(*_count(block, kinds, wide, state))
     left = block[found.used :]
     if not wide or not len(left) or len(kinds) > NARROW or _decode(left, 0)[1] == 0:
         return found
-    more = Counted(*_count(left, _kinds(True), wide, found.within))
+    more = Counted(*_count(left, kinds_of(True), wide, found.state))
     return Counted(
         found.lines + more.lines,
         found.words + more.words,
         found.characters + more.characters,
         found.invalid + more.invalid,
         found.used + more.used,
-        more.within,
+        more.state,
+        found.joins + more.joins,
     )
 
 
@@ -190,11 +244,13 @@ def _count_each(
     wide: bool,
     rows: np.ndarray,
 ) -> bool:
-    """Fill a row for each file; return false if more kinds are needed."""
+    """Fill a row of sums for each file; return false if more kinds are needed."""
     start = 0
     for n in range(len(ends)):
         block = buffer[start : ends[n]]
-        lines, words, characters, invalid, used, _ = _count(block, kinds, wide, False)
+        lines, words, characters, invalid, used, _, _ = _count(
+            block, kinds, wide, OUTSIDE
+        )
         if used < len(block) and _decode(block, used)[1] > 0:
             return False
         rows[n, 0], rows[n, 1], rows[n, 2] = lines, words, characters
@@ -216,54 +272,16 @@ def count_each(buffer: np.ndarray, ends: Sequence[int], encoding: str) -> np.nda
 
     Returns
     -------
-    ndarray of int64, (files, 5)
-        Lines, words, characters, bytes, and bytes that are no part of a character.
+    ndarray of int64, (files, 7)
+        Lines, words, characters, bytes, bytes that are no part of a character, and two
+        zeros.
     """
     wide = encoding == "utf-8"
-    rows, places = np.empty((len(ends), 5), np.int64), np.array(ends, np.int64)
-    kinds = _kinds(wide and _kinds.cache_info().currsize > 1)
+    rows, places = np.zeros((len(ends), 7), np.int64), np.array(ends, np.int64)
+    kinds = kinds_of(wide and kinds_of.cache_info().currsize > 1)
     if not _count_each(buffer, places, kinds, wide, rows):
-        _count_each(buffer, places, _kinds(True), wide, rows)
+        _count_each(buffer, places, kinds_of(True), wide, rows)
     return rows
 
 
-@cache
-def _kinds(wide: bool) -> np.ndarray:
-    """Return the kind of each character, uint8, by the C library. Local.
-
-    The 128 first ones are told by rule; the others are asked for when one is met, since
-    that takes some 0.3 s. Of a library without the locale C.UTF-8 what Python calls
-    printable is taken.
-    """
-    kinds = np.zeros(0x110000 if wide else NARROW, np.uint8)
-    kinds[33:127] = PRINTABLE
-    kinds[[9, 10, 11, 12, 13, 32]] = SEPARATOR
-    if not wide:
-        return kinds
-    library = ctypes.CDLL(None)
-    library.newlocale.restype = ctypes.c_void_p
-    library.newlocale.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p]
-    locale = library.newlocale(LC_CTYPE_MASK, b"C.UTF-8", None)
-    for part in ASSIGNED:
-        if locale:
-            printable = _told(library.iswprint_l, part, locale)
-            space = _told(library.iswspace_l, part, locale)
-        else:
-            printable = np.array([chr(c).isprintable() for c in part])
-            space = np.array([chr(c).isspace() for c in part])
-        here = kinds[part.start : part.stop]
-        here[printable] = PRINTABLE
-        here[printable & space] = SEPARATOR
-    kinds[list(NO_BREAK)] = SEPARATOR
-    for part in PRIVATE:
-        kinds[part.start : part.stop] = PRINTABLE
-    return kinds
-
-
-def _told(ask: ctypes._NamedFuncPointer, characters: range, locale: int) -> np.ndarray:
-    ask.argtypes = [ctypes.c_uint, ctypes.c_void_p]
-    answers = np.fromiter((ask(c, locale) for c in characters), int)
-    return answers.astype(bool)
-
-
-KERNELS: list[Callable[..., Any]] = [_count, _count_each]
+KERNELS: list[Callable[..., Any]] = [_count, _count_each, _decode]

@@ -10,6 +10,7 @@ import random
 import shutil
 import subprocess
 from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -397,6 +398,79 @@ def test_a_histogram_of_parquet(world, place, on_root):
     if world.is_root:
         assert (result.values["numbers"], result.values["others"]) == (3, 1)
         assert (result.values["least"], result.values["largest"]) == (1.0, 4.0)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_mean_has_the_same_bits_in_any_order_and_format(world, place, on_root):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    some = np.random.default_rng(5)
+    numbers = [1e16, 1.0, -1e16, 0.1, 1e-300, *some.lognormal(0, 20, 400).tolist()]
+    exact = float(sum(map(Fraction, numbers)) / len(numbers))
+
+    def write():
+        for n, order in enumerate((numbers, numbers[::-1])):
+            data = "x\n" + "\n".join(map(repr, order)) + "\ninf\n"
+            (place / f"{n}.csv").write_text(data)
+            (place / f"{n}.csv.gz").write_bytes(gzip.compress(data.encode()))
+            table = pa.table({"x": [*order, float("inf")]})
+            pyarrow.parquet.write_table(table, place / f"{n}.pq", row_group_size=97)
+
+    on_root(write)
+    names = [f"{n}{end}" for n in range(2) for end in (".csv", ".csv.gz", ".pq")]
+    found = [do(world, "histogram", place / name, column="x") for name in names]
+    if world.is_root:
+        assert [result.values["mean"] for result in found] == [exact] * len(names)
+        for result in found:
+            assert (result.values["others"], result.values["above"]) == (1, 0)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("kept", [0, 50, 10**6])
+def test_numbers_that_are_kept_are_counted_once(
+    world, place, on_root, monkeypatch, kept
+):
+    monkeypatch.setattr("mpiapps.filework.operations.KEPT", kept)
+    numbers = list(range(700))
+
+    def write():
+        (place / "good.csv").write_text("x\n" + "\n".join(map(str, numbers)) + "\n")
+        (place / "open.csv").write_text("x\n" + "5\n" * 300 + '"6\n7\n')
+
+    on_root(write)
+    for directory in ("", str(place.parent / "journals")):
+        output = place.parent / "out.csv"
+        wanted = {"column": "x", "bins": 7, "range": (0.0, 699.0)}
+        wanted |= {"output": str(output), "directory": directory}
+        result = do(world, "histogram", place, **wanted)
+        assert result.exit_code == 3
+        if world.is_root:
+            rows = list(csv.DictReader(output.read_text().splitlines()))
+            found = [int(row["count"]) for row in rows]
+            assert found == np.histogram(numbers, 7)[0].tolist()
+            assert result.values["numbers"] == 700
+            assert "open.csv: ValueError: the quote at byte 602" in result.notes[0]
+    plain = do(world, "histogram", place, column="x", quote="")
+    assert plain.exit_code == 0
+    if world.is_root:
+        assert (plain.values["numbers"], plain.values["others"]) == (1001, 1)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [[-1.7e308, 1.7e308], [1e300], [-1.7976931348623157e308], [1e16, 1e16 + 2]],
+)
+def test_a_range_may_be_huge_or_narrow(world, place, on_root, numbers):
+    on_root(lambda: (place / "x.csv").write_text("".join(f"{x!r}\n" for x in numbers)))
+    output = place.parent / "out.csv"
+    result = do(world, "histogram", place, column="1", output=str(output))
+    assert result.exit_code == 0
+    if world.is_root:
+        rows = list(csv.DictReader(output.read_text().splitlines()))
+        assert sum(int(row["count"]) for row in rows) == len(numbers)
+        assert all(float(r["low"]) <= float(r["high"]) for r in rows)
+        assert (result.values["below"], result.values["above"]) == (0, 0)
 
 
 def count_lines(lines):

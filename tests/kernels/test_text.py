@@ -1,8 +1,5 @@
-"""Counts of bytes are those of GNU wc, of Counter, of csv and float."""
+"""Counts of bytes are those of GNU wc, of Counter."""
 
-import csv
-import io
-import math
 import subprocess
 from collections import Counter
 
@@ -11,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpiapps.kernels.columns import column, end_of_record
 from mpiapps.kernels.text import count, count_newlines
 from mpiapps.kernels.words import Vocabulary
 
@@ -62,7 +58,7 @@ def test_a_block_goes_on_where_the_one_before_ended(pieces, at):
     data = b"".join(pieces)
     whole = count(as_array(data), "utf-8")
     first = count(as_array(data[:at]), "utf-8")
-    rest = count(as_array(data[first.used :]), "utf-8", first.within)
+    rest = count(as_array(data[first.used :]), "utf-8", first.state)
     assert first.lines + rest.lines == whole.lines
     assert first.words + rest.words == whole.words
     assert first.characters + rest.characters == whole.characters
@@ -79,44 +75,6 @@ def test_words_are_counted_as_counter_does(words, many, at):
     one, other = Vocabulary(), Vocabulary()
     used = one.add(as_array(data[:at]), last=False)
     other.add(as_array(data[used:]))
-    one.merge(other)
+    one.merge(other.rows)
     assert one.words() == Counter(data.split())
     assert len(one) == len(set(data.split()))
-
-
-CELLS = st.one_of(
-    st.floats(allow_nan=False).map(repr),
-    st.integers(-(10**25), 10**25).map(str),
-    st.sampled_from(["", "x", "nan", "1e", "-", ".", "1.", ".5", "+3", "1e400", "a,b",
-                     'say "1"', "two\nlines", "12345678901234567890.5e-3", "0x10",
-                     "1" + 17 * "0", "1" + 18 * "0", "9" * 18, "9" * 19, "-" + 19 * "9",
-                     "0" * 30 + "7", "9" * 19 + "x", "9" * 30 + "e"]),
-)  # fmt: skip
-
-
-@settings(max_examples=200, deadline=None)
-@given(rows=st.lists(st.tuples(CELLS, CELLS), max_size=8), end=st.booleans())
-def test_a_column_is_read_as_csv_and_float_do(rows, end):
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    data = text.getvalue().encode()
-    data = data if end else data.removesuffix(b"\n")
-    found, used = column(as_array(data), 1)
-    assert used == len(data)
-    wanted = [as_number(row[1]) for row in csv.reader(io.StringIO(text.getvalue()))]
-    assert np.array_equal(found, wanted, equal_nan=True), (found, wanted)
-
-
-def as_number(text):
-    try:
-        value = float(text.strip().strip('"'))
-    except ValueError:
-        return math.nan
-    return value
-
-
-def test_records_end_outside_of_quotes():
-    data = as_array(b'a,"x\ny"\nb\n')
-    assert end_of_record(data, False) == (8, False)
-    assert end_of_record(data[4:], True) == (4, False)
-    assert end_of_record(data[:6], False) == (-1, True)
