@@ -73,10 +73,11 @@ def deal_lanes(
 
 @contextmanager
 def dealing(comm: MPI.Intracomm, n: int) -> Iterator[Iterator[int]]:
-    """Deal ``range(n)`` to whoever is free; a rank may stop before there are no more.
+    """Deal ``range(n)`` to whoever is free, until one rank stops. Collective.
 
-    Collective; the block begins on all ranks together. What one rank did not take, the
-    others do. Cost: as `deal`, and two barriers.
+    The block begins on all ranks together. A rank that leaves it before there are no
+    more pieces ends the dealing for all: it takes what is left. Cost: as `deal`, one
+    fetch-and-add and two barriers.
 
     Examples
     --------
@@ -89,6 +90,7 @@ def dealing(comm: MPI.Intracomm, n: int) -> Iterator[Iterator[int]]:
     counter = new_counter(comm)
     comm.Barrier()
     yield deal_lanes(comm, [range(n)], "dynamic", counter)
+    counter.next(n)
     comm.Barrier()  # whoever stopped may hold the counter's memory
     counter.free()
 

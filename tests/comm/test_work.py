@@ -1,9 +1,12 @@
 """Dealing work: each piece once, whoever stops when, on any number of ranks."""
 
+import time
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpiapps.comm.work import left
+from mpiapps.comm.work import dealing, left
 
 SIZES = st.integers(1, 6)
 
@@ -55,3 +58,21 @@ def test_the_list_stays_short_however_often_a_run_stops(n, sizes, data):
         ]
         lanes = left(lanes, done, "static")
     assert len(lanes) <= 1 + sum(sizes) * len(sizes)
+
+
+@pytest.mark.mpi
+def test_a_rank_that_stops_ends_the_dealing_for_all(comm):
+    n, taken = 10**6, []
+    with dealing(comm, n) as mine:
+        for i in mine:
+            taken.append(i)
+            if comm.rank == comm.size - 1 and len(taken) == 3:
+                break
+            time.sleep(0.0001)
+    every = [i for each in comm.allgather(taken) for i in each]
+    assert len(set(every)) == len(every) < n // 10
+    with dealing(comm, comm.size + 1) as mine:
+        again = list(mine)
+    assert sorted(i for each in comm.allgather(again) for i in each) == [
+        *range(comm.size + 1)
+    ]
