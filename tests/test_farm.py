@@ -215,6 +215,28 @@ def test_a_killed_helper_leaves_nothing_and_its_tasks_are_done(tasks, tmp_path):
     assert sum(counts.values()) <= 13
 
 
+def test_a_task_that_kills_its_helper_fails_alone(tasks):
+    others = [f"sleep 0.3; echo {n}" for n in range(8)]
+    path = tasks(*others[:3], "kill -9 $PPID", *others[3:])
+    found = values(on_ranks("mpich", 3, *FARM, path, "--json", "-"), code=3)
+    assert (found["done"], found["failed"], found["remaining"]) == (8, 1, 0)
+    failed = Path(found["directory"], "failed.txt").read_text()
+    assert failed.startswith("kill -9 $PPID")
+
+
+@pytest.mark.parametrize(
+    ("lines", "words", "code", "says"),
+    [
+        (["true"], ["--shell", "nosuchshell"], 78, "nosuchshell: no such program"),
+        (["# all", "", "#: time=1s"], [], 65, "no task is in it"),
+        (["true #: in=gone-*"], [], 3, "exit code 1 (no input gone-*): true"),
+    ],
+)
+def test_what_cannot_be_begun_is_told_once(tasks, lines, words, code, says):
+    ended = on_ranks("mpich", 2, *FARM, tasks(*lines), *words)
+    assert (ended.code, ended.err.count(says)) == (code, 1), ended.err
+
+
 def test_a_task_whose_limit_is_later_than_the_end_is_left(tasks, tmp_path):
     path = tasks(f"touch {tmp_path}/long", f"touch {tmp_path}/short #: time=1s")
     words = [path, "--time", "2h", "--checkpoint", str(tmp_path / "checkpoint.json")]
