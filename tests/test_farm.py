@@ -337,6 +337,42 @@ def test_a_full_disk_ends_it_and_it_goes_on_when_there_is_room(tasks, tmp_path):
     assert "No space left on device; what is in it is good" in said.read_text()
 
 
+@pytest.mark.timeout(1200)
+def test_kills_on_a_disk_that_is_full_lose_nothing(tasks, tmp_path):
+    count, kills = (400, 100) if FAULTS else (40, 4)
+    disk, out, said = (tmp_path / name for name in ("disk", "out", "said"))
+    disk.mkdir()
+    out.mkdir()
+    log = f"head -c 3000 /dev/zero; sleep 0.05; echo >> {out}"
+    path = tasks(*(f"{log}/{n}" for n in range(count)))
+    script = """
+        size=60
+        mount -t tmpfs -o size=${size}k tmpfs "$DISK" || exit 99
+        for delay in $DELAYS $(yes 60 | head -n 200); do
+            timeout -s KILL "$delay" "$@" >/dev/null 2>>"$SAID"
+            code=$?
+            echo $code
+            [ $code = 0 ] && break
+            # While ranks of a killed launcher are ending, the folder is theirs.
+            [ $code = 78 ] && sleep 0.2
+            [ $code = 74 ] && size=$((size + 20))
+            mount -o "remount,size=${size}k" "$DISK"
+        done
+    """
+    moments = random.Random(count)
+    delays = " ".join(f"{moments.uniform(0.8, 2):.2f}" for _ in range(kills))
+    words = [path, "--directory", disk, "--retries", "0"]
+    ended = in_a_mount_of_its_own(script, *words, DISK=disk, SAID=said, DELAYS=delays)
+    codes = Counter(ended.out.split())
+    assert set(codes) <= {"0", "74", "78", "137"}, (codes, said.read_text())
+    assert codes["0"] == 1
+    assert codes["74"] > 0
+    assert codes["137"] > 0
+    times = [len((out / str(n)).read_text()) for n in range(count)]
+    assert min(times) == 1
+    assert sum(times) - count <= 3 * (codes["74"] + codes["137"])
+
+
 def test_a_disk_that_is_read_only(tasks, tmp_path):
     disk, said = tmp_path / "disk", tmp_path / "said"
     disk.mkdir()
