@@ -180,7 +180,7 @@ def as_line(task: Task) -> str:
         value = int(value) if isinstance(value, float) else value
         if value != getattr(Task(""), name):
             text = ",".join(value) if isinstance(value, tuple) else str(value)
-            words.append(f"{word}={text}")
+            words.append(f"{word}={text}{UNITS.get(word, '')}")
     words += [f"env.{name}={value}" for name, value in task.environ.items()]
     line = _joined(task.command, words)
     if "\n" not in line and not line.startswith("\ufeff"):
@@ -264,6 +264,8 @@ WORDS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "in": ("inputs", lambda text: tuple(text.split(","))),
     "out": ("outputs", lambda text: tuple(text.split(","))),
 }
+
+UNITS = {"memory": "B"}  # of a number that is not read without
 
 
 @lru_cache(1024)

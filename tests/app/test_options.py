@@ -11,6 +11,7 @@ from mpiapps.app.program import programs
 from mpiapps.app.runner import Common, parse, program_parser
 from mpiapps.base.launcher import Launch
 from mpiapps.base.units import parse_interval
+from mpiapps.filework.choices import parse_character
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,9 @@ def samples(field):
     elif kind in ("count", None) and isinstance(field.default, int | float):
         word = str(field.metadata["least"] or 3)
     else:
+        character = "-" if field.name == "delimiter" else "'"
         texts = {"count": "3", "size": "4GiB", "time": "2h", parse_interval: "-5:-1"}
+        texts[parse_character] = character
         word = texts.get(kind, "-x y" if not field.metadata["positional"] else "name")
     return [word, word] if several in ("*", "+") else [word]
 
