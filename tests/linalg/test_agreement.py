@@ -138,7 +138,7 @@ def fail(*_):
 WRONG = {
     "dtype": lambda t: DistMatrix.zeros(t.comm, (N, N), int if t.odd else float),
     "shape": lambda t: DistMatrix.zeros(t.comm, (N, 0.5 if t.odd else N)),
-    "sides": lambda t: DistMatrix.zeros(t.comm, (N, N, N)[t.odd :]),
+    "sides": lambda t: DistMatrix.zeros(t.comm, (N,) * (2 + t.odd)),
     "layout": lambda t: DistMatrix.zeros(
         t.comm, (N, N + t.odd), layout=Layout.cyclic((N, N), t.comm.size)
     ),
