@@ -89,7 +89,7 @@ def test_a_shape_that_is_none(world, shape):
 def test_shared_memory_of_ranks_that_disagree(world):
     for shape, dtype in [((4 + other(world.comm),), "f8"), ((4,), "f4")]:
         odd_dtype = "f8" if other(world.comm) else dtype
-        if world.size == 1:
+        if world.local_size == 1:
             SharedArray(world, shape, dtype).free()
             continue
         with pytest.raises(DisagreementError):
