@@ -50,6 +50,35 @@ def test_the_end_of_a_forked_child_is_not_the_end_of_its_rank(mpi):
 
 
 @pytest.mark.parametrize("mpi", MPIS)
+def test_forked_children_end_with_codes_of_their_own(mpi):
+    ended = on_ranks(mpi, 2, str(Path(__file__).with_name("forking.py")))
+    assert ended.code == 0, ended.err
+    assert ended.out.count("reached the end") == 2
+    assert ended.err.count("mpiapps: error: line 7 is no number") == 2
+
+
+EARLY = {
+    "one_raises": (1, "mpiapps: ValueError on rank 1 of 3"),
+    "all_raise": (1, "mpiapps: ValueError on rank 0 of 3"),
+    "one_raises_once_mpi_is_started": (1, "mpiapps: ValueError on rank 1 of 3"),
+    "one_has_another_command_line": (2, "'few'"),
+}
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+def test_an_error_before_the_world_is_open_ends_all(mpi):
+    """The others wait in MPI_Init, of which a launcher by PMI sees nothing."""
+    victim = str(Path(__file__).with_name("early.py"))
+    with ThreadPoolExecutor() as pool:  # side by side: most of their time they wait
+        runs = list(pool.map(lambda how: on_ranks(mpi, 3, victim, how), EARLY))
+    for ended, (code, line) in zip(runs, EARLY.values(), strict=True):
+        assert ended.code == code, ended.err
+        assert ended.err.count(line) == 1, ended.err
+        assert ended.err.count("Traceback") == (code == 1), ended.err
+        assert "reached the end" not in ended.out
+
+
+@pytest.mark.parametrize("mpi", MPIS)
 def test_errors_of_the_package_need_no_traceback(mpi):
     ended = on_ranks(mpi, 3, VICTIM, "refuse_input", "one")
     assert ended.code == 65
