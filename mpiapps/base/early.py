@@ -1,7 +1,7 @@
 """The end of a rank before it is in `open_world`, and with it the end of the others.
 
-They wait for it, in ``MPI_Init`` or later. A launcher that speaks PMI, as those of MPICH
-and Intel MPI do, takes the end of a process that has not called it for a good one,
+They wait for it, in ``MPI_Init`` or later. Launchers that speak PMI, as those of MPICH
+and Intel MPI do, take the end of a process that has not called it for a good one,
 whatever its exit code.
 """
 
