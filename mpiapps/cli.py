@@ -20,7 +20,7 @@ from mpiapps.app.program import Program, find_program, programs
 from mpiapps.app.runner import parse as parse_program
 from mpiapps.app.runner import program_parser
 from mpiapps.base.early import end_all
-from mpiapps.base.errors import LaunchError, MpiAppsError
+from mpiapps.base.errors import LaunchError, MpiAppsError, exit_code
 from mpiapps.base.launcher import Launch, detect_launch
 from mpiapps.base.stdin import spool
 from mpiapps.base.streams import (
@@ -61,6 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MpiAppsError as error:
         write_err(f"mpiapps: error: {error}\n")
         return error.exit_code
+    except KeyboardInterrupt as error:
+        write_err("mpiapps: interrupted\n")
+        return exit_code(error)
 
 
 def _refuse_ranks(launch: Launch) -> None:

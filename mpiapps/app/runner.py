@@ -16,7 +16,6 @@ from mpiapps.app.options import add_options, option, take
 from mpiapps.app.parser import Parser
 from mpiapps.app.program import Program, Result
 from mpiapps.base import stopping
-from mpiapps.base.early import report_uncaught
 from mpiapps.base.errors import MpiAppsError
 from mpiapps.base.launcher import ALLOW_SINGLETON, Launch, detect_launch
 from mpiapps.base.streams import Courtesy, reserve_streams, write_err, write_out
@@ -62,7 +61,6 @@ def main(program: Program, argv: Sequence[str] | None = None) -> int:
     by `SystemExit` where `mpiapps.comm.start.open_world` does.
     """
     reserve_streams()
-    report_uncaught()
     launch = detect_launch(os.environ)
     options, common = parse(program, sys.argv[1:] if argv is None else argv, launch)
     stopping.watch()

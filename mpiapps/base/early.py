@@ -8,8 +8,10 @@ whatever its exit code.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -76,9 +78,13 @@ def _uncaught(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     launch = detect_launch(os.environ)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # terminal and launcher send it
     where = f"on rank {launch.rank} of {launch.size} on {socket.gethostname()}"
     if isinstance(error, MpiAppsError):
         text = f"mpiapps: error {where}: {error}\n"
+    elif issubclass(kind, KeyboardInterrupt):
+        text = f"mpiapps: interrupted {where}\n"
     else:
         lines = "".join(traceback.format_exception(kind, error, trace))
         text = f"mpiapps: {kind.__name__} {where}\n{lines}"

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mpiapps.base.early import end_all, entered, report_uncaught, started
+from mpiapps.base.early import end_all, entered, started
 from mpiapps.base.errors import LaunchError, ReadWriteError, exit_code
 from mpiapps.base.forks import end_if_child, is_child, own_mpi
 from mpiapps.base.launcher import Launch, detect_launch
@@ -41,8 +41,6 @@ READ_WHEN_LOADED = {
     "blis": "BLIS_NUM_THREADS",
     "openmp": "OMP_NUM_THREADS",
 }
-
-report_uncaught()
 
 
 @contextmanager

@@ -28,6 +28,7 @@ WITHIN = 10.0  # s in which ranks end whose launcher is gone; 5 on a machine at 
         ("interrupt", 130, "KeyboardInterrupt"),
         ("terminate", 143, "in terminate"),
         ("terminate_blocked", 143, "world.comm.recv"),
+        ("terminate_in_a_callback", 143, "signal.pause"),
         ("exit_0", 70, "while others were still at work"),
         ("raise_with_closed_output", 1, "ValueError: boom"),
         ("interrupt_when_done", 130, "KeyboardInterrupt"),
