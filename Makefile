@@ -5,6 +5,7 @@
 
 MPI ?= openmpi
 PYTHON ?= python3
+ASKED = $(if $(filter file,$(origin PYTHON)),,$(PYTHON))
 VENV = $(if $(filter openmpi,$(MPI)),.venv,.venv-$(MPI))
 BIN = $(VENV)/bin
 # Open MPI's environment is the developer's; in the others there are tests alone.
@@ -24,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Nothing a test starts may outlive it, whatever goes wrong.
 LIMIT = timeout -k 10
 
-.PHONY: help demo venvs venv-dev test test-serial test-ranks test-others test-many test-network test-slow test-faults \
+.PHONY: FORCE help demo venv venvs venv-dev test test-serial test-ranks test-others test-many test-network test-slow test-faults \
 	check format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
 	cluster-up cluster-down test-cluster jobs
 
@@ -34,18 +35,23 @@ help: ## list the targets
 demo: $(VENV)/.installed ## estimate pi on all cores; MPI=mpich, impi or system for another MPI
 	$(BIN)/mpiapps run pi $(ARGS)
 
-$(VENV)/.installed: pyproject.toml scripts/venv.sh
-	PYTHON="$(PYTHON)" sh scripts/venv.sh "$(VENV)" "$(MPI)"
+# Always asked, and quick: what counts is content, place and interpreter, not times.
+$(VENV)/.installed: FORCE
+	@PYTHON="$(ASKED)" sh scripts/venv.sh "$(VENV)" "$(MPI)"
 
-$(READY): pyproject.toml scripts/venv.sh
-	PYTHON="$(PYTHON)" sh scripts/venv.sh "$(VENV)" "$(MPI)" "$(EXTRA)"
+$(READY): FORCE
+	@PYTHON="$(ASKED)" sh scripts/venv.sh "$(VENV)" "$(MPI)" "$(EXTRA)"
+
+FORCE:
+
+venv: $(VENV)/.installed ## make the environment that `make demo` uses, of some 450 MB
 
 venvs: ## make the environments of all three MPIs that the tests start
 	@for mpi in $(TEST_MPIS); do \
 		$(MAKE) --no-print-directory MPI=$$mpi venv-dev || exit 1; \
 	done
 
-venv-dev: $(READY)
+venv-dev: $(READY) ## make the environment of those who develop it, of 1.4 GB
 
 test: venvs ## all tests: serial, on 1 to 4 ranks, on the other MPIs
 	rm -rf .junit

@@ -19,7 +19,8 @@ from mpiapps.app.parser import Parser, did_you_mean
 from mpiapps.app.program import Program, find_program, programs
 from mpiapps.app.runner import parse as parse_program
 from mpiapps.app.runner import program_parser
-from mpiapps.base.errors import LaunchError, MpiAppsError
+from mpiapps.base.early import end_all
+from mpiapps.base.errors import LaunchError, MpiAppsError, exit_code
 from mpiapps.base.launcher import Launch, detect_launch
 from mpiapps.base.stdin import spool
 from mpiapps.base.streams import (
@@ -60,27 +61,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MpiAppsError as error:
         write_err(f"mpiapps: error: {error}\n")
         return error.exit_code
+    except KeyboardInterrupt as error:
+        write_err("mpiapps: interrupted\n")
+        return exit_code(error)
 
 
 def _refuse_ranks(launch: Launch) -> None:
-    """Raise where a launcher has started this command more than once.
-
-    Raises
-    ------
-    LaunchError
-        On the first rank; the others end at once with the same exit code.
-    """
+    """End all of them where a launcher has started this command more than once."""
     if (launch.size or 1) == 1:
         return
-    if not launch.speaks:
-        launch.await_delivery()
-        raise SystemExit(LaunchError.exit_code)
-    raise LaunchError(
+    error = LaunchError(
         f"{launch.launcher} has started mpiapps as {launch.size} ranks"
         f" ({launch.size_variable}); it starts the ranks itself: mpiapps run PROGRAM -n"
         f" {launch.size}, without a launcher. From a process of a rank: unset"
         f" {launch.size_variable}"
     )
+    end_all(launch, error.exit_code, f"mpiapps: error: {error}\n", alike=True)
 
 
 def _command(words: list[str]) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, checkpoint, main, option
-from mpiapps.app.progress import Progress
+from mpiapps.app.progress import Progress, compiling
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -77,7 +77,7 @@ def run(world: World, options: Options) -> Result:
         return count_darts(options.seed, 0, part.start, part.stop, wide), 0
 
     cold = not is_cached(count_strata if strata else count_darts)
-    with world.timed("compile"), world.local_root_first(needed=cold):
+    with compiling(world, cold):
         count(range(0))
 
     # Partition: numbered darts, or rows of cells, in pieces; those that are left.

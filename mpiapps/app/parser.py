@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
+from mpiapps.base.early import end_all
 from mpiapps.base.errors import ReadWriteError
 from mpiapps.base.launcher import Launch
 from mpiapps.base.streams import write_err, write_out
@@ -45,10 +46,10 @@ class Parser(argparse.ArgumentParser):
         self._print_message(self.format_help(), file or _OUT)
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Print `message` on one rank and exit with `status`, so that it is read."""
-        self._print_message(message or "")
+        """Print `message` once and exit with `status`, which ends all ranks."""
         if status:
-            self._launch.await_delivery()
+            end_all(self._launch, status, message or "")
+        self._print_message(message or "")
         sys.exit(status)
 
     def error(self, message: str) -> NoReturn:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.base.streams import Courtesy, write_err
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 MODES = ("auto", "bar", "log", "off")
 FIRST, STEP, EVERY = 5.0, 0.1, 30.0  # s of silence; a line per tenth or per 30 s
+NOTE = 1.0  # s of silence while code is compiled
+COMPILES = "mpiapps: compiling, which takes some seconds; the next run finds the code\n"
 
 _mode = "off"
 
@@ -22,6 +26,28 @@ def choose(mode: str) -> None:
     """Set the mode for this process: one of `MODES`. Local; done by the runner."""
     global _mode  # noqa: PLW0603 - the one switch of the process, like a log level
     _mode = mode
+
+
+@contextmanager
+def compiling(world: World, cold: bool) -> Iterator[None]:
+    """Time a ``with`` block that compiles, on the first rank of each host first.
+
+    Collective. The root says so if it takes `NOTE` seconds.
+
+    Parameters
+    ----------
+    cold : bool
+        Whether no earlier process has left the code. What the first rank says counts.
+    """
+    note = threading.Timer(NOTE, write_err, [COMPILES])
+    note.daemon = True
+    if cold and world.is_root and _mode != "off":
+        note.start()
+    try:
+        with world.timed("compile"), world.local_root_first(needed=cold):
+            yield
+    finally:
+        note.cancel()
 
 
 class Progress(AbstractContextManager["Progress"]):

@@ -148,6 +148,7 @@ def _run(
     texts: dict[str, str] = {}
     with world.agree():
         if world.is_root:
+            checkpoint.see_writable()
             targets = _open_targets(common)
     try:
         with world.timed("total"):

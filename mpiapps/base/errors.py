@@ -107,7 +107,7 @@ def naming(path: Path | str, what: str) -> Iterator[None]:
     Parameters
     ----------
     path : Path or str
-    what : {"read", "write", "make"}
+    what : {"read", "write", "make", "remove"}
         What could not be done with it.
     """
     try:

@@ -3,7 +3,6 @@
 The tables are the whole knowledge: a new launcher is a new row.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ class LauncherVariables:
     process_manager: str  # what the launcher speaks: PMIx, PMI or nothing
     size: str
     rank: str
+    ends_all: bool = True  # as soon as one rank exits with a code, or PMI asks for it
 
 
 # Most specific first. PMIX_RANK comes with srun --mpi=pmix as well as with Open MPI's
@@ -34,8 +34,12 @@ LAUNCHERS = (
         "PMI_SIZE",
         "PMI_RANK",
     ),
-    LauncherVariables("srun --mpi=pmix", "PMIx", "SLURM_STEP_NUM_TASKS", "PMIX_RANK"),
-    LauncherVariables("srun", "none", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
+    LauncherVariables(
+        "srun --mpi=pmix", "PMIx", "SLURM_STEP_NUM_TASKS", "PMIX_RANK", ends_all=False
+    ),
+    LauncherVariables(
+        "srun", "none", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", ends_all=False
+    ),
 )
 
 # The first rank that exits with a code makes the launcher end the others, and what it
@@ -98,6 +102,7 @@ class Launch:
     size: int | None = None
     size_variable: str | None = None
     rank: int | None = None
+    ends_all: bool = False
 
     @property
     def speaks(self) -> bool:
@@ -106,11 +111,6 @@ class Launch:
         Without a launcher every process is on its own, and speaks.
         """
         return self.rank in (None, 0)
-
-    def await_delivery(self) -> None:
-        """Sleep until the rank that speaks has been heard, before an exit. Local."""
-        if self.launcher:
-            time.sleep(DELIVERY if self.speaks else YIELD)
 
 
 def not_a_rank(environ: Mapping[str, str]) -> dict[str, str]:
@@ -149,5 +149,6 @@ def detect_launch(environ: Mapping[str, str]) -> Launch:
             size=size,
             size_variable=row.size,
             rank=rank,
+            ends_all=row.ends_all,
         )
     return Launch()

@@ -8,11 +8,15 @@ other hard links to the old one keep the old content, as after any rename.
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import secrets
+import socket
 import stat
 from contextlib import suppress
 from pathlib import Path
+
+from mpiapps.base.launcher_watch import look
 
 STEM = 60  # characters of the name that the temporary name repeats: names end at 255
 
@@ -41,8 +45,19 @@ def open_beside(target: Path) -> tuple[int, Path]:
             raise OSError(errno.EINVAL, "Not a regular file")
         if not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, "The file is not writable")
-    part = target.with_name(f".{target.name[:STEM]}.{secrets.token_hex(6)}.part")
+    stem = f".{target.name[:STEM]}.{socket.gethostname()[:STEM]}."
+    _remove_left(target.parent, stem)
+    part = target.with_name(f"{stem}{os.getpid()}.{secrets.token_hex(6)}.part")
     return os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), part
+
+
+def _remove_left(folder: Path, stem: str) -> None:
+    """Remove what processes of this host that were killed have left. Local."""
+    for part in folder.glob(f"{glob.escape(stem)}*.part"):
+        pid = part.name.removeprefix(stem).partition(".")[0]
+        if pid.isdecimal() and look(int(pid)) is None:
+            with suppress(OSError):
+                part.unlink()
 
 
 def put_in_place(part: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
@@ -27,6 +28,16 @@ def watch() -> None:
         return  # only the main thread may install handlers
     if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
         signal.signal(signal.SIGUSR1, _remember)
+        atexit.register(_ignore)
+
+
+def _ignore() -> None:
+    """Ignore what comes once the exit code is decided. Local.
+
+    Python gives signals back to the system while it ends, which would kill the process.
+    """
+    for number in (signal.SIGUSR1, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def limit(seconds: float) -> None:

@@ -13,6 +13,7 @@ from operator import index
 
 import numpy as np
 
+from mpiapps.base.forks import is_child
 from mpiapps.comm.cut import as_bytes
 from mpiapps.comm.mpi import MPI
 
@@ -79,6 +80,10 @@ def agree(comm: MPI.Intracomm) -> Iterator[Same]:
         yield same
     except Exception as error:
         mine = error
+    if is_child():  # it has nobody to agree with
+        if mine is not None:
+            raise mine
+        return
     if comm.size == 1 and mine is None:
         return
     text = str(same)

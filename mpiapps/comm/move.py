@@ -171,8 +171,10 @@ def bcast(comm: MPI.Intracomm, array: Array | None, root: int = 0) -> Array:
 def plain_array(array: Array | None, least: int = 0) -> Array:
     """Return `array`, or raise if it is none whose bytes could be sent. Local."""
     if not isinstance(array, np.ndarray):
-        kind = type(array).__name__
-        raise TypeError(f"array is a {kind}; convert it with np.asarray")
+        remedy = "convert it with np.asarray"
+        if not isinstance(array, list | tuple | int | float | complex | np.generic):
+            remedy = "other objects are sent by world.objects, as mpi4py's bcast does"
+        raise TypeError(f"array is a {type(array).__name__}; {remedy}")
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError("array is masked, and its mask would be lost; fill it first")
     if array.ndim < least:

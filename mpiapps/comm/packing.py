@@ -7,18 +7,16 @@ runs, so that whatever happens is an outcome of the task that it belongs to.
 
 from __future__ import annotations
 
-import os
 import pickle
-import sys
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mpiapps.base.errors import KeyboardInterruptSignal, Terminated
+from mpiapps.base.forks import end_child, forks
 
 SIGNALS = (
     Terminated,
@@ -32,8 +30,6 @@ PLAIN = frozenset({
 })  # fmt: skip
 
 Dumps = Callable[..., bytes]
-_FORKS: list[None] = []  # one for each fork between the first process and this one
-os.register_at_fork(after_in_child=lambda: _FORKS.append(None))
 
 
 def attempt(function: Callable[..., Any], *args: Any) -> tuple[bool, Any]:
@@ -42,7 +38,7 @@ def attempt(function: Callable[..., Any], *args: Any) -> tuple[bool, Any]:
     Signals that ask this process to end are raised. A process that the code forked,
     and that comes back from it, ends here: the caller goes on in its parent alone.
     """
-    forks = len(_FORKS)
+    before = forks()
     outcome: tuple[bool, Any]
     try:
         outcome = True, function(*args)
@@ -50,23 +46,10 @@ def attempt(function: Callable[..., Any], *args: Any) -> tuple[bool, Any]:
         raise
     except BaseException as error:
         outcome = False, error
-    if len(_FORKS) > forks:
-        _end_child(*outcome)
+    if forks() != before:
+        fine, value = outcome
+        end_child(None if fine else value)
     return outcome
-
-
-def _end_child(fine: bool, value: Any) -> NoReturn:
-    """End a forked process as the end of a program would."""
-    code = 0
-    if isinstance(value, SystemExit) and not fine:
-        code = value.code if isinstance(value.code, int) else value.code is not None
-    elif not fine:
-        code = 1
-        sys.stderr.write(traceback_of(value))
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
-    os._exit(code & 0xFF)
 
 
 def traceback_of(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from mpiapps.base.forks import is_child
 from mpiapps.comm.agree import agree
 from mpiapps.comm.cut import Array, as_bytes, bcast_bytes, checked_dtype
 from mpiapps.comm.move import plain_array
@@ -91,7 +92,7 @@ class SharedArray:
 
     def __exit__(self, *exc: object) -> None:
         """Free the memory. Collective; after an error the program is ending anyway."""
-        if exc[0] is None:
+        if exc[0] is None and not is_child():
             self.free()
 
 

@@ -62,6 +62,7 @@ class SignalWatch:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._unraised
         threading.Thread(target=self._watch, daemon=True, name="signals").start()
         return self
 
@@ -71,6 +72,7 @@ class SignalWatch:
             return
         self._ended = True
         signal.set_wakeup_fd(self._wakeup)
+        sys.unraisablehook = self._hook
         for number, handler in self._previous.items():
             if not self._taken:
                 signal.signal(number, handler)
@@ -89,6 +91,22 @@ class SignalWatch:
         if number == signal.SIGINT:
             raise KeyboardInterruptSignal
         raise Terminated(128 + number)
+
+    def _unraised(self, lost: sys.UnraisableHookArgs) -> None:
+        """Raise a signal again that came where no error leaves, such as a callback."""
+        match lost.exc_value:
+            case KeyboardInterruptSignal():
+                number: int = signal.SIGINT
+            case Terminated(code=code):
+                number = code - 128
+            case _:
+                self._hook(lost)
+                return
+        self._taken = False
+        signal.signal(number, self._raise)
+        again = threading.Timer(DELAY, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
 
     def _watch(self) -> None:
         while numbers := os.read(self._reader, 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import warnings
@@ -11,7 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mpiapps.base.early import end_all, entered, started
 from mpiapps.base.errors import LaunchError, ReadWriteError, exit_code
+from mpiapps.base.forks import end_if_child, is_child, own_mpi
 from mpiapps.base.launcher import Launch, detect_launch
 from mpiapps.base.launcher_watch import end_with_launcher
 from mpiapps.base.mpi_wheels import no_library, refuse_two_mpi_wheels
@@ -91,12 +94,15 @@ def open_world(comm: MPI.Intracomm | None = None) -> Iterator[World]:
 
     world = World(comm)
     departure = Departure(world)
+    entered()
     try:
         with SignalWatch(departure.interrupted):
             yield world
+            end_if_child(None)
             flush_out()
             departure.done()
     except BaseException as error:
+        end_if_child(error)
         caught = error.__traceback__
         if caught is not None:
             error.__traceback__ = caught.tb_next  # begin where the block failed
@@ -141,10 +147,9 @@ def start_or_exit(*, check_size: bool = False) -> Library:
         if check_size:
             _check_launch(library)
     except LaunchError as error:
-        if launch.speaks:
-            write_err(f"mpiapps: error: {error}\n")
-        launch.await_delivery()
-        raise SystemExit(error.exit_code) from None
+        text = f"mpiapps: error: {error}\n"
+        loaded = "mpi4py.MPI" in sys.modules  # else it may be missing on one host alone
+        end_all(launch, error.exit_code, text, alike=loaded)
     return library
 
 
@@ -184,14 +189,17 @@ def start_mpi() -> Library:
 
     automatic = mpi4py.rc.initialize
     mpi4py.rc.initialize = False  # look at the library first, then start it
-    if mpi4py.rc.finalize is None:
-        mpi4py.rc.finalize = True  # else mpi4py ends only an MPI that it started
+    ends_here = mpi4py.rc.finalize is None and "mpi4py.MPI" not in sys.modules
+    if ends_here:
+        mpi4py.rc.finalize = False  # mpi4py would also end it in forked children
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise no_library(str(error).splitlines()[0]) from error
     finally:
         mpi4py.rc.initialize = automatic
+    if ends_here:
+        atexit.register(_end_at_exit)
 
     from mpiapps.comm.guard import check_pair
     from mpiapps.comm.library import loaded_library
@@ -203,8 +211,15 @@ def start_mpi() -> Library:
             # mpi4py's word on a suspicious launcher; the guard looks at the outcome.
             warnings.simplefilter("ignore", RuntimeWarning)
             MPI.Init_thread(MPI.THREAD_MULTIPLE)
+    own_mpi()
+    started(MPI.COMM_WORLD.Abort)
     end_with_launcher()
     return library
+
+
+def _end_at_exit() -> None:
+    if not is_child():
+        end_mpi()
 
 
 def end_mpi() -> None:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mpiapps.base.errors import LaunchError
+from mpiapps.base.forks import is_child
 from mpiapps.comm.letters import LONGEST
 from mpiapps.comm.mapper import Mapper
 from mpiapps.comm.mpi import MPI
@@ -95,6 +96,8 @@ class Tasks(Mapper):
         After an error of the root what was not begun is cancelled, and nothing is
         waited for.
         """
+        if is_child():
+            return
         if self._comm.rank == ROOT:
             self._leave(failed=exc[0] is not None)
             if exc[0] is not None:

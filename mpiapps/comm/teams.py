@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
+from mpiapps.base.forks import is_child
 from mpiapps.comm.letters import Letters
 from mpiapps.comm.mpi import MPI
 from mpiapps.comm.packing import Packed, attempt, pack, unpack
@@ -146,6 +147,8 @@ class Teams:
         TaskError
             If ranks never came back from a task that failed on others of its team.
         """
+        if is_child():
+            return
         if self._comm.rank == ROOT:
             for rank in range(1, self._comm.size):
                 self._orders.send(rank, None)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import cast
 
+from mpiapps.base.forks import is_child
 from mpiapps.comm.agree import Same, agree
 from mpiapps.comm.mpi import MPI
 from mpiapps.comm.survive import leave_anyway
@@ -112,7 +113,7 @@ class World:
         try:
             yield
         finally:
-            if in_turn and self.local_rank == 0:
+            if in_turn and self.local_rank == 0 and not is_child():
                 self.node.Barrier()
 
     def close(self) -> None:
@@ -126,4 +127,5 @@ class World:
 
     def __exit__(self, *exc: object) -> None:
         """Free the communicators. Collective."""
-        self.close()
+        if not is_child():
+            self.close()

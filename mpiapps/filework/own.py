@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-import traceback
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from mpiapps.base.errors import exit_code
+from mpiapps.base.errors import MpiAppsError
+from mpiapps.base.forks import end_child, forks
 from mpiapps.base.named import named
 from mpiapps.comm.signals import is_signal
 from mpiapps.filework.operation import CallFailed, Operation
@@ -44,7 +43,7 @@ class Own(Operation):
         self._name, self._function = name, named(name)
         self._records = records
         self._reader = Reader()
-        self._process, self._folder = os.getpid(), Path.cwd()
+        self._forks, self._folder = forks(), Path.cwd()
 
     def cuts(self, name: str) -> bool:
         """Return whether lines are wanted, and the file can be read from its middle."""
@@ -65,8 +64,8 @@ class Own(Operation):
             if is_signal(error):
                 raise
             failure = error
-        if os.getpid() != self._process:
-            self._end_child(failure)
+        if forks() != self._forks:  # a second rank would do all again
+            end_child(failure or self._returned())
         os.chdir(self._folder)
         if failure is not None:
             frame = failure.__traceback__  # this one, that of _call, the function's
@@ -82,19 +81,11 @@ class Own(Operation):
         with closing(lines(segment, self._reader)) as records:
             return self._function(records)
 
-    def _end_child(self, failure: BaseException | None) -> NoReturn:
-        """End a process that the function forked: a second rank would do all again."""
-        code = exit_code(failure)
-        if failure is None:
-            code = 1
-            sys.stderr.write(
-                f"mpiapps: error: a process that {self._name} forked returned from it;"
-                " end such a process by os._exit\n"
-            )
-        elif not isinstance(failure, SystemExit):
-            traceback.print_exception(failure)
-        sys.stderr.flush()
-        os._exit(code)
+    def _returned(self) -> MpiAppsError:
+        return MpiAppsError(
+            f"a process that {self._name} forked returned from it; end such a process"
+            " by os._exit"
+        )
 
     def kept(self, segment: Segment, value: Any) -> Any:
         """Return the value with its place in the file."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mpiapps.app.progress import Progress
+from mpiapps.app.progress import Progress, compiling
 from mpiapps.base import stopping
 from mpiapps.base.errors import InputError
 from mpiapps.comm.mpi import MPI
@@ -96,7 +96,7 @@ def share(world: World, listing: Listing, operation: Operation, how: Run) -> Fou
         If a file is bad and `how` is strict.
     """
     cold = any(not is_cached(each) for each in operation.kernels)
-    with world.timed("compile"), world.local_root_first(needed=cold):
+    with compiling(world, cold):
         operation.warm()
     with ExitStack() as stack:
         with world.timed("plan"):

@@ -7,6 +7,7 @@ a new one needs.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import logging
 import os
@@ -93,6 +94,9 @@ def by_joblib(backend: str) -> Backend:
         world: World, case: Case, numbers: Sequence[int], ledger: Ledger, jobs: int
     ) -> None:
         with _processors_of_host(world) as cores:
+            with world.agree():
+                if world.is_root:
+                    _see_installed(backend)
             if world.is_root:
                 found = _by_joblib(backend, jobs or cores, case, numbers, ledger)
                 _take(world, found, len(numbers), ledger)
@@ -101,6 +105,14 @@ def by_joblib(backend: str) -> Backend:
             time.sleep(IDLE)  # the processors are joblib's
 
     return do
+
+
+def _see_installed(backend: str) -> None:
+    if backend == "ray" and importlib.util.find_spec("ray") is None:
+        raise LaunchError(
+            f"--backend ray needs ray: {sys.executable} -m pip install ray, or choose"
+            " another backend"
+        )
 
 
 Backend = Callable[["World", Case, Sequence[int], Ledger, int], None]
@@ -252,13 +264,9 @@ def _configured(backend: str, jobs: int) -> Iterator[None]:
         with parallel_config(backend, n_jobs=jobs):
             yield
         return
-    try:
-        import ray
-        from ray.util.joblib import register_ray
-    except ImportError as error:
-        raise LaunchError(
-            f"--backend ray: {error}; pip install ray, or choose another backend"
-        ) from error
+    import ray
+    from ray.util.joblib import register_ray
+
     # At their 15 they hardly run beside anything else on the host.
     os.environ.setdefault("RAY_worker_niceness", "0")
     with redirect_stdout(io.StringIO()):  # it keeps this one to reset colours at exit

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mpiapps.app.arrow import numbers
-from mpiapps.app.progress import Progress
+from mpiapps.app.progress import Progress, compiling
 from mpiapps.base.errors import InputError, naming
 from mpiapps.base.named import needed
 from mpiapps.comm.work import deal
@@ -30,7 +30,7 @@ def by_ranks(world: World, names: list[str], edges: np.ndarray) -> list[Part]:
     columns of the groups that it counts, and nothing else.
     """
     cold = any(not is_cached(each) for each in KERNELS)
-    with world.timed("compile"), world.local_root_first(needed=cold):
+    with compiling(world, cold):
         count((0, 0), (NONE, NONE, NONE), edges)
     groups = None
     with world.timed("plan"), world.agree():

@@ -161,3 +161,22 @@ def test_a_disk_that_is_full_is_told_on_all_ranks(world, monkeypatch):
     with pytest.raises(ReadWriteError, match="cannot write /dev/full"):
         attempt(world, "static", 0, monkeypatch)
     checkpoint.choose("", 60)
+
+
+@pytest.mark.parametrize("name", ["nodir/c", "."])
+def test_a_file_that_cannot_be_saved_is_an_error_at_the_start(tmp_path, name):
+    checkpoint.choose(str(tmp_path / name), 60)
+    try:
+        with pytest.raises(ReadWriteError, match="name a file in a folder that exists"):
+            checkpoint.see_writable()
+    finally:
+        checkpoint.choose("", 60)
+
+
+def test_a_file_that_cannot_be_read_is_not_one_that_is_damaged(path, world):
+    """The advice is not to remove it."""
+    if world.is_root:
+        path.mkdir()
+    world.comm.Barrier()
+    with pytest.raises(ReadWriteError, match=r"cannot read .*: Is a directory$"):
+        checkpoint.load(world, "sums", Options())

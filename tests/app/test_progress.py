@@ -1,3 +1,5 @@
+import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -85,3 +87,27 @@ def test_a_share_is_not_printed_as_the_whole(capsys, monkeypatch):
         now[0] += 31
         bar.add(5)
     assert "50% of the bytes of rank 0 after" in capsys.readouterr().err
+
+
+TOLD = True, "auto", 0.3
+
+
+@pytest.mark.parametrize(
+    ("cold", "mode", "seconds"),
+    [TOLD, (True, "auto", 0), (False, "auto", 0.3), (True, "off", 0.3)],
+)
+def test_compiling_is_told_of_if_it_takes_long(
+    capsys, monkeypatch, cold, mode, seconds
+):
+    monkeypatch.setattr(progress, "NOTE", 0.05)
+    world = SimpleNamespace(
+        is_root=True,
+        timed=lambda _: nullcontext(),
+        local_root_first=lambda **_: nullcontext(),
+    )
+    progress.choose(mode)
+    with progress.compiling(world, cold):
+        time.sleep(seconds)
+    time.sleep(0.1)
+    told = progress.COMPILES in capsys.readouterr().err
+    assert told == ((cold, mode, seconds) == TOLD)

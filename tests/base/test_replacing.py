@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -31,3 +33,25 @@ def test_what_replaces_a_private_file_is_private_from_the_start(tmp_path):
     assert os.fstat(number).st_mode & 0o777 == 0o600
     os.close(number)
     part.unlink()
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_of_its_target(tmp_path):
+    """What living processes, or those of other hosts, are about to write is not."""
+    target, other = tmp_path / "x", tmp_path / "y"
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from mpiapps.base.replacing import open_beside\n"
+        "for name in sys.argv[1:]: open_beside(Path(name))\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    command = [sys.executable, "-c", code, str(target), str(other)]
+    subprocess.run(command, check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+    (foreign := tmp_path / ".x.node-7.1234567.0123456789ab.part").touch()
+    parts = []
+    for _ in range(2):
+        number, part = open_beside(target)
+        os.close(number)
+        parts.append(part)
+    [left] = {*tmp_path.iterdir()} - {foreign, *parts}
+    assert left.name.startswith(".y.")

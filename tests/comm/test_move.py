@@ -205,3 +205,18 @@ def test_messages_above_the_cut_take_the_same_way(comm, monkeypatch):
     np.testing.assert_array_equal(bcast(comm, whole if comm.rank == 0 else None), whole)
     stamps = numbers((3000,), "M8[s]")
     np.testing.assert_array_equal(allgather(comm, scatter(comm, stamps)), stamps)
+
+
+@pytest.mark.parametrize(
+    ("value", "remedy"),
+    [
+        ([1, 2], "convert it with np.asarray"),
+        (1.5, "convert it with np.asarray"),
+        ({"a": 1}, "are sent by world.objects"),
+        ("text", "are sent by world.objects"),
+        (None, "are sent by world.objects"),
+    ],
+)
+def test_what_is_not_an_array_is_refused_with_what_helps(comm, value, remedy):
+    with pytest.raises(TypeError, match=remedy):
+        bcast(comm, value)

@@ -28,6 +28,7 @@ WITHIN = 10.0  # s in which ranks end whose launcher is gone; 5 on a machine at 
         ("interrupt", 130, "KeyboardInterrupt"),
         ("terminate", 143, "in terminate"),
         ("terminate_blocked", 143, "world.comm.recv"),
+        ("terminate_in_a_callback", 143, "signal.pause"),
         ("exit_0", 70, "while others were still at work"),
         ("raise_with_closed_output", 1, "ValueError: boom"),
         ("interrupt_when_done", 130, "KeyboardInterrupt"),
@@ -47,6 +48,35 @@ def test_the_end_of_a_forked_child_is_not_the_end_of_its_rank(mpi):
     ended = on_ranks(mpi, 2, VICTIM, "end_a_forked_child", "one")
     assert ended.code == 0, ended.err
     assert ended.out.count("reached the end") == 2
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+def test_forked_children_end_with_codes_of_their_own(mpi):
+    ended = on_ranks(mpi, 2, str(Path(__file__).with_name("forking.py")))
+    assert ended.code == 0, ended.err
+    assert ended.out.count("reached the end") == 2
+    assert ended.err.count("mpiapps: error: line 7 is no number") == 2
+
+
+EARLY = {
+    "one_raises": (1, "mpiapps: ValueError on rank 1 of 3"),
+    "all_raise": (1, "mpiapps: ValueError on rank 0 of 3"),
+    "one_raises_once_mpi_is_started": (1, "mpiapps: ValueError on rank 1 of 3"),
+    "one_has_another_command_line": (2, "'few'"),
+}
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+def test_an_error_before_the_world_is_open_ends_all(mpi):
+    """The others wait in MPI_Init, of which a launcher by PMI sees nothing."""
+    victim = str(Path(__file__).with_name("early.py"))
+    with ThreadPoolExecutor() as pool:  # side by side: most of their time they wait
+        runs = list(pool.map(lambda how: on_ranks(mpi, 3, victim, how), EARLY))
+    for ended, (code, line) in zip(runs, EARLY.values(), strict=True):
+        assert ended.code == code, ended.err
+        assert ended.err.count(line) == 1, ended.err
+        assert ended.err.count("Traceback") == (code == 1), ended.err
+        assert "reached the end" not in ended.out
 
 
 @pytest.mark.parametrize("mpi", MPIS)

@@ -1,10 +1,13 @@
 """Two managers never have one directory."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -12,7 +15,11 @@ from mpiapps.base.errors import LaunchError, ReadWriteError
 from mpiapps.farming.owner import Owner
 
 HOLD = """
-import sys, time
+import errno, fcntl, sys, time
+def refuse(*_):
+    raise OSError(errno.ENOSYS, "Function not implemented")
+if sys.argv[2] == "no locks":
+    fcntl.flock = refuse
 from pathlib import Path
 from mpiapps.farming.owner import Owner
 with Owner(Path(sys.argv[1])):
@@ -21,11 +28,23 @@ with Owner(Path(sys.argv[1])):
 """
 
 
+@pytest.fixture(params=["locks", "no locks"], autouse=True)
+def locks(request, monkeypatch):
+    """Whether the file system has locks; Lustre may be mounted without."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    if request.param == "no locks":
+        monkeypatch.setattr(fcntl, "flock", refuse)
+    return request.param
+
+
 @pytest.fixture
-def other(tmp_path):
+def other(tmp_path, locks):
     """Another process of this host that manages the directory."""
     path = tmp_path / "owner"
-    command = [sys.executable, "-c", HOLD, str(path)]
+    command = [sys.executable, "-c", HOLD, str(path), locks]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as job:
         assert job.stdout.readline() == "here\n"
         yield job
@@ -87,3 +106,23 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path):
     gone = Owner(tmp_path / "file" / "owner")
     with pytest.raises(ReadWriteError, match=r"cannot make .*: File exists"), gone:
         pass
+
+
+def test_one_of_many_that_come_at_once_is_the_manager(tmp_path, locks):
+    """Also where the one before them was killed, and each could take its turn."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "owner"), locks]
+    for _ in range(2):
+        jobs = [
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
+            for _ in range(4)
+        ]
+        ended = 0
+        while ended < len(jobs) - 1:
+            ended = sum(job.poll() is not None for job in jobs)
+            time.sleep(0.01)
+        [manager] = [job for job in jobs if job.poll() is None]
+        assert json.loads((tmp_path / "owner").read_text())["pid"] == manager.pid
+        manager.kill()
+        assert [job.communicate()[0] for job in jobs].count("here\n") == 1
