@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -130,6 +131,22 @@ def reaches(place: Place) -> bool:
     except OSError:
         return False
     return True
+
+
+def listens(place: Place) -> bool:
+    """Return whether a process of this host listens at `place`, an address of it.
+
+    Local. It sends nothing, and needs no answer of a process that may be busy: the
+    system refuses an address, also for reuse, to which somebody listens.
+    """
+    family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(place)
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def _told(addresses: Sequence[str], interface: str) -> str:

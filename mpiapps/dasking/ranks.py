@@ -12,6 +12,7 @@ from contextlib import (
     suppress,
 )
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from mpiapps.base import stopping
 from mpiapps.base.errors import LaunchError
@@ -22,7 +23,7 @@ from mpiapps.comm.mpi import MPI
 from mpiapps.dasking.connection import ADDRESS, LINK, link_of
 from mpiapps.dasking.keeper import Keeper, KeeperLost
 from mpiapps.dasking.keys import LONGEST, Keys, make_keys
-from mpiapps.dasking.network import address_of, address_towards
+from mpiapps.dasking.network import address_of, address_towards, listens
 from mpiapps.dasking.setup import ROOT, Setup, see_room, workers_of
 from mpiapps.dasking.watch import Watch, time_is_over
 
@@ -235,13 +236,17 @@ class Cluster:
         return self._keeper.told()
 
     def _answers(self) -> bool:
-        """Whether there is a scheduler: a script may have closed our client."""
+        """Whether there is a scheduler: a script may have closed our client.
+
+        One that does not answer in time is busy, as long as it listens.
+        """
         from distributed import Client
 
         try:
             Client(self.address, timeout=ANSWER, set_as_default=False).close()
         except OSError:
-            return False
+            where = urlsplit(self.address)
+            return listens((str(where.hostname), int(where.port or 0)))
         return True
 
     def wrong(self) -> BaseException | None:
