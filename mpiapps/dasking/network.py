@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from mpiapps.base.errors import LaunchError
 from mpiapps.comm.agree import agree
@@ -133,12 +134,14 @@ def reaches(place: Place) -> bool:
     return True
 
 
-def listens(place: Place) -> bool:
-    """Return whether a process of this host listens at `place`, an address of it.
+def listens(address: str) -> bool:
+    """Return whether a process of this host listens at `address`, a URL. Local.
 
-    Local. It sends nothing, and needs no answer of a process that may be busy: the
+    It sends nothing, and needs no answer of a process that may be busy: the
     system refuses an address, also for reuse, to which somebody listens.
     """
+    where = urlsplit(address)
+    place = str(where.hostname), int(where.port or 0)
     family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -12,7 +12,6 @@ from contextlib import (
     suppress,
 )
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 from mpiapps.base import stopping
 from mpiapps.base.errors import LaunchError
@@ -236,17 +235,13 @@ class Cluster:
         return self._keeper.told()
 
     def _answers(self) -> bool:
-        """Whether there is a scheduler: a script may have closed our client.
-
-        One that does not answer in time is busy, as long as it listens.
-        """
+        """Whether a scheduler is there, if a busy one: our client may be closed."""
         from distributed import Client
 
         try:
             Client(self.address, timeout=ANSWER, set_as_default=False).close()
         except OSError:
-            where = urlsplit(self.address)
-            return listens((str(where.hostname), int(where.port or 0)))
+            return listens(self.address)
         return True
 
     def wrong(self) -> BaseException | None:
