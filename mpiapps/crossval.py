@@ -125,7 +125,7 @@ def _case(world: World, options: Options, stack: ExitStack) -> Case:
             importlib.import_module("sklearn.metrics")
         if world.is_root:
             x, y = read_data(options.data, options.target, options.seed)
-            fixed, search = read_space(options.params) if options.params else ({}, {})
+            fixed, search = read_space(options.params) if options.params else ({}, [])
             tried = candidates(fixed, search, options.draws, options.seed)
             case = Case(x, y, np.empty(0), 0, options.estimator, tried,
                         options.scoring, options.seed)  # fmt: skip

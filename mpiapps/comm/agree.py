@@ -16,6 +16,7 @@ import numpy as np
 from mpiapps.base.forks import is_child
 from mpiapps.comm.cut import as_bytes
 from mpiapps.comm.mpi import MPI
+from mpiapps.comm.packing import attempt, reason
 
 
 class DisagreementError(TypeError, ValueError):
@@ -96,10 +97,10 @@ def agree(comm: MPI.Intracomm) -> Iterator[Same]:
         if least != -largest:
             raise _disagreement(comm.allgather(text))
         return
-    packed = comm.bcast(_pack(mine, comm) if first == comm.rank else None, root=first)
     if mine is not None and first == comm.rank:
+        comm.bcast(_pack(mine, comm), root=first)
         raise mine
-    raise _unpack(*packed)
+    raise _unpack(*comm.bcast(None, root=first))
 
 
 def checked_root(comm: MPI.Comm, root: int) -> int:
@@ -127,15 +128,18 @@ def _disagreement(texts: list[str]) -> DisagreementError:
     )
 
 
-def _pack(error: Exception | None, comm: MPI.Intracomm) -> tuple[bytes, str, str]:
+def _pack(error: Exception, comm: MPI.Intracomm) -> tuple[bytes, str, str]:
     where = f"raised on rank {comm.rank} of {comm.size} on {socket.gethostname()}"
     lines = "".join(traceback.format_exception(error)).rstrip()
-    try:
-        data = pickle.dumps(error)
-        pickle.loads(data)  # an exception may pickle and yet not come back
-    except Exception:
-        data = b""
-    return data, f"{type(error).__name__}: {error}", f"{where}:\n{lines}"
+    fine, data = attempt(_pickled, error)
+    return data if fine else b"", reason(error), f"{where}:\n{lines}"
+
+
+def _pickled(error: Exception) -> bytes:
+    """Return an error pickled, or raise if it does not come back from that. Local."""
+    data = pickle.dumps(error)
+    pickle.loads(data)
+    return data
 
 
 def _unpack(data: bytes, text: str, note: str) -> Exception:

@@ -46,6 +46,7 @@ class SignalWatch:
         self._taken = False
         self._ended = False
         self._main = threading.get_ident()
+        self._forking = threading.local()
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> SignalWatch:
@@ -58,7 +59,11 @@ class SignalWatch:
                 self._previous[number] = signal.signal(number, self._raise)
         if not self._previous:
             return self
-        os.register_at_fork(after_in_child=self._forget)
+        os.register_at_fork(
+            before=self._hold,
+            after_in_parent=self._release,
+            after_in_child=self._forget,
+        )
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
@@ -78,12 +83,28 @@ class SignalWatch:
                 signal.signal(number, handler)
         os.close(self._writer)
 
+    def _hold(self) -> None:
+        """Let signals wait while this thread forks.
+
+        Until `_forget` has run, the child would take them as this process does: its
+        handlers would write to the pipe that they share.
+        """
+        if self._previous and not self._ended:
+            self._forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+    def _release(self) -> None:
+        """Let signals come again in the thread that forked."""
+        mask = vars(self._forking).pop("mask", None)
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
     def _forget(self) -> None:
         """Let a forked child take signals as any process: the pipe is not its own."""
         if self._previous and not self._ended:
             signal.set_wakeup_fd(-1)
             for number, handler in self._previous.items():
                 signal.signal(number, handler)
+        self._release()
 
     def _raise(self, number: int, _frame: FrameType | None) -> None:
         self._taken = True

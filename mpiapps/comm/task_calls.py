@@ -85,7 +85,8 @@ class Call(Iterator[T], Generic[T]):
         self.number, self.how, self.packed = number, how, packed
         self.known: set[int] = set()  # ranks that have the function
         self.ended = False  # nothing more is begun, and what comes is dropped
-        self.changed = threading.Condition()
+        self._lock = threading.RLock()
+        self.changed = threading.Condition(self._lock)
         self._cut, self._ahead, self._ordered = cut, ahead, ordered
         self._carrier = carrier
         self._whole = self._drawn_all = self._failed = False
@@ -116,7 +117,7 @@ class Call(Iterator[T], Generic[T]):
 
     def take(self, first: int, outcomes: list[Outcome], rank: int) -> None:
         """Keep the outcomes of tasks from `first` on. Local."""
-        with self.changed:
+        with self._lock:  # in a fraction of the time of the condition's own
             if self.ended:
                 return
             for number, outcome in enumerate(outcomes, first):

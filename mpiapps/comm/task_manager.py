@@ -10,7 +10,7 @@ from mpiapps.base.errors import RankLeft
 from mpiapps.comm.letters import Letters, pauses
 from mpiapps.comm.mpi import MPI
 from mpiapps.comm.packing import Packed
-from mpiapps.comm.survive import RanksLost, survives
+from mpiapps.comm.survive import RanksLost
 from mpiapps.comm.task import (
     Failure,
     Payload,
@@ -30,7 +30,7 @@ from mpiapps.comm.task_worker import (
 )
 
 WAITING = 0.05  # s of work that may wait at a worker, so that it does not wait itself
-DEEPEST = 32  # chunks that a worker may have: of these, more than one only if short
+DEEPEST = 64  # chunks that a worker may have: of these, more than one only if short
 HEAVY = 2**21  # bytes of items that count as one more chunk
 POISON = 3  # ranks killed while they did a chunk, which is then given to none
 
@@ -132,38 +132,45 @@ class Manager(threading.Thread):
         return call.number, chunk.first, len(chunk.items), payload, how
 
     def _take_in(self) -> None:
-        """Wait for letters, or for something to hand out."""
+        """Take in letters until there is something to hand out, or all is done."""
         if not self._load:
             self._offered.wait()
             self._offered.clear()
             return
         try:
-            letter = self._next_letter()
+            while self._load and (letter := self._next_letter()) is not None:
+                self._read(*letter)
         except RanksLost as error:
             self._lose(error.ranks)
-            return
-        while letter is not None:
-            rank, (done, returned) = letter
-            if rank in self._load.ranks:  # else its chunks are others'
-                self._asked.discard(rank)
-                for each in done:
-                    self._finish(rank, *each)
-                for tasks in returned:
-                    self._return(rank, *tasks)
-            letter = self._reports.look() if not survives() else None
-        self._depth = 1 + min(DEEPEST - 1, int(WAITING / max(1e-9, self._mean)))
 
     def _next_letter(self) -> tuple[int, Letter] | None:
-        """Return the next letter; `None` when there is something to hand out."""
+        """Return the next letter; `None` when there is something to hand out.
+
+        While letters come, a worker that has half of what it may is left with that, so
+        that orders of short tasks travel together.
+        """
         for sleeps in pauses():
+            room = self._depth if sleeps else (self._depth + 1) // 2
+            if self._queue and self._load.freest(room) is not None:
+                return None
             letter: tuple[int, Letter] | None = self._reports.look()
             if letter is not None:
                 return letter
-            if self._queue and self._load.freest(self._depth) is not None:
-                return None
             if sleeps:
                 self._recall()
         raise AssertionError("pauses have no end")
+
+    def _read(self, rank: int, letter: Letter) -> None:
+        """Take in what a rank has done, and what it gives back."""
+        if rank not in self._load.ranks:  # it was lost, and its chunks are others'
+            return
+        self._asked.discard(rank)
+        done, returned = letter
+        for each in done:
+            self._finish(rank, *each)
+        for tasks in returned:
+            self._return(rank, *tasks)
+        self._depth = 1 + min(DEEPEST - 1, int(WAITING / max(1e-9, self._mean)))
 
     def _finish(  # noqa: PLR0913, PLR0917 - the fields of `Done`
         self, rank: int, number: int, first: int, n: int, report: Report, seconds: float

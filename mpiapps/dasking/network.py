@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from mpiapps.base.errors import LaunchError
 from mpiapps.comm.agree import agree
@@ -130,6 +132,24 @@ def reaches(place: Place) -> bool:
     except OSError:
         return False
     return True
+
+
+def listens(address: str) -> bool:
+    """Return whether a process of this host listens at `address`, a URL. Local.
+
+    It sends nothing, and needs no answer of a process that may be busy: the
+    system refuses an address, also for reuse, to which somebody listens.
+    """
+    where = urlsplit(address)
+    place = str(where.hostname), int(where.port or 0)
+    family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(place)
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def _told(addresses: Sequence[str], interface: str) -> str:

@@ -22,7 +22,7 @@ from mpiapps.comm.mpi import MPI
 from mpiapps.dasking.connection import ADDRESS, LINK, link_of
 from mpiapps.dasking.keeper import Keeper, KeeperLost
 from mpiapps.dasking.keys import LONGEST, Keys, make_keys
-from mpiapps.dasking.network import address_of, address_towards
+from mpiapps.dasking.network import address_of, address_towards, listens
 from mpiapps.dasking.setup import ROOT, Setup, see_room, workers_of
 from mpiapps.dasking.watch import Watch, time_is_over
 
@@ -235,13 +235,13 @@ class Cluster:
         return self._keeper.told()
 
     def _answers(self) -> bool:
-        """Whether there is a scheduler: a script may have closed our client."""
+        """Whether a scheduler is there, if a busy one: our client may be closed."""
         from distributed import Client
 
         try:
             Client(self.address, timeout=ANSWER, set_as_default=False).close()
         except OSError:
-            return False
+            return listens(self.address)
         return True
 
     def wrong(self) -> BaseException | None:

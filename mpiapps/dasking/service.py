@@ -233,9 +233,11 @@ def _prepare(path: list[str]) -> None:
 
 def with_causes(error: BaseException | None) -> str:
     """Return what went wrong, and why: Dask's own errors name a part alone. Local."""
+    from mpiapps.comm.packing import reason  # it loads NumPy, as Dask has by now
+
     texts = []
     while error is not None:
-        text = f"{type(error).__name__}: {error}".rstrip(".: ")
+        text = reason(error).rstrip(".: ")
         texts += [text] if text not in texts else []
         error = error.__cause__ or error.__context__
     return ", caused by ".join(texts)

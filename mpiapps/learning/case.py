@@ -18,6 +18,7 @@ import numpy as np
 
 from mpiapps.base.errors import InputError
 from mpiapps.base.named import named
+from mpiapps.comm.packing import attempt, reason
 from mpiapps.learning.space import Candidate
 
 
@@ -100,23 +101,30 @@ class Case:
         )
 
     def fit(self, number: int) -> Fit:
-        """Fit one candidate without one fold, and score it on that fold."""
-        candidate, fold = divmod(number, self.folds)
-        test = self.fold == fold
+        """Fit one candidate without one fold, and score it on that fold.
+
+        Whatever the estimator does, `sys.exit` included, fails this fit alone; signals
+        that ask the process to end are raised.
+        """
         start = time.perf_counter()
         with heard() as caught:
-            try:
-                model = self.model(self.candidates[candidate])
-                one_thread()
-                with _alone if shares_generator(model) else nullcontext():
-                    model.fit(self.x[~test], self.y[~test])
-                score = float(self._score(model, self.x[test], self.y[test]))
-                why = "" if np.isfinite(score) else f"the score is {score}"
-            except Exception as error:
-                score, why = float("nan"), f"{type(error).__name__}: {error}"
+            done, value = attempt(self._fit, *divmod(number, self.folds))
+        if not done:
+            why = reason(value)
+        else:
+            why = "" if np.isfinite(value) else f"the score is {value}"
         warned = caught[0].partition("\n")[0] if caught else ""
         seconds = time.perf_counter() - start
-        return Fit(number, None if why else score, seconds, why, warned)
+        return Fit(number, None if why else value, seconds, why, warned)
+
+    def _fit(self, candidate: int, fold: int) -> float:
+        """Return the score of a fit; raise whatever the estimator raises."""
+        test = self.fold == fold
+        model = self.model(self.candidates[candidate])
+        one_thread()
+        with _alone if shares_generator(model) else nullcontext():
+            model.fit(self.x[~test], self.y[~test])
+        return self._score(model, self.x[test], self.y[test])
 
     def model(self, candidate: Candidate) -> Any:
         """Return the estimator with its parameters, and each generator seeded.

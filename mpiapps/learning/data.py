@@ -12,8 +12,10 @@ import numpy as np
 
 from mpiapps.base.errors import InputError, naming
 from mpiapps.base.named import needed
+from mpiapps.base.streams import write_err
 
 Columns = tuple[list[np.ndarray], list[str]]
+INDEX = ("", "Unnamed: 0")  # names of a first column by to_csv(), once and once more
 SHIPPED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 MADE = re.compile(r"(classification|regression):(\d+)x(\d+)")
 
@@ -93,6 +95,13 @@ def _csv(stream: BinaryIO) -> Columns:
         options = csv.ReadOptions(autogenerate_column_names=True)
         table = csv.read_csv(stream, read_options=options)
         table = table.rename_columns([str(i + 1) for i in range(table.num_columns)])
+    first, *others = table.column_names or [""]
+    if first in INDEX and all(others):
+        write_err(
+            f"mpiapps: note: the first column of {stream.name}, {first!r}, is taken for"
+            " an index that pandas wrote, not for a feature; give it a name if it is\n"
+        )
+        table = table.drop_columns([first])
     return _columns(table)
 
 

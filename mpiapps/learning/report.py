@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
+import json
 import textwrap
 from typing import Any
 
@@ -31,8 +31,7 @@ def summary(case: Case, fits: list[Fit]) -> Result:
         best = max(range(len(table)), key=lambda i: (good[i], means[i]))
         values["best"] = best
         for name, value in case.candidates[best].items():
-            odd = isinstance(value, float) and not math.isfinite(value)
-            values[f"best_{name}"] = str(value) if odd else value  # JSON has no inf
+            values[f"best_{name}"] = _for_json(value)
         values["mean_score"] = float(means[best])
         values["std_score"] = float(np.nanstd(table[best]))
     values["scores_sha256"] = hashlib.sha256(scores.tobytes()).hexdigest()
@@ -46,6 +45,15 @@ def summary(case: Case, fits: list[Fit]) -> Result:
     warned = {fit.warned for fit in fits if fit.warned}
     notes += [f"warning: {text}" for text in sorted(warned)[:SHOWN]]
     return Result(values, (), notes, TasksFailed.exit_code if failed else 0)
+
+
+def _for_json(value: Any) -> Any:
+    """Return a value, or its text if JSON does not have it, as infinity. Local."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, TypeError):
+        return str(value)
+    return value
 
 
 def rows(case: Case, fits: list[Fit]) -> list[dict[str, Any]]:

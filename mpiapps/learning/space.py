@@ -9,10 +9,15 @@
     learning_rate = {low = 1e-3, high = 1.0, log = true}
     min_samples_leaf = {low = 1, high = 20}   # whole numbers, both ends
     max_leaf_nodes = {low = 10, high = 1000, log = true}   # these as well
+    class_weight = [{literal = "None"}, {literal = "{0: 1, 1: 5}"}]
+
+Several ``[[search]]`` are alternatives, as scikit-learn has them in a list. What TOML
+cannot say is a literal of Python: None, keys that are numbers, tuples.
 """
 
 from __future__ import annotations
 
+import ast
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -20,10 +25,11 @@ from typing import Any
 from mpiapps.base.errors import InputError
 
 Candidate = dict[str, Any]
+Space = dict[str, Any]  # lists and distributions of SciPy, by parameter
 
 
-def read_space(path: str) -> tuple[Candidate, dict[str, Any]]:
-    """Return the fixed parameters and the distributions in a TOML file. Local.
+def read_space(path: str) -> tuple[Candidate, list[Space]]:
+    """Return the fixed parameters and the spaces to search in a TOML file. Local.
 
     Raises
     ------
@@ -34,10 +40,37 @@ def read_space(path: str) -> tuple[Candidate, dict[str, Any]]:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {error}") from error
-    fixed, search = content.pop("fixed", {}), content.pop("search", {})
-    if content or not isinstance(fixed, dict) or not isinstance(search, dict):
-        raise InputError(f"{path} must have [fixed] and [search] alone, and be tables")
-    return fixed, {name: _spread(name, word, path) for name, word in search.items()}
+    fixed, search = content.pop("fixed", {}), content.pop("search", [])
+    spaces = [search] if isinstance(search, dict) else search
+    tables = [fixed, *spaces] if isinstance(spaces, list) else [spaces]
+    if content or not all(isinstance(table, dict) for table in tables):
+        raise InputError(
+            f"{path} must have [fixed], and [search] or several [[search]], alone, and"
+            " be tables"
+        )
+    fixed, *spaces = (_literal(table, path) for table in tables)
+    return fixed, [
+        {name: _spread(name, word, path) for name, word in space.items()}
+        for space in spaces
+        if space
+    ]
+
+
+def _literal(word: Any, path: str) -> Any:
+    """Return a value of TOML with the literals of Python that it has, at any depth."""
+    if isinstance(word, list):
+        return [_literal(each, path) for each in word]
+    if not isinstance(word, dict):
+        return word
+    if word.keys() != {"literal"}:
+        return {name: _literal(each, path) for name, each in word.items()}
+    try:
+        return ast.literal_eval(word["literal"])
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+        raise InputError(
+            f"{path}: {{literal = {word['literal']!r}}} must be a literal of Python in"
+            ' quotes, such as "None", "(10, 5)" or "{0: 1, 1: 5}"'
+        ) from error
 
 
 def _spread(name: str, word: Any, path: str) -> Any:
@@ -83,7 +116,7 @@ class _Whole:
 
 
 def candidates(
-    fixed: Candidate, search: dict[str, Any], draws: int, seed: int
+    fixed: Candidate, search: list[Space], draws: int, seed: int
 ) -> list[Candidate]:
     """Return what to try: as scikit-learn's RandomizedSearchCV draws it. Local.
 
@@ -93,7 +126,7 @@ def candidates(
         return [fixed]
     from sklearn.model_selection import ParameterGrid, ParameterSampler
 
-    if all(isinstance(each, list) for each in search.values()):
+    if all(isinstance(each, list) for space in search for each in space.values()):
         grid = ParameterGrid(search)
         if len(grid) <= draws:
             return [fixed | each for each in grid]

@@ -77,6 +77,7 @@ def block_the_scheduler():
     block.daemon = True
     block.start()
     time.sleep(1)
+    CLIENT.close(timeout=1)  # whether the scheduler is there is then asked for
     sys.exit(3)
 
 

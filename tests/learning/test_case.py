@@ -11,7 +11,12 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneOut, RandomizedSearchCV, cross_val_score
 
 from mpiapps.app.output import as_csv
-from mpiapps.base.errors import InputError, UsageError
+from mpiapps.base.errors import (
+    InputError,
+    KeyboardInterruptSignal,
+    Terminated,
+    UsageError,
+)
 from mpiapps.learning.case import Case, Fit, folds_of
 from mpiapps.learning.report import rows, summary
 from mpiapps.learning.space import candidates
@@ -56,7 +61,7 @@ def test_a_search_is_that_of_scikit_learn():
     from scipy import stats
 
     space = {"max_depth": stats.randint(1, 6), "criterion": ["gini", "entropy"]}
-    tried = candidates({"n_estimators": 4}, space, 6, 11)
+    tried = candidates({"n_estimators": 4}, [space], 6, 11)
     case = case_of(IRIS, FOREST, tried, 3, seed=11)
     model = RandomForestClassifier(n_estimators=4, random_state=11)
     wanted = RandomizedSearchCV(model, space, n_iter=6, cv=3, random_state=11)
@@ -72,6 +77,61 @@ def test_a_fit_that_fails_tells_why():
     assert bad.score is None
     assert "n_estimators" in bad.why
     assert good.why == ""
+
+
+class Told(Exception):
+    """An error that nothing can be told of."""
+
+    def __str__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (Told(), "Told"),
+        (SystemExit(3), "SystemExit: 3"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (StopIteration(), "StopIteration"),
+        (GeneratorExit(), "GeneratorExit"),
+    ],
+)
+@pytest.mark.parametrize("at", ["fit", "score"])
+def test_whatever_a_fit_raises_it_fails_alone(error, why, at, monkeypatch):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(Ridge, at, fail)
+    case = case_of(DIABETES, RIDGE, [{}], 3)
+    fit = case.fit(1)
+    assert (fit.score, fit.why) == (None, why)
+
+
+@pytest.mark.parametrize("error", [Terminated(143), KeyboardInterruptSignal()])
+def test_a_signal_ends_the_run_and_not_the_fit(error, monkeypatch):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(Ridge, "fit", fail)
+    case = case_of(DIABETES, RIDGE, [{}], 3)
+    with pytest.raises(type(error)):
+        case.fit(1)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({0: 1}, {0: 1}),
+        (None, None),
+        ({1}, "{1}"),
+        ([float("inf")], "[inf]"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_the_best_parameters_are_told_as_json_can(value, told):
+    case = replace(case_of(DIABETES, RIDGE, [{}], 3), candidates=[{"alpha": value}])
+    fits = [Fit(number, 1.0, 0.0) for number in range(3)]
+    assert summary(case, fits).values["best_alpha"] == told
 
 
 def test_a_score_that_is_no_number_is_a_failure():

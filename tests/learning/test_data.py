@@ -60,15 +60,28 @@ def test_a_first_line_of_numbers_is_a_sample(header, samples, tmp_path):
     assert len(x) == len(y) == samples
 
 
-def test_an_index_of_pandas_is_no_feature(tmp_path):
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
+def test_an_index_of_pandas_is_no_feature(order, tmp_path, capfd):
     import pandas as pd
 
-    frame = pd.DataFrame(ROWS, columns=["a", "b", "kind"]).iloc[[2, 0, 1]]
+    frame = pd.DataFrame(ROWS, columns=["a", "b", "kind"]).iloc[order]
     frame.to_parquet(tmp_path / "f.parquet")
-    for target in ("", "kind"):
-        x, y = read_data(str(tmp_path / "f.parquet"), target, 0)
-        assert np.array_equal(x, ROWS[[2, 0, 1], :2])
-        assert np.array_equal(y, ROWS[[2, 0, 1], 2])
+    frame.to_csv(tmp_path / "f.csv")
+    pd.read_csv(tmp_path / "f.csv").to_csv(tmp_path / "again.csv", index=False)
+    for name in ("f.parquet", "f.csv", "again.csv"):
+        for target in ("", "kind"):
+            x, y = read_data(str(tmp_path / name), target, 0)
+            assert np.array_equal(x, ROWS[order, :2])
+            assert np.array_equal(y, ROWS[order, 2])
+        assert ("taken for an index" in capfd.readouterr().err) == (name != "f.parquet")
+
+
+def test_a_first_column_with_a_name_is_a_feature(tmp_path, capfd):
+    (tmp_path / "f.csv").write_text("id,a,\n0,1,2\n1,3,4\n")
+    x, y = read_data(str(tmp_path / "f.csv"), "", 0)
+    assert x.tolist() == [[0, 1], [1, 3]]
+    assert y.tolist() == [2, 4]
+    assert not capfd.readouterr().err
 
 
 def test_a_target_of_lists_is_refused(tmp_path):
@@ -171,15 +184,45 @@ def test_candidates_are_drawn_from_the_file(tmp_path):
 
 
 def test_a_small_grid_is_tried_once():
-    tried = candidates({}, {"a": [1, 2], "b": ["x", "y"]}, 20, 0)
+    tried = candidates({}, [{"a": [1, 2], "b": ["x", "y"]}], 20, 0)
     assert len(tried) == 4
-    assert candidates({"a": 1}, {}, 20, 0) == [{"a": 1}]
+    assert candidates({"a": 1}, [], 20, 0) == [{"a": 1}]
+
+
+LITERALS = """
+[fixed]
+splitter = {literal = "None"}
+steps = {inner = [{literal = "(1, 2)"}]}
+[[search]]
+class_weight = [{literal = "None"}, {literal = "{0: 1, 1: 5}"}, "balanced"]
+[[search]]
+hidden = [{literal = "(10, 5)"}]
+other = ["x", "y"]
+"""
+
+
+def test_a_space_may_be_a_list_and_say_what_python_can(tmp_path):
+    (tmp_path / "space.toml").write_text(LITERALS)
+    tried = candidates(*read_space(str(tmp_path / "space.toml")), 20, 0)
+    fixed = {"splitter": None, "steps": {"inner": [(1, 2)]}}
+    assert tried == [
+        {**fixed, "class_weight": None},
+        {**fixed, "class_weight": {0: 1, 1: 5}},
+        {**fixed, "class_weight": "balanced"},
+        {**fixed, "hidden": (10, 5), "other": "x"},
+        {**fixed, "hidden": (10, 5), "other": "y"},
+    ]
+    assert len(candidates(*read_space(str(tmp_path / "space.toml")), 3, 0)) == 3
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("x", "cannot read"),
+        ("search = [3]", "be tables"),
+        ("[search]\na = [{literal = 'open(1)'}]", "literal of Python"),
+        ("[fixed]\na = {literal = 3}", "literal of Python"),
+        ("[fixed]\na = {literal = '('}", "literal of Python"),
         ("[other]\na = 1", "must have"),
         ("search = 3", "be tables"),
         ("[search]\na = []", "a = "),
