@@ -3,11 +3,13 @@
 import json
 import shutil
 import sys
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
 
 from mpiapps.batch.parser import COMMANDS
+from mpiapps.cli import main
 from tests.batch.jobs import directives
 from tests.launch import run
 from tests.test_cli import without_mpi
@@ -109,9 +111,16 @@ def test_lint_and_explain():
     assert "The limit: 1:30" in ended.out
     (line,) = json.loads(mpiapps("explain", "job.sh", "--json").out)
     assert (line["number"], line["text"]) == (2, "#SBATCH --time=1:30")
-    Path("job.sh").write_text("#!/bin/bash\n#SBATCH --time=1:30:00\n")
+    Path("job.sh").write_text("#!/bin/bash\n#SBATCH --time=1:30:00 -N 2\n")
     ended = mpiapps("lint", "job.sh")
     assert (ended.code, ended.out) == (0, "no trap found\n")
+    assert "      -N 2: Hosts: 2." in mpiapps("explain", "job.sh").out
+
+
+def test_a_script_on_standard_input(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"#SBATCH -t 1:30\n")))
+    assert main(["lint", "-"]) == 1
+    assert "-:1: short-time" in capsys.readouterr().out
 
 
 # A scheduler of one host: it runs a job at once, and tells how it ended when asked.
