@@ -50,6 +50,14 @@ def test_render_prints_the_script_alone():
     assert json.loads(told.out) == {"script": ended.out}
 
 
+def test_options_and_commands_for_one_submission(capsys):
+    given = ["--directive=--constraint=ib", "--directive", "--exclude=n[1,2]"]
+    assert main(["render", "pi", *SLURM, *given, "--epilog", "cp -- *.npy ~"]) == 0
+    script = capsys.readouterr().out
+    assert directives(script)[-2:] == ["--constraint=ib", "--exclude=n[1,2]"]
+    assert "for each in 'cp -- *.npy ~'; do" in script
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -70,6 +78,7 @@ def test_render_prints_the_script_alone():
         ),
         (["render", "pi", *SLURM, "--name", "a b"], "start with a letter"),
         (["render", "pi", *SLURM, "--array", "5"], "write 1-10"),
+        (["render", "pi", *SLURM, "--directive=-Jx"], "say it by --name of mpiapps"),
         (["render", "pi", *SLURM, "--after", "pi-3"], "no run 'pi-3' in logs"),
         (["render", "pi", *SLURM, "--", "--samples", "0"], "the least is 1"),
         (["render", "pi", *SLURM, "--launcher", "srun-pmi2"], "use --launcher mpiexec"),
