@@ -114,7 +114,7 @@ def _metavar(field: dataclasses.Field[Any]) -> str:
     if field.metadata["metavar"]:
         return str(field.metadata["metavar"])
     if field.metadata["choices"]:
-        return "|".join(field.metadata["choices"])
+        return "|".join(filter(None, field.metadata["choices"]))
     parse = field.metadata["parse"]
     if isinstance(parse, str):
         return parse.removeprefix("wall").upper()
@@ -145,7 +145,7 @@ def _outside(text: str, result: Any, allowed: Mapping[str, Any]) -> str:
     """Return what is wrong with a value that could be read; empty if nothing is."""
     choices, least, most = (allowed[k] for k in ("choices", "least", "most"))
     if choices and result not in choices:
-        return f"{text!r} is not one of {', '.join(choices)}"
+        return f"{text!r} is not one of {', '.join(filter(None, choices))}"
     if least is not None and result < least:
         return f"{text} is too small; the least is {least}"
     if most is not None and result > most:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
@@ -215,9 +216,13 @@ def resubmit(values: Namespace, _rest: list[str]) -> int:
 def explain(values: Namespace, _rest: list[str]) -> int:
     """Say line by line what a script's directives do."""
     lines = explain_lines(_read(values.script))
-    text = "".join(
-        f"{each.number:>4}  {each.text}\n      {each.meaning}\n" for each in lines
-    )
+    text = ""
+    for number, group in itertools.groupby(lines, key=lambda line: line.number):
+        options = list(group)
+        text += f"{number:>4}  {options[0].text}\n"
+        for each in options:
+            named = f"{each.option}: " if len(options) > 1 else ""
+            text += f"      {named}{each.meaning}\n"
     _print(values, [vars(each) for each in lines], text)
     return 0
 
@@ -249,6 +254,8 @@ def _runs(values: Namespace) -> list[runs.Run]:
 
 def _read(name: str) -> str:
     try:
+        if name == "-":
+            return sys.stdin.buffer.read().decode("utf-8", errors="replace")
         # Line ends as they are: a carriage return is one of the traps.
         return Path(name).read_bytes().decode("utf-8", errors="replace")
     except OSError as error:

@@ -24,6 +24,7 @@ from mpiapps.batch.state import (
     Submission,
     element,
 )
+from mpiapps.batch.words import spans
 
 STATES = {
     **dict.fromkeys(("PEND", "WAIT", "PSUSP", "PROV"), PENDING),
@@ -64,8 +65,10 @@ def directives(job: Job) -> list[str]:
         kind = "ended" if request.after_any else "done"
         terms = " && ".join(f"{kind}({number})" for number in request.after_ids)
         lines += [f'-w "{terms}"']
-    lines += ["-N", f"-u {request.mail}"] * bool(request.mail)
-    return [*lines, *job.site.directives]
+    addresses = request.mail.replace(",", " ")
+    addresses = f'"{addresses}"' if " " in addresses else addresses
+    lines += ["-N", f"-u {addresses}"] * bool(request.mail)
+    return [*lines, *job.directives]
 
 
 def _name(job: Job) -> str:
@@ -76,9 +79,8 @@ def _name(job: Job) -> str:
         raise UsageError(
             f"--array {request.array}: LSF counts from 1; start at 1 or more"
         )
-    step = f":{indices.step}" if indices.step > 1 else ""
     at_once = f"%{request.at_once}" if request.at_once else ""
-    return f'"{request.name}[{indices[0]}-{indices[-1]}{step}]{at_once}"'
+    return f'"{request.name}[{spans(indices)}]{at_once}"'
 
 
 def clock(seconds: int) -> str:
@@ -124,7 +126,7 @@ def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
     NoAnswer
         If the batch system cannot be asked.
     """
-    fields = "jobid jobindex stat exit_code exit_reason"
+    fields = "jobid jobindex stat exit_code exit_reason pend_reason"
     told = query(["bjobs", "-a", "-json", "-o", fields, *ids], "is not found")
     try:
         rows = json.loads(told or "{}").get("RECORDS", [])
@@ -139,7 +141,9 @@ def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
 
 
 def _seen(row: dict[str, str]) -> Seen:
-    state, reason = STATES.get(row.get("STAT", ""), UNKNOWN), row.get("EXIT_REASON", "")
+    state = STATES.get(row.get("STAT", ""), UNKNOWN)
+    reason = row.get("PEND_REASON" if state == PENDING else "EXIT_REASON", "")
+    reason = " ".join(reason.split())
     code = int(row["EXIT_CODE"]) if row.get("EXIT_CODE", "").isdigit() else None
     if state == FAILED:
         state = REASONS.get(reason.split(":")[0], FAILED)

@@ -56,7 +56,9 @@ def _arguments(name: str, parser: argparse.ArgumentParser) -> None:
         )
         parser.add_argument("--logs", default="logs", help="folder of the runs")
     if name in ("explain", "lint"):
-        parser.add_argument("script", metavar="SCRIPT", help="a file")
+        parser.add_argument(
+            "script", metavar="SCRIPT", help="a file, or - for standard input"
+        )
     if name == "lint":
         parser.add_argument("--site", default="", help="whose limits hold")
     if name == "site":

@@ -23,6 +23,7 @@ from mpiapps.batch.state import (
     Submission,
     element,
 )
+from mpiapps.batch.words import spans
 
 STATES = {
     **dict.fromkeys("QHWTM", PENDING),
@@ -61,18 +62,17 @@ def directives(job: Job) -> list[str]:
         kind = "afterany" if request.after_any else "afterok"
         lines += [f"-W depend={kind}:{':'.join(request.after_ids)}"]
     lines += ["-m ae", f"-M {request.mail}"] * bool(request.mail)
-    return [*lines, *job.site.directives]
+    return [*lines, *job.directives]
 
 
 def _array(job: Job) -> str:
-    indices, at_once = job.request.indices(), job.request.at_once
+    indices, at_once = job.request.one_range("PBS"), job.request.at_once
     if len(indices) == 1:
         raise UsageError(
             f"--array {job.request.array}: PBS has no array of one element; submit it"
             " without --array"
         )
-    step = f":{indices.step}" if indices.step > 1 else ""
-    return f"-J {indices[0]}-{indices[-1]}{step}" + (f"%{at_once}" if at_once else "")
+    return f"-J {spans(indices)}" + (f"%{at_once}" if at_once else "")
 
 
 def clock(seconds: int) -> str:

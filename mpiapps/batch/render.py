@@ -12,12 +12,13 @@ import mpiapps
 from mpiapps.base.errors import UsageError
 from mpiapps.base.threads import THREAD_VARIABLES
 from mpiapps.batch import words
+from mpiapps.batch.extra import check_directives
 from mpiapps.batch.launchers import launch_of
 from mpiapps.batch.request import Job, Request
 from mpiapps.batch.scheduler import TABLE
 
 # The last guard: whatever made a directive, no parser sees more than this in it.
-LINE = re.compile(r"""-[A-Za-z0-9_.,:=@%+/^ $&()*"\[\]-]+""")
+LINE = re.compile(r"""-[A-Za-z0-9_.,:=@%+/^ $&()*"'\[\]{}|<>!~?-]+""")
 
 
 def render(job: Job) -> str:
@@ -31,12 +32,13 @@ def render(job: Job) -> str:
     """
     request = job.request
     scheduler = TABLE[request.scheduler]
+    check_directives(job)
     directives = scheduler.directives(job)
     for line in directives:
         if not LINE.fullmatch(line):
             raise UsageError(
                 f"the directive {words.printable(line)} holds what {request.scheduler}"
-                " would not read as it is; look at the site file"
+                " may not read as it is; use letters, digits and _ . , : = @ % + / ^ -"
             )
     _check_path(request)
     launch = launch_of(job)
@@ -70,6 +72,7 @@ def render(job: Job) -> str:
             parents_may_fail=job.parents_may_fail,
             thread_variables=THREAD_VARIABLES,
             variables=variables,
+            epilogs=job.epilog,
             launch=launch,
             launch_words=launch_words,
             program_words=[words.quote(word, index=is_array) for word in job.words],

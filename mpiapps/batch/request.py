@@ -26,7 +26,9 @@ class Request:
     scheduler: str = option(
         "", "default: the site's, or the one this host has", choices=SCHEDULERS
     )
-    site: str = option("", "a file of jobs/sites by its name, or any by its path")
+    site: str = option(
+        "", "a site file by its name (docs/clusters.md: where), or any by its path"
+    )
     nodes: int = option(1, "hosts", least=1, most=10**6)
     ranks_per_node: int = option(1, "MPI ranks on each host", least=1, most=10**4)
     threads: int = option(1, "cores of each rank", least=1, most=10**4)
@@ -40,14 +42,26 @@ class Request:
     gpus: int = option(0, "GPUs of each rank", least=0, most=64)
     array: str = option(
         "",
-        "run once for each index, such as 1-10 or 1-99:2%%4; {index} in the program's"
-        " arguments is replaced".replace("%%", "%"),
+        "run once for each index, such as 1-10, 1,3,7 or 1-99:2%%4; {index} in the"
+        " program's arguments is replaced".replace("%%", "%"),
     )
     after: str = option(
         "", "start when these runs or jobs are done: ID[,ID]; any:ID if they may fail"
     )
-    mail: str = option("", "address to write to at the end")
+    mail: str = option("", "addresses to write to at the end: A@B[,C@D]")
     env: tuple[str, ...] = option((), "a variable for the job", metavar="NAME=VALUE")
+    directive: tuple[str, ...] = option(
+        (),
+        "one more option of sbatch, qsub or bsub, such as"
+        " --directive=--constraint=ib; may be repeated",
+        metavar="OPTION",
+    )
+    epilog: tuple[str, ...] = option(
+        (),
+        "shell command for the first host after the ranks have ended, at each start of"
+        " the job; may be repeated",
+        metavar="COMMAND",
+    )
     launcher: str = option("", "default: the site's", choices=LAUNCHERS)
     mpi: str = option("", "default: the site's", choices=MPIS)
     python: str = option("", "interpreter on the hosts (default: this one)")
@@ -80,15 +94,31 @@ class Request:
         """Seconds before the limit at which the program stops."""
         return self.warn or max(20, min(300, self.time // 10))
 
-    def indices(self) -> range:
+    def indices(self) -> range | tuple[int, ...]:
         """Return the indices of the array; an empty range without one. Local."""
         return words.span(self.array)
+
+    def one_range(self, scheduler: str) -> range:
+        """Return the indices for a scheduler whose arrays are one range. Local.
+
+        Raises
+        ------
+        UsageError
+            If they are not.
+        """
+        indices = self.indices()
+        if isinstance(indices, tuple):
+            raise UsageError(
+                f"--array {self.array}: an array of {scheduler} is one range with one"
+                " step; submit a run for each such range"
+            )
+        return indices
 
     @property
     def at_once(self) -> str:
         """How many elements of the array may run at once, as a text; may be empty."""
         found = words.ARRAY.fullmatch(self.array)
-        return (found[4] or "") if found else ""
+        return (found[2] or "") if found else ""
 
     @property
     def after_any(self) -> bool:
@@ -140,6 +170,17 @@ class Job:
     parents: tuple[Parent, ...] = ()
     parents_may_fail: bool = False
 
+    @property
+    def directives(self) -> tuple[str, ...]:
+        """Further options for the scheduler: the site's, then the request's."""
+        return (*self.site.directives, *self.request.directive)
+
+    @property
+    def epilog(self) -> tuple[str, ...]:
+        """The scripts after the ranks: the request's, then the site's."""
+        both = self.request.epilog, self.site.epilog
+        return tuple("\n".join(lines) for lines in both if lines)
+
 
 def complete(request: Request, site: Site, program: str) -> Request:
     """Return `request` with the site's defaults filled in, checked. Local.
@@ -182,21 +223,27 @@ def _check_words(request: Request) -> None:
             words.directive(value, field)
     words.directive(request.logs, "logs")
     if request.mail:
-        words.fits(words.MAIL, request.mail, "mail", "give one address, name@host")
+        words.fits(
+            words.MAIL, request.mail, "mail", "give addresses: name@host,name@host"
+        )
     if request.after:
         words.fits(words.IDS, request.after, "after", "give job numbers: 12,13")
     for text in request.env:
         words.fits(words.VARIABLE, text, "env", "write NAME=VALUE")
         words.body(text, "--env")
     words.body(request.python, "--python")
+    for text in request.epilog:
+        words.body(text, "--epilog")
 
 
 def _check_array(request: Request, site: Site) -> None:
     if not request.array:
         return
-    words.fits(words.ARRAY, request.array, "array", "write 1-10, 1-10:2 or 1-10%4")
+    words.fits(
+        words.ARRAY, request.array, "array", "write 1-10, 1-10:2, 1,3,7 or 1-10%4"
+    )
     indices = request.indices()
-    if not indices or ":0" in request.array or request.at_once == "0":
+    if not indices:
         raise UsageError(f"--array {request.array} has no elements; write first-last")
     limit = site.max_array
     over = (

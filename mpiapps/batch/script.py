@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
-from mpiapps.batch.scheduler import TABLE
+from mpiapps.batch.directives import Directive, read
+from mpiapps.batch.options import DIALECTS
 
 
 class Script:
@@ -16,30 +18,37 @@ class Script:
         """Take the text, where it will be submitted from, and the array's limit."""
         self.text, self.folder, self.max_array = text, folder, max_array
         self.lines = list(enumerate(text.splitlines(), 1))
-        prefixes = [each.prefix for each in TABLE.values()]
-        self.directives = {
-            prefix: [
-                (number, line.removeprefix(prefix).strip())
-                for number, line in self.lines
-                if line.startswith(prefix) and line != prefix
-            ]
-            for prefix in prefixes
-        }
         self.commands = [
             (number, line.strip())
             for number, line in self.lines
             if line.strip() and not line.lstrip().startswith("#")
         ]
+        self.late: list[int] = []  # directives that are not read
+        self.directives: dict[str, list[Directive]] = {}
+        for scheduler, dialect in DIALECTS.items():
+            found = [
+                (number, line[match.end() :])
+                for number, line in self.lines
+                if (match := re.match(dialect.start, line))
+            ]
+            last = self.first_command if not dialect.whole else len(self.lines)
+            self.late += [number for number, _ in found if number > last]
+            early = [(number, line) for number, line in found if number <= last]
+            self.directives[scheduler] = read(scheduler, early)
 
-    def options(self, prefix: str, pattern: str) -> Iterator[tuple[int, re.Match[str]]]:
-        """Yield line and match of each directive that `pattern` is found in."""
-        for number, line in self.directives[prefix]:
-            if match := re.search(pattern, line):
-                yield number, match
+    @cached_property
+    def first_command(self) -> int:
+        """The line of the first command; without one, the last line."""
+        return self.commands[0][0] if self.commands else len(self.lines)
 
-    def has(self, prefix: str, pattern: str) -> bool:
-        """Return whether `pattern` is found in a directive."""
-        return any(True for _ in self.options(prefix, pattern))
+    def options(self, scheduler: str, *names: str) -> list[Directive]:
+        """Return the directives with one of these names. Local."""
+        return [each for each in self.directives[scheduler] if each.name in names]
+
+    def value(self, scheduler: str, name: str, part: int = 0) -> str:
+        """Return the value of an option, the last one given; may be empty. Local."""
+        found = [e.value for e in self.options(scheduler, name) if e.part == part]
+        return found[-1] if found else ""
 
     def calls(self, pattern: str) -> Iterator[tuple[int, str]]:
         """Yield the command lines that `pattern` is found in."""

@@ -21,6 +21,7 @@ from mpiapps.batch.state import (
     Submission,
     element,
 )
+from mpiapps.batch.words import spans
 
 # qacct's `failed`: the master or the execution daemon enforced h_rt or h_cpu.
 HARD_LIMITS = ("37", "44")
@@ -60,7 +61,7 @@ def directives(job: Job) -> list[str]:
             )
         lines += [f"-hold_jid {','.join(request.after_ids)}"]
     lines += ["-m ea", f"-M {request.mail}"] * bool(request.mail)
-    return [*lines, *site.directives]
+    return [*lines, *job.directives]
 
 
 def _environment(job: Job) -> str:
@@ -107,14 +108,13 @@ def _per_slot(job: Job) -> int:
 
 
 def _array(job: Job) -> str:
-    indices = job.request.indices()
+    indices = job.request.one_range("Grid Engine")
     if indices[0] < 1:
         raise UsageError(
             f"--array {job.request.array}: Grid Engine counts from 1; start at 1 or"
             " more"
         )
-    step = f":{indices.step}" if indices.step > 1 else ""
-    return f"-t {indices[0]}-{indices[-1]}{step}"
+    return f"-t {spans(indices)}"
 
 
 def clock(seconds: int) -> str:

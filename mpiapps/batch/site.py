@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import shlex
 import shutil
 import tomllib
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class Site:
         Taken where the request names none.
     directives : list of str
         Further options for each job, such as ``--constraint=ib``.
+    epilog : list of str
+        Lines of shell for the first host after the ranks have ended.
     parallel_environments : table of str
         Grid Engine: name of each with its allocation rule.
     memory_resource : str
@@ -68,6 +71,7 @@ class Site:
     account: str = ""
     queue: str = ""
     directives: tuple[str, ...] = ()
+    epilog: tuple[str, ...] = ()
     parallel_environments: dict[str, str] = field(default_factory=dict)
     memory_resource: str = ""
     memory_per_slot: bool = True
@@ -194,8 +198,17 @@ def _path(name: str) -> Path:
     known = sorted({path.stem for f in folders() for path in f.glob("*.toml")})
     raise UsageError(
         f"no site {words.printable(name)}; there are {', '.join(known) or 'none'}."
-        " Make one on a login node: mpiapps site probe > jobs/sites/NAME.toml"
+        f" Make one on a login node: {_remedy()}"
     )
+
+
+def _remedy() -> str:
+    """Return the command that makes a site file where it is found again."""
+    *own, _ = folders()  # the last one may be of an installation
+    folder = next((each for each in own if each.is_dir()), own[-1])
+    path = shlex.quote(str(folder))
+    make = "" if folder.is_dir() else f"mkdir -p {path} && "
+    return f"{make}mpiapps site probe > {path}/NAME.toml"
 
 
 def _toml(value: Any) -> str:

@@ -25,6 +25,7 @@ from mpiapps.batch.state import (
     element,
     indices,
 )
+from mpiapps.batch.words import spans
 
 STATES = {
     "PENDING": PENDING,
@@ -77,8 +78,7 @@ def directives(job: Job) -> list[str]:
     lines += [f"--account={request.account}"] if request.account else []
     lines += [f"--partition={request.queue}"] if request.queue else []
     if request.array:
-        first, step = request.indices()[0], request.indices().step
-        span = f"{first}-{request.indices()[-1]}" + (f":{step}" if step > 1 else "")
+        span = spans(request.indices())
         lines += [f"--array={span}" + (f"%{at_once}" if at_once else "")]
     if request.after:
         lines += [f"--dependency={kind}:{':'.join(request.after_ids)}"]
@@ -86,7 +86,7 @@ def directives(job: Job) -> list[str]:
     lines += ["--mail-type=END,FAIL", f"--mail-user={request.mail}"] * bool(
         request.mail
     )
-    return [*lines, *job.site.directives]
+    return [*lines, *job.directives]
 
 
 def clock(seconds: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import unicodedata
@@ -12,19 +13,58 @@ from mpiapps.base.errors import UsageError
 # only what none of them treats specially may stand there.
 DIRECTIVE = re.compile(r"[A-Za-z0-9_./%+@^][A-Za-z0-9_.,:=@%+/^-]*")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]{0,229}")  # PBS's rule, the narrowest
-MAIL = re.compile(r"[A-Za-z0-9_.+-]+@[A-Za-z0-9.-]+")
+ADDRESS = r"[A-Za-z0-9_.+-]+@[A-Za-z0-9.-]+"
+MAIL = re.compile(rf"{ADDRESS}(,{ADDRESS})*")
 IDS = re.compile(r"(any:)?[0-9][A-Za-z0-9_.\[\]]*([,:][0-9][A-Za-z0-9_.\[\]]*)*")
-ARRAY = re.compile(r"(\d{1,9})-(\d{1,9})(?::(\d{1,9}))?(?:%(\d{1,9}))?")
+PART = r"\d{1,9}(?:-\d{1,9}(?::[1-9]\d{0,8})?)?"
+ARRAY = re.compile(rf"(?!\d+(?:%|$))({PART}(?:,{PART})*)(?:%([1-9]\d{{0,8}}))?")
 VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 INDEX = "{index}"  # in an argument of an array job: the number of the element
 
 
-def span(text: str) -> range:
-    """Return the indices that an array's text stands for; none if it is none. Local."""
+MOST = 10**6  # elements of an array that is not one range
+
+
+def span(text: str) -> range | tuple[int, ...]:
+    """Return the indices that an array's text stands for, in order. Local.
+
+    They are a range wherever one holds just these: ``1,3`` is ``1-3:2``. None if the
+    text is none of an array.
+
+    Raises
+    ------
+    UsageError
+        If they are too many to list.
+    """
     found = ARRAY.fullmatch(text)
     if not found:
         return range(0)
-    return range(int(found[1]), int(found[2]) + 1, int(found[3] or 1) or 1)
+    parts = [_range(part) for part in found[1].split(",")]
+    if len(parts) == 1:
+        return parts[0]
+    if sum(map(len, parts)) > MOST:
+        raise UsageError(f"--array {text} lists over {MOST} elements; write one range")
+    indices = sorted(set().union(*parts))
+    if len(indices) > 1:
+        regular = range(indices[0], indices[-1] + 1, indices[1] - indices[0])
+        if list(regular) == indices:
+            return regular
+    return tuple(indices)
+
+
+def _range(part: str) -> range:
+    first, last, step = (*re.split("[-:]", part), "", "")[:3]
+    return range(int(first), int(last or first) + 1, int(step or 1))
+
+
+def spans(indices: range | tuple[int, ...]) -> str:
+    """Return indices as Slurm and LSF read them: ``1-9:2`` or ``1-3,7``. Local."""
+    if isinstance(indices, range):
+        step = f":{indices.step}" if indices.step > 1 else ""
+        return f"{indices[0]}-{indices[-1]}{step}"
+    runs = itertools.groupby(enumerate(indices), key=lambda pair: pair[1] - pair[0])
+    ends = [[index for _, index in run] for _, run in runs]
+    return ",".join(f"{e[0]}-{e[-1]}" if len(e) > 1 else str(e[0]) for e in ends)
 
 
 def fits(pattern: re.Pattern[str], value: str, field: str, expected: str) -> str:

@@ -1,3 +1,4 @@
+import argparse
 import dataclasses
 import itertools
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mpiapps.app import Program, Result, option
+from mpiapps.app.options import add_options
 from mpiapps.app.program import programs
 from mpiapps.app.runner import Common, parse, program_parser
 from mpiapps.base.launcher import Launch
@@ -98,6 +100,19 @@ def test_only_the_first_rank_speaks(capsys, argv):
     with pytest.raises(SystemExit):
         read(*argv.split(), launch=Launch(rank=1, size=2))
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_choice_that_is_empty_is_not_shown(capsys):
+    @dataclass(frozen=True)
+    class Chosen:
+        kind: str = option("", "which", choices=("", "one", "two"))
+
+    parser = argparse.ArgumentParser()
+    add_options(parser, Chosen)
+    assert "--kind one|two" in parser.format_help()
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--kind", "three"])
+    assert "is not one of one, two" in capsys.readouterr().err
 
 
 def samples(field):

@@ -3,11 +3,13 @@
 import json
 import shutil
 import sys
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
 
 from mpiapps.batch.parser import COMMANDS
+from mpiapps.cli import main
 from tests.batch.jobs import directives
 from tests.launch import run
 from tests.test_cli import without_mpi
@@ -48,6 +50,14 @@ def test_render_prints_the_script_alone():
     assert json.loads(told.out) == {"script": ended.out}
 
 
+def test_options_and_commands_for_one_submission(capsys):
+    given = ["--directive=--constraint=ib", "--directive", "--exclude=n[1,2]"]
+    assert main(["render", "pi", *SLURM, *given, "--epilog", "cp -- *.npy ~"]) == 0
+    script = capsys.readouterr().out
+    assert directives(script)[-2:] == ["--constraint=ib", "--exclude=n[1,2]"]
+    assert "for each in 'cp -- *.npy ~'; do" in script
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -68,6 +78,7 @@ def test_render_prints_the_script_alone():
         ),
         (["render", "pi", *SLURM, "--name", "a b"], "start with a letter"),
         (["render", "pi", *SLURM, "--array", "5"], "write 1-10"),
+        (["render", "pi", *SLURM, "--directive=-Jx"], "say it by --name of mpiapps"),
         (["render", "pi", *SLURM, "--after", "pi-3"], "no run 'pi-3' in logs"),
         (["render", "pi", *SLURM, "--", "--samples", "0"], "the least is 1"),
         (["render", "pi", *SLURM, "--launcher", "srun-pmi2"], "use --launcher mpiexec"),
@@ -109,9 +120,16 @@ def test_lint_and_explain():
     assert "The limit: 1:30" in ended.out
     (line,) = json.loads(mpiapps("explain", "job.sh", "--json").out)
     assert (line["number"], line["text"]) == (2, "#SBATCH --time=1:30")
-    Path("job.sh").write_text("#!/bin/bash\n#SBATCH --time=1:30:00\n")
+    Path("job.sh").write_text("#!/bin/bash\n#SBATCH --time=1:30:00 -N 2\n")
     ended = mpiapps("lint", "job.sh")
     assert (ended.code, ended.out) == (0, "no trap found\n")
+    assert "      -N 2: Hosts: 2." in mpiapps("explain", "job.sh").out
+
+
+def test_a_script_on_standard_input(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"#SBATCH -t 1:30\n")))
+    assert main(["lint", "-"]) == 1
+    assert "-:1: short-time" in capsys.readouterr().out
 
 
 # A scheduler of one host: it runs a job at once, and tells how it ended when asked.

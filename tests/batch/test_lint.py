@@ -1,5 +1,7 @@
 """Traps in scripts that people have, and what each directive means."""
 
+from pathlib import Path
+
 import pytest
 
 from mpiapps.base.errors import UsageError
@@ -55,7 +57,33 @@ CASES = [
     ("two-schedulers", GOOD, (NODES, NODES + "#BSUB -W 1:00\n")),
     ("late-directive", GOOD, ("export", "export A=1\n#SBATCH --mem=1G\nexport")),
     ("near-directive", GOOD, (NODES, NODES + "# SBATCH --mem=1G\n")),
-    ("near-directive", GOOD, (NODES, NODES + "##SBATCH --mem=1G\n")),
+    ("near-directive", GOOD, (NODES, NODES + "#sbatch --mem=1G\n")),
+    ("no-interpreter", GOOD, ("#!/bin/bash\n", "")),
+    ("memory-unit", GOOD, (NODES, NODES + "#SBATCH --mem=16\n")),
+    ("short-time", GOOD, ("--time=1:30:00", "-t 1:30 -J x")),
+    *(
+        ("not-accepted", GOOD, (NODES, f"{NODES}#SBATCH {line}\n"))
+        for line in (
+            *(
+                "--workdir=/tmp",
+                "\u2013\u2013mem=1G",
+                "--nodes = 2",
+                "-N=2",
+                "-N2 stray",
+            ),
+            *(
+                "--time=2h",
+                "--mem=16GiB",
+                "--ntasks-per-node=four",
+                "--mem",
+                "--mail=x",
+            ),
+            *("--exclusive user", "-ntasks=4", "mem=1G"),
+        )
+    ),
+    ("not-accepted", SGE, ("-cwd", "-cwd --output=x")),
+    ("not-accepted", PBS, ("#PBS -l wall", "#PBS -Y 1\n#PBS -l wall")),
+    ("not-accepted", LSF, ("#BSUB -n 8", "#BSUB -n 8 --mem=1")),
     ("unexpanded", GOOD, ("logs/%j", "logs/$USER")),
     ("carriage-return", GOOD, ("\n", "\r\n")),
     ("no-nodes", GOOD, (NODES, "#SBATCH --ntasks=8\n")),
@@ -100,6 +128,93 @@ def test_good_scripts_have_no_trap(tmp_path, text):
     assert found(text, tmp_path) == []
 
 
+# What looks like a trap and is none.
+FINE = [
+    (GOOD, "#SBATCH --account=project_2001659"),
+    (GOOD, "#SBATCH --job-name=run-a5000 -A p-99999"),
+    (GOOD, "#SBATCH --array=1-1000:2%2000"),
+    (GOOD, "#SBATCH --mem=1G   # not --mem-per-cpu=1G"),
+    (GOOD, "##SBATCH --mem-per-cpu=1G\n#SBATCH --mem=0"),
+    (GOOD, "##SBATCH --workdir=/tmp"),
+    (GOOD, "#$PYTHON is the interpreter"),
+    (GOOD, '#SBATCH --comment="a # b" -x n[1-3],n7 -H'),
+    (GOOD, "#SBATCH --time=2-00:00:00 --part=long"),
+    (GOOD, "#SBATCH\t-C\tib"),
+    (SGE, "#$ -l h='!(n1|n2)',s_rt=0:50:00"),
+    (PBS, "#PBS -W depend=afterok:1 -W umask=022"),
+    (LSF, '#BSUB -R"select[mem>1000 && type==any]" -oo x.out'),
+]
+ALONE = """#!/bin/bash
+#SBATCH --ntasks=1
+#SBATCH --time=1:00:00
+srun python x.py
+srun --mpi=pmix python x.py
+"""
+# Two parts, each with a memory of its own kind.
+PARTS = GOOD.replace("export", "#SBATCH --mem=1G\n#SBATCH hetjob\n{}\nexport")
+PARTS = PARTS.format("#SBATCH --mem-per-cpu=1G -n 1")
+
+
+@pytest.mark.parametrize(("text", "line"), FINE, ids=str)
+def test_what_is_no_trap_is_not_found(tmp_path, text, line):
+    first, rest = text.split("\n", 1)
+    assert found(f"{first}\n{line}\n{rest}", tmp_path) == []
+
+
+@pytest.mark.parametrize("text", [ALONE, PARTS], ids=["one task", "two parts"])
+def test_one_task_and_parts_are_no_traps(tmp_path, text):
+    assert found(text, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("--workdir=/tmp", "sbatch has --chdir"),
+        ("--job_name=x", "sbatch has --job-name"),
+        ("\u2013N 2", "not with a minus"),
+        ("-N 2 two", "takes no other words"),
+        ("--nodes = 2", "the value =, which is not a number"),
+        ("--time=2h", "not a time, such as"),
+        ("--mem", "--mem has no value"),
+    ],
+)
+def test_what_is_refused_says_what_is_expected(tmp_path, line, hint):
+    text = GOOD.replace(NODES, f"{NODES}#SBATCH {line}\n")
+    (finding,) = found(text, tmp_path)
+    assert hint in finding.text
+
+
+# A directive line -> the options that it is read as.
+READ = {
+    "#SBATCH -N2 -n 8 --mem=4G # all": ["--nodes 2", "--ntasks 8", "--mem 4G"],
+    "#SBATCH\t--time\t1:00": ["--time 1:00"],
+    "#SBATCH -HN 2": ["--hold", "--nodes 2"],
+    "#SBATCH--gres=gpu:2": ["--gres gpu:2"],
+    "#SBATCH --exclusive=user -s": ["--exclusive user", "--oversubscribe"],
+    "#SBATCH --comment='a b' -J\"c d\"": ["--comment a b", "--job-name c d"],
+    "#SBATCH -N2#3": ["--nodes 2"],
+    "#SBATCH hetjob": ["hetjob"],
+    "#$-cwd": ["-cwd"],
+    "#$ -pe mpi 8 -j y": ["-pe mpi 8", "-j y"],
+    "#$ -binding linear:4 -l h_rt=1:0:0,gpu": [
+        *("-binding linear:4", "-l h_rt 1:0:0", "-l gpu gpu")
+    ],
+    "#PBS -lnodes=2:ppn=4,walltime=1:00:00": [
+        *("-l nodes 2:ppn=4", "-l walltime 1:00:00")
+    ],
+    "  #PBS -Nx": ["-N x"],
+    '#BSUB -J "x[1-9]" -n4,8 -x': ["-J x[1-9]", "-n 4,8", "-x"],
+}
+
+
+@pytest.mark.parametrize("line", READ)
+def test_a_line_is_read_as_its_scheduler_reads_it(line):
+    (directives,) = filter(None, Script(f"#!\n{line}", Path()).directives.values())
+    assert [f"{e.name} {e.value}".strip() for e in directives] == READ[line]
+    assert not any(each.fault for each in directives)
+    assert [each.number for each in explain(line)] == [1] * len(READ[line])
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
 def test_each_trap_is_found_alone_with_a_remedy(tmp_path, case):
     name, text, (old, new) = case
@@ -137,7 +252,7 @@ def test_rendered_scripts_have_no_trap_and_are_explained(tmp_path, scheduler, re
     assert len(explained) == len(directives(text))
     for line in explained:
         assert "not explained" not in line.meaning, line
-        assert "Not an option" not in line.meaning, line
+        assert "Not accepted" not in line.meaning, line
         assert "(no value)" not in line.meaning, line
         assert text.splitlines()[line.number - 1] == line.text
 
@@ -147,8 +262,18 @@ def test_rendered_scripts_have_no_trap_and_are_explained(tmp_path, scheduler, re
     [
         ("#SBATCH -t 1:30", "90 seconds"),
         ("#SBATCH --mem=4G", "Memory of each host: 4G"),
-        ("#SBATCH --frobnicate=1", "not explained"),
-        ("#SBATCH nodes=1", "Not an option"),
+        ("#SBATCH --frobnicate=1", "Not accepted: --frobnicate is not an option of"),
+        ("#SBATCH nodes=1", "Not accepted: nodes=1 is not an option"),
+        ("#SBATCH --mcs-label=x", "not explained"),
+        ("#SBATCH --gres=gpu:a100:2", "gpu:a100:2"),
+        ("#SBATCH --gpus=2", "GPUs in all: 2"),
+        ("#SBATCH --qos=long", "quality of service: long"),
+        ("#SBATCH -x n[1-3]", "Not on these hosts: n[1-3]"),
+        ("#SBATCH -w n1", "n1"),
+        ("#SBATCH --reservation=r", "reservation r"),
+        ("#SBATCH -e err.txt", "error by itself: err.txt"),
+        ("#SBATCH -N2   # two", "Hosts: 2."),
+        ("#SBATCH packjob", "heterogeneous"),
         ("#$ -pe mpi 8", "slots: mpi 8"),
         ("#$ -l h_vmem=4G", "Resources: h_vmem=4G"),
         ("#PBS -l select=2:ncpus=4", "Chunks: 2:ncpus=4"),
@@ -159,6 +284,12 @@ def test_rendered_scripts_have_no_trap_and_are_explained(tmp_path, scheduler, re
 def test_the_meaning_of_a_line(line, says):
     (found,) = explain(f"#!/bin/bash\n{line}\n")
     assert says in found.meaning
+
+
+def test_what_comes_after_the_first_command_is_explained_as_ignored():
+    first, late = explain("#!/bin/bash\n#SBATCH -N 2\ntrue\n#SBATCH -n 2 -c 2\n")
+    assert first.meaning.startswith("Hosts: 2")
+    assert (late.number, late.meaning.split(":")[0]) == (4, "Ignored")
 
 
 def test_a_script_without_directives_has_nothing_to_explain():

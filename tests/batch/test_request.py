@@ -1,9 +1,14 @@
 """One request in four dialects, and what cannot be said in one of them."""
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from mpiapps.base.errors import UsageError
 from mpiapps.batch.request import SCHEDULERS
+from mpiapps.batch.runs import Run
 from mpiapps.batch.site import Site
 from tests.batch.jobs import SITES, directives, job, script
 
@@ -149,7 +154,14 @@ def test_array_limits_are_the_sites(scheduler, array, fine):
     [
         {"array": "5-1"},
         {"array": "1-5:0"},
-        {"array": "1,2"},
+        {"array": "5"},
+        {"array": "1,"},
+        {"array": "0-999999999,5"},
+        {"array": "1-5:00"},
+        {"mail": "a@b.org,"},
+        {"mail": "a@b.org;c@d.org"},
+        {"directive": ("-N\n#PBS",)},
+        {"epilog": ("true\nfalse",)},
         {"array": "1-5%0"},
         {"warn": 3600},
         {"name": "1pi"},
@@ -201,8 +213,115 @@ def test_a_site_may_name_its_own_launcher():
 
 def test_a_sites_directives_are_guarded_too():
     site = Site("slurm", "bad", directives=("--comment=$(touch x); `y`",))
-    with pytest.raises(UsageError, match="site file"):
+    with pytest.raises(UsageError, match=r"site bad: .* holds ';'"):
         script("slurm", site=site)
+
+
+EXTRA = {
+    "slurm": [
+        *("--constraint=a|b&c", '--constraint="[x*2&y]"', "--exclude=n[1-3]"),
+        *("--mail-type=ALL,TIME_LIMIT_80", "--plugin-option=1", "--hint=nomultithread"),
+    ],
+    "sge": ["-l h=!(n1|n2)", "-q '*@@intel'", "-l mem_free=4G,s_rt=0:50:00", "-V"],
+    "pbs": ["-W group_list=x", "-W umask=022", "-l place=excl", "-l software=(a>1)"],
+    "lsf": [
+        *('-R "select[mem>1000 && !bigmem || type==any]"', '-m "host1 host2"', "-x"),
+        *("-G ~group", "-app 'a b'"),
+    ],
+}
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_further_options_of_the_site_and_of_one_submission(scheduler):
+    first, *rest = EXTRA[scheduler]
+    site = replace(SITES[scheduler], directives=(first,))
+    found = directives(script(scheduler, site=site, directive=tuple(rest)))
+    assert found[-len(EXTRA[scheduler]) :] == EXTRA[scheduler]
+
+
+REFUSED = {
+    "slurm": {
+        "--output=x": "--logs",
+        "-ex": "--logs",
+        "-J x": "--name",
+        "--arr=1-3": "--array",
+        "-a1-3": "--array",
+        "-d afterok:1": "--after",
+        "-N 3": "--nodes",
+        "-C ib -n 3": "--ranks-per-node",
+        "--wrap=x": "leave it out",
+        "--constraint=a b": "b is not an option",
+        "--time=2h": "not a time",
+        "--comment=a;b": "holds ';'",
+        "--comment=a # b": "holds '#'",
+        '--comment="a': "not closed",
+        "C ib": "does not begin with -",
+        "": "does not begin with -",
+    },
+    "sge": {
+        "-t 1-3": "--array",
+        "-o x": "--logs",
+        "-N x": "--name",
+        "-l h_rt=1:0:0,gpu=1": "--time",
+        "-pe smp 4": "--nodes",
+        "-P": "-P has no value",
+    },
+    "pbs": {
+        "-J 1-3": "--array",
+        "-W depend=afterok:1": "--after",
+        "-ox": "--logs",
+        "-lwalltime=1:00:00": "--time",
+        "-l mem=1gb,nodes=2": "--nodes",
+    },
+    "lsf": {
+        '-J "x[1-3]"': "--name and --array",
+        "-oo x": "--logs",
+        "-o x": "--logs",
+        "-W 1:00": "--time",
+        "-n4": "--nodes",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "text"), [(s, text) for s in SCHEDULERS for text in REFUSED[s]]
+)
+def test_an_option_that_undoes_the_script_is_refused(scheduler, text):
+    says = re.escape(REFUSED[scheduler][text])
+    with pytest.raises(UsageError, match=f"^--directive .*{says}"):
+        script(scheduler, directive=(text,))
+    site = replace(SITES[scheduler], directives=(text,))
+    with pytest.raises(UsageError, match=f"^directives of site {scheduler}: .*{says}"):
+        script(scheduler, site=site)
+
+
+def test_lists_of_indices():
+    assert "--array=1-3,7,9%2" in directives(script("slurm", array="9,7,1-3,2%2"))
+    assert '-J "pi[1-3,7,9]%2"' in directives(script("lsf", array="9,7,1-3%2"))
+    for scheduler in ("sge", "pbs"):  # whose arrays are one range
+        with pytest.raises(UsageError, match="one range"):
+            script(scheduler, array="1,2,9")
+    regular = {"slurm": "--array=1-5:2", "sge": "-t 1-5:2", "pbs": "-J 1-5:2"}
+    for scheduler, line in (regular | {"lsf": '-J "pi[1-5:2]"'}).items():
+        text = script(scheduler, array="1,5,3")
+        assert line in directives(text)
+        assert Run(Path("logs/pi-1"), text).indices == ["1", "3", "5"]
+    listed = Run(Path("logs/pi-1"), script("slurm", array="1,2,9%1"))
+    assert listed.indices == ["1", "2", "9"]
+
+
+MAILS = {
+    "slurm": "--mail-user=a@b.org,c@d.org",
+    "sge": "-M a@b.org,c@d.org",
+    "pbs": "-M a@b.org,c@d.org",
+    "lsf": '-u "a@b.org c@d.org"',
+}
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_several_addresses(scheduler):
+    found = directives(script(scheduler, mail="a@b.org,c@d.org"))
+    assert MAILS[scheduler] in found
 
 
 def test_times_and_margins():

@@ -179,8 +179,8 @@ def test_pbs(answering, text, key, expected):
     assert TABLE["pbs"].seen(["12.s"], "") == {key: expected}
 
 
-def lsf(stat, code="", reason="", index="0"):
-    row = {"JOBID": "12", "JOBINDEX": index, "STAT": stat}
+def lsf(stat, code="", reason="", index="0", pending=""):
+    row = {"JOBID": "12", "JOBINDEX": index, "STAT": stat, "PEND_REASON": pending}
     return json.dumps({"RECORDS": [row | {"EXIT_CODE": code, "EXIT_REASON": reason}]})
 
 
@@ -205,6 +205,11 @@ def lsf(stat, code="", reason="", index="0"):
             lsf("EXIT", "130", "TERM_OWNER"),
             "12",
             Seen(state.CANCELLED, 130, "TERM_OWNER"),
+        ),
+        (
+            lsf("PEND", pending="New job is waiting\n for scheduling;"),
+            "12",
+            Seen(state.PENDING, None, "New job is waiting for scheduling;"),
         ),
         (lsf("ZOMBI"), "12", Seen(state.UNKNOWN)),
         (lsf("RUN", index="3"), "12_3", Seen(state.RUNNING)),

@@ -93,6 +93,24 @@ FINISH = (
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_script_run_by_hand_says_how_to_submit_it(tmp_path, scheduler):
+    (tmp_path / "job.sh").write_text(script(scheduler))
+    done = subprocess.run(
+        ["bash", "job.sh"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 78
+    command = f"{TABLE[scheduler].submit} job.sh"
+    assert (
+        done.stderr == f"mpiapps: error: not in a job; submit this script: {command}\n"
+    )
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_a_good_run(tmp_path, scheduler):
     act = FINISH.format(code=0, rc=0)
     ended = run_script(tmp_path, script(scheduler), act, scheduler)
@@ -121,6 +139,20 @@ def test_the_exit_code_needs_a_witness(tmp_path, act, code):
 
 
 SAVE = """echo '{{"stopped": {attempt}}}' >"$MPIAPPS_CHECKPOINT"; exit {rc}"""
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_commands_after_the_ranks_at_each_start(tmp_path, scheduler):
+    epilog = ('echo $MPIAPPS_EXIT_CODE ${MPIAPPS_FOLDER##*/} "it\'s" >>after', "exit 3")
+    site = replace(SITES[scheduler], epilog=("echo site >>after",))
+    text = script(scheduler, site=site, epilog=epilog, requeues=0)
+    for act, code in (SAVE.format(attempt=1, rc=75), 75), ("exit 5", 5):
+        ended = run_script(tmp_path, text, act, scheduler)
+        assert ended.returncode == code
+        assert "the epilog has failed with 3" in ended.stderr
+        assert events(tmp_path)[-1]["event"] == "end"
+    lines = ["75 pi-job7 it's", "site", "5 pi-job7 it's", "site"]
+    assert (tmp_path / "after").read_text().splitlines() == lines
 
 
 def test_a_job_that_saved_is_started_again_whatever_the_launcher_returns(tmp_path):

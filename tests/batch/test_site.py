@@ -1,3 +1,6 @@
+import os
+import subprocess
+
 import pytest
 
 from mpiapps.base.errors import UsageError
@@ -56,6 +59,30 @@ def test_sites_are_found_by_name(tmp_path, monkeypatch):
         find_site("mine", "slurm")
     with pytest.raises(UsageError, match=r"there are .*mine"):
         find_site("other", "")
+
+
+@pytest.mark.parametrize("place", ["", "jobs/sites", "my sites"])
+def test_the_remedy_works_where_it_is_typed(tmp_path, monkeypatch, place):
+    home, work, folder = tmp_path / "home", tmp_path / "work", tmp_path / "bin"
+    for each in (home, work / place, folder):
+        each.mkdir(parents=True)
+    (folder / "mpiapps").write_text("#!/bin/sh\necho \"scheduler = '$2'\"\n")
+    (folder / "mpiapps").chmod(0o755)
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("MPIAPPS_SITES", place if " " in place else "")
+    with pytest.raises(UsageError) as raised:
+        find_site("mine", "")
+    command = str(raised.value).partition("login node: ")[2].replace("NAME", "mine")
+    path = f"{folder}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-c", command.replace("probe", "").replace("site ", "site slurm")],
+        env={"PATH": path},
+        check=True,
+    )
+    assert done.returncode == 0
+    assert find_site("mine", "").scheduler == "slurm"
 
 
 def test_without_a_site_the_hosts_commands_tell(tmp_path, monkeypatch):
