@@ -409,6 +409,12 @@ def test_tasks_have_the_same_results_on_ranks_and_on_dask(size):
     assert ranks.err == dask.err == ""
 
 
+def test_a_task_fails_alone_on_dask_too():
+    done = on_ranks("openmpi", 2, MAPPING, "dask", "hostile", PYTHONPATH=str(ROOT))
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[0] == "('all', True)"
+
+
 def test_a_backend_that_is_none_is_told_of():
     done = on_ranks("openmpi", 2, MAPPING, "spark")
     assert done.code == 1

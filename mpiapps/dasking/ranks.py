@@ -67,8 +67,6 @@ class Cluster:
         node = cast(MPI.Intracomm, comm.Split_type(MPI.COMM_TYPE_SHARED))
         first = node.rank == 0
         try:
-            with agree(comm):
-                self._keeper = Keeper() if first else None
             self._workers = workers_of(node, comm, setup)
             with agree(comm):
                 see_room(self._workers, setup)
@@ -80,6 +78,8 @@ class Cluster:
                     several = len(self._hosts) > 1 or setup.outside
                     here = address_of(leaders, setup.interface, several=several)
                     leaders.Free()
+            with agree(comm):  # last: to end one takes longer than others wait
+                self._keeper = Keeper() if first else None
             if self.rank == ROOT:
                 self._start(here)
         except BaseException:

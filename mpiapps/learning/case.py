@@ -80,6 +80,11 @@ class Case:
         """Return the number of fits."""
         return len(self.candidates) * self.folds
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its arrays."""
+        return self.x.nbytes + self.y.nbytes + self.fold.nbytes
+
     @cached_property
     def digest(self) -> str:
         """What it is, candidates apart: fits of another are of no use here."""

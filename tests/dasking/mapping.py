@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from mpiapps.comm import open_world
+from mpiapps.comm.task import TaskError
 from mpiapps.dasking.mapper import mapper
 
 
@@ -64,10 +65,29 @@ def found(tasks):
     yield len(tasks.map(bytes, [3_000_000] * 3)[2])
 
 
+def hostile(tasks):
+    """Yield what a task is that came to something else than it should."""
+    from tests.comm.hostile_tasks import BAD, FUNCTIONS, ITEMS, SENT, same
+    from tests.comm.test_hostile import by_imap
+
+    rows = [(name, f, same, e) for name, (f, e) in (FUNCTIONS | SENT).items()]
+    # By cloudpickle, a nested function is an item as any other.
+    own = {name: item for name, item in ITEMS.items() if name != "a nested function"}
+    rows += [(name, same, item, TaskError) for name, item in own.items()]
+    other = tasks.imap(same, range(30))
+    for name, function, item, wanted in rows:
+        items = [*range(BAD), item if name in own else BAD, *range(BAD + 1, 8)]
+        for size in (1, 8):
+            come = by_imap(tasks, function, items, size)
+            if come != [*range(BAD), wanted, *range(BAD + 1, 8)]:
+                yield name, size, come
+    yield "all", list(other) == list(range(30))
+
+
 if __name__ == "__main__":
     with open_world() as world, mapper(world.comm, sys.argv[1]) as tasks:
         if tasks is not None:
-            for each in found(tasks):
+            for each in (hostile if "hostile" in sys.argv else found)(tasks):
                 print(each, flush=True)
             if world.size > 1:  # a lone rank sends nothing
                 results = tasks.imap(locks, range(4), chunksize=2)

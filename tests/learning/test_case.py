@@ -14,9 +14,11 @@ from mpiapps.app.output import as_csv
 from mpiapps.base.errors import (
     InputError,
     KeyboardInterruptSignal,
+    LaunchError,
     Terminated,
     UsageError,
 )
+from mpiapps.learning.backends import see_memory
 from mpiapps.learning.case import Case, Fit, folds_of
 from mpiapps.learning.report import rows, summary
 from mpiapps.learning.space import candidates
@@ -212,3 +214,9 @@ def test_rows_have_all_digits():
     [row, *_] = rows(case, [Fit(0, 2 / 3, 1.0)])
     assert (float(row["score"]), float(row["ccp_alpha"])) == (2 / 3, 1 / 3)
     assert repr(2 / 3) in as_csv([row])
+
+
+def test_workers_that_have_no_room_for_the_samples_are_refused():
+    see_memory(2**28, [2**31, 2**30])
+    with pytest.raises(LaunchError, match=r"256 MiB.*--backend mpi"):
+        see_memory(2**28, [2**31, 2**28])
