@@ -78,7 +78,7 @@ CASES = [
                 "--mem",
                 "--mail=x",
             ),
-            *("--exclusive user", "-ntasks=4", "mem=1G"),
+            *("--exclusive user", "-ntasks=4", "mem=1G", "-n 4k", "--comment='a"),
         )
     ),
     ("not-accepted", SGE, ("-cwd", "-cwd --output=x")),
@@ -193,6 +193,9 @@ READ = {
     "#SBATCH --exclusive=user -s": ["--exclusive user", "--oversubscribe"],
     "#SBATCH --comment='a b' -J\"c d\"": ["--comment a b", "--job-name c d"],
     "#SBATCH -N2#3": ["--nodes 2"],
+    r"""#SBATCH --comment="it's \"so\"" -J a\#b # isn't it""": [
+        *("""--comment it's "so\"""", "--job-name a#b")
+    ],
     "#SBATCH hetjob": ["hetjob"],
     "#$-cwd": ["-cwd"],
     "#$ -pe mpi 8 -j y": ["-pe mpi 8", "-j y"],
