@@ -20,7 +20,7 @@ from mpiapps.batch.options import (
 # What stands in quotes, or is one sign behind a backslash, as sbatch reads it.
 QUOTED = re.compile(r"""\\(\S)|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'""")
 # A word of a directive, quotes included; an unclosed quote reaches to the end.
-WORD = re.compile(rf"""(?:[^\s"'\\#]|{QUOTED.pattern}|\\|["'].*)+""")
+WORD = re.compile(rf"""\s*((?:[^\s"'\\#]|{QUOTED.pattern}|\\|["'].*)+)""")
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"  # what editors make of - and --
 
 
@@ -58,9 +58,8 @@ def words(text: str) -> list[str]:
     """Return the words of a directive up to its comment, quotes included. Local."""
     found, position = [], 0
     while match := WORD.match(text, position):
-        found.append(match[0])
+        found.append(match[1])
         position = match.end()
-        position += len(text[position:]) - len(text[position:].lstrip())
     return found
 
 
