@@ -17,9 +17,10 @@ from mpiapps.batch.options import (
     Option,
 )
 
+# What stands in quotes, or is one sign behind a backslash, as sbatch reads it.
+QUOTED = re.compile(r"""\\(\S)|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'""")
 # A word of a directive, quotes included; an unclosed quote reaches to the end.
-WORD = re.compile(r"""(?:[^\s"'\\#]|\\.|"[^"]*(?:"|$)|'[^']*(?:'|$)|\\$)+""")
-QUOTED = re.compile(r"""\\(.)|["']""")
+WORD = re.compile(rf"""\s*((?:[^\s"'\\#]|{QUOTED.pattern}|\\|["'].*)+)""")
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"  # what editors make of - and --
 
 
@@ -57,9 +58,8 @@ def words(text: str) -> list[str]:
     """Return the words of a directive up to its comment, quotes included. Local."""
     found, position = [], 0
     while match := WORD.match(text, position):
-        found.append(match[0])
+        found.append(match[1])
         position = match.end()
-        position += len(text[position:]) - len(text[position:].lstrip())
     return found
 
 
@@ -69,6 +69,8 @@ def read_line(scheduler: str, text: str) -> list[Directive]:
     Nothing follows what is not accepted: schedulers stop there.
     """
     dialect, rest = DIALECTS[scheduler], words(text.strip())
+    if any(re.search("[\"']", QUOTED.sub("", word)) for word in rest):
+        return [Directive(0, text.strip(), "", fault="a quote is not closed")]
     found: list[Directive] = []
     while rest and not (found and found[-1].fault):
         found += _resources(scheduler, _next(dialect, rest))
@@ -111,7 +113,11 @@ def _is_value(option: Option, rest: list[str]) -> bool:
 
 
 def _plain(word: str) -> str:
-    return QUOTED.sub(lambda match: match[1] or "", word)
+    def inside(match: re.Match[str]) -> str:
+        sign, *texts = match.groups("")
+        return sign + re.sub(r"\\(.)", r"\1", "".join(texts))
+
+    return QUOTED.sub(inside, word)
 
 
 def _split(dialect: Dialect, word: str) -> tuple[str, str | None]:

@@ -15,7 +15,7 @@ Rows = tuple[Mapping[str, str], Mapping[str, str]]
 SBATCH: Rows = (
     {
         "--job-name -J =": "The job's name, in squeue and in the output's name (%x).",
-        "--nodes -N #": "Hosts: {}. Left out, ranks may land on any number of them.",
+        "--nodes -N N": "Hosts: {}. Left out, ranks may land on any number of them.",
         "--ntasks-per-node --tasks-per-node #": "MPI ranks on each host: {}. With"
         " --nodes it fixes the shape; srun and mpiexec read it.",
         "--ntasks --tasks -n #": "MPI ranks in all: {}. How many land on which host is"
@@ -191,7 +191,7 @@ QSUB_PBS: Rows = (
 BSUB: Rows = (
     {
         "-J =": "The job's name, and the indices of an array: {}.",
-        "-n #": "MPI ranks in all: {}.",
+        "-n N": "MPI ranks in all: {}.",
         "-R =": "Shape and memory: {}. ptile: ranks on each host, core(): cores of"
         " each.",
         "-W =": "The limit: {}, as hours:minutes.",

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from mpiapps.batch import option_rows
 
 NONE, VALUE, MAYBE, WORDS = "", "=", "?", "*"
-COUNT, MEMORY, TIME = "#", "M", "T"
+COUNT, SPAN, MEMORY, TIME = "#", "N", "M", "T"
 # What Slurm reads as such a value.
 PATTERNS: Mapping[str, tuple[str, str]] = {
-    COUNT: (r"\d[\d,:kKmM-]*", "a number"),
-    MEMORY: (r"\d+(\.\d+)?([kKmMgGtT][bB]?)?", "a size, such as 16G"),
+    COUNT: (r"\d+", "a number"),
+    SPAN: (r"\d+[kKmM]?([,:-]\d+[kKmM]?)*", "a number"),
+    MEMORY: (r"\d+([kKmMgGtT][bB]?)?", "a size, such as 16G"),
     TIME: (
         r"\d+(-\d+)?(:\d+){0,2}|(?i:unlimited|infinite)",
         "a time, such as 1:30:00 or 2-00:00:00",

@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mpiapps.base.errors import UsageError
 from mpiapps.batch.explain import explain
 from mpiapps.batch.lint import TRAPS, lint
+from mpiapps.batch.options import DIALECTS, MAYBE, NONE
 from mpiapps.batch.request import SCHEDULERS
+from mpiapps.batch.scheduler import TABLE
 from mpiapps.batch.script import Script
 from tests.batch.jobs import SITES, directives, script
 
@@ -78,7 +82,7 @@ CASES = [
                 "--mem",
                 "--mail=x",
             ),
-            *("--exclusive user", "-ntasks=4", "mem=1G"),
+            *("--exclusive user", "-ntasks=4", "mem=1G", "-n 4k", "--comment='a"),
         )
     ),
     ("not-accepted", SGE, ("-cwd", "-cwd --output=x")),
@@ -193,6 +197,9 @@ READ = {
     "#SBATCH --exclusive=user -s": ["--exclusive user", "--oversubscribe"],
     "#SBATCH --comment='a b' -J\"c d\"": ["--comment a b", "--job-name c d"],
     "#SBATCH -N2#3": ["--nodes 2"],
+    r"""#SBATCH --comment="it's \"so\"" -J a\#b # isn't it""": [
+        *("""--comment it's "so\"""", "--job-name a#b")
+    ],
     "#SBATCH hetjob": ["hetjob"],
     "#$-cwd": ["-cwd"],
     "#$ -pe mpi 8 -j y": ["-pe mpi 8", "-j y"],
@@ -213,6 +220,54 @@ def test_a_line_is_read_as_its_scheduler_reads_it(line):
     assert [f"{e.name} {e.value}".strip() for e in directives] == READ[line]
     assert not any(each.fault for each in directives)
     assert [each.number for each in explain(line)] == [1] * len(READ[line])
+
+
+@st.composite
+def written(draw, scheduler):
+    """Return options as texts, each in one of its forms, and what they are read as."""
+    dialect = DIALECTS[scheduler]
+    names = draw(st.lists(st.sampled_from(sorted(dialect.options)), max_size=6))
+    texts, expected = [], []
+    for name in names:
+        option = dialect.options[name]
+        if option.takes in (NONE, MAYBE) or not name.startswith("-") or " " in name:
+            continue
+        value = draw(st.sampled_from(["7", "1:30", "a b", "x#y", "it's"]))
+        value = {"=": value, "T": "1:30"}.get(option.takes, "7")
+        if option.names[0] == "-l":
+            value = "walltime=7"
+        quoted = f'"{value}"' if set(value) & set(" #'") else value
+        marks = ["=", " ", "  ", "\t"] if name.startswith("--") else [" ", "\t"]
+        marks += [""] if len(name) == 2 and dialect.attached else []
+        texts.append(f"{name}{draw(st.sampled_from(marks))}{quoted}")
+        resource = option.names[0] == "-l" and scheduler != "lsf"
+        own = ("-l walltime", "7" if scheduler == "pbs" else value)
+        expected.append(own if resource else (option.names[0], value))
+    return texts, expected
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@settings(max_examples=40)
+@given(data=st.data())
+def test_options_are_read_alike_in_every_form(scheduler, data):
+    texts, expected = data.draw(written(scheduler))
+    prefix = TABLE[scheduler].prefix
+    many = "".join(f"{prefix} {text} # why\n" for text in texts)
+    for body in (many, f"{prefix} {' '.join(texts)}\t# -N 9\n"):
+        read = Script(f"#!/bin/bash\n{body}true\n", Path()).directives[scheduler]
+        assert [(each.name, each.value) for each in read] == expected
+        assert [each.fault for each in read] == [""] * len(expected)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.text(), max_size=4), st.sampled_from(SCHEDULERS))
+def test_any_text_is_looked_at(texts, scheduler):
+    prefix = TABLE[scheduler].prefix
+    text = "#!\n" + "\n".join(f"{prefix} -{each}" for each in texts) + "\nsrun -n 2 x"
+    count = len(text.splitlines())
+    assert all(0 <= each.line <= count for each in lint(Script(text, Path("/"))))
+    if any(Script(text, Path()).directives.values()):
+        assert all(1 <= each.number <= count for each in explain(text))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
