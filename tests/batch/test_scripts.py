@@ -218,7 +218,18 @@ touch ready; while :; do sleep 0.1; done"""
         assert job.returncode == code
 
 
-def test_a_job_that_is_asked_to_end_is_started_again_only_if_it_still_runs(tmp_path):
+# What scontrol reports of a job, and whether it starts again when asked to end.
+PREEMPTED = "JobState=RUNNING PreemptTime=2026-11-27T14:10:31"
+REPORTS = [
+    ("JobState=CANCELLED PreemptTime=None", "end"),
+    ("JobState=RUNNING PreemptTime=None", "end"),
+    # Its grace time is over: Slurm starts it again by itself.
+    ("JobState=COMPLETING PreemptTime=2026-11-27T14:10:31", "end"),
+    (PREEMPTED, "requeue"),
+]
+
+
+def test_a_job_that_is_asked_to_end_is_started_again_only_if_preempted(tmp_path):
     act = """save() {
     echo "{\\"stopped\\": $MPIAPPS_ATTEMPT}" >"$MPIAPPS_CHECKPOINT"
     exit 75
@@ -228,8 +239,8 @@ trap save USR1; touch ready; while :; do sleep 0.1; done"""
     stub(tmp_path / ".venv" / "bin" / "python", "exit 0")
     stub(tmp_path / "bin" / "scontrol", 'echo "$@" >>scontrol.told; echo "$SAYS"')
     text = script("slurm").replace('"$SECONDS" -ge 10', '"$SECONDS" -ge 0')
-    for says, event in (("CANCELLED", "end"), ("RUNNING", "requeue")):
-        variables = {"SAYS": f"JobState={says} Reason=None"}
+    for says, event in REPORTS:
+        variables = {"SAYS": says}
         variables["PATH"] = f"{tmp_path}/bin:{os.environ['PATH']}"
         (tmp_path / "ready").unlink(missing_ok=True)
         job = begin(tmp_path, text, "slurm", variables)
@@ -241,6 +252,22 @@ trap save USR1; touch ready; while :; do sleep 0.1; done"""
         job.communicate(timeout=30)
         assert (job.returncode, events(tmp_path)[-1]["event"]) == (75, event)
     assert (tmp_path / "scontrol.told").read_text().count("requeue 7") == 1
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["program", "own script"])
+def test_ranks_that_preemption_ended_are_started_again(own, tmp_path):
+    """Slurm sends TERM to them, but not to the script, when the grace time begins."""
+    stub(tmp_path / "bin" / "scontrol", 'echo "$@" >>scontrol.told; echo "$SAYS"')
+    path = f"{tmp_path}/bin:{os.environ['PATH']}"
+    text = render(replace(job("slurm"), recorded=not own))
+    record = 'echo "\\"exit_code\\": 4, \\"finished\\": true}" >"$MPIAPPS_RECORD"'
+    for says, act, code, event in [
+        (PREEMPTED, "exit 143", 75, "requeue"),
+        ("JobState=RUNNING PreemptTime=None", "exit 143", 143, "end"),
+        *([] if own else [(PREEMPTED, f"{record}; exit 143", 4, "end")]),
+    ]:
+        ended = run_script(tmp_path, text, act, SAYS=says, PATH=path)
+        assert (ended.returncode, events(tmp_path)[-1]["event"]) == (code, event)
 
 
 def test_requeues_are_counted_since_the_last_submission(tmp_path):
