@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mpiapps.base.errors import UsageError
+from mpiapps.base.launcher_watch import look
 from mpiapps.batch.render import render
 from mpiapps.batch.request import SCHEDULERS, Parent
 from mpiapps.batch.runs import note
@@ -252,6 +253,24 @@ trap save USR1; touch ready; while :; do sleep 0.1; done"""
         job.communicate(timeout=30)
         assert (job.returncode, events(tmp_path)[-1]["event"]) == (75, event)
     assert (tmp_path / "scontrol.told").read_text().count("requeue 7") == 1
+
+
+def test_a_rank_of_ones_own_script_ends_with_its_launcher(tmp_path):
+    begin_rank = """while [ "$1" != bash ]; do shift; done
+"$@" &
+until [ -s pid ]; do sleep 0.1; done
+kill -9 $$"""
+    stub(tmp_path / ".venv" / "bin" / "mpiexec", begin_rank)
+    stub(
+        tmp_path / ".venv" / "bin" / "python",
+        "trap '' TERM; echo $$ >pid; exec sleep 60",
+    )
+    text = render(replace(job("sge"), recorded=False))
+    text = text.replace("NR != ", "0 && NR != ")  # hosts are of no interest here
+    start = begin(tmp_path, text, "sge", {"PE_HOSTFILE": os.devnull})
+    start.communicate(timeout=30)  # its outputs are closed: no rank holds them
+    assert start.returncode == 137
+    assert look(int((tmp_path / "pid").read_text())) is None
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["program", "own script"])
