@@ -127,12 +127,22 @@ elif [ "$code" -eq 0 ]; then
     code=70
 fi
 
+# Preemption with a grace time sends TERM to the steps, which ends ranks and the daemons of
+# mpiexec, but not this script; the job runs until the grace time is over.
+preempted() {
+    local known
+    known=$(scontrol show job "$SLURM_JOB_ID" 2>/dev/null)
+    [[ "$known" == *JobState=RUNNING* && "$known" == *PreemptTime=[0-9]* ]]
+}
+if [ "$code" -ne 0 ] && ! finished "$run" && preempted; then
+    code=75
+fi
+
 # How often it has started again by itself, since it was submitted by hand.
 since=$(grep -s '"submit", "attempt": 0,' "$logs/$base/events.jsonl" | tail -n 1 | grep -o '[0-9]*}$')
 restarts=$(awk -F '"time": ' -v since="${since%?}" '/"requeue"/ && $2 + 0 >= since + 0' "$events" | wc -l)
 goes_on() {
-    # Asked to end by preemption, the job is running still; not so by scancel or the limit.
-    [ -z "$ended" ] || [[ "$(scontrol show job "$SLURM_JOB_ID")" == *JobState=RUNNING* ]]
+    [ -z "$ended" ] || preempted  # scancel and the limit end it
 }
 if [ "$code" -eq 75 ] && [ "$restarts" -lt 20 ] && goes_on; then
     say requeue 75

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mpiapps.base.errors import UsageError
+from mpiapps.base.launcher_watch import look
 from mpiapps.batch.render import render
 from mpiapps.batch.request import SCHEDULERS, Parent
 from mpiapps.batch.runs import note
@@ -250,7 +251,18 @@ touch ready; while :; do sleep 0.1; done"""
         assert job.returncode == code
 
 
-def test_a_job_that_is_asked_to_end_is_started_again_only_if_it_still_runs(tmp_path):
+# What scontrol reports of a job, and whether it starts again when asked to end.
+PREEMPTED = "JobState=RUNNING PreemptTime=2026-11-27T14:10:31"
+REPORTS = [
+    ("JobState=CANCELLED PreemptTime=None", "end"),
+    ("JobState=RUNNING PreemptTime=None", "end"),
+    # Its grace time is over: Slurm starts it again by itself.
+    ("JobState=COMPLETING PreemptTime=2026-11-27T14:10:31", "end"),
+    (PREEMPTED, "requeue"),
+]
+
+
+def test_a_job_that_is_asked_to_end_is_started_again_only_if_preempted(tmp_path):
     act = """save() {
     echo "{\\"stopped\\": $MPIAPPS_ATTEMPT}" >"$MPIAPPS_CHECKPOINT"
     exit 75
@@ -260,8 +272,8 @@ trap save USR1; touch ready; while :; do sleep 0.1; done"""
     stub(tmp_path / ".venv" / "bin" / "python", "exit 0")
     stub(tmp_path / "bin" / "scontrol", 'echo "$@" >>scontrol.told; echo "$SAYS"')
     text = script("slurm").replace('"$SECONDS" -ge 10', '"$SECONDS" -ge 0')
-    for says, event in (("CANCELLED", "end"), ("RUNNING", "requeue")):
-        variables = {"SAYS": f"JobState={says} Reason=None"}
+    for says, event in REPORTS:
+        variables = {"SAYS": says}
         variables["PATH"] = f"{tmp_path}/bin:{os.environ['PATH']}"
         (tmp_path / "ready").unlink(missing_ok=True)
         job = begin(tmp_path, text, "slurm", variables)
@@ -273,6 +285,40 @@ trap save USR1; touch ready; while :; do sleep 0.1; done"""
         job.communicate(timeout=30)
         assert (job.returncode, events(tmp_path)[-1]["event"]) == (75, event)
     assert (tmp_path / "scontrol.told").read_text().count("requeue 7") == 1
+
+
+def test_a_rank_of_ones_own_script_ends_with_its_launcher(tmp_path):
+    begin_rank = """while [ "$1" != setpriv ]; do shift; done
+"$@" &
+until [ -s pid ]; do sleep 0.1; done
+kill -9 $$"""
+    stub(tmp_path / ".venv" / "bin" / "mpiexec", begin_rank)
+    stub(
+        tmp_path / ".venv" / "bin" / "python",
+        "trap '' TERM; echo $$ >pid; exec sleep 60",
+    )
+    text = render(replace(job("sge"), recorded=False))
+    text = text.replace("NR != ", "0 && NR != ")  # hosts are of no interest here
+    start = begin(tmp_path, text, "sge", {"PE_HOSTFILE": os.devnull})
+    start.communicate(timeout=30)  # its outputs are closed: no rank holds them
+    assert start.returncode == 137
+    assert look(int((tmp_path / "pid").read_text())) is None
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["program", "own script"])
+def test_ranks_that_preemption_ended_are_started_again(own, tmp_path):
+    """Slurm sends TERM to them, but not to the script, when the grace time begins."""
+    stub(tmp_path / "bin" / "scontrol", 'echo "$@" >>scontrol.told; echo "$SAYS"')
+    path = f"{tmp_path}/bin:{os.environ['PATH']}"
+    text = render(replace(job("slurm"), recorded=not own))
+    record = 'echo "\\"exit_code\\": 4, \\"finished\\": true}" >"$MPIAPPS_RECORD"'
+    for says, act, code, event in [
+        (PREEMPTED, "exit 143", 75, "requeue"),
+        ("JobState=RUNNING PreemptTime=None", "exit 143", 143, "end"),
+        *([] if own else [(PREEMPTED, f"{record}; exit 143", 4, "end")]),
+    ]:
+        ended = run_script(tmp_path, text, act, SAYS=says, PATH=path)
+        assert (ended.returncode, events(tmp_path)[-1]["event"]) == (code, event)
 
 
 def test_requeues_are_counted_since_the_last_submission(tmp_path):

@@ -11,6 +11,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.timeout(900))  # `wait` reports sooner, and why
 
 
 @pytest.fixture(scope="session", autouse=True)

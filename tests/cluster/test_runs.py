@@ -14,6 +14,7 @@ from tests.cluster.hosts import (
     until,
     wait,
 )
+from tests.launch import MPIS
 
 # A program of a user's own: element 1 ends well, 2 fails once, others sleep.
 OWN = """import os, pathlib, sys, time
@@ -85,6 +86,28 @@ def test_a_run_waits_for_the_whole_of_another_one(scheduler):
     assert mpiapps("cancel", first).code == 0
     assert wait(second)["state"] == "cancelled"
     assert not (PLACE / "logs" / second / "record.json").exists()
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_cancelled_script_of_ones_own_leaves_no_rank(scheduler, mpi):
+    name = f"sleeps-{scheduler}-{mpi}.py"
+    (PLACE / name).write_text(
+        "import time\n"
+        "from mpi4py import MPI\n"
+        "print('begun', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    asked = ["--nodes", "2", "--ranks-per-node", "2", "--time", "10m"]
+    run = submit(scheduler, name, *asked, mpi=mpi)
+    until(lambda: output(run).count("begun") == 4, f"{run} to begin")
+    assert mpiapps("cancel", run).code == 0
+    hosts = ("n1", "n2", "n3")
+    until(
+        lambda: all(on(host, "pgrep", "-f", name).code == 1 for host in hosts),
+        f"the ranks of {run} to end",
+        limit=30,
+    )
 
 
 DAEMONS = {"slurm": "slurmctld", "sge": "sge_qmaster"}
