@@ -22,13 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from mpiapps.app.progress import Progress
 from mpiapps.base.errors import LaunchError, MpiAppsError
-from mpiapps.base.units import format_size
 from mpiapps.comm.task import RemoteTraceback
-from mpiapps.dasking.setup import LEAST
 from mpiapps.dasking.watch import Watch
 from mpiapps.learning.case import Case, Fit
 from mpiapps.learning.child import fit_for
 from mpiapps.learning.ledger import Ledger
+from mpiapps.learning.room import see_memory
 
 if TYPE_CHECKING:
     from mpiapps.comm.mapper import Mapper
@@ -44,7 +43,6 @@ AS_THEY_COME = {"loky", "threading"}  # where joblib returns results one by one
 ROUND = 2.0, 16  # s that a round of fits is to last where it does not; most a worker
 IDLE = 0.01  # s between looks of ranks that wait for joblib
 FAILURES = "distributed.scheduler.allowed-failures"
-COPIES = 2  # of the samples that a worker has at least: its own, those of a fit
 AHEAD = 2  # fits for each worker that are begun before they are asked for
 
 
@@ -90,24 +88,6 @@ def on_dask(
             _take(
                 world, _on_workers(tasks, numbers, ahead, ledger), len(numbers), ledger
             )
-
-
-def see_memory(nbytes: int, limits: Sequence[int]) -> None:
-    """Refuse a case of which a worker would end when it gets its copy. Local.
-
-    Raises
-    ------
-    LaunchError
-        If a worker's limit is less than twice the case, and what Dask itself takes.
-    """
-    needed = LEAST + COPIES * nbytes
-    if (least := min(limits)) < needed:
-        raise LaunchError(
-            f"each worker of Dask has a copy of the samples, {format_size(nbytes)}, and"
-            f" needs {format_size(needed)} to receive and fit it, but one has"
-            f" {format_size(least)}: start fewer ranks on a host, ask for more memory,"
-            " or choose --backend mpi, with one copy for all ranks of a host"
-        )
 
 
 def by_joblib(backend: str) -> Backend:

@@ -18,9 +18,9 @@ from mpiapps.base.errors import (
     Terminated,
     UsageError,
 )
-from mpiapps.learning.backends import see_memory
 from mpiapps.learning.case import Case, Fit, folds_of
 from mpiapps.learning.report import rows, summary
+from mpiapps.learning.room import see_memory
 from mpiapps.learning.space import candidates
 
 IRIS = load_iris(return_X_y=True)
@@ -218,5 +218,6 @@ def test_rows_have_all_digits():
 
 def test_workers_that_have_no_room_for_the_samples_are_refused():
     see_memory(2**28, [2**31, 2**30])
+    see_memory(2**28, [0, 2**31])
     with pytest.raises(LaunchError, match=r"256 MiB.*--backend mpi"):
         see_memory(2**28, [2**31, 2**28])
