@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import mpiapps
+from mpiapps.app.progress import COMPILES
 from tests.launch import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks, run
 
 PI_HELP = ("-m", "mpiapps.pi", "--help")
@@ -146,8 +147,6 @@ def test_mpiapps_run_starts_the_mpiexec_of_the_loaded_library(mpi):
 # Stands where mpiexec with this process's number was killed, and becomes mpiexec.
 NAMESAKE = """
 import os, pathlib, platform, sys, tempfile
-from mpiapps.app.progress import COMPILES
-from mpiapps.app.progress import COMPILES
 from mpiapps.app.mpiexec import become, command_line, find_launcher
 left = pathlib.Path(tempfile.gettempdir(), f"ompi.{os.getpid()}")
 left.mkdir()
