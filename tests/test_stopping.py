@@ -10,7 +10,7 @@ import pytest
 
 from tests.launch import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks
 
-SAMPLES = "2e10"  # some seconds
+SAMPLES = "1e10"  # some seconds
 SAVES = ("--checkpoint-every", "1")
 PI = ["-m", "mpiapps.pi", "--samples", SAMPLES]
 
