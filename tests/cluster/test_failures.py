@@ -11,6 +11,7 @@ from tests.cluster.hosts import (
     PLACE,
     SCHEDULERS,
     cluster,
+    events,
     mpiapps,
     on,
     output,
@@ -25,6 +26,7 @@ from tests.cluster.hosts import (
 # 25 s of each start are for the program. On a machine that does other work too, Python,
 # MPI and compiled code take half of that to load.
 LIMIT = ["--time", "1m", "--warn", "35s"]
+HOSTS = "n1", "n2", "n3"
 LONG, SHORT = 30, 7  # s of work for all cores: for longer than that, or not
 
 
@@ -75,8 +77,7 @@ def test_a_job_outlives_its_limit(scheduler, references):
 
 def test_grid_engine_starts_a_job_of_one_host_again(references):
     run = outlives("sge", ["--ranks-per-node", "2"], references[LONG])
-    events = (PLACE / "logs" / run / "events.jsonl").read_text().splitlines()
-    assert len({json.loads(line)["job"] for line in events}) == 1
+    assert len({json.loads(line)["job"] for line in events(run, "")}) == 1
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,25 @@ def kill(host, pattern):
     assert ended.code == 0, f"nothing to kill: {pattern} on {host}"
 
 
+@pytest.mark.parametrize("mpi", ["openmpi", "mpich"])
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_ranks_of_a_killed_launcher_end_on_all_hosts(scheduler, mpi):
+    seed = f"--seed {SCHEDULERS.index(scheduler)}{len(mpi)}4242"
+    words = ["--nodes", "2", "--ranks-per-node", "2", *arguments(1e14), *seed.split()]
+    run = submit(scheduler, "pi", *words, mpi=mpi)
+    until((PLACE / "logs" / run / "checkpoint.json").exists, f"{run} to save")
+    kill(json.loads(events(run, '"start"')[-1])["host"], f"(mpiexec|prterun).*{seed}")
+    assert wait(run)["state"] == "failed"
+    until(
+        lambda: all(on(host, "pgrep", "-f", seed).code == 1 for host in HOSTS),
+        f"the ranks of {run} to end",
+        limit=15,
+    )
+
+
 def strike(fault, run):
     """Do it, where the job's script does not run unless it is the script."""
-    events = (PLACE / "logs" / run / "events.jsonl").read_text().splitlines()
-    first = json.loads(events[-1])["host"]
+    first = json.loads(events(run, "")[-1])["host"]
     other = next(host for host in ("n2", "n1") if host != first)
     match fault.name, fault.scheduler:
         case "cancel", _:
@@ -143,8 +159,7 @@ def mend(fault, host, run):
 
 
 def starts(run):
-    events = (PLACE / "logs" / run / "events.jsonl").read_text()
-    return events.count('"start"') > 1
+    return len(events(run, '"start"')) > 1
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.scheduler}-{f.name}")
