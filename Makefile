@@ -112,7 +112,7 @@ test-faults: venvs ## some 300 kills of the farm, each gone on from; a quarter o
 
 # Jobs run here, where every host sees them; /tmp is each host's own.
 test-cluster: venvs ## job scripts on the real Slurm and Grid Engine of the test cluster
-	bash scripts/cluster/test.sh $(LIMIT) 1500 $(BIN)/python -m pytest -m cluster \
+	bash scripts/cluster/test.sh $(LIMIT) 2700 $(BIN)/python -m pytest -m cluster \
 		--junitxml=.junit/cluster.xml tests/cluster
 
 jobs: $(READY) ## render the scripts in jobs/
