@@ -237,6 +237,15 @@ def test_what_cannot_be_begun_is_told_once(tasks, lines, words, code, says):
     assert (ended.code, ended.err.count(says)) == (code, 1), ended.err
 
 
+def test_a_list_in_the_farms_own_folder_is_kept(tasks, tmp_path):
+    path = Path(tasks("echo 1", "exit 2"))
+    text = path.read_bytes()
+    for _ in range(2):
+        ended = on_ranks("mpich", 2, *FARM, str(path), "--directory", str(tmp_path))
+        assert ended.code == 3, ended.err
+        assert path.read_bytes() == text
+
+
 def test_a_task_whose_limit_is_later_than_the_end_is_left(tasks, tmp_path):
     path = tasks(f"touch {tmp_path}/long", f"touch {tmp_path}/short #: time=1s")
     words = [path, "--time", "2h", "--checkpoint", str(tmp_path / "checkpoint.json")]

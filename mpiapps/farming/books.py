@@ -22,7 +22,7 @@ from mpiapps.farming.places import Places
 from mpiapps.farming.tasklist import Task, as_line, part_of
 
 HEADER = {"program": "farm"}
-LIST = "tasks"  # the file with the identities of all tasks, as the last start had them
+LIST = "digests"  # the file with the identities of all tasks of the last start
 LOST = 2  # how often a task is begun again whose helper was killed, by itself
 PAUSE, LONGEST = 0.1, 60.0  # s before a task is begun again: doubled each time
 
