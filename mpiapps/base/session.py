@@ -53,7 +53,9 @@ def process(pid: int) -> Process | None:
 
 def processes() -> Iterator[Process]:
     """Yield all living processes of this machine. Local."""
-    for name in os.listdir("/proc"):  # noqa: PTH208 - a path for each takes twice as long
+    with os.scandir("/proc") as entries:
+        names = [entry.name for entry in entries]
+    for name in names:
         found = process(int(name)) if name.isdigit() else None
         if found is not None and found.state not in "ZX":
             yield found

@@ -235,15 +235,16 @@ def pack_how(how: How, dumps: Dumps = pickle.dumps) -> Packed:
     TaskError
         If it cannot be pickled.
     """
-    fine, packed = attempt(pack, how, dumps)
+    fine, found = attempt(pack, how, dumps)
     if fine:
-        return packed  # type: ignore[no-any-return]
+        packed: Packed = found
+        return packed
     raise TaskError(
-        f"the function {shown(how.function)} cannot be pickled ({reason(packed)}), so"
+        f"the function {shown(how.function)} cannot be pickled ({reason(found)}), so"
         " it cannot be sent to another rank: functions are sent by name; define it at"
         " the top level of a module, not in a function or as a lambda, and bind"
         " arguments by functools.partial"
-    ) from packed
+    ) from found
 
 
 def unpack_how(packed: Packed) -> How:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from contextlib import suppress
 from typing import Any
 
@@ -59,9 +59,8 @@ class Cut:
         items: list[Any] = []
         if self.error is None:
             try:
-                # One by one: those before an error count.
                 for item in itertools.islice(self._items, size):
-                    items.append(item)  # noqa: PERF402
+                    items.append(item)  # noqa: PERF402 - those before an error count
             except (KeyboardInterrupt, *SIGNALS):
                 raise
             except BaseException as error:
@@ -74,16 +73,20 @@ class Cut:
 def length(items: Iterable[Any]) -> int | None:
     """Return how many items there are, or ``None`` if that cannot be taken. Local."""
     try:
-        return len(items)  # type: ignore[arg-type]
+        return len(items) if isinstance(items, Sized) else None
     except Exception:  # there is none, or it is that of something without one
         return None
 
 
 def checked_size(size: int | str) -> int | str:
     """Return a chunk size that can be used, or raise `ValueError`. Local."""
-    with suppress(TypeError):
-        if size == GUIDED or (size := operator.index(size)) >= 1:  # type: ignore[arg-type]
+    if isinstance(size, str):
+        if size == GUIDED:
             return size
+    else:
+        with suppress(TypeError):
+            if (whole := operator.index(size)) >= 1:
+                return whole
     raise ValueError(
         f"chunksize {size!r} must be 1 or more, or {GUIDED!r}: a whole number of tasks"
     )

@@ -14,7 +14,6 @@ from mpiapps.comm.survive import RanksLost
 from mpiapps.comm.task import (
     Failure,
     Payload,
-    Report,
     TaskError,
     unpack_outcomes,
 )
@@ -25,6 +24,7 @@ from mpiapps.comm.task_worker import (
     ORDERS,
     RECALLS,
     REPORTS,
+    Done,
     Letter,
     Order,
 )
@@ -167,15 +167,14 @@ class Manager(threading.Thread):
         self._asked.discard(rank)
         done, returned = letter
         for each in done:
-            self._finish(rank, *each)
+            self._finish(rank, each)
         for tasks in returned:
             self._return(rank, *tasks)
         self._depth = 1 + min(DEEPEST - 1, int(WAITING / max(1e-9, self._mean)))
 
-    def _finish(  # noqa: PLR0913, PLR0917 - the fields of `Done`
-        self, rank: int, number: int, first: int, n: int, report: Report, seconds: float
-    ) -> None:
+    def _finish(self, rank: int, done: Done) -> None:
         """Take in the outcomes of a chunk, or of its first tasks."""
+        number, first, n, report, seconds = done
         chunk = self._load.remove(rank, (number, first))
         chunk.call.take(first, unpack_outcomes(first, report), rank)
         if n < len(chunk.items):  # the rest is given back, if not yet

@@ -86,7 +86,7 @@ class Books:
         If the directory has a manager.
     """
 
-    def __init__(  # noqa: PLR0913 - what a manager knows
+    def __init__(  # noqa: PLR0913 - independent; a class for them would serve this call alone
         self,
         tasks: Mapping[str, Task],
         folder: Path,

@@ -88,7 +88,7 @@ class Child:
         The shell's, which is also the number of the session; 0 if it did not start.
     """
 
-    def __init__(  # noqa: PLR0913 - what a command needs
+    def __init__(  # noqa: PLR0913 - independent; a class for them would serve this call alone
         self,
         command: str,
         log: str,
@@ -202,7 +202,7 @@ def _spawned(
             os.chdir(folder)
         return os.posix_spawn(
             shell,
-            [os.path.basename(shell), "-c", command],  # noqa: PTH119 - a text
+            [Path(shell).name, "-c", command],
             environ,
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

@@ -239,7 +239,7 @@ def found_inputs(task: Task, name: str) -> list[Path]:
     path = Path(task.folder, name)
     if path.exists():
         return [path]
-    names = glob(name, root_dir=task.folder or None)  # noqa: PTH207 - may be absolute
+    names = glob(name, root_dir=task.folder or None)  # noqa: PTH207 - Path.glob takes none that is absolute
     return [Path(task.folder, each) for each in sorted(names)]
 
 

@@ -123,8 +123,9 @@ def _expanded(path: str, marks: tuple[str, ...]) -> Iterable[str]:
 
 
 def _below(path: str, marks: tuple[str, ...]) -> Iterable[str]:
-    # A list has a million: 2 s, by Paths 7 s.
-    return _walk(path, marks) if os.path.isdir(path) else (path,)  # noqa: PTH112
+    if os.path.isdir(path):  # noqa: PTH112 - a list has a million: 2 s, by Paths 7 s
+        return _walk(path, marks)
+    return (path,)
 
 
 def _walk(folder: str, marks: tuple[str, ...]) -> Iterator[str]:
@@ -149,10 +150,11 @@ def _walk(folder: str, marks: tuple[str, ...]) -> Iterator[str]:
 
 def _matching(pattern: str, root: str = "") -> Iterator[str]:
     """Yield what a pattern fits. The ``**`` of `glob` ends at a depth of 1,000."""
-    # A Path takes no absolute pattern, and its ** enters no linked folders.
     if not (stars := STARS.search(pattern)):
-        for name in glob.iglob(pattern, root_dir=root or None, include_hidden=True):  # noqa: PTH207
-            yield _joined(root, name)
+        found = glob.iglob(  # noqa: PTH207 - Path.glob takes no absolute pattern
+            pattern, root_dir=root or None, include_hidden=True
+        )
+        yield from (_joined(root, name) for name in found)
         return
     top, rest = pattern[: stars.start()], pattern[stars.end() :]
     starts = _matching(top, root) if glob.has_magic(top) else (_joined(root, top),)
@@ -179,11 +181,8 @@ def _folders(top: str) -> Iterator[str]:
 
 
 def _is_loop(entry: os.DirEntry[str]) -> bool:
-    if not entry.is_symlink():
-        return False
-    target = os.path.realpath(entry.path)
-    above = os.path.realpath(os.path.dirname(entry.path))  # noqa: PTH120
-    return os.path.commonpath([target, above]) == target
+    path = Path(entry.path)
+    return entry.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
 
 
 def _leads_to_folder(link: os.DirEntry[str]) -> bool:
