@@ -113,11 +113,6 @@ def cluster() -> str:
     return found[1] if found else ""
 
 
-def cancel(_elsewhere: str) -> list[str]:
-    """Return the command that ends jobs; their numbers follow. Local."""
-    return ["bkill"]
-
-
 def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
     """Ask for the jobs, ended ones included. Local.
 

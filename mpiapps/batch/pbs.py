@@ -101,11 +101,6 @@ def cluster() -> str:
     return ""
 
 
-def cancel(_elsewhere: str) -> list[str]:
-    """Return the command that ends jobs; their numbers follow. Local."""
-    return ["qdel"]
-
-
 def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
     """Ask the servers, whose history holds ended jobs too. Local.
 

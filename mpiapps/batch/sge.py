@@ -148,11 +148,6 @@ def cluster() -> str:
     return f"{os.environ.get('SGE_CELL') or 'default'}@{master}" if master else ""
 
 
-def cancel(_elsewhere: str) -> list[str]:
-    """Return the command that ends jobs; their numbers follow. Local."""
-    return ["qdel"]
-
-
 def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
     """Ask for the jobs in the queue, then for those that ended. Local.
 
