@@ -25,7 +25,7 @@ LAUNCHERS = (
 )  # fmt: skip
 NAME = 15  # characters of a process's name that the kernel keeps
 EVERY = 1.0  # s between looks
-GRACE = 3.0  # s that a rank has to clean up after its launcher's end
+GRACE = 3  # s that a rank has to clean up after its launcher's end
 CODE = 128 + signal.SIGTERM
 
 
@@ -95,6 +95,8 @@ def _watch(watched: list[Ancestor]) -> None:
     while not (ended := [each for each in watched if look(each.pid) != each]):
         time.sleep(EVERY)
     [first, *_] = ended
+    # The system's own, for MPI_Finalize may wait for ever and let no thread run.
+    signal.alarm(GRACE + 1)
     with suppress(OSError, ValueError):  # mpiexec was to read it
         sys.stderr.write(
             f"mpiapps: error on {socket.gethostname()}: the launcher {first.name},"

@@ -158,11 +158,17 @@ def test_ranks_without_messages_end_with_a_launcher_that_is_killed(who):
         list(pool.map(kill_idle_run, MPIS, [KILLED[who]] * len(MPIS)))
 
 
-def kill_idle_run(mpi, whom):
+def test_ranks_that_cannot_end_are_ended_with_their_launcher():
+    whom, how = KILLED["launcher and daemons"], "hold_the_gil_at_the_end"
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(kill_idle_run, MPIS, [whom] * len(MPIS), [how] * len(MPIS)))
+
+
+def kill_idle_run(mpi, whom, how="be_idle"):
     mark = f"mpiapps-test-{uuid.uuid4()}"
     command = [str(folder(mpi) / "python"), "scripts/on_ranks.py", "3", VICTIM]
     with subprocess.Popen(
-        [*command, "be_idle", "all"],
+        [*command, how, "all"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

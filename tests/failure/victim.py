@@ -4,6 +4,8 @@ WHO fails (one: rank 1; most: all but the root; all) HOW says, while the others 
 a barrier.
 """
 
+import atexit
+import ctypes
 import os
 import signal
 import sys
@@ -110,6 +112,12 @@ def be_idle(world):
     if world.is_root:
         print("waiting", flush=True)
     time.sleep(60)
+
+
+def hold_the_gil_at_the_end(world):
+    """As `MPI_Finalize` may that waits for a rank that is gone."""
+    atexit.register(ctypes.PyDLL(None).sleep, 60)
+    be_idle(world)
 
 
 if __name__ == "__main__":
