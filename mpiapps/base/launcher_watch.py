@@ -96,7 +96,7 @@ def _watch(watched: list[Ancestor]) -> None:
         time.sleep(EVERY)
     [first, *_] = ended
     # The system's own, for MPI_Finalize may wait for ever and let no thread run.
-    signal.alarm(GRACE + 1)
+    signal.setitimer(signal.ITIMER_REAL, GRACE + 1)
     with suppress(OSError, ValueError):  # mpiexec was to read it
         sys.stderr.write(
             f"mpiapps: error on {socket.gethostname()}: the launcher {first.name},"
