@@ -53,9 +53,9 @@ venvs: ## make the environments of all three MPIs that the tests start
 
 venv-dev: $(READY) ## make the environment of those who develop it, of 1.4 GB
 
-test: venvs ## all tests: serial, on 1 to 4 ranks, on the other MPIs
+test: venvs ## all tests: on 1 to 4 ranks, on the other MPIs, serial
 	rm -rf .junit
-	$(MAKE) --no-print-directory test-serial test-ranks test-many test-others
+	$(MAKE) --no-print-directory test-ranks test-many test-others test-serial
 	$(BIN)/python scripts/check_skips.py .junit
 
 # Three at a time: part of their time they wait for ends, limits and timers.
@@ -112,8 +112,8 @@ test-faults: venvs ## some 300 kills of the farm, each gone on from; a quarter o
 
 # Jobs run here, where every host sees them; /tmp is each host's own.
 test-cluster: venvs ## job scripts on the real Slurm and Grid Engine of the test cluster
-	bash scripts/cluster/test.sh $(LIMIT) 2700 $(BIN)/python -m pytest -m cluster \
-		--junitxml=.junit/cluster.xml tests/cluster
+	bash scripts/cluster/test.sh $(LIMIT) 1800 $(BIN)/python -m pytest \
+		-n 2 --dist load --maxschedchunk 1 -m cluster --junitxml=.junit/cluster.xml tests/cluster
 
 jobs: $(READY) ## render the scripts in jobs/
 	$(BIN)/python scripts/render_jobs.py

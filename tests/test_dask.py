@@ -157,7 +157,7 @@ def test_what_scripts_and_sites_set_holds(tmp_path):
 def test_a_cluster_for_others_ends_when_it_is_idle(tmp_path):
     file = str(tmp_path / "dask.json")
     done = on_ranks("openmpi", 2, "-m", "mpiapps.dask", "--connection", file,
-                    DASK_DISTRIBUTED__SCHEDULER__IDLE_TIMEOUT="1s")  # fmt: skip
+                    DASK_DISTRIBUTED__SCHEDULER__IDLE_TIMEOUT="5s")  # fmt: skip
     assert (done.code, done.err) == (0, "")
     assert done.seconds < 25  # a client alone would try for 30 s to get through
 

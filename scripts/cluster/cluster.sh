@@ -8,13 +8,15 @@
 #   cluster.sh logs            what the daemons logged
 #   cluster.sh down            end every process, remove every trace
 #
+# TEST_CLUSTER=N is a cluster of its own beside the others; 0 unless it is set.
+#
 # A host is a set of namespaces: its own network, hostname, processes, /tmp, /run, /dev/shm,
 # /var/spool and /var/log. The file system else is shared, as on a cluster.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-ROOT=${MPIAPPS_CLUSTER:-/srv/mpiapps-cluster}
-BRIDGE=mpiapps0 SUBNET=10.77.0
+NUMBER=${TEST_CLUSTER:-0}
+ROOT=/srv/mpiapps-cluster$NUMBER BRIDGE=mpiapps$NUMBER SUBNET=10.77.$NUMBER
 NODES=(n1 n2 n3) HOSTS=(head n1 n2 n3)
 PACKAGES=(slurm-wlm munge libpmix-dev gridengine-master gridengine-exec gridengine-client
     openssh-client openssh-server iproute2 util-linux procps)
@@ -74,8 +76,8 @@ start_host() {
     retry 10 pgrep -P $!
     init=$(pgrep -P $!)
     echo "$init" >"$ROOT/$host.pid"
-    ip link add "mpiapps-$host" type veth peer name eth0 netns "$init"
-    ip link set "mpiapps-$host" master "$BRIDGE" up
+    ip link add "$BRIDGE-$host" type veth peer name eth0 netns "$init"
+    ip link set "$BRIDGE-$host" master "$BRIDGE" up
     nsenter --target "$init" --net sh -c \
         "ip addr add $address/24 dev eth0; ip link set eth0 up; ip link set lo up"
     retry 10 test -e "$ROOT/$host.ready"
@@ -110,7 +112,7 @@ down() {
     local host pid
     for host in "${HOSTS[@]}"; do
         if pid=$(cat "$ROOT/$host.pid" 2>/dev/null); then kill -9 "$pid" 2>/dev/null || true; fi
-        ip link del "mpiapps-$host" 2>/dev/null || true
+        ip link del "$BRIDGE-$host" 2>/dev/null || true
     done
     ip link del "$BRIDGE" 2>/dev/null || true
     rm -rf "$ROOT"
@@ -131,7 +133,7 @@ on) "$@" ;;
 cut) on "$2" ip link set eth0 down ;;
 join) on "$2" ip link set eth0 up ;;
 *)
-    sed -n '2,13s/^# \{0,1\}//p' "$0"
+    sed -n '2,15s/^# \{0,1\}//p' "$0"
     exit 2
     ;;
 esac

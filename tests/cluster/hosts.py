@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -14,7 +15,11 @@ from tests.launch import ROOT, Ended, folder
 from tests.launch import run as run_here
 
 SCRIPT = ROOT / "scripts" / "cluster" / "cluster.sh"
-PLACE = ROOT / ".cluster" / "test"  # all hosts see it; /tmp is each host's own
+# Each process of pytest-xdist has a test cluster of its own.
+NUMBER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+CLUSTER = Path(f"/srv/mpiapps-cluster{NUMBER}")
+PLACE = ROOT / ".cluster" / NUMBER  # all hosts see it; /tmp is each host's own
+os.environ["TEST_CLUSTER"] = NUMBER  # for SCRIPT
 HERE = Path(__file__).parent
 LIMIT = 240  # s in which any job of these tests ends
 
