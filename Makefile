@@ -25,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Nothing a test starts may outlive it, whatever goes wrong.
 LIMIT = timeout -k 10
 
-.PHONY: FORCE help demo venv venvs venv-dev test test-serial test-ranks test-others test-many test-network test-slow test-faults \
+.PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-many test-network test-slow test-faults \
 	check format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
 	cluster-up cluster-down test-cluster jobs
 
@@ -53,10 +53,13 @@ venvs: ## make the environments of all three MPIs that the tests start
 
 venv-dev: $(READY) ## make the environment of those who develop it, of 1.4 GB
 
-test: venvs ## all tests: on 1 to 4 ranks, on the other MPIs, serial
+test: venvs ## all tests: serial, on 1 to 4 ranks, on the other MPIs
 	rm -rf .junit
-	$(MAKE) --no-print-directory test-ranks test-many test-others test-serial
+	$(MAKE) --no-print-directory test-serial test-ranks test-many test-others
 	$(BIN)/python scripts/check_skips.py .junit
+
+test-quick: $(READY) ## tests that start no process, in less than a minute
+	$(LIMIT) 300 $(BIN)/python -m pytest -q -n 2 -m 'not mpi and not cluster and not processes'
 
 # Three at a time: part of their time they wait for ends, limits and timers.
 test-serial: $(READY) ## tests of one process, and those that start mpiexec
@@ -127,8 +130,10 @@ format: $(READY) ## rewrite the code in the one format
 lint: $(READY) ## format and lint of Python and shell
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+	$(BIN)/codespell mpiapps docs jobs scripts README.md CHANGELOG.md Makefile
+	$(BIN)/python scripts/check_words.py
 	$(BIN)/shellcheck scripts/*.sh scripts/cluster/*.sh jobs/*/*.sh \
-		tests/cluster/bin/* .ci/run
+		mpiapps/batch/library/*.sh tests/cluster/bin/* .ci/run
 
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy

@@ -12,19 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mpiapps
-from mpiapps.app.mpiexec import become, command_line, find_launcher
 from mpiapps.app.options import add_options, option
 from mpiapps.app.output import as_csv
 from mpiapps.app.parser import Parser, did_you_mean
 from mpiapps.app.program import Program, find_program, programs
 from mpiapps.app.runner import parse as parse_program
 from mpiapps.app.runner import program_parser
-from mpiapps.base.early import end_all
 from mpiapps.base.errors import LaunchError, MpiAppsError, exit_code
-from mpiapps.base.launcher import Launch, detect_launch
+from mpiapps.base.launch_environment import LaunchEnvironment, detect_launch
 from mpiapps.base.stdin import spool
 from mpiapps.base.streams import (
-    Courtesy,
+    SafeStream,
     flush_out,
     reserve_streams,
     write_err,
@@ -32,21 +30,21 @@ from mpiapps.base.streams import (
 )
 from mpiapps.base.threads import physical_cores
 from mpiapps.batch.parser import COMMANDS, add_commands
-from mpiapps.batch.request import SCHEDULERS
+from mpiapps.batch.site import SCHEDULERS
+from mpiapps.launch.early_exit import end_all
+from mpiapps.launch.mpiexec import command_line, exec_launcher, find_launcher
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What `mpiapps farm plan` must know."""
+    """Options of `mpiapps farm plan`."""
 
-    each: int = option(
-        0, "what a task takes (default: as the journal tells)", parse="time"
-    )
-    cores: int = option(32, "of a host", least=1)
-    wall: int = option(4 * 3600, "of a job, at most", parse="time", least=60)
-    most: int = option(1000, "elements that an array may have", least=1)
+    each: int = option(0, "time per task; 0: from the journal", type="time")
+    cores: int = option(32, "cores per host", min=1)
+    wall: int = option(4 * 3600, "maximum wall time of a job", type="time", min=60)
+    most: int = option(1000, "maximum size of a job array", min=1)
     scheduler: str = option(
-        "", "print the script of the best way", choices=("", *SCHEDULERS)
+        "", "print the job script of the best strategy", choices=("", *SCHEDULERS)
     )
 
 
@@ -66,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_code(error)
 
 
-def _refuse_ranks(launch: Launch) -> None:
+def _refuse_ranks(launch: LaunchEnvironment) -> None:
     """End all of them where a launcher has started this command more than once."""
     if (launch.size or 1) == 1:
         return
@@ -103,7 +101,7 @@ def job_command(parser: Parser, words: list[str]) -> int:
                 f" follow --: {parser.prog} {shlex.quote(values.program)} --"
                 f" {unknown[0]} ..."
             )
-        parser.error(parser.unknown(unknown[0]))
+        parser.error(parser.unknown_message(unknown[0]))
     from mpiapps.batch import commands
 
     code: int = getattr(commands, words[0])(values, words[cut + 1 :])
@@ -111,13 +109,13 @@ def job_command(parser: Parser, words: list[str]) -> int:
 
 
 def program_options(name: str) -> set[str]:
-    """Return the options of program `name`, such as ``--samples``. Local."""
+    """Return the options of program `name`, such as ``--samples``."""
     program = find_program(name)[0] if name else None
-    return program_parser(program, Launch()).options() if program else set()
+    return program_parser(program, LaunchEnvironment()).options() if program else set()
 
 
 def show(_: Namespace) -> int:
-    """Print every program with what it does. Local."""
+    """Print the programs and their descriptions."""
     found = programs()
     width = max(map(len, found))
     for name, program in found.items():
@@ -126,8 +124,8 @@ def show(_: Namespace) -> int:
 
 
 def farm(values: Namespace) -> int:
-    """Print how a farm is, or what is not as its journal says; 4 if there is such."""
-    from mpiapps.farming import status
+    """Print status, table, verification or plan of a farm; return 4 on differences."""
+    from mpiapps.taskfarm import status
 
     if values.what == "plan":
         return plan(values)
@@ -137,45 +135,44 @@ def farm(values: Namespace) -> int:
         write_out(json.dumps(rows) + "\n" if values.json else as_csv(rows))
         return 0
     if values.what == "verify":
-        wrong = list(status.verify(folder))
-        text = "".join(f"{line}\n" for line in wrong) or "all as the journal says\n"
-        found: object = wrong
+        errors = list(status.verify(folder))
+        text = "".join(f"{line}\n" for line in errors) or "all as in the journal\n"
+        content: object = errors
     else:
-        wrong = []
-        found = status.summary(folder)
-        text = status.as_text(found)
-    write_out(json.dumps(found) + "\n" if values.json else text)
-    return 4 if wrong else 0
+        errors = []
+        content = status.summary(folder)
+        text = status.as_text(content)
+    write_out(json.dumps(content) + "\n" if values.json else text)
+    return 4 if errors else 0
 
 
 def plan(values: Namespace) -> int:
-    """Print how a list of tasks is best run, or with ``--scheduler`` its script."""
-    from mpiapps.farming import plan as planning
-    from mpiapps.farming.tasklist import read_file
+    """Print the strategies for a list of tasks, or the job script of the best."""
+    from mpiapps.taskfarm import strategy as planning
+    from mpiapps.taskfarm.task_list import read_file
 
     tasks = list(read_file(values.directory))
     folder = Path(f"{values.directory}.farm")
     seconds = planning.costs(tasks, values.each, folder)
-    found = planning.ways(tasks, seconds, values.cores, values.wall, values.most)
+    plans = planning.strategies(tasks, seconds, values.cores, values.wall, values.most)
     if values.scheduler:
-        words = found[0].words(values.directory, values.scheduler)
-        return job_command(_parser()[1]["render"], ["render", *words])
+        argv = plans[0].argv(values.directory, values.scheduler)
+        return job_command(_parser()[1]["render"], ["render", *argv])
     work = sum(s * task.cores for s, task in zip(seconds, tasks, strict=True))
-    text = planning.as_text(values.directory, found, work)
-    told = json.dumps(planning.as_json(found)) + "\n"
-    write_out(told if values.json else text)
+    text = planning.as_text(values.directory, plans, work)
+    write_out(json.dumps(planning.as_json(plans)) + "\n" if values.json else text)
     return 0
 
 
 def dask(values: Namespace) -> int:
     """Run a script, or a prompt, with a client of a cluster that runs in a job."""
-    from mpiapps.dasking.connection import joined
+    from mpiapps.dask_cluster.scheduler_file import run_client
 
-    return joined(values.file, values.script, values.arguments)
+    return run_client(values.file, values.script, values.arguments)
 
 
 def run(values: Namespace) -> int:
-    """Become the mpiexec that runs a program, or a script, on ranks. Local.
+    """Replace this process by the mpiexec that runs a program or a script.
 
     The program's arguments are checked first, here, where an error costs no start of
     MPI. Does not return: mpiexec takes this process over, so its exit code, its signals
@@ -185,8 +182,10 @@ def run(values: Namespace) -> int:
     ntasks, arguments = _own_ranks(program, values.arguments)
     spooled: dict[str, str] = {}
     if program is not None:
-        options, common = parse_program(program, arguments, Launch(), command=words)
-        if common.progress == "auto" and Courtesy().isatty():
+        options, common = parse_program(
+            program, arguments, LaunchEnvironment(), command=words
+        )
+        if common.progress == "auto" and SafeStream().isatty():
             # Ranks cannot see the terminal. What comes last may be a script's own.
             arguments = ["--progress", "bar", *arguments]
         if program.reads_stdin(options):
@@ -197,22 +196,22 @@ def run(values: Namespace) -> int:
     variables |= spooled
     shown = [f"{key}={text}" for key, text in variables.items()] + command
     write_err(f"mpiapps: {shlex.join(shown)}\n")
-    become(command, variables)
+    exec_launcher(command, variables)
 
 
 def _own_ranks(program: Program | None, arguments: list[str]) -> tuple[int, list[str]]:
-    """Return the ``-n`` among the arguments, 0 without one, and the others. Local.
+    """Return the ``-n`` among the arguments, 0 without one, and the others.
 
     A program's may stand anywhere. A script's own options are its own: there it must
     come first.
     """
     parser = Parser(prog="mpiapps run", add_help=False)
     if program is not None:
-        parser = program_parser(program, Launch())
+        parser = program_parser(program, LaunchEnvironment())
     else:
         parser.add_argument("rest", nargs="...")
     action = add_ranks(parser, default=0)
-    pieces = list(parser.pieces(arguments))
+    pieces = list(parser.groups(arguments))
     own = [word for words, found in pieces if found is action for word in words]
     rest = [word for words, found in pieces if found is not action for word in words]
     if rest[:1] == ["--"]:
@@ -226,7 +225,7 @@ OWN = {"list": show, "farm": farm, "dask": dask, "run": run}
 
 
 def _parser() -> tuple[Parser, dict[str, Parser]]:
-    """Return the parser of `mpiapps` and those of its commands by name. Local."""
+    """Return the parser of `mpiapps`, and the parsers of its commands by name."""
     parser = Parser(prog="mpiapps", description=mpiapps.__doc__)
     parser.add_argument(
         "--version", action="version", version=f"mpiapps {mpiapps.__version__}"
@@ -234,11 +233,13 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="name the programs")
     command = commands.add_parser(
-        "farm", help="how a farm is, also while it runs; how to run one"
+        "farm", help="show a farm's status and results; plan its jobs"
     )
     command.add_argument("what", choices=("status", "table", "verify", "plan"))
     command.add_argument(
-        "directory", metavar="DIRECTORY", help="such as TASKS.farm; for plan, TASKS"
+        "directory",
+        metavar="DIRECTORY",
+        help="run directory, such as TASKS.farm; for plan, TASKS",
     )
     add_options(command.add_argument_group("for plan"), Plan)
     command.add_argument("--json", action="store_true", help="for programs to read")
@@ -247,7 +248,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     )
     command.add_argument("what", choices=("connect",))
     command.add_argument(
-        "file", metavar="FILE", help="what mpiapps.dask --connection wrote"
+        "file", metavar="FILE", help="what mpiapps.dask --scheduler-file wrote"
     )
     command.add_argument("script", nargs="?", default="", metavar="SCRIPT")
     command.add_argument("arguments", nargs="...", metavar="ARG")
@@ -270,7 +271,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
 
 
 def add_ranks(parser: Parser, default: int) -> Action:
-    """Add the option for the number of ranks. Local."""
+    """Add the option for the number of ranks."""
     return parser.add_argument(
         "-n",
         "--ntasks",

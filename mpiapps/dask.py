@@ -1,189 +1,230 @@
-"""Dask on the ranks of one MPI job: a script gets a client, and all ends with it.
+"""Run a script with a Dask cluster on the ranks of one MPI job.
 
-The root runs the script, beside the scheduler; each other rank has a worker. In the
-script the client is current: nothing in it has to be edited. docs/dask.md tells what is
-promised, and why.
+The root runs the script, beside the scheduler; each other rank has a worker. The client
+is current in the script, which needs no changes. The end of the script closes the
+cluster. docs/dask.md lists the guarantees.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpiapps.app import Program, Result, checkpoint, main, option
-from mpiapps.base.errors import Stopped
+from mpiapps.app import Program, Result, main, option
+from mpiapps.base.errors import Checkpointed
 from mpiapps.base.streams import write_err
-from mpiapps.comm.start import end_mpi
-from mpiapps.dasking.connection import connect
-from mpiapps.dasking.script import on_stop
-from mpiapps.dasking.watch import StopAsked
+from mpiapps.dask_cluster.scheduler_file import connect
+from mpiapps.dask_cluster.script import on_stop, silence_client_logs
+from mpiapps.launch.interrupter import StopRequested
+from mpiapps.launch.start import end_mpi
 
 if TYPE_CHECKING:
     from distributed import Client
     from mpi4py.MPI import Intracomm
 
+    from mpiapps.app.context import RunContext
+    from mpiapps.base.deadline import Deadline
     from mpiapps.comm.world import World
-    from mpiapps.dasking.setup import Setup
+    from mpiapps.dask_cluster.cluster import Cluster
+    from mpiapps.dask_cluster.cluster_options import ClusterOptions
 
-__all__ = ["PROGRAM", "StopAsked", "connect", "dask_on_ranks", "on_stop"]
+__all__ = ["PROGRAM", "StopRequested", "connect", "dask_on_ranks", "on_stop"]
 
 ENGINES = ("own", "dask-mpi")
+POLL_SECONDS = 0.2
+KILL_DETECT_SECONDS = 0.6  # until a killed process is known to have ended
 
 
 @dataclass(frozen=True)
 class Options:
-    """Which script, and the cluster that it gets."""
+    """The script, and the cluster that it uses."""
 
     script: str = option(
-        "", "a Python file", positional=True, metavar="SCRIPT", several="?"
+        "", "Python script", positional=True, metavar="SCRIPT", nargs="?"
     )
     arguments: tuple[str, ...] = option(
-        (), "what the script gets", several="...", positional=True, metavar="ARG"
+        (), "arguments of the script", nargs="...", positional=True, metavar="ARG"
     )
-    threads: int = option(0, "of each worker (0: the processors of its rank)", least=0)
-    memory: int = option(0, "of each worker (0: its share)", parse="size", least=0)
+    threads: int = option(
+        0, "threads per worker (0: one per processor of its rank)", min=0
+    )
+    memory: int = option(
+        0, "memory limit per worker (0: its share)", type="size", min=0
+    )
     interface: str = option(
-        "", "network between hosts, such as ib0 (default: what all reach)"
+        "", "network between hosts, such as ib0 (default: one that all can reach)"
     )
     local_directory: str = option(
-        "", "where workers spill to (default: the job's scratch)", metavar="FOLDER"
-    )
-    dashboard: bool = option(False, "start Dask's page, and tell how to see it")
-    connection: str = option(
         "",
-        "write FILE, for programs that join in: mpiapps dask connect",
+        "directory that workers spill to (default: the job's scratch)",
+        metavar="DIR",
+    )
+    dashboard: bool = option(
+        False, "start Dask's dashboard, and print the ssh command to see it"
+    )
+    scheduler_file: str = option(
+        "",
+        "write FILE, for clients outside the job: mpiapps dask connect",
         metavar="FILE",
     )
     insecure: bool = option(
-        False, "without TLS: who reaches the ports can run code as you"
+        False, "disable TLS: all users who can reach the ports can run code as you"
     )
-    engine: str = option("own", "what starts the cluster", choices=ENGINES)
+    engine: str = option(
+        "own", "implementation that starts the cluster", choices=ENGINES
+    )
 
 
 @contextmanager
-def dask_on_ranks(comm: Intracomm, **setup: Any) -> Iterator[Client | None]:
+def dask_on_ranks(comm: Intracomm, **options: Any) -> Iterator[Client | None]:
     """Start a Dask cluster on the ranks of `comm`; yield its client. Collective.
 
     ::
 
         with dask_on_ranks(world.comm) as client:
-            if client is not None:  # the root; the others wait until it is through
+            if client is not None:  # the root; the others wait for it
                 client.map(function, items)
 
     Parameters
     ----------
     comm : MPI.Intracomm
-        Any. The root has client and scheduler, each other rank a worker; a root that is
-        alone has a worker, too.
-    **setup
-        The attributes of `mpiapps.dasking.setup.Setup`.
+        Any. The root runs client and scheduler, each other rank a worker; a root that
+        is the only rank has a worker as well.
+    **options
+        The attributes of `mpiapps.dask_cluster.cluster_options.ClusterOptions`.
 
     Yields
     ------
     Client or None
-        On the root; it is the current one, for `distributed.get_client` and for
-        ``Client()``. On the other ranks `None`, when the root has left.
+        On the root: the current client, which `distributed.get_client` and
+        ``Client()`` find. On the other ranks `None`, after the root has left the block.
 
     Raises
     ------
     LaunchError
-        If Dask does not start, or hosts do not reach each other; on all ranks.
-    KeeperLost
-        If scheduler or workers were killed: in the main thread, whatever it waits for.
-    StopAsked
-        If the run was warned of its end, or the job's deadline has come.
+        On all ranks, if Dask does not start, or hosts cannot connect to each other.
+    HostProcessDied
+        If the scheduler or a host's workers were killed; in the main thread, also while
+        it waits.
+    StopRequested
+        On SIGUSR1, or at the job's deadline.
 
     Notes
     -----
-    However the block ends, all is closed within 10 s. Ranks that wait sleep. Messages
-    and data of Dask go over its own connections, with TLS; MPI carries addresses and
-    keys alone.
+    The cluster is closed within 10 s of the end of the block, also after an error.
+    Waiting ranks sleep. Dask's messages and data use its own connections, with TLS; MPI
+    carries only addresses and credentials.
     """
-    from mpiapps.dasking.ranks import Cluster
-    from mpiapps.dasking.setup import Setup
+    from mpiapps.dask_cluster.cluster import Cluster
+    from mpiapps.dask_cluster.cluster_options import ClusterOptions
 
-    with Cluster(comm, Setup(**setup)) as cluster:
+    with Cluster(comm, ClusterOptions(**options)) as cluster:
         yield cluster.client
-        cluster.see_it_there()
+        cluster.check_alive()
 
 
 def check(options: Options) -> None:
-    """Raise `ValueError` if the options do not go together. Local."""
-    if options.engine != "own" and (options.connection or not options.script):
-        raise ValueError(f"--engine {options.engine} runs a script, and none can join")
-    if not options.script and not options.connection:
-        raise ValueError("name a script, or a --connection for others to join in")
+    """Raise `ValueError` if the options do not fit together."""
+    if options.engine != "own" and (options.scheduler_file or not options.script):
+        raise ValueError(
+            f"--engine {options.engine}: needs a script, and has no --scheduler-file"
+        )
+    if not options.script and not options.scheduler_file:
+        raise ValueError("no script: name one, or a --scheduler-file for other clients")
     if options.script and not Path(options.script).is_file():
-        raise ValueError(f"there is no file {options.script}")
+        raise ValueError(f"{options.script}: no such file")
 
 
-def run(world: World, options: Options) -> Result:
-    """Run the script on the root, with the other ranks' workers. Collective."""
+def run(ctx: RunContext, options: Options) -> Result:
+    """Run the script on the root, with workers on the other ranks. Collective."""
     if options.engine == "dask-mpi":
-        from mpiapps.dasking.dask_mpi import run as start
+        from mpiapps.dask_cluster.dask_mpi import run as start
     else:
         start = _run
-    code, values = 0, dict[str, Any]()
+    world, code, values = ctx.world, 0, dict[str, Any]()
     stopped = False
     try:
-        code, values = start(world, options)
-    except StopAsked:
-        stopped = bool(options.script)  # a cluster for others has simply ended
-    gc.freeze()  # Python looks through all objects of Dask at its end otherwise
+        code, values = start(world, options, ctx.deadline)
+    except StopRequested:
+        stopped = bool(options.script)  # without one, the cluster ended as planned
+    gc.freeze()  # else Python traverses all objects of Dask at exit
     code, values, stopped = world.comm.bcast((code, values, stopped))
     if stopped:
-        checkpoint.leave_word(world, "dask", options, 0.0)
-        raise Stopped(f"{options.script} stopped before its end; start it again")
+        ctx.checkpoint.request_requeue(0.0)
+        raise Checkpointed(f"{options.script} stopped before its end; start it again")
     if code:
         raise SystemExit(code)
     return Result(values)
 
 
-def _run(world: World, options: Options) -> tuple[int, dict[str, Any]]:
-    """Return the script's exit code, and what the run was; on the root."""
-    from mpiapps.dasking import connection
-    from mpiapps.dasking.ranks import Cluster
-    from mpiapps.dasking.script import run_script
+def _run(
+    world: World, options: Options, deadline: Deadline
+) -> tuple[int, dict[str, Any]]:
+    """Return the script's exit code, and the statistics of the run; on the root."""
+    from mpiapps.dask_cluster import scheduler_file
+    from mpiapps.dask_cluster.cluster import Cluster
+    from mpiapps.dask_cluster.script import run_script
 
     code = 0
     with world.timed("start"):
-        cluster = Cluster(world.comm, _setup(options))
+        cluster = Cluster(world.comm, _cluster_options(options), deadline)
     with cluster:
         if cluster.client is not None:
-            from mpiapps.dasking.forward import inherited  # it loads Dask
+            from mpiapps.dask_cluster.forward import forwarding  # imports Dask
 
             insecure = "--insecure" if options.insecure else ""
-            connection.announce(cluster.dashboard, insecure=insecure)
-            with world.timed("script"), connection.offered(options.connection, cluster):
+            scheduler_file.announce(cluster.dashboard, insecure=insecure)
+            with (
+                world.timed("script"),
+                scheduler_file.published(
+                    options.scheduler_file,
+                    cluster.address,
+                    cluster.credentials,
+                    cluster.dashboard,
+                ),
+            ):
                 if options.script:
-                    with inherited():
+                    with forwarding():
                         code = run_script(options.script, options.arguments)
-                    if code and (why := cluster.lost()):
-                        write_err(f"mpiapps: {why}\n")
+                    if code and (reason := cluster.loss_reason()):
+                        write_err(f"mpiapps: {reason}\n")
                     elif not code:
-                        cluster.see_it_there()
+                        cluster.check_alive()
                 else:
-                    connection.wait(cluster)
+                    _wait_for_shutdown(cluster)
     return code, cluster.summary
 
 
-def _setup(options: Options) -> Setup:
-    from mpiapps.dasking.setup import Setup
+def _wait_for_shutdown(cluster: Cluster) -> None:
+    """Wait until a client shuts the cluster down, or raise its failure. Root only."""
+    assert cluster.client is not None
+    silence_client_logs()
+    while cluster.client.status == "running":
+        time.sleep(POLL_SECONDS)
+    until = time.monotonic() + KILL_DETECT_SECONDS
+    while time.monotonic() < until:
+        cluster.raise_failure()
+        time.sleep(POLL_SECONDS)
 
-    return Setup(
+
+def _cluster_options(options: Options) -> ClusterOptions:
+    from mpiapps.dask_cluster.cluster_options import ClusterOptions
+
+    return ClusterOptions(
         threads=options.threads,
         memory=options.memory,
         interface=options.interface,
-        folder=options.local_directory,
+        local_directory=options.local_directory,
         dashboard=options.dashboard,
         insecure=options.insecure,
-        outside=bool(options.connection),
-        idle=not options.script,
+        remote_clients=bool(options.scheduler_file),
+        idle_timeout=not options.script,
         path=(str(Path(options.script).resolve().parent),) if options.script else (),
     )
 
@@ -195,5 +236,5 @@ PROGRAM = Program(
 
 if __name__ == "__main__":
     code = main(PROGRAM)
-    end_mpi()  # while Dask's processes end, for which the exit waits
+    end_mpi()  # while Dask's processes end; the exit waits for them
     sys.exit(code)

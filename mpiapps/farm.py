@@ -1,14 +1,13 @@
-"""A farm: many command lines, shared over hosts, each done once whatever is killed.
+"""Task farm: run many shell commands over hosts, each once, and resume after any kill.
 
-The root gives out tasks and writes the journal. The first rank of each host keeps the
-tasks there at work, as many at once as the host has ranks, each in a child process of
-its own. docs/farm.md tells what is promised, and what is on the disk.
+The root dispatches tasks and writes the journal. The first rank of each host is its
+node agent: it runs as many tasks at the same time as the host has ranks, each in a
+child process. docs/farm.md states the guarantees and the files.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -17,258 +16,259 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpiapps.app import Program, Result, checkpoint, main, option
-from mpiapps.app.progress import Progress
-from mpiapps.base.errors import InputError, LaunchError, Stopped
+from mpiapps.app import Program, Result, main, option
+from mpiapps.base.errors import Checkpointed, InputError
 from mpiapps.base.streams import write_err
-from mpiapps.farming.books import Books
-from mpiapps.farming.grid import grid
-from mpiapps.farming.here import Here
-from mpiapps.farming.owner import Owner
-from mpiapps.farming.tasklist import Task, named, part_of, read_file
+from mpiapps.storage.directory_lock import DirectoryLock
+from mpiapps.taskfarm.local_executor import LocalExecutor, find_shell
+from mpiapps.taskfarm.parameter_grid import grid
+from mpiapps.taskfarm.state import FarmState
+from mpiapps.taskfarm.task_list import Task, by_identity, part_of, read_file
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
 
-    from mpiapps.comm.letters import Letters
+    from mpiapps.app.context import RunContext
+    from mpiapps.base.deadline import Deadline
+    from mpiapps.comm.messages import MessageChannel
     from mpiapps.comm.world import World
 
-QUIET = 0.001  # s between looks at the other side, while one waits for both
-LONG = 0.1  # s, if there is no other side
-IDLE = 0.02  # s between looks of a rank without tasks: processors are for tasks
-ORDERS, REPORTS = 10, 20  # tags; the numbers after them are for large letters
-STOP = "stop"  # in place of a task: end those at work
-TOLD = 10  # failed tasks that are told of while it runs
+POLL_SECONDS = 0.001  # wait for local tasks, where messages are polled too
+LOCAL_POLL_SECONDS = 0.1  # the same on a single host, without messages
+IDLE_POLL_SECONDS = 0.02  # between polls of an agent without tasks; leaves CPU to tasks
+ORDER_TAG, REPORT_TAG = 10, 20  # the next tag of each is for large messages
+STOP = "stop"  # sent in place of a task: terminate the running ones
+MAX_REPORTED_FAILURES = 10  # failed tasks printed while the farm runs
 
 
 @dataclass(frozen=True)
 class Options:
-    """Which tasks, and where what is known of them is kept."""
+    """The tasks, their default limits, and the run directory."""
 
     tasks: str = option(
         "",
-        "a file with a command on each line, or - for standard input; with --param, the"
+        "file with one command per line, or - for standard input; with --param, the"
         " command itself",
         positional=True,
         metavar="TASKS",
     )
     param: tuple[str, ...] = option(
-        (), "NAME=1:10, NAME=a,b or NAME=@FILE: a task for each", metavar="NAME=VALUES"
+        (),
+        "parameter sweep, one task per value: NAME=1:10, NAME=a,b or NAME=@FILE",
+        metavar="NAME=VALUES",
     )
     directory: str = option(
-        "", "journal and logs (default: TASKS.farm, or farm)", metavar="FOLDER"
+        "",
+        "run directory for journal and logs (default: TASKS.farm, or farm)",
+        metavar="FOLDER",
     )
     part: str = option(
-        "", "of N parts of the tasks do the I-th, from 1: for arrays", metavar="I/N"
+        "", "run the I-th of N parts of the tasks, for job arrays", metavar="I/N"
     )
-    time: int = option(0, "of a task, unless it says otherwise", parse="time", least=0)
-    memory: int = option(0, "of a task, unless it says otherwise", parse="size")
-    cores: int = option(1, "of a task, unless it says otherwise", least=1)
-    retries: int = option(0, "of a task, unless it says otherwise", least=0)
+    time: int = option(0, "time limit per task; 0: no limit", type="time", min=0)
+    memory: int = option(0, "memory limit per task; 0: no limit", type="size")
+    cores: int = option(1, "cores per task", min=1)
+    retries: int = option(0, "times that a failed task is run again", min=0)
     shell: str = option(
-        "sh", "what reads the commands: a name on PATH, as bash, or a path"
+        "sh", "shell that runs the commands: a name on PATH such as bash, or a path"
     )
     drain: int = option(
-        10, "time for tasks at work when the run is to stop", parse="time", least=0
+        10, "time that running tasks get to end when the run stops", type="time", min=0
     )
-    take_over: bool = option(
-        False, "take the directory from a manager on another host that has ended"
+    force_unlock: bool = option(
+        False, "unlock the directory after its manager on another host has ended"
     )
 
 
 def check(options: Options) -> None:
-    """Raise `ValueError` if the options do not go together. Local."""
+    """Raise `ValueError` if the options are inconsistent."""
     if not options.tasks:
-        raise ValueError("name a file of tasks, or a command with --param")
+        raise ValueError("give a file of tasks, or a command with --param")
     if options.part:
         part_of([], options.part)
 
 
-def run(world: World, options: Options) -> Result:
-    """Do the tasks that are not done. Collective."""
-    from mpiapps.comm.survive import survives
+def run(ctx: RunContext, options: Options) -> Result:
+    """Run the tasks that are not done. Collective."""
+    from mpiapps.launch.ulfm import ulfm_enabled
 
+    world = ctx.world
     hosts = Hosts(world)
     with world.agree():
-        shell = shell_of(options.shell)
-    comm, here = world.comm.Dup(), Here(hosts.cpus, shell)
+        shell = find_shell(options.shell)
+    comm, executor = world.comm.Dup(), LocalExecutor(hosts.cpus, shell)
     values, code = None, 0
     if world.is_root:
         with world.agree():
-            books = _books(options, hosts.cores)
-        with books:
+            state = _farm_state(options, hosts.cores, ctx.deadline)
+        with state:
             with world.timed("tasks"):
-                _manage(world, books, hosts.keepers, here, comm)
-            books.journal.sync()
-            values, code = books.report()
+                _manage(ctx, state, hosts.agents, executor, comm)
+            state.journal.sync()
+            values, code = state.report()
         values["shell"] = os.path.realpath(shell)
     else:
-        with world.agree():  # on the tasks, which the root reads
+        with world.agree():  # on reading the tasks, which the root does
             pass
         with world.timed("tasks"):
-            keep(here, comm)
-    here.close()
-    if survives():
+            worker_loop(executor, comm)
+    executor.close()
+    if ulfm_enabled():
         world.shrink()
     else:
         comm.Free()
     values, code = world.comm.bcast((values, code))
     if values["remaining"]:
-        _stop(world, options, values)
+        raise _stopped(ctx, values)
     return Result(values, [], [], code)
 
 
 class Hosts:
-    """The hosts of a run. Collective to make.
+    """The hosts of a run. Collective to create.
 
     Attributes
     ----------
     cpus : set of int
-        The processors that ranks of this host may use, together.
-    keepers : list of int
-        The rank of each host that keeps its tasks at work; the root is the first.
+        CPUs that the ranks of this host may use, together.
+    agents : list of int
+        The node agent of each host, a rank; the root is the first.
     cores : list of int
-        How many tasks of one core may be at work on each host: ranks times threads.
+        Slots of each host, one per core: ranks times threads.
     """
 
     def __init__(self, world: World) -> None:
         masks = world.node.allgather(os.sched_getaffinity(0))
         self.cpus: set[int] = set().union(*masks)
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
-        mine = (
-            (world.rank, world.local_size * threads) if not world.local_rank else None
-        )
-        found = [each for each in world.comm.allgather(mine) if each]
-        self.keepers = [rank for rank, _ in found]
-        self.cores = [cores for _, cores in found]
-
-
-def shell_of(name: str) -> str:
-    """Return the path of a shell. Local.
-
-    Raises
-    ------
-    LaunchError
-        If this host has none of that name.
-    """
-    found = shutil.which(name)
-    if found is None:
-        raise LaunchError(
-            f"--shell {name}: no such program on {os.uname().nodename}; name one on"
-            " PATH of all hosts, or give its path"
-        )
-    return str(Path(found).absolute())
+        agent = None if world.local_rank else (world.rank, world.local_size * threads)
+        agents = [pair for pair in world.comm.allgather(agent) if pair]
+        self.agents = [rank for rank, _ in agents]
+        self.cores = [cores for _, cores in agents]
 
 
 def _manage(
-    world: World, books: Books, keepers: list[int], here: Here, comm: Intracomm
+    ctx: RunContext,
+    state: FarmState,
+    agents: list[int],
+    executor: LocalExecutor,
+    comm: Intracomm,
 ) -> None:
-    """Give out tasks and take in what became of them, as long as it can be. Root."""
-    from mpiapps.comm.letters import Letters
-    from mpiapps.comm.survive import RanksLost
+    """Dispatch tasks and record results until none is pending. Root only."""
+    from mpiapps.comm.messages import MessageChannel
+    from mpiapps.launch.ulfm import ProcFailedError
 
-    orders, reports = Letters(comm, ORDERS), Letters(comm, REPORTS)
-    failed, lost = 0, set[int]()
-    with Progress(world, max(1, len(books.tasks)), "the tasks") as progress:
-        while books.goes_on():
-            _give(books, keepers, here, orders)
-            if not here.busy:
-                time.sleep(QUIET)
-            ended = here.ended(LONG if len(keepers) == 1 else QUIET)
+    orders = MessageChannel(comm, ORDER_TAG)
+    reports = MessageChannel(comm, REPORT_TAG)
+    failures, lost_ranks = 0, set[int]()
+    timeout = LOCAL_POLL_SECONDS if len(agents) == 1 else POLL_SECONDS
+    with ctx.progress(max(1, len(state.tasks)), "tasks") as progress:
+        while state.has_pending():
+            _dispatch(state, agents, executor, orders)
+            if not executor.running:
+                time.sleep(POLL_SECONDS)
+            records = executor.wait(timeout)
             try:
-                while (letter := reports.look()) is not None:
-                    ended += letter[1] if letter[0] not in lost else []
-            except RanksLost as error:
-                lost.update(error.ranks)
+                while (message := reports.poll()) is not None:
+                    records += message[1] if message[0] not in lost_ranks else []
+            except ProcFailedError as error:
+                lost_ranks.update(error.ranks)
                 for rank in error.ranks:
-                    _lose(books, keepers, rank)
-            for record in ended:
-                progress.add(books.take(record))
-                failed += bool(record["code"])
-                if record["code"] and failed <= TOLD:
-                    _tell(record)
-            books.journal.due()
-    for rank in range(1, world.size):
-        orders.send(rank, None)
+                    _on_rank_failure(state, agents, rank)
+            for record in records:
+                progress.add(state.record_result(record))
+                failures += bool(record["code"])
+                if record["code"] and failures <= MAX_REPORTED_FAILURES:
+                    _report_failure(record)
+            state.journal.sync_if_due()
+    for rank in range(1, ctx.world.size):
+        orders.isend(rank, None)
     orders.close()
 
 
-def _give(books: Books, keepers: list[int], here: Here, orders: Letters) -> None:
-    """Begin what can begin now, or end what is at work."""
-    while (found := books.next()) is not None:
-        given, host = found
+def _dispatch(
+    state: FarmState, agents: list[int], executor: LocalExecutor, orders: MessageChannel
+) -> None:
+    """Start all tasks that fit now; terminate the running ones once drain expires."""
+    while (assignment := state.next()) is not None:
+        attempt, host = assignment
         if host == 0:
-            here.begin(given)
+            executor.submit(attempt)
         else:
-            orders.send(keepers[host], given)
-    if books.ends_work():
-        here.stop()
-        for rank in keepers[1:]:
-            orders.send(rank, STOP)
+            orders.isend(agents[host], attempt)
+    if state.drain_expired():
+        executor.stop()
+        for rank in agents[1:]:
+            orders.isend(rank, STOP)
 
 
-def keep(here: Here, comm: Intracomm, root: int = 0) -> None:
-    """Keep the tasks that the root orders at work, until it says so. Not the root."""
-    from mpiapps.comm.letters import Letters
+def worker_loop(executor: LocalExecutor, comm: Intracomm, root: int = 0) -> None:
+    """Run the tasks that the root sends, until `None`. Collective but for the root."""
+    from mpiapps.comm.messages import MessageChannel
 
-    orders, reports = Letters(comm, ORDERS), Letters(comm, REPORTS)
+    orders = MessageChannel(comm, ORDER_TAG)
+    reports = MessageChannel(comm, REPORT_TAG)
     while True:
-        letter = orders.look(root) if here.busy else orders.wait(root, longest=IDLE)
-        while letter is not None:
-            if letter[1] is None:
+        if executor.running:
+            message = orders.poll(root)
+        else:
+            message = orders.recv(root, max_sleep=IDLE_POLL_SECONDS)
+        while message is not None:
+            order = message[1]
+            if order is None:
                 reports.close()
                 return
-            if letter[1] == STOP:
-                here.stop()
+            if order == STOP:
+                executor.stop()
             else:
-                here.begin(letter[1])
-            letter = orders.look(root)
-        if ended := here.ended(QUIET):
-            reports.send(root, ended)
+                executor.submit(order)
+            message = orders.poll(root)
+        if records := executor.wait(POLL_SECONDS):
+            reports.isend(root, records)
 
 
-def _lose(books: Books, keepers: list[int], rank: int) -> None:
-    """Give the tasks of a killed rank to others, if it kept any."""
-    names = books.lose(keepers.index(rank)) if rank in keepers else []
-    write_err(f"mpiapps: rank {rank} is lost; {len(names)} tasks go to others\n")
+def _on_rank_failure(state: FarmState, agents: list[int], rank: int) -> None:
+    """Requeue the tasks of a failed rank, if it was a node agent."""
+    tasks = state.mark_lost(agents.index(rank)) if rank in agents else []
+    write_err(f"mpiapps: rank {rank} failed; {len(tasks)} tasks are requeued\n")
 
 
-def _tell(record: dict[str, Any]) -> None:
-    """Say on standard error that a task failed."""
+def _report_failure(record: dict[str, Any]) -> None:
+    """Print a failed task to standard error."""
     code = record["code"]
-    how = f"signal {-code}" if code < 0 else f"exit code {code}"
-    why = f" ({record['why']})" if record["why"] else ""
+    status = f"signal {-code}" if code < 0 else f"exit code {code}"
+    reason = f" ({record['reason']})" if record["reason"] else ""
     log = f"logs/{record['task']}.{record['attempt']}"
     command = os.fsencode(record["command"]).decode(errors="backslashreplace")
-    write_err(f"mpiapps: {how}{why}: {command} ({log})\n")
+    write_err(f"mpiapps: {status}{reason}: {command} ({log})\n")
 
 
-def _stop(world: World, options: Options, values: dict[str, Any]) -> None:
-    """Raise `Stopped` on all ranks; leave word for the job script. Collective."""
-    share = 1 - values["remaining"] / values["tasks"]
-    checkpoint.leave_word(world, "farm", options, share)
-    raise Stopped(
+def _stopped(ctx: RunContext, values: dict[str, Any]) -> Checkpointed:
+    """Return the error of a run that stops early. Collective."""
+    return ctx.stop(
         f"stopped with {values['done']} tasks done, {values['failed']} failed and"
-        f" {values['remaining']} left; the same command goes on from there"
+        f" {values['remaining']} left",
+        1 - values["remaining"] / values["tasks"],
     )
 
 
-def _books(options: Options, cores: list[int]) -> Books:
-    """Return the books of the directory, which has this process as its manager."""
-    tasks = named(_tasks(options))
+def _farm_state(options: Options, cores: list[int], deadline: Deadline) -> FarmState:
+    """Return the state of the run directory, locked by this process."""
+    tasks = by_identity(_tasks(options))
     if not tasks:
-        raise InputError(f"{options.tasks}: no task is in it, only blanks and comments")
-    plain = options.param or options.tasks == "-"
-    folder = options.directory or ("farm" if plain else f"{options.tasks}.farm")
-    owner = partial(Owner, take_over=options.take_over)
-    return Books(
-        *(tasks, Path(folder), cores, owner), part=options.part, drain=options.drain
+        raise InputError(f"{options.tasks}: no tasks, only blank lines and comments")
+    unnamed = options.param or options.tasks == "-"
+    folder = options.directory or ("farm" if unnamed else f"{options.tasks}.farm")
+    lock = partial(DirectoryLock, force_unlock=options.force_unlock)
+    return FarmState(
+        *(tasks, Path(folder), cores, lock, deadline),
+        part=options.part,
+        drain=options.drain,
     )
 
 
 def _tasks(options: Options) -> Iterator[Task]:
-    """Yield the tasks, with the limits that hold for all. Root only."""
-    common = Task(
+    """Yield the tasks, with the default limits of the options."""
+    defaults = Task(
         "",
         seconds=options.time,
         memory=options.memory,
@@ -276,14 +276,14 @@ def _tasks(options: Options) -> Iterator[Task]:
         retries=options.retries,
     )
     if options.param:
-        yield from grid(options.tasks, options.param, common)
+        yield from grid(options.tasks, options.param, defaults)
     else:
-        yield from read_file(options.tasks, common)
+        yield from read_file(options.tasks, defaults)
 
 
 PROGRAM = Program(
     "farm",
-    "Do many command lines, each once.",
+    "Run many shell commands, each once.",
     Options,
     run,
     check,

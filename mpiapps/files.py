@@ -1,258 +1,254 @@
-"""Work on many files, or on large ones: each rank reads its own bytes.
+"""Process many files, or large ones: each rank reads its own bytes.
 
-Names and ranges are what is scattered, and results are what is gathered; no content is
-ever sent. What is done with a file is a class of `mpiapps.filework`. docs/files.md
-leads here from `comm.scatter`.
+Names and byte ranges are shared, and results are gathered; file content is never sent.
+Each operation on a file is a class in `mpiapps.fileops`. docs/files.md starts from a
+program with `comm.scatter` and explains the difference.
 """
 
 from __future__ import annotations
 
+import pkgutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from mpiapps.app import Program, Result, checkpoint, main, option
-from mpiapps.app.output import WholeFile, printable
+from mpiapps.app import Program, Result, main, option
+from mpiapps.app.output import printable
 from mpiapps.base import units
-from mpiapps.base.errors import Stopped
-from mpiapps.filework.choices import (
+from mpiapps.fileops.choices import (
     COUNTS,
     ENCODINGS,
     FORMATS,
     HEADERS,
-    TURNS,
+    OPERATIONS,
+    TRANSPOSITIONS,
     parse_character,
 )
+from mpiapps.storage.atomic_file import AtomicFile
 
 if TYPE_CHECKING:
-    from mpiapps.comm.world import World
-    from mpiapps.filework.listing import Listing
-    from mpiapps.filework.operation import Operation
-    from mpiapps.filework.share import Found
+    from mpiapps.app.context import RunContext
+    from mpiapps.fileops.listing import Listing
+    from mpiapps.fileops.operation import Operation
+    from mpiapps.fileops.run_segments import SegmentResults
 
-OPERATIONS = ("count", "hash", "flip", "histogram", "map")
-SHOWN = 10  # bad files that are told of in the report
+# Operation -> required option.
+NEEDS = {"hash": "output", "map": "output", "flip": "output_dir", "histogram": "column"}
+MAX_REPORTED_ERRORS = 10  # failed files in the report
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to do, with which files."""
+    """The operation, its files, and its options."""
 
     operation: str = option(
         "", ", ".join(OPERATIONS), positional=True, metavar="OPERATION"
     )
     paths: tuple[str, ...] = option(
         (),
-        "files, folders, patterns; before them, for map, MODULE:FUNCTION",
-        several="*",
+        "files, folders, patterns; for map, MODULE:FUNCTION before them",
+        nargs="*",
         positional=True,
         metavar="PATH",
     )
     list: tuple[str, ...] = option(
-        (), "a file of paths, a line each or ended by zero bytes; -: standard input",
+        (), "file of paths, one per line or ended by zero bytes; -: standard input",
         metavar="FILE",
     )  # fmt: skip
     output: str = option("", "write the result to FILE", metavar="FILE", short="o")
     only: tuple[str, ...] = option(
-        (), "count these alone", choices=COUNTS, metavar="|".join(COUNTS)
+        (), "count: only this count", choices=COUNTS, metavar="|".join(COUNTS)
     )
     top: int = option(
         0,
-        "count: the words that stand most often; -o: each, after its number",
-        parse="count",
-        least=0,
+        "count: report the N most frequent words; -o: write them with their counts",
+        type="count",
+        min=0,
     )
     encoding: str = option(
         "utf-8",
-        "count: as wc does in the locales C.UTF-8 and C",
+        "count: utf-8 as wc in the locale C.UTF-8, bytes as in C",
         choices=ENCODINGS,
     )
-    valid: bool = option(False, "count: a file that is not UTF-8 is a bad one")
-    plain: bool = option(False, "count compressed files as they are")
-    by: str = option("left-right", "flip: how", choices=tuple(TURNS))
-    into: str = option("", "flip: folder for the results", metavar="FOLDER")
+    strict_utf8: bool = option(False, "count: treat a file that is not UTF-8 as failed")
+    no_decompress: bool = option(False, "count: do not decompress compressed files")
+    transform: str = option(
+        "left-right",
+        "flip: mirroring, or rotation counterclockwise in degrees",
+        choices=tuple(TRANSPOSITIONS),
+    )
+    output_dir: str = option("", "flip: folder of the results", metavar="FOLDER")
     format: str = option(
         "",
-        "flip: " + ", ".join(FORMATS) + " (default: as it was)",
-        parse=lambda text: text.removeprefix(".").lower(),
+        "flip: format of the results: " + ", ".join(FORMATS) + " (default: unchanged)",
+        type=lambda text: text.removeprefix(".").lower(),
         choices=tuple(FORMATS),
         metavar="FORMAT",
     )
-    column: str = option("", "histogram: name in the header, or number from 1")
+    column: str = option("", "histogram: column name, or column number from 1")
     header: str = option(
         "auto",
-        "histogram: whether the first record has names; auto: if it has the one given,"
-        " or no number",
+        "histogram: whether the first record is a header; auto: if it contains the"
+        " name of the column, or no number",
         choices=HEADERS,
     )
-    bins: int = option(50, "histogram: intervals", least=1, most=10**6)
+    bins: int = option(50, "histogram: number of intervals", min=1, max=10**6)
     range: tuple[float, float] | None = option(
         None,
-        "histogram: of the numbers from LOW to HIGH (default: all)",
-        parse=units.parse_interval,
+        "histogram: range of the intervals (default: all numbers)",
+        type=units.parse_interval,
         metavar="LOW:HIGH",
     )
     delimiter: str = option(
         "",
-        "histogram: character between columns (default: comma, tab for .tsv)",
-        parse=parse_character,
+        "histogram: separator of columns (default: comma, tab for .tsv)",
+        type=parse_character,
     )
     quote: str = option(
         '"',
-        "histogram: character around fields; empty: quotes mean nothing",
-        parse=parse_character,
+        "histogram: quote character; empty: no quotes",
+        type=parse_character,
         metavar="CHARACTER",
     )
     records: bool = option(
-        False, "map: call the function with the lines of a range, an iterator of bytes"
+        False, "map: pass an iterator over the lines of a byte range, not the path"
     )
     directory: str = option(
-        "", "keep here what is done, and go on from it", metavar="FOLDER"
+        "", "record results in FOLDER, and resume from it", metavar="FOLDER"
     )
-    strict: bool = option(False, "end at the first bad file")
-    take_over: bool = option(
-        False, "take the directory from a run on another host that has ended"
+    strict: bool = option(False, "stop at the first file that fails")
+    force_unlock: bool = option(
+        False, "take over the lock of the directory from a dead run on another host"
     )
 
 
 def check(options: Options) -> None:
-    """Raise `ValueError` if the options do not go together. Local."""
+    """Raise `ValueError` if the options are inconsistent."""
     if options.operation not in OPERATIONS:
         raise ValueError(
             f"operation {options.operation!r} is not one of {', '.join(OPERATIONS)}"
         )
-    own = options.operation == "map"
-    if own and (not options.paths or ":" not in options.paths[0]):
-        raise ValueError("map needs MODULE:FUNCTION before the paths")
-    if len(options.paths) <= own and not options.list:
-        raise ValueError("name files, folders or patterns, or give --list FILE")
+    is_map = options.operation == "map"
+    if is_map and (not options.paths or ":" not in options.paths[0]):
+        raise ValueError("map: MODULE:FUNCTION is required before the paths")
+    if len(options.paths) <= is_map and not options.list:
+        raise ValueError(
+            "no files: name files, folders or patterns, or use --list FILE"
+        )
     if options.list.count("-") > 1:
-        raise ValueError("--list - is given twice; standard input is read once")
-    needs = {"hash": "output", "map": "output", "flip": "into", "histogram": "column"}
-    need = needs.get(options.operation, "")
-    if need and not getattr(options, need):
-        raise ValueError(f"{options.operation} needs --{need}")
+        raise ValueError("--list -: given twice, but standard input is read only once")
+    required = NEEDS.get(options.operation, "")
+    if required and not getattr(options, required):
+        name = required.replace("_", "-")
+        raise ValueError(f"{options.operation}: --{name} is required")
     if options.quote and options.quote == options.delimiter:
-        raise ValueError(f"--delimiter and --quote are both {options.quote!r}")
+        raise ValueError(
+            f"--delimiter and --quote are both {options.quote!r}; they must differ"
+        )
 
 
-def run(world: World, options: Options) -> Result:
-    """Do it, on all ranks. Collective."""
-    from mpiapps.filework.listing import gather_listing
-    from mpiapps.filework.operations import DO
+def run(ctx: RunContext, options: Options) -> Result:
+    """Run the operation. Collective."""
+    from mpiapps.fileops.listing import gather_listing
 
-    names, target = None, None
+    world, names, target = ctx.world, None, None
     with world.agree():
         if world.is_root:
-            target = WholeFile(Path(options.output)) if options.output else None
+            target = AtomicFile(Path(options.output)) if options.output else None
             with world.timed("list"):
-                names = _names(options)
+                names = _list_files(options)
     try:
         with world.timed("list"):
             listing = gather_listing(world.comm, names)
-        work = _Work(world, options, listing)
-        values, lines = DO[options.operation](work)
+        file_run = _FileRun(ctx, options, listing)
+        execute = pkgutil.resolve_name(OPERATIONS[options.operation])
+        values, lines = execute(file_run)
         with world.agree():
             if target is not None:
                 target.commit("".join(lines))
             if world.is_root:
-                work.write_failed()
+                file_run.write_failed()
     finally:
         if target is not None:
             target.discard()
-    return work.result(values)
+    return file_run.result(values)
 
 
-def _names(options: Options) -> list[str]:
+def _list_files(options: Options) -> list[str]:
     """Return the files that the options name. Root only."""
-    from mpiapps.filework.images import originals
-    from mpiapps.filework.listing import expand, read_list
+    from mpiapps.fileops.images import without_results
+    from mpiapps.fileops.listing import expand, read_list
 
     paths = options.paths[options.operation == "map" :]
-    listed = [name for each in options.list for name in read_list(each)]
+    listed = [name for path in options.list for name in read_list(path)]
     names = expand(paths, listed, tables=options.operation == "histogram")
     if options.operation == "flip":
-        return originals(names, [*paths, *listed], options.into)
+        return without_results(names, [*paths, *listed], options.output_dir)
     return names
 
 
-class _Work:
-    """One run: its files, and what came of the operations on them."""
+class _FileRun:
+    """A run of the program: its files, and the errors of the operations on them."""
 
-    def __init__(self, world: World, options: Options, listing: Listing) -> None:
-        self.world, self.options, self.listing = world, options, listing
-        self.wrong: dict[int, str] = {}
+    def __init__(self, ctx: RunContext, options: Options, listing: Listing) -> None:
+        self.ctx, self.options, self.listing = ctx, options, listing
+        self.errors: dict[int, str] = {}
         self._tracebacks: dict[int, str] = {}
-        directory = options.directory
-        if not directory and checkpoint.wanted():
-            directory = str(checkpoint.beside(0)) + ".files"
-        self._directory, self.recorded = directory, bool(directory)
+        self._directory = ctx.journal_directory(options.directory)
+        self.recorded = bool(self._directory)
 
-    def share(self, operation: Operation, name: str = "") -> Found:
-        """Do an operation on all files. Collective."""
-        from mpiapps.filework.share import Run, share
+    def execute(self, operation: Operation, name: str = "") -> SegmentResults:
+        """Run an operation on all files, recorded under a name. Collective."""
+        from mpiapps.fileops.run_segments import run_segments
+        from mpiapps.tasks.task_set import TaskJournal
 
         directory = self._directory and str(Path(self._directory, name))
-        header = {"program": "files", "options": _kept_options(self.options)}
-        how = Run(
-            directory, header, self.options.strict, take_over=self.options.take_over
+        header = {"program": "files", "options": _identity(self.options)}
+        journal = TaskJournal(directory, header, force_unlock=self.options.force_unlock)
+        results = run_segments(
+            self.ctx, self.listing, operation, journal, strict=self.options.strict
         )
-        found = share(self.world, self.listing, operation, how)
-        self.wrong |= found.wrong
-        self._tracebacks |= found.tracebacks
-        if found.left:
-            checkpoint.leave_word(self.world, "files", self.options, found.progress)
-            raise Stopped(
-                f"stopped with {found.left} pieces of files left; the same command goes"
-                " on from there"
-            )
-        return found
+        self.errors |= results.errors
+        self._tracebacks |= results.tracebacks
+        return results
 
     def write_failed(self) -> None:
-        """Write the bad files to a list that --list reads. Root only."""
+        """Write the failed files to a list for --list. Root only."""
         if self._directory:
-            names = [self.listing.names[n] + "\0" for n in sorted(self.wrong)]
-            failed = WholeFile(Path(self._directory, "failed.txt"))
+            names = [self.listing.names[n] + "\0" for n in sorted(self.errors)]
+            failed = AtomicFile(Path(self._directory, "failed.txt"))
             failed.commit("".join(names))
 
     def result(self, values: dict[str, Any]) -> Result:
-        """Return what is reported. Local."""
-        good = len(self.listing.names) - len(self.wrong)
-        notes = [self._note(n) for n in sorted(self.wrong)[:SHOWN]]
-        if len(self.wrong) > SHOWN:
-            notes.append(f"and {len(self.wrong) - SHOWN} more bad files")
-        every = {"files": good, "failed": len(self.wrong), **values}
-        return Result(every, [], notes, 3 if self.wrong else 0)
+        """Return the result of the program."""
+        failed = len(self.errors)
+        notes = [self._note(n) for n in sorted(self.errors)[:MAX_REPORTED_ERRORS]]
+        if failed > MAX_REPORTED_ERRORS:
+            notes.append(f"{failed - MAX_REPORTED_ERRORS} more files failed")
+        counts = {"files": len(self.listing.names) - failed, "failed": failed}
+        return Result({**counts, **values}, [], notes, 3 if failed else 0)
 
     def _note(self, n: int) -> str:
         lines = indent(self._tracebacks.get(n, ""), "    ").rstrip()
-        return f"{printable(self.listing.names[n])}: {self.wrong[n]}\n{lines}".rstrip()
+        return f"{printable(self.listing.names[n])}: {self.errors[n]}\n{lines}".rstrip()
 
 
-def _kept_options(options: Options) -> dict[str, Any]:
-    """Return the options that decide the results."""
-    apart = (
-        "paths",
-        "list",
-        "output",
-        "directory",
-        "strict",
-        "take_over",
-        "bins",
-        "range",
-    )
-    kept = {k: v for k, v in vars(options).items() if k not in apart}
-    kept["only"] = list(options.only)
+def _identity(options: Options) -> dict[str, Any]:
+    """Return the options that determine the recorded results."""
+    excluded = ("paths", "list", "output", "directory", "strict", "force_unlock",
+                "bins", "range")  # fmt: skip
+    identity = {k: v for k, v in vars(options).items() if k not in excluded}
+    identity["only"] = list(options.only)
     if options.operation == "map":
-        kept["function"] = options.paths[0]
-    return kept
+        identity["function"] = options.paths[0]
+    return identity
 
 
 PROGRAM = Program(
     "files",
-    "Work on many files or large ones.",
+    "Process many files or large ones.",
     Options,
     run,
     check,

@@ -1,7 +1,7 @@
 """Operations on matrices over MPI ranks: products, factors, solutions.
 
-What each operation computes, and how it is checked, is a row of the table in
-`mpiapps.linalg.operations`. docs/matrix.md leads here from one host to many.
+The table in `mpiapps.linalg.operations` defines the operations and their checks.
+docs/matrix.md explains the algorithms.
 """
 
 from __future__ import annotations
@@ -13,27 +13,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from mpiapps.app import Program, Result, checkpoint, main, option
-from mpiapps.app.lockstep import Lockstep
-from mpiapps.app.progress import Progress
+from mpiapps.app import Program, Result, main, option
+from mpiapps.app.collective_checkpoint import CollectiveCheckpointer
 from mpiapps.base.errors import InputError
-from mpiapps.linalg.takes import BESIDE, OPERATIONS, PLANNED
+from mpiapps.linalg.operation_arguments import (
+    OPERATIONS,
+    check_use,
+)
 
 if TYPE_CHECKING:
+    from mpiapps.app.context import RunContext
     from mpiapps.comm.world import World
     from mpiapps.linalg.distmatrix import DistMatrix
+    from mpiapps.linalg.factorization import PartialFactorization
     from mpiapps.linalg.operations import Operation
     from mpiapps.linalg.solve import Factors
-    from mpiapps.linalg.triangles import Halfway
 
-# Times the rounding error that a check allows: products of random signs stay below 10.
+# Largest error that a check accepts, in rounding errors; correct results are below 10.
 TOLERANCE = 100
 Values = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to compute, of which matrices."""
+    """Options of the matrix program."""
 
     operation: str = option(
         "",
@@ -44,13 +47,13 @@ class Options:
     files: tuple[str, ...] = option(
         (),
         "matrices: .npy, or HDF5 as FILE.h5:NAME",
-        several="*",
+        nargs="*",
         positional=True,
         metavar="FILE",
     )
     output: str = option(
         "",
-        "write the result to FILE, a .npy or .h5; of svd the singular values",
+        "write the result to FILE (.npy or .h5; for svd: the singular values)",
         metavar="FILE",
         short="o",
     )
@@ -58,35 +61,39 @@ class Options:
         (),
         "random matrices in place of files: M N K for products (M x K by K x N), else"
         " rows and columns",
-        parse="count",
-        several="+",
+        type="count",
+        nargs="+",
         metavar="SIZE",
-        most=2**40,
+        max=2**40,
     )
     seed: int = option(
-        0, "key of the random numbers", parse="count", least=0, most=2**32 - 2
+        0, "seed of the random matrices", type="count", min=0, max=2**32 - 2
     )
-    dtype: str = option("f8", "of random matrices", choices=("f4", "f8", "c8", "c16"))
+    dtype: str = option(
+        "f8", "dtype of random matrices", choices=("f4", "f8", "c8", "c16")
+    )
     kind: str = option(
         "general",
-        "of the matrix to solve with or to invert; positive: Hermitian and definite",
+        "matrix to solve with or to invert: LU, or Cholesky for positive definite",
         choices=("general", "positive"),
     )
-    check: bool = option(False, "check the result; exit code 4 if it is wrong")
-    plan: bool = option(False, "tell grid, memory and messages of a product, no more")
+    check: bool = option(False, "check the result; exit code 4 if the check fails")
+    plan: bool = option(False, "only print grid, memory and messages of a product")
     ranks: int = option(
         0,
-        "ranks to plan for (0: those of this run)",
-        parse="count",
-        least=0,
-        most=10**7,
+        "number of ranks for --plan (default: those of this run)",
+        type="count",
+        min=0,
+        max=10**7,
     )
-    memory: int = option(0, "of each rank to plan for (0: any)", parse="size")
-    calibrate: bool = option(False, "plan for this machine, measured on these ranks")
+    memory: int = option(
+        0, "memory per rank for --plan (default: unlimited)", type="size"
+    )
+    calibrate: bool = option(False, "measure the speed of this machine for --plan")
 
 
 def check(options: Options) -> None:
-    """Raise `ValueError` if the options do not go together. Local."""
+    """Raise `ValueError` if the options conflict. Local."""
     if options.operation not in OPERATIONS:
         raise ValueError(
             f"operation {options.operation!r} is not one of {', '.join(OPERATIONS)}"
@@ -97,48 +104,34 @@ def check(options: Options) -> None:
         if options.files or len(options.random) not in takes.sizes:
             raise ValueError(
                 f"{options.operation} --random {' '.join(map(str, options.random))}:"
-                f" give {counts} sizes and no files"
+                f" expected {counts} sizes and no files"
             )
     elif len(options.files) != takes.operands:
         raise ValueError(
             f"{options.operation} takes {takes.operands} matrices, and"
-            f" {len(options.files)} files were given; or give --random sizes"
+            f" {len(options.files)} files were given; name the files, or use --random"
         )
-    _check_use(options)
-
-
-def _check_use(options: Options) -> None:
-    """Raise `ValueError` if an option that is given would do nothing. Local."""
-    given = {
-        each.name
-        for each in fields(Options)
-        if getattr(options, each.name) != each.default
-    } - {"operation", "files", "random"}
-    for name in sorted(given):
-        beside = BESIDE.get(name, "")
-        if beside and not getattr(options, beside):
-            raise ValueError(f"--{name} is for --{beside}; give both")
-        having = [other for other, row in OPERATIONS.items() if name in row.options]
-        if having and options.operation not in having:
-            raise ValueError(
-                f"--{name} is for {', '.join(having)}; {options.operation} has none"
-            )
-        if options.plan and name not in PLANNED:
-            raise ValueError(f"--{name} is for a result, and --plan computes none")
+    changed = {
+        field.name: getattr(options, field.name)
+        for field in fields(Options)
+        if getattr(options, field.name) != field.default
+    }
+    check_use(options.operation, changed)
 
 
 def resumable(options: Options) -> bool:
-    """Return whether the run can stop and go on later. Local."""
+    """Return whether the operation supports checkpoints. Local."""
     return "checkpoint" in OPERATIONS[options.operation].options
 
 
-def run(world: World, options: Options) -> Result:
-    """Read or make the matrices, compute, check and write. Collective."""
+def run(ctx: RunContext, options: Options) -> Result:
+    """Read or generate the matrices, compute, check and write. Collective."""
+    world = ctx.world
     if options.plan:
         return Result(_planned(world, options))
-    from mpiapps.linalg.check import CHECKS
     from mpiapps.linalg.files import check_output, write
     from mpiapps.linalg.operations import OPERATIONS
+    from mpiapps.linalg.residual_check import CHECKS
 
     if options.output:
         check_output(world.comm, options.output, options.files)
@@ -146,21 +139,21 @@ def run(world: World, options: Options) -> Result:
         operands = _operands(world, options)
     row = OPERATIONS[options.operation]
     with world.timed(options.operation), _as_input():
-        factors = _factors(world, options, row, operands[0]) if row.factors else None
-        made, values = row.compute(operands, factors)
+        factors = _factors(ctx, options, row, operands[0]) if row.factors else None
+        result, values = row.compute(operands, factors)
     code, notes = 0, []
-    if options.check and made is not None:
+    if options.check and result is not None:
         with world.timed("check"):
-            error = values["check"] = CHECKS[row.check](operands, made)
+            error = values["check"] = CHECKS[row.check](operands, result)
         if not error <= TOLERANCE:
             code = 4
             notes.append(
                 f"the check failed: the error is {error:.3g} times the rounding"
-                f" error, and at most {TOLERANCE} is expected"
+                f" error; expected at most {TOLERANCE}"
             )
-    if options.output and made is not None:
+    if options.output and result is not None:
         with world.timed("write"):
-            write(options.output, made)
+            write(options.output, result)
     ranks = world.comm.gather(
         {"rank": world.rank, "host": world.host, "elements": operands[0].local.size}
     )
@@ -176,7 +169,7 @@ def _operands(world: World, options: Options) -> list[DistMatrix]:
     shapes = _shapes(options)
     layouts: list[Any] = [None] * len(shapes)
     if options.operation == "multiply":
-        from mpiapps.linalg.choose import choose_grid
+        from mpiapps.linalg.grid_choice import choose_grid
 
         m, n, k = options.random
         layouts = list(choose_grid(m, n, k, world.size).layouts(m, n, k))
@@ -193,44 +186,50 @@ def _operands(world: World, options: Options) -> list[DistMatrix]:
     return made
 
 
-def _factors(world: World, options: Options, row: Operation, a: DistMatrix) -> Factors:
-    """Factorise A, or go on with what an earlier run saved. Collective."""
-    from mpiapps.linalg import halfway
-    from mpiapps.linalg.operations import ASKED
+def _factors(
+    ctx: RunContext, options: Options, row: Operation, a: DistMatrix
+) -> Factors:
+    """Factorise A, or resume from a checkpoint. Collective."""
+    from mpiapps.linalg import factor_checkpoint
+    from mpiapps.linalg.operations import USER_KIND
     from mpiapps.linalg.solve import factorise
 
-    inputs = world.comm.bcast(_stamps(options))
-    saved = checkpoint.load(world, "matrix", options)
-    since = None
+    world, checkpoint = ctx.world, ctx.checkpoint
+    inputs = world.comm.bcast(_file_stamps(options))
+    saved = checkpoint.load()
+    partial = None
     if saved is not None:
         if saved.state["inputs"] != inputs:
             raise InputError(
                 f"{', '.join(options.files)} changed since the checkpoint was written;"
-                " remove it to begin anew"
+                " remove the checkpoint to start again"
             )
-        file = checkpoint.beside(saved.state["turn"])
-        since = halfway.load(world.comm, file, saved.state)
-    stops = Lockstep(world, "matrix", options, saved)
+        file = checkpoint.data_path(saved.state["slot"])
+        partial = factor_checkpoint.load(world.comm, file, saved.state)
+    checkpointer = CollectiveCheckpointer(world, checkpoint, saved)
 
-    def share(done: int) -> float:
-        return 1 - (1 - done / a.shape[0]) ** 3  # of the arithmetic
+    def work_fraction(done: int) -> float:
+        return 1 - (1 - done / a.shape[0]) ** 3  # of the flops
 
-    begun = 0.0 if since is None else share(since.done)
-    with Progress(world, 1 - begun, "the factors") as progress:
+    begun = 0.0 if partial is None else work_fraction(partial.done)
+    with ctx.progress(1 - begun, "the factorisation") as progress:
         past = begun
 
-        def at(found: Halfway) -> None:
+        def on_panel(state: PartialFactorization) -> None:
             nonlocal past
-            progress.add(share(found.done) - past)
-            past = share(found.done)
-            stops.at(past, lambda file: {**halfway.save(found, file), "inputs": inputs})
+            progress.add(work_fraction(state.done) - past)
+            past = work_fraction(state.done)
+            checkpointer.maybe_save(
+                past,
+                lambda file: {**factor_checkpoint.save(state, file), "inputs": inputs},
+            )
 
-        kind = options.kind if row.factors == ASKED else row.factors
-        return factorise(a, kind, at=at, since=since)
+        kind = options.kind if row.factors == USER_KIND else row.factors
+        return factorise(a, kind, on_panel=on_panel, partial=partial)
 
 
-def _stamps(options: Options) -> list[list[int]]:
-    """Return size and time of each input file. Local."""
+def _file_stamps(options: Options) -> list[list[int]]:
+    """Return size and modification time of the input files. Local."""
     from mpiapps.linalg.files import path_of
 
     stats = [path_of(name).stat() for name in options.files]
@@ -251,7 +250,7 @@ def _shapes(options: Options) -> list[tuple[int, int]]:
 def _planned(world: World, options: Options) -> Values:
     import numpy as np
 
-    from mpiapps.linalg.plan import Machine, plan
+    from mpiapps.linalg.cost_model import Machine, plan
 
     sizes = options.random
     if options.operation == "gram":
@@ -261,18 +260,18 @@ def _planned(world: World, options: Options) -> Values:
     size = options.ranks or world.size
     itemsize = np.dtype(options.dtype).itemsize
     with _as_input():
-        found = plan(m, n, k, size, itemsize, options.memory or math.inf)
+        cost = plan(m, n, k, size, itemsize, options.memory or math.inf)
     machine = Machine()
     if options.calibrate:
         from mpiapps.linalg.calibrate import calibrate
 
         machine = calibrate(world.comm)
-    return {"ranks": size} | found.values(machine)
+    return {"ranks": size} | cost.values(machine)
 
 
 @contextmanager
 def _as_input() -> Iterator[None]:
-    """Turn what a matrix is unfit for into an error of the input."""
+    """Convert errors caused by the matrices to `InputError`."""
     from numpy.linalg import LinAlgError
 
     try:

@@ -1,8 +1,8 @@
 """Estimate pi with random darts: the first program to read.
 
-Each rank counts the darts of its share that fall into the quarter circle. The darts are
-numbered, and dart n is the same whoever throws it, so the counts sum to the same bits
-on any number of ranks. docs/pi.md leads here from the 20-line version.
+Each rank counts the darts of its share that hit the quarter circle. Dart n is a
+function of the seed and n, so the total is identical on any number of ranks. docs/pi.md
+starts from a version of 20 lines.
 """
 
 from __future__ import annotations
@@ -11,31 +11,28 @@ import logging
 import math
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mpiapps.app import Program, Result, checkpoint, main, option
-from mpiapps.app.progress import Progress, compiling
+from mpiapps.app import Program, Result, main, option
 
 if TYPE_CHECKING:
-    from mpiapps.comm.world import World
+    from mpiapps.app.context import RunContext
 
 log = logging.getLogger("mpiapps.pi")
 
-WIDE_FROM = 10**13  # darts; up to here 16-bit coordinates are fine enough
-CHUNK = 2**24  # darts, or rows of cells, in a piece of work, at most
-CHUNKS = 64  # pieces per rank, so that shares are even and progress is seen
-LEAST_STRATA = 512  # 16 x 16 cells: below it the error bar means nothing
+MAX_NARROW = 10**13  # darts up to which 16-bit coordinates are fine enough
+MIN_STRATA_SAMPLES = 512  # 16 x 16 cells; with fewer, the error estimate is unreliable
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to throw, and how."""
+    """Number, kind and distribution of the darts."""
 
     samples: int = option(
-        10**9, "darts over all ranks", parse="count", least=1, most=10**18
+        10**9, "number of darts on all ranks", type="count", min=1, max=10**18
     )
     seed: int = option(
-        0, "key of the random numbers", parse="count", least=0, most=2**32 - 1
+        0, "seed of the random numbers", type="count", min=0, max=2**32 - 1
     )
     method: str = option(
         "darts",
@@ -44,86 +41,59 @@ class Options:
     )
     schedule: str = option(
         "static",
-        "static: pieces dealt in turn; dynamic: the next piece to a free rank",
+        "static: cyclic distribution of tasks; dynamic: next task to a free rank",
         choices=("static", "dynamic"),
     )
 
 
 def check(options: Options) -> None:
-    """Raise `ValueError` if the options do not go together. Local."""
-    if options.method == "strata" and options.samples < LEAST_STRATA:
+    """Raise `ValueError` if the options are inconsistent."""
+    if options.method == "strata" and options.samples < MIN_STRATA_SAMPLES:
         raise ValueError(
-            f"--samples {options.samples} is too few for --method strata, which needs"
-            f" {LEAST_STRATA} or more to know its error; use --method darts"
+            f"--samples {options.samples}: --method strata needs at least"
+            f" {MIN_STRATA_SAMPLES} to estimate its error; use --method darts"
         )
 
 
-def run(world: World, options: Options) -> Result:
+def run(ctx: RunContext, options: Options) -> Result:
     """Count hits on all ranks and estimate pi. Collective."""
-    import numpy as np
-    from mpi4py import MPI
-
     from mpiapps.kernels.jit import is_cached
     from mpiapps.kernels.pi import count_darts, count_strata
     from mpiapps.kernels.pi_estimate import estimate_darts, estimate_strata
+    from mpiapps.tasks.range_sum import sum_range
 
-    strata, wide = options.method == "strata", options.samples > WIDE_FROM
-    side = math.isqrt(options.samples // 2)  # cells along a side
+    # Partition: a range of numbered darts, or of rows of cells.
+    strata, wide = options.method == "strata", options.samples > MAX_NARROW
+    side = math.isqrt(options.samples // 2)  # cells per side
     n, unit = (side, "rows") if strata else (options.samples, "darts")
 
+    # Kernel: hits in a part of the range, and cells that the circle splits.
     def count(part: range) -> tuple[int, int]:
         if strata:
             return count_strata(options.seed, 1, part.start, part.stop, side)
         return count_darts(options.seed, 0, part.start, part.stop, wide), 0
 
-    cold = not is_cached(count_strata if strata else count_darts)
-    with compiling(world, cold):
+    with ctx.compiling(not is_cached(count_strata if strata else count_darts)):
         count(range(0))
 
-    # Partition: numbered darts, or rows of cells, in pieces; those that are left.
-    saved = checkpoint.load(world, "pi", options)
-    size = max(1, min(CHUNK, -(-n // (CHUNKS * world.size))))
-    before = np.zeros(2, dtype=np.int64)  # hits, and cells that the circle splits
-    if saved is not None:
-        size, before = saved.state["size"], np.array(saved.state["hits"])
-    mine = np.zeros_like(before)
-    done, pieces = 0, -(-n // size)
-
-    def state() -> dict[str, Any]:
-        total = before + world.comm.allreduce(mine)
-        return {"size": size, "hits": total.tolist()}
-
-    # Kernel: this rank's pieces, one after the other.
-    share = n if saved is None else n * (1 - saved.progress)
-    with (
-        world.timed("kernel"),
-        Progress(world, share / world.size, unit, own=True) as progress,
-    ):
-        for piece in checkpoint.resumable(
-            world, "pi", options, pieces, options.schedule, saved, state
-        ):
-            part = range(piece * size, min((piece + 1) * size, n))
-            mine += count(part)
-            done += len(part)
-            progress.add(len(part))
-
-    # Communication: each rank's report to the root, and an exact sum of integers.
-    row = {"rank": world.rank, "host": world.host, unit: done, "hits": int(mine[0])}
+    # Communication: an exact sum of integers, and a gather of one report per rank.
+    world = ctx.world
+    counts = sum_range(ctx, n, count, width=2, schedule=options.schedule, unit=unit)
+    own_hits = int(counts.own[0])
+    row = {"rank": world.rank, "host": world.host, unit: counts.units, "hits": own_hits}
     row["seconds"] = world.timers.seconds["kernel"]
-    log.info("%d hits in %d %s", mine[0], done, unit)
-    with world.timed("gather"):
-        ranks = world.comm.gather(row, root=world.root)
-        world.comm.Allreduce(MPI.IN_PLACE, mine, op=MPI.SUM)
+    log.info("%d hits in %d %s", own_hits, counts.units, unit)
+    ranks = world.comm.gather(row, root=world.root)
     if ranks is not None:
-        log.info("gathered: %s", [each["hits"] for each in ranks])
+        log.info("gathered: %s", [report["hits"] for report in ranks])
 
     # Result.
-    hits, split = (int(number) for number in before + mine)
+    hits, split = (int(total) for total in counts.total)
     if strata:
         values, notes = estimate_strata(hits, split, side, options.samples)
     else:
         values, notes = estimate_darts(hits, options.samples, 32 if wide else 16)
-    # The report shows two digits of the error.
+    # Show pi to two digits of the standard error.
     digits = 2 - math.floor(math.log10(values["stderr"] or 1))
     return Result(values, ranks or [], notes, digits=min(max(10, digits), 17))
 

@@ -1,7 +1,7 @@
-"""Who tips how much: the taxi question on Parquet files, by ranks or by Dask.
+"""Tips of taxi trips in Parquet files, counted by MPI ranks or by Dask.
 
-Of trips paid by card: the histogram of the tip in percent of the fare, and its mean, of
-each file and of all. docs/tips.md leads here from a data frame.
+For trips paid by card: histogram and mean of the tip in percent of the fare, of each
+file and of all. docs/tips.md starts from a version with pandas.
 """
 
 from __future__ import annotations
@@ -12,49 +12,55 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, main, option
-from mpiapps.app.output import WholeFile, as_csv
+from mpiapps.app.output import as_csv
 from mpiapps.base import units
+from mpiapps.storage.atomic_file import AtomicFile
 
 if TYPE_CHECKING:
-    from mpiapps.comm.world import World
+    from mpiapps.app.context import RunContext
 
 ENGINES = ("mpi", "dask")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Which files, and what is made of them."""
+    """The files, the histogram, and its outputs."""
 
     files: tuple[str, ...] = option(
-        (), "Parquet files of trips, folders or patterns", several="*",
+        (), "Parquet files of trips, folders or patterns", nargs="*",
         positional=True, metavar="FILE",
     )  # fmt: skip
-    engine: str = option("mpi", "who counts", choices=ENGINES)
-    bins: int = option(50, "intervals", least=1, most=10**6)
+    engine: str = option(
+        "mpi",
+        "mpi: ranks count row groups; dask: dask.dataframe on a cluster of the ranks",
+        choices=ENGINES,
+    )
+    bins: int = option(50, "number of intervals", min=1, max=10**6)
     range: tuple[float, float] = option(
-        (0.0, 100.0), "of the intervals, in percent", parse=units.parse_interval,
+        (0.0, 100.0), "range of the intervals, in percent", type=units.parse_interval,
         metavar="LOW:HIGH",
     )  # fmt: skip
-    output: str = option("", "write the histograms to FILE, CSV", short="o")
-    picture: str = option("", "draw the histogram into FILE, PNG", metavar="FILE")
+    output: str = option("", "write the histograms to FILE as CSV", short="o")
+    picture: str = option("", "draw the histogram to FILE as PNG", metavar="FILE")
 
 
 def check(options: Options) -> None:
-    """Raise `ValueError` if the options do not go together. Local."""
+    """Raise `ValueError` if the options are inconsistent."""
     if not options.files:
-        raise ValueError("name Parquet files of trips")
+        raise ValueError("no files: name Parquet files of trips, folders or patterns")
 
 
-def run(world: World, options: Options) -> Result:
-    """Count, on all ranks. Collective."""
+def run(ctx: RunContext, options: Options) -> Result:
+    """Count the tips. Collective."""
     import numpy as np
 
-    from mpiapps.filework.listing import expand
-    from mpiapps.taxi.answer import answer, table
-    from mpiapps.taxi.files import data_files
-    from mpiapps.taxi.picture import load, picture
+    from mpiapps.fileops.listing import expand
+    from mpiapps.taxi_tips.files import data_files
+    from mpiapps.taxi_tips.plot import draw, load_backend
+    from mpiapps.taxi_tips.summary import summarize, table
 
-    targets: dict[str, WholeFile] = {}
+    world = ctx.world
+    targets: dict[str, AtomicFile] = {}
     names: list[str] = []
     values: dict[str, Any] = {}
     try:
@@ -62,44 +68,44 @@ def run(world: World, options: Options) -> Result:
             if world.is_root:
                 names = data_files(options.files, expand)
                 if options.picture:
-                    load()
-                for each in ("output", "picture"):
-                    if path := getattr(options, each):
-                        targets[each] = WholeFile(Path(path))
+                    load_backend()
+                for name in ("output", "picture"):
+                    if path := getattr(options, name):
+                        targets[name] = AtomicFile(Path(path))
         names = world.comm.bcast(names)
         edges = np.linspace(*options.range, options.bins + 1)
-        parts = _count(options.engine)(world, names, edges)
+        parts = _counter(options.engine)(ctx, names, edges)
         with world.agree():
             if world.is_root:
-                values = answer(names, edges, parts)
+                values = summarize(names, edges, parts)
                 if "output" in targets:
                     targets["output"].commit(as_csv(table(values)))
                 if "picture" in targets:
-                    targets["picture"].commit(picture(values))
+                    targets["picture"].commit(draw(values))
     finally:
         for target in targets.values():
             target.discard()
     return Result(values)
 
 
-def _count(engine: str) -> Any:
-    """Return the way of an engine; Dask is loaded for its own alone."""
+def _counter(engine: str) -> Any:
+    """Return the function of an engine; import Dask only for its own."""
     if engine == "dask":
-        from mpiapps.taxi.frame import by_dask
+        from mpiapps.taxi_tips.dask_frame import count_by_dask
 
-        return by_dask
-    from mpiapps.taxi.groups import by_ranks
+        return count_by_dask
+    from mpiapps.taxi_tips.row_groups import count_by_ranks
 
-    return by_ranks
+    return count_by_ranks
 
 
 PROGRAM = Program(
     "tips",
-    "Count tips over fares of taxi trips.",
+    "Compute the distribution of tips of taxi trips.",
     Options,
     run,
     check,
-    resumable=lambda _options: False,
+    resumable=lambda options: options.engine == "mpi",
 )
 
 if __name__ == "__main__":

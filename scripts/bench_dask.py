@@ -1,4 +1,4 @@
-"""`make bench-dask`: start, end and rate of clusters, and what people run on them.
+"""`make bench-dask`: start, end and task rate of clusters, and typical programs.
 
 Every ratio compares two measurements of one round; rounds are interleaved, and the
 median over the rounds counts. Peers: dask-mpi's initialize() with 4 ranks,
@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 PROBE = str(HERE / "dask_probe.py")
 TASKS = "1000"
-OURS = ("-m", "mpiapps.dask")
+PROGRAM = ("-m", "mpiapps.dask")
 SEARCH = """
 [search]
 n_estimators = {low = 10, high = 60}
@@ -35,59 +35,59 @@ max_depth = {low = 3, high = 12}
 
 @dataclass(frozen=True)
 class Row:
-    """Something measured of ours and of a peer; `greater` is better, or smaller."""
+    """A measurement of mpiapps and a peer; if `greater`, greater values are better."""
 
     name: str
-    ours: Callable[[], float]
-    theirs: Callable[[], float]
-    least: float | None
+    own: Callable[[], float]
+    peer: Callable[[], float]
+    min_ratio: float | None
     greater: bool = False
 
 
-def probe(way: str, tasks: str, ranks: int, *options: str) -> dict[str, Any]:
-    """Return what dask_probe.py found, when it began and ended, and what it wrote."""
-    words = (*OURS, *options, PROBE) if way == "ours" else (PROBE,)
+def probe(cluster: str, tasks: str, ranks: int, *options: str) -> dict[str, Any]:
+    """Return the values of dask_probe.py, its start and end times, and log lines."""
+    args = (*PROGRAM, *options, PROBE) if cluster == "mpiapps" else (PROBE,)
     begin = time.time()
-    _, done = start(ranks, *words, way, tasks)
+    _, done = start(ranks, *args, cluster, tasks)
     ended = time.time()
-    line = next(each for each in done.stdout.splitlines() if each[:1] == "{")
-    found: dict[str, Any] = json.loads(line)
-    found["lines"] = len(done.stderr.splitlines())
-    return found | {"start": found["first"] - begin, "over": ended - found["end"]}
+    line = next(text for text in done.stdout.splitlines() if text[:1] == "{")
+    values: dict[str, Any] = json.loads(line)
+    values["lines"] = len(done.stderr.splitlines())
+    return values | {"start": values["first"] - begin, "end": ended - values["end"]}
 
 
-def timer(name: str, ntasks: int, *words: str) -> Callable[[], float]:
-    """Return what measures the seconds of one timer of a program, without its start."""
-    return lambda: timings(ntasks, *words)[name]
+def timer(name: str, ntasks: int, *args: str) -> Callable[[], float]:
+    """Return a function that measures one timer of a program, without its start."""
+    return lambda: timings(ntasks, *args)[name]
 
 
 def clusters() -> list[Row]:
-    """Return the rows of start, end and rate."""
+    """Return the rows of start, end and task rate."""
 
-    def of(way: str, ranks: int, key: str, tasks: str = "0") -> Callable[[], float]:
-        def measured() -> float:
-            value = probe(way, tasks, ranks)[key]
+    def of(cluster: str, ranks: int, key: str, tasks: str = "0") -> Callable[[], float]:
+        def measure() -> float:
+            value = probe(cluster, tasks, ranks)[key]
             return float(max(value) if isinstance(value, list) else value)
 
-        return measured
+        return measure
 
     return [
-        Row("start to first result, 4 ranks: dask-mpi", of("ours", 4, "start"),
+        Row("start to first result, 4 ranks: dask-mpi", of("mpiapps", 4, "start"),
             of("dask-mpi", 4, "start"), 1.5),
-        Row("end of client to end of job: dask-mpi", of("ours", 4, "over"),
-            of("dask-mpi", 4, "over"), 3),
-        Row("no-op tasks/s, TLS: dask-mpi", of("ours", 3, "rates", TASKS),
+        Row("end of client to end of job: dask-mpi", of("mpiapps", 4, "end"),
+            of("dask-mpi", 4, "end"), 3),
+        Row("no-op tasks/s, TLS: dask-mpi", of("mpiapps", 3, "rates", TASKS),
             of("dask-mpi", 4, "rates", TASKS), 0.95, greater=True),
-        Row("no-op tasks/s, TLS: LocalCluster", of("ours", 3, "rates", TASKS),
+        Row("no-op tasks/s, TLS: LocalCluster", of("mpiapps", 3, "rates", TASKS),
             of("local", 0, "rates", TASKS), 0.95, greater=True),
     ]  # fmt: skip
 
 
 def transfers() -> list[Row]:
-    """Return the row of data between workers, with TLS and without."""
+    """Return the row of transfers between workers, with and without TLS."""
 
     def of(*options: str) -> Callable[[], float]:
-        return lambda: float(median(probe("ours", "1", 3, *options)["transfers"]))
+        return lambda: float(median(probe("mpiapps", "1", 3, *options)["transfers"]))
 
     return [Row("200 MB between workers, TLS: without", of(), of("--insecure"), None)]
 
@@ -97,10 +97,13 @@ def learning(folder: Path) -> list[Row]:
     space = folder / "space.toml"
     space.write_text(SEARCH)
     program = ("-m", "mpiapps.crossval")
-    search = (*program, *f"--data digits --folds 5 --draws 20 --params {space}".split())
+    search = (
+        *program,
+        *f"--data digits --folds 5 --n-iter 20 --params {space}".split(),
+    )
     peers = [
         Row(f"search on digits, 2 ranks: {backend}", timer("fits", 2, *search),
-            timer("fits", 0, *search, "--backend", backend, "--jobs", "2"), 1.0)
+            timer("fits", 0, *search, "--backend", backend, "--n-jobs", "2"), 1.0)
         for backend in ("loky", "multiprocessing", "ray")
     ]  # fmt: skip
     return [
@@ -111,11 +114,11 @@ def learning(folder: Path) -> list[Row]:
 
 
 def tips(folder: Path) -> list[Row]:
-    """Return the rows of the taxi question: all is loaded, nothing is read yet."""
+    """Return the rows of the taxi program, without imports, including reads."""
     trips = str(folder / "trips")
     subprocess.run([sys.executable, str(HERE / "make_taxi.py"), trips, "--files", "4",
                     "--rows", "3e6"], check=True)  # fmt: skip
-    words = ("-m", "mpiapps.tips", trips)
+    args = ("-m", "mpiapps.tips", trips)
     polars = [str(ROOT / ".bench/dask/bin/python"), str(HERE / "tips_peer.py"), trips]
 
     def by_polars() -> float:
@@ -123,34 +126,38 @@ def tips(folder: Path) -> list[Row]:
         return float(done.stdout.split()[-1])
 
     return [
-        Row("tips, 2 processors: dask.dataframe", timer("kernel", 2, *words),
-            timer("kernel", 3, *words, "--engine", "dask"), 3),
-        Row("tips, 2 processors: polars", timer("kernel", 2, *words), by_polars, 0.8),
+        Row("tips, 2 processors: dask.dataframe", timer("kernel", 2, *args),
+            timer("kernel", 3, *args, "--engine", "dask"), 3),
+        Row("tips, 2 processors: polars", timer("kernel", 2, *args), by_polars, 0.8),
     ]  # fmt: skip
 
 
 def main() -> int:
-    """Measure, and print a table; return 1 if a ratio is below what is expected."""
+    """Measure, and print a table; return 1 if a ratio is below its minimum."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="rows with this in their name")
-    given = parser.parse_args()
-    low = 0
-    print(f"{'ours against':44} {'ours':>8} {'theirs':>8} {'ratio':>6} {'least':>5}")
+    parser.add_argument(
+        "--only", default="", help="measure only rows whose name contains this"
+    )
+    options = parser.parse_args()
+    failures = 0
+    print(f"{'mpiapps against':44} {'mpiapps':>8} {'peer':>8} {'ratio':>6} {'min':>5}")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         folder = Path(name)
         rows = [*clusters(), *transfers(), *learning(folder), *tips(folder)]
-        for row in (each for each in rows if given.only in each.name):
-            pairs = [(row.ours(), row.theirs()) for _ in range(given.rounds)]
+        for row in (row for row in rows if options.only in row.name):
+            pairs = [(row.own(), row.peer()) for _ in range(options.rounds)]
             ratio = median(a / b if row.greater else b / a for a, b in pairs)
-            low += row.least is not None and ratio < row.least
-            ours, theirs = (median(side) for side in zip(*pairs, strict=True))
-            least = "" if row.least is None else f"{row.least:g}"
-            print(f"{row.name:44} {ours:8.3g} {theirs:8.3g} {ratio:6.2f} {least:>5}",
+            failures += row.min_ratio is not None and ratio < row.min_ratio
+            own, peer = (median(side) for side in zip(*pairs, strict=True))
+            min_ratio = "" if row.min_ratio is None else f"{row.min_ratio:g}"
+            print(f"{row.name:44} {own:8.3g} {peer:8.3g} {ratio:6.2f} {min_ratio:>5}",
                   flush=True)  # fmt: skip
-    lines = probe("ours", "0", 4)["lines"], probe("dask-mpi", "0", 4)["lines"]
-    print(f"lines on standard error of a good run: {lines[0]}, dask-mpi {lines[1]}")
-    return int(low > 0 or lines[0] > 0)
+    lines = probe("mpiapps", "0", 4)["lines"], probe("dask-mpi", "0", 4)["lines"]
+    print(
+        f"lines on standard error of a successful run: {lines[0]}, dask-mpi {lines[1]}"
+    )
+    return int(failures > 0 or lines[0] > 0)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""`make bench-files`: counting and reading files, against the usual tools.
+"""`make bench-files`: counting the content of files, against standard tools.
 
-Two ranks. Every ratio compares two measurements of one round; rounds are interleaved,
-and the median over the rounds counts. Of ours the time of the work counts, from the
-record; what a start costs besides is told. Peers: wc, GNU parallel, polars and duckdb
-(in .bench/files), a serial loop in Python.
+Two ranks. Each ratio compares two measurements of one round; rounds are interleaved,
+and the median over the rounds is reported. For mpiapps it is the time of the work, from
+the record; the time of the start is printed separately. Peers: wc, GNU parallel, polars
+and duckdb (in .bench/files), a serial loop in Python.
 """
 
 from __future__ import annotations
@@ -25,101 +25,103 @@ HERE = Path(__file__).parent
 PEERS = str(HERE / "files_peer.py")
 PYTHON = str(HERE.parent / ".bench/files/bin/python")
 RANKS = 2
-SIZE = 10**9  # bytes of the large file
-SMALL = 100_000  # small files
+LARGE_BYTES = 10**9  # of the large file
+SMALL_FILES = 100_000  # number of small files
 BLOCK = "32M"  # of parallel --pipepart: the fastest of 10M, 32M and 100M here
 Seconds = Callable[[], float]
-STARTS: list[float] = []
+START_SECONDS: list[float] = []
 
 
-def ours(
-    *words: str, timers: tuple[str, ...] = ("plan", "kernel", "gather")
+def mpiapps_files(
+    *argv: str, timers: tuple[str, ...] = ("plan", "kernel", "gather")
 ) -> Seconds:
-    """Return what measures the program: the seconds of its timers."""
+    """Return a function that runs the program and returns the sum of its timers."""
 
-    def measured() -> float:
-        took = timings(RANKS, "-m", "mpiapps.files", *words, "--progress", "off")
-        work = sum(took[name] for name in timers)
-        STARTS.append(took["wall"] - work)
+    def measure() -> float:
+        seconds = timings(RANKS, "-m", "mpiapps.files", *argv, "--progress", "off")
+        work = sum(seconds[name] for name in timers)
+        START_SECONDS.append(seconds["wall"] - work)
         return work
 
-    return measured
+    return measure
 
 
-def command(*words: str) -> Seconds:
-    """Return what measures a command."""
+def command(*argv: str) -> Seconds:
+    """Return a function that runs a command and returns its wall time."""
 
-    def measured() -> float:
+    def measure() -> float:
         start = time.perf_counter()
         environ = {**os.environ, "LC_ALL": "C.UTF-8"}
-        subprocess.run(words, env=environ, stdout=subprocess.DEVNULL,
+        subprocess.run(argv, env=environ, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL, check=True)  # fmt: skip
         return time.perf_counter() - start
 
-    return measured
+    return measure
 
 
-def script(*words: str, python: str = PYTHON) -> Seconds:
-    """Return what measures a peer in Python, without its start."""
+def script(*argv: str, python: str = PYTHON) -> Seconds:
+    """Return a function that runs a peer in Python and returns its reported time."""
 
-    def measured() -> float:
+    def measure() -> float:
         done = subprocess.run(
-            [python, PEERS, *words], capture_output=True, text=True, check=True
+            [python, PEERS, *argv], capture_output=True, text=True, check=True
         )
         return float(done.stdout.split()[-1])
 
-    return measured
+    return measure
 
 
 def write_text(path: Path) -> None:
-    """Write words of English lengths, the frequent ones often: lines of about 60."""
-    some = random.Random(1)
+    """Write words with lengths and frequencies like English; lines of about 60."""
+    rng = random.Random(1)
     letters = "etaoinshrdlucmfwypvbgkjqxz"
     words = [
-        "".join(some.choices(letters, range(26, 0, -1), k=some.randint(1, 9)))
+        "".join(rng.choices(letters, range(26, 0, -1), k=rng.randint(1, 9)))
         for _ in range(50_000)
     ]
     weights = [1 / (n + 2) for n in range(len(words))]
-    lines = [" ".join(some.choices(words, weights, k=11)) for _ in range(100_000)]
+    lines = [" ".join(rng.choices(words, weights, k=11)) for _ in range(100_000)]
     part = "\n".join(lines).encode() + b"\n"
     with path.open("wb") as stream:
-        for start in range(0, SIZE, len(part)):
-            stream.write(part[: SIZE - start])
+        for start in range(0, LARGE_BYTES, len(part)):
+            stream.write(part[: LARGE_BYTES - start])
 
 
 def write_small(folder: Path) -> None:
-    """Write many small files, a thousand in a folder."""
-    for n in range(SMALL):
-        below = folder / f"{n // 1000}"
-        below.mkdir(parents=True, exist_ok=True)
-        (below / f"{n}.txt").write_text("some words in a line\n" * (n % 100))
+    """Write many small files, a thousand per folder."""
+    for n in range(SMALL_FILES):
+        subfolder = folder / f"{n // 1000}"
+        subfolder.mkdir(parents=True, exist_ok=True)
+        (subfolder / f"{n}.txt").write_text("some words in a line\n" * (n % 100))
 
 
-def compare(title: str, mine: Seconds, theirs: Seconds, least: float,
+def compare(title: str, ours: Seconds, peer: Seconds, minimum: float,
             rounds: int) -> bool:  # fmt: skip
-    """Measure, print a row; return whether the ratio is what is expected."""
-    pairs = [(mine(), theirs()) for _ in range(rounds)]
+    """Measure, print a row; return whether the ratio is at least `minimum`."""
+    pairs = [(ours(), peer()) for _ in range(rounds)]
     ratio = median(b / a for a, b in pairs)
     first, second = median(a for a, _ in pairs), median(b for _, b in pairs)
-    print(f"{title:44} {first:8.3f} {second:8.3f} {ratio:6.1f} {least:6.1f}",
+    print(f"{title:44} {first:8.3f} {second:8.3f} {ratio:6.1f} {minimum:6.1f}",
           flush=True)  # fmt: skip
-    return ratio >= least
+    return ratio >= minimum
 
 
 def main() -> int:
-    """Measure, and print a table; return 1 if a ratio is below what is expected."""
+    """Measure, and print a table; return 1 if a ratio is below its minimum."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="rows whose name holds this")
-    given = parser.parse_args()
+    parser.add_argument("--only", default="", help="rows whose title contains this")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         large, small = Path(scratch, "large"), Path(scratch, "small")
         write_text(large)
         write_small(small)
         text, many = str(large), str(small)
-        words, lines = ours("count", text), ours("count", text, "--only", "lines")
+        words = mpiapps_files("count", text)
+        lines = mpiapps_files("count", text, "--only", "lines")
         pipe = ["parallel", "-j2", "--pipepart", "--block", BLOCK, "-a", text, "wc"]
-        walk = ours("count", many, timers=("list", "plan", "kernel", "gather"))
+        timers = ("list", "plan", "kernel", "gather")
+        walk = mpiapps_files("count", many, timers=timers)
         rows = [
             ("words: wc -w", words, command("wc", "-w", text), 25),
             ("words: parallel --pipepart wc -w", words, command(*pipe, "-w"), 10),
@@ -129,15 +131,15 @@ def main() -> int:
             ("100,000 small files: a loop in Python", walk,
              script("loop", many, python=sys.executable), 1.8),
         ]  # fmt: skip
-        words(), lines(), walk()  # compiled, and in the page cache
-        print(f"{'seconds':44} {'ours':>8} {'theirs':>8} {'ratio':>6} {'least':>6}")
-        fine = [
-            compare(title, mine, theirs, least, given.rounds)
-            for title, mine, theirs, least in rows
-            if given.only in title
+        words(), lines(), walk()  # compile the kernels, fill the page cache
+        print(f"{'seconds':44} {'ours':>8} {'peer':>8} {'ratio':>6} {'min':>6}")
+        passed = [
+            compare(title, ours, peer, minimum, options.rounds)
+            for title, ours, peer, minimum in rows
+            if options.only in title
         ]
-    print(f"a start costs {median(STARTS):.2f} s besides")
-    return int(not all(fine))
+    print(f"start of the program, not included: {median(START_SECONDS):.2f} s")
+    return int(not all(passed))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mpiapps.app.mpiexec import command_line, find_launcher
+from mpiapps.launch.mpiexec import command_line, find_launcher
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -35,7 +35,7 @@ PRELOADED = (
     "libmkl_scalapack_lp64.so.*",
 )
 BLOCKS = {"debian": 64, "mkl": 256}  # the best of 32 to 512 for each
-CHUNK = 2048  # of dask.array: the best of 512, 1024 and 2048
+CHUNK_BYTES = 2048  # of dask.array: the best of 512, 1024 and 2048
 AS_ROOT = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
@@ -45,7 +45,7 @@ Time = Callable[[], float]
 
 
 def started(command: list[str], **variables: str) -> float:
-    """Return the best of the seconds that rank 0 prints: noise only adds."""
+    """Return the minimum of the times that rank 0 prints."""
     done = subprocess.run(
         command,
         env={**os.environ, **AS_ROOT, **variables},
@@ -70,7 +70,7 @@ def ours(operation: str, sizes: list[int], ranks: int = RANKS, blas: str = "") -
 
 
 def scalapack(which: str, operation: str, sizes: list[int]) -> Time:
-    """Return the time of one of the ScaLAPACKs on ranks."""
+    """Return the time of a ScaLAPACK on ranks."""
     words = [str(HERE / "scalapack_peer.py"), which, operation, *map(str, sizes)]
     words += [str(BLOCKS[which]), "3"]
     if which == "debian":
@@ -85,12 +85,12 @@ def scalapack(which: str, operation: str, sizes: list[int]) -> Time:
 def dask(sizes: list[int]) -> Time:
     """Return the time of dask.array on two worker processes."""
     python = str(ROOT / ".bench" / "dask" / "bin" / "python")
-    words = [*map(str, sizes), str(CHUNK), "4"]
+    words = [*map(str, sizes), str(CHUNK_BYTES), "4"]
     return lambda: started([python, str(HERE / "dask_peer.py"), *words])
 
 
 def planned(sizes: list[int], ranks: int) -> Time:
-    """Return the time that --plan --calibrate expects on ranks."""
+    """Return the time that --plan --calibrate estimates."""
     words = ["-m", "mpiapps.matrix", "multiply", "--random", *map(str, sizes)]
     words += ["--plan", "--calibrate", "--json", "-"]
     command, variables = command_line(find_launcher(), ranks, words)
@@ -123,7 +123,7 @@ def one_core(m: int, n: int, k: int) -> Time:
 
 
 def numpy_file(m: int, n: int) -> Time:
-    """Return the time of one process that does the same: safely saves, and loads."""
+    """Return the time of one NumPy process that saves with fsync and loads."""
     a = np.random.default_rng(0).random((m, n))
 
     def timed() -> float:
@@ -145,7 +145,7 @@ def numpy_file(m: int, n: int) -> Time:
 
 
 class Row(NamedTuple):
-    """What is compared: ours, theirs, and where their quotient must lie."""
+    """A comparison: our time, the peer's time, and the expected ratio."""
 
     mine: Time
     theirs: Time
@@ -154,7 +154,7 @@ class Row(NamedTuple):
 
 
 def rows() -> dict[str, Row]:
-    """Return what is compared: ours, theirs, and the least ratio."""
+    """Return the comparisons with their minimum ratios."""
     cube, long = [4096] * 3, [512, 512, 131072]
     big = [8192, 1, 0]
     found = {"4096^3 against NumPy on one core, x 2": ("numpy", "multiply", cube, 0.97)}
@@ -188,7 +188,7 @@ def rows() -> dict[str, Row]:
 
 
 def main() -> int:
-    """Measure, and print a table; return 1 if a ratio is not what is expected."""
+    """Measure and print a table; return 1 if a ratio is out of range."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="rows whose names hold this")

@@ -20,15 +20,15 @@ import numpy as np
 from mpiapps.comm import open_world
 from mpiapps.comm.world import World
 from mpiapps.linalg.cholesky import cholesky
-from mpiapps.linalg.choose import choose_grid
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.grid_choice import choose_grid
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.npy import read_npy, write_npy
 from mpiapps.linalg.solve import solve
 
 
 def work(world: World, operation: str, m: int, n: int, k: int) -> Callable[[], object]:
-    """Return what to time; its operands are made here. Collective."""
+    """Create the operands; return the function to time. Collective."""
     comm = world.comm
     rng = np.random.default_rng(comm.rank)
 
@@ -43,12 +43,12 @@ def work(world: World, operation: str, m: int, n: int, k: int) -> Callable[[], o
         return lambda: a @ b
     if operation.startswith("npy"):
         path = Path(comm.bcast(tempfile.mkdtemp())) / "x.npy"
-        way, a = operation.removeprefix("npy-"), made((m, n))
+        method, a = operation.removeprefix("npy-"), made((m, n))
         a = a.redistribute(choose_grid(m, n, 1, comm.size).layouts(m, n, 1)[2])
 
         def there_and_back() -> None:
-            write_npy(path, a, way=way)
-            read_npy(comm, path, way=way)
+            write_npy(path, a, method=method)
+            read_npy(comm, path, method=method)
 
         return there_and_back
     a = made((m, m))
@@ -60,7 +60,7 @@ def work(world: World, operation: str, m: int, n: int, k: int) -> Callable[[], o
 
 
 def main() -> None:
-    """Time it, on all ranks."""
+    """Time the operation on all ranks."""
     operation, *numbers = sys.argv[1:]
     m, n, k, repeats = map(int, numbers)
     with open_world() as world:

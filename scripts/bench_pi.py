@@ -1,8 +1,8 @@
-"""`make bench-pi`: what the kernel, the program and the helper layer are worth.
+"""`make bench-pi`: the kernel, the program and the helper layer against peers.
 
-Every ratio compares two measurements of one round; rounds are interleaved (A B A B),
-and the median over the rounds counts, since machines are noisy and drift. Kernels run
-on one core that this process pins itself to.
+Each ratio compares two measurements of one round; rounds are interleaved (A B A B), and
+the median over the rounds is reported, since machines are noisy and drift. Kernels run
+on one core to which this process pins itself.
 """
 
 import argparse
@@ -36,18 +36,18 @@ Row = dict[str, Any]
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Return how long `call` takes."""
+    """Return the seconds that `call` takes."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
-def compare(rounds: int, ours: Callable[[], float], theirs: Callable[[], float]) -> Row:
-    """Return medians of both and of the ratio theirs / ours, round by round."""
-    pairs = [(ours(), theirs()) for _ in range(rounds)]
+def compare(rounds: int, ours: Callable[[], float], peer: Callable[[], float]) -> Row:
+    """Return medians of both, and of the ratio peer / ours of each round."""
+    pairs = [(ours(), peer()) for _ in range(rounds)]
     return {
         "ours": median(a for a, _ in pairs),
-        "theirs": median(b for _, b in pairs),
+        "peer": median(b for _, b in pairs),
         "ratio": median(b / a for a, b in pairs),
         "ratios": [b / a for a, b in pairs],
     }
@@ -55,7 +55,7 @@ def compare(rounds: int, ours: Callable[[], float], theirs: Callable[[], float])
 
 @kernel
 def numba_random(n: int) -> int:
-    """Count hits by numba's own generator, as most would write it."""
+    """Count hits by Numba's own generator, the usual way."""
     hits = 0
     for _ in range(n):
         x, y = np.random.random(), np.random.random()  # noqa: NPY002 - numba has no other
@@ -77,8 +77,8 @@ def compile_c() -> Callable[[int], int]:
     """Return the same algorithm compiled by gcc -O3 -march=native."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "pi_darts.so"
-        words = ["-O3", "-march=native", "-shared", "-fPIC", "-o", str(target)]
-        subprocess.run(["gcc", *words, str(HERE / "pi_darts.c")], check=True)
+        flags = ["-O3", "-march=native", "-shared", "-fPIC", "-o", str(target)]
+        subprocess.run(["gcc", *flags, str(HERE / "pi_darts.c")], check=True)
         function = ctypes.CDLL(str(target)).misses16
     function.restype = ctypes.c_uint32
     function.argtypes = [ctypes.c_uint32] * 2 + [ctypes.c_uint64] * 2
@@ -90,22 +90,22 @@ def kernels(rounds: int) -> dict[str, Row]:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     in_c = compile_c()
     n = 1 << 26
-    assert in_c(n) == count_darts(SEED, 0, 0, n, False), "the C code counts otherwise"
+    assert in_c(n) == count_darts(SEED, 0, 0, n, False), "the C code counts other hits"
     numba_random(10)
 
-    def each(call: Callable[[int], object], n: int) -> Callable[[], float]:
+    def per_dart(call: Callable[[int], object], n: int) -> Callable[[], float]:
         return lambda: seconds(lambda: call(n)) / n * 1e9
 
-    ours = each(lambda n: count_darts(SEED, 0, 0, n, False), n)
+    ours = per_dart(lambda n: count_darts(SEED, 0, 0, n, False), n)
     return {
         "kernel against chunked NumPy default_rng, one core": compare(
-            rounds, ours, each(numpy_chunks, n // 4)
+            rounds, ours, per_dart(numpy_chunks, n // 4)
         ),
         "kernel against numba with np.random.random(), one core": compare(
-            rounds, ours, each(numba_random, n // 8)
+            rounds, ours, per_dart(numba_random, n // 8)
         ),
         "kernel against C, gcc -O3 -march=native, one core": compare(
-            rounds, ours, each(in_c, n)
+            rounds, ours, per_dart(in_c, n)
         ),
     }
 
@@ -115,7 +115,7 @@ def pi(ntasks: int, samples: float) -> dict[str, float]:
     return timings(ntasks, "-m", "mpiapps.pi", "--samples", str(int(samples)))
 
 
-# The steps of docs/pi.md: two numbers of samples whose difference takes a second or so.
+# Steps of docs/pi.md: two numbers of samples whose times differ by about a second.
 STEPS = {
     "pi_1_gather.py": (1e6, 1e7),
     "pi_2_numpy.py": (1e7, 4e8),
@@ -128,8 +128,8 @@ def per_sample(step: str) -> tuple[float, float]:
     """Return start and seconds per sample of a teaching program on 2 ranks."""
     few, many = STEPS[step]
     short, long = (start(2, str(TEACHING / step), str(n))[0] for n in (few, many))
-    each = (long - short) / (many - few)
-    return short - few * each, each
+    sample = (long - short) / (many - few)
+    return short - few * sample, sample
 
 
 def nanoseconds(step: str) -> float:
@@ -138,7 +138,7 @@ def nanoseconds(step: str) -> float:
 
 
 def steps(rounds: int) -> dict[str, Row]:
-    """Return ns per sample on 2 ranks of the program and of each step to it."""
+    """Return ns per sample on 2 ranks, of the program and of each step."""
     n = 4e9
     return {
         f"{step}, ns a sample on 2 ranks": compare(
@@ -151,11 +151,11 @@ def steps(rounds: int) -> dict[str, Row]:
 
 
 def programs(rounds: int) -> dict[str, Row]:
-    """Return how the program scales, and what it gains over the teaching one."""
+    """Return the times of the program and of the first teaching program."""
 
     def teaching(samples: float) -> float:
-        begin, each = per_sample("pi_1_gather.py")
-        return begin + samples * each
+        begin, sample = per_sample("pi_1_gather.py")
+        return begin + samples * sample
 
     return {
         "2 ranks against teaching program, kernel and gather, 1e9": compare(
@@ -173,7 +173,7 @@ def programs(rounds: int) -> dict[str, Row]:
 
 
 def scaling(rounds: int) -> dict[str, Row]:
-    """Return the time of `run` on two ranks and on one of them, in turn, in one job."""
+    """Return the times of `run` on two ranks and on one, alternating, in one job."""
     pairs = iter(json.loads(start(2, RANKS, "scaling", str(rounds))[1].stdout))
     pair = [0.0, 0.0]
 
@@ -196,23 +196,23 @@ def accuracy(seeds: int = 200) -> dict[str, Row]:
     strata = rms(
         [4 * count_strata(s, 1, 0, side, side)[0] / (2 * side**2) for s in range(seeds)]
     )
-    row = {"ours": strata, "theirs": darts, "ratio": darts / strata}
+    row = {"ours": strata, "peer": darts, "ratio": darts / strata}
     return {f"RMS error of darts against strata, 2**20 samples, {seeds} seeds": row}
 
 
 def helper_calls(rounds: int) -> dict[str, Row]:
-    """Return what a call of the helper layer costs over the bare mpi4py call, in us."""
+    """Return the overhead of helper-layer calls over bare mpi4py calls, in us."""
     rows = {}
     for ntasks in (1, 2):
         _, done = start(ntasks, RANKS, "calls", str(rounds))
         for name, (ours, bare, more) in json.loads(done.stdout).items():
             title = f"BlockPlan.{name} over the bare call, us more, {ntasks} ranks"
-            rows[title] = {"ours": ours, "theirs": bare, "ratio": more}
+            rows[title] = {"ours": ours, "peer": bare, "ratio": more}
     return rows
 
 
 def main() -> int:
-    """Measure, print a table, write JSON."""
+    """Measure, print a table, write a JSON file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, default=ROOT / ".bench" / "pi.json")
@@ -223,12 +223,12 @@ def main() -> int:
         **programs(options.rounds),
         **accuracy(),
         **helper_calls(options.rounds),
-        **kernels(5 * options.rounds),  # last: it pins this process to a core
+        **kernels(5 * options.rounds),  # last, since it pins this process to a core
     }
-    print(f"{'':<66} {'ours':>10} {'theirs':>10} {'ratio':>8}")
+    print(f"{'':<66} {'ours':>10} {'peer':>10} {'ratio':>8}")
     for name, row in rows.items():
-        ours, theirs = row["ours"], row["theirs"]
-        print(f"{name:<66} {ours:>10.4g} {theirs:>10.4g} {row['ratio']:>8.3g}")
+        ours, peer = row["ours"], row["peer"]
+        print(f"{name:<66} {ours:>10.4g} {peer:>10.4g} {row['ratio']:>8.3g}")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(rows, indent=1) + "\n")
     print(f"written to {options.json}")

@@ -1,6 +1,6 @@
 """The part of bench_pi.py that runs on ranks: bench_ranks.py scaling|calls ROUNDS.
 
-Rank 0 prints one line of JSON.
+Rank 0 prints a line of JSON.
 """
 
 import json
@@ -12,36 +12,37 @@ from statistics import median
 import numpy as np
 from mpi4py import MPI
 
+from mpiapps.app.context import RunContext
 from mpiapps.comm import open_world
-from mpiapps.comm.plan import BlockPlan
+from mpiapps.comm.block_plan import BlockPlan
 from mpiapps.comm.world import World
 from mpiapps.pi import Options, run
 
 CALLS = 20000
-WORK = Options(samples=10**9)
+SCALING_OPTIONS = Options(samples=10**9)
 
 
 def scaling(world: World, rounds: int) -> list[tuple[float, float]]:
-    """Return the seconds of the same work on all ranks and on rank 0, in turn."""
+    """Return the seconds of the same work on all ranks and on rank 0, alternating."""
 
     def timed(ranks: World) -> float:
         start = time.perf_counter()
-        run(ranks, WORK)
+        run(RunContext.make(ranks), SCALING_OPTIONS)
         return time.perf_counter() - start
 
     pairs = []
-    with World(MPI.COMM_SELF) as alone:
+    with World(MPI.COMM_SELF) as single:
         for _ in range(rounds + 1):
             world.comm.Barrier()
-            pairs.append((timed(world), timed(alone) if world.is_root else 0.0))
-            waiting = world.comm.Ibarrier()  # asleep: a rank that waits in a call to
-            while not waiting.Test():  # MPI would use its core
+            pairs.append((timed(world), timed(single) if world.is_root else 0.0))
+            barrier = world.comm.Ibarrier()
+            while not barrier.Test():  # a blocking call would use the core
                 time.sleep(0.001)
     return pairs[1:]  # the first round warms up
 
 
 def calls(world: World, rounds: int) -> dict[str, tuple[float, float, float]]:
-    """Return us of a `BlockPlan` call, of the bare call, and of their difference."""
+    """Return us of a `BlockPlan` call, of the plain call, and of their difference."""
     comm = world.comm
     plan = BlockPlan(comm, [4] * comm.size)
     block, whole = np.ones(4), np.empty(4 * comm.size)
@@ -63,7 +64,7 @@ def calls(world: World, rounds: int) -> dict[str, tuple[float, float, float]]:
         ),
     }
 
-    def each(call: Callable[[], object]) -> float:
+    def call_time(call: Callable[[], object]) -> float:
         comm.Barrier()
         start = time.perf_counter()
         for _ in range(CALLS):
@@ -71,18 +72,17 @@ def calls(world: World, rounds: int) -> dict[str, tuple[float, float, float]]:
         return (time.perf_counter() - start) / CALLS * 1e6
 
     rows = {}
-    for name, (ours, bare) in pairs.items():
-        times = [(each(ours), each(bare)) for _ in range(rounds)]
-        mine, theirs = zip(*times, strict=True)
-        more = median(a - b for a, b in times)
-        rows[name] = (median(mine), median(theirs), more)
+    for name, (planned, plain) in pairs.items():
+        times = [(call_time(planned), call_time(plain)) for _ in range(rounds)]
+        planned_times, plain_times = zip(*times, strict=True)
+        difference = median(a - b for a, b in times)
+        rows[name] = (median(planned_times), median(plain_times), difference)
     return rows
 
 
 if __name__ == "__main__":
     with open_world() as world:
-        measured = {"scaling": scaling, "calls": calls}[sys.argv[1]](
-            world, int(sys.argv[2])
-        )
+        benchmark = {"scaling": scaling, "calls": calls}[sys.argv[1]]
+        results = benchmark(world, int(sys.argv[2]))
         if world.is_root:
-            print(json.dumps(measured))
+            print(json.dumps(results))

@@ -18,20 +18,20 @@ WORKERS = 2
 
 
 def main() -> None:
-    """Time products of arrays that lie on the workers, as ours lie on the ranks."""
+    """Time products of arrays in the workers' memory, as mpiapps' are in the ranks'."""
     m, n, k, chunk, repeats = map(int, sys.argv[1:])
     with Client(
         n_workers=WORKERS, threads_per_worker=1, dashboard_address=None
     ) as client:
-        found = []
-        for _ in range(repeats):  # of new numbers: Dask would give the same ones again
+        seconds = []
+        for _ in range(repeats):  # new arrays each time: Dask would reuse the results
             a = client.persist(da.random.random((m, k), chunks=chunk))
             b = client.persist(da.random.random((k, n), chunks=chunk))
             wait([a, b])
             start = time.perf_counter()
             wait(client.persist(a @ b))
-            found.append(time.perf_counter() - start)
-    print(json.dumps(found))
+            seconds.append(time.perf_counter() - start)
+    print(json.dumps(seconds))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What bench_dask.py runs on each cluster: dask_probe.py ours|dask-mpi|local TASKS.
+"""Measure a cluster for bench_dask.py: dask_probe.py mpiapps|dask-mpi|local TASKS.
 
-Prints, as JSON: when it had a first result and when it ended, in seconds since 1970;
-the no-op tasks per second of three repeats; the seconds of 200 MB from one worker to
-another, three times.
+Prints as JSON: the times of the first result and of the end, in seconds since the
+epoch; no-op tasks per second, in three repeats; the seconds to transfer 200 MB from one
+worker to another, in three repeats.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from distributed import Client, LocalCluster, get_client, wait
 
 REPEATS = 3
-SIZE = 200_000_000  # bytes between workers
+TRANSFER_BYTES = 200_000_000
 
 
 def noop(x: int) -> int:
@@ -25,18 +25,18 @@ def noop(x: int) -> int:
 
 
 def make(_: int) -> bytes:
-    """Return what is sent: no compression makes it smaller."""
+    """Return incompressible data."""
     import os
 
-    return os.urandom(SIZE)
+    return os.urandom(TRANSFER_BYTES)
 
 
 @contextmanager
-def client_of(way: str) -> Iterator[Client]:
-    """Yield a client of the cluster."""
-    if way == "ours":
+def client_of(cluster_type: str) -> Iterator[Client]:
+    """Yield a client of a cluster of the given type."""
+    if cluster_type == "mpiapps":
         yield get_client()
-    elif way == "dask-mpi":
+    elif cluster_type == "dask-mpi":
         from dask_mpi import initialize
 
         initialize(nthreads=1, dashboard=False)
@@ -51,37 +51,37 @@ def client_of(way: str) -> Iterator[Client]:
 
 
 def rates(client: Client, tasks: int) -> list[float]:
-    """Return tasks per second of some repeats."""
-    found = []
+    """Return the tasks per second of each repeat."""
+    results = []
     for _ in range(REPEATS if tasks else 0):
         start = time.perf_counter()
         client.gather(client.map(noop, range(tasks), pure=False))
-        found.append(tasks / (time.perf_counter() - start))
-    return found
+        results.append(tasks / (time.perf_counter() - start))
+    return results
 
 
 def transfers(client: Client) -> list[float]:
-    """Return the seconds of some transfers between the first two workers."""
+    """Return the seconds of transfers between the first two workers."""
     one, two, *_ = sorted(client.nthreads())
-    found = []
+    results = []
     for i in range(REPEATS):
         data = client.submit(make, i, workers=one, pure=False)
         wait(data)
         start = time.perf_counter()
         wait(client.submit(len, data, workers=two, pure=False))
-        found.append(time.perf_counter() - start)
-    return found
+        results.append(time.perf_counter() - start)
+    return results
 
 
 def main() -> None:
-    """Measure."""
-    way, tasks = sys.argv[1], int(sys.argv[2])
-    with client_of(way) as client:
+    """Measure, and print the values."""
+    cluster_type, tasks = sys.argv[1], int(sys.argv[2])
+    with client_of(cluster_type) as client:
         client.submit(noop, 1).result()
-        found = {"first": time.time(), "rates": rates(client, tasks)}
-        found["transfers"] = transfers(client) if tasks else []
-        found["end"] = time.time()
-        print(json.dumps(found), flush=True)
+        values = {"first": time.time(), "rates": rates(client, tasks)}
+        values["transfers"] = transfers(client) if tasks else []
+        values["end"] = time.time()
+        print(json.dumps(values), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/matrix.md from the real layouts and schedules.
+"""Draw the figures of docs/matrix.md from layouts and schedules.
 
 usage: draw_matrix.py FOLDER
 """
@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from mpiapps.linalg.choose import Grid
+from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
-from mpiapps.linalg.schedule import Place, summa
+from mpiapps.linalg.schedule import GridPosition, summa
 
 COLORS = ["#4c78a8", "#f58518", "#54a24b", "#e45756", "#b279a2", "#9d755d"]
 CELL = 14
@@ -19,24 +19,24 @@ Boxes = list[tuple[float, float, float, float, str, float]]  # x y w h colour op
 
 
 def owners(layout: Layout) -> Boxes:
-    """Return one square for each element, in its rank's colour."""
-    found: Boxes = []
+    """Return one square per element in the colour of its rank."""
+    boxes: Boxes = []
     for rank in layout.ranks:
-        place = layout.coords(rank)
-        if place is None:
+        coords = layout.coords(rank)
+        if coords is None:
             continue
-        found += [
+        boxes += [
             (j, i, 1, 1, COLORS[rank % len(COLORS)], 0.85)
-            for i in layout.rows.indices(place[0]).tolist()
-            for j in layout.cols.indices(place[1]).tolist()
+            for i in layout.rows.indices(coords[0]).tolist()
+            for j in layout.cols.indices(coords[1]).tolist()
         ]
-    return found
+    return boxes
 
 
 def svg(
     parts: Iterable[tuple[str, float, float, Boxes]], width: float, height: float
 ) -> str:
-    """Return a picture of boxes, each part with a title and an origin, in cells."""
+    """Return an SVG of boxes; each part has a title and an origin in cells."""
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width * CELL:g}'
         f' {height * CELL:g}" font-family="sans-serif" font-size="11">',
@@ -76,19 +76,19 @@ def steps() -> str:
     """Return the first panels of SUMMA on a 2 x 2 grid, as rank 3 sees them."""
     n, width = 12, 3
     a, b, c = Grid(2, 2).layouts(n, n, n)
-    place = Place(1, 1, 2, 2, a.rows.count(1), b.cols.count(1))
+    position = GridPosition(1, 1, 2, 2, a.rows.count(1), b.cols.count(1))
     parts: list[tuple[str, float, float, Boxes]] = []
-    for number, panel in enumerate(summa(a.cols, b.rows, range(n), place, width)):
+    for number, panel in enumerate(summa(a.cols, b.rows, range(n), position, width)):
         k = panel[-1].k
         x, grey = 1 + number * (n + 4.0), "#dddddd"
         top: Boxes = [(0, 0, n, n, grey, 1)]
         left: Boxes = [(0, 0, n, n, grey, 1)]
         for step in panel[:-1]:
             if step.comm == "row":
-                color = COLORS[2 * place.i + step.root]
+                color = COLORS[2 * position.i + step.root]
                 left.append((step.k.start, n / 2, len(step.k), n / 2, color, 0.85))
             else:
-                color = COLORS[2 * step.root + place.j]
+                color = COLORS[2 * step.root + position.j]
                 top.append((n / 2, step.k.start, n / 2, len(step.k), color, 0.85))
         mine: Boxes = [
             (0, 0, n, n, grey, 1),

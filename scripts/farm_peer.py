@@ -1,18 +1,19 @@
-"""The farm with its journal or, to see its cost, without: farm_peer.py on|off ..."""
+"""Run the farm with or without its journal: farm_peer.py on|off ..."""
 
 import sys
 from typing import Any
 
 from mpiapps.app import main
 from mpiapps.farm import PROGRAM
-from mpiapps.farming import journal
+from mpiapps.storage import journal
 
 
-def nothing(*_: Any) -> None:
-    """Write nothing."""
+def no_op(*_: Any) -> None:
+    """Do nothing."""
 
 
 if __name__ == "__main__":
     if sys.argv.pop(1) == "off":
-        journal.Journal.add = journal.Journal.sync = nothing  # type: ignore[method-assign,assignment]
+        for method in ("add", "sync"):
+            setattr(journal.Journal, method, no_op)
     sys.exit(main(PROGRAM))

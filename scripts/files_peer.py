@@ -1,6 +1,6 @@
-"""What bench_files.py compares with: files_peer.py polars|duckdb|loop PATH.
+"""Peers for bench_files.py: files_peer.py polars|duckdb|loop PATH.
 
-Prints what was counted, and the seconds it took on two processors.
+Prints the number of words, and the seconds on two processors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def with_polars(path: str) -> int:
-    """Count words, by the fastest of the queries that were tried."""
+    """Count words by the fastest of several queries."""
     os.environ["POLARS_MAX_THREADS"] = "2"
     import polars as pl
 
@@ -23,21 +23,21 @@ def with_polars(path: str) -> int:
 
 
 def with_duckdb(path: str) -> int:
-    """Count words, by the fastest of the queries that were tried."""
+    """Count words by the fastest of several queries."""
     import duckdb
 
     duckdb.execute("SET threads TO 2")
-    found = duckdb.execute(
+    row = duckdb.execute(
         "SELECT sum(len(line) - len(replace(line, ' ', '')) + 1) FROM read_csv(?,"
         " columns={'line': 'VARCHAR'}, header=false, delim='\x01', quote='',"
         " escape='', auto_detect=false)",
         [path],
     ).fetchone()
-    return int(found[0]) if found else 0
+    return int(row[0]) if row else 0
 
 
-def with_a_loop(path: str) -> int:
-    """Count words of all files in a folder, as a script would."""
+def with_loop(path: str) -> int:
+    """Count words of all files in a folder in a plain loop."""
     total = 0
     for folder, _, names in os.walk(path):
         for name in names:
@@ -47,7 +47,7 @@ def with_a_loop(path: str) -> int:
 
 
 if __name__ == "__main__":
-    count = {"polars": with_polars, "duckdb": with_duckdb, "loop": with_a_loop}
+    count = {"polars": with_polars, "duckdb": with_duckdb, "loop": with_loop}
     start = time.perf_counter()
     words = count[sys.argv[1]](sys.argv[2])
     print(words, time.perf_counter() - start)

@@ -1,10 +1,10 @@
-"""Make Parquet files of trips, with the columns and types of New York's yellow taxis.
+"""Write Parquet files of trips with the columns of New York's yellow taxi records.
 
 usage: make_taxi.py FOLDER [--files N] [--rows N]
 
-The same numbers each time, each file a month, written a row group at a time. Names and
-types are those of the city's trip records since 2023; the distributions are only like
-them.
+Each file is a month, written one row group at a time, with the same numbers in each
+call. Names and types are those of the city's trip records since 2023; the distributions
+are only similar.
 """
 
 from __future__ import annotations
@@ -16,46 +16,46 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-GROUP = 2**17  # rows
+GROUP_ROWS = 2**17
 
 
 def trips(rows: int, month: int, piece: int = 0, pieces: int = 1) -> pa.Table:
-    """Return trips of a piece of a month, counted from January 2024."""
+    """Return trips of a part of a month; months are counted from January 2024."""
     rng = np.random.default_rng([month, piece])
     first, end = (
-        (np.datetime64("2024-01") + number).astype("datetime64[us]")
-        for number in (month, month + 1)
+        (np.datetime64("2024-01") + n).astype("datetime64[us]")
+        for n in (month, month + 1)
     )
     length = (end - first) // pieces
     start = first + piece * length + np.sort(rng.integers(0, length.astype(int), rows))
     distance = np.round(rng.gamma(1.2, 2.7, rows), 2)
     fare = np.round(3 + 3.5 * distance + rng.normal(0, 2, rows), 2)
-    fare[rng.random(rows) < 0.01] *= -1  # as in the records: taken back
-    paid = rng.choice(np.arange(5), rows, p=[0.05, 0.75, 0.17, 0.01, 0.02])
+    fare[rng.random(rows) < 0.01] *= -1  # refunds, as in the records
+    payment = rng.choice(np.arange(5), rows, p=[0.05, 0.75, 0.17, 0.01, 0.02])
     share = np.where(rng.random(rows) < 0.1, 0, rng.gamma(16, 0.016, rows))
-    tip = np.where(paid == 1, np.round(np.abs(fare) * share, 2), 0.0)
+    tip = np.where(payment == 1, np.round(np.abs(fare) * share, 2), 0.0)
     absent = rng.random(rows) < 0.05
 
-    def some(values: np.ndarray) -> pa.Array:
+    def nullable(values: np.ndarray) -> pa.Array:
         return pa.array(values, mask=absent)
 
-    def whole(low: int, high: int, kind: str = "int32") -> np.ndarray:
+    def integers(low: int, high: int, kind: str = "int32") -> np.ndarray:
         return rng.integers(low, high, rows).astype(kind)
 
     def one_of(*values: float) -> np.ndarray:
         return rng.choice(np.array(values), rows)
 
     return pa.table({
-        "VendorID": whole(1, 3),
+        "VendorID": integers(1, 3),
         "tpep_pickup_datetime": start,
-        "tpep_dropoff_datetime": start + whole(60, 3600, "timedelta64[s]"),
-        "passenger_count": some(whole(1, 6, "int64")),
+        "tpep_dropoff_datetime": start + integers(60, 3600, "timedelta64[s]"),
+        "passenger_count": nullable(integers(1, 6, "int64")),
         "trip_distance": distance,
-        "RatecodeID": some(whole(1, 7, "int64")),
-        "store_and_fwd_flag": some(np.where(rng.random(rows) < 0.01, "Y", "N")),
-        "PULocationID": whole(1, 266),
-        "DOLocationID": whole(1, 266),
-        "payment_type": paid.astype("int64"),
+        "RatecodeID": nullable(integers(1, 7, "int64")),
+        "store_and_fwd_flag": nullable(np.where(rng.random(rows) < 0.01, "Y", "N")),
+        "PULocationID": integers(1, 266),
+        "DOLocationID": integers(1, 266),
+        "payment_type": payment.astype("int64"),
         "fare_amount": fare,
         "extra": one_of(0, 1, 2.5, 5),
         "mta_tax": one_of(0, 0.5),
@@ -63,8 +63,8 @@ def trips(rows: int, month: int, piece: int = 0, pieces: int = 1) -> pa.Table:
         "tolls_amount": one_of(0, 0, 0, 6.94),
         "improvement_surcharge": one_of(0.3, 1),
         "total_amount": np.round(fare + tip, 2),
-        "congestion_surcharge": some(one_of(0, 2.5)),
-        "Airport_fee": some(one_of(0, 1.75)),
+        "congestion_surcharge": nullable(one_of(0, 2.5)),
+        "Airport_fee": nullable(one_of(0, 1.75)),
     })  # fmt: skip
 
 
@@ -74,18 +74,18 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--files", type=int, default=4)
     parser.add_argument("--rows", type=float, default=1e6)
-    given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    for month in range(given.files):
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for month in range(options.files):
         name = (
-            given.folder / f"yellow_tripdata_{2024 + month // 12}-{month % 12 + 1:02}"
+            options.folder / f"yellow_tripdata_{2024 + month // 12}-{month % 12 + 1:02}"
         )
-        rows = int(given.rows)
-        pieces = max(1, -(-rows // GROUP))
+        rows = int(options.rows)
+        pieces = max(1, -(-rows // GROUP_ROWS))
         with parquet.ParquetWriter(f"{name}.parquet", trips(0, 0).schema) as file:
             for piece in range(pieces):
-                some = min(GROUP, rows - piece * GROUP)
-                file.write_table(trips(some, month, piece, pieces))
+                group_rows = min(GROUP_ROWS, rows - piece * GROUP_ROWS)
+                file.write_table(trips(group_rows, month, piece, pieces))
 
 
 if __name__ == "__main__":

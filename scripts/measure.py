@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from mpiapps.app.mpiexec import command_line, find_launcher
+from mpiapps.launch.mpiexec import command_line, find_launcher
 
 
 def start(ntasks: int, *words: str) -> tuple[float, subprocess.CompletedProcess[str]]:

@@ -1,16 +1,16 @@
-"""Run Python with the given words on N ranks: on_ranks.py N -m pytest ...
+"""Run Python with the given arguments on N ranks: on_ranks.py N -m pytest ...
 
-With the mpiexec that belongs to this environment's MPI, and with what root, containers
-and more ranks than cores need. Test ranks share cores whatever the machine has.
+With the mpiexec of this environment's MPI, and with the options that root, containers
+and oversubscription need.
 """
 
 import sys
 
-from mpiapps.app.mpiexec import become, command_line, find_launcher
 from mpiapps.base.streams import reserve_streams
+from mpiapps.launch.mpiexec import command_line, exec_launcher, find_launcher
 
 if __name__ == "__main__":
     reserve_streams()
-    ntasks, *words = sys.argv[1:]
-    command, variables = command_line(find_launcher(), int(ntasks), words)
-    become(command, variables)
+    ntasks, *argv = sys.argv[1:]
+    command, variables = command_line(find_launcher(), int(ntasks), argv)
+    exec_launcher(command, variables)

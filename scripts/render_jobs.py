@@ -1,4 +1,4 @@
-"""Render jobs/<scheduler>/<program>.sh, each program on each scheduler.
+"""Render jobs/: each program on Slurm, pi on each other scheduler, and the library.
 
 They are for a clone: submitted from its top folder, with the interpreter of `make demo`
 and one of the sites in jobs/sites, which are there to be copied and edited.
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mpiapps.app.program import programs
-from mpiapps.batch.render import render
-from mpiapps.batch.request import SCHEDULERS, Job, Request, complete
-from mpiapps.batch.site import read_site
+from mpiapps.batch.render import LIBRARY, render
+from mpiapps.batch.request import Job, Request, resolve
+from mpiapps.batch.site import SCHEDULERS, read_site
 
 JOBS = Path(__file__).parents[1] / "jobs"
 # What a program needs to do something; to be edited.
@@ -27,14 +27,17 @@ ARGUMENTS = {
 
 
 def scripts() -> Iterator[tuple[Path, str]]:
-    """Yield the path of each script with its text. Local."""
+    """Yield the path of each file with its text."""
+    library = JOBS / "lib" / LIBRARY.name
+    yield library, LIBRARY.read_text(encoding="utf-8")
     for scheduler in SCHEDULERS:
         site = read_site(JOBS / "sites" / f"{scheduler}.toml")
-        for name in programs():
+        for name in programs() if scheduler == "slurm" else ("pi",):
             request = Request(nodes=2, ranks_per_node=2, python=".venv/bin/python")
             words = ("-m", f"mpiapps.{name}", *ARGUMENTS.get(name, ()))
-            job = Job(complete(request, site, name), site, words)
-            yield JOBS / scheduler / f"{name}.sh", render(job)
+            job = Job(resolve(request, site, name), site, words)
+            text = render(job, library=str(library.relative_to(JOBS.parent)))
+            yield JOBS / scheduler / f"{name}.sh", text
 
 
 def main() -> int:
@@ -42,7 +45,7 @@ def main() -> int:
     for path, text in scripts():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-        path.chmod(0o755)
+        path.chmod(0o644 if path.parent.name == "lib" else 0o755)
         print(path.relative_to(JOBS.parent))
     return 0
 

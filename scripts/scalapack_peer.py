@@ -1,4 +1,4 @@
-"""ScaLAPACK through ctypes: what bench_matrix.py measures `mpiapps.linalg` against.
+"""ScaLAPACK through ctypes: the reference of bench_matrix.py for `mpiapps.linalg`.
 
 usage, on ranks: scalapack_peer.py debian|mkl OPERATION M N K BLOCK REPEATS
 OPERATION is multiply, cholesky or solve.
@@ -22,10 +22,10 @@ LIBRARIES = {"debian": "libscalapack-openmpi.so.2.2", "mkl": None}
 
 
 class ScaLAPACK:
-    """The library on a grid of all ranks, as wide as its rows allow."""
+    """ScaLAPACK on a process grid of all ranks."""
 
     def __init__(self, which: str) -> None:
-        """Load it, and make the grid."""
+        """Load the library and create the grid."""
         self.library = ctypes.CDLL(LIBRARIES[which], ctypes.RTLD_GLOBAL)
         self.blacs = ctypes.CDLL(None)
         self.context = c_int()
@@ -43,7 +43,7 @@ class ScaLAPACK:
     def matrix(
         self, m: int, n: int, block: int, *, heavy: bool = False
     ) -> tuple[np.ndarray, object]:
-        """Return a local part of random numbers and its descriptor."""
+        """Return a local block of random numbers and its descriptor."""
         rows = self._count(m, block, self.i, self.rows)
         cols = self._count(n, block, self.j, self.cols)
         rng = np.random.default_rng(MPI.COMM_WORLD.rank)
@@ -79,7 +79,7 @@ class ScaLAPACK:
 
 
 def timed(sca: ScaLAPACK, operation: str, sizes_of: list[int], block: int) -> float:
-    """Return the seconds of one operation, without making the matrices."""
+    """Return the time of one operation in seconds, without the setup."""
     m, n, k = sizes_of
     one, zero, first, info = c_double(1), c_double(0), c_int(1), c_int()
     at = (byref(first), byref(first))

@@ -1,6 +1,6 @@
-"""One of the ways of bench_tasks.py to do no-op tasks.
+"""Run no-op tasks on one of the pools of bench_tasks.py.
 
-usage: tasks_peer.py ours|futures|pool|dask TASKS WORKERS
+usage: tasks_peer.py mpiapps|futures|pool|dask TASKS WORKERS
 
 Prints the tasks per second of three repeats as JSON, on one rank.
 """
@@ -18,33 +18,33 @@ Map = Callable[[range], Any]
 
 
 def noop(x: int) -> int:
-    """Do nothing."""
+    """Return the argument."""
     return x
 
 
-def measure(do: Map, tasks: int) -> None:
-    """Print the rates of some repeats."""
-    do(range(100))
+def measure(map_items: Map, tasks: int) -> None:
+    """Print the tasks per second of each repeat."""
+    map_items(range(100))
     rates = []
     for _ in range(REPEATS):
         start = time.perf_counter()
-        do(range(tasks))
+        map_items(range(tasks))
         rates.append(tasks / (time.perf_counter() - start))
     print(json.dumps(rates), flush=True)
 
 
-def ours(tasks: int, _: int) -> None:
-    """Share them over ranks."""
+def mpi_pool(tasks: int, _: int) -> None:
+    """Measure `MPIPool`."""
     from mpiapps.comm import open_world
-    from mpiapps.comm.tasks import Tasks
+    from mpiapps.tasks.mpi_pool import MPIPool
 
-    with open_world() as world, Tasks(world.comm) as shared:
-        if shared is not None:
-            measure(lambda items: shared.map(noop, items, 1), tasks)
+    with open_world() as world, MPIPool(world.comm) as workers:
+        if workers is not None:
+            measure(lambda items: workers.map(noop, items, 1), tasks)
 
 
 def futures(tasks: int, _: int) -> None:
-    """Share them by mpi4py.futures."""
+    """Measure mpi4py.futures."""
     from mpi4py import MPI
     from mpi4py.futures import MPICommExecutor
 
@@ -55,15 +55,15 @@ def futures(tasks: int, _: int) -> None:
 
 
 def pool(tasks: int, workers: int) -> None:
-    """Share them over processes of one host."""
+    """Measure multiprocessing.Pool."""
     from multiprocessing import Pool
 
-    with Pool(workers) as shared:
-        measure(lambda items: shared.map(noop, items, 1), tasks)
+    with Pool(workers) as processes:
+        measure(lambda items: processes.map(noop, items, 1), tasks)
 
 
 def dask(tasks: int, _: int) -> None:
-    """Share them by dask-mpi."""
+    """Measure dask-mpi."""
     from dask.distributed import Client
     from dask_mpi import initialize
 
@@ -73,5 +73,5 @@ def dask(tasks: int, _: int) -> None:
 
 
 if __name__ == "__main__":
-    WAYS = {"ours": ours, "futures": futures, "pool": pool, "dask": dask}
-    WAYS[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3]))
+    POOLS = {"mpiapps": mpi_pool, "futures": futures, "pool": pool, "dask": dask}
+    POOLS[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3]))

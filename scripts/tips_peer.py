@@ -1,6 +1,6 @@
-"""The question of mpiapps.tips put to polars: tips_peer.py FOLDER.
+"""The result of mpiapps.tips computed by polars: tips_peer.py FOLDER.
 
-Prints the trips, the mean percent, and the seconds it took on two processors.
+Prints the trips, the mean percentage, and the seconds on two processors.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ BINS = 50
 
 
 def main() -> None:
-    """Ask."""
+    """Run the query."""
     start = time.perf_counter()
     trips = pl.scan_parquet(
         f"{sys.argv[1]}/*.parquet", include_file_paths="file"
     ).filter((pl.col("payment_type") == 1) & (pl.col("fare_amount") > 0))
     percent = 100.0 * pl.col("tip_amount") / pl.col("fare_amount")
     bins = (percent * BINS / 100).floor().cast(pl.Int32).clip(-1, BINS).alias("bin")
-    asked = trips.select("file", bins, percent.alias("percent"))
-    parts = asked.group_by("file", "bin").agg(
+    selected = trips.select("file", bins, percent.alias("percent"))
+    parts = selected.group_by("file", "bin").agg(
         pl.len().alias("trips"), pl.col("percent").sum().alias("total")
     )
-    found = parts.collect(engine="streaming")
-    number, total = found["trips"].sum(), found["total"].sum()
-    print(number, total / number, time.perf_counter() - start)
+    table = parts.collect(engine="streaming")
+    count, total = table["trips"].sum(), table["total"].sum()
+    print(count, total / count, time.perf_counter() - start)
 
 
 if __name__ == "__main__":

@@ -29,15 +29,18 @@ from hypothesis import settings
 settings.register_profile("no clock", deadline=None)
 settings.load_profile("no clock")
 
-GRACE = float(os.environ.get("MPIAPPS_TEST_GRACE", "5"))  # s a failed rank waits
+# s that a failed rank waits
+GRACE_SECONDS = float(os.environ.get("MPIAPPS_TEST_GRACE", "5"))
 ROOT = Path(__file__).parents[1]
+# Names by which modules of tests start processes.
+STARTERS = {"subprocess", "on_ranks", "run", "folder", "multiprocessing"}
 
 
 class RankReports:
     """Makes one outcome of the outcomes of all ranks."""
 
     def __init__(self, config: pytest.Config) -> None:
-        from mpiapps.comm.start import start_mpi
+        from mpiapps.launch.start import start_mpi
 
         start_mpi()
         from mpi4py import MPI
@@ -68,7 +71,7 @@ class RankReports:
         if item.get_closest_marker("mpi") is None:
             return report
         request = self._comm.Ibarrier()
-        deadline = time.monotonic() + GRACE
+        deadline = time.monotonic() + GRACE_SECONDS
         while not request.Test():
             time.sleep(0.001)
             if report.failed and time.monotonic() > deadline:
@@ -104,7 +107,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what starts programs: a long one at the end would be alone."""
+    """Mark tests that may start processes, and begin with those that take long."""
+    for item in items:
+        names = vars(getattr(item, "module", object)).keys()
+        if names & STARTERS:
+            item.add_marker(pytest.mark.processes)
+    # A long one at the end would be alone.
     items.sort(key=lambda item: item.path.parent != ROOT / "tests")
 
 

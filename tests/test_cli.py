@@ -8,7 +8,7 @@ import pytest
 
 import mpiapps
 from mpiapps.app.progress import COMPILES
-from tests.launch import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks, run
+from tests.commands import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks, run
 
 PI_HELP = ("-m", "mpiapps.pi", "--help")
 HEAVY = ("mpi4py", "numpy", "numba", "scipy", "tqdm", "threadpoolctl")
@@ -58,13 +58,17 @@ def test_help_and_errors_appear_once_on_many_ranks(mpi):
     ("words", "code", "message"),
     [
         (["--samples", "-5"], 2, "'-5' is not a count"),
-        (["--samples", "0"], 2, "0 is too small; the least is 1"),
+        (["--samples", "0"], 2, "0 is too small; the minimum is 1"),
         (["--samples", "1.5"], 2, "'1.5' is not a whole number"),
         (["--samples", "1e30"], 2, "1e30 is too large"),
         (["--samples", "many"], 2, "'many' is not a count"),
-        (["--samples", "9", "--method", "strata"], 2, "too few for --method strata"),
+        (
+            ["--samples", "9", "--method", "strata"],
+            2,
+            "--method strata needs at least 512",
+        ),
         (["--json", "a", "--csv", "a"], 2, "--json and --csv both name a"),
-        (["--seed", "4294967296"], 2, "too large; the most is 4294967295"),
+        (["--seed", "4294967296"], 2, "too large; the maximum is 4294967295"),
         (["--method", "needles"], 2, "'needles' is not one of darts, strata"),
         (["--json", "/nowhere/r.json"], 74, "cannot write /nowhere/r.json"),
         (["--json", "/dev/full"], 74, "No space left on device"),
@@ -147,11 +151,11 @@ def test_mpiapps_run_starts_the_mpiexec_of_the_loaded_library(mpi):
 # Stands where mpiexec with this process's number was killed, and becomes mpiexec.
 NAMESAKE = """
 import os, pathlib, platform, sys, tempfile
-from mpiapps.app.mpiexec import become, command_line, find_launcher
+from mpiapps.launch.mpiexec import command_line, exec_launcher, find_launcher
 left = pathlib.Path(tempfile.gettempdir(), f"ompi.{os.getpid()}")
 left.mkdir()
 (left / f"pmix.{platform.node().partition('.')[0]}.tool").touch()
-become(*command_line(find_launcher(), 2, sys.argv[1:]))
+exec_launcher(*command_line(find_launcher(), 2, sys.argv[1:]))
 """
 
 
@@ -197,10 +201,10 @@ from mpiapps.app.runner import main
 
 @dataclass(frozen=True)
 class Options:
-    steps: int = option(1, "how many", least=1)
+    steps: int = option(1, "how many", min=1)
 
-def run(world, options):
-    return Result({"steps": options.steps, "ranks": world.size})
+def run(ctx, options):
+    return Result({"steps": options.steps, "ranks": ctx.world.size})
 
 PROGRAM = Program("heat", "Spread heat.", Options, run)
 if __name__ == "__main__":
@@ -233,7 +237,7 @@ def test_a_program_in_a_file_of_ones_own(tmp_path):
     helped = run([str(folder("mpich") / "python"), str(heat), "--help"])
     assert f"mpiapps run {heat} -n N".replace(" ", "") in "".join(helped.out.split())
     script = run([command, "render", str(heat), *CLUSTER, "--", "--steps", "3"])
-    assert "MPIAPPS_RECORD" in script.out, script.err
+    assert "--record" in script.out, script.err
 
 
 def test_a_program_of_ones_own_has_modules_beside_it(tmp_path):

@@ -1,4 +1,4 @@
-"""The rank tests' own harness: a suite with a failing rank ends, and says why."""
+"""The harness of rank tests: a suite with a failing rank ends with a report."""
 
 import shutil
 from pathlib import Path
@@ -6,21 +6,21 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.launch import ROOT, on_ranks
+from tests.commands import ROOT, on_ranks
 
 SUITES = {
-    # rank 1 fails, and nobody waits for it: the other ranks alone would pass
+    # rank 1 fails after all collectives: the other ranks would pass
     "late": "def test_it(comm):\n    comm.Barrier()\n    assert comm.rank != 1\n",
-    # rank 1 fails before a collective that the other ranks sit in for ever
+    # rank 1 fails before a collective in which the other ranks are blocked
     "early": "def test_it(comm):\n    assert comm.rank != 1\n    comm.Barrier()\n",
     # rank 1 fails in the set-up of a test
     "setup": (
         "@pytest.fixture\ndef broken(comm):\n    assert comm.rank != 1\n"
         "def test_it(broken, comm):\n    comm.Barrier()\n"
     ),
-    # rank 1 leaves the interpreter
+    # rank 1 exits
     "exit": "def test_it(comm):\n    comm.rank == 1 and exit(5)\n    comm.Barrier()\n",
-    # rank 1 waits for what never comes: only the test's time limit ends it
+    # rank 1 is blocked until the time limit of the test
     "stuck": "def test_it(comm):\n    comm.rank == 1 and comm.recv(source=1)\n",
 }
 
@@ -30,24 +30,24 @@ def run_suite(folder: Path, text: str):
     header = "import pytest\npytestmark = pytest.mark.mpi\n"
     after = "def test_after(comm):\n    comm.Barrier()\n"
     (folder / "test_suite.py").write_text(header + text + after)
-    words = ["-m", "pytest", "--with-mpi", "--color=no", "-p", "no:cacheprovider"]
+    argv = ["-m", "pytest", "--with-mpi", "--color=no", "-p", "no:cacheprovider"]
     limits = ["--timeout=4", "--timeout-method=thread", "-o", "timeout_func_only=true"]
-    words += [*limits, f"--junitxml={folder}/report.xml", str(folder)]
-    return on_ranks("openmpi", 3, *words, MPIAPPS_TEST_GRACE="1")
+    argv += [*limits, f"--junitxml={folder}/report.xml", str(folder)]
+    return on_ranks("openmpi", 3, *argv, MPIAPPS_TEST_GRACE="1")
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_a_suite_with_a_failing_rank_ends_and_fails(tmp_path, suite):
+def test_suite_with_a_failing_rank_ends_and_fails(tmp_path, suite):
     ended = run_suite(tmp_path, SUITES[suite])
-    told = ended.out + ended.err
+    output = ended.out + ended.err
     assert ended.code != 0
     if suite == "stuck":
         assert "Timeout" in (tmp_path / "report-r1.log").read_text()
         return
-    assert "[rank 1 of 3]" in told
-    if suite in ("late", "setup"):  # the suite goes on
-        assert "1 passed" in told
-        assert "1 failed" in told or "1 error" in told
+    assert "[rank 1 of 3]" in output
+    if suite in ("late", "setup"):  # the suite continues
+        assert "1 passed" in output
+        assert "1 failed" in output or "1 error" in output
     reports = [ElementTree.parse(path) for path in tmp_path.glob("report-r*.xml")]
     counts = [
         int(r.find("testsuite").get(k)) for r in reports for k in ("failures", "errors")
@@ -55,7 +55,7 @@ def test_a_suite_with_a_failing_rank_ends_and_fails(tmp_path, suite):
     assert sum(counts) >= 1
 
 
-def test_a_suite_that_passes_reports_per_rank_and_speaks_once(tmp_path):
+def test_passing_suite_reports_per_rank_and_prints_once(tmp_path):
     ended = run_suite(tmp_path, "def test_it(comm):\n    comm.Barrier()\n")
     assert ended.code == 0, ended.out + ended.err
     assert ended.out.count("2 passed") == 1

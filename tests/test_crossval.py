@@ -1,4 +1,4 @@
-"""Cross-validation as users run it: same scores everywhere, nothing fitted twice."""
+"""Cross-validation as users run it: equal scores on all backends, no repeated fits."""
 
 import csv
 import json
@@ -12,21 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from mpiapps.crossval import BACKENDS
-from mpiapps.farming.journal import read
-from mpiapps.learning.backends import BACKENDS as WAYS
-from tests.launch import ROOT, clean_environment, folder, marked, on_ranks
+from mpiapps.storage.journal import read
+from tests.commands import ROOT, clean_environment, folder, marked, on_ranks
 
-WORDS = ("--data", "iris", "--folds", "4")
-# A hundred fits of 0.05 s and more.
-PATIENT = ("tests.learning.estimators:Patient", "--data", "classification:100x20")
-
-
-def crossval(mpi, size, *words, **variables):
-    return on_ranks(mpi, size, "-m", "mpiapps.crossval", *words, **variables)
+DATA_ARGS = ("--data", "iris", "--folds", "4")
+# A hundred fits of at least 0.05 s.
+SLOW = (
+    "tests.model_selection.estimators:Slow",
+    "--data",
+    "classification:100x20",
+)
 
 
-def found(done):
+def crossval(mpi, size, *args, **variables):
+    return on_ranks(mpi, size, "-m", "mpiapps.crossval", *args, **variables)
+
+
+def values_of(done):
     assert done.code == 0, done.err
     return json.loads(done.out)["values"]
 
@@ -40,8 +42,8 @@ def space(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def wanted(space):
-    done = crossval("openmpi", 1, *WORDS, "--params", space, "--json", "-")
-    return found(done)
+    done = crossval("openmpi", 1, *DATA_ARGS, "--params", space, "--json", "-")
+    return values_of(done)
 
 
 @pytest.mark.parametrize(
@@ -51,72 +53,83 @@ def wanted(space):
      ("openmpi", 1, "threading"), ("mpich", 1, "multiprocessing"),
      ("openmpi", 1, "ray")],
 )  # fmt: skip
-def test_scores_have_the_same_bits_whoever_does_the_fits(
-    mpi, size, backend, space, wanted
-):
-    words = ("--params", space, "--backend", backend, "--jobs", "2", "--json", "-")
-    values = found(crossval(mpi, size, *WORDS, *words))
+def test_scores_have_the_same_bits_on_all_backends(mpi, size, backend, space, wanted):
+    args = ("--params", space, "--backend", backend, "--n-jobs", "2", "--json", "-")
+    values = values_of(crossval(mpi, size, *DATA_ARGS, *args))
     assert values == wanted
     assert values["fits"] == 12
 
 
-def test_workers_of_ray_yield_to_nobody_else_on_the_host():
-    words = ("tests.learning.estimators:Nice", *WORDS, "--backend", "ray")
-    values = found(crossval("openmpi", 1, *words, "--jobs", "2", "--json", "-"))
+def test_workers_of_ray_have_the_nice_value_of_the_rank():
+    args = ("tests.model_selection.estimators:Niceness", *DATA_ARGS, "--backend", "ray")
+    values = values_of(crossval("openmpi", 1, *args, "--n-jobs", "2", "--json", "-"))
     assert values["mean_score"] == os.nice(0)
 
 
-def test_a_parameter_that_there_is_not_is_told_of(tmp_path):
+def test_an_unknown_parameter_is_reported(tmp_path):
     path = tmp_path / "space.toml"
     path.write_text("[search]\nmax_dept = [1, 2]\n")
-    done = crossval("mpich", 2, *WORDS, "--params", str(path))
+    done = crossval("mpich", 2, *DATA_ARGS, "--params", str(path))
     assert done.code == 65
     assert done.err.startswith("mpiapps: error")
     assert "max_dept" in done.err
     assert "Traceback" not in done.err
 
 
-def test_a_score_that_there_is_not_is_told_of_before_any_fit():
-    done = crossval("mpich", 2, *WORDS, "--scoring", "acuracy")
+def test_an_unknown_score_is_reported_before_any_fit():
+    done = crossval("mpich", 2, *DATA_ARGS, "--scoring", "acuracy")
     assert done.code == 65
-    assert done.err.count("--scoring acuracy is none of accuracy") == 1
+    assert done.err.count("--scoring acuracy: expected one of accuracy") == 1
 
 
 def test_the_best_parameter_may_be_infinite(tmp_path):
     path = tmp_path / "space.toml"
     path.write_text("[search]\nC = [1e-9, inf]\n")
-    words = ("sklearn.linear_model:LogisticRegression", *WORDS, "--params", str(path))
-    values = found(crossval("mpich", 2, *words, "--json", "-"))
+    args = (
+        "sklearn.linear_model:LogisticRegression",
+        *DATA_ARGS,
+        "--params",
+        str(path),
+    )
+    values = values_of(crossval("mpich", 2, *args, "--json", "-"))
     assert values["best_C"] == "inf"
 
 
-def test_a_fit_that_ends_its_worker_is_one_that_failed(tmp_path):
+def test_a_fit_that_kills_its_dask_worker_has_failed(tmp_path):
     fits = tmp_path / "fits.csv"
-    words = ("tests.learning.estimators:Deadly", *WORDS, "--backend", "dask")
-    done = crossval("openmpi", 2, *words, "-o", str(fits))
+    args = ("tests.model_selection.estimators:Killed", *DATA_ARGS, "--backend", "dask")
+    done = crossval("openmpi", 2, *args, "-o", str(fits))
     assert done.code == 3, done.err
     with fits.open() as stream:
         rows = list(csv.DictReader(stream))
     assert [bool(row["score"]) for row in rows] == [False, True, True, True]
-    assert "KilledWorker" in rows[0]["why"]
+    assert "KilledWorker" in rows[0]["reason"]
 
 
 @pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
-def test_a_fit_that_ends_a_worker_of_joblib_ends_the_run(backend):
-    words = ("tests.learning.estimators:Deadly", *WORDS, "--backend", backend)
-    done = crossval("openmpi", 1, *words, "--jobs", "2")
+def test_a_fit_that_kills_a_joblib_worker_ends_the_run(backend):
+    args = ("tests.model_selection.estimators:Killed", *DATA_ARGS, "--backend", backend)
+    done = crossval("openmpi", 1, *args, "--n-jobs", "2")
     assert done.code == 1
     assert done.err.count(f"a worker of {backend} ended while it had fits") == 1
     assert "Traceback" not in done.err
 
 
-def test_workers_of_loky_end_with_a_rank_that_is_killed(tmp_path):
+def test_workers_of_loky_end_with_a_killed_rank(tmp_path):
     mark = f"mpiapps-test-{uuid.uuid4()}"
     script = str(ROOT / "scripts" / "on_ranks.py")
     command = [str(folder("openmpi") / "python"), script, "2", "-m", "mpiapps.crossval"]
-    words = (*PATIENT, "--backend", "loky", "--jobs", "2", "--directory", str(tmp_path))
+    args = (
+        *SLOW,
+        "--backend",
+        "loky",
+        "--n-jobs",
+        "2",
+        "--directory",
+        str(tmp_path),
+    )
     with subprocess.Popen(
-        [*command, *words],
+        [*command, *args],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=clean_environment(CROSSVAL_MARK=mark),
@@ -138,13 +151,30 @@ def test_workers_of_loky_end_with_a_rank_that_is_killed(tmp_path):
         time.sleep(0.1)
 
 
-def test_each_backend_has_a_way():
-    assert tuple(WAYS) == BACKENDS
+def test_a_backend_of_another_package_is_found(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from mpiapps.tasks.executors import static\n"
+        "def executor(ctx, tasks, chunks, stop):\n"
+        "    yield from static(ctx, tasks, chunks, stop)\n"
+    )
+    info = tmp_path / "mine-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[mpiapps.backends]\nmine = mine:executor\n")
+    words = ["-m", "mpiapps.crossval", *DATA_ARGS, "--json", "-"]
+    path = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    own = on_ranks("mpich", 2, *words, "--backend", "mine", **path)
+    assert own.code == 0, own.err
+    assert digest(own) == digest(on_ranks("mpich", 1, *words))
+
+
+def digest(ended):
+    return json.loads(ended.out)["values"]["scores_sha256"]
 
 
 def test_each_fit_is_written(space, tmp_path):
     file = tmp_path / "fits.csv"
-    done = crossval("openmpi", 2, *WORDS, "--params", space, "-o", str(file))
+    done = crossval("openmpi", 2, *DATA_ARGS, "--params", space, "-o", str(file))
     assert done.code == 0, done.err
     rows = list(csv.DictReader(file.read_text().splitlines()))
     assert len(rows) == 12
@@ -153,12 +183,12 @@ def test_each_fit_is_written(space, tmp_path):
     assert {row["max_depth"] for row in rows} == {"1", "2", "3"}
 
 
-def test_failed_fits_are_told_of_and_tried_again(tmp_path):
+def test_failed_fits_are_reported_and_repeated(tmp_path):
     path = tmp_path / "space.toml"
     path.write_text("[search]\nn_estimators = [-1, 3]\n")
-    words = (*WORDS, "--params", str(path), "--directory", str(tmp_path / "run"))
+    args = (*DATA_ARGS, "--params", str(path), "--directory", str(tmp_path / "run"))
     for fits in (8, 4):
-        done = crossval("openmpi", 3, *words)
+        done = crossval("openmpi", 3, *args)
         assert done.code == 3
         assert ["failed", "4"] in [line.split() for line in done.out.splitlines()]
         assert "The 'n_estimators' parameter" in done.out
@@ -170,20 +200,20 @@ def test_failed_fits_are_told_of_and_tried_again(tmp_path):
 
 
 def fits_in(directory):
-    """Return the fits in all journals, each as often as it is recorded."""
+    """Return how often each fit is recorded in all journals."""
     paths = directory.glob("journal.*")
-    return Counter(each["number"] for path in paths for each in read(path).records)
+    return Counter(fit["key"] for path in paths for fit in read(path).records)
 
 
-def test_a_killed_run_goes_on_beside_ranks_that_outlive_it(tmp_path):
-    words = (*PATIENT, "--json", "-")
-    whole = found(crossval("openmpi", 2, *words))
+def test_a_killed_run_resumes_while_some_of_its_ranks_still_run(tmp_path):
+    args = (*SLOW, "--json", "-")
+    whole = values_of(crossval("openmpi", 2, *args))
     directory = tmp_path / "run"
     mark = f"mpiapps-test-{uuid.uuid4()}"
     script = str(ROOT / "scripts" / "on_ranks.py")
     command = [str(folder("openmpi") / "python"), script, "3", "-m", "mpiapps.crossval"]
     process = subprocess.Popen(
-        [*command, *words, "--directory", str(directory)],
+        [*command, *args, "--directory", str(directory)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=clean_environment(CROSSVAL_MARK=mark),
@@ -193,15 +223,17 @@ def test_a_killed_run_goes_on_beside_ranks_that_outlive_it(tmp_path):
         assert time.monotonic() < until
         time.sleep(0.05)
     owner = json.loads((directory / "owner").read_text())["pid"]
-    for pid in (process.pid, owner):  # nobody else is told
+    for pid in (process.pid, owner):  # the other ranks get no signal
         os.kill(pid, signal.SIGKILL)
     before = fits_in(directory)
     assert before.total() < 100
-    assert found(crossval("openmpi", 3, *words, "--directory", str(directory))) == whole
+    assert (
+        values_of(crossval("openmpi", 3, *args, "--directory", str(directory))) == whole
+    )
     process.wait()
     after = fits_in(directory)
     assert len(after) == 100
-    assert all(after[number] == 1 for number in before)
+    assert all(after[key] == 1 for key in before)
     while left := marked(mark):
         assert time.monotonic() < until, left
         time.sleep(0.1)
@@ -210,58 +242,58 @@ def test_a_killed_run_goes_on_beside_ranks_that_outlive_it(tmp_path):
 @pytest.mark.parametrize(
     "backend", ["mpi", "dask", "loky", "multiprocessing"], ids="by {}".format
 )
-def test_it_stops_in_time_and_goes_on(backend, tmp_path):
-    words = (*PATIENT, "--checkpoint", str(tmp_path / "c.json"),
-             "--backend", backend, "--jobs", "2")  # fmt: skip
-    done = crossval("openmpi", 2, *words, "--seconds", "2")
+def test_it_stops_in_time_and_resumes(backend, tmp_path):
+    args = (*SLOW, "--checkpoint", str(tmp_path / "c.json"),
+             "--backend", backend, "--n-jobs", "2")  # fmt: skip
+    done = crossval("openmpi", 2, *args, "--seconds", "2")
     assert done.code == 75, done.err
-    assert "fits left; the same command goes on" in done.err
+    assert "fits left; run the same command to resume" in done.err
     lines = [f.read_bytes().count(b"\n") - 1 for f in tmp_path.rglob("journal.*")]
-    done = crossval("openmpi", 2, *words)
+    done = crossval("openmpi", 2, *args)
     assert done.code == 0
     assert "fits           100" in done.out
     assert (f"{sum(lines)} of 100 fits are from" in done.out) == (sum(lines) > 0)
 
 
-def test_a_directory_of_another_case_is_refused(tmp_path):
-    words = (*WORDS, "--directory", str(tmp_path))
-    assert crossval("openmpi", 2, *words).code == 0
-    done = crossval("openmpi", 2, *words, "--seed", "1")
+def test_a_directory_of_another_problem_is_rejected(tmp_path):
+    args = (*DATA_ARGS, "--directory", str(tmp_path))
+    assert crossval("openmpi", 2, *args).code == 0
+    done = crossval("openmpi", 2, *args, "--seed", "1")
     assert done.code == 65
     assert done.err.count("is of other data") == 1
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "why"),
+    ("args", "code", "reason"),
     [
-        (("--folds", "1"), 2, "leaves nothing to fit"),
-        (("Forest",), 2, "no MODULE:CLASS"),
-        (("--data", "olives"), 65, "olives is none of"),
+        (("--folds", "1"), 2, "need at least 2 folds"),
+        (("Forest",), 2, "expected MODULE:CLASS"),
+        (("--data", "olives"), 65, "unknown data 'olives'"),
         (("sklearn.no:Such",), 2, "No module named"),
         (("--backend", "spark"), 2, "not one of"),
     ],
 )
-def test_what_makes_no_sense_is_told_once(words, code, why):
-    done = crossval("mpich", 2, *words)
+def test_usage_errors_are_reported_once(args, code, reason):
+    done = crossval("mpich", 2, *args)
     assert done.code == code
-    assert done.err.count(why) == 1
+    assert done.err.count(reason) == 1
 
 
-def test_a_draw_that_comes_twice_is_fitted_once_more_never(tmp_path):
+def test_a_repeated_candidate_is_not_fitted_again_on_resume(tmp_path):
     path = tmp_path / "space.toml"
     path.write_text(
         "[fixed]\nn_estimators = 2\n[search]\nmax_depth = {low=1, high=2}\n"
     )
-    words = (
-        *WORDS,
+    args = (
+        *DATA_ARGS,
         "--params",
         str(path),
-        "--draws",
+        "--n-iter",
         "6",
         "--directory",
         str(tmp_path),
     )
-    whole = found(crossval("openmpi", 2, *words, "--json", "-"))
+    whole = values_of(crossval("openmpi", 2, *args, "--json", "-"))
     assert fits_in(tmp_path).total() == 24
-    assert found(crossval("openmpi", 2, *words, "--json", "-")) == whole
+    assert values_of(crossval("openmpi", 2, *args, "--json", "-")) == whole
     assert fits_in(tmp_path).total() == 24

@@ -1,4 +1,4 @@
-"""Scripts with Dask on ranks end as they should, and leave nothing behind."""
+"""Scripts with Dask on ranks end correctly and leave no processes or files."""
 
 import json
 import os
@@ -14,15 +14,15 @@ import numpy as np
 import psutil
 import pytest
 
-from mpiapps.dasking.folder import PREFIX, YOUNG
-from tests.launch import MPIS, ROOT, clean_environment, folder, marked, on_ranks
+from mpiapps.dask_cluster.local_directory import LOCK_SECONDS, PREFIX
+from tests.commands import MPIS, ROOT, clean_environment, folder, marked, on_ranks
 
-VICTIM = str(Path(__file__).parent / "dasking" / "victim.py")
+VICTIM = str(Path(__file__).parent / "dask_cluster" / "victim.py")
 SIZES = {"openmpi": 4, "mpich": 2, "impi": 3}  # of most tests
-LONG = 80 * "x"  # in the path of a folder: no socket may be in it
-GONE = 10.0  # s after which nothing may be left
+LONG_NAME = 80 * "x"  # of a directory, too long for the path of a socket
+CLOSE_SECONDS = 10.0  # after which no process may be left
 
-# How the script ends: the exit code, what it prints, what standard error must say.
+# By end of the script: exit code, part of the output, part of standard error.
 ENDS = {
     "returns": (0, "20 ['a', '--b']", None),
     "exits 0": (0, "20 ['a', '--b']", None),
@@ -50,36 +50,36 @@ ENDS = {
     "shuts down": (0, "20 ['a', '--b']", None),
     "loses heartbeats": (0, "20 ['a', '--b']", None),
 }
-# Where mpiexec reports a number of its own for a rank that left without MPI_Finalize.
+# mpiexec's own exit code for a rank that exited without MPI_Finalize.
 OTHER_CODES = {("mpich", "leaves"): {5, 9}, ("impi", "leaves"): {5, 255}}
 
 
-def run(mpi, size, way, *words, **variables):
-    """Run the victim; see that nothing of it is left a little later."""
+def run(mpi, size, ending, *args, **variables):
+    """Run the victim; check that its processes end within `CLOSE_SECONDS`."""
     mark = f"mpiapps-test-{uuid.uuid4()}"
     workers = str(max(1, size - 1))
-    done = on_ranks(mpi, size, "-m", "mpiapps.dask", "--memory", "400MB", *words,
-                    VICTIM, way, "a", "--b",
+    done = on_ranks(mpi, size, "-m", "mpiapps.dask", "--memory", "400MB", *args,
+                    VICTIM, ending, "a", "--b",
                     WORKERS=workers, DASK_MARK=mark, **variables)  # fmt: skip
-    until = time.monotonic() + GONE
+    until = time.monotonic() + CLOSE_SECONDS
     while (left := marked(mark)) and time.monotonic() < until:
         time.sleep(0.1)
     assert not left
     return done
 
 
-@pytest.mark.parametrize("way", ENDS)
-def test_the_end_of_the_script_is_the_end_of_all(way, tmp_path):
-    code, out, err = ENDS[way]
-    temporary = tmp_path / LONG  # as those of jobs may be
+@pytest.mark.parametrize("ending", ENDS)
+def test_the_end_of_the_script_closes_the_cluster(ending, tmp_path):
+    code, out, err = ENDS[ending]
+    temporary = tmp_path / LONG_NAME  # like that of a job
     temporary.mkdir()
 
     def run_on(mpi):
-        return run(mpi, SIZES[mpi], way, TMPDIR=str(temporary))
+        return run(mpi, SIZES[mpi], ending, TMPDIR=str(temporary))
 
-    with ThreadPoolExecutor() as pool:  # side by side: most of their time they wait
+    with ThreadPoolExecutor() as pool:  # concurrently, as they mostly wait
         for mpi, done in zip(MPIS, pool.map(run_on, MPIS), strict=True):
-            assert done.code in OTHER_CODES.get((mpi, way), {code}), (mpi, done.err)
+            assert done.code in OTHER_CODES.get((mpi, ending), {code}), (mpi, done.err)
             assert out in done.out, mpi
             assert "was shut down" not in done.err
             assert err in done.err if err is not None else not done.err, (mpi, done.err)
@@ -136,7 +136,7 @@ args = ("{folder}/dask.log",)
 """
 
 
-def test_what_scripts_and_sites_set_holds(tmp_path):
+def test_settings_of_scripts_and_sites_apply(tmp_path):
     modules = tmp_path / "modules"
     modules.mkdir()
     (modules / "beside.py").write_text("X = 5\n")
@@ -154,16 +154,16 @@ def test_what_scripts_and_sites_set_holds(tmp_path):
     assert "Register worker" in (tmp_path / "dask.log").read_text()
 
 
-def test_a_cluster_for_others_ends_when_it_is_idle(tmp_path):
+def test_a_cluster_without_a_script_ends_when_idle(tmp_path):
     file = str(tmp_path / "dask.json")
-    done = on_ranks("openmpi", 2, "-m", "mpiapps.dask", "--connection", file,
+    done = on_ranks("openmpi", 2, "-m", "mpiapps.dask", "--scheduler-file", file,
                     DASK_DISTRIBUTED__SCHEDULER__IDLE_TIMEOUT="5s")  # fmt: skip
     assert (done.code, done.err) == (0, "")
     assert done.seconds < 25  # a client alone would try for 30 s to get through
 
 
 def kill_waiting_run(mpi, script):
-    """Kill the launcher of a script that waits; see that nothing is left of it."""
+    """Kill the launcher of a waiting script; check that all processes end."""
     mark = f"mpiapps-test-{uuid.uuid4()}"
     command = [str(folder(mpi) / "python"), str(ROOT / "scripts" / "on_ranks.py")]
     with subprocess.Popen(
@@ -175,13 +175,13 @@ def kill_waiting_run(mpi, script):
     ) as started:
         assert started.stdout.readline().strip("\0\n") == "waiting"
         os.kill(started.pid, signal.SIGKILL)
-        until = time.monotonic() + 2 * GONE
+        until = time.monotonic() + 2 * CLOSE_SECONDS
         while left := marked(mark):
             assert time.monotonic() < until, left
             time.sleep(0.1)
 
 
-def test_a_launcher_that_is_killed_takes_all_with_it(tmp_path):
+def test_all_processes_end_with_a_killed_launcher(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import time\n"
@@ -195,7 +195,7 @@ def test_a_launcher_that_is_killed_takes_all_with_it(tmp_path):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_any_number_of_ranks_will_do(size, tmp_path):
+def test_it_runs_on_any_number_of_ranks(size, tmp_path):
     record = tmp_path / "record.json"
     done = run("openmpi", size, "restarts", "--json", str(record))
     assert done.code == 0, done.err
@@ -209,16 +209,16 @@ def test_any_number_of_ranks_will_do(size, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "way", ["returns", "exits 3", "raises", "imports slowly", "stopped"]
+    "ending", ["returns", "exits 3", "raises", "imports slowly", "stopped"]
 )
-def test_dask_mpi_ends_a_script_with_the_same_code(way):
-    done = run("openmpi", 4, way, "--engine", "dask-mpi", "--dashboard")
-    assert done.code == ENDS[way][0]
+def test_dask_mpi_ends_a_script_with_the_same_code(ending):
+    done = run("openmpi", 4, ending, "--engine", "dask-mpi", "--dashboard")
+    assert done.code == ENDS[ending][0]
     assert done.out.startswith("20 ['a', '--b']\n")
-    assert done.err.count("--engine dask-mpi: everybody") == 1
+    assert done.err.count("--engine dask-mpi: all users") == 1
     assert "ssh -N -L 8787:127.0.0.1:" in done.err
-    assert ENDS[way][1] in done.out
-    assert (ENDS[way][2] or "") in done.err
+    assert ENDS[ending][1] in done.out
+    assert (ENDS[ending][2] or "") in done.err
 
 
 def test_dask_mpi_needs_three_ranks():
@@ -227,18 +227,18 @@ def test_dask_mpi_needs_three_ranks():
     assert "needs 3 ranks" in done.err
 
 
-def test_a_killed_run_is_told_of(tmp_path):
+def test_leftovers_of_a_killed_run_are_reported(tmp_path):
     left = tmp_path / f"{PREFIX}abc"
     left.mkdir()
     (left / "owner").touch()
-    time.sleep(YOUNG)
+    time.sleep(LOCK_SECONDS)
     done = run("openmpi", 2, "returns", TMPDIR=str(tmp_path))
     assert done.code == 0
-    assert f"{left} was left by a run that was killed" in done.err
+    assert f"{left} was left by a killed run" in done.err
     assert left.is_dir()
 
 
-def test_a_folder_that_cannot_be_written_is_told_of_by_all_ranks(tmp_path):
+def test_a_missing_local_directory_is_reported_once(tmp_path):
     missing = tmp_path / "missing"
     done = run("openmpi", 3, "returns", "--local-directory", str(missing))
     assert done.code == 78
@@ -246,14 +246,14 @@ def test_a_folder_that_cannot_be_written_is_told_of_by_all_ranks(tmp_path):
     assert done.out == ""
 
 
-def test_an_interface_that_is_not_there_is_told_of():
+def test_an_unknown_interface_is_reported():
     done = run("openmpi", 2, "returns", "--interface", "ib7")
     assert done.code == 78
-    assert "--interface ib7 is none of this host" in done.err
+    assert "--interface ib7 is not an interface of this host" in done.err
     assert " lo" in done.err
 
 
-def test_memory_that_dask_alone_would_fill_is_refused():
+def test_too_little_memory_for_a_worker_is_rejected():
     done = on_ranks(
         "openmpi", 3, "-m", "mpiapps.dask", "--memory", "64MB", VICTIM, "returns"
     )
@@ -262,7 +262,7 @@ def test_memory_that_dask_alone_would_fill_is_refused():
     assert done.out == ""
 
 
-# As if nothing of the extra were installed.
+# Run a program without an optional package.
 WITHOUT = """
 import sys, importlib.util
 there = importlib.util.find_spec
@@ -282,7 +282,7 @@ sys.exit(main(PROGRAM))
         ("tips", "matplotlib", [VICTIM, "--picture", "x.png"], "plot"),
     ],
 )
-def test_what_is_not_installed_is_told_of(program, absent, words, extra, tmp_path):
+def test_a_missing_package_is_reported(program, absent, words, extra, tmp_path):
     script = tmp_path / "program.py"
     script.write_text(WITHOUT.format(absent=absent, program=program))
     done = on_ranks("openmpi", 2, str(script), *words)
@@ -291,7 +291,7 @@ def test_what_is_not_installed_is_told_of(program, absent, words, extra, tmp_pat
     assert "Traceback" not in done.err
 
 
-def test_any_interface_with_an_address_will_do():
+def test_any_interface_with_an_address_works():
     found = [
         name
         for name, addresses in psutil.net_if_addrs().items()
@@ -303,15 +303,15 @@ def test_any_interface_with_an_address_will_do():
         assert (done.code, done.err) == (0, ""), interface
 
 
-def test_a_script_that_is_not_there_costs_no_start(tmp_path):
+def test_a_missing_script_is_reported_before_the_start(tmp_path):
     words = ("-m", "mpiapps.dask", str(tmp_path / "no.py"))
     done = on_ranks("openmpi", 2, *words)
     assert done.code == 2
-    assert "there is no file" in done.err
+    assert "no such file" in done.err
 
 
 CPUS = sorted(os.sched_getaffinity(0))
-# Each rank has one processor; each task of a worker says which it has.
+# Each rank has one processor; a task on each worker returns the worker's mask.
 PROCESSORS = f"""
 import json, os
 from distributed import get_worker
@@ -363,7 +363,7 @@ with open_world() as world:
 """
 
 
-def test_parts_of_a_world_have_clusters_of_their_own(tmp_path):
+def test_each_subcommunicator_has_its_own_cluster(tmp_path):
     script = tmp_path / "program.py"
     script.write_text(PROGRAM.format(wrong="False"))
     done = on_ranks("openmpi", 4, str(script))
@@ -387,8 +387,8 @@ def test_workers_find_modules_where_the_program_does(tmp_path):
     script.write_text(
         "from beside import triple\n"
         "from mpiapps.comm import open_world\n"
-        "from mpiapps.dasking.mapper import mapper\n"
-        "with open_world() as world, mapper(world.comm, 'dask') as tasks:\n"
+        "from mpiapps.dask_cluster.dask_pool import choose_pool\n"
+        "with open_world() as world, choose_pool(world.comm, 'dask') as tasks:\n"
         "    if tasks is not None:\n"
         "        print(tasks.map(triple, range(3)))\n"
     )
@@ -396,7 +396,7 @@ def test_workers_find_modules_where_the_program_does(tmp_path):
     assert (done.code, done.out, done.err) == (0, "[0, 3, 6]\n", "")
 
 
-MAPPING = str(Path(__file__).parent / "dasking" / "mapping.py")
+MAPPING = str(Path(__file__).parent / "dask_cluster" / "mapping.py")
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -409,19 +409,19 @@ def test_tasks_have_the_same_results_on_ranks_and_on_dask(size):
     assert ranks.err == dask.err == ""
 
 
-def test_a_task_fails_alone_on_dask_too():
+def test_a_task_fails_alone_on_dask():
     done = on_ranks("openmpi", 2, MAPPING, "dask", "hostile", PYTHONPATH=str(ROOT))
     assert done.code == 0, done.err
     assert done.out.splitlines()[0] == "('all', True)"
 
 
-def test_a_backend_that_is_none_is_told_of():
+def test_an_unknown_backend_is_reported():
     done = on_ranks("openmpi", 2, MAPPING, "spark")
     assert done.code == 1
     assert "'spark' is not one of mpi, dask" in done.err
 
 
-def test_a_hook_that_fails_spoils_no_stop(tmp_path):
+def test_a_failing_stop_hook_does_not_prevent_the_stop(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import os, signal, time\n"
@@ -462,7 +462,7 @@ def test_a_large_array_has_the_same_numbers_on_dask_and_on_ranks(tmp_path):
     rng = np.random.default_rng(0)
     array = rng.standard_normal((400_000, 60)) * np.arange(1, 61) + 1e3
     np.save(tmp_path / "x.npy", array)  # 192 MB, more than a worker may have
-    script = str(Path(__file__).parent / "dasking" / "arrays.py")
+    script = str(Path(__file__).parent / "dask_cluster" / "arrays.py")
     done = on_ranks("openmpi", 3, script, str(tmp_path / "x.npy"), "180000000")
     assert done.code == 0, done.err
     dask, ranks = json.loads(done.out)

@@ -1,4 +1,4 @@
-"""Who gets into a cluster: its user, by the file; nobody else, by whatever socket."""
+"""Only its user can connect to a cluster, by the scheduler file; no other user can."""
 
 import datetime
 import json
@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mpiapps.dasking.connection import connect, read
-from mpiapps.dasking.keys import make_keys
-from tests.launch import ROOT, clean_environment, folder, run
+from mpiapps.dask_cluster.scheduler_file import connect, read
+from mpiapps.dask_cluster.security import self_signed
+from tests.commands import ROOT, clean_environment, folder, run
 
 NOBODY = 65534
 START = 60.0  # s
@@ -25,12 +25,12 @@ START = 60.0  # s
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Start a cluster for others to join; yield its file and its process."""
+    """Start a cluster without a script; yield its scheduler file and its process."""
     file = tmp_path_factory.mktemp("dask") / "private" / "dask.json"
     script = str(ROOT / "scripts" / "on_ranks.py")
     command = [str(folder("openmpi") / "python"), script, "3", "-m", "mpiapps.dask"]
     process = subprocess.Popen(
-        [*command, "--dashboard", "--connection", str(file)],
+        [*command, "--dashboard", "--scheduler-file", str(file)],
         stderr=subprocess.PIPE,
         text=True,
         env=clean_environment(),
@@ -48,7 +48,11 @@ def cluster(tmp_path_factory):
 def services(process):
     """Return the processes of Dask that belong to the cluster of `process`."""
     children = psutil.Process(process.pid).children(recursive=True)
-    found = [each for each in children if "mpiapps.dasking.service" in each.cmdline()]
+    found = [
+        each
+        for each in children
+        if "mpiapps.dask_cluster.host_service" in each.cmdline()
+    ]
     return found + [each for top in found for each in top.children(recursive=True)]
 
 
@@ -66,7 +70,7 @@ def place(address):
     return host, int(port)
 
 
-def test_each_socket_that_listens_is_known(cluster):
+def test_all_listening_sockets_are_known(cluster):
     file, process = cluster
     with connect(str(file)) as client:
         info = client.scheduler_info(n_workers=-1)
@@ -89,8 +93,8 @@ def test_no_key_is_in_a_command_line_or_an_environment(cluster):
 
 
 def as_nobody(function):
-    """Return what `function` returns in a process of another user."""
-    "".encode("idna")  # loads what sockets need: nobody may not read root's Python
+    """Return the result of `function` in a process of the user nobody."""
+    "".encode("idna")  # imports the codec now: nobody cannot read root's Python
     reader, writer = os.pipe()
     if (child := os.fork()) == 0:
         try:
@@ -111,8 +115,8 @@ def as_nobody(function):
     return json.loads(text)
 
 
-def enter(where, keys=None, tls=True):
-    """Return what the other side says to a stranger; nothing if it hangs up."""
+def receive(where, keys=None, tls=True):
+    """Return the first bytes that the server sends, in hex; "" if it disconnects."""
     try:
         plain = socket.create_connection(where, timeout=5)
         if tls:
@@ -129,7 +133,7 @@ def enter(where, keys=None, tls=True):
 
 
 def saved(keys, path):
-    """Write a certificate and its key, as nobody can read them."""
+    """Write a certificate and its key, readable by all; return the paths."""
     path.mkdir()
     path.chmod(0o755)
     names = path / "cert", path / "key"
@@ -164,41 +168,44 @@ def issued(keys, first, last):
 
 @pytest.fixture
 def open_to_all():
-    """Yield a folder that others may read; pytest closes its own again and again."""
+    """Yield a directory that others can read; pytest resets the mode of its own."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
 
-def test_another_user_gets_in_nowhere(cluster, open_to_all):
+def test_another_user_cannot_connect_to_any_socket(cluster, open_to_all):
     file, process = cluster
-    here = read(str(file))
-    doors = sorted(listening(process) - {("127.0.0.1", int(here.dashboard))})
-    assert len(doors) == 5
-    own = saved(here.keys, open_to_all / "own")
-    foreign = saved(make_keys(60), open_to_all / "foreign")
-    old = saved(issued(here.keys, -2, -1), open_to_all / "old")
-    good = saved(issued(here.keys, -2, 1), open_to_all / "good")
+    connection = read(str(file))
+    sockets = sorted(listening(process) - {("127.0.0.1", int(connection.dashboard))})
+    assert len(sockets) == 5
+    own = saved(connection.credentials, open_to_all / "own")
+    foreign = saved(self_signed(60), open_to_all / "foreign")
+    old = saved(issued(connection.credentials, -2, -1), open_to_all / "old")
+    good = saved(issued(connection.credentials, -2, 1), open_to_all / "good")
 
     def attempts():
-        ways = {
-            "plain": lambda door: enter(door, tls=False),
-            "no certificate": enter,
-            "foreign": lambda door: enter(door, foreign),
-            "expired": lambda door: enter(door, old),
-            # That the others could get in, but for what is wrong with them:
-            "own": lambda door: enter(door, own),
-            "good": lambda door: enter(door, good),
+        attempts_by_name = {
+            "plain": lambda address: receive(address, tls=False),
+            "no certificate": receive,
+            "foreign": lambda address: receive(address, foreign),
+            "expired": lambda address: receive(address, old),
+            # Controls: valid credentials can connect.
+            "own": lambda address: receive(address, own),
+            "good": lambda address: receive(address, good),
         }
-        return {name: [way(door) for door in doors] for name, way in ways.items()}
+        return {
+            name: [attempt(address) for address in sockets]
+            for name, attempt in attempts_by_name.items()
+        }
 
     found = as_nobody(attempts)
     assert all(found.pop("own"))
     assert all(found.pop("good"))
-    assert found == {name: [""] * len(doors) for name in found}
+    assert found == {name: [""] * len(sockets) for name in found}
 
 
-def test_another_user_reads_neither_file_nor_folder(cluster):
+def test_another_user_cannot_read_file_or_directory(cluster):
     file, _ = cluster
     with connect(str(file)) as client:
         [spill, *_] = client.run(
@@ -217,11 +224,11 @@ def test_another_user_reads_neither_file_nor_folder(cluster):
                 found.append("refused")
         return found
 
-    if os.geteuid() == 0:  # nobody else can become another user, to try it
+    if os.geteuid() == 0:  # only root can become another user
         assert as_nobody(attempts) == ["refused", "refused"]
 
 
-def test_scripts_join_by_the_file(cluster, tmp_path):
+def test_scripts_connect_by_the_file(cluster, tmp_path):
     file, _ = cluster
     script = tmp_path / "script.py"
     script.write_text(
@@ -236,7 +243,7 @@ def test_scripts_join_by_the_file(cluster, tmp_path):
     assert (done.code, done.out, done.err) == (4, "3 ['--x']\n", "")
 
 
-def test_what_joined_leaves_no_settings(cluster):
+def test_a_closed_client_resets_the_settings(cluster):
     import dask.config  # not above: it changes how errors of tests on ranks are pickled
 
     file, _ = cluster
@@ -256,14 +263,14 @@ def test_a_prompt_has_a_client(cluster):
     assert "7" in done.out
 
 
-def test_a_file_that_is_not_there_is_told_of(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     command = str(folder("openmpi") / "mpiapps")
     done = run([command, "dask", "connect", str(tmp_path / "no.json")])
     assert done.code == 65
-    assert "not up yet, or has ended" in done.err
+    assert "not started yet, or has ended" in done.err
 
 
-def test_whoever_joined_may_end_it_and_the_file_goes(cluster):
+def test_a_client_can_shut_it_down_and_the_file_is_removed(cluster):
     file, process = cluster
     connect(str(file)).shutdown()
     _, err = process.communicate(timeout=START)

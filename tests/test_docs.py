@@ -5,7 +5,7 @@ import runpy
 
 import pytest
 
-from tests.launch import ROOT, on_ranks
+from tests.commands import ROOT, on_ranks
 
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 STEPS = sorted((ROOT / "docs" / "teaching").glob("*.py"))

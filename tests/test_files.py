@@ -1,4 +1,4 @@
-"""Files as users start it: on real ranks, from lists, and after kills."""
+"""The program on files as users start it: on real ranks, from lists, after kills."""
 
 import json
 import os
@@ -11,120 +11,135 @@ from contextlib import suppress
 
 import pytest
 
-from mpiapps.farming.journal import read
-from tests.launch import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks, run
+from mpiapps.storage.journal import read
+from tests.commands import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks, run
 from tests.test_farm import is_rank, running
 
 FILES = ("-m", "mpiapps.files")
 
 
-def test_counts_of_a_list_that_comes_on_standard_input(tmp_path):
+def test_a_list_from_standard_input(tmp_path):
     for n in range(5):
         (tmp_path / f"{n}").write_text("some words\n" * n)
     listed = "\0".join(str(tmp_path / f"{n}") for n in range(5))
     script = str(ROOT / "scripts" / "on_ranks.py")
-    words = [str(folder("mpich") / "python"), script, "3", *FILES, "count"]
-    words += ["--list", "-", "--json", "-", "-o", str(tmp_path / "each")]
-    ended = run(words, stdin=listed)
+    argv = [str(folder("mpich") / "python"), script, "3", *FILES, "count"]
+    argv += ["--list", "-", "--json", "-", "-o", str(tmp_path / "counts")]
+    ended = run(argv, stdin=listed)
     assert ended.code == 0, ended.err
     values = json.loads(ended.out)["values"]
     assert [values[name] for name in ("lines", "words", "bytes")] == [10, 20, 110]
-    each = (tmp_path / "each").read_text().splitlines()
-    assert each[1] == f"1 2 11 11 {tmp_path}/1"
+    lines = (tmp_path / "counts").read_text().splitlines()
+    assert lines[1] == f"1 2 11 11 {tmp_path}/1"
 
 
 @pytest.mark.parametrize(
     ("mpi", "program"), [*((mpi, "files") for mpi in MPIS), ("openmpi", "farm")]
 )
-def test_run_hands_standard_input_on_with_every_mpi(mpi, program, tmp_path):
+def test_run_forwards_standard_input_with_every_mpi(mpi, program, tmp_path):
     (tmp_path / "words").write_text("some words\n")
     (tmp_path / "temporary").mkdir()
-    words, text, value = {
+    arguments, text, value = {
         "files": (["count", "--list", "-"], f"{tmp_path}/words\n", "lines"),
         "farm": (["-"], "true\n", "done"),
     }[program]
-    command = [str(folder(mpi) / "mpiapps"), "run", program, "-n", "2", *words]
-    places = {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "temporary")}
-    ended = run([*command, "--json", "record"], tmp_path, text, **places)
+    command = [str(folder(mpi) / "mpiapps"), "run", program, "-n", "2", *arguments]
+    environ = {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "temporary")}
+    ended = run([*command, "--json", "record"], tmp_path, text, **environ)
     assert ended.code == 0, ended.err
     assert json.loads((tmp_path / "record").read_text())["values"][value] == 1
     assert not list((tmp_path / "temporary").glob("mpiapps-stdin-*"))
 
 
-def test_a_launcher_that_passes_no_end_of_input_is_refused():
-    for words in ([*FILES, "count", "--list", "-"], ["-m", "mpiapps.farm", "-"]):
-        ended = on_ranks("openmpi", 2, *words)
+def test_a_launcher_that_does_not_forward_the_end_of_input_is_refused():
+    for argv in ([*FILES, "count", "--list", "-"], ["-m", "mpiapps.farm", "-"]):
+        ended = on_ranks("openmpi", 2, *argv)
         assert ended.code == 78
-        assert ended.err.count("start the program by `mpiapps run`") == 1
+        assert ended.err.count("start the program with `mpiapps run`") == 1
 
 
-def test_a_bad_file_ends_a_strict_run_and_no_other(tmp_path):
+def test_a_failed_file_ends_only_a_strict_run(tmp_path):
     (tmp_path / "good").write_text("a\n")
     (tmp_path / "bad.gz").write_text("a\n")
-    words = [*FILES, "count", str(tmp_path)]
-    ended = on_ranks("openmpi", 3, *words)
+    argv = [*FILES, "count", str(tmp_path)]
+    ended = on_ranks("openmpi", 3, *argv)
     assert ended.code == 3
     assert f"note: {tmp_path}/bad.gz: BadGzipFile: Not a gzipped file" in ended.out
-    ended = on_ranks("openmpi", 3, *words, "--strict")
+    ended = on_ranks("openmpi", 3, *argv, "--strict")
     assert ended.code == 65
     assert ended.err.count("bad.gz: BadGzipFile") == 1
     assert "Traceback" not in ended.err
 
 
-def test_wrong_options_end_before_mpi():
-    for words, why in {
+def test_invalid_options_end_before_mpi():
+    for arguments, message in {
         ("count",): "name files, folders or patterns",
         ("sort", "x"): "'sort' is not one of count, hash",
-        ("hash", "x"): "hash needs --output",
-        ("count", "--list", "-", "--list", "-"): "standard input is read once",
-        ("flip", "x", "--into", "y", "--format", "nope"): "is not one of avif, bmp",
-        ("map", "x"): "map needs MODULE:FUNCTION",
+        ("hash", "x"): "hash: --output is required",
+        ("count", "--list", "-", "--list", "-"): "standard input is read only once",
+        (
+            "flip",
+            "x",
+            "--output-dir",
+            "y",
+            "--format",
+            "nope",
+        ): "is not one of avif, bmp",
+        ("map", "x"): "map: MODULE:FUNCTION is required",
         ("histogram", "x", "--column", "1", "--range", "2:1"): "LOW below HIGH",
-        ("histogram", "x", "--column", "1", "--delimiter", "é"): "not one character",
+        (
+            "histogram",
+            "x",
+            "--column",
+            "1",
+            "--delimiter",
+            "é",
+        ): "not one ASCII character",
     }.items():
-        ended = run([str(folder("mpich") / "python"), *FILES, *words])
-        assert (ended.code, why in ended.err) == (2, True), ended.err
+        ended = run([str(folder("mpich") / "python"), *FILES, *arguments])
+        assert (ended.code, message in ended.err) == (2, True), ended.err
 
 
 def test_kills_lose_nothing_that_was_recorded(tmp_path):
-    some, files, out = random.Random(1), tmp_path / "files", tmp_path / "sums"
+    rng, files, out = random.Random(1), tmp_path / "files", tmp_path / "sums"
     files.mkdir()
     for n in range(300):
         (files / f"{n}").write_bytes(bytes([n % 251]) * 300_000)
-    where = tmp_path / "journals"
-    words = [*FILES, "hash", str(files), "-o", str(out), "--directory", str(where)]
+    journals = tmp_path / "journals"
+    argv = [*FILES, "hash", str(files), "-o", str(out), "--directory", str(journals)]
     script = str(ROOT / "scripts" / "on_ranks.py")
     recorded, kills = set(), 0
     while True:
-        command = [str(folder("mpich") / "python"), script, "3", *words]
+        command = [str(folder("mpich") / "python"), script, "3", *argv]
         job = subprocess.Popen(
             command, cwd=ROOT, env=clean_environment(), stderr=subprocess.PIPE
         )
-        target = len(recorded) + some.randint(20, 60)
-        while job.poll() is None and len(done(where)) < target:
+        target = len(recorded) + rng.randint(20, 60)
+        while job.poll() is None and len(done_names(journals)) < target:
             time.sleep(0.002)
         ranks = [pid for pid in running(f"mpiapps.files hash {files}") if is_rank(pid)]
         if job.poll() is None and ranks:
             with suppress(ProcessLookupError):
-                os.kill(some.choice(ranks), signal.SIGKILL)
+                os.kill(rng.choice(ranks), signal.SIGKILL)
                 kills += 1
         job.communicate(timeout=LIMIT)
-        assert done(where) >= recorded
-        recorded = done(where)
+        assert done_names(journals) >= recorded
+        recorded = done_names(journals)
         if out.exists() and kills >= 2:
             break
-        if out.exists():  # all was done before the kill: from the start
+        if out.exists():  # all was done before the kill: start anew
             out.unlink()
-            shutil.rmtree(where)
+            shutil.rmtree(journals)
             recorded = set()
-    times = [each["name"] for path in where.glob("journal.*")
-             for each in read(path).records]  # fmt: skip
-    assert len(times) == len(set(times)) == 300  # nothing recorded was done again
+    names = [record["key"][0] for path in journals.glob("journal.*")
+             for record in read(path).records]  # fmt: skip
+    assert len(names) == len(set(names)) == 300  # nothing recorded was done again
     subprocess.run(["sha256sum", "-c", "--quiet", out], check=True)
 
 
-def done(where):
-    found = set()
-    for path in where.glob("journal.*"):
-        found |= {each["name"] for each in read(path).records}
-    return found
+def done_names(journals):
+    return {
+        record["key"][0]
+        for path in journals.glob("journal.*")
+        for record in read(path).records
+    }

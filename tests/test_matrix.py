@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mpiapps.matrix import Options, check
-from tests.launch import LIMIT, ROOT, clean_environment, folder, on_ranks
+from tests.commands import LIMIT, ROOT, clean_environment, folder, on_ranks
 
 MATRIX = ("-m", "mpiapps.matrix")
 
@@ -95,11 +95,15 @@ def test_a_plan_needs_no_data():
     [
         ("multply", {}, "'multply' is not one of multiply, gram"),
         ("multiply", {"files": ("a.npy",)}, "takes 2 matrices, and 1 files were given"),
-        ("multiply", {"random": (3, 4)}, "give 3 sizes and no files"),
-        ("norm", {"random": (3,), "plan": True}, "--plan is for multiply"),
-        ("cholesky", {"random": (5, 9)}, "give 1 sizes and no files"),
-        ("svd", {"files": ("a.npy",), "check": True}, "svd has none"),
-        ("norm", {"files": ("a.npy",), "calibrate": True}, "--calibrate is for --plan"),
+        ("multiply", {"random": (3, 4)}, "expected 3 sizes and no files"),
+        ("norm", {"random": (3,), "plan": True}, "--plan applies only to multiply"),
+        ("cholesky", {"random": (5, 9)}, "expected 1 sizes and no files"),
+        ("svd", {"files": ("a.npy",), "check": True}, "not svd"),
+        (
+            "norm",
+            {"files": ("a.npy",), "calibrate": True},
+            "--calibrate applies only with --plan",
+        ),
     ],
 )
 def test_options_that_do_not_go_together(operation, given, message):
@@ -112,11 +116,11 @@ def test_options_that_do_not_go_together(operation, given, message):
     [
         (["multply", "a.npy"], 2, "'multply' is not one of multiply, gram"),
         (["norm", "gone.npy"], 74, "No such file"),
-        (["multiply", "a.npy", "row.npy"], 65, "30 columns meet 1 rows"),
+        (["multiply", "a.npy", "row.npy"], 65, "30 columns, but 1 rows"),
         (["cholesky", "minus.npy"], 65, "leading minor of order 1"),
-        (["inverse", "zero.npy"], 65, "column 0 has no pivot"),
+        (["inverse", "zero.npy"], 65, "column 0 has no nonzero pivot"),
         (["solve", "nan.npy", "b.npy"], 65, "element (2, 1) is nan"),
-        (["gram", "text.npy"], 65, "is no .npy file"),
+        (["gram", "text.npy"], 65, "is not a .npy file"),
         (["gram", "a.npy", "--output", "/nowhere/x.npy"], 74, "cannot write /nowhere"),
     ],
 )
@@ -191,7 +195,7 @@ def test_other_ranks_go_on_with_factors_and_changed_files_are_refused(tmp_path):
     assert "changed since the checkpoint" in ended.err
     np.save(a, changed)
     content = json.loads(path.read_text())
-    data = path.with_name(f"{path.name}.data{content['state']['turn']}")
+    data = path.with_name(f"{path.name}.data{content['state']['slot']}")
     times = [[a.stat().st_size, content["state"]["inputs"][0][1]]]
     os.utime(a, ns=(times[0][1], times[0][1]))
     sound = data.read_bytes()
@@ -207,7 +211,7 @@ def test_other_ranks_go_on_with_factors_and_changed_files_are_refused(tmp_path):
 def test_a_limit_of_seconds_needs_a_checkpoint():
     ended = on_ranks("mpich", 1, *MATRIX, "norm", "--random", "3", "--seconds", "9")
     assert ended.code == 2
-    assert "--seconds 9 needs a --checkpoint" in ended.err
+    assert "--seconds 9 needs --checkpoint FILE" in ended.err
 
 
 def test_a_run_stops_when_its_seconds_are_over(tmp_path):

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.launch import ROOT
+from tests.commands import ROOT
 
 # An interpreter that says what is done with it, and fetches nothing.
 STUB = """#!/bin/sh

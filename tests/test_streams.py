@@ -1,4 +1,4 @@
-"""Standard output and error that are full, closed or gone: files are there first."""
+"""Full, closed and broken standard output and error; results are in files."""
 
 import json
 import os
@@ -8,27 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch import LIMIT, MPIS, ROOT, clean_environment, folder
+from tests.commands import LIMIT, MPIS, ROOT, clean_environment, folder
 
 FULL = Path("/dev/full")
 PI = ["-m", "mpiapps.pi", "--samples", "1e4"]
 
 
 def closed(number):
-    """Return what closes a stream in the child, as the shell's ``>&-`` does."""
+    """Return the argument that closes a stream in the child, like ``>&-`` of sh."""
     return {"preexec_fn": lambda: os.close(number)}
 
 
-def gone():
-    """Return the writing end of a pipe that nobody reads."""
+def broken_pipe():
+    """Return the write end of a pipe without a reader."""
     reader, writer = os.pipe()
     os.close(reader)
     return writer
 
 
-def start(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how):
+def start(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs):
     return subprocess.run(
-        words,
+        argv,
         stdout=stdout,
         stderr=stderr,
         stdin=subprocess.DEVNULL,
@@ -36,35 +36,35 @@ def start(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how):
         timeout=LIMIT,
         cwd=ROOT,
         check=False,
-        env=clean_environment(**how.pop("variables", {})),
-        **how,
+        env=clean_environment(**kwargs.pop("variables", {})),
+        **kwargs,
     )
 
 
-def with_output(kind, words, **how):
-    """Run `words` with a standard output of this kind."""
+def with_output(kind, argv, **kwargs):
+    """Run `argv` with a standard output of this kind."""
     if kind == "full":
         with FULL.open("w") as full:
-            return start(words, full, **how)
-    if kind == "gone":
-        writer = gone()
+            return start(argv, full, **kwargs)
+    if kind == "broken_pipe":
+        writer = broken_pipe()
         try:
-            return start(words, writer, **how)
+            return start(argv, writer, **kwargs)
         finally:
             os.close(writer)
-    return start(words, **closed(1), **how)
+    return start(argv, **closed(1), **kwargs)
 
 
-KINDS = ["full", "gone", "closed"]
+KINDS = ["full", "broken_pipe", "closed"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_results_are_in_the_files_before_anything_is_printed(kind, tmp_path):
+def test_results_are_written_to_files_before_printing(kind, tmp_path):
     files = {name: tmp_path / name for name in ("json", "csv", "record")}
-    words = ["--json", str(files["json"]), "--csv", str(files["csv"])]
+    argv = ["--json", str(files["json"]), "--csv", str(files["csv"])]
     variables = {"MPIAPPS_RECORD": str(files["record"])}
     python = str(folder("mpich") / "python")
-    ended = with_output(kind, [python, *PI, *words], variables=variables)
+    ended = with_output(kind, [python, *PI, *argv], variables=variables)
     assert ended.returncode == 74, ended.stderr
     assert ended.stderr.count("cannot write to standard output") == 1
     assert "Traceback" not in ended.stderr
@@ -75,8 +75,8 @@ def test_results_are_in_the_files_before_anything_is_printed(kind, tmp_path):
 
 @pytest.mark.parametrize("mpi", MPIS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_results_are_in_the_files_whatever_becomes_of_mpiexec(kind, mpi, tmp_path):
-    """What ranks print goes through mpiexec, which may end of it in its own way."""
+def test_results_are_written_to_files_under_mpiexec(kind, mpi, tmp_path):
+    """Output of ranks goes through mpiexec, whose exit code then varies."""
     command = [str(folder(mpi) / "python"), "scripts/on_ranks.py", "2"]
     path = tmp_path / "r.json"
     with_output(kind, [*command, *PI, "--json", str(path)])
@@ -85,13 +85,13 @@ def test_results_are_in_the_files_whatever_becomes_of_mpiexec(kind, mpi, tmp_pat
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "words",
+    "argv",
     [["list"], ["--help"], ["run", "pi", "--help"], ["lint", "jobs/slurm/pi.sh"],
      ["render", "pi", "--scheduler", "slurm", "--mpi", "openmpi"]],
     ids=" ".join,
 )  # fmt: skip
-def test_commands_that_cannot_print_end_with_74(kind, words):
-    ended = with_output(kind, [sys.executable, "-m", "mpiapps", *words])
+def test_commands_that_cannot_print_exit_with_74(kind, argv):
+    ended = with_output(kind, [sys.executable, "-m", "mpiapps", *argv])
     assert ended.returncode == 74, ended.stderr
     assert ended.stderr.count("cannot write to standard output") == 1
     assert "Traceback" not in ended.stderr
@@ -99,69 +99,67 @@ def test_commands_that_cannot_print_end_with_74(kind, words):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("words", "code"),
+    ("argv", "code"),
     [
         ([*PI, "--progress", "bar", "--verbose"], 0),
         ([*PI, "--json", "/no/where"], 74),
         (["-m", "mpiapps.pi", "--smaples", "3"], 2),
         (["-m", "mpiapps", "status", "pi-77"], 2),
     ],
-    ids=lambda words: words[-1] if isinstance(words, list) else "",
+    ids=lambda argv: argv[-1] if isinstance(argv, list) else "",
 )
-def test_what_is_said_on_standard_error_never_changes_the_end(kind, words, code):
+def test_failure_of_standard_error_keeps_the_exit_code(kind, argv, code):
     python = str(folder("mpich") / "python")
     if kind == "closed":
-        ended = start([python, *words], **closed(2))
+        ended = start([python, *argv], **closed(2))
     elif kind == "full":
         with FULL.open("w") as full:
-            ended = start([python, *words], stderr=full)
+            ended = start([python, *argv], stderr=full)
     else:
-        writer = gone()
-        ended = start([python, *words], stderr=writer)
+        writer = broken_pipe()
+        ended = start([python, *argv], stderr=writer)
         os.close(writer)
     assert ended.returncode == code
     if code == 0:
         assert "pi on 1 rank" in ended.stdout
 
 
-LATER = ["", "write_err('a note')", "sys.exit(0)", "sys.exit(3)"]
+LAST_LINES = ["", "write_err('a note')", "sys.exit(0)", "sys.exit(3)"]
 
 
-@pytest.mark.parametrize("later", LATER)
+@pytest.mark.parametrize("last_line", LAST_LINES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_script_has_printed_and_cannot_be_written_is_an_error(
-    kind, later, tmp_path
-):
+def test_failed_output_of_a_script_is_an_error(kind, last_line, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\n"
         "from mpiapps.base.streams import write_err\n"
         "from mpiapps.comm import open_world\n"
-        f"with open_world():\n    print('x')\n    {later}\n"
+        f"with open_world():\n    print('x')\n    {last_line}\n"
     )
-    words = [str(folder("mpich") / "python"), str(script)]
-    ended = with_output(kind, words, variables={"PYTHONUNBUFFERED": ""})
-    # Python's print to no stream at all is not an error.
-    code = 3 if "3" in later else 0 if kind == "closed" else 74
+    argv = [str(folder("mpich") / "python"), str(script)]
+    ended = with_output(kind, argv, variables={"PYTHONUNBUFFERED": ""})
+    # In Python, print without a stream is not an error.
+    code = 3 if "3" in last_line else 0 if kind == "closed" else 74
     assert ended.returncode == code, ended.stderr
 
 
-def test_a_failed_task_is_reported_to_whom_it_may_concern(tmp_path):
+def test_failed_task_with_closed_standard_error(tmp_path):
     (tmp_path / "tasks").write_text("false\n")
     python = str(folder("mpich") / "python")
     ended = start([python, "-m", "mpiapps.farm", str(tmp_path / "tasks")], **closed(2))
     assert ended.returncode == 3
 
 
-def test_a_closed_stream_does_not_give_its_number_to_a_file(tmp_path):
-    """Else what a library prints would go into the record."""
+def test_descriptor_of_closed_stream_is_not_reused(tmp_path):
+    """Else a library would print into the record."""
     path = tmp_path / "r.json"
     script = tmp_path / "script.py"
     script.write_text(
         "import dataclasses, os, sys\n"
         "from mpiapps.pi import PROGRAM\n"
         "from mpiapps.app import runner\n"
-        "def run(world, options):\n"
+        "def run(ctx, options):\n"
         "    with open(os.devnull, 'w') as file:\n"
         "        assert file.fileno() > 2\n"
         "    return runner.Result({'x': 1})\n"

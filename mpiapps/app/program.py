@@ -1,4 +1,4 @@
-"""What a program is, what it returns, and how programs are found."""
+"""Programs: their definition, result and discovery."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from mpiapps.base.errors import UsageError
 from mpiapps.base.streams import write_err
 
 if TYPE_CHECKING:
-    from mpiapps.comm.world import World
+    from mpiapps.app.context import RunContext
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run found; the root's is reported, the other ranks' only counts its code.
+    """The result of a run. Only the root's is used.
 
     Attributes
     ----------
     values : mapping
-        The results by name: numbers, texts, or lists of them. The same words stand in
-        the text report, the CSV file and the JSON record.
+        Results by name: numbers, strings, or lists of them. The text report, the CSV
+        file and the JSON record use the same names.
     ranks : sequence of mapping
         One row per rank, for the record and ``--verbose``.
     notes : sequence of str
-        What a reader of the values must know.
+        Remarks on the values.
     exit_code : int
-        0, or 3 (some tasks failed) or 4 (a check failed), which are results too.
+        0, 3 (some tasks failed) or 4 (a check failed).
     digits : int
-        Significant digits of numbers in the text report; the record and CSV hold them
-        whole.
+        Significant digits of numbers in the text report; the record and CSV contain
+        exact numbers.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -50,96 +50,110 @@ class Result:
 
 @dataclass(frozen=True)
 class Program:
-    """A rank-aware program: its name, what it does, its options and its `run`.
+    """A parallel program.
 
-    `run` is collective: all ranks call it with their `World` and the same options. It
-    returns a `Result` on every rank and prints nothing. `check` looks at the options
-    before MPI starts and raises `ValueError` for values that do not go together.
-    `resumable` returns whether a run with these options can stop into a checkpoint and
-    go on; one that cannot refuses ``--checkpoint`` and ``--seconds``. A `quiet` program
-    leaves both outputs to what it runs: its report is for ``--verbose`` alone.
-    `reads_stdin` returns whether the root reads standard input, by
-    `mpiapps.base.stdin`.
+    Attributes
+    ----------
+    name : str
+    summary : str
+        One line for ``mpiapps list`` and ``--help``.
+    options : type
+        Frozen dataclass of `mpiapps.app.option` fields.
+    run : callable
+        ``run(ctx, options)``, collective: all ranks call it with their `RunContext` and
+        equal options. Returns a `Result` on all ranks; prints nothing.
+    check : callable
+        Called before MPI_Init; raises `ValueError` if options are incompatible.
+    quiet : bool
+        Whether the report is printed only with ``--verbose``, since the program runs
+        commands that use both output streams.
+    resumable : callable
+        Whether a run with these options accepts ``--checkpoint`` and ``--seconds``.
+    reads_stdin : callable
+        Whether the root reads standard input, by `mpiapps.base.stdin`.
     """
 
     name: str
     summary: str
     options: type[Any]
-    run: Callable[[World, Any], Result]
+    run: Callable[[RunContext, Any], Result]
     check: Callable[[Any], None] = lambda _options: None
     quiet: bool = False
     resumable: Callable[[Any], bool] = lambda _options: True
     reads_stdin: Callable[[Any], bool] = lambda _options: False
 
 
-GROUP = "mpiapps.programs"  # the entry points of other packages' programs
+ENTRY_POINT_GROUP = "mpiapps.programs"  # for programs of other packages
 
 
 def programs() -> dict[str, Program]:
-    """Return every program by name. Local.
+    """Return all programs by name.
 
-    These are the modules of the package with a ``PROGRAM``, and what installed packages
-    name as entry points of the group `GROUP`, such as
-    ``heat = "mypackage.heat:PROGRAM"``. Starts no MPI: programs load it inside `run`.
+    Programs are the ``PROGRAM`` of modules of this package, and entry points of
+    installed packages in the group `ENTRY_POINT_GROUP`, such as
+    ``heat = "mypackage.heat:PROGRAM"``. Programs import MPI in `run` only.
     """
     return {name: program for name, (program, _) in _programs().items()}
 
 
 def _programs() -> dict[str, tuple[Program, str]]:
-    """Return programs, and the modules that ``python -m`` starts, by name."""
+    """Return programs, and their modules for ``python -m``, by name."""
     import mpiapps
 
-    found = {}
+    by_name = {}
     for module in pkgutil.iter_modules(mpiapps.__path__, "mpiapps."):
         if module.ispkg or module.name == "mpiapps.__main__":
             continue
         program = getattr(importlib.import_module(module.name), "PROGRAM", None)
         if isinstance(program, Program):
-            found[program.name] = program, module.name
-    for entry in entry_points(group=GROUP):
+            by_name[program.name] = program, module.name
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
         try:
             program = entry.load()
-        except Exception as error:  # somebody else's package must not end this command
+        except Exception as error:  # a broken package must not end this command
             write_err(
-                f"mpiapps: note: {GROUP} {entry.value} cannot be loaded: {error}\n"
+                f"mpiapps: note: {ENTRY_POINT_GROUP} {entry.value} cannot be loaded:"
+                f" {error}\n"
             )
             continue
-        found.setdefault(entry.name, (program, entry.module))
-    return found
+        by_name.setdefault(entry.name, (program, entry.module))
+    return by_name
 
 
 def find_program(name: str) -> tuple[Program | None, list[str]]:
-    """Return a program, and the words after ``python`` that start it. Local.
+    """Return a program, and the arguments of ``python`` that start it.
 
     Parameters
     ----------
     name : str
-        Of a program, or a file ``name.py``. A file that assigns ``PROGRAM`` at its top
-        level is a program as those of the package are, and is loaded; any other file is
-        a script, whose program is `None`.
+        Name of a program, or path of a file ``name.py``. A file that assigns
+        ``PROGRAM`` at its top level is imported; any other file is a script, for which
+        the program is `None`.
 
     Raises
     ------
     UsageError
-        If there is neither.
+        If the program or file does not exist.
     """
     if name.endswith(".py"):
         path = Path(name)
         if not path.is_file():
-            raise UsageError(f"{name!r} is not a file; name a script.py that exists")
+            raise UsageError(
+                f"{name!r} is not a file; pass the path of an existing script.py"
+            )
         return _load(path), [name]
-    found = _programs()
-    if name not in found:
+    by_name = _programs()
+    if name not in by_name:
         raise UsageError(
-            f"{name!r} is not a program; the programs are {', '.join(found)}, or name"
-            " a script.py"
+            f"{name!r} is not a program; the programs are {', '.join(by_name)}, or pass"
+            " the path of a script.py"
         )
-    program, module = found[name]
+    program, module = by_name[name]
     return program, ["-m", module]
 
 
 def _load(path: Path) -> Program | None:
-    """Return the ``PROGRAM`` of a file; a file without one is not executed. Local."""
+    """Return the ``PROGRAM`` of a file; do not execute a file without one."""
     try:
         tree = ast.parse(path.read_bytes(), str(path))
     except SyntaxError as error:
@@ -153,12 +167,12 @@ def _load(path: Path) -> Program | None:
     }
     if "PROGRAM" not in names:
         return None
-    # No module's name, so that it takes the place of none.
+    # Not a valid module name, so that it replaces no module.
     spec = spec_from_file_location(f"program in {path}", path)
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[spec.name] = module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))  # as `python name.py` has it
+    sys.path.insert(0, str(path.resolve().parent))  # as `python name.py` does
     try:
         spec.loader.exec_module(module)
     finally:

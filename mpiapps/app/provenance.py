@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, library, host, job, commit, command."""
+"""Provenance of a result: versions, library, host, job, commit, command."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from mpiapps.base.threads import usable_cores
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
 
-# The first of these that is set is the job's number.
+# The job ID is the first of these that is set.
 JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 PACKAGES = ("mpi4py", "numpy", "numba", "scipy")
 
 
-def begin() -> dict[str, Any]:
-    """Return what must be seen before MPI starts: time, command and commit. Local.
+def before_init() -> dict[str, Any]:
+    """Return the start time, command and commit. Call it before MPI_Init.
 
-    Asking git forks, which is not safe in a process that runs MPI.
+    It forks to run git, which is not safe after MPI_Init.
     """
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -35,15 +35,15 @@ def begin() -> dict[str, Any]:
 
 
 def collect(
-    world: World, begun: Mapping[str, Any], environ: Mapping[str, str]
+    world: World, initial: Mapping[str, Any], environ: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the provenance of a run. Local; called on the root."""
+    """Return the provenance of a run, with the `initial` part. Root only."""
     from importlib import metadata
 
     from mpi4py import MPI
     from threadpoolctl import threadpool_info
 
-    from mpiapps.comm.library import loaded_library
+    from mpiapps.launch.library import loaded_library
 
     library = loaded_library()
     pools = [
@@ -65,7 +65,7 @@ def collect(
         "job": job,
         "user": environ.get("USER"),
         "cwd": str(Path.cwd()),
-        **begun,
+        **initial,
     }
 
 
@@ -79,14 +79,14 @@ def _cpu() -> str | None:
 
 
 def _commit(checkout: Path) -> str | None:
-    """Return the commit the package runs from, ``-dirty`` if changed, or `None`."""
+    """Return the commit of a checkout, with ``-dirty`` if it is modified, or None."""
     git = shutil.which("git")
     if git is None or not (checkout / ".git").exists():
         return None
-    words = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    arguments = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        answer = subprocess.run(
-            [git, "-C", str(checkout), *words],
+        process = subprocess.run(
+            [git, "-C", str(checkout), *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -94,4 +94,4 @@ def _commit(checkout: Path) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return answer.stdout.strip() or None
+    return process.stdout.strip() or None

@@ -1,7 +1,7 @@
-"""The JSON record of a run, which scripts rely on.
+"""The JSON record of a run, for scripts.
 
-Names are only ever added within a schema number. A run that did not finish has no
-record: ``"finished": true`` is the last key of every one. It is strict JSON (`strict`).
+A schema version only gains keys. A run that did not finish has no record:
+``"finished": true`` is the last key of each one. Records are strict JSON (`strict`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpiapps.comm.timers import Timing
 
 SCHEMA = 1
-FILE = "MPIAPPS_RECORD"  # set by the job script: where it looks for the record
+RECORD_VARIABLE = "MPIAPPS_RECORD"  # set by job scripts to the path of the record
 
 
 def as_json(
@@ -29,14 +29,16 @@ def as_json(
     timings: Mapping[str, Timing],
     provenance: Mapping[str, Any],
 ) -> str:
-    """Return the record of one finished run as a line of JSON. Local."""
+    """Return the record of a finished run as a line of JSON."""
     record = {
         "schema": SCHEMA,
         "program": name,
         "version": mpiapps.__version__,
         "options": dataclasses.asdict(options),
         "values": dict(result.values),
-        "timings": {name: dataclasses.asdict(each) for name, each in timings.items()},
+        "timings": {
+            name: dataclasses.asdict(timing) for name, timing in timings.items()
+        },
         "ranks": [dict(row) for row in result.ranks],
         "notes": list(result.notes),
         "provenance": dict(provenance),
@@ -47,15 +49,15 @@ def as_json(
 
 
 def strict(value: Any) -> Any:
-    """Return `value` with the numbers that JSON lacks as texts. Local.
+    """Return `value` with strings for the floats that JSON lacks.
 
-    NaN and the infinities become ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, at any
-    depth: `float` of Python and `Number` of JavaScript read them, as they read numbers.
+    NaN and infinities become ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, at any
+    depth, which `float` of Python and `Number` of JavaScript accept.
     """
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
     if isinstance(value, Mapping):
-        return {name: strict(each) for name, each in value.items()}
+        return {name: strict(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [strict(each) for each in value]
+        return [strict(item) for item in value]
     return value

@@ -1,4 +1,4 @@
-"""The way of every program: parse, open the world, run, report, exit code."""
+"""Run a program: parse options, open the world, run, report, return the exit code."""
 
 from __future__ import annotations
 
@@ -11,152 +11,179 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpiapps.app import checkpoint, output, progress, provenance, record
-from mpiapps.app.options import add_options, option, take
+from mpiapps.app import output, progress, provenance, record
+from mpiapps.app.checkpoint import FILE as CHECKPOINT
+from mpiapps.app.context import RunContext
+from mpiapps.app.options import add_options, from_namespace, option
 from mpiapps.app.parser import Parser
 from mpiapps.app.program import Program, Result
-from mpiapps.base import stopping
+from mpiapps.base.deadline import Deadline
 from mpiapps.base.errors import MpiAppsError
-from mpiapps.base.launcher import ALLOW_SINGLETON, Launch, detect_launch
-from mpiapps.base.streams import Courtesy, reserve_streams, write_err, write_out
+from mpiapps.base.launch_environment import (
+    ALLOW_SINGLETON,
+    LaunchEnvironment,
+    detect_launch,
+)
+from mpiapps.base.streams import SafeStream, reserve_streams, write_err, write_out
 from mpiapps.base.threads import limit_threads
+from mpiapps.storage.atomic_file import AtomicFile
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
 
 
 @dataclass(frozen=True)
-class Common:
-    """The options that every program has."""
+class CommonOptions:
+    """The options of all programs."""
 
     json: str = option(
-        "", "write the record of the run to FILE, - is standard output", metavar="FILE"
+        "", "write the JSON record to FILE (-: standard output)", metavar="FILE"
     )
     csv: str = option(
-        "", "write the values to FILE as CSV, - is standard output", metavar="FILE"
+        "", "write the values as CSV to FILE (-: standard output)", metavar="FILE"
     )
     checkpoint: str = option(
-        "", "go on from FILE if it is there; stop into it on USR1", metavar="FILE"
+        "",
+        "resume from FILE if it exists; checkpoint to it on SIGUSR1 and stop",
+        metavar="FILE",
     )
-    checkpoint_every: int = option(60, "time between saves", parse="time", least=1)
+    checkpoint_every: int = option(60, "checkpoint interval", type="time", min=1)
     seconds: int = option(
-        0, "stop into the checkpoint after so long (0: never)", parse="time", least=0
+        0, "checkpoint and stop after this time (0: never)", type="time", min=0
     )
-    verbose: bool = option(False, "tell on standard error what each rank did")
+    stall_limit: int = option(
+        0,
+        "exit with code 76 if a rank completes no task for this time (0: never)",
+        type="time",
+        min=0,
+    )
+    verbose: bool = option(False, "log the work of each rank to standard error")
     progress: str = option(
-        "auto", "how far the run is, on standard error", choices=progress.MODES
+        "auto", "progress display on standard error", choices=progress.MODES
     )
     color: str = option(
         "auto", "colours on standard output", choices=("auto", "always", "never")
     )
     allow_singleton: bool = option(
-        False, "run as one process although the allocation holds more tasks"
+        False, "allow a single process in an allocation of several tasks"
     )
 
 
 def main(program: Program, argv: Sequence[str] | None = None) -> int:
     """Run `program` with the command line `argv`; return the exit code.
 
-    Collective over the ranks that the launcher started; each parses for itself. Leaves
-    by `SystemExit` where `mpiapps.comm.start.open_world` does.
+    Collective over all ranks of the launcher; each one parses the command line. Raises
+    `SystemExit` as `mpiapps.comm.open.open_world` does.
     """
     reserve_streams()
     launch = detect_launch(os.environ)
     options, common = parse(program, sys.argv[1:] if argv is None else argv, launch)
-    stopping.watch()
-    checkpoint.choose(common.checkpoint, common.checkpoint_every)
-    if common.seconds:
-        stopping.limit(common.seconds)
+    deadline = Deadline(common.seconds or float("inf")).install()
     if common.allow_singleton:
         os.environ[ALLOW_SINGLETON] = "1"
     limit_threads(launch, os.environ)
-    begun = provenance.begin() if launch.speaks else {}
-    progress.choose(common.progress)
+    initial = provenance.before_init() if launch.is_reporting_rank else {}
 
     from mpiapps.comm import open_world
 
     with open_world() as world:
         _log_to_stderr(world, common.verbose)
-        return _run(world, program, options, common, begun)
+        ctx = RunContext.make(
+            world,
+            program.name,
+            options,
+            checkpoint=common.checkpoint,
+            interval=common.checkpoint_every,
+            deadline=deadline,
+            progress_mode=common.progress,
+            stall_limit=common.stall_limit,
+        )
+        return _run(ctx, program, options, common, initial)
 
 
 def program_parser(
-    program: Program, launch: Launch, command: Sequence[str] = ()
+    program: Program, launch: LaunchEnvironment, command: Sequence[str] = ()
 ) -> Parser:
-    """Return the parser of a program's options and the common ones. Local.
+    """Return the parser of a program's options and the common ones.
 
-    `command`: the words after ``python`` that start the program; default is as it was
-    started.
+    `command`: the arguments of ``python`` that start the program; default: those of
+    this process.
     """
-    words = list(command) or _started_as(program)
+    argv = list(command) or _python_arguments(program)
     parser = Parser(
-        prog=shlex.join(["python", *words]),
+        prog=shlex.join(["python", *argv]),
         description=program.summary,
-        epilog=f"Run it on N ranks: mpiapps run {words[-1].removeprefix('mpiapps.')} -n"
-        f" N [options], which is mpiexec -n N python {shlex.join(words)} [options].",
+        epilog=f"On N ranks: mpiapps run {argv[-1].removeprefix('mpiapps.')} -n N"
+        f" [options]. It executes mpiexec -n N python {shlex.join(argv)} [options].",
         launch=launch,
     )
     add_options(parser, program.options)
-    add_options(parser.add_argument_group("options of every program"), Common)
+    add_options(parser.add_argument_group("options of all programs"), CommonOptions)
     return parser
 
 
-def _started_as(program: Program) -> list[str]:
-    """Return the words after ``python`` by which this process runs `program`. Local."""
+def _python_arguments(program: Program) -> list[str]:
+    """Return the arguments of ``python`` with which this process runs `program`."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     name = getattr(spec, "name", "")
     if name and getattr(sys.modules["__main__"], "PROGRAM", None) is program:
         return ["-m", name]
     if spec is None and sys.argv[0].endswith(".py"):
-        return [sys.argv[0]]  # a file of the user's own
+        return [sys.argv[0]]  # a user's file
     return ["-m", f"mpiapps.{program.name}"]
 
 
 def parse(
-    program: Program, argv: Sequence[str], launch: Launch, command: Sequence[str] = ()
-) -> tuple[Any, Common]:
-    """Return the program's options and the common ones. Local; may exit with 0 or 2."""
+    program: Program,
+    argv: Sequence[str],
+    launch: LaunchEnvironment,
+    command: Sequence[str] = (),
+) -> tuple[Any, CommonOptions]:
+    """Return the program's options and the common ones; may exit with 0 or 2."""
     parser = program_parser(program, launch, command)
     values = parser.parse_intermixed(argv)
-    options = take(values, program.options)
-    common: Common = take(values, Common)
+    options = from_namespace(values, program.options)
+    common: CommonOptions = from_namespace(values, CommonOptions)
     if common.json and common.json == common.csv:
-        parser.error(f"--json and --csv both name {common.json}; give each its own")
-    if common.seconds and not (common.checkpoint or os.environ.get(checkpoint.FILE)):
-        parser.error(f"--seconds {common.seconds} needs a --checkpoint to stop into")
+        parser.error(
+            f"--json and --csv both name {common.json}; choose different files"
+        )
+    if common.seconds and not (common.checkpoint or os.environ.get(CHECKPOINT)):
+        parser.error(f"--seconds {common.seconds} needs --checkpoint FILE")
     try:
         program.check(options)
     except ValueError as error:
         parser.error(str(error))
     if (common.checkpoint or common.seconds) and not program.resumable(options):
         parser.error(
-            "such a run cannot stop and go on later; give no --checkpoint and no"
+            "a run with these options cannot be resumed; omit --checkpoint and"
             " --seconds"
         )
     return options, common
 
 
 def _run(
-    world: World,
+    ctx: RunContext,
     program: Program,
     options: Any,
-    common: Common,
-    begun: dict[str, Any],
+    common: CommonOptions,
+    initial: dict[str, Any],
 ) -> int:
-    """Run and report; return the exit code, the same on all ranks. Collective."""
-    targets: dict[str, output.WholeFile] = {}
+    """Run and report; return the exit code, equal on all ranks. Collective."""
+    world = ctx.world
+    targets: dict[str, AtomicFile] = {}
     texts: dict[str, str] = {}
     with world.agree():
         if world.is_root:
-            checkpoint.see_writable()
+            ctx.checkpoint.check_writable()
             targets = _open_targets(common)
     try:
         with world.timed("total"):
-            result = program.run(world, options)
+            result = program.run(ctx, options)
         timings = world.timings()
         with world.agree():
-            if timings is not None and _wanted(program, common):
-                origin = provenance.collect(world, begun, os.environ)
+            if timings is not None and _needs_record(program, common):
+                origin = provenance.collect(world, initial, os.environ)
                 text = record.as_json(program.name, options, result, timings, origin)
                 title = f"{program.name} on {_ranks(world)}, {origin['mpi']}"
                 texts = {"csv": output.as_csv([result.values])}
@@ -164,15 +191,15 @@ def _run(
                 for name, target in targets.items():
                     target.commit(texts[name])
             if timings is not None:
-                checkpoint.discard()
+                ctx.checkpoint.discard()
     finally:
         for target in targets.values():
             target.discard()
-    # Printed last: what a full or closed standard output loses is in the files.
+    # Print last: if standard output is full or closed, the files are complete.
     with world.agree():
         if texts:
             if not program.quiet or common.verbose:
-                _report(title, result, timings or {}, common, aside=program.quiet)
+                _report(title, result, timings or {}, common, to_stderr=program.quiet)
             for name in ("csv", "json"):
                 if getattr(common, name) == "-":
                     write_out(texts[name])
@@ -180,14 +207,14 @@ def _run(
     return code
 
 
-def _open_targets(common: Common) -> dict[str, output.WholeFile]:
-    """Return the files to write by option, found writable before the work starts."""
-    targets: dict[str, output.WholeFile] = {}
+def _open_targets(common: CommonOptions) -> dict[str, AtomicFile]:
+    """Return the output files by option; raise if one is not writable."""
+    targets: dict[str, AtomicFile] = {}
     try:
-        names = {"json": common.json, "csv": common.csv, "record": _job_record()}
-        for name, path in names.items():
+        paths = {"json": common.json, "csv": common.csv, "record": _job_record()}
+        for name, path in paths.items():
             if path not in ("", "-"):
-                targets[name] = output.WholeFile(Path(path))
+                targets[name] = AtomicFile(Path(path))
     except MpiAppsError:
         for target in targets.values():
             target.discard()
@@ -196,34 +223,34 @@ def _open_targets(common: Common) -> dict[str, output.WholeFile]:
 
 
 def _job_record() -> str:
-    """Return where the job script looks for the record, or nothing."""
-    return os.environ.get(record.FILE, "")
+    """Return the path of the record for the job script, or an empty string."""
+    return os.environ.get(record.RECORD_VARIABLE, "")
 
 
-def _wanted(program: Program, common: Common) -> bool:
-    """Return whether somebody wants to know what the run was."""
-    asked = common.verbose or common.json or common.csv or _job_record()
-    return bool(asked) or not program.quiet
+def _needs_record(program: Program, common: CommonOptions) -> bool:
+    """Return whether a report, record or CSV is to be written."""
+    requested = common.verbose or common.json or common.csv or _job_record()
+    return bool(requested) or not program.quiet
 
 
 def _report(
     title: str,
     result: Result,
     timings: dict[str, Any],
-    common: Common,
+    common: CommonOptions,
     *,
-    aside: bool,
+    to_stderr: bool,
 ) -> None:
-    """Write the text report; `aside`, or beside a record, to standard error."""
-    machine = aside or "-" in (common.json, common.csv)
-    color = output.use_color(common.color, os.environ) and not machine
+    """Print the text report; on stderr also if stdout gets the record or CSV."""
+    to_stderr = to_stderr or "-" in (common.json, common.csv)
+    color = output.use_color(common.color, os.environ) and not to_stderr
     text = output.as_text(
         title, result.values, timings, color=color, digits=result.digits
     )
     if common.verbose and result.ranks:
         text += "".join(f"  {dict(row)}\n" for row in result.ranks)
     text += "".join(f"  note: {note}\n" for note in result.notes)
-    (write_err if machine else write_out)(text)
+    (write_err if to_stderr else write_out)(text)
 
 
 def _ranks(world: World) -> str:
@@ -232,8 +259,8 @@ def _ranks(world: World) -> str:
 
 
 def _log_to_stderr(world: World, verbose: bool) -> None:
-    """Send what programs log to standard error, a line each, with the rank."""
-    handler = logging.StreamHandler(Courtesy())
+    """Log to standard error, with the rank in each line."""
+    handler = logging.StreamHandler(SafeStream())
     handler.setFormatter(logging.Formatter(f"{world}: %(message)s"))
     logger = logging.getLogger("mpiapps")
     logger.addHandler(handler)

@@ -1,1 +1,1 @@
-"""What needs the standard library alone: errors, units, the launch environment."""
+"""Standard library only: errors, units, deadline, launch environment, processes."""

@@ -1,16 +1,16 @@
-"""The errors of the package; each class carries the exit code it ends a program with.
+"""Errors of the package; each class has the exit code of a program that raises it.
 
-The codes are a contract that job scripts rely on (0 is done):
+The codes are a contract that job scripts rely on (0: done):
 
 =====  ==========================================================
 code   meaning
 =====  ==========================================================
 1      unexpected exception
-2      wrong command line
+2      usage error
 3      done, but some tasks failed
 4      a numerical check failed
 65     bad input data
-70     a rank left early
+70     a rank exited early
 74     cannot read or write
 75     stopped before the end, resume possible
 76     stalled: no progress
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class MpiAppsError(Exception):
-    """An error that is explained by its message alone: no traceback is shown."""
+    """An error that is reported by its message, without a traceback."""
 
     exit_code = 1
 
@@ -49,7 +49,7 @@ class TasksFailed(MpiAppsError):
 
 
 class CheckFailed(MpiAppsError):
-    """A result misses its numerical check."""
+    """A result fails its numerical check."""
 
     exit_code = 4
 
@@ -60,20 +60,20 @@ class InputError(MpiAppsError):
     exit_code = 65
 
 
-class RankLeft(MpiAppsError):
-    """A rank left while others were still at work."""
+class RankExited(MpiAppsError):
+    """A rank exited while others were still running."""
 
     exit_code = 70
 
 
-class ReadWriteError(MpiAppsError):
+class FileAccessError(MpiAppsError):
     """A file cannot be read or written."""
 
     exit_code = 74
 
 
-class Stopped(MpiAppsError):
-    """Stopped before the end; the work can be resumed."""
+class Checkpointed(MpiAppsError):
+    """The run has stopped before the end, and can be resumed."""
 
     exit_code = 75
 
@@ -91,37 +91,37 @@ class LaunchError(MpiAppsError):
 
 
 class Terminated(SystemExit):
-    """A signal asked this process to end; ``code`` is 128 + its number."""
+    """A signal terminates this process; ``code`` is 128 + its number."""
 
     code: int
 
 
 class KeyboardInterruptSignal(KeyboardInterrupt):
-    """SIGINT came: raised by a signal, not by a program's own ``raise``."""
+    """Raised on SIGINT; distinguishes it from a program's own ``raise``."""
 
 
 @contextmanager
-def naming(path: Path | str, what: str) -> Iterator[None]:
-    """Turn an operating system's error into a `ReadWriteError` of the file. Local.
+def os_errors(path: Path | str, operation: str) -> Iterator[None]:
+    """Convert an `OSError` in the block to a `FileAccessError` about `path`.
 
     Parameters
     ----------
     path : Path or str
-    what : {"read", "write", "make", "remove"}
-        What could not be done with it.
+    operation : {"read", "write", "make", "remove"}
+        The operation that failed, for the message.
     """
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise ReadWriteError(f"cannot {what} {path}: {reason}") from error
+        raise FileAccessError(f"cannot {operation} {path}: {reason}") from error
 
 
 def exit_code(error: BaseException | None) -> int:
-    """Return the exit code that `error` ends a program with.
+    """Return the exit code of a program that raises `error`.
 
-    Local. `None` is 0; `SystemExit` follows Python's own rule (``None`` is 0, a
-    text is 1); `KeyboardInterrupt` is 130; other foreign exceptions are 1.
+    `None` is 0; `SystemExit` follows Python's rule (``None`` is 0, a text is 1);
+    `KeyboardInterrupt` is 130; other exceptions are 1.
     """
     match error:
         case None:

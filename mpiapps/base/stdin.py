@@ -1,4 +1,4 @@
-"""Standard input for ranks, also where an MPI does not pass its end on."""
+"""Standard input of ranks, also if the launcher does not pass on its end of file."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from mpiapps.base.errors import LaunchError, naming
+from mpiapps.base.errors import LaunchError, os_errors
 
-FILE = "MPIAPPS_STDIN"  # set by `mpiapps run`: where it put its standard input
-# Set by prterun, the mpiexec of Open MPI 5. It passes no end of input to a rank
-# (5.0.11: `mpiexec -n 1 cat </dev/null` never ends).
-WITHOUT_END = "PRTE_LAUNCHED"
+STDIN_FILE = "MPIAPPS_STDIN"  # set by `mpiapps run`: path of a copy of standard input
+# Set by prterun, the mpiexec of Open MPI 5. It does not pass end of file to a rank
+# (5.0.11: `mpiexec -n 1 cat </dev/null` does not end).
+NO_EOF_VARIABLE = "PRTE_LAUNCHED"
 
 
 def spool() -> dict[str, str]:
-    """Copy standard input to a file; return the variable that names it. Local.
+    """Copy standard input to a file; return the environment variable with its path.
 
-    For a process that starts ranks. Whoever reads the file removes it.
+    For a process that starts ranks. The reader removes the file.
     """
     with tempfile.NamedTemporaryFile(prefix="mpiapps-stdin-", delete=False) as file:
         try:
@@ -30,30 +30,30 @@ def spool() -> dict[str, str]:
         except BaseException:
             Path(file.name).unlink()
             raise
-    return {FILE: file.name}
+    return {STDIN_FILE: file.name}
 
 
 @contextmanager
 def standard_input(environ: Mapping[str, str] = os.environ) -> Iterator[BinaryIO]:
-    """Give standard input, or what `mpiapps run` made of it. Local; once.
+    """Yield standard input, or the copy of `mpiapps run`. Can be used once.
 
     Raises
     ------
     LaunchError
-        If the launcher passes no end of it.
-    ReadWriteError
-        If the file is gone.
+        If the launcher does not pass on end of file.
+    FileAccessError
+        If the copy cannot be read.
     """
-    name = environ.get(FILE, "")
+    name = environ.get(STDIN_FILE, "")
     if not name:
-        if WITHOUT_END in environ:
+        if NO_EOF_VARIABLE in environ:
             raise LaunchError(
                 "Open MPI's mpiexec does not pass the end of standard input to a rank;"
-                " start the program by `mpiapps run`, or write the input to a file and"
-                " name that instead of -"
+                " start the program with `mpiapps run`, or write the input to a file"
+                " and give its name instead of -"
             )
         yield sys.stdin.buffer
         return
-    with naming(name, "read"), Path(name).open("rb") as stream:
+    with os_errors(name, "read"), Path(name).open("rb") as stream:
         Path(name).unlink()
         yield stream

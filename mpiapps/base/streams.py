@@ -1,7 +1,7 @@
-"""Standard output and error that may be full, closed or gone at any moment.
+"""Standard output and standard error whose writes may fail at any time.
 
-Results are files first: what is printed comes last, and its failure is an exit code.
-What is said on standard error is a courtesy, and must never end a run.
+Results are written to files first; a failure of standard output afterwards is an exit
+code. A failure of standard error never ends a run.
 """
 
 from __future__ import annotations
@@ -11,55 +11,55 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-from mpiapps.base.errors import ReadWriteError
+from mpiapps.base.errors import FileAccessError
 
-FAILURES = (OSError, ValueError, AttributeError)  # full or gone; closed; never open
+# The errors of a full disk or broken pipe, of a closed stream, and of a missing one.
+WRITE_ERRORS = (OSError, ValueError, AttributeError)
 
 
 def write_out(text: str) -> None:
-    """Write `text` to standard output, all of it. Local.
+    """Write `text` to standard output, all of it.
 
     Raises
     ------
-    ReadWriteError
-        If it cannot be written. Nothing more is written then, also not at exit.
+    FileAccessError
+        If it cannot be written. Further output is discarded, also at exit.
     """
     try:
         _write(sys.stdout, text)
-    except FAILURES as error:
-        _abandon(sys.stdout, 1)
+    except WRITE_ERRORS as error:
+        _redirect_to_devnull(sys.stdout, 1)
         reason = getattr(error, "strerror", None) or "it is closed"
-        raise ReadWriteError(
-            f"cannot write to standard output: {reason}; results that options such as"
-            " --json name are complete"
+        raise FileAccessError(
+            f"cannot write to standard output: {reason}; files of results, such as of"
+            " --json, are complete"
         ) from error
 
 
 def write_err(text: str) -> None:
-    """Write `text` to standard error; what cannot be written is dropped. Local."""
+    """Write `text` to standard error; ignore failures."""
     try:
         _write(sys.stderr, text)
-    except FAILURES:
-        _abandon(sys.stderr, 2)
+    except WRITE_ERRORS:
+        _redirect_to_devnull(sys.stderr, 2)
 
 
 def flush_out() -> None:
-    """Write what was printed and is still buffered. Local; raises as `write_out`."""
+    """Flush standard output; raises as `write_out`."""
     if sys.stdout is not None and not sys.stdout.closed:
         write_out("")
 
 
-def drop_out() -> None:
-    """Write what was printed, or drop it, as the exit code is decided. Local."""
-    with suppress(ReadWriteError):
+def discard_out() -> None:
+    """Flush standard output; ignore failures, since the exit code is decided."""
+    with suppress(FileAccessError):
         flush_out()
 
 
 def reserve_streams() -> None:
-    """Open the null device where a standard stream is closed. Local; early.
+    """Open the null device for closed standard streams; call it early.
 
-    Else the next file that is opened gets that number, and what a library prints goes
-    into that file.
+    Else the next file that is opened gets the descriptor, and libraries print into it.
     """
     for number in (0, 1, 2):
         with suppress(OSError):
@@ -73,22 +73,22 @@ def reserve_streams() -> None:
             os.close(null)
 
 
-class Courtesy:
-    """Standard error as a file whose writes never fail, for progress bars. Local."""
+class SafeStream:
+    """Standard error as a file whose writes never fail, for progress bars."""
 
     encoding = "utf-8"
 
     def write(self, text: str) -> int:
-        """Write `text` if that is possible."""
+        """Write `text`; ignore failures."""
         write_err(text)
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: `write` has done it."""
+        """Do nothing: `write` flushes."""
 
     def isatty(self) -> bool:
         """Return whether standard error is a terminal."""
-        with suppress(*FAILURES):
+        with suppress(*WRITE_ERRORS):
             return sys.stderr.isatty()
         return False
 
@@ -98,11 +98,11 @@ def _write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def _abandon(stream: TextIO | None, number: int) -> None:
-    """Let what is left in the buffer go nowhere, so that exit does not fail of it."""
-    with suppress(*FAILURES):
+def _redirect_to_devnull(stream: TextIO | None, number: int) -> None:
+    """Discard the buffer, so that the flush at exit does not fail."""
+    with suppress(*WRITE_ERRORS):
         if stream is None or stream.fileno() != number:
-            return  # never open, or a replacement, such as a test's
+            return  # not open, or replaced, as in tests
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, number)
         os.close(null)

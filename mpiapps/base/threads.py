@@ -1,12 +1,12 @@
-"""How many threads a rank may use, set before NumPy, numba or OpenMP look."""
+"""Number of threads per rank, set before NumPy, numba or OpenMP are loaded."""
 
 import os
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from mpiapps.base.launcher import Launch, number
+from mpiapps.base.launch_environment import LaunchEnvironment, int_variable
 
-# Each library reads its own variable, once, when it is loaded.
+# Each library reads its variable once, when it is loaded.
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -19,14 +19,14 @@ THREAD_VARIABLES = (
 
 
 def usable_cores() -> int:
-    """Return how many cores the affinity mask lets this process use. Local."""
+    """Return the number of CPUs in the affinity mask of this process."""
     return len(os.sched_getaffinity(0))
 
 
 def physical_cores() -> int:
-    """Return how many cores those are: two hardware threads of one core count once.
+    """Return the number of cores in the affinity mask, without hardware threads.
 
-    Local. It is what Open MPI's mpiexec counts as slots.
+    This is the number of slots of Open MPI's mpiexec.
     """
     siblings = set()
     for cpu in os.sched_getaffinity(0):
@@ -38,27 +38,28 @@ def physical_cores() -> int:
     return len(siblings)
 
 
-def threads_per_rank(launch: Launch, environ: MutableMapping[str, str]) -> int:
-    """Return the threads one rank should use, at least 1 and at most its cores.
+def threads_per_rank(
+    launch: LaunchEnvironment, environ: MutableMapping[str, str]
+) -> int:
+    """Return the number of threads per rank, at least 1 and at most its cores.
 
-    Local. The scheduler's word (``SLURM_CPUS_PER_TASK``, or ``MPIAPPS_THREADS`` from a
-    job script) counts first; a rank under a launcher gets one; a process of its own
-    gets every core of its affinity mask.
+    ``SLURM_CPUS_PER_TASK`` if set; else one under a launcher, or all cores of the
+    affinity mask without one. Job scripts set ``OMP_NUM_THREADS``.
     """
     cores = usable_cores()
-    asked = number(environ, "MPIAPPS_THREADS") or number(environ, "SLURM_CPUS_PER_TASK")
+    requested = int_variable(environ, "SLURM_CPUS_PER_TASK")
     default = 1 if launch.launcher else cores
-    return max(1, min(asked or default, cores))
+    return max(1, min(requested or default, cores))
 
 
-def limit_threads(launch: Launch, environ: MutableMapping[str, str]) -> None:
-    """Set the thread variables that the user has not set, or has left empty. Local.
+def limit_threads(launch: LaunchEnvironment, environ: MutableMapping[str, str]) -> None:
+    """Set the thread variables that are unset or empty.
 
-    The user's ``OMP_NUM_THREADS`` counts for all; of a list, as for nested regions, its
+    The user's ``OMP_NUM_THREADS`` counts for all; of a list, for nested regions, the
     first number.
     """
     outer = environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    asked = number({"OMP_NUM_THREADS": outer.strip()}, "OMP_NUM_THREADS")
-    count = asked or threads_per_rank(launch, environ)
+    requested = int_variable({"OMP_NUM_THREADS": outer.strip()}, "OMP_NUM_THREADS")
+    count = requested or threads_per_rank(launch, environ)
     for name in THREAD_VARIABLES:
         environ[name] = environ.get(name) or str(count)

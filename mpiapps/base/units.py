@@ -1,4 +1,4 @@
-"""Counts, sizes and times as people write them: ``1e9``, ``4GiB``, ``1h30m``."""
+"""Parsers and formatters of counts, sizes and times: ``1e9``, ``4GiB``, ``1h30m``."""
 
 import math
 import re
@@ -21,7 +21,7 @@ TIMES: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def _split(text: str, what: str, example: str) -> tuple[Fraction, str]:
-    """Return the exact number and the lower-case unit that `text` consists of."""
+    """Return the exact number and the lower-case unit in `text`."""
     match = _NUMBER.fullmatch(text.strip())
     if not match:
         raise ValueError(f"{text!r} is not {what}; write it like {example}")
@@ -35,10 +35,10 @@ def _whole(value: Fraction, text: str, what: str) -> int:
 
 
 def parse_count(text: str) -> int:
-    """Return the whole number that `text` stands for, exactly.
+    """Return the whole number in `text`, exactly.
 
-    Local. ``1e9``, ``2.5e3``, ``1_000`` and plain digits are counts; ``1.5`` and
-    ``-1`` are refused with `ValueError`, as they count nothing.
+    ``1e9``, ``2.5e3``, ``1_000`` and plain digits are counts; ``1.5`` and ``-1`` raise
+    `ValueError`.
 
     >>> parse_count("2.5e3")
     2500
@@ -53,15 +53,14 @@ def parse_count(text: str) -> int:
 def parse_size(text: str) -> int:
     """Return the bytes in `text`, such as ``4GiB``, ``4G`` or ``1.5 MB``.
 
-    Local. Decimal prefixes (``KB``) are powers of 1000; binary ones (``KiB``) and
-    single letters (``K``, as schedulers and ``ls -h`` read them) of 1024. Letter case
-    is free.
+    Decimal prefixes (``KB``) are powers of 1000; binary ones (``KiB``) and single
+    letters (``K``, as in schedulers and ``ls -h``) of 1024. Case is ignored.
 
     Raises
     ------
     ValueError
-        For anything else, and for a number without a unit other than 0: schedulers
-        read it as megabytes, most programs as bytes.
+        For anything else, and for a nonzero number without a unit: schedulers use
+        megabytes, most programs bytes.
     """
     number, unit = _split(text, "a size", "512MiB or 4GiB")
     if not unit and number:
@@ -78,8 +77,8 @@ def parse_size(text: str) -> int:
 def parse_time(text: str) -> int:
     """Return the seconds in `text`: ``90``, ``1h30m``, ``1:30:00``, ``1-12:00:00``.
 
-    Local. A plain number is seconds. Raises `ValueError` for anything else, and for
-    ``1:30``, which schedulers read as minutes or as hours.
+    A plain number is seconds. Raises `ValueError` for anything else, and for ``1:30``,
+    which is minutes for some schedulers and hours for others.
     """
     text = text.strip()
     clock = re.fullmatch(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)", text)
@@ -98,13 +97,13 @@ def parse_time(text: str) -> int:
 
 
 def parse_walltime(text: str) -> int:
-    """Return the seconds in a job's limit: as `parse_time`, with a unit. Local.
+    """Return the seconds of a job's time limit: as `parse_time`, with a unit.
 
     Raises
     ------
     ValueError
-        Also for a number without a unit other than 0: Slurm reads it as minutes, Grid
-        Engine and PBS as seconds.
+        Also for a nonzero number without a unit: it is minutes for Slurm, seconds for
+        Grid Engine and PBS.
     """
     bare = text.strip()
     if bare.isdigit() and int(bare):
@@ -115,7 +114,7 @@ def parse_walltime(text: str) -> int:
 
 
 def format_size(count: int) -> str:
-    """Return `count` bytes with a binary unit, such as ``1.5 GiB``. Local."""
+    """Return `count` bytes with a binary unit, such as ``1.5 GiB``."""
     value = float(count)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if abs(value) < 1024:
@@ -125,7 +124,7 @@ def format_size(count: int) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Return `seconds` as people read them: ``0.25 ms``, ``12.3 s``, ``1h02m``."""
+    """Return `seconds` with a suitable unit: ``0.25 ms``, ``12.3 s``, ``1h02m``."""
     if seconds < 1:
         return f"{seconds * 1e3:.3g} ms"
     if seconds < 100:
@@ -137,12 +136,12 @@ def format_seconds(seconds: float) -> str:
 
 
 def parse_interval(text: str) -> tuple[float, float]:
-    """Return the two ends that LOW:HIGH tells. Local.
+    """Return the two ends of the interval LOW:HIGH.
 
     Raises
     ------
     ValueError
-        If these are not two finite numbers, the first one below the second.
+        Unless both are finite numbers, and LOW is below HIGH.
     """
     low, _, high = text.partition(":")
     try:
@@ -150,5 +149,7 @@ def parse_interval(text: str) -> tuple[float, float]:
     except ValueError:
         ends = 0.0, 0.0
     if not -math.inf < ends[0] < ends[1] < math.inf:
-        raise ValueError(f"{text!r} is no interval; give LOW:HIGH, LOW below HIGH")
+        raise ValueError(
+            f"{text!r} is not an interval; give LOW:HIGH, with LOW below HIGH"
+        )
     return ends

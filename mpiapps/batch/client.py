@@ -1,4 +1,4 @@
-"""Asking a scheduler: its commands as they are, without a shell."""
+"""Run the commands of a scheduler, without a shell."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 
 from mpiapps.base.errors import LaunchError
 
-PATIENCE = 60  # s for a scheduler's command to answer
-# A user's defaults for sbatch silently beat what the script says.
+COMMAND_TIMEOUT = 60  # s, time limit of a scheduler's command
+# These variables of a user override the directives of the script.
 OVERRIDES = ("SBATCH_", "SLURM_", "SQUEUE_", "SACCT_", "MPIAPPS_")
 NEEDED = ("SLURM_CONF",)
 
 
 class NoAnswer(LaunchError):
-    """The scheduler cannot be asked: nothing is known of its jobs."""
+    """The scheduler does not answer: the state of its jobs is unknown."""
 
 
 def environment() -> dict[str, str]:
-    """Return this environment without what would override a job script. Local."""
+    """Return the environment without variables that override a job script."""
     return {
         name: text
         for name, text in os.environ.items()
@@ -29,8 +29,8 @@ def environment() -> dict[str, str]:
     }
 
 
-def ask(command: Sequence[str]) -> str | None:
-    """Return what `command` prints, or `None` if it fails or is not there. Local."""
+def query_command(command: Sequence[str]) -> str | None:
+    """Return the output of `command`, or `None` if it is missing or fails."""
     try:
         return query(command)
     except NoAnswer:
@@ -38,7 +38,7 @@ def ask(command: Sequence[str]) -> str | None:
 
 
 def query(command: Sequence[str], expected: str = "") -> str:
-    """Return what `command` prints; a failure that says `expected` is no error. Local.
+    """Return the output of `command`; an error message like `expected` is accepted.
 
     Parameters
     ----------
@@ -49,26 +49,26 @@ def query(command: Sequence[str], expected: str = "") -> str:
     Raises
     ------
     NoAnswer
-        If it is not there, does not answer, or fails in another way.
+        If it is missing, times out, or fails in another way.
     """
     try:
         done = _run(command, None)
     except OSError as error:
         raise NoAnswer(f"no {command[0]} on this host") from error
     except subprocess.TimeoutExpired as error:
-        raise NoAnswer(f"{command[0]} gave no answer in {PATIENCE} s") from error
+        raise NoAnswer(f"{command[0]} gave no answer in {COMMAND_TIMEOUT} s") from error
     if done.returncode == 0 or (expected and re.search(expected, _said(done))):
         return done.stdout
     raise NoAnswer(f"{command[0]}: {_said(done)}")
 
 
-def tell(command: Sequence[str], stdin: Path | None = None) -> str:
-    """Return what `command` prints. Local.
+def run_checked(command: Sequence[str], stdin: Path | None = None) -> str:
+    """Return the output of `command`.
 
     Raises
     ------
     LaunchError
-        If it is not there, fails, or does not answer; with its own words.
+        If it is missing, fails or times out; with its error message.
     """
     try:
         done = _run(command, stdin)
@@ -77,7 +77,9 @@ def tell(command: Sequence[str], stdin: Path | None = None) -> str:
             f"no {command[0]} on this host; submit from a login node of the cluster"
         ) from error
     except subprocess.TimeoutExpired as error:
-        raise LaunchError(f"{command[0]} gave no answer in {PATIENCE} s") from error
+        raise LaunchError(
+            f"{command[0]} gave no answer in {COMMAND_TIMEOUT} s"
+        ) from error
     if done.returncode != 0:
         raise LaunchError(
             f"{command[0]} refused (exit code {done.returncode}): {_said(done)}"
@@ -99,7 +101,7 @@ def _run(
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=PATIENCE,
+            timeout=COMMAND_TIMEOUT,
             env=environment(),
             check=False,
         )

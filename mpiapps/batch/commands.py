@@ -1,4 +1,4 @@
-"""The commands about jobs: what `mpiapps render`, `submit`, `status` ... do."""
+"""The batch commands: `mpiapps render`, `submit`, `status` ..."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mpiapps.app.options import take
+from mpiapps.app.options import from_namespace
 from mpiapps.app.program import find_program
 from mpiapps.app.runner import parse as parse_program
 from mpiapps.base.errors import LaunchError, UsageError
-from mpiapps.base.launcher import Launch
-from mpiapps.base.mpi_wheels import only_mpi
+from mpiapps.base.launch_environment import LaunchEnvironment
 from mpiapps.base.streams import write_err, write_out
-from mpiapps.batch import runs, state, submission, words
-from mpiapps.batch.client import tell
+from mpiapps.batch import job_state, quoting, runs, submission
+from mpiapps.batch.client import run_checked
 from mpiapps.batch.explain import explain as explain_lines
-from mpiapps.batch.judge import APPEARS, Status
 from mpiapps.batch.lint import lint as lint_script
 from mpiapps.batch.probe import probe
 from mpiapps.batch.render import render as render_script
-from mpiapps.batch.request import Job, Parent, Request, complete
+from mpiapps.batch.request import Job, Parent, Request, resolve
+from mpiapps.batch.run_status import APPEARS, Status
 from mpiapps.batch.scheduler import TABLE
 from mpiapps.batch.script import Script
 from mpiapps.batch.site import find_site
 from mpiapps.batch.status import statuses
+from mpiapps.launch.mpi_wheels import only_mpi
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0  # s between two questions to a scheduler
 
 
 def job_of(values: Namespace, arguments: list[str]) -> Job:
-    """Return the checked job that a command line asks for. Local."""
-    request: Request = take(values, Request)
+    """Return the checked job of a command line."""
+    request: Request = from_namespace(values, Request)
     site = find_site(request.site, request.scheduler)
     if not request.site:  # no file says which MPI: it is the one that is here
         request = replace(request, mpi=request.mpi or only_mpi())
@@ -48,21 +48,21 @@ def job_of(values: Namespace, arguments: list[str]) -> Job:
     request, parents = _parents(request)
     if not site.python:
         request = replace(request, python=request.python or sys.executable)
-    request = complete(request, site, values.program)
+    request = resolve(request, site, values.program)
     job = _job(request, site, values.program, arguments)
     return replace(job, parents=parents, parents_may_fail=may_fail)
 
 
 def _parents(request: Request) -> tuple[Request, tuple[Parent, ...]]:
-    """Return the runs that ``--after`` names, and the request with the other jobs.
+    """Return the request with the single jobs of ``--dependency``, and the runs.
 
-    A number is that of a run if it goes on as that job now.
+    A job number stands for a run if that is its current job.
     """
     parents, numbers = [], []
-    known = runs.all_runs(request.logs) if request.after else []
+    known = runs.all_runs(request.logs) if request.dependency else []
     for name in request.after_ids:
         if re.fullmatch(r"[A-Za-z].*-\w+", name):
-            run = runs.find(request.logs, name)
+            run = runs.find_run(request.logs, name)
         elif len(found := [run for run in known if run.id == name]) == 1:
             run = found[0]
         else:
@@ -71,30 +71,30 @@ def _parents(request: Request) -> tuple[Request, tuple[Parent, ...]]:
         elements = f"{run.folder}" + _braces(run.indices)
         parents.append(Parent(str(run.folder), elements))
     kind = "any:" if request.after_any and numbers else ""
-    return replace(request, after=kind + ",".join(numbers)), tuple(parents)
+    return replace(request, dependency=kind + ",".join(numbers)), tuple(parents)
 
 
 def _braces(indices: list[str]) -> str:
-    """Return what bash expands to the ends of the elements' names."""
+    """Return the brace expansion of the suffixes of the elements' folders."""
     if len(indices) < 2:
         return "".join(f"_{index}" for index in indices)
     return f"_{{{','.join(indices)}}}"
 
 
 def _job(request: Request, site: Any, program: str, arguments: list[str]) -> Job:
-    """Return the job; the program's own arguments are checked here, on this host."""
+    """Return the job; check the program's arguments on this host."""
     found, launch = find_program(program)
     if found is None:
         return Job(request, site, (*launch, *arguments), recorded=False)
-    sample = str(request.indices()[0]) if request.array else words.INDEX
-    tried = [each.replace(words.INDEX, sample) for each in arguments]
-    parse_program(found, tried, Launch(), command=launch)
+    sample = str(request.indices()[0]) if request.array else quoting.INDEX
+    tried = [each.replace(quoting.INDEX, sample) for each in arguments]
+    parse_program(found, tried, LaunchEnvironment(), command=launch)
     return Job(request, site, (*launch, *arguments))
 
 
 def render(values: Namespace, arguments: list[str]) -> int:
     """Print the script."""
-    script = render_script(job_of(values, arguments))
+    script = render_script(job_of(values, arguments), standalone=values.standalone)
     _print(values, {"script": script}, script)
     return 0
 
@@ -111,10 +111,10 @@ def submit(values: Namespace, arguments: list[str]) -> int:
 
 
 def _dry_run(values: Namespace, job: Job, script: str) -> int:
-    """Have the scheduler look at the script, if it can, and submit nothing."""
+    """Let the scheduler check the script, if it can; submit nothing."""
     scheduler = TABLE[job.request.scheduler]
     is_array = bool(job.request.array)
-    shown = state.Submission(
+    shown = job_state.Submission(
         "SCRIPT", ["MPIAPPS_RUN=RUN"], f"{job.request.logs}/RUN", is_array
     )
     command = shlex.join(scheduler.submission(shown))
@@ -123,14 +123,14 @@ def _dry_run(values: Namespace, job: Job, script: str) -> int:
         with TemporaryDirectory() as place:
             path = Path(place) / "script.sh"
             path.write_text(script, encoding="utf-8")
-            said = tell([*scheduler.check, str(path)])
+            said = run_checked([*scheduler.check, str(path)])
     text = f"{script}\n# would run: {command}\n"
     _print(values, {"script": script, "command": command, "said": said}, text)
     return 0
 
 
 def status(values: Namespace, _rest: list[str]) -> int:
-    """Print how the runs are."""
+    """Print the status of runs."""
     found = _runs(values) if values.runs else runs.all_runs(values.logs)
     each = statuses(found)
     rows = [_row(one) for one in each]
@@ -161,8 +161,11 @@ def _wait(values: Namespace, waited: list[runs.Run]) -> int:
     while True:
         each = statuses(waited)
         unseen = time.monotonic() - start < APPEARS
-        going = (*state.ACTIVE, *([state.UNKNOWN, state.LOST] if unseen else []))
-        mute = next((one for one in each if one.state == state.NO_ANSWER), None)
+        going = (
+            *job_state.ACTIVE,
+            *([job_state.UNKNOWN, job_state.LOST] if unseen else []),
+        )
+        mute = next((one for one in each if one.state == job_state.NO_ANSWER), None)
         if mute and mute.reason != silent:
             silent = mute.reason
             write_err(f"mpiapps: no answer, asking again: {silent}\n")
@@ -175,25 +178,25 @@ def _wait(values: Namespace, waited: list[runs.Run]) -> int:
     rows = [[cell for cell in _row(one) if cell] for one in each]
     text = "".join("  ".join(row) + "\n" for row in rows)
     _print(values, [one.as_dict() for one in each], text)
-    bad = [one for one in each if one.state != state.DONE]
+    bad = [one for one in each if one.state != job_state.DONE]
     return (bad[0].code or 1) if bad else 0
 
 
 def cancel(values: Namespace, _rest: list[str]) -> int:
-    """End runs; those that have ended stay as they are."""
+    """Cancel runs; those that have ended stay unchanged."""
     ended, lines = [], []
     for run in _runs(values):
         status = submission.cancel(run)
-        if status.state == state.CANCELLED:
+        if status.state == job_state.CANCELLED:
             ended.append(run.name)
-        already = "" if status.state == state.CANCELLED else " already"
+        already = "" if status.state == job_state.CANCELLED else " already"
         lines.append(f"{run.name} {status.state}{already}\n")
     _print(values, ended, "".join(lines))
     return 0
 
 
 def logs(values: Namespace, _rest: list[str]) -> int:
-    """Print what the runs' jobs have printed."""
+    """Print the output of the runs' jobs."""
     found = {}
     for run in _runs(values):
         for path in runs.outputs(run):
@@ -205,7 +208,7 @@ def logs(values: Namespace, _rest: list[str]) -> int:
 
 
 def resubmit(values: Namespace, _rest: list[str]) -> int:
-    """Submit runs again, to go on from what they saved."""
+    """Submit runs again, to resume from their checkpoints."""
     found = _runs(values)
     numbers = {run.name: submission.resubmit(run) for run in found}
     text = "".join(f"{name} goes on as job {n}\n" for name, n in numbers.items())
@@ -214,7 +217,7 @@ def resubmit(values: Namespace, _rest: list[str]) -> int:
 
 
 def explain(values: Namespace, _rest: list[str]) -> int:
-    """Say line by line what a script's directives do."""
+    """Print the meaning of each directive of a script."""
     lines = explain_lines(_read(values.script))
     text = ""
     for number, group in itertools.groupby(lines, key=lambda line: line.number):
@@ -228,7 +231,7 @@ def explain(values: Namespace, _rest: list[str]) -> int:
 
 
 def lint(values: Namespace, _rest: list[str]) -> int:
-    """Tell the traps in a script; return 1 if there are any."""
+    """Print the problems of a script; return 1 if there are any."""
     site = find_site(values.site, "") if values.site else None
     most = (site.max_array if site else 0) or 1001
     found = lint_script(Script(_read(values.script), Path(), most))
@@ -249,7 +252,7 @@ def site(values: Namespace, _rest: list[str]) -> int:
 
 
 def _runs(values: Namespace) -> list[runs.Run]:
-    return [runs.find(values.logs, name) for name in values.runs]
+    return [runs.find_run(values.logs, name) for name in values.runs]
 
 
 def _read(name: str) -> str:

@@ -55,7 +55,7 @@ class Directive:
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a directive up to its comment, quotes included. Local."""
+    """Return the words of a directive up to its comment, quotes included."""
     found, position = [], 0
     while match := WORD.match(text, position):
         found.append(match[1])
@@ -64,7 +64,7 @@ def words(text: str) -> list[str]:
 
 
 def read_line(scheduler: str, text: str) -> list[Directive]:
-    """Return the options on the directive `text`, without its prefix. Local.
+    """Return the options on the directive `text`, without its prefix.
 
     Nothing follows what is not accepted: schedulers stop there.
     """
@@ -78,7 +78,7 @@ def read_line(scheduler: str, text: str) -> list[Directive]:
 
 
 def read(scheduler: str, lines: list[tuple[int, str]]) -> list[Directive]:
-    """Return the options on numbered directive lines without prefix. Local."""
+    """Return the options on numbered directive lines without prefix."""
     found, part = [], 0
     for number, text in lines:
         for each in read_line(scheduler, text):

@@ -1,4 +1,4 @@
-"""What each directive of a job script asks for, and why: for `mpiapps explain`."""
+"""Explain the directives of a job script, for `mpiapps explain`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Line:
 
 
 def explain(script: str) -> list[Line]:
-    """Return what each directive of `script` means, option by option. Local.
+    """Return the meaning of each option in the directives of `script`.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def explain(script: str) -> list[Line]:
 
 
 def meaning(scheduler: str, directive: Directive) -> str:
-    """Return what one option means. Local."""
+    """Return the meaning of one option."""
     if directive.fault:
         return f"Not accepted: {directive.fault}."
     command = DIALECTS[scheduler].command

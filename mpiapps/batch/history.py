@@ -1,7 +1,7 @@
-"""What the events of a run say: its submissions, starts and ends.
+"""The events of a run: submissions, starts, requeues, ends.
 
 The job script and `mpiapps` append to ``events.jsonl``. A submission by hand has
-attempt 0; a job script that submits the next link of a chain writes its own attempt.
+attempt 0; a job script that submits the next job of a chain writes its own attempt.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpiapps.batch.state import JobId
+from mpiapps.batch.job_state import JobId
 
 EVENTS = "events.jsonl"
 
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the events."""
+    """One line of ``events.jsonl``."""
 
     event: str
     job: JobId
@@ -36,24 +36,24 @@ class Event:
 
 @dataclass(frozen=True)
 class History:
-    """What is known of a run, or of one element, since it was submitted last.
+    """The state of a run or array element since its last submission.
 
     Attributes
     ----------
     job : JobId
-        The job under which it goes on now: the last link of a chain.
+        The current job: the last job of a chain.
     event : Event, optional
-        The last one, if there is any.
+        The last event, if there is one.
     restarts : int
-        How often it was started again.
+        Number of restarts.
     done : bool
-        Whether a script of one's own has ended with 0, under whatever submission.
+        Whether the last end event has code 0, under any submission.
     submitted : int
-        The time of the last submission by hand.
+        Time of the last submission by hand.
     cancelled : bool
-        Whether `mpiapps cancel` has ended it.
+        Whether `mpiapps cancel` has ended the run.
     array : JobId, optional
-        For an element: the array's job; `job` is another if the element went on alone.
+        For an element: the job of the array; `job` differs if a chain follows it.
     """
 
     job: JobId
@@ -66,12 +66,12 @@ class History:
 
     @property
     def alone(self) -> bool:
-        """Whether it goes on as a job of its own, and not as an element of an array."""
+        """Whether the run has its own job, rather than an element of an array job."""
         return self.array is None or not self.job.same(self.array)
 
 
 def read(folder: Path) -> list[Event]:
-    """Return the events of a run, in order; lines that are none are left out. Local."""
+    """Return the events of a run, in order, without malformed lines."""
     try:
         text = (folder / EVENTS).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -94,20 +94,20 @@ def _event(line: str) -> Event | None:
 
 
 def submission(events: Sequence[Event]) -> Event | None:
-    """Return the last submission by hand, or else the first event. Local."""
+    """Return the last submission by hand, or else the first event."""
     by_hand = [event for event in events if event.by_hand]
     return by_hand[-1] if by_hand else next(iter(events), None)
 
 
 def history(events: Sequence[Event], array: Sequence[Event] | None = None) -> History:
-    """Return what the events of a run mean, or those of an element of an array. Local.
+    """Return the history from the events of a run or of an array element.
 
     Parameters
     ----------
     events : sequence of Event
-        Its own.
+        Events of the run or element.
     array : sequence of Event, optional
-        For an element: those of the whole array, which has the submissions by hand.
+        For an element: events of the array, which include submissions by hand.
     """
     last = submission(events if array is None else array) or submission(events)
     if last is None:
@@ -130,7 +130,7 @@ def history(events: Sequence[Event], array: Sequence[Event] | None = None) -> Hi
 
 
 def _since(events: Sequence[Event], last: Event) -> Sequence[Event]:
-    """Return the events since a submission; a job may begin before it is noted."""
+    """Return the events since a submission, which may follow the job's start."""
     after = [n for n, event in enumerate(events) if event == last]
     start = after[-1] if after else len(events)
     if not after:  # an element has the submission's job, but not the submission

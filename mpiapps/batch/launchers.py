@@ -1,7 +1,7 @@
-"""How ranks are started: scheduler x launcher x MPI, each pair seen to work or to fail.
+"""Launch commands by scheduler, launcher and MPI, each tested on hosts.
 
-A pair that forms no common world fails silently on most sites: N programs of one rank
-each, exit code 0. So pairs are rows here, and what is no row is refused.
+A launcher and an MPI that form no common world fail silently on most sites: N programs
+of one rank each, exit code 0. Combinations without a row are refused.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ MPI_NAMES = {"openmpi": "Open MPI", "mpich": "MPICH", "impi": "Intel MPI"}
 
 
 @dataclass(frozen=True)
-class Launch:
-    """Words that start the ranks, and the shell lines that come before them."""
+class LaunchCommand:
+    """The arguments of a launch command, and the shell lines before it."""
 
     words: tuple[str, ...]
     before: tuple[str, ...] = ()
 
     def shell(self, job: Job) -> list[str]:
-        """Return the words as shell text, with the job's numbers. Local."""
+        """Return the arguments as shell text, with the numbers of `job`."""
         request = job.request
         numbers = {
             "ntasks": request.ntasks,
@@ -69,33 +69,35 @@ LSF_HOSTS = (
     "printf '%s slots=%s\\n' $LSB_MCPU_HOSTS >\"$run/hosts\"",
 )
 
-LAUNCHES: Mapping[tuple[str, str, str], Launch] = {
-    ("slurm", "mpiexec", "openmpi"): Launch(OPENMPI, (ROOT,)),
-    ("slurm", "mpiexec", "mpich"): Launch(MPICH),
-    ("slurm", "mpiexec", "impi"): Launch(HYDRA, (INTEL_PIN,)),
-    ("slurm", "srun-pmix", "openmpi"): Launch(
+COMMANDS: Mapping[tuple[str, str, str], LaunchCommand] = {
+    ("slurm", "mpiexec", "openmpi"): LaunchCommand(OPENMPI, (ROOT,)),
+    ("slurm", "mpiexec", "mpich"): LaunchCommand(MPICH),
+    ("slurm", "mpiexec", "impi"): LaunchCommand(HYDRA, (INTEL_PIN,)),
+    ("slurm", "srun-pmix", "openmpi"): LaunchCommand(
         ("srun", "--mpi=pmix", *SRUN),
         ("export PMIX_MCA_psec=native  # Slurm offers munge, which wheels lack",),
     ),
-    ("slurm", "srun-pmi2", "mpich"): Launch(("srun", "--mpi=pmi2", *SRUN)),
-    ("slurm", "srun-pmi2", "impi"): Launch(("srun", "--mpi=pmi2", *SRUN)),
-    ("slurm", "srun-pmix", "impi"): Launch(("srun", "--mpi=pmix", *SRUN)),
-    ("sge", "mpiexec", "openmpi"): Launch((*OPENMPI, HOSTFILE), (ROOT, *SGE_HOSTS)),
-    ("sge", "mpiexec", "mpich"): Launch(MPICH),
-    ("sge", "mpiexec", "impi"): Launch(HYDRA, (INTEL_PIN,)),
-    ("pbs", "mpiexec", "openmpi"): Launch(OPENMPI, (ROOT, FORWARD)),
-    ("pbs", "mpiexec", "mpich"): Launch(MPICH),
-    ("pbs", "mpiexec", "impi"): Launch(HYDRA, (INTEL_PIN,)),
-    ("lsf", "mpiexec", "openmpi"): Launch(
+    ("slurm", "srun-pmi2", "mpich"): LaunchCommand(("srun", "--mpi=pmi2", *SRUN)),
+    ("slurm", "srun-pmi2", "impi"): LaunchCommand(("srun", "--mpi=pmi2", *SRUN)),
+    ("slurm", "srun-pmix", "impi"): LaunchCommand(("srun", "--mpi=pmix", *SRUN)),
+    ("sge", "mpiexec", "openmpi"): LaunchCommand(
+        (*OPENMPI, HOSTFILE), (ROOT, *SGE_HOSTS)
+    ),
+    ("sge", "mpiexec", "mpich"): LaunchCommand(MPICH),
+    ("sge", "mpiexec", "impi"): LaunchCommand(HYDRA, (INTEL_PIN,)),
+    ("pbs", "mpiexec", "openmpi"): LaunchCommand(OPENMPI, (ROOT, FORWARD)),
+    ("pbs", "mpiexec", "mpich"): LaunchCommand(MPICH),
+    ("pbs", "mpiexec", "impi"): LaunchCommand(HYDRA, (INTEL_PIN,)),
+    ("lsf", "mpiexec", "openmpi"): LaunchCommand(
         (*OPENMPI, HOSTFILE, "--prtemca plm_ssh_agent blaunch"),
         (ROOT, FORWARD, *LSF_HOSTS),
     ),
-    ("lsf", "mpiexec", "mpich"): Launch(MPICH),
-    ("lsf", "mpiexec", "impi"): Launch(HYDRA, (INTEL_PIN,)),
+    ("lsf", "mpiexec", "mpich"): LaunchCommand(MPICH),
+    ("lsf", "mpiexec", "impi"): LaunchCommand(HYDRA, (INTEL_PIN,)),
 }
 
 # (launcher, MPI) -> what happens instead of a run.
-WRONG: Mapping[tuple[str, str], str] = {
+INCOMPATIBLE: Mapping[tuple[str, str], str] = {
     ("srun-pmi2", "openmpi"): "Open MPI 5 does not speak PMI-2: each rank would be a"
     " world of its own",
     ("srun-pmix", "mpich"): "MPICH's wheel does not speak PMIx: every rank would die in"
@@ -104,8 +106,8 @@ WRONG: Mapping[tuple[str, str], str] = {
 PLUGINS = {"openmpi": "srun-pmix", "mpich": "srun-pmi2", "impi": "srun-pmi2"}
 
 
-def launch_of(job: Job) -> Launch:
-    """Return how `job` starts its ranks. Local.
+def launch_of(job: Job) -> LaunchCommand:
+    """Return the launch command of `job`.
 
     Raises
     ------
@@ -113,18 +115,18 @@ def launch_of(job: Job) -> Launch:
         If the pair of launcher and MPI forms no common world under this scheduler.
     """
     if job.site.launch:
-        return Launch(job.site.launch)
+        return LaunchCommand(job.site.launch)
     request = job.request
     scheduler, mpi = request.scheduler, request.mpi
     launcher = PLUGINS[mpi] if request.launcher == "srun" else request.launcher
-    found = LAUNCHES.get((scheduler, launcher, mpi))
+    found = COMMANDS.get((scheduler, launcher, mpi))
     if found is not None:
         if mpi == "impi" and launcher == "srun-pmi2" and job.site.pmi_library:
             library = f"export I_MPI_PMI_LIBRARY='{job.site.pmi_library}'"
-            return Launch(found.words, (*found.before, library))
+            return LaunchCommand(found.words, (*found.before, library))
         return found
-    right = [name for s, name, m in LAUNCHES if (s, m) == (scheduler, mpi)]
-    reason = WRONG.get((launcher, mpi), f"there is no srun under {scheduler}")
+    right = [name for s, name, m in COMMANDS if (s, m) == (scheduler, mpi)]
+    reason = INCOMPATIBLE.get((launcher, mpi), f"there is no srun under {scheduler}")
     raise UsageError(
         f"--launcher {launcher} with --mpi {mpi}: {reason}; use --launcher"
         f" {' or '.join(right)}"

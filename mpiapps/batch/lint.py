@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mpiapps.batch import launch_traps, traps
+from mpiapps.batch import directive_rules, launch_rules
+from mpiapps.batch.directive_rules import Found
 from mpiapps.batch.script import Script
-from mpiapps.batch.traps import Found
 
 
 @dataclass(frozen=True)
-class Trap:
+class Rule:
     """A trap: its name, how it is found, and what to do."""
 
     name: str
@@ -29,63 +29,99 @@ class Finding:
     remedy: str
 
 
-TRAPS = (
-    Trap("no-interpreter", traps.no_interpreter, "begin with #!/bin/bash"),
-    Trap("not-accepted", traps.not_accepted, "correct it, or begin the line with ##"),
-    Trap("memory-twice", traps.memory_twice, "keep one of them"),
-    Trap("memory-unit", traps.memory_unit, "write the unit: G or M"),
-    Trap("short-time", traps.short_time, "write hours:minutes:seconds: 1:30:00"),
-    Trap("no-time", traps.no_time, "give a limit"),
-    Trap("missing-folder", traps.missing_folder, "make it before you submit: mkdir -p"),
-    Trap("two-schedulers", traps.two_schedulers, "one script for each scheduler"),
-    Trap("late-directive", traps.late_directive, "move it above the first command"),
-    Trap(
+RULES = (
+    Rule("no-interpreter", directive_rules.no_interpreter, "begin with #!/bin/bash"),
+    Rule(
+        "not-accepted",
+        directive_rules.not_accepted,
+        "correct it, or begin the line with ##",
+    ),
+    Rule("memory-twice", directive_rules.memory_twice, "keep one of them"),
+    Rule("memory-unit", directive_rules.memory_unit, "write the unit: G or M"),
+    Rule(
+        "short-time", directive_rules.short_time, "write hours:minutes:seconds: 1:30:00"
+    ),
+    Rule("no-time", directive_rules.no_time, "give a limit"),
+    Rule(
+        "missing-folder",
+        directive_rules.missing_folder,
+        "make it before you submit: mkdir -p",
+    ),
+    Rule(
+        "two-schedulers",
+        directive_rules.two_schedulers,
+        "one script for each scheduler",
+    ),
+    Rule(
+        "late-directive",
+        directive_rules.late_directive,
+        "move it above the first command",
+    ),
+    Rule(
         "near-directive",
-        traps.near_directive,
+        directive_rules.near_directive,
         "begin the line with #SBATCH, #PBS, #BSUB",
     ),
-    Trap("unexpanded", traps.unexpanded, "write the value, or give it at submission"),
-    Trap("carriage-return", traps.carriage_return, "sed -i 's/\\r$//' SCRIPT"),
-    Trap("no-nodes", traps.no_nodes, "add --nodes and --ntasks-per-node"),
-    Trap(
+    Rule(
+        "unexpanded",
+        directive_rules.unexpanded,
+        "write the value, or give it at submission",
+    ),
+    Rule(
+        "carriage-return", directive_rules.carriage_return, "sed -i 's/\\r$//' SCRIPT"
+    ),
+    Rule("no-nodes", directive_rules.no_nodes, "add --nodes and --ntasks-per-node"),
+    Rule(
         "srun-mpi",
-        launch_traps.srun_mpi,
+        launch_rules.srun_mpi,
         "--mpi=pmix for Open MPI, pmi2 for MPICH and Intel MPI",
     ),
-    Trap(
-        "srun-cpus", launch_traps.srun_cpus, "repeat it, or export SRUN_CPUS_PER_TASK"
+    Rule(
+        "srun-cpus", launch_rules.srun_cpus, "repeat it, or export SRUN_CPUS_PER_TASK"
     ),
-    Trap("srun-kill", launch_traps.srun_kill, "add --kill-on-bad-exit=1"),
-    Trap(
-        "threads", launch_traps.threads, "export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK"
+    Rule("srun-kill", launch_rules.srun_kill, "add --kill-on-bad-exit=1"),
+    Rule(
+        "threads", launch_rules.threads, "export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK"
     ),
-    Trap("hardware-threads", traps.hardware_threads, "use --hint=nomultithread"),
-    Trap(
-        "array-limit", traps.array_limit, "split the array, or give elements more work"
+    Rule(
+        "hardware-threads", directive_rules.hardware_threads, "use --hint=nomultithread"
     ),
-    Trap(
-        "signal", traps.signal, "trap 'kill -USR1 $pid' USR1, and --signal=B:USR1@..."
+    Rule(
+        "array-limit",
+        directive_rules.array_limit,
+        "split the array, or give elements more work",
     ),
-    Trap(
+    Rule(
+        "signal",
+        directive_rules.signal,
+        "trap 'kill -USR1 $pid' USR1, and --signal=B:USR1@...",
+    ),
+    Rule(
         "lost-code",
-        launch_traps.lost_code,
+        launch_rules.lost_code,
         "keep it: code=$?, and exit $code at the end",
     ),
-    Trap("grid-engine-comment", traps.grid_engine_comment, "put a blank after the #"),
-    Trap(
-        "grid-engine-slots", launch_traps.grid_engine_slots, "add -pe ENVIRONMENT SLOTS"
+    Rule(
+        "grid-engine-comment",
+        directive_rules.grid_engine_comment,
+        "put a blank after the #",
     ),
-    Trap("pbs-chunks", traps.pbs_chunks, "write select=N:ncpus=C:mpiprocs=R"),
-    Trap("pbs-folder", launch_traps.pbs_folder, 'begin with cd "$PBS_O_WORKDIR"'),
-    Trap("environment", traps.environment, "name the variables that it needs"),
+    Rule(
+        "grid-engine-slots", launch_rules.grid_engine_slots, "add -pe ENVIRONMENT SLOTS"
+    ),
+    Rule("pbs-chunks", directive_rules.pbs_chunks, "write select=N:ncpus=C:mpiprocs=R"),
+    Rule("pbs-folder", launch_rules.pbs_folder, 'begin with cd "$PBS_O_WORKDIR"'),
+    Rule(
+        "environment", directive_rules.environment, "name the variables that it needs"
+    ),
 )
 
 
 def lint(script: Script) -> list[Finding]:
-    """Return what is wrong with `script`, by line. Local."""
+    """Return what is wrong with `script`, by line."""
     found = [
         Finding(number, trap.name, text, trap.remedy)
-        for trap in TRAPS
+        for trap in RULES
         for number, text in trap.find(script)
     ]
     return sorted(found, key=lambda each: each.line)

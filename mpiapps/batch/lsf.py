@@ -7,9 +7,8 @@ import re
 from collections.abc import Sequence
 
 from mpiapps.base.errors import UsageError
-from mpiapps.batch.client import NoAnswer, ask, query
-from mpiapps.batch.request import Job
-from mpiapps.batch.state import (
+from mpiapps.batch.client import NoAnswer, query, query_command
+from mpiapps.batch.job_state import (
     CANCELLED,
     DONE,
     FAILED,
@@ -20,11 +19,12 @@ from mpiapps.batch.state import (
     UNKNOWN,
     Answers,
     JobId,
-    Seen,
+    JobStatus,
     Submission,
     element,
 )
-from mpiapps.batch.words import spans
+from mpiapps.batch.quoting import parse_array
+from mpiapps.batch.request import Job
 
 STATES = {
     **dict.fromkeys(("PEND", "WAIT", "PSUSP", "PROV"), PENDING),
@@ -61,13 +61,13 @@ def directives(job: Job) -> list[str]:
     lines += [f'-gpu "num={request.gpus}/task"'] if request.gpus else []
     lines += [f"-P {request.account}"] if request.account else []
     lines += [f"-q {request.queue}"] if request.queue else []
-    if request.after:
+    if request.dependency:
         kind = "ended" if request.after_any else "done"
         terms = " && ".join(f"{kind}({number})" for number in request.after_ids)
         lines += [f'-w "{terms}"']
-    addresses = request.mail.replace(",", " ")
+    addresses = request.mail_user.replace(",", " ")
     addresses = f'"{addresses}"' if " " in addresses else addresses
-    lines += ["-N", f"-u {addresses}"] * bool(request.mail)
+    lines += ["-N", f"-u {addresses}"] * bool(request.mail_user)
     return [*lines, *job.directives]
 
 
@@ -79,18 +79,18 @@ def _name(job: Job) -> str:
         raise UsageError(
             f"--array {request.array}: LSF counts from 1; start at 1 or more"
         )
-    at_once = f"%{request.at_once}" if request.at_once else ""
-    return f'"{request.name}[{spans(indices)}]{at_once}"'
+    at_once = f"%{request.array_parallelism}" if request.array_parallelism else ""
+    return f'"{request.name}[{parse_array(indices)}]{at_once}"'
 
 
 def clock(seconds: int) -> str:
-    """Return a limit as H:MM, in full minutes as LSF counts. Local."""
+    """Return a limit as H:MM, in full minutes as LSF counts."""
     minutes = -(-seconds // 60)
     return f"{minutes // 60}:{minutes % 60:02d}"
 
 
 def submission(job: Submission) -> list[str]:
-    """Return the command that submits a script. Local."""
+    """Return the command that submits a script."""
     token = "%J_%I" if job.is_array else "%J"
     ended = " && ".join(f"ended({number})" for number in job.waits)
     return [
@@ -102,19 +102,19 @@ def submission(job: Submission) -> list[str]:
 
 
 def job_id(answer: str) -> JobId | None:
-    """Return the job in what bsub printed. Local."""
+    """Return the job in what bsub printed."""
     found = re.search(r"Job <(\d+)>", answer)
     return JobId(found[1]) if found else None
 
 
 def cluster() -> str:
-    """Return the name of the cluster that this host's commands ask. Local."""
-    found = re.search(r"My cluster name is (\S+)", ask(["lsid"]) or "")
+    """Return the name of the cluster that this host's commands ask."""
+    found = re.search(r"My cluster name is (\S+)", query_command(["lsid"]) or "")
     return found[1] if found else ""
 
 
 def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
-    """Ask for the jobs, ended ones included. Local.
+    """Ask for the jobs, ended ones included.
 
     Raises
     ------
@@ -135,11 +135,11 @@ def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
     return answers
 
 
-def _seen(row: dict[str, str]) -> Seen:
+def _seen(row: dict[str, str]) -> JobStatus:
     state = STATES.get(row.get("STAT", ""), UNKNOWN)
     reason = row.get("PEND_REASON" if state == PENDING else "EXIT_REASON", "")
     reason = " ".join(reason.split())
     code = int(row["EXIT_CODE"]) if row.get("EXIT_CODE", "").isdigit() else None
     if state == FAILED:
         state = REASONS.get(reason.split(":")[0], FAILED)
-    return Seen(state, 0 if state == DONE else code, reason)
+    return JobStatus(state, 0 if state == DONE else code, reason)

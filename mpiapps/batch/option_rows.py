@@ -49,8 +49,8 @@ SBATCH: Rows = (
         "--requeue .": "The job may start again: after a lost host, preemption, or when"
         " it asks for it.",
         "--no-requeue .": "The job never starts again by itself.",
-        "--export =": "{}: what the job gets of your environment. NONE makes it the"
-        " same whoever submits it, and from wherever.",
+        "--export =": "{}: the part of your environment that the job gets. With NONE"
+        " it does not depend on who submits the job, and from which shell.",
         "--get-user-env ?": "The environment of a login of yours is made for the job.",
         "--array -a =": "One job for each index: {}; after % how many at once.",
         "--dependency -d =": "Starts when {} holds: afterok means ended well, afterany"
@@ -80,7 +80,7 @@ SBATCH: Rows = (
         "--oversubscribe -s .": "Other jobs may share its cores.",
         "--contiguous .": "Only hosts that are next to each other.",
         "--switches =": "Hosts below so many switches: {}, as count@longest-wait.",
-        "--distribution -m =": "How ranks are dealt to hosts and sockets: {}.",
+        "--distribution -m =": "The distribution of ranks over hosts and sockets: {}.",
         "--hint =": "{}: nomultithread counts cores, not hardware threads.",
         "--tmp =": "Only hosts with so much temporary disk: {}.",
         "--nice ?": "A lower priority, by the value.",

@@ -88,7 +88,7 @@ DIALECTS: Mapping[str, Dialect] = {
         _table(option_rows.SBATCH),
         renamed={"--workdir": "--chdir", "--share": "--oversubscribe"},
     ),
-    # Grid Engine reads all that begins with #$; what is no option is a trap of its own.
+    # Grid Engine reads every line that begins with #$; lint finds those without option.
     "sge": Dialect(
         "qsub", r"#\$(?=\s*-)", _table(option_rows.QSUB_SGE), attached=False, whole=True
     ),

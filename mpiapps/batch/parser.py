@@ -1,4 +1,4 @@
-"""The command line of the commands about jobs; loads nothing that they need."""
+"""The command line of the batch commands; imports nothing that they run."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ import argparse
 from typing import Any
 
 from mpiapps.app.options import add_options
-from mpiapps.batch.request import SCHEDULERS, Request
+from mpiapps.batch.request import Request
+from mpiapps.batch.site import SCHEDULERS
 
-EPILOG = "What follows -- are the program's own options."
+EPILOG = "Options after -- are passed to the program."
 
-# name -> what `mpiapps --help` says of it
+# name -> help text
 COMMANDS = {
     "render": "print a job script",
     "submit": "render a job script and submit it",
-    "status": "how runs are, or how they ended",
-    "wait": "wait for runs to end; the exit code is theirs",
-    "cancel": "end runs",
-    "logs": "print what runs have printed",
-    "resubmit": "submit runs again, to go on from what they saved",
-    "explain": "say line by line what a job script's directives do",
-    "lint": "find the known traps in a job script",
+    "status": "show the status of runs",
+    "wait": "wait for runs to end, and return their exit code",
+    "cancel": "cancel runs",
+    "logs": "print the output of runs",
+    "resubmit": "submit runs again, to resume from their checkpoints",
+    "explain": "explain each directive of a job script",
+    "lint": "check a job script for known problems",
     "site": "site probe: print a site file for this cluster",
 }
 
 
 def add_commands(commands: Any) -> None:
-    """Add the commands to the parser of `mpiapps`. Local."""
+    """Add the commands to the parser of `mpiapps`."""
     for name, text in COMMANDS.items():
         parser = commands.add_parser(
             name, help=text, description=f"{text[0].upper()}{text[1:]}."
@@ -43,6 +44,12 @@ def _arguments(name: str, parser: argparse.ArgumentParser) -> None:
             "program", metavar="PROGRAM", help="of `mpiapps list`, or a script.py"
         )
         add_options(parser, Request)
+    if name == "render":
+        parser.add_argument(
+            "--standalone",
+            action="store_true",
+            help="include the shell library: the script needs no file of mpiapps",
+        )
     if name == "submit":
         parser.add_argument(
             "--dry-run", action="store_true", help="check, print, submit nothing"
@@ -60,7 +67,7 @@ def _arguments(name: str, parser: argparse.ArgumentParser) -> None:
             "script", metavar="SCRIPT", help="a file, or - for standard input"
         )
     if name == "lint":
-        parser.add_argument("--site", default="", help="whose limits hold")
+        parser.add_argument("--site", default="", help="site whose limits apply")
     if name == "site":
         parser.add_argument("action", choices=("probe",), help="what to do")
         parser.add_argument(

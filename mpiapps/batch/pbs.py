@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 from mpiapps.base.errors import UsageError
 from mpiapps.batch.client import NoAnswer, query
-from mpiapps.batch.request import Job
-from mpiapps.batch.state import (
+from mpiapps.batch.job_state import (
     CANCELLED,
     DONE,
     FAILED,
@@ -19,11 +18,12 @@ from mpiapps.batch.state import (
     UNKNOWN,
     Answers,
     JobId,
-    Seen,
+    JobStatus,
     Submission,
     element,
 )
-from mpiapps.batch.words import spans
+from mpiapps.batch.quoting import parse_array
+from mpiapps.batch.request import Job
 
 STATES = {
     **dict.fromkeys("QHWTM", PENDING),
@@ -58,30 +58,30 @@ def directives(job: Job) -> list[str]:
     lines += [f"-q {request.queue}"] if request.queue else []
     if request.array:
         lines += [_array(job)]
-    if request.after:
+    if request.dependency:
         kind = "afterany" if request.after_any else "afterok"
         lines += [f"-W depend={kind}:{':'.join(request.after_ids)}"]
-    lines += ["-m ae", f"-M {request.mail}"] * bool(request.mail)
+    lines += ["-m ae", f"-M {request.mail_user}"] * bool(request.mail_user)
     return [*lines, *job.directives]
 
 
 def _array(job: Job) -> str:
-    indices, at_once = job.request.one_range("PBS"), job.request.at_once
+    indices, at_once = job.request.one_range("PBS"), job.request.array_parallelism
     if len(indices) == 1:
         raise UsageError(
             f"--array {job.request.array}: PBS has no array of one element; submit it"
             " without --array"
         )
-    return f"-J {spans(indices)}" + (f"%{at_once}" if at_once else "")
+    return f"-J {parse_array(indices)}" + (f"%{at_once}" if at_once else "")
 
 
 def clock(seconds: int) -> str:
-    """Return a limit as HH:MM:SS. Local."""
+    """Return a limit as HH:MM:SS."""
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
 def submission(job: Submission) -> list[str]:
-    """Return the command that submits a script. Local."""
+    """Return the command that submits a script."""
     after = f"depend=afterany:{':'.join(job.waits)}"
     return [
         *("qsub", "-v", ",".join(job.variables), "-o", f"{job.folder}/"),
@@ -91,18 +91,18 @@ def submission(job: Submission) -> list[str]:
 
 
 def job_id(answer: str) -> JobId | None:
-    """Return the job in what qsub printed: 12.server, 12[].server. Local."""
+    """Return the job in what qsub printed: 12.server, 12[].server."""
     found = re.search(r"^\d+(\[\])?\.?\S*$", answer.strip(), re.MULTILINE)
     return JobId(found[0]) if found else None
 
 
 def cluster() -> str:
-    """Return nothing: a job's number names its server. Local."""
+    """Return nothing: a job's number names its server."""
     return ""
 
 
 def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
-    """Ask the servers, whose history holds ended jobs too. Local.
+    """Ask the servers, whose history holds ended jobs too.
 
     Raises
     ------
@@ -128,16 +128,16 @@ def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
     return answers
 
 
-def _seen(job: dict[str, object]) -> Seen:
+def _seen(job: dict[str, object]) -> JobStatus:
     state = STATES.get(str(job.get("job_state")), UNKNOWN)
     code, reason = job.get("Exit_status"), str(job.get("comment", ""))
     if state != DONE:
-        return Seen(state, None, reason)
+        return JobStatus(state, None, reason)
     if not isinstance(code, int):
         # Ended before it ran; an element (X) may have run, and its end is not told.
         element_ended = job.get("job_state") == "X"
-        return Seen(UNKNOWN if element_ended else CANCELLED, None, reason)
+        return JobStatus(UNKNOWN if element_ended else CANCELLED, None, reason)
     if code == KILLED_WALLTIME or ("walltime" in reason and code != 0):
-        return Seen(TIMED_OUT, code & 0xFF, reason)
+        return JobStatus(TIMED_OUT, code & 0xFF, reason)
     code = 128 + code - SIGNALLED if code > SIGNALLED else code & 0xFF
-    return Seen(DONE if code == 0 else FAILED, code, reason)
+    return JobStatus(DONE if code == 0 else FAILED, code, reason)

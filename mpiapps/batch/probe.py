@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mpiapps.base.errors import LaunchError
-from mpiapps.base.mpi_wheels import only_mpi
-from mpiapps.batch.client import ask
+from mpiapps.batch.client import query_command
 from mpiapps.batch.site import Site, find_site
+from mpiapps.launch.mpi_wheels import only_mpi
 
 # Resources by which Grid Engine sites count memory; the first that is there is taken.
 MEMORY_RESOURCES = ("h_vmem", "mem_free", "h_rss")
 
 
 def probe(scheduler: str) -> tuple[Site, list[str]]:
-    """Ask this host's scheduler; return the site and what could not be told. Local.
+    """Ask this host's scheduler; return the site and what could not be told.
 
     Raises
     ------
@@ -33,34 +33,36 @@ def probe(scheduler: str) -> tuple[Site, list[str]]:
 
 
 def _slurm() -> tuple[dict[str, Any], list[str]]:
-    told = ask(["scontrol", "show", "config"])
+    told = query_command(["scontrol", "show", "config"])
     if told is None:
         raise LaunchError("scontrol show config gave no answer; is this a login node?")
     config = dict(re.findall(r"^(\w+) *= (.*?) *$", told, re.MULTILINE))
     values: dict[str, Any] = {"name": config.get("ClusterName", "")}
     values["max_array"] = int(config.get("MaxArraySize", "0"))
-    queue = re.search(r"^(\S+)\*", ask(["sinfo", "-h", "-o", "%P"]) or "", re.MULTILINE)
+    queue = re.search(
+        r"^(\S+)\*", query_command(["sinfo", "-h", "-o", "%P"]) or "", re.MULTILINE
+    )
     if queue:
         values["queue"] = queue[1]
     return values, ["account: not known to the controller; set it if the site asks"]
 
 
 def _sge() -> tuple[dict[str, Any], list[str]]:
-    names = ask(["qconf", "-spl"])
+    names = query_command(["qconf", "-spl"])
     if names is None:
         raise LaunchError("qconf -spl gave no answer; is this a submit host?")
     environments = {}
     for name in names.split():
-        told = ask(["qconf", "-sp", name]) or ""
+        told = query_command(["qconf", "-sp", name]) or ""
         if rule := re.search(r"^allocation_rule +(\S+)", told, re.MULTILINE):
             environments[name] = rule[1]
     values: dict[str, Any] = {"parallel_environments": environments}
-    config = ask(["qconf", "-sconf"]) or ""
+    config = query_command(["qconf", "-sconf"]) or ""
     if most := re.search(r"^max_aj_tasks +(\d+)", config, re.MULTILINE):
         values["max_array"] = int(most[1])
     complexes = {
         words[0]: words
-        for line in (ask(["qconf", "-sc"]) or "").splitlines()
+        for line in (query_command(["qconf", "-sc"]) or "").splitlines()
         if len(words := line.split()) >= 8 and not line.startswith("#")
     }
     memory = next((name for name in MEMORY_RESOURCES if name in complexes), None)
@@ -74,7 +76,7 @@ def _sge() -> tuple[dict[str, Any], list[str]]:
 
 
 def _pbs() -> tuple[dict[str, Any], list[str]]:
-    told = ask(["qstat", "-Bf"])
+    told = query_command(["qstat", "-Bf"])
     if told is None:
         raise LaunchError("qstat -Bf gave no answer; is this a login node?")
     config = dict(re.findall(r"^ +(\w+) = (.*?) *$", told, re.MULTILINE))
@@ -85,7 +87,7 @@ def _pbs() -> tuple[dict[str, Any], list[str]]:
 
 
 def _lsf() -> tuple[dict[str, Any], list[str]]:
-    told = ask(["bparams", "-a"])
+    told = query_command(["bparams", "-a"])
     if told is None:
         raise LaunchError("bparams -a gave no answer; is this a login node?")
     values: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""From a checked job to the text of its script."""
+"""Render the script of a checked job."""
 
 from __future__ import annotations
 
@@ -11,24 +11,35 @@ import jinja2
 import mpiapps
 from mpiapps.base.errors import UsageError
 from mpiapps.base.threads import THREAD_VARIABLES
-from mpiapps.batch import words
-from mpiapps.batch.extra import check_directives
+from mpiapps.batch import quoting
+from mpiapps.batch.extra_directives import check_directives
 from mpiapps.batch.launchers import launch_of
 from mpiapps.batch.request import Job, Request
 from mpiapps.batch.scheduler import TABLE
 
-# The last guard: whatever made a directive, no parser sees more than this in it.
+# Characters of a directive line; no scheduler's parser gets any others.
 LINE = re.compile(r"""-[A-Za-z0-9_.,:=@%+/^ $&()*"'\[\]{}|<>!~?-]+""")
 
 
-def render(job: Job) -> str:
-    """Return the script of `job`. Local.
+LIBRARY = Path(__file__).parent / "library" / "job_library.sh"
+
+
+def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -> str:
+    """Return the script of `job`.
+
+    Parameters
+    ----------
+    job : Job
+    standalone : bool
+        Whether the script contains the shell library, rather than a `.` command.
+    library : str
+        Path of the library for a run without a copy of its own.
 
     Raises
     ------
     UsageError
-        If the scheduler cannot say what is asked for, or no pair of launcher and MPI
-        forms a world under it.
+        If the scheduler cannot express the request, or the launcher and the MPI form
+        no common world under it.
     """
     request = job.request
     scheduler = TABLE[request.scheduler]
@@ -37,8 +48,9 @@ def render(job: Job) -> str:
     for line in directives:
         if not LINE.fullmatch(line):
             raise UsageError(
-                f"the directive {words.printable(line)} holds what {request.scheduler}"
-                " may not read as it is; use letters, digits and _ . , : = @ % + / ^ -"
+                f"the directive {quoting.printable(line)} has characters that"
+                f" {request.scheduler} may interpret; use letters, digits and"
+                " _ . , : = @ % + / ^ -"
             )
     _check_path(request)
     launch = launch_of(job)
@@ -48,11 +60,11 @@ def render(job: Job) -> str:
         (name, value)
         for name, _, value in (text.partition("=") for text in request.env)
     ]
-    for word in job.words:
-        words.body(word, "argument")
+    for word in job.argv:
+        quoting.check_shell_text(word, "argument")
     return (
         _environment()
-        .get_template(f"{request.scheduler}.sh.j2")
+        .get_template("script.sh.j2")
         .render(
             prefix=scheduler.prefix,
             directives=directives,
@@ -64,31 +76,31 @@ def render(job: Job) -> str:
             python=request.python,
             uses_mpiexec=any("$mpiexec" in word for word in launch_words),
             recorded=job.recorded,
-            chains=_chains(request),
-            alone=scheduler.alone,
-            submit=scheduler.submit,
-            parents=[parent.folder for parent in job.parents],
-            elements=[parent.elements for parent in job.parents],
+            submit_directory=scheduler.submit_directory,
+            standalone=standalone,
+            library=library,
+            library_text=LIBRARY.read_text(encoding="utf-8") if standalone else "",
+            parents=job.parents,
             parents_may_fail=job.parents_may_fail,
             thread_variables=THREAD_VARIABLES,
             variables=variables,
             epilogs=job.epilog,
             launch=launch,
             launch_words=launch_words,
-            program_words=[words.quote(word, index=is_array) for word in job.words],
+            program_words=[quoting.quote(word, index=is_array) for word in job.argv],
         )
     )
 
 
 def _check_path(request: Request) -> None:
-    """Refuse what reaches other hosts of Grid Engine as two words: qrsh splits it."""
+    """Refuse a path with blanks where Grid Engine's qrsh would split it."""
     path = str(Path(request.python).absolute())
     ranks = request.scheduler, request.mpi, request.nodes > 1
     if ranks == ("sge", "openmpi", True) and re.search(r"\s", path):
         raise UsageError(
-            f"--python {words.printable(path)}: Open MPI starts nothing on other hosts"
-            " of Grid Engine from a path with a blank; make the environment elsewhere,"
-            " or use --mpi mpich"
+            f"--python {quoting.printable(path)}: under Grid Engine, Open MPI cannot"
+            " start ranks on other hosts from a path with a blank; create the"
+            " environment elsewhere, or use --mpi mpich"
         )
 
 
@@ -102,15 +114,9 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["quote"] = words.quote
+    environment.filters["quote"] = quoting.quote
     return environment
 
 
-def _chains(request: Request) -> bool:
-    """Return whether a job may go on as another job, rather than start again."""
-    rerun = {"slurm": False, "sge": request.nodes == 1, "pbs": False, "lsf": True}
-    return not rerun[request.scheduler]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("s" if number != 1 else "")
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("s" if number != 1 else "")

@@ -1,78 +1,80 @@
-"""What a job asks for, in one meaning for all schedulers."""
+"""The request of a job, the same for all schedulers."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from mpiapps.app.options import option
 from mpiapps.base.errors import UsageError
-from mpiapps.batch import words
+from mpiapps.batch import quoting
+from mpiapps.batch.site import LAUNCHERS, MPIS, SCHEDULERS, Site
 
-if TYPE_CHECKING:
-    from mpiapps.batch.site import Site
-
-SCHEDULERS = ("slurm", "sge", "pbs", "lsf")
-LAUNCHERS = ("mpiexec", "srun", "srun-pmix", "srun-pmi2")
-MPIS = ("openmpi", "mpich", "impi")
 MIB = 1024**2
 
 
 @dataclass(frozen=True)
 class Request:
-    """The options of `render` and `submit`; ranks = nodes x ranks per node."""
+    """The options of `render` and `submit`."""
 
     scheduler: str = option(
-        "", "default: the site's, or the one this host has", choices=SCHEDULERS
+        "", "scheduler (default: from the site file or this host)", choices=SCHEDULERS
     )
     site: str = option(
-        "", "a site file by its name (docs/clusters.md: where), or any by its path"
+        "", "name or path of a site file (docs/clusters.md lists the folders)"
     )
-    nodes: int = option(1, "hosts", least=1, most=10**6)
-    ranks_per_node: int = option(1, "MPI ranks on each host", least=1, most=10**4)
-    threads: int = option(1, "cores of each rank", least=1, most=10**4)
+    nodes: int = option(1, "number of hosts", min=1, max=10**6)
+    ranks_per_node: int = option(1, "MPI ranks per host", min=1, max=10**4)
+    threads: int = option(1, "cores per rank", min=1, max=10**4)
     memory: int = option(
-        0, "of each rank, such as 4GiB (0: the queue's default)", parse="size"
+        0, "memory per rank, such as 4GiB (0: default of the queue)", type="size"
     )
-    time: int = option(3600, "limit, such as 1h30m", parse="walltime", least=60)
-    name: str = option("", "of the job (default: the program's)")
-    account: str = option("", "who pays (default: the site's)")
-    queue: str = option("", "queue or partition (default: the site's)")
-    gpus: int = option(0, "GPUs of each rank", least=0, most=64)
+    time: int = option(3600, "time limit, such as 1h30m", type="walltime", min=60)
+    name: str = option("", "name of the job (default: name of the program)")
+    account: str = option("", "account to charge (default: from the site file)")
+    queue: str = option("", "queue or partition (default: from the site file)")
+    gpus: int = option(0, "GPUs per rank", min=0, max=64)
     array: str = option(
         "",
-        "run once for each index, such as 1-10, 1,3,7 or 1-99:2%%4; {index} in the"
-        " program's arguments is replaced".replace("%%", "%"),
+        "indices of a job array, such as 1-10, 1,3,7 or 1-99:2%4; {index} in the"
+        " program's arguments is replaced",
     )
-    after: str = option(
-        "", "start when these runs or jobs are done: ID[,ID]; any:ID if they may fail"
+    dependency: str = option(
+        "",
+        "runs or jobs that must succeed first: ID[,ID]; any:ID if they may fail",
+        alias="after",
     )
-    mail: str = option("", "addresses to write to at the end: A@B[,C@D]")
-    env: tuple[str, ...] = option((), "a variable for the job", metavar="NAME=VALUE")
+    mail_user: str = option(
+        "", "mail addresses to notify at the end: A@B[,C@D]", alias="mail"
+    )
+    env: tuple[str, ...] = option(
+        (), "environment variable of the job", metavar="NAME=VALUE"
+    )
     directive: tuple[str, ...] = option(
         (),
-        "one more option of sbatch, qsub or bsub, such as"
+        "further option of sbatch, qsub or bsub, such as"
         " --directive=--constraint=ib; may be repeated",
         metavar="OPTION",
     )
     epilog: tuple[str, ...] = option(
         (),
-        "shell command for the first host after the ranks have ended, at each start of"
-        " the job; may be repeated",
+        "shell command to run on the first host after the ranks have ended, at each"
+        " start of the job; may be repeated",
         metavar="COMMAND",
     )
-    launcher: str = option("", "default: the site's", choices=LAUNCHERS)
-    mpi: str = option("", "default: the site's", choices=MPIS)
+    launcher: str = option(
+        "", "launcher (default: from the site file)", choices=LAUNCHERS
+    )
+    mpi: str = option("", "MPI (default: from the site file)", choices=MPIS)
     python: str = option("", "interpreter on the hosts (default: this one)")
-    logs: str = option("logs", "folder for output and run folders")
-    warn: int = option(
+    logs: str = option("logs", "folder for output files and run folders")
+    signal_delay: int = option(
         0,
         "time before the limit at which the program stops and saves"
         " (0: a tenth, 20 s to 5 min)",
-        parse="walltime",
+        type="walltime",
     )
-    requeues: int = option(20, "how often the job may start again by itself", least=0)
+    max_requeues: int = option(20, "maximum number of automatic requeues", min=0)
 
     @property
     def ntasks(self) -> int:
@@ -90,16 +92,16 @@ class Request:
         return -(-self.memory * self.ranks_per_node // MIB)
 
     @property
-    def margin(self) -> int:
+    def stop_margin(self) -> int:
         """Seconds before the limit at which the program stops."""
-        return self.warn or max(20, min(300, self.time // 10))
+        return self.signal_delay or max(20, min(300, self.time // 10))
 
     def indices(self) -> range | tuple[int, ...]:
-        """Return the indices of the array; an empty range without one. Local."""
-        return words.span(self.array)
+        """Return the indices of the array; an empty range without one."""
+        return quoting.parse_range(self.array)
 
     def one_range(self, scheduler: str) -> range:
-        """Return the indices for a scheduler whose arrays are one range. Local.
+        """Return the indices for a scheduler whose arrays are one range.
 
         Raises
         ------
@@ -115,31 +117,31 @@ class Request:
         return indices
 
     @property
-    def at_once(self) -> str:
-        """How many elements of the array may run at once, as a text; may be empty."""
-        found = words.ARRAY.fullmatch(self.array)
+    def array_parallelism(self) -> str:
+        """The number of elements that may run at once, as text; empty: no limit."""
+        found = quoting.ARRAY.fullmatch(self.array)
         return (found[2] or "") if found else ""
 
     @property
     def after_any(self) -> bool:
-        """Whether the jobs waited for may also have failed."""
-        return self.after.startswith("any:")
+        """Whether the parent jobs may fail."""
+        return self.dependency.startswith("any:")
 
     @property
     def after_ids(self) -> list[str]:
-        """The jobs waited for."""
-        return [i for i in re.split("[,:]", self.after.removeprefix("any:")) if i]
+        """The IDs of the parent jobs and runs."""
+        return [i for i in re.split("[,:]", self.dependency.removeprefix("any:")) if i]
 
 
 @dataclass(frozen=True)
 class Parent:
-    """A run that a job waits for.
+    """A run that a job depends on.
 
     Attributes
     ----------
     folder : str
     elements : str
-        The folders of its elements, as words of the shell; of no array: its folder.
+        Folders of the array's elements, as a brace expansion, or the run's folder.
     """
 
     folder: str
@@ -148,47 +150,47 @@ class Parent:
 
 @dataclass(frozen=True)
 class Job:
-    """A checked request with what it runs.
+    """A checked request and the program to run.
 
     Attributes
     ----------
     request : Request
     site : Site
-    words : tuple of str
-        For Python: ``-m mpiapps.pi --samples 1e9``, or a user's ``script.py``.
+    argv : tuple of str
+        Arguments of Python: ``-m mpiapps.pi --samples 1e9``, or ``script.py``.
     recorded : bool
-        Whether the program writes a record of its end, as those of the package do.
+        Whether the program writes a record, as programs of the package do.
     parents : tuple of Parent
-        The runs that it waits for; single jobs are in the request.
+        Runs that it depends on; the request holds single jobs.
     parents_may_fail : bool
     """
 
     request: Request
     site: Site
-    words: tuple[str, ...]
+    argv: tuple[str, ...]
     recorded: bool = True
     parents: tuple[Parent, ...] = ()
     parents_may_fail: bool = False
 
     @property
     def directives(self) -> tuple[str, ...]:
-        """Further options for the scheduler: the site's, then the request's."""
+        """Further options of the scheduler: those of the site, then of the request."""
         return (*self.site.directives, *self.request.directive)
 
     @property
     def epilog(self) -> tuple[str, ...]:
-        """The scripts after the ranks: the request's, then the site's."""
+        """Epilog scripts: that of the request, then that of the site."""
         both = self.request.epilog, self.site.epilog
         return tuple("\n".join(lines) for lines in both if lines)
 
 
-def complete(request: Request, site: Site, program: str) -> Request:
-    """Return `request` with the site's defaults filled in, checked. Local.
+def resolve(request: Request, site: Site, program: str) -> Request:
+    """Return `request`, checked, with the defaults of the site.
 
     Raises
     ------
     UsageError
-        If a value cannot be carried by a job script, or they do not go together.
+        If a value is invalid in a job script, or values conflict.
     """
     filled = replace(
         request,
@@ -200,47 +202,52 @@ def complete(request: Request, site: Site, program: str) -> Request:
         mpi=request.mpi or site.mpi,
         python=request.python or site.python,
     )
-    _check_words(filled)
-    if filled.margin >= filled.time:
+    _check_texts(filled)
+    if filled.stop_margin >= filled.time:
         raise UsageError(
-            f"--warn {filled.margin} s leaves nothing of --time {filled.time} s; give"
-            " less warning or more time"
+            f"--signal-delay {filled.stop_margin} s is not shorter than --time"
+            f" {filled.time} s; give a shorter delay or more time"
         )
     if filled.gpus and not site.gpu_resource and filled.scheduler == "sge":
         raise UsageError(
-            "--gpus: this Grid Engine site does not say how its GPUs are called; set"
-            " gpu_resource in the site file"
+            "--gpus: the site file of this Grid Engine has no gpu_resource; set it to"
+            " the name of the GPU resource"
         )
     _check_array(filled, site)
     return filled
 
 
-def _check_words(request: Request) -> None:
+def _check_texts(request: Request) -> None:
     expected = "start with a letter; letters, digits and _ . + - only, 230 at most"
-    words.fits(words.NAME, request.name, "name", expected)
+    quoting.check_pattern(quoting.NAME, request.name, "name", expected)
     for field in ("account", "queue"):
         if value := getattr(request, field):
-            words.directive(value, field)
-    words.directive(request.logs, "logs")
-    if request.mail:
-        words.fits(
-            words.MAIL, request.mail, "mail", "give addresses: name@host,name@host"
+            quoting.directive(value, field)
+    quoting.directive(request.logs, "logs")
+    if request.mail_user:
+        quoting.check_pattern(
+            quoting.MAIL,
+            request.mail_user,
+            "mail-user",
+            "give addresses: name@host,name@host",
         )
-    if request.after:
-        words.fits(words.IDS, request.after, "after", "give job numbers: 12,13")
+    if request.dependency:
+        quoting.check_pattern(
+            quoting.IDS, request.dependency, "dependency", "give job numbers: 12,13"
+        )
     for text in request.env:
-        words.fits(words.VARIABLE, text, "env", "write NAME=VALUE")
-        words.body(text, "--env")
-    words.body(request.python, "--python")
+        quoting.check_pattern(quoting.VARIABLE, text, "env", "write NAME=VALUE")
+        quoting.check_shell_text(text, "--env")
+    quoting.check_shell_text(request.python, "--python")
     for text in request.epilog:
-        words.body(text, "--epilog")
+        quoting.check_shell_text(text, "--epilog")
 
 
 def _check_array(request: Request, site: Site) -> None:
     if not request.array:
         return
-    words.fits(
-        words.ARRAY, request.array, "array", "write 1-10, 1-10:2, 1,3,7 or 1-10%4"
+    quoting.check_pattern(
+        quoting.ARRAY, request.array, "array", "write 1-10, 1-10:2, 1,3,7 or 1-10%4"
     )
     indices = request.indices()
     if not indices:

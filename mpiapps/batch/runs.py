@@ -1,42 +1,44 @@
-"""Runs: the folders that job scripts fill, and how they are found."""
+"""Runs: the folders of job scripts, and how to find them."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import re
+import shlex
 import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mpiapps.base.errors import UsageError, naming
-from mpiapps.batch import history, state, words
+from mpiapps.base.errors import UsageError, os_errors
+from mpiapps.batch import history, job_state, quoting
 from mpiapps.batch.history import EVENTS, History
+from mpiapps.batch.job_state import JobId, element
 from mpiapps.batch.scheduler import TABLE, Scheduler
-from mpiapps.batch.state import JobId, element
 
 SCRIPT = "script.sh"
 RENDERED = "# Rendered by mpiapps "
+BEGIN = re.compile(r"^job_begin ((?:.*\\\n)*.*)$", re.MULTILINE)
 ELEMENT = re.compile(r"(.+-(?:job)?\d+)_\d+")  # the folder of an array's element
 TITLE = re.compile(r"^# (\S+): \d+ rank", re.MULTILINE)  # the job's name
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its folder, and its script, a copy of which is in there."""
+    """One run: its folder and the text of its script."""
 
     folder: Path
     script: str
 
     @property
     def name(self) -> str:
-        """The run's name: the job's with a number; with ``job12`` if sbatch had it."""
+        """The name of the run: ``pi-1``, or ``pi-job12`` without `mpiapps submit`."""
         return self.folder.name
 
     @cached_property
     def scheduler(self) -> Scheduler:
-        """The one whose directives the script has."""
+        """The scheduler of the script's directives."""
         for each in TABLE.values():
             if re.search(rf"^{re.escape(each.prefix)} ", self.script, re.MULTILINE):
                 return each
@@ -44,36 +46,42 @@ class Run:
 
     @cached_property
     def indices(self) -> list[str]:
-        """The indices of the array's elements; none if it is no array."""
+        """The indices of the array's elements; empty without an array."""
         found = re.search(self.scheduler.array, self.script, re.MULTILINE)
-        return list(state.indices(found[1])) if found else []
+        return list(job_state.indices(found[1])) if found else []
+
+    @cached_property
+    def job_options(self) -> list[str]:
+        """The options of `job_begin` in the script."""
+        found = BEGIN.search(self.script)
+        return shlex.split(found[1]) if found else []
 
     @property
     def recorded(self) -> bool:
-        """Whether its program writes a record of its end."""
-        return "MPIAPPS_RECORD=" in self.script
+        """Whether the program writes a record."""
+        return "--record" in self.job_options
 
     @property
     def parents(self) -> list[str]:
-        """The names of the runs that it waits for."""
-        found = re.search(r"^parents=\((.*)\)$", self.script, re.MULTILINE)
-        return [Path(word).name for word in found[1].split()] if found else []
+        """The names of the parent runs."""
+        options = (option.partition("=") for option in self.job_options)
+        return [Path(value).name for name, _, value in options if name == "--parent"]
 
     @property
     def parents_may_fail(self) -> bool:
-        """Whether those may have failed."""
-        return "\nparents_may_fail=1\n" in self.script
+        """Whether the parent runs may fail."""
+        return "--parents-may-fail" in self.job_options
 
     def part(self, index: str) -> Path:
-        """Return the folder of an element. Local."""
+        """Return the folder of an element."""
         return self.folder.with_name(element(self.name, index))
 
     def folders(self) -> dict[str, Path]:
-        """Return the folders of the array's elements, or its own as ``""``. Local."""
+        """Return the folders of the array's elements, or its own as ``""``."""
         return {index: self.part(index) for index in self.indices} or {"": self.folder}
 
     def histories(self) -> dict[str, History]:
-        """Return what the events say, by element; of a run without any as ``""``."""
+        """Return the histories by element; without an array, by ``""``."""
         whole = history.read(self.folder)
         if not self.indices:
             return {"": history.history(whole)}
@@ -83,38 +91,38 @@ class Run:
         return {index: history.history(each, whole) for index, each in parts.items()}
 
     def ids(self) -> list[str]:
-        """Return the numbers of all its jobs, the oldest first. Local."""
+        """Return the numbers of all jobs of the run, the oldest first."""
         folders = dict.fromkeys([self.folder, *self.folders().values()])
         told = itertools.chain.from_iterable(map(history.read, folders))
         return list(dict.fromkeys(event.job.number for event in told))
 
     @property
     def job(self) -> JobId:
-        """The job under which it was submitted last, or a chain has gone on.
+        """The last job of the run: the last submitted, or the last of a chain.
 
-        Of an array that is the array's; of a run without events it has no number.
+        For an array it is the array's; without events it has no number.
         """
         pasts = self.histories().values()
         return next((past.array or past.job for past in pasts), JobId(""))
 
     @property
     def id(self) -> str:
-        """The number of that job."""
+        """The number of the last job."""
         return self.job.number
 
 
-def note(folder: Path, event: str, job: JobId) -> None:
-    """Append an event to the run's own list. Local."""
+def append_event(folder: Path, event: str, job: JobId) -> None:
+    """Append an event to the events of a run."""
     line = {"event": event, "attempt": 0, "job": job.number, "code": 0}
     text = json.dumps(line | {"cluster": job.cluster, "time": int(time.time())})
-    with naming(folder / EVENTS, "write"):
+    with os_errors(folder / EVENTS, "write"):
         folder.mkdir(mode=0o700, exist_ok=True)
         with (folder / EVENTS).open("a", encoding="utf-8") as stream:
             stream.write(text + "\n")
 
 
-def find(logs: str, name: str) -> Run:
-    """Return the run with this name, folder or job number in folder `logs`. Local.
+def find_run(logs: str, name: str) -> Run:
+    """Return the run with this name, folder or job number in folder `logs`.
 
     Raises
     ------
@@ -131,19 +139,19 @@ def find(logs: str, name: str) -> Run:
         )
     if not named:
         raise UsageError(
-            f"no run {words.printable(name)} in {logs}; `mpiapps status` names them"
+            f"no run {quoting.printable(name)} in {logs}; `mpiapps status` names them"
             " all, and --logs says where they are"
         )
     return named[0]
 
 
 def all_runs(logs: str) -> list[Run]:
-    """Return the runs in folder `logs`, the oldest first. Local.
+    """Return the runs in folder `logs`, the oldest first.
 
-    A folder whose script `mpiapps` has not rendered is somebody else's.
+    Folders with a script that `mpiapps` has not rendered are ignored.
     """
     found: dict[Path, tuple[float, Run]] = {}  # an array's elements are one run
-    with naming(logs, "read"):
+    with os_errors(logs, "read"):
         paths = sorted(Path(logs).glob(f"*-*/{SCRIPT}"))
     for path in paths:
         name = ELEMENT.fullmatch(path.parent.name)
@@ -160,7 +168,7 @@ def all_runs(logs: str) -> list[Run]:
 
 
 def outputs(run: Run) -> list[Path]:
-    """Return the files that the scheduler has written of a run, the oldest first."""
+    """Return the output files of a run's jobs, the oldest first."""
     title = TITLE.search(run.script)
     name = re.escape(title[1] if title else "")
     numbers = "|".join(re.escape(re.split("[.[]", each)[0]) for each in run.ids())
@@ -168,7 +176,7 @@ def outputs(run: Run) -> list[Path]:
     own = re.compile(pattern.replace("{number}", f"({numbers})"))
     # In its folder; beside it, if it was not submitted by `mpiapps`.
     plain = re.search(r"-job\d+$", run.name)
-    with naming(run.folder.parent, "read"):
+    with os_errors(run.folder.parent, "read"):
         paths = [*run.folder.glob("*"), *(run.folder.parent.iterdir() if plain else [])]
     found = [path for path in paths if own.fullmatch(path.name)]
     return sorted(found, key=lambda path: path.stat().st_mtime)

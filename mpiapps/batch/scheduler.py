@@ -1,4 +1,4 @@
-"""The schedulers, one row each: what differs between them, and nothing else."""
+"""The table of schedulers, with what differs between them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mpiapps.batch import lsf, pbs, sge, slurm
+from mpiapps.batch.job_state import Answers, JobId, Submission
 from mpiapps.batch.request import Job
-from mpiapps.batch.state import Answers, JobId, Submission
 
 
 @dataclass(frozen=True)
@@ -17,37 +17,34 @@ class Scheduler:
     Attributes
     ----------
     prefix : str
-        What begins a directive line.
+        Start of a directive line.
     directives : callable
-        The lines without the prefix, for a job.
+        Return the directive lines of a job, without the prefix.
     submission : callable
-        The command that submits a script.
+        Return the command that submits a script.
     reads_stdin : bool
         Whether that command reads the script from its standard input.
     check : tuple of str
-        The command that has a script looked at without submitting it, if there is one.
+        Command that checks a script without submitting it, if there is one.
     job_id : callable
-        The job in what that command prints.
+        Return the job from the output of the submission command.
     cluster : callable
-        The cluster that this host's commands ask.
+        Return the default cluster of this host.
     federated : bool
-        Whether they can ask another one.
+        Whether commands can query other clusters.
     seen : callable
-        What it tells of jobs, by number; elements of arrays by `element`. Its second
-        argument is their cluster, if that is another one.
+        Return the status of jobs, by number; of array elements by `element`. The
+        second argument is the cluster, or empty for the default one.
     cancel : callable
-        The command that ends jobs of such a cluster; their numbers follow.
+        Return the command that cancels jobs of a cluster; job numbers follow.
     asks : str
-        The command that tells of jobs.
-    submit : str
-        What a person types before a script's name to submit it.
-    alone : str
-        Pattern, in grep's basic syntax, of the options that a link of a chain must not
-        inherit from its script: it is no array, and waits for other jobs.
+        Command that queries jobs.
+    submit_directory : str
+        Variable of a job with the folder that it was submitted from.
     array : str
-        Pattern of the directive that makes an array; its group is the indices.
+        Pattern of the array directive; its group is the indices.
     output : str
-        Pattern of the names of its output files, with ``{name}`` and ``{number}``.
+        Pattern of the names of output files, with ``{name}`` and ``{number}``.
     """
 
     name: str
@@ -59,8 +56,7 @@ class Scheduler:
     seen: Callable[[Sequence[str], str], Answers]
     cancel: Callable[[str], list[str]]
     asks: str
-    submit: str
-    alone: str
+    submit_directory: str
     array: str
     output: str
     federated: bool = False
@@ -79,8 +75,7 @@ TABLE: Mapping[str, Scheduler] = {
         seen=slurm.seen,
         cancel=slurm.cancel,
         asks="squeue",
-        submit="sbatch",
-        alone=r"--\(array\|dependency\|kill-on-invalid-dep\)\|-[ad]",
+        submit_directory="SLURM_SUBMIT_DIR",
         array=r"^#SBATCH --array=([0-9:,-]+)",
         output=r"{name}-{number}(_\d+)?\.out",
         federated=True,
@@ -96,8 +91,7 @@ TABLE: Mapping[str, Scheduler] = {
         seen=sge.seen,
         cancel=lambda _: ["qdel"],
         asks="qstat",
-        submit="qsub",
-        alone=r"-\(t\|tc\|hold_jid\|hold_jid_ad\) ",
+        submit_directory="SGE_O_WORKDIR",
         array=r"^#\$ -t ([0-9:-]+)",
         output=r"{name}\.{number}(\.\d+)?\.out",
         check=("qsub", "-verify"),
@@ -112,8 +106,7 @@ TABLE: Mapping[str, Scheduler] = {
         seen=pbs.seen,
         cancel=lambda _: ["qdel"],
         asks="qstat",
-        submit="qsub",
-        alone=r"-J\|-W *depend=",
+        submit_directory="PBS_O_WORKDIR",
         array=r"^#PBS -J ([0-9:-]+)",
         output=r"{number}(\[\d+\])?\.\S*OU|{name}\.o{number}(\.\d+)?",
     ),
@@ -127,8 +120,7 @@ TABLE: Mapping[str, Scheduler] = {
         seen=lsf.seen,
         cancel=lambda _: ["bkill"],
         asks="bjobs",
-        submit="bsub <",
-        alone=r"-w ",
+        submit_directory="LS_SUBCWD",
         array=r"^#BSUB -J \"[^\"]*\[([0-9:,-]+)\]",
         output=r"({name}-)?{number}(_\d+)?\.out",
         reads_stdin=True,

@@ -1,4 +1,4 @@
-"""A job script, cut into what can be looked at: directives and commands."""
+"""A job script, parsed into directives and commands."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mpiapps.batch.options import DIALECTS
 
 
 class Script:
-    """A job script, cut into what the traps look at."""
+    """A job script, parsed for `mpiapps lint` and `explain`."""
 
     def __init__(self, text: str, folder: Path, max_array: int = 1001) -> None:
-        """Take the text, where it will be submitted from, and the array's limit."""
+        """Parse `text`, submitted from `folder` under the limit `max_array`."""
         self.text, self.folder, self.max_array = text, folder, max_array
         self.lines = list(enumerate(text.splitlines(), 1))
         self.commands = [
@@ -38,20 +38,20 @@ class Script:
 
     @cached_property
     def first_command(self) -> int:
-        """The line of the first command; without one, the last line."""
+        """The number of the first command line, or of the last line."""
         return self.commands[0][0] if self.commands else len(self.lines)
 
     def options(self, scheduler: str, *names: str) -> list[Directive]:
-        """Return the directives with one of these names. Local."""
+        """Return the directives with one of these names."""
         return [each for each in self.directives[scheduler] if each.name in names]
 
     def value(self, scheduler: str, name: str, part: int = 0) -> str:
-        """Return the value of an option, the last one given; may be empty. Local."""
+        """Return the last value of an option, or an empty string."""
         found = [e.value for e in self.options(scheduler, name) if e.part == part]
         return found[-1] if found else ""
 
     def calls(self, pattern: str) -> Iterator[tuple[int, str]]:
-        """Yield the command lines that `pattern` is found in."""
+        """Yield the command lines that match `pattern`."""
         for number, line in self.commands:
             if re.search(pattern, line):
                 yield number, line

@@ -7,9 +7,8 @@ import re
 from collections.abc import Sequence
 
 from mpiapps.base.errors import UsageError
-from mpiapps.batch.client import ask, query
-from mpiapps.batch.request import MIB, Job
-from mpiapps.batch.state import (
+from mpiapps.batch.client import query, query_command
+from mpiapps.batch.job_state import (
     DONE,
     FAILED,
     PENDING,
@@ -17,11 +16,12 @@ from mpiapps.batch.state import (
     TIMED_OUT,
     Answers,
     JobId,
-    Seen,
+    JobStatus,
     Submission,
     element,
 )
-from mpiapps.batch.words import spans
+from mpiapps.batch.quoting import parse_array
+from mpiapps.batch.request import MIB, Job
 
 # qacct's `failed`: the master or the execution daemon enforced h_rt or h_cpu.
 HARD_LIMITS = ("37", "44")
@@ -51,16 +51,19 @@ def directives(job: Job) -> list[str]:
     lines += [f"-q {request.queue}"] if request.queue else []
     if request.array:
         lines += [_array(job)]
-        lines += [f"-tc {request.at_once}"] if request.at_once else []
-    if request.after:
+        lines += (
+            [f"-tc {request.array_parallelism}"] if request.array_parallelism else []
+        )
+    if request.dependency:
         if not request.after_any:
             raise UsageError(
-                f"--after {request.after}: Grid Engine starts a job when others have"
-                " ended, well or not; name a run of `mpiapps status`, whose end the"
-                f" script looks at, or say so: --after any:{request.after}"
+                f"--dependency {request.dependency}: Grid Engine starts a job when"
+                " others have ended, even if they failed; name a run of `mpiapps"
+                " status`, whose exit code the script checks, or accept failures:"
+                f" --dependency any:{request.dependency}"
             )
         lines += [f"-hold_jid {','.join(request.after_ids)}"]
-    lines += ["-m ea", f"-M {request.mail}"] * bool(request.mail)
+    lines += ["-m ea", f"-M {request.mail_user}"] * bool(request.mail_user)
     return [*lines, *job.directives]
 
 
@@ -114,16 +117,16 @@ def _array(job: Job) -> str:
             f"--array {job.request.array}: Grid Engine counts from 1; start at 1 or"
             " more"
         )
-    return f"-t {spans(indices)}"
+    return f"-t {parse_array(indices)}"
 
 
 def clock(seconds: int) -> str:
-    """Return a limit as H:MM:SS. Local."""
+    """Return a limit as H:MM:SS."""
     return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
 def submission(job: Submission) -> list[str]:
-    """Return the command that submits a script. Local."""
+    """Return the command that submits a script."""
     task = ".$TASK_ID" if job.is_array else ""
     return [
         *("qsub", "-terse", "-v", ",".join(job.variables)),
@@ -134,29 +137,29 @@ def submission(job: Submission) -> list[str]:
 
 
 def job_id(answer: str) -> JobId | None:
-    """Return the job in what qsub printed: 12, or 12.1-4:1. Local."""
+    """Return the job in what qsub printed: 12, or 12.1-4:1."""
     found = re.search(r"^(\d+)(\.\d+-\d+:\d+)?$", answer.strip(), re.MULTILINE)
     return JobId(found[1]) if found else None
 
 
 def cluster() -> str:
-    """Return cell and master of the cluster that this host's commands ask. Local.
+    """Return cell and master of the cluster that this host's commands ask.
 
     The cell alone is ``default`` almost everywhere.
     """
-    master = (ask(["qconf", "-sss"]) or "").strip()
+    master = (query_command(["qconf", "-sss"]) or "").strip()
     return f"{os.environ.get('SGE_CELL') or 'default'}@{master}" if master else ""
 
 
 def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
-    """Ask for the jobs in the queue, then for those that ended. Local.
+    """Ask for the jobs in the queue, then for those that ended.
 
     Raises
     ------
     NoAnswer
         If the master cannot be asked.
     """
-    answers: dict[str, Seen] = {}
+    answers: dict[str, JobStatus] = {}
     for line in query(["qstat", "-u", "*", "-g", "d"]).splitlines():
         words = line.split()
         if words and words[0] in ids:
@@ -170,10 +173,10 @@ def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
     return answers
 
 
-def _accounted(number: str) -> dict[str, Seen]:
+def _accounted(number: str) -> dict[str, JobStatus]:
     """Return what accounting tells of a job's ends; a later one replaces an earlier."""
     answers = {}
-    for block in (ask(["qacct", "-j", number]) or "").split("=" * 10):
+    for block in (query_command(["qacct", "-j", number]) or "").split("=" * 10):
         told = dict(re.findall(r"^(\w+) +(.*?) *$", block, re.MULTILINE))
         if "exit_status" in told:
             task = told.get("taskid", "undefined")
@@ -182,21 +185,23 @@ def _accounted(number: str) -> dict[str, Seen]:
     return answers
 
 
-def _queued(letters: str) -> Seen:
+def _queued(letters: str) -> JobStatus:
     """Return the state by qstat's letters: E error, q waiting, R run again."""
     if "E" in letters:
-        return Seen(FAILED, None, f"{letters}: `qstat -j` tells why it cannot start")
+        return JobStatus(
+            FAILED, None, f"{letters}: `qstat -j` tells why it cannot start"
+        )
     found = RUNNING if set(letters) & set("rtd") else PENDING
     held = "h" in letters and found == PENDING
     reason = f"{letters}: held, or waits for a job" if held else letters
-    return Seen(found, None, reason)
+    return JobStatus(found, None, reason)
 
 
-def _ended(words: dict[str, str]) -> Seen:
+def _ended(words: dict[str, str]) -> JobStatus:
     code = int(words["exit_status"].split(" ")[0])  # 137 (Killed)
     failed = words.get("failed", "0")
     number = failed.split(" ")[0]
     if number in HARD_LIMITS:
-        return Seen(TIMED_OUT, code, failed)
+        return JobStatus(TIMED_OUT, code, failed)
     well = code == 0 and number == "0"
-    return Seen(DONE if well else FAILED, code, "" if number == "0" else failed)
+    return JobStatus(DONE if well else FAILED, code, "" if number == "0" else failed)

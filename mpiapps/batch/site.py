@@ -1,4 +1,4 @@
-"""What is different from site to site, as data: `jobs/sites/*.toml`."""
+"""Site files: the settings of a cluster, as TOML in `jobs/sites`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from typing import Any
 
 import mpiapps
 from mpiapps.base.errors import UsageError
-from mpiapps.batch import words
-from mpiapps.batch.request import LAUNCHERS, MPIS, SCHEDULERS
+from mpiapps.batch import quoting
 
-# The command that tells which scheduler a host belongs to. PBS and Grid Engine both
-# have qsub, so each is known by what only it has.
-COMMANDS = {"slurm": "sbatch", "lsf": "bsub", "sge": "qconf", "pbs": "pbsnodes"}
+# A command that only this scheduler has: PBS and Grid Engine both have qsub.
+COMMANDS = {"slurm": "sbatch", "sge": "qconf", "pbs": "pbsnodes", "lsf": "bsub"}
+SCHEDULERS = tuple(COMMANDS)
+LAUNCHERS = ("mpiexec", "srun", "srun-pmix", "srun-pmi2")
+MPIS = ("openmpi", "mpich", "impi")
 
 
 @dataclass(frozen=True)
 class Site:
-    """A cluster as job scripts see it; every field but the scheduler has a default.
+    """The settings of a cluster; only `scheduler` is required.
 
     Attributes
     ----------
@@ -33,30 +34,30 @@ class Site:
         ``srun`` takes the plugin that fits the MPI.
     mpi : {"openmpi", "mpich", "impi"}
     launch : list of str
-        Words that start the ranks, in place of the table's: ``{ntasks}``, ``{nodes}``,
-        ``{ranks_per_node}`` and ``{threads}`` in them are replaced.
+        Launch command, in place of the built-in one: ``{ntasks}``, ``{nodes}``,
+        ``{ranks_per_node}`` and ``{threads}`` are replaced.
     setup : list of str
-        Lines of shell for the job, such as ``module load gcc``; trusted as they are.
+        Shell lines for the job, such as ``module load gcc``; copied unquoted.
     python : str
-        The interpreter on the hosts. Default is the one that renders the script.
+        Interpreter on the hosts. Default is the one that renders the script.
     account, queue : str
-        Taken where the request names none.
+        Defaults for requests without them.
     directives : list of str
         Further options for each job, such as ``--constraint=ib``.
     epilog : list of str
-        Lines of shell for the first host after the ranks have ended.
+        Shell lines that run on the first host after the ranks have ended.
     parallel_environments : table of str
-        Grid Engine: name of each with its allocation rule.
+        Grid Engine: allocation rule of each parallel environment, by name.
     memory_resource : str
-        Grid Engine: the resource that memory is asked by, such as ``h_vmem``.
+        Grid Engine: resource for memory requests, such as ``h_vmem``.
     memory_per_slot : bool
-        Grid Engine: whether that is counted per slot rather than per job and host.
+        Grid Engine: whether that resource counts per slot, not per job and host.
     gpu_resource : str
-        Grid Engine: the resource that GPUs are asked by, per slot.
+        Grid Engine: resource for GPU requests, per slot.
     max_array : int
-        Slurm: the first index that is refused (MaxArraySize); else the most elements.
+        Slurm: MaxArraySize, one above the highest index; else the number of elements.
     scratch : str
-        Folder on each host for temporary files; ``$VARIABLES`` are the job's.
+        Folder on each host for temporary files; the job expands ``$VARIABLES``.
     pmi_library : str
         Path of Slurm's libpmi2.so, for Intel MPI that does not find it.
     """
@@ -81,7 +82,7 @@ class Site:
     pmi_library: str = ""
 
     def as_toml(self) -> str:
-        """Return the text that `read_site` reads back. Local."""
+        """Return the site as text for `read_site`."""
         lines = []
         tables = []
         for each in dataclasses.fields(self):
@@ -95,12 +96,12 @@ class Site:
 
 
 def find_site(name: str, scheduler: str) -> Site:
-    """Return the site called `name`, or what is known of `scheduler` alone. Local.
+    """Return the site called `name`, or a default site of `scheduler`.
 
     Raises
     ------
     UsageError
-        If there is no such site, or neither a name nor a scheduler is to be found.
+        If there is no such site, or no name is given and the host has no scheduler.
     """
     if name:
         site = read_site(_path(name))
@@ -121,7 +122,7 @@ def find_site(name: str, scheduler: str) -> Site:
 
 
 def folders() -> list[Path]:
-    """Return where site files are looked for, in this order. Local."""
+    """Return the folders of site files, in search order."""
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     given = os.environ.get("MPIAPPS_SITES")
     return [
@@ -133,12 +134,12 @@ def folders() -> list[Path]:
 
 
 def read_site(path: Path) -> Site:
-    """Return the site that the TOML file `path` describes. Local.
+    """Return the site of the TOML file `path`.
 
     Raises
     ------
     UsageError
-        If it cannot be read, or a key or value is not what `Site` knows.
+        If it cannot be read, or a key or value is invalid.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -182,7 +183,7 @@ def _check_value(path: Path, key: str, value: Any, kind: str) -> None:
         raise UsageError(f"{path}: {key} = {value!r} is not of type {kind}")
     for text in texts:
         if isinstance(text, str):
-            words.body(text, f"{path}: {key}")
+            quoting.check_shell_text(text, f"{path}: {key}")
 
 
 def _all_texts(values: list[Any]) -> bool:
@@ -197,13 +198,13 @@ def _path(name: str) -> Path:
             return folder / f"{name}.toml"
     known = sorted({path.stem for f in folders() for path in f.glob("*.toml")})
     raise UsageError(
-        f"no site {words.printable(name)}; there are {', '.join(known) or 'none'}."
+        f"no site {quoting.printable(name)}; there are {', '.join(known) or 'none'}."
         f" Make one on a login node: {_remedy()}"
     )
 
 
 def _remedy() -> str:
-    """Return the command that makes a site file where it is found again."""
+    """Return the command that creates a site file in a searched folder."""
     *own, _ = folders()  # the last one may be of an installation
     folder = next((each for each in own if each.is_dir()), own[-1])
     path = shlex.quote(str(folder))

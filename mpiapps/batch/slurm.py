@@ -6,9 +6,8 @@ import re
 import shutil
 from collections.abc import Sequence
 
-from mpiapps.batch.client import NoAnswer, ask, query
-from mpiapps.batch.request import Job
-from mpiapps.batch.state import (
+from mpiapps.batch.client import NoAnswer, query, query_command
+from mpiapps.batch.job_state import (
     CANCELLED,
     DONE,
     FAILED,
@@ -20,12 +19,13 @@ from mpiapps.batch.state import (
     UNKNOWN,
     Answers,
     JobId,
-    Seen,
+    JobStatus,
     Submission,
     element,
     indices,
 )
-from mpiapps.batch.words import spans
+from mpiapps.batch.quoting import parse_array
+from mpiapps.batch.request import Job
 
 STATES = {
     "PENDING": PENDING,
@@ -55,9 +55,12 @@ STATES = {
 
 
 def directives(job: Job) -> list[str]:
-    """Return the options of sbatch. Local."""
+    """Return the options of sbatch."""
     request, memory = job.request, job.request.memory_per_node
-    kind, at_once = ("afterany" if request.after_any else "afterok"), request.at_once
+    kind, at_once = (
+        ("afterany" if request.after_any else "afterok"),
+        request.array_parallelism,
+    )
     output = "%x-%A_%a.out" if request.array else "%x-%j.out"
     lines = [
         f"--job-name={request.name}",
@@ -66,7 +69,7 @@ def directives(job: Job) -> list[str]:
         f"--cpus-per-task={request.threads}",
         "--hint=nomultithread",  # a core for each, where CPUs are hardware threads
         f"--time={clock(request.time)}",
-        f"--signal=B:USR1@{request.margin}",
+        f"--signal=B:USR1@{request.stop_margin}",
         f"--output={request.logs}/{output}",
         "--open-mode=append",
         "--requeue",
@@ -78,25 +81,25 @@ def directives(job: Job) -> list[str]:
     lines += [f"--account={request.account}"] if request.account else []
     lines += [f"--partition={request.queue}"] if request.queue else []
     if request.array:
-        span = spans(request.indices())
+        span = parse_array(request.indices())
         lines += [f"--array={span}" + (f"%{at_once}" if at_once else "")]
-    if request.after:
+    if request.dependency:
         lines += [f"--dependency={kind}:{':'.join(request.after_ids)}"]
         lines += ["--kill-on-invalid-dep=yes"]
-    lines += ["--mail-type=END,FAIL", f"--mail-user={request.mail}"] * bool(
-        request.mail
+    lines += ["--mail-type=END,FAIL", f"--mail-user={request.mail_user}"] * bool(
+        request.mail_user
     )
     return [*lines, *job.directives]
 
 
 def clock(seconds: int) -> str:
-    """Return a limit as D-HH:MM:SS, in full minutes as Slurm counts. Local."""
+    """Return a limit as D-HH:MM:SS, in full minutes as Slurm counts."""
     minutes = -(-seconds // 60)
     return f"{minutes // 1440}-{minutes // 60 % 24:02d}:{minutes % 60:02d}:00"
 
 
 def submission(job: Submission) -> list[str]:
-    """Return the command that submits a script. Local."""
+    """Return the command that submits a script."""
     output = "%x-%A_%a.out" if job.is_array else "%x-%j.out"
     after = f"--dependency=afterany:{':'.join(job.waits)}"
     return [
@@ -108,20 +111,20 @@ def submission(job: Submission) -> list[str]:
 
 
 def job_id(answer: str) -> JobId | None:
-    """Return the job in what sbatch printed: 12, or 12;cluster. Local."""
+    """Return the job in what sbatch printed: 12, or 12;cluster."""
     found = re.search(r"^(\d+)(?:;(\S*))?$", answer.strip(), re.MULTILINE)
     return JobId(found[1], found[2] or "") if found else None
 
 
 def cluster() -> str:
-    """Return the name of the cluster that this host's commands ask. Local."""
-    told = ask(["scontrol", "show", "config"]) or ""
+    """Return the name of the cluster that this host's commands ask."""
+    told = query_command(["scontrol", "show", "config"]) or ""
     found = re.search(r"^ClusterName *= (\S+)", told, re.MULTILINE)
     return found[1] if found else ""
 
 
 def cancel(elsewhere: str) -> list[str]:
-    """Return the command that ends jobs; their numbers follow. Local."""
+    """Return the command that ends jobs; their numbers follow."""
     return ["scancel", *_clusters(elsewhere)]
 
 
@@ -133,7 +136,7 @@ FIELDS = ("ArrayJobID", "ArrayTaskID", "State", "exit_code", "Reason")
 
 
 def seen(ids: Sequence[str], elsewhere: str) -> Answers:
-    """Ask the controller, and accounting for what it has forgotten. Local.
+    """Ask the controller, and accounting for what it has forgotten.
 
     Raises
     ------
@@ -144,7 +147,7 @@ def seen(ids: Sequence[str], elsewhere: str) -> Answers:
     jobs, where = ",".join(ids), _clusters(elsewhere)
     layout = ",".join(f"{name}:|" for name in FIELDS)
     command = ["squeue", *where, "-h", "-a", "-r", "-t", "all", "-j", jobs]
-    answers: dict[str, Seen] = {}
+    answers: dict[str, JobStatus] = {}
     for line in query([*command, "-O", layout], "Invalid job id").splitlines():
         number, index, *rest = (line + "|" * len(FIELDS)).split("|")
         if number.isdigit():
@@ -158,16 +161,18 @@ def seen(ids: Sequence[str], elsewhere: str) -> Answers:
         return answers
 
 
-def _queued(word: str, status: str, reason: str) -> Seen:
+def _queued(word: str, status: str, reason: str) -> JobStatus:
     """Return what squeue tells; its exit code is wait's, as a number."""
     value = int(status) if status.isdigit() else 0
     code = 128 + (value & 127) if value & 127 else value >> 8
-    return Seen(STATES.get(word, UNKNOWN), code, "" if reason == "None" else reason)
+    return JobStatus(
+        STATES.get(word, UNKNOWN), code, "" if reason == "None" else reason
+    )
 
 
-def _accounted(jobs: str, where: Sequence[str]) -> dict[str, Seen]:
+def _accounted(jobs: str, where: Sequence[str]) -> dict[str, JobStatus]:
     """Return what accounting tells; nothing where there is none."""
-    answers: dict[str, Seen] = {}
+    answers: dict[str, JobStatus] = {}
     if not shutil.which("sacct"):
         return answers
     command = ["sacct", *where, "-XPn", "-j", jobs, "-o", "JobID,State,ExitCode"]
@@ -181,10 +186,10 @@ def _accounted(jobs: str, where: Sequence[str]) -> dict[str, Seen]:
     return answers
 
 
-def _ended(state: str, code: str) -> Seen:
+def _ended(state: str, code: str) -> JobStatus:
     word = state.split(" ", maxsplit=1)[0].rstrip("+")
     number, _, signal = code.partition(":")
     value = int(number) if number.isdigit() else None
     if signal.isdigit() and int(signal):
         value = 128 + int(signal)
-    return Seen(STATES.get(word, UNKNOWN), value, state)
+    return JobStatus(STATES.get(word, UNKNOWN), value, state)

@@ -1,29 +1,29 @@
-"""How runs are: their own files first, then their schedulers, asked once for all."""
+"""The status of runs, from their files and one query per scheduler."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mpiapps.batch import state
+from mpiapps.batch import job_state
 from mpiapps.batch.client import NoAnswer
 from mpiapps.batch.history import History
-from mpiapps.batch.judge import Status, recorded_end, status_of, together
+from mpiapps.batch.job_state import JobStatus, element
+from mpiapps.batch.run_status import Status, aggregate, recorded_end, status_of
 from mpiapps.batch.runs import Run
 from mpiapps.batch.scheduler import TABLE, Scheduler
-from mpiapps.batch.state import Seen, element
 
-Known = dict[str, Seen] | NoAnswer
+Known = dict[str, JobStatus] | NoAnswer
 
 
 def status(run: Run) -> Status:
-    """Return how a run is. Local."""
+    """Return the status of a run."""
     return statuses([run])[0]
 
 
 def statuses(found: Sequence[Run]) -> list[Status]:
-    """Return how runs are; each scheduler is asked once for all of them. Local.
+    """Return the status of each run, with one query per scheduler and cluster.
 
-    A run whose own files prove its end is not asked for.
+    A run whose files prove its end needs no query.
     """
     pasts = [run.histories() for run in found]
     asked: dict[tuple[str, str], set[str]] = {}  # scheduler, cluster -> numbers
@@ -49,12 +49,12 @@ def _ask(scheduler: Scheduler, cluster: str, numbers: list[str]) -> Known:
 
 
 def elsewhere(scheduler: Scheduler, cluster: str) -> str:
-    """Return the cluster if it is not the one that this host's commands ask.
+    """Return `cluster`, or an empty string if it is the default cluster of this host.
 
     Raises
     ------
     NoAnswer
-        If the scheduler cannot be asked for another cluster from here.
+        If the scheduler of this host cannot query other clusters.
     """
     here = scheduler.cluster() if cluster else ""
     if cluster == here:
@@ -72,11 +72,11 @@ def _status(
         own = past[index]
         known = answers.get((run.scheduler.name, own.job.cluster), {})
         if isinstance(known, NoAnswer):
-            seen: Seen | None = Seen(state.NO_ANSWER, None, str(known))
+            seen: JobStatus | None = JobStatus(job_state.NO_ANSWER, None, str(known))
         else:
             number = own.job.number
             seen = known.get(number if own.alone else element(number, index))
         elements[index] = status_of(folder, own, seen, run.recorded)
     if "" in elements:
         return elements[""]
-    return together(Status(str(run.folder), run.id, ""), elements)
+    return aggregate(Status(str(run.folder), run.id, ""), elements)

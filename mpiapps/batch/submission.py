@@ -1,4 +1,4 @@
-"""Submitting runs, once or again, and cancelling them."""
+"""Submit, resubmit and cancel runs."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from dataclasses import replace
 from pathlib import Path
 
 from mpiapps.base.errors import (
+    FileAccessError,
     LaunchError,
     MpiAppsError,
-    ReadWriteError,
     UsageError,
-    naming,
+    os_errors,
 )
-from mpiapps.batch import state
-from mpiapps.batch.client import tell
+from mpiapps.batch import job_state
+from mpiapps.batch.client import run_checked
 from mpiapps.batch.history import EVENTS
-from mpiapps.batch.judge import RECORD, Status, finished
-from mpiapps.batch.runs import SCRIPT, Run, find, note
-from mpiapps.batch.state import JobId, Submission
+from mpiapps.batch.job_state import JobId, Submission
+from mpiapps.batch.render import LIBRARY
+from mpiapps.batch.run_status import RECORD, Status, finished
+from mpiapps.batch.runs import SCRIPT, Run, append_event, find_run
 from mpiapps.batch.status import elsewhere, status
 
 
 def submit(script: str, name: str, logs: str) -> Run:
-    """Submit a script, whose run gets a folder of its own first. Local.
+    """Create the folder of a run and submit its script.
 
-    The folder's number is not the job's: a cluster that is set up anew, or another one
-    that shares the home folders, gives the same numbers again.
+    The number of the folder is not the job number: a reinstalled cluster, or a second
+    one with the same home folders, repeats job numbers.
     """
-    with naming(logs, "write"):
+    with os_errors(logs, "write"):
         run = Run(_new_folder(Path(logs), name), script)
     try:
-        _hand_over(run)
+        _submit_script(run)
     except MpiAppsError:
         shutil.rmtree(run.folder, ignore_errors=True)
         raise
@@ -52,32 +53,32 @@ def _new_folder(logs: Path, name: str) -> Path:
 
 
 def resubmit(run: Run) -> str:
-    """Submit a run again, to go on from what it saved; return its number. Local.
+    """Submit a run again, to resume from its checkpoint; return the job number.
 
-    A finished record of a failure is put aside: the program is to run again.
+    A finished record of a failure is renamed, so that the program runs again.
 
     Raises
     ------
     UsageError
-        If it is still under way, or done, or if that cannot be told.
+        If the run is active, done, or in an unknown state.
     """
     found = status(run)
-    if found.state in (*state.ACTIVE, state.DONE):
+    if found.state in (*job_state.ACTIVE, job_state.DONE):
         raise UsageError(f"{run.name} is {found.state}; there is nothing to resubmit")
-    if found.state in state.UNDECIDED:
+    if found.state in job_state.UNDECIDED:
         raise UsageError(
             f"{run.name}: {found.state} ({found.reason}); its job may be under way,"
             " and two jobs in one folder would spoil it. Try again when `mpiapps"
             " status` shows how it ended"
         )
-    job = _hand_over(run)
+    job = _submit_script(run)
     return job.number
 
 
 def cancel(run: Run) -> Status:
-    """End a run's jobs; return the status that it had, or has if it ended by itself.
+    """Cancel the jobs of a run; return the status before, or if it ended by itself.
 
-    The run is noted as cancelled when the scheduler has taken the command. Local.
+    The event is written when the scheduler has accepted the command.
     """
     found = status(run)
     if not _may_be_active(found):
@@ -90,7 +91,7 @@ def cancel(run: Run) -> Status:
         for cluster in clusters:
             numbers = sorted(job.number for job in jobs if job.cluster == cluster)
             where = elsewhere(run.scheduler, cluster)
-            tell([*run.scheduler.cancel(where), *numbers])
+            run_checked([*run.scheduler.cancel(where), *numbers])
     except LaunchError:
         found = status(run)  # it may have ended just now
         if _may_be_active(found):
@@ -98,25 +99,27 @@ def cancel(run: Run) -> Status:
         return found
     for index, one in each.items():
         if _may_be_active(one):
-            note(run.folders()[index], "cancel", pasts[index].job)
-    return replace(found, state=state.CANCELLED)
+            append_event(run.folders()[index], "cancel", pasts[index].job)
+    return replace(found, state=job_state.CANCELLED)
 
 
 def _may_be_active(found: Status) -> bool:
-    return found.state in (*state.ACTIVE, *state.UNDECIDED)
+    return found.state in (*job_state.ACTIVE, *job_state.UNDECIDED)
 
 
-def _hand_over(run: Run) -> JobId:
+def _submit_script(run: Run) -> JobId:
     """Submit the script from the run's folder; return the job.
 
-    What cannot be written is found before the submission: a job without a note of it
-    could neither be waited for nor cancelled.
+    Files are written before the submission: a job without an event could neither be
+    waited for nor cancelled.
     """
     path, scheduler = run.folder / SCRIPT, run.scheduler
     waits, waited = _parents(run)
-    with naming(run.folder, "write"):
+    with os_errors(run.folder, "write"):
         run.folder.mkdir(mode=0o700, exist_ok=True)
         path.write_text(run.script, encoding="utf-8")
+        if not (run.folder / LIBRARY.name).exists():
+            shutil.copyfile(LIBRARY, run.folder / LIBRARY.name)
         (run.folder / EVENTS).open("a").close()
         _put_aside(run)
     variables = [f"MPIAPPS_RUN={run.name}"]
@@ -128,36 +131,36 @@ def _hand_over(run: Run) -> JobId:
         Submission(str(path), variables, folder, is_array, waits)
     )
     stdin = scheduler.reads_stdin
-    answer = tell(command[:-1] if stdin else command, path if stdin else None)
+    answer = run_checked(command[:-1] if stdin else command, path if stdin else None)
     job = scheduler.job_id(answer)
     if job is None:
         raise LaunchError(f"cannot find the job's number in {answer.strip()!r}")
     if not job.cluster:
         job = replace(job, cluster=cluster)
     try:
-        note(run.folder, "submit", job)
-    except ReadWriteError:
-        tell([*scheduler.cancel(elsewhere(scheduler, job.cluster)), job.number])
+        append_event(run.folder, "submit", job)
+    except FileAccessError:
+        run_checked([*scheduler.cancel(elsewhere(scheduler, job.cluster)), job.number])
         raise
     return job
 
 
 def _parents(run: Run) -> tuple[list[str], list[str]]:
-    """Return the jobs that a run must wait for, and all known jobs of its parents.
+    """Return the active jobs of the parent runs, and all their known jobs.
 
-    The script looks for itself whether its parents are done, however many jobs they
-    take; the scheduler is told of those that are under way now, to start it no earlier.
+    The script checks at its start whether the parents are done; the dependency on the
+    active jobs only delays that start.
 
     Raises
     ------
     UsageError
-        If a parent has failed, or it cannot be told, or another cluster has it.
+        If a parent has failed, is in an unknown state, or is on another cluster.
     """
     waits: list[str] = []
     waited: list[str] = []
     here = run.scheduler.cluster()
     for name in run.parents:
-        parent = find(str(run.folder.parent), name)
+        parent = find_run(str(run.folder.parent), name)
         found = status(parent)
         jobs = {past.job for past in parent.histories().values()} | {parent.job}
         numbers = sorted(job.number for job in jobs if job.number)
@@ -165,20 +168,20 @@ def _parents(run: Run) -> tuple[list[str], list[str]]:
         if _may_be_active(found):
             if parent.job.cluster not in ("", here):
                 raise UsageError(
-                    f"--after {name}: it is a job of {parent.job.cluster}, and a job of"
-                    f" {here} cannot wait for it"
+                    f"--dependency {name}: it is a job of {parent.job.cluster}; a job"
+                    f" of {here} cannot wait for it"
                 )
             waits += numbers
-        elif found.state != state.DONE and not run.parents_may_fail:
+        elif found.state != job_state.DONE and not run.parents_may_fail:
             raise UsageError(
-                f"--after {name}: it is {found.state}; `mpiapps resubmit {name}`"
-                f" first, or --after any:{name} if it may fail"
+                f"--dependency {name}: it is {found.state}; `mpiapps resubmit {name}`"
+                f" first, or --dependency any:{name} if it may fail"
             )
     return waits, waited
 
 
 def _put_aside(run: Run) -> None:
-    """Rename finished records of failures: the program is to run again."""
+    """Rename finished records of failures, so that the program runs again."""
     for folder in run.folders().values():
         if finished(folder):
             (folder / RECORD).rename(folder / f"failed-{RECORD}")

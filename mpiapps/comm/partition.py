@@ -1,7 +1,7 @@
-"""Who owns what: cutting n things into contiguous blocks for size ranks.
+"""Block distributions: contiguous blocks of n items for size ranks.
 
-Pure integers, no communicator, no floating point: every rank computes the same answer
-by itself, for n = 0, n < size and n beyond 2**53 alike.
+Integer arithmetic without a communicator: every rank computes the same result, also
+for n = 0, n < size and n beyond 2**53.
 """
 
 import math
@@ -11,7 +11,7 @@ from operator import index
 
 
 def block(n: int, size: int, rank: int) -> range:
-    """Return the block of `range(n)` that `rank` of `size` owns.
+    """Return the block of `range(n)` of `rank`, of `size` ranks.
 
     Local; no messages. Blocks are contiguous, in rank order, and differ by at most one
     in length: the first ``n % size`` ranks hold one more. This is the usual balanced
@@ -20,14 +20,14 @@ def block(n: int, size: int, rank: int) -> range:
     Parameters
     ----------
     n : int
-        Number of things, 0 or more.
+        Number of items, 0 or more.
     size, rank : int
-        Number of ranks, at least 1, and one of them, ``0 <= rank < size``.
+        Number of ranks, at least 1, and a rank, ``0 <= rank < size``.
 
     Returns
     -------
     range
-        Step 1; empty if there are fewer things than ranks and none is left.
+        Step 1; may be empty if there are fewer items than ranks.
 
     Raises
     ------
@@ -38,9 +38,9 @@ def block(n: int, size: int, rank: int) -> range:
     _check(n, size)
     if not 0 <= rank < size:
         raise ValueError(f"rank {rank} is not one of the {size} ranks 0 to {size - 1}")
-    each, extra = divmod(n, size)
-    start = rank * each + min(rank, extra)
-    return range(start, start + each + (rank < extra))
+    length, extra = divmod(n, size)
+    start = rank * length + min(rank, extra)
+    return range(start, start + length + (rank < extra))
 
 
 def blocks(n: int, size: int) -> list[range]:
@@ -49,7 +49,7 @@ def blocks(n: int, size: int) -> list[range]:
 
 
 def weighted_blocks(n: int, weights: Sequence[int]) -> list[range]:
-    """Cut `range(n)` into contiguous blocks in proportion to integer `weights`.
+    """Return contiguous blocks of `range(n)` in proportion to integer `weights`.
 
     Local; no messages. Block r ends at ``floor(n * (w_0 + ... + w_r) / sum(w))``, so
     each length is within one of its exact share, equal weights give blocks that differ
@@ -58,7 +58,7 @@ def weighted_blocks(n: int, weights: Sequence[int]) -> list[range]:
     Parameters
     ----------
     n : int
-        Number of things, 0 or more.
+        Number of items, 0 or more.
     weights : sequence of int
         One per rank, 0 or more, not all 0: the ranks' speeds in any common unit.
 
@@ -92,19 +92,19 @@ def counts_displs(parts: Sequence[range]) -> tuple[list[int], list[int]]:
 
 
 def process_grid(size: int, shape: tuple[int, int] = (1, 1)) -> tuple[int, int]:
-    """Return ``(rows, cols)`` of the 2-D grid of `size` ranks that suits `shape` best.
+    """Return ``(rows, cols)`` of the best 2-D grid of `size` ranks for `shape`.
 
-    Local; no messages. All ranks are used: ``rows * cols == size``. Of all factor pairs
-    it takes the one whose blocks of an m x n matrix are nearest to square, by the
-    smallest ``rows * n + cols * m`` (half the blocks' perimeters, the words that a
-    panel broadcast moves); of equals, the one with fewer rows.
+    Local; no messages. All ranks are used: ``rows * cols == size``. The factor pair
+    minimises ``rows * n + cols * m`` for an m x n matrix (half the perimeters of the
+    blocks, the volume of a panel broadcast), so the blocks are nearly square; of equal
+    pairs it is the one with fewer rows.
 
     Parameters
     ----------
     size : int
         Number of ranks, at least 1.
     shape : (int, int)
-        The matrix (m, n); only the ratio counts. Default is a square one.
+        Shape (m, n) of the matrix; only the ratio counts (default: square).
 
     Raises
     ------
@@ -122,7 +122,7 @@ def process_grid(size: int, shape: tuple[int, int] = (1, 1)) -> tuple[int, int]:
 def grid_block(
     shape: tuple[int, int], grid: tuple[int, int], rank: int
 ) -> tuple[range, range]:
-    """Return the rows and the columns of an m x n matrix that `rank` of `grid` owns.
+    """Return the rows and the columns of an m x n matrix on `rank` of `grid`.
 
     Local; no messages. Ranks are laid out row by row, as `MPI.Comm.Create_cart` does:
     rank ``r * cols + c`` is at row r, column c.
@@ -141,6 +141,6 @@ def grid_block(
 
 def _check(n: int, size: int) -> None:
     if n < 0:
-        raise ValueError(f"n = {n} is negative; a number of things is 0 or more")
+        raise ValueError(f"n = {n} is negative; need 0 or more")
     if size < 1:
-        raise ValueError(f"size = {size}; there must be at least 1 rank")
+        raise ValueError(f"size = {size}; need at least 1 rank")

@@ -1,8 +1,8 @@
 """Random numbers by position: the same on any number of ranks.
 
 A `Stream` has no state. Its word at a position is a pure function of seed, stream,
-block and index, so ranks may draw any part of it, in any order, twice or after a
-restart. For code that wants a `numpy.random.Generator` of its own per task there are
+block and index, so ranks may draw any part of it, in any order, repeatedly or after a
+restart. For code that needs one `numpy.random.Generator` per task there are
 `spawned_generators` and `jumped_generators`.
 """
 
@@ -39,7 +39,7 @@ class Stream:
     stream: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse keys that would be cut to 32 bits, and so collide."""
+        """Raise for keys that do not fit in 32 bits, and would collide."""
         for name, value in (("seed", self.seed), ("stream", self.stream)):
             key = index(value)
             if not 0 <= key < 2**32:
@@ -54,7 +54,7 @@ class Stream:
         """
         from mpiapps.kernels.philox import fill_words
 
-        # Positions reach 2**66: NumPy's integers would overflow.
+        # Positions go up to 2**66, where NumPy's integers would overflow.
         start, count, block = index(start), index(count), index(block)
         if not (start >= 0 and count >= 0 and start + count <= 2**66):
             raise ValueError(
@@ -73,8 +73,8 @@ class Stream:
     ) -> npt.NDArray[np.float64]:
         """Return numbers `start` to ``start + count`` of `block`, in [0, 1). Local.
 
-        Number k is made of words 2k and 2k + 1: the upper 53 bits of the two, each
-        number a multiple of 2**-53.
+        Number k consists of the upper 53 bits of words 2k and 2k + 1, and is a multiple
+        of 2**-53.
         """
         start, count = index(start), index(count)
         words = self.words(2 * start, 2 * count, block).astype(np.uint64)
@@ -85,13 +85,13 @@ class Stream:
 def spawned_generators(
     seed: int, tasks: range | list[int]
 ) -> list[np.random.Generator]:
-    """Return independent generators of `tasks`, as ``SeedSequence.spawn`` makes them.
+    """Return independent generators of `tasks`, as of ``SeedSequence.spawn``.
 
-    Local. Task k gets child k of ``SeedSequence(seed)`` whoever else asks, so a rank
-    makes only those of its own tasks. Children collide with probability about
+    Local. Task k gets child k of ``SeedSequence(seed)`` on any rank, so a rank creates
+    only those of its own tasks. Children collide with probability about
     ``n**2 / 2**128`` for n tasks (NumPy, parallel random number generation).
     """
-    seed = index(seed)  # None would be another seed on each rank
+    seed = index(seed)  # None would give a different seed on each rank
     return [
         np.random.Generator(
             np.random.PCG64DXSM(np.random.SeedSequence(seed, spawn_key=(index(task),)))

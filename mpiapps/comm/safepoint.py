@@ -1,9 +1,9 @@
-"""Pausing together: all ranks agree on one point in their work, without a barrier.
+"""Safe points: all ranks checkpoint or stop together, without a barrier in their loop.
 
-The root decides: the deadline and the checkpoint interval are its to watch, so clocks
-of two hosts are never compared. It tells the others by a broadcast that they have begun
-before, and that costs them one test at each safe point. A rank that has been asked to
-stop, by a signal, sends the root a word.
+The root decides by the deadline and the checkpoint interval, so clocks of different
+hosts are never compared. It notifies the others by a broadcast that they have started
+in advance, which costs them one test per safe point. A rank that received a stop signal
+sends the root a message.
 """
 
 from __future__ import annotations
@@ -13,126 +13,130 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mpiapps.comm.mpi import MPI
+from mpiapps.comm.ranks import Ranks, communicator
+from mpiapps.launch.mpi import MPI
 
-GO_ON, SAVE, STOP = 0, 1, 2
-POLL = 0.001  # s between looks of a rank that has nothing left to do, asleep
+CONTINUE, CHECKPOINT, STOP = 0, 1, 2
+POLL_SECONDS = 0.001  # between polls of a rank that has finished
 
-_FINISHED, _PLEASE_STOP = 1, 2  # what a rank says to the root
+_RANK_FINISHED, _STOP_REQUESTED = 1, 2  # messages to the root
 
 
 class SafePoints:
-    """The points in their work at which all ranks may pause. Collective to make.
+    """Points at which all ranks may checkpoint or stop. Collective to create.
 
     Parameters
     ----------
     comm : MPI.Intracomm
         The ranks; duplicated.
     decide : callable
-        Called on the root, often: returns `GO_ON`, `SAVE` or `STOP`.
-    asked : callable
-        Called on the other ranks: whether this one has been asked to stop.
+        Called on the root at each safe point; returns `CONTINUE`, `CHECKPOINT` or
+        `STOP`.
+    stop_requested : callable
+        Called on the other ranks; returns whether this rank shall stop.
 
     Notes
     -----
-    Cost: a broadcast of 8 bytes for each pause and one at the end, begun early; a
-    message of 8 bytes from each rank to the root when it is finished, and one when it
-    is asked to stop. At a safe point between pauses: one test.
+    Cost: a nonblocking broadcast of 8 bytes per checkpoint and one at the end; a
+    message of 8 bytes from each rank to the root when it has finished, and one when it
+    shall stop. At other safe points: one test.
     """
 
     def __init__(
         self,
-        comm: MPI.Intracomm,
+        comm: Ranks,
         decide: Callable[[], int],
-        asked: Callable[[], bool],
+        stop_requested: Callable[[], bool],
     ) -> None:
-        """Duplicate `comm` and begin the first broadcast. Collective."""
+        """Duplicate `comm` and start the first broadcast. Collective."""
+        comm = communicator(comm)
         self._comm = comm.Dup()
-        self._decide, self._asked = decide, asked
+        self._decide, self._stop_requested = decide, stop_requested
         self._is_root = comm.rank == 0
-        self._said: set[int] = set()
-        self._sent: list[tuple[MPI.Request, np.ndarray]] = []
+        self._notified: set[int] = set()  # messages sent to the root
+        self._sends: list[tuple[MPI.Request, np.ndarray]] = []
         self._finished = self._received = 0
-        self._told_to_stop = False
-        self._word = np.zeros(1, dtype=np.int64)
-        self._verdict = MPI.REQUEST_NULL
-        self._listen()
+        self._rank_stops = False  # a rank has requested a stop
+        self._decision = np.zeros(1, dtype=np.int64)
+        self._bcast = MPI.REQUEST_NULL
+        self._post_bcast()
 
     def check(self) -> int:
-        """Return what to do at this point: `GO_ON`, `SAVE` or `STOP`. Local.
+        """Return the decision at this point: `CONTINUE`, `CHECKPOINT` or `STOP`. Local.
 
-        After `SAVE` or `STOP` all ranks are at a safe point, and save together.
+        After `CHECKPOINT` or `STOP` all ranks are at a safe point, and save together.
         """
         if self._is_root:
-            self._hear()
-            word = STOP if self._told_to_stop else self._decide()
-            if word != GO_ON:
-                self._tell(word)
-            return word
-        if self._asked():
-            self._say(_PLEASE_STOP)
-        return self._heard()
+            self._drain()
+            decision = STOP if self._rank_stops else self._decide()
+            if decision != CONTINUE:
+                self._broadcast(decision)
+            return decision
+        if self._stop_requested():
+            self._notify_root(_STOP_REQUESTED)
+        return self._received_decision()
 
     def wait(self) -> int:
-        """Wait, asleep, for ranks still at work; `GO_ON` means all have finished.
+        """Wait, asleep, for the other ranks; return `CONTINUE` once all have finished.
 
-        Collective in the end; `SAVE` and `STOP` as from `check`, then wait again.
+        Collective; after `CHECKPOINT` or `STOP`, as of `check`, call it again.
         """
         if self._is_root:
             while True:
-                self._hear()
+                self._drain()
                 if self._finished == self._comm.size - 1:
-                    self._tell(GO_ON)
-                    return GO_ON
-                if (word := self.check()) != GO_ON:
-                    return word
-                time.sleep(POLL)
-        self._say(_FINISHED)
-        while not self._verdict.Test():
-            if self._asked():
-                self._say(_PLEASE_STOP)
-            time.sleep(POLL)
-        return self._heard()
+                    self._broadcast(CONTINUE)
+                    return CONTINUE
+                if (decision := self.check()) != CONTINUE:
+                    return decision
+                time.sleep(POLL_SECONDS)
+        self._notify_root(_RANK_FINISHED)
+        while not self._bcast.Test():
+            if self._stop_requested():
+                self._notify_root(_STOP_REQUESTED)
+            time.sleep(POLL_SECONDS)
+        return self._received_decision()
 
     def close(self) -> None:
-        """Take in what is still under way and free the communicator. Collective."""
-        said = np.array([len(self._said)], dtype=np.int64)
+        """Complete pending messages and free the communicator. Collective."""
+        sent = np.array([len(self._notified)], dtype=np.int64)
         total = np.zeros(1, dtype=np.int64)
-        self._comm.Reduce(said, total)
+        self._comm.Reduce(sent, total)
         if self._is_root:
             while self._received < int(total[0]):
-                self._hear()
-        for request, _ in self._sent:
+                self._drain()
+        for request, _ in self._sends:
             request.Wait()
         self._comm.Free()
 
-    def _listen(self) -> None:
-        """Begin the broadcast by which the root will tell its next word."""
+    def _post_bcast(self) -> None:
+        """Start the broadcast of the root's next decision."""
         if not self._is_root:
-            self._verdict = self._comm.Ibcast(self._word, root=0)
+            self._bcast = self._comm.Ibcast(self._decision, root=0)
 
-    def _heard(self) -> int:
-        if not self._verdict.Test():
-            return GO_ON
-        word = int(self._word[0])
-        if word == SAVE:
-            self._listen()
-        return word
+    def _received_decision(self) -> int:
+        if not self._bcast.Test():
+            return CONTINUE
+        decision = int(self._decision[0])
+        if decision == CHECKPOINT:
+            self._post_bcast()
+        return decision
 
-    def _tell(self, word: int) -> None:
-        self._word[0] = word
-        self._comm.Ibcast(self._word, root=0).Wait()
+    def _broadcast(self, decision: int) -> None:
+        self._decision[0] = decision
+        self._comm.Ibcast(self._decision, root=0).Wait()
 
-    def _say(self, what: int) -> None:
-        if what not in self._said:
-            self._said.add(what)
-            note = np.array([what], dtype=np.int64)
-            self._sent.append((self._comm.Isend(note, dest=0), note))
+    def _notify_root(self, kind: int) -> None:
+        if kind not in self._notified:
+            self._notified.add(kind)
+            buffer = np.array([kind], dtype=np.int64)
+            self._sends.append((self._comm.Isend(buffer, dest=0), buffer))
 
-    def _hear(self) -> None:
-        note = np.zeros(1, dtype=np.int64)
+    def _drain(self) -> None:
+        """Receive the messages to the root."""
+        kind = np.zeros(1, dtype=np.int64)
         while (message := self._comm.Improbe()) is not None:
-            message.Recv(note)
+            message.Recv(kind)
             self._received += 1
-            self._finished += int(note[0] == _FINISHED)
-            self._told_to_stop |= int(note[0]) == _PLEASE_STOP
+            self._finished += int(kind[0] == _RANK_FINISHED)
+            self._rank_stops |= int(kind[0]) == _STOP_REQUESTED

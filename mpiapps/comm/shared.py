@@ -1,4 +1,4 @@
-"""One copy of an array per host, read by all its ranks."""
+"""Arrays in shared memory: one copy per host."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from mpiapps.base.forks import is_child
-from mpiapps.comm.agree import agree
-from mpiapps.comm.cut import Array, as_bytes, bcast_bytes, checked_dtype
-from mpiapps.comm.move import plain_array
-from mpiapps.comm.mpi import MPI
+from mpiapps.comm.chunking import Array, as_bytes, bcast_bytes, checked_dtype
+from mpiapps.comm.collectives import plain_array
+from mpiapps.comm.consistency import raise_together
 from mpiapps.comm.world import World
+from mpiapps.launch.forks import is_child
+from mpiapps.launch.mpi import MPI
 
 
 class SharedArray:
-    """An ordinary ndarray in memory that all ranks of a host have in common.
+    """An ndarray in memory that the ranks of a host share.
 
-    Collective over each host's ranks to make and to free, and a context manager that
+    Collective over each host's ranks to create and to free, and a context manager that
     frees. The memory is one `MPI.Win.Allocate_shared` window of the host's first rank.
 
     Parameters
     ----------
     world : World
-        Whose ranks share.
+        The ranks.
     shape : tuple of int
         The same on all ranks of a host; a side may be 0.
     dtype : dtype
@@ -35,8 +35,8 @@ class SharedArray:
     Attributes
     ----------
     array : ndarray
-        C-contiguous, zeros at first. Who writes calls `sync` before others read. It
-        must not be touched after `free`: the memory is gone.
+        C-contiguous, initially zero. After writing, call `sync` before other ranks
+        read. Invalid after `free`.
     """
 
     def __init__(
@@ -51,17 +51,17 @@ class SharedArray:
             holds objects, or the ranks disagree.
         """
         self._node = world.node
-        with agree(self._node) as same:
+        with raise_together(self._node) as same:
             shape = tuple(map(index, shape))
             if min(shape, default=0) < 0:
                 raise ValueError(f"shape {shape}: sides must be 0 or more")
             plain: np.dtype[Any] = checked_dtype(dtype)
             same("SharedArray", shape, plain)
         size = math.prod(shape) * plain.itemsize
-        mine = size if world.local_rank == 0 else 0
-        # Some libraries refuse an empty window: one byte is always there.
+        own_size = size if world.local_rank == 0 else 0
+        # At least one byte, since some libraries do not support empty windows.
         self._window = MPI.Win.Allocate_shared(
-            max(mine, 1), plain.itemsize or 1, comm=self._node
+            max(own_size, 1), plain.itemsize or 1, comm=self._node
         )
         memory, _ = self._window.Shared_query(0)
         self.array: Array = np.ndarray(shape, plain, buffer=cast(memoryview, memory))
@@ -70,7 +70,7 @@ class SharedArray:
         self.sync()
 
     def sync(self) -> None:
-        """Make what was written before visible to all ranks of the host. Collective.
+        """Make previous writes visible to all ranks of the host. Collective.
 
         Cost: one barrier among the host's ranks.
         """
@@ -81,7 +81,7 @@ class SharedArray:
         self._window.Unlock_all()
 
     def free(self) -> None:
-        """Give the memory back, once every rank of the host is here. Collective."""
+        """Free the memory, after a barrier of the host's ranks. Collective."""
         self._node.Barrier()
         self.array = np.empty(0)
         self._window.Free()
@@ -91,7 +91,7 @@ class SharedArray:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Free the memory. Collective; after an error the program is ending anyway."""
+        """Free the memory, unless an error ends the program. Collective."""
         if exc[0] is None and not is_child():
             self.free()
 
@@ -104,7 +104,7 @@ def share(world: World, array: Array | None) -> SharedArray:
     Parameters
     ----------
     world : World
-        Whose ranks share.
+        The ranks.
     array : ndarray or None
         On the root (rank 0): any shape and dtype without objects. Elsewhere unused.
 
@@ -119,14 +119,14 @@ def share(world: World, array: Array | None) -> SharedArray:
     host, in messages of at most 1 GiB; memory of one copy per host besides the root's.
     """
     header = None
-    with agree(world.comm) as same:
+    with raise_together(world.comm) as same:
         same("share")
         if world.is_root:
             array = plain_array(array)
             header = (array.shape, array.dtype)
     shape, dtype = world.comm.bcast(header, root=world.root)
     shared = SharedArray(world, shape, dtype)
-    # Rank 0 is the first of its host, so it is among those that receive and pass on.
+    # Rank 0 is the first of its host, so it is among these leaders.
     first_of_host = world.local_rank == 0
     color = 0 if first_of_host else MPI.UNDEFINED
     leaders = cast(MPI.Intracomm, world.comm.Split(color, world.rank))

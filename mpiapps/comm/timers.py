@@ -1,4 +1,4 @@
-"""Timers that are summed per name on each rank and compared over the ranks."""
+"""Timers: seconds per name on each rank, compared over the ranks."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Timing:
     """The seconds that the ranks spent in one timed region.
 
-    Local. `imbalance` is ``max / mean - 1``: 0 when all ranks took equally long, 1 when
-    the slowest took twice the mean; it is the share of time that others wait.
+    Local. `imbalance` is ``max / mean - 1``: 0 if all ranks took equally long, 1 if the
+    slowest took twice the mean.
     """
 
     max: float
@@ -21,9 +21,9 @@ class Timing:
     @classmethod
     def of(cls, seconds: Iterable[float]) -> "Timing":
         """Return the timing of one region from the seconds of each rank. Local."""
-        each = list(seconds)
-        most, mean = max(each), sum(each) / len(each)
-        return cls(most, mean, most / mean - 1 if mean else 0.0)
+        values = list(seconds)
+        longest, mean = max(values), sum(values) / len(values)
+        return cls(longest, mean, longest / mean - 1 if mean else 0.0)
 
 
 class Timers:
@@ -47,11 +47,11 @@ class Timers:
 def compare(ranks: Iterable[Mapping[str, float]]) -> dict[str, Timing]:
     """Return the `Timing` of every name from the timers of all ranks. Local.
 
-    A rank that never entered a region counts with 0 s. Names keep the order in which
-    they first appear.
+    A rank that did not enter a region counts with 0 s. Names are in the order of their
+    first use.
     """
-    each = list(ranks)
-    names = dict.fromkeys(name for seconds in each for name in seconds)
+    timers = list(ranks)
+    names = dict.fromkeys(name for seconds in timers for name in seconds)
     return {
-        name: Timing.of(seconds.get(name, 0.0) for seconds in each) for name in names
+        name: Timing.of(seconds.get(name, 0.0) for seconds in timers) for name in names
     }

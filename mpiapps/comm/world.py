@@ -1,4 +1,4 @@
-"""The ranks that work on one thing, seen from one of them."""
+"""A communicator with this rank's place in it, timers, and agreement on errors."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import cast
 
-from mpiapps.base.forks import is_child
-from mpiapps.comm.agree import Same, agree
-from mpiapps.comm.mpi import MPI
-from mpiapps.comm.survive import leave_anyway
+from mpiapps.comm.consistency import Same, raise_together
 from mpiapps.comm.timers import Timers, Timing, compare
+from mpiapps.launch.forks import is_child
+from mpiapps.launch.mpi import MPI
+from mpiapps.launch.ulfm import force_exit
 
 
 class World:
-    """A communicator of its own, and what this rank knows of its place in it.
+    """A duplicated communicator and this rank's place in it.
 
-    Collective to make and to close. Programs get theirs from `open_world`; a test or
-    a library may make one over any communicator.
+    Collective to create and to close. Programs get one from `open_world`; a test or a
+    library may create one over any communicator.
 
     Attributes
     ----------
     comm : MPI.Intracomm
-        A duplicate of the communicator given: use it for all messages.
+        A duplicate of the given communicator: use it for all messages.
     objects : pkl5.Intracomm
         The same ranks for pickled objects of any size (``mpi4py.util.pkl5``): plain
         lower-case calls fail above 2 GiB on Open MPI.
     rank, size, root : int
-        This rank, the number of ranks, and the rank that speaks (0).
+        This rank, the number of ranks, and the rank that prints (0).
     host : str
-        Name of the host this rank runs on.
+        Name of this rank's host.
     node : MPI.Intracomm
-        The ranks of this host, those that can share memory.
+        The ranks of this host, which can share memory.
     local_rank, local_size : int
         Rank and size in `node`.
     """
@@ -41,12 +41,12 @@ class World:
 
     def __init__(self, comm: MPI.Intracomm | None = None) -> None:
         """Duplicate `comm` (default ``MPI.COMM_WORLD``). Collective."""
-        self._after: list[Callable[[], None]] = []
-        self._take((MPI.COMM_WORLD if comm is None else comm).Dup())
+        self._callbacks: list[Callable[[], None]] = []
+        self._set_comm((MPI.COMM_WORLD if comm is None else comm).Dup())
         self.timers = Timers()
 
-    def _take(self, comm: MPI.Intracomm) -> None:
-        from mpi4py.util import pkl5  # which would start MPI, were it not started
+    def _set_comm(self, comm: MPI.Intracomm) -> None:
+        from mpi4py.util import pkl5  # starts MPI, so not at module level
 
         self.comm = comm
         self.objects = pkl5.Intracomm(self.comm)
@@ -57,19 +57,19 @@ class World:
         self.local_rank, self.local_size = self.node.rank, self.node.size
 
     def shrink(self) -> None:
-        """Go on with the ranks that were not killed. Collective over those.
+        """Remove failed ranks. Collective over the others.
 
-        Ranks keep their order, so the root stays the root. What was made from the old
-        communicators is of no use any more; `on_shrink` tells who must make it anew.
+        Ranks keep their order, so the root stays the root. Objects built on the old
+        communicators are invalid; rebuild them in an `on_shrink` callback.
         """
-        self._take(cast(MPI.Intracomm, self.comm.Shrink()))
-        leave_anyway()
-        for made in self._after:
-            made()
+        self._set_comm(cast(MPI.Intracomm, self.comm.Shrink()))
+        force_exit()
+        for callback in self._callbacks:
+            callback()
 
-    def on_shrink(self, made: Callable[[], None]) -> None:
-        """Call `made`, collectively, when the world has shrunk. Local."""
-        self._after.append(made)
+    def on_shrink(self, callback: Callable[[], None]) -> None:
+        """Call `callback`, collectively, after each `shrink`. Local."""
+        self._callbacks.append(callback)
 
     @property
     def is_root(self) -> bool:
@@ -77,7 +77,7 @@ class World:
         return self.rank == self.root
 
     def __str__(self) -> str:
-        """Return this rank's place, such as ``rank 1 of 4 on node7``."""
+        """Return rank, size and host, such as ``rank 1 of 4 on node7``."""
         return f"rank {self.rank} of {self.size} on {self.host}"
 
     def timed(self, name: str) -> AbstractContextManager[None]:
@@ -93,27 +93,27 @@ class World:
         return None if ranks is None else compare(ranks)
 
     def agree(self) -> AbstractContextManager[Same]:
-        """Make an error on one rank in the ``with`` block an error on all ranks.
+        """Raise an error of one rank in the ``with`` block on all ranks.
 
-        Collective; see `mpiapps.comm.agree.agree`.
+        Collective; see `mpiapps.comm.consistency.raise_together`.
         """
-        return agree(self.comm)
+        return raise_together(self.comm)
 
     @contextmanager
     def local_root_first(self, needed: bool = True) -> Iterator[None]:
         """Run the ``with`` block on the first rank of each host, then on its others.
 
-        Collective over the host's ranks: one broadcast, and a barrier if `needed`; if
-        not, all run it at once. The first rank's word on it counts. For what the first
-        rank leaves behind for the others, such as compiled code in a cache.
+        Collective over the host's ranks: one broadcast, and a barrier if `needed`;
+        otherwise all run it at the same time. The first rank's `needed` counts. For
+        side effects that the others use, such as compiled code in a cache.
         """
-        in_turn = self.node.bcast(needed, root=0)
-        if in_turn and self.local_rank > 0:
+        first = self.node.bcast(needed, root=0)
+        if first and self.local_rank > 0:
             self.node.Barrier()
         try:
             yield
         finally:
-            if in_turn and self.local_rank == 0 and not is_child():
+            if first and self.local_rank == 0 and not is_child():
                 self.node.Barrier()
 
     def close(self) -> None:

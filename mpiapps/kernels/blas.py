@@ -1,7 +1,7 @@
 """Products and triangular solves in place, on parts of larger arrays.
 
-SciPy's wrappers copy what is not contiguous as a whole; here a part of an array is read
-and written where it lies, by the BLAS that SciPy brings (`cython_blas` exports it).
+SciPy's wrappers copy arrays that are not contiguous. These functions pass a submatrix
+with its leading dimension to the BLAS that SciPy links (exported by `cython_blas`).
 """
 
 from __future__ import annotations
@@ -19,39 +19,41 @@ from scipy.linalg import cython_blas
 from mpiapps.base.errors import LaunchError
 
 Array = npt.NDArray[Any]
-# BLAS's own triangular solves run at half the speed of its products: above this size
-# a triangle is cut in two, and most of the work becomes a product.
-BASE = 64
-# Names another BLAS with 32-bit integers, by its file: libmkl_rt.so, libblis.so.
-LIBRARY = "MPIAPPS_BLAS"
+# trsm runs at half the speed of gemm: a larger triangle is split recursively, so that
+# most of the work is gemm.
+MAX_TRSM_SIZE = 64
+# Path of another BLAS with 32-bit integers: libmkl_rt.so, libblis.so.
+BLAS_VARIABLE = "MPIAPPS_BLAS"
 INT_MAX = 2**31 - 1
-LETTERS = {"f4": "s", "f8": "d", "c8": "c", "c16": "z"}
+TYPE_PREFIXES = {"f4": "s", "f8": "d", "c8": "c", "c16": "z"}
 
 
 def add_product(
     out: Array, a: Array, b: Array, alpha: complex = 1.0, op_b: str = "N"
 ) -> None:
-    """Do ``out += alpha a op(b)`` in place. Local.
+    """Compute ``out += alpha a op(b)`` in place (gemm).
 
     Parameters
     ----------
     out, a, b : ndarray
-        m x n, m x k, and k x n or with an op n x k; of one dtype out of f4, f8, c8 and
-        c16; columns next to each other, rows after each other, any distance apart;
-        others are refused. `out` can be written.
+        m x n, m x k, and k x n (n x k with an op), all of one dtype: f4, f8, c8 or
+        c16. Row-major with any leading dimension. `out` must be writeable.
     alpha : number
     op_b : {"N", "T", "H"}
-        b as it is, transposed, conjugate transposed.
+        Use b unchanged, transposed, or conjugate transposed.
 
     Notes
     -----
-    ``2 m n k`` operations (complex: four times). BLAS reads by columns, so it is given
-    ``out.T += alpha op(b).T a.T``.
+    Cost: ``2 m n k`` flops (four times as many for complex). BLAS is column-major, so
+    gemm computes ``out.T += alpha op(b).T a.T``.
     """
     (m, n), k = out.shape, a.shape[1]
     expected = (k, n) if op_b == "N" else (n, k)
     if a.shape[0] != m or b.shape != expected:
-        raise ValueError(f"{out.shape} += {a.shape} times {b.shape}, {op_b}")
+        raise ValueError(
+            f"gemm shapes do not match: {out.shape} += {a.shape} times {b.shape} with"
+            f" op_b {op_b!r}; b must be {expected}"
+        )
     if not (m and n and k):
         return
     _check_out(out)
@@ -62,24 +64,24 @@ def add_product(
     _call(
         "gemm",
         out,
-        *(letter, b"N", n, m, k, factor, b, _lead(b), a, _lead(a)),
-        *(one, out, _lead(out)),
+        *(letter, b"N", n, m, k, factor, b, _ld(b), a, _ld(a)),
+        *(one, out, _ld(out)),
     )
 
 
 def solve_rows(triangle: Array, out: Array, *, lower: bool, unit: bool = False) -> None:
-    """Do ``out = triangle^-1 out`` in place. Local.
+    """Compute ``out = triangle^-1 out`` in place (trsm from the left).
 
     Parameters
     ----------
     triangle : ndarray, n x n
-        Its other triangle is not read.
+        The other triangle is not read.
     out : ndarray, n x m
     lower, unit : bool
-        Which triangle, and whether its diagonal is taken for ones.
+        Use the lower triangle; assume a unit diagonal.
     """
     n = triangle.shape[0]
-    if n <= BASE:
+    if n <= MAX_TRSM_SIZE:
         _trsm(b"R", triangle, out, b"N", lower=lower, unit=unit)
         return
     first, last = _halves(n, lower=lower)
@@ -89,9 +91,9 @@ def solve_rows(triangle: Array, out: Array, *, lower: bool, unit: bool = False) 
 
 
 def solve_columns(triangle: Array, out: Array, *, lower: bool) -> None:
-    """Do ``out = out triangle.H^-1`` in place. Local; as `solve_rows`, out is m x n."""
+    """Compute ``out = out triangle.H^-1`` in place, out m x n; as `solve_rows`."""
     n = triangle.shape[0]
-    if n <= BASE:
+    if n <= MAX_TRSM_SIZE:
         triangle = triangle.conj() if triangle.dtype.kind == "c" else triangle
         _trsm(b"L", triangle, out, b"T", lower=lower, unit=False)
         return
@@ -102,75 +104,77 @@ def solve_columns(triangle: Array, out: Array, *, lower: bool) -> None:
 
 
 def _halves(n: int, *, lower: bool) -> tuple[slice, slice]:
-    """Return which half of a triangle's unknowns is found first, and the other."""
+    """Return the unknowns to solve for first and last, each one half."""
     middle = n // 2
     halves = slice(0, middle), slice(middle, n)
     return halves if lower else halves[::-1]
 
 
-def _trsm(  # noqa: PLR0913 - BLAS's own
+def _trsm(  # noqa: PLR0913 - the arguments of BLAS trsm
     side: bytes, triangle: Array, out: Array, op: bytes, *, lower: bool, unit: bool
 ) -> None:
     if not out.size:
         return
     _check_out(out)
-    # What is lower by rows is upper by columns.
+    # A row-major lower triangle is a column-major upper one.
     letters = side, b"U" if lower else b"L", op, b"U" if unit else b"N"
     sizes = out.shape[1], out.shape[0]
-    numbers = _number(1.0, out), triangle, _lead(triangle), out, _lead(out)
+    numbers = _number(1.0, out), triangle, _ld(triangle), out, _ld(out)
     _call("trsm", out, *letters, *sizes, *numbers)
 
 
-def _lead(array: Array) -> int:
-    """Return the distance of rows, in elements; the columns must be neighbours."""
+def _ld(array: Array) -> int:
+    """Return the leading dimension in elements; raise if not row-major."""
     (m, n), (rows, cols) = array.shape, array.strides
-    lead, rest = divmod(rows, array.itemsize) if m > 1 else (n, 0)
-    if (n > 1 and cols != array.itemsize) or lead < n or rest:
+    leading, rest = divmod(rows, array.itemsize) if m > 1 else (n, 0)
+    if (n > 1 and cols != array.itemsize) or leading < n or rest:
         raise ValueError(
-            f"strides {array.strides} of a {m} x {n} array of {array.dtype}: columns"
-            " must be neighbours, and rows must follow each other without overlap"
+            f"strides {array.strides} of a {m} x {n} array of {array.dtype}: the"
+            " array must be row-major without overlapping rows; copy it first"
         )
-    return max(1, lead)
+    return max(1, leading)
 
 
 def _check_out(out: Array) -> None:
     if not out.flags.writeable:
-        raise ValueError("the array to change is read-only; copy it first")
+        raise ValueError("the output array is read-only; copy it first")
 
 
 def _number(value: complex, like: Array) -> Array:
     return np.array([value], like.dtype)
 
 
-def _call(name: str, like: Array, *words: Any) -> None:
-    """Call a routine of BLAS, which takes the address of everything."""
+def _call(name: str, like: Array, *values: Any) -> None:
+    """Call a BLAS routine; BLAS takes every argument by reference."""
     arguments: list[Any] = []
-    for word in words:
-        if isinstance(word, bytes):
-            arguments.append(ctypes.c_char_p(word))
-        elif isinstance(word, np.ndarray):
-            if word.dtype != like.dtype:
-                raise TypeError(f"dtypes {word.dtype} and {like.dtype} are mixed")
-            arguments.append(word.ctypes.data_as(ctypes.c_void_p))
+    for argument in values:
+        if isinstance(argument, bytes):
+            arguments.append(ctypes.c_char_p(argument))
+        elif isinstance(argument, np.ndarray):
+            if argument.dtype != like.dtype:
+                raise TypeError(f"dtypes {argument.dtype} and {like.dtype} are mixed")
+            arguments.append(argument.ctypes.data_as(ctypes.c_void_p))
         else:
-            if word > INT_MAX:
-                raise ValueError(f"{word} elements: {name} counts to {INT_MAX}")
-            arguments.append(ctypes.byref(ctypes.c_int(word)))
-    _routine(LETTERS[like.dtype.str[1:]] + name)(*arguments)
+            if argument > INT_MAX:
+                raise ValueError(
+                    f"{name}: size {argument} exceeds {INT_MAX}, the largest BLAS int"
+                )
+            arguments.append(ctypes.byref(ctypes.c_int(argument)))
+    _routine(TYPE_PREFIXES[like.dtype.str[1:]] + name)(*arguments)
 
 
 @cache
 def _routine(name: str) -> Callable[..., None]:
-    """Return a routine of the BLAS; it lets other threads run meanwhile."""
-    if chosen := os.environ.get(LIBRARY):
+    """Return a BLAS routine that releases the GIL."""
+    if library := os.environ.get(BLAS_VARIABLE):
         try:
-            found: Callable[..., None] = ctypes.CDLL(chosen)[name + "_"]
+            routine: Callable[..., None] = ctypes.CDLL(library)[name + "_"]
         except (OSError, AttributeError) as error:
             raise LaunchError(
-                f"{LIBRARY} is {chosen}, which is no BLAS with a {name}_: {error}; name"
-                " a library's file, or unset it for SciPy's"
+                f"{BLAS_VARIABLE}={library}: cannot load {name}_: {error}; set it"
+                " to the file of a BLAS library, or unset it to use SciPy's"
             ) from error
-        return found
+        return routine
     capsule = cython_blas.__pyx_capi__[name]
     api = ctypes.pythonapi
     api.PyCapsule_GetName.restype = ctypes.c_char_p

@@ -1,4 +1,4 @@
-"""Where numba keeps compiled kernels, so that ranks and hosts do not race for them."""
+"""The cache folder of compiled numba kernels, private to a user and a host."""
 
 import hashlib
 import os
@@ -10,22 +10,22 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Return this user's folder for compiled code, made if it is not there. Local.
+    """Return this user's folder for compiled code; create its parent if missing.
 
-    It lies in the host's own temporary folder, since ranks on several hosts that write
-    one cache in a shared home race each other; its name holds the host, in case even
-    that folder is shared, and a digest of the kernels' sources, since numba looks at
-    one file's alone. Numba tells processor types apart by itself. Whoever can write
-    here can run code as the user: a folder that others own or may enter is not used,
-    a fresh private one is.
+    It is in the host's temporary folder, because ranks on several hosts would race for
+    one cache in a shared home. Its name contains the host, in case the temporary
+    folder is shared too, and a digest of all kernel sources, because numba checks only
+    the file of a function. Numba distinguishes processor types. Write access here
+    allows running code as the user: if the folder belongs to or is open to others, a
+    new private one is used.
     """
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in sources))
     base = Path(tempfile.gettempdir()) / f"mpiapps-{os.getuid()}"
     with suppress(FileExistsError):
         base.mkdir(mode=0o700)
-    found = base.lstat()
-    private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
-    if not private or found.st_uid != os.getuid():
+    status = base.lstat()
+    private = stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o077
+    if not private or status.st_uid != os.getuid():
         base = Path(tempfile.mkdtemp(prefix="mpiapps-"))
     return base / f"numba-{socket.gethostname()}-{digest.hexdigest()[:16]}"

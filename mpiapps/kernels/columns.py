@@ -1,4 +1,4 @@
-"""One column of CSV as numbers, block by block, so that no byte is read again."""
+"""Incremental parser of the numbers in one column of CSV."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mpiapps.kernels.jit import kernel
-from mpiapps.kernels.number import number
+from mpiapps.kernels.number import parse_number
 from mpiapps.kernels.records import (
     CLOSED,
     FIELD,
@@ -19,97 +19,97 @@ from mpiapps.kernels.records import (
     QUOTED,
     RECORD,
     RETURN,
-    Form,
-    end_of_record,
-    pass_quotes,
+    Dialect,
+    advance_quote_states,
+    find_record_end,
 )
 from mpiapps.kernels.text import separates
 
-HELD = 2**16  # bytes of a field that are kept from block to block; no number is longer
-LEAST = 256  # numbers that there is room for
-# What the parser knows between blocks: where the next byte stands, the number of its
-# field, the bytes held of that field, whether they were too many, the bytes before the
-# block, where the record and the last quotes began, the last byte, and the place in the
-# block.
-WHERE, NUMBER, KEPT, LONG, BASE, START, OPENED, LAST, PLACE = range(9)
-SKIPPED = -(2**62)  # in place of a field's number, in a record that is not wanted
-ALL, FULL, HARD, ENDED = 0, 1, 2, 3  # why `_parse` returned: all is parsed, ...
+MAX_FIELD_BYTES = 2**16  # of a field that spans blocks; a longer one is not a number
+MIN_ROOM = 256  # numbers in an output array
+# Indices of the parser's state between blocks: the lexer state and the field index of
+# the next byte, the number of held bytes of that field, whether the field is too long,
+# the file offsets of the block, of the current record and of the last opening quote,
+# the last byte of the previous block, and the position in the block.
+WHERE, FIELD_INDEX, HELD, TOO_LONG, BASE, START, OPENED, LAST, POSITION = range(9)
+SKIPPED = -(2**62)  # field index in a record of the previous segment
+ALL, FULL, HARD, ENDED = 0, 1, 2, 3  # reasons why `_parse` returned
 
 
 @kernel
 def _value(field: np.ndarray, quote: int) -> tuple[float, bool]:
-    """Return the number that a field is, else NaN, and whether Python must decide."""
+    """Return the number in a field or NaN, and whether Python must parse it."""
     begin, end = 0, len(field)
     quoted = end > 0 and field[0] == quote
     while end > begin and separates(field[end - 1]):
         end -= 1
     if quoted:
         if end < 2 or field[end - 1] != quote:
-            return np.nan, True  # something follows the quotes
+            return np.nan, True  # text follows the closing quote
         begin, end = 1, end - 1
     while end > begin and separates(field[end - 1]):
         end -= 1
     while begin < end and separates(field[begin]):
         begin += 1
-    return number(field, begin, end)
+    return parse_number(field, begin, end)
 
 
 @kernel
-def _keep(block: np.ndarray, held: np.ndarray, state: np.ndarray) -> None:
-    """Put bytes of a field behind those that are held."""
-    kept = state[KEPT]
-    if kept + len(block) > len(held):
-        state[LONG] = 1
+def _hold(block: np.ndarray, held: np.ndarray, state: np.ndarray) -> None:
+    """Append bytes of a field to the held bytes."""
+    count = state[HELD]
+    if count + len(block) > len(held):
+        state[TOO_LONG] = 1
         return
-    held[kept : kept + len(block)] = block
-    state[KEPT] += len(block)
+    held[count : count + len(block)] = block
+    state[HELD] += len(block)
 
 
 @kernel
-def _take(
+def _end_field(
     block: np.ndarray, quote: int, state: np.ndarray, held: np.ndarray
 ) -> tuple[float, bool]:
-    """Return the number that the rest of a field is; if Python must decide, hold it."""
-    if state[KEPT] == 0 and state[LONG] == 0:
+    """Return the number in a field that ends here; hold it if Python must parse it."""
+    if state[HELD] == 0 and state[TOO_LONG] == 0:
         value, hard = _value(block, quote)
         if hard:
-            _keep(block, held, state)
+            _hold(block, held, state)
     else:
-        _keep(block, held, state)
-        value, hard = _value(held[: state[KEPT]], quote)
-    if state[LONG] != 0:
+        _hold(block, held, state)
+        value, hard = _value(held[: state[HELD]], quote)
+    if state[TOO_LONG] != 0:
         value, hard = np.nan, False
     if not hard:
-        state[KEPT], state[LONG] = 0, 0
+        state[HELD], state[TOO_LONG] = 0, 0
     return value, hard
 
 
 @kernel
 def _is_blank(block: np.ndarray, i: int, state: np.ndarray) -> bool:
-    """Return whether the record of one field that ends at `i` is a blank line."""
+    """Return whether the record that ends at `i`, of one field, is a blank line."""
     length = state[BASE] + i - state[START]
-    left = int(block[i - 1]) if i > 0 else state[LAST]
-    return bool(length == 0 or (length == 1 and left == RETURN))
+    previous = int(block[i - 1]) if i > 0 else state[LAST]
+    return bool(length == 0 or (length == 1 and previous == RETURN))
 
 
 @kernel
 def _parse(  # noqa: PLR0912 - a state machine: a branch for each state
     block: np.ndarray,
-    want: tuple[int, int, int, bool],
+    options: tuple[int, int, int, bool],
     state: np.ndarray,
     held: np.ndarray,
     values: np.ndarray,
 ) -> tuple[int, int]:
-    """Fill the numbers of one column; return why it ended, and how many there are.
+    """Fill the numbers of one column; return the reason of the end, and their count.
 
-    `FULL`: no room for values; `HARD`: Python must decide on the last one, which is
-    held; `ENDED`: at the end of a record, if only one is wanted. In each case
-    ``state[PLACE]`` is where to go on.
+    `ALL`: the block is parsed; `FULL`: no room for values; `HARD`: Python must parse
+    the last field, which is held; `ENDED`: end of a record, with `once` in the options.
+    Parsing continues at ``state[POSITION]``.
     """
-    column, delimiter, quote, once = want
-    where, field, i = state[WHERE], state[NUMBER], state[PLACE]
-    begin, rows, why, n = i, 0, ALL, len(block)
-    while i < n and why == ALL:
+    column, delimiter, quote, once = options
+    where, field, i = state[WHERE], state[FIELD_INDEX], state[POSITION]
+    begin, rows, reason, n = i, 0, ALL, len(block)
+    while i < n and reason == ALL:
         if where == QUOTED:
             while i < n and block[i] != quote:
                 i += 1
@@ -119,7 +119,7 @@ def _parse(  # noqa: PLR0912 - a state machine: a branch for each state
             continue
         if where == RECORD:
             if rows == len(values):
-                why = FULL
+                reason = FULL
                 break
             state[START] = state[BASE] + i
         if where <= FIELD:
@@ -137,81 +137,80 @@ def _parse(  # noqa: PLR0912 - a state machine: a branch for each state
             break
         last = block[i] == NEWLINE
         if last and field == 0 and _is_blank(block, i, state):
-            state[KEPT] = 0
+            state[HELD] = 0
         elif field == column:
-            values[rows], hard = _take(block[begin:i], quote, state, held)
+            values[rows], hard = _end_field(block[begin:i], quote, state, held)
             rows += 1
-            why = HARD if hard else ALL
+            reason = HARD if hard else ALL
         elif last and 0 <= field < column:
             values[rows] = np.nan
             rows += 1
         where = RECORD if last else FIELD
         field = 0 if last else field + 1
         i += 1
-        if once and last and why == ALL:
-            why = ENDED
+        if once and last and reason == ALL:
+            reason = ENDED
     if i == n and field == column and where > FIELD:
-        _keep(block[begin:], held, state)
-    state[WHERE], state[NUMBER], state[PLACE] = where, field, i
-    return why, rows
+        _hold(block[begin:], held, state)
+    state[WHERE], state[FIELD_INDEX], state[POSITION] = where, field, i
+    return reason, rows
 
 
-class Parser:
-    """Reads the numbers of one column from blocks that follow each other. Local.
+class ColumnParser:
+    """Parser of the numbers of one column in consecutive blocks.
 
     Parameters
     ----------
     column : int
-        Its number, from 0.
-    form : Form
+        Index of the column, from 0.
+    dialect : Dialect
     where : int
-        Where the first byte stands; unless `RECORD`, its record is not wanted.
-    place : int
-        Bytes of the file before it.
+        Lexer state of the first byte; unless `RECORD`, its record is skipped.
+    offset : int
+        File offset of the first byte.
     """
 
     def __init__(
-        self, column: int, form: Form, where: int = RECORD, place: int = 0
+        self, column: int, dialect: Dialect, where: int = RECORD, offset: int = 0
     ) -> None:
-        self._column, self._form = column, form
-        self._held = np.empty(HELD, np.uint8)
+        self._column, self._dialect = column, dialect
+        self._held = np.empty(MAX_FIELD_BYTES, np.uint8)
         self._state = np.zeros(9, np.int64)
-        self._state[WHERE], self._state[BASE] = where, place
+        self._state[WHERE], self._state[BASE] = where, offset
         if where != RECORD:
-            self._state[NUMBER] = SKIPPED
+            self._state[FIELD_INDEX] = SKIPPED
 
     @property
     def open(self) -> bool:
-        """Whether a record that is wanted has begun, and not ended."""
-        return bool(self._state[WHERE] != RECORD and self._state[NUMBER] >= 0)
+        """Whether a record that is not skipped has begun, and not ended."""
+        return bool(self._state[WHERE] != RECORD and self._state[FIELD_INDEX] >= 0)
 
     def numbers(self, block: np.ndarray, once: bool = False) -> Iterator[np.ndarray]:
-        """Yield the numbers of a block of uint8, some at a time.
+        """Yield arrays of the numbers of a block.
 
-        NaN where there is none, and for what is infinite. Blank lines are not records.
+        A field that is not a finite number is NaN. Blank lines are not records.
 
         Parameters
         ----------
-        block : ndarray
-            What follows the block before.
+        block : ndarray of uint8
         once : bool
-            Whether to end with the record that is open.
+            Whether to stop at the end of the open record.
         """
-        why, self._state[PLACE] = FULL, 0
-        want = (self._column, *self._form, once)
-        while why == FULL or (why == HARD and (self.open or not once)):
-            values = np.empty(max(LEAST, len(block) // 8))
-            why, n = _parse(block, want, self._state, self._held, values)
-            if why == HARD:
-                raw = self._held[: self._state[KEPT]].tobytes()
-                values[n - 1] = number_of(raw, self._form)
-                self._state[KEPT] = 0
+        reason, self._state[POSITION] = FULL, 0
+        options = (self._column, *self._dialect, once)
+        while reason == FULL or (reason == HARD and (self.open or not once)):
+            values = np.empty(max(MIN_ROOM, len(block) // 8))
+            reason, n = _parse(block, options, self._state, self._held, values)
+            if reason == HARD:
+                raw = self._held[: self._state[HELD]].tobytes()
+                values[n - 1] = parse_field(raw, self._dialect)
+                self._state[HELD] = 0
             yield values[:n]
         self._state[BASE] += len(block)
         self._state[LAST] = block[-1] if len(block) else self._state[LAST]
 
     def end(self) -> Iterator[np.ndarray]:
-        """Yield the number of a last record that no newline ends.
+        """Yield the number of a last record without a newline.
 
         Raises
         ------
@@ -220,21 +219,21 @@ class Parser:
         """
         if self.open and self._state[WHERE] == QUOTED:
             raise ValueError(
-                f"the quote at byte {self._state[OPENED]} is not closed; --quote ''"
-                " reads quotes as any other character"
+                f"the quote at byte {self._state[OPENED]} is not closed; use --quote ''"
+                " if quotes are ordinary characters"
             )
         if self.open:
             yield from self.numbers(np.full(1, NEWLINE, np.uint8))
 
 
-def number_of(raw: bytes, form: Form) -> float:
-    """Return the number that the bytes of a field are, else NaN. Local.
+def parse_field(raw: bytes, dialect: Dialect) -> float:
+    """Return the finite number in a field, else NaN.
 
-    What the kernels do, but by Python, and also for the few that they leave.
+    Equivalent to the kernels, and also handles the cases that they do not.
     """
-    quote = re.escape(bytes([form.quote])) if form.quote >= 0 else b"(?!)"
-    found = re.fullmatch(b"%b((?:[^%b]|%b%b)*)%b(.*)" % ((quote,) * 5), raw, re.DOTALL)
-    text = found[1].replace(quote * 2, quote) + found[2] if found else raw
+    quote = re.escape(bytes([dialect.quote])) if dialect.quote >= 0 else b"(?!)"
+    match = re.fullmatch(b"%b((?:[^%b]|%b%b)*)%b(.*)" % ((quote,) * 5), raw, re.DOTALL)
+    text = match[1].replace(quote * 2, quote) + match[2] if match else raw
     try:
         value = math.nan if b"_" in text else float(text)
     except ValueError:
@@ -242,4 +241,4 @@ def number_of(raw: bytes, form: Form) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-KERNELS: list[Callable[..., Any]] = [_parse, pass_quotes, end_of_record]
+KERNELS: list[Callable[..., Any]] = [_parse, advance_quote_states, find_record_end]

@@ -1,4 +1,4 @@
-"""The one jit decorator: no GIL, compiled code kept in `cache.cache_folder`."""
+"""The jit decorators: no GIL, compiled code cached in `cache.cache_folder`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kernel(function: F) -> F:
-    """Compile `function` at its first call, without the GIL, and keep the result."""
+    """Compile `function` at its first call, without the GIL, and cache the code."""
     return cast(F, numba.njit(nogil=True, cache=True)(function))
 
 
 def is_cached(compiled: Callable[..., Any]) -> bool:
-    """Return whether some earlier process left code for this kernel. Local."""
+    """Return whether the cache holds code of this kernel."""
     folder = Path(cast(Any, compiled).stats.cache_path)
     return any(folder.glob(f"*.{compiled.__name__}-*.nbi"))
 

@@ -1,8 +1,8 @@
-"""Count, extent and exact sum of numbers, and how many lie in intervals; one process.
+"""Count, extent, exact sum and histogram of numbers; one process.
 
-A sum is kept as an integer multiple of the least number above zero, in cells of 32 bits
-with room above them: its bits do not depend on the order of the numbers (U. Kulisch,
-the long accumulator).
+The sum is an integer multiple of the smallest positive float64, stored in 64-bit cells
+of 32 bits each plus carries, so its bits do not depend on the order of the numbers (the
+long accumulator of U. Kulisch).
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ import numpy as np
 
 from mpiapps.kernels.jit import kernel
 
-CELL = 32  # bits of a cell, of 64
+CELL_BITS = 32  # of 64; the upper ones hold carries
 CELLS = 68  # 1074 bits below 1, 1024 above, and some for the carry
-UNITS = 1074  # bits behind the point
-OFTEN = 2**16  # numbers that are added before carries are passed on
+FRACTION_BITS = 1074
+CARRY_INTERVAL = 2**16  # additions between propagations of the carries
 
 
 @kernel
 def _carry(cells: np.ndarray) -> None:
-    """Bring all cells but the last one below 2**32."""
+    """Propagate carries: bring all cells but the last below 2**32."""
     for k in range(len(cells) - 1):
-        cells[k + 1] += cells[k] >> CELL
-        cells[k] &= 2**CELL - 1
+        cells[k + 1] += cells[k] >> CELL_BITS
+        cells[k] &= 2**CELL_BITS - 1
 
 
 @kernel
 def _add(
     values: np.ndarray, bits: np.ndarray, cells: np.ndarray
 ) -> tuple[int, float, float]:
-    """Add the finite ones of `values` to `cells`; return their number and extent.
+    """Add the finite numbers of `values` to `cells`; return their count and extent.
 
-    `bits` is the same memory as int64.
+    `bits` is a view of `values` as int64.
     """
     count, least, largest = 0, np.inf, -np.inf
     for n in range(len(values)):
@@ -51,33 +51,33 @@ def _add(
             exponent -= 1
         if bits[n] < 0:
             mantissa = -mantissa
-        cell, shift = exponent // CELL, exponent % CELL
+        cell, shift = exponent // CELL_BITS, exponent % CELL_BITS
         # 53 bits and a shift of up to 31: three cells.
-        low = (mantissa & (2**CELL - 1)) << shift
-        high = (mantissa >> CELL) << shift
-        cells[cell] += low & (2**CELL - 1)
-        cells[cell + 1] += (low >> CELL) + (high & (2**CELL - 1))
-        cells[cell + 2] += high >> CELL
-        if count % OFTEN == 0:
+        low = (mantissa & (2**CELL_BITS - 1)) << shift
+        high = (mantissa >> CELL_BITS) << shift
+        cells[cell] += low & (2**CELL_BITS - 1)
+        cells[cell + 1] += (low >> CELL_BITS) + (high & (2**CELL_BITS - 1))
+        cells[cell + 2] += high >> CELL_BITS
+        if count % CARRY_INTERVAL == 0:
             _carry(cells)
     return count, least, largest
 
 
 @kernel
-def tally(values: np.ndarray, edges: np.ndarray, counts: np.ndarray) -> None:
-    """Count the finite numbers between edges, as `np.histogram`. Local.
+def add_to_histogram(values: np.ndarray, edges: np.ndarray, counts: np.ndarray) -> None:
+    """Add the finite numbers to the counts of intervals, as `np.histogram`.
 
     Parameters
     ----------
     values : ndarray of float64
     edges : ndarray of float64, (bins + 1,)
-        Ascending, of about equal intervals; the last one holds its right edge, too.
+        Ascending, of about equal intervals; the last contains its right edge.
     counts : ndarray of int64, (bins + 2,)
-        Added to: the intervals, what lies below them, and above.
+        Incremented: the intervals, then the numbers below them, and above.
     """
     bins = len(edges) - 1
     low, high = edges[0], edges[bins]
-    width = high / 2 - low / 2  # which cannot overflow
+    width = high / 2 - low / 2  # cannot overflow
     for value in values:
         if not np.isfinite(value):
             continue
@@ -94,14 +94,14 @@ def tally(values: np.ndarray, edges: np.ndarray, counts: np.ndarray) -> None:
 
 
 class Moments:
-    """How many numbers there are, their extent, and their exact sum. Local.
+    """Count, extent and exact sum of numbers.
 
     Attributes
     ----------
     count, others : int
-        Finite numbers, and what is not one.
+        Number of finite values, and of others.
     least, largest : float
-        Of these; infinite, with the wrong signs, if there is none.
+        Extent of the finite values; inf and -inf if there are none.
     """
 
     def __init__(self) -> None:
@@ -118,17 +118,17 @@ class Moments:
         self.least, self.largest = min(self.least, least), max(self.largest, largest)
 
     def total(self) -> tuple[int, int]:
-        """Return the sum, exactly, as an integer and the power of two it is times."""
+        """Return the exact sum as (integer, exponent): ``integer * 2**exponent``."""
         cells = enumerate(self._cells.tolist())
-        total = sum(cell << (CELL * k) for k, cell in cells)
-        zeros = (total & -total).bit_length() - 1 if total else UNITS
-        return total >> zeros, zeros - UNITS
+        total = sum(cell << (CELL_BITS * k) for k, cell in cells)
+        zeros = (total & -total).bit_length() - 1 if total else FRACTION_BITS
+        return total >> zeros, zeros - FRACTION_BITS
 
 
-def mean(count: int, totals: Iterable[tuple[int, int]]) -> float:
-    """Return the float64 nearest to the sum of totals over a count. Local."""
-    total = sum(value << (power + UNITS) for value, power in totals)
-    return total / (count << UNITS)
+def exact_mean(count: int, totals: Iterable[tuple[int, int]]) -> float:
+    """Return the float64 nearest to the sum of `Moments.total` results over `count`."""
+    total = sum(value << (power + FRACTION_BITS) for value, power in totals)
+    return total / (count << FRACTION_BITS)
 
 
-KERNELS: list[Callable[..., Any]] = [_add, tally]
+KERNELS: list[Callable[..., Any]] = [_add, add_to_histogram]

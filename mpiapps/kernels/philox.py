@@ -1,8 +1,8 @@
-"""Philox4x32-10, the counter-based generator, in a form that becomes vector code.
+"""The counter-based generator Philox4x32-10, in a form that LLVM vectorises.
 
 Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC11.
-The four words live in 64-bit lanes, where one multiplication gives the high and the low
-half of the product at once; only the low 32 bits of a lane count.
+The four words are in 64-bit lanes, so that one multiplication gives both halves of the
+product; only the low 32 bits of a lane are significant.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mpiapps.kernels.jit import inline, kernel
 
-Word = Any  # numba infers the type of what is compiled inline: uint64 here
+Word = Any  # uint64; Numba infers the types of inlined functions
 
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -25,7 +25,7 @@ _WEYL1 = np.uint64(0xBB67AE85)
 
 
 @inline
-def philox(  # noqa: PLR0913, PLR0917 - a counter and a key have six words
+def philox(  # noqa: PLR0913, PLR0917 - the six words of a counter and a key
     c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word
 ) -> tuple[Word, Word, Word, Word]:
     """Return four random words for a counter and a key, in the low halves of uint64."""
@@ -43,7 +43,7 @@ def philox(  # noqa: PLR0913, PLR0917 - a counter and a key have six words
 
 @inline
 def words_at(index: Word, block: Word, seed: Word, stream: Word) -> Word:
-    """Return the four words of a 64-bit index and block under a key, as `philox`."""
+    """Return the four words of a 64-bit index and block under a key; see `philox`."""
     return philox(
         index & _LOW, index >> _HALF, block & _LOW, block >> _HALF, seed, stream
     )
@@ -57,9 +57,9 @@ def fill_words(
     block: np.uint64,
     words: npt.NDArray[np.uint32],
 ) -> None:
-    """Fill `words` with the output for counter ``(first, block)`` and those after it.
+    """Fill `words` with the output for ``(first, block)`` and the following counters.
 
-    Local. `words` is a C-contiguous uint32 array whose length is a multiple of 4.
+    `words` is a C-contiguous uint32 array whose length is a multiple of 4.
     """
     for i in range(words.size // 4):
         w0, w1, w2, w3 = words_at(first + np.uint64(i), block, seed, stream)

@@ -1,9 +1,9 @@
-"""Counting darts that fall into the quarter circle, in integers.
+"""Count darts inside the quarter circle, in integers.
 
 A dart is a pair of b-bit integers (i, j) for the point ``((i + 1/2) / 2**b,
-(j + 1/2) / 2**b)`` of the unit square. It misses the quarter circle exactly if
-``i (i + 1) + j (j + 1) >= 2**(2 b)``; both terms are even, so the top bit of the sum of
-their halves tells it, without a comparison and without rounding.
+(j + 1/2) / 2**b)`` of the unit square. It misses the quarter circle if and only if
+``i (i + 1) + j (j + 1) >= 2**(2 b)``. Both terms are even, so the top bit of the sum of
+their halves is 1 for a miss: no comparison, no rounding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BIT32 = np.uint32(1)
 _SIXTEEN = np.uint32(16)
 _LOW16 = np.uint32(0xFFFF)
 _SIGN32 = np.uint32(31)
-# Indices between two widenings of the 32-bit counts; divides 2**32, so that the upper
+# Indices counted in 32 bits before the sum in 64 bits; divides 2**32, so that the upper
 # half of the counter is constant in the inner loop.
 _STRIDE = 1 << 20
 
@@ -54,8 +54,8 @@ def _miss32(word_i: Word, word_j: Word) -> Word:
 def misses16(seed: int, stream: int, first: int, last: int) -> int:
     """Return the misses of the four 16-bit darts of each index, `first` to `last`.
 
-    Local. The hot loop: it must become vector code. All indices must have the same
-    upper 32 bits, and be at most 2**20.
+    The hot loop, which LLVM must vectorise. There may be at most 2**20 indices, all
+    with the same upper 32 bits.
     """
     k0, k1, zero = np.uint64(seed), np.uint64(stream), np.uint64(0)
     start = np.uint64(first)
@@ -71,10 +71,7 @@ def misses16(seed: int, stream: int, first: int, last: int) -> int:
 
 @kernel
 def misses32(seed: int, stream: int, first: int, last: int) -> int:
-    """Return the misses of the two 32-bit darts of each index, as `misses16` does.
-
-    Local.
-    """
+    """Return the misses of the two 32-bit darts of each index; see `misses16`."""
     k0, k1, zero = np.uint64(seed), np.uint64(stream), np.uint64(0)
     start = np.uint64(first)
     high = start >> _HALF
@@ -88,7 +85,7 @@ def misses32(seed: int, stream: int, first: int, last: int) -> int:
 
 @inline
 def _miss_of(dart: Word, wide: Word, k0: Word, k1: Word) -> Word:
-    """Return 1 if dart number `dart` misses, else 0."""
+    """Return 1 if the dart of number `dart` misses, else 0."""
     index = np.uint64(dart // 2 if wide else dart // 4)
     words = words_at(index, np.uint64(0), k0, k1)
     if wide:
@@ -100,11 +97,11 @@ def _miss_of(dart: Word, wide: Word, k0: Word, k1: Word) -> Word:
 
 @kernel
 def count_darts(seed: int, stream: int, first: int, last: int, wide: bool) -> int:
-    """Return how many of the darts `first` to `last` hit the quarter circle.
+    """Return the number of darts `first` to `last` that hit the quarter circle.
 
-    Local. Dart n belongs to index ``n // 4`` of the random stream (16-bit coordinates)
-    or ``n // 2`` (`wide`: 32-bit), so however a range is cut, the parts count the same
-    hits. About 0.4 ns a dart with AVX-512, twice that if `wide`.
+    Dart n belongs to index ``n // 4`` of the random stream (16-bit coordinates) or
+    ``n // 2`` (`wide`: 32-bit), so the hits do not depend on how a range is split.
+    About 0.4 ns per dart with AVX-512, twice that if `wide`.
 
     Parameters
     ----------
@@ -116,28 +113,29 @@ def count_darts(seed: int, stream: int, first: int, last: int, wide: bool) -> in
         Whether coordinates have 32 bits rather than 16.
     """
     k0, k1 = np.uint64(seed), np.uint64(stream)
-    each = 2 if wide else 4
-    begin = min(-(-first // each) * each, last)  # up to here the first index is cut
-    end = max(last // each * each, begin)  # from here the last one is
+    darts_per_index = 2 if wide else 4
+    # Indices from begin to end are complete; the darts before and after are not.
+    begin = min(-(-first // darts_per_index) * darts_per_index, last)
+    end = max(last // darts_per_index * darts_per_index, begin)
     misses = 0
     for dart in range(first, begin):
         misses += _miss_of(dart, wide, k0, k1)
     for dart in range(end, last):
         misses += _miss_of(dart, wide, k0, k1)
-    index, stop = begin // each, end // each
+    index, stop = begin // darts_per_index, end // darts_per_index
     while index < stop:
-        pause = min(stop, (index // _STRIDE + 1) * _STRIDE)
+        stride_stop = min(stop, (index // _STRIDE + 1) * _STRIDE)
         if wide:
-            misses += misses32(seed, stream, index, pause)
+            misses += misses32(seed, stream, index, stride_stop)
         else:
-            misses += misses16(seed, stream, index, pause)
-        index = pause
+            misses += misses16(seed, stream, index, stride_stop)
+        index = stride_stop
     return last - first - misses
 
 
 @inline
 def _root(square: Word) -> Word:
-    """Return the integer square root: floating point is off by one at most."""
+    """Return the integer square root; the floating-point root is off by at most 1."""
     root = np.int64(math.sqrt(square))
     if root * root > square:
         root -= 1
@@ -150,11 +148,11 @@ def _root(square: Word) -> Word:
 def count_strata(
     seed: int, stream: int, first: int, last: int, side: int
 ) -> tuple[int, int]:
-    """Throw two darts into each cell of rows `first` to `last` of a side x side grid.
+    """Count two darts in each cell of rows `first` to `last` of a side x side grid.
 
-    Local. A cell that the circle does not cut needs no dart: both would hit, or both
-    would miss. That leaves about ``2 * side`` cells in all, some 20 ns each, whatever
-    their number ``side**2``. Cell (i, j) draws from index j of block i.
+    In a cell that the circle does not cross, both darts hit or both miss, so none is
+    drawn. The remaining ``2 * side`` or so of ``side**2`` cells take about 20 ns each.
+    Cell (i, j) draws from index j of block i.
 
     Parameters
     ----------
@@ -168,9 +166,9 @@ def count_strata(
     Returns
     -------
     hits : int
-        Darts that hit, of ``2 * side * (last - first)``.
+        Number of darts that hit, of ``2 * side * (last - first)``.
     split : int
-        Cells of which one dart hit and one missed: they measure the variance.
+        Number of cells of which one dart hit and one missed, for the variance.
     """
     k0, k1 = np.uint64(seed), np.uint64(stream)
     unit = 1.0 / 2.0**32
@@ -181,7 +179,9 @@ def count_strata(
         hits += 2 * inside
         for j in range(inside, outside):
             a, b, c, d = words_at(np.uint64(j), np.uint64(i), k0, k1)
-            room = side * side - i * i - j * j  # exact; what the offsets may add
+            room = (
+                side * side - i * i - j * j
+            )  # exact bound of the offsets' contribution
             x, y = ((a & _LOW) + 0.5) * unit, ((b & _LOW) + 0.5) * unit
             one = 2.0 * (i * x + j * y) + (x * x + y * y) < room
             x, y = ((c & _LOW) + 0.5) * unit, ((d & _LOW) + 0.5) * unit

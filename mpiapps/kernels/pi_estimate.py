@@ -1,30 +1,30 @@
-"""From counted hits to pi, its standard error and its interval."""
+"""Estimate of pi with standard error and confidence interval, from counted hits."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-# Coordinates lie on a lattice of 2**bits points a side. The share of its points inside
-# the circle, counted exactly, gives pi with this bias (scripts/lattice_bias.py).
+# Coordinates lie on a lattice of 2**bits points per side. Its exact fraction of points
+# inside the circle gives pi with this bias (scripts/lattice_bias.py).
 BIAS = {16: 4.7375909e-8, 32: 9.2255265e-15}
-NORMAL_FROM = 1000  # hits and misses; below it the interval is the exact binomial one
-Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
+MIN_NORMAL = 1000  # hits and misses; with fewer, the exact binomial interval is used
+Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
 Estimate = tuple[dict[str, Any], list[str]]
 
 
 def estimate_darts(hits: int, samples: int, bits: int) -> Estimate:
-    """Return values and notes for `hits` of independent darts. Local.
+    """Return values and notes for `hits` of independent darts.
 
-    The standard error is ``4 sqrt(p (1 - p) / N)``. The interval is pi +- 1.96 of it
-    where hits and misses are many, else the exact binomial one (Clopper and Pearson,
-    Biometrika 26, 1934).
+    The standard error is ``4 sqrt(p (1 - p) / N)``. The 95 % interval is pi +- 1.96
+    standard errors or, with fewer than `MIN_NORMAL` hits or misses, the exact binomial
+    interval (Clopper and Pearson, Biometrika 26, 1934).
     """
     p = hits / samples
     stderr = 4 * math.sqrt(p * (1 - p) / samples)
     interval = [4 * p - Z95 * stderr, 4 * p + Z95 * stderr]
-    if min(hits, samples - hits) < NORMAL_FROM:
+    if min(hits, samples - hits) < MIN_NORMAL:
         interval = [4 * bound for bound in _binomial_interval(hits, samples)]
     notes = []
     if BIAS[bits] > 4 * math.sqrt(math.pi / 4 * (1 - math.pi / 4) / samples) / 10:
@@ -33,29 +33,31 @@ def estimate_darts(hits: int, samples: int, bits: int) -> Estimate:
             " than a tenth of the standard error"
         )
     values = {"pi": 4 * p, "stderr": stderr, "interval": interval}
-    return values | _counted(hits, samples, bits), notes
+    return values | _common_values(hits, samples, bits), notes
 
 
-def estimate_strata(hits: int, split: int, side: int, asked: int) -> Estimate:
-    """Return values and notes for two darts in each of ``side**2`` cells. Local.
+def estimate_strata(hits: int, split: int, side: int, requested: int) -> Estimate:
+    """Return values and notes for two darts in each of ``side**2`` cells.
 
     The darts x, y of a cell have the sample variance ``(x - y)**2 / 2``: 1/2 in a
-    `split` cell, 0 in others. Summed over all cells that is
-    ``stderr = 2 sqrt(split) / side**2`` (stratified sampling with two darts a stratum:
+    `split` cell, 0 in others. The sum over all cells gives
+    ``stderr = 2 sqrt(split) / side**2`` (stratified sampling, two darts per stratum:
     Cochran, Sampling Techniques, 1977, chapter 5).
     """
     samples = 2 * side**2
     pi = 4 * hits / samples
     stderr = 2 * math.sqrt(split) / side**2
     notes = []
-    if samples != asked:
-        notes.append(f"{samples} darts of {asked}: two for each cell of a square grid")
+    if samples != requested:
+        notes.append(
+            f"used {samples} darts of {requested}: two in each cell of a square grid"
+        )
     interval = [pi - Z95 * stderr, pi + Z95 * stderr]
     values = {"pi": pi, "stderr": stderr, "interval": interval}
-    return values | _counted(hits, samples, 32), notes
+    return values | _common_values(hits, samples, 32), notes
 
 
-def _counted(hits: int, samples: int, bits: int) -> dict[str, Any]:
+def _common_values(hits: int, samples: int, bits: int) -> dict[str, Any]:
     return {
         "hits": hits,
         "samples": samples,
@@ -65,7 +67,7 @@ def _counted(hits: int, samples: int, bits: int) -> dict[str, Any]:
 
 
 def _binomial_interval(hits: int, samples: int) -> tuple[float, float]:
-    """Return the exact 95 % bounds of a probability (Clopper and Pearson)."""
+    """Return the exact 95 % interval of a probability (Clopper and Pearson)."""
     from scipy.special import betaincinv
 
     misses = samples - hits

@@ -1,8 +1,8 @@
-"""Where records of CSV end, and which quotes are special; one process.
+"""Record ends and quotes of CSV; one process.
 
-Quotes mean what they do to the `csv` module of Python: only one that begins a field is
-special, and a doubled one inside of such a field stands for itself. Records end at a
-newline outside of quotes.
+Quotes are interpreted as by Python's `csv` module: only a quote that begins a field is
+special, and a doubled quote inside such a field is one quote character. A record ends
+at a newline outside of quotes.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ import numpy as np
 from mpiapps.kernels.jit import kernel
 
 QUOTE, NEWLINE, RETURN = 34, 10, 13
-# Where a byte stands: first in a record, or in a field; inside a field without quotes,
-# inside quotes, or behind a quote that ends them unless one follows.
+# Lexer state of a byte: first of a record, first of a field, inside an unquoted field,
+# inside quotes, or after a quote that closes them unless another quote follows.
 RECORD, FIELD, PLAIN, QUOTED, CLOSED = 0, 1, 2, 3, 4
-STATES = (PLAIN, QUOTED, CLOSED)  # where a cut may be, as `pass_quotes` has it
-SOME = 256  # bytes that are looked at together for a quote
+STATES = (PLAIN, QUOTED, CLOSED)  # of `advance_quote_states`
+SCAN_BYTES = 256  # searched for a quote by one vector loop
 
 
-class Form(NamedTuple):
-    """How records are written.
+class Dialect(NamedTuple):
+    """Delimiter and quote of a CSV file.
 
     Attributes
     ----------
     delimiter : int
-        The byte between fields.
+        Byte that separates fields.
     quote : int
-        The byte around fields; -1 for none.
+        Byte that quotes fields; -1: no quotes.
     """
 
     delimiter: int = 44
@@ -37,13 +37,10 @@ class Form(NamedTuple):
 
 
 @kernel
-def end_of_record(
+def find_record_end(
     block: np.ndarray, where: int, delimiter: int, quote: int
 ) -> tuple[int, int]:
-    """Return the place behind the record's end, or -1, and where what follows stands.
-
-    Local.
-    """
+    """Return the index after the record's end or -1, and the state of the next byte."""
     i, n = 0, len(block)
     while i < n:
         c = block[i]
@@ -55,7 +52,7 @@ def end_of_record(
             return i, RECORD
         elif c == delimiter:
             where = FIELD
-        elif c == quote and where != PLAIN:  # begins a field, or is doubled
+        elif c == quote and where != PLAIN:  # opens a field, or is doubled
             where = QUOTED
         else:
             where = PLAIN
@@ -63,47 +60,47 @@ def end_of_record(
 
 
 @kernel
-def _any(block: np.ndarray, byte: int) -> bool:
-    found = 0
+def _contains(block: np.ndarray, byte: int) -> bool:
+    present = 0
     for j in range(len(block)):
-        found |= block[j] == byte
-    return found != 0
+        present |= block[j] == byte
+    return present != 0
 
 
 @kernel
-def pass_quotes(
-    block: np.ndarray, before: int, delimiter: int, quote: int, ends: np.ndarray
+def advance_quote_states(
+    block: np.ndarray, previous: int, delimiter: int, quote: int, states: np.ndarray
 ) -> None:
-    """Replace each of several places before a block by the one behind it. Local.
+    """Replace each state before a block by the resulting state after it.
 
     Parameters
     ----------
     block : ndarray of uint8
-    before : int
+    previous : int
         The byte before the block.
     delimiter, quote : int
-    ends : ndarray of int64
-        `PLAIN`, here for whatever is outside of quotes, `QUOTED` or `CLOSED`.
+    states : ndarray of int64
+        `PLAIN` (any state outside of quotes), `QUOTED` or `CLOSED`.
     """
     n, i, last = len(block), 0, -1
     while i < n:
-        if not _any(block[i : i + SOME], quote):
-            i += SOME
+        if not _contains(block[i : i + SCAN_BYTES], quote):
+            i += SCAN_BYTES
             continue
-        for j in range(i, min(n, i + SOME)):
+        for j in range(i, min(n, i + SCAN_BYTES)):
             if block[j] != quote:
                 continue
-            left = before if j == 0 else int(block[j - 1])
-            begins = (left == delimiter) | (left == NEWLINE)
-            for k in range(len(ends)):
-                if ends[k] == QUOTED:
-                    ends[k] = CLOSED
-                elif ends[k] == CLOSED and j == last + 1:
-                    ends[k] = QUOTED
+            before = previous if j == 0 else int(block[j - 1])
+            begins = (before == delimiter) | (before == NEWLINE)
+            for k in range(len(states)):
+                if states[k] == QUOTED:
+                    states[k] = CLOSED
+                elif states[k] == CLOSED and j == last + 1:
+                    states[k] = QUOTED
                 else:
-                    ends[k] = QUOTED if begins else PLAIN
+                    states[k] = QUOTED if begins else PLAIN
             last = j
-        i += SOME
-    for k in range(len(ends)):
-        if ends[k] == CLOSED and last + 1 < n:
-            ends[k] = PLAIN
+        i += SCAN_BYTES
+    for k in range(len(states)):
+        if states[k] == CLOSED and last + 1 < n:
+            states[k] = PLAIN

@@ -1,7 +1,7 @@
-"""Lines, words and characters of bytes, as GNU wc counts them; one process.
+"""Lines, words and characters of bytes, counted as by GNU wc; one process.
 
-A word is a run of characters between separators that holds a printable one: characters
-that are neither do not begin a word and do not end one. In the C locale characters are
+A word is a run of characters between separators that contains a printable character;
+characters that are neither do not begin or end a word. In the C locale characters are
 bytes, and those above 126 are not printable.
 """
 
@@ -16,27 +16,28 @@ from numba import uint8, uint16
 from mpiapps.kernels.characters import NARROW, OTHER, PRINTABLE, SEPARATOR, kinds_of
 from mpiapps.kernels.jit import inline, kernel
 
-CHUNK = 4080  # bytes that are looked at together; their counts fit 16 bits
-PIECE = 257  # bytes of a chunk that is not plain: a whole number of vectors, and one
-OUTSIDE, INSIDE, UNKNOWN = 0, 1, 2  # of a word
-LEADS = (0, 0, 0xE0, 0xF0, 0xF8, 0xFC, 0xFE)  # first bytes of longer characters
+CHUNK_BYTES = 4080  # of one vector loop; the counts fit 16 bits
+PIECE_BYTES = 257  # of a chunk that is not plain ASCII: whole vectors, plus one byte
+OUTSIDE, INSIDE, UNKNOWN = 0, 1, 2  # position relative to a word
+# By length: the least first byte of longer characters.
+LEADS = (0, 0, 0xE0, 0xF0, 0xF8, 0xFC, 0xFE)
 
 
-class Counted(NamedTuple):
-    """What `count` found in a block.
+class TextCounts(NamedTuple):
+    """Counts of a block.
 
     Attributes
     ----------
     lines, words, characters, invalid : int
-        Line ends; words that begin; characters; bytes that are no part of any.
+        Newlines; beginnings of words; characters; bytes that are not UTF-8.
     used : int
-        Bytes that were looked at: a character that goes on behind the block is left.
+        Bytes counted; a character truncated by the end of the block is not.
     state : int
-        `OUTSIDE` or `INSIDE` of a word at the end, or `UNKNOWN` if no character
-        decided it.
+        `OUTSIDE` or `INSIDE` of a word at the end; `UNKNOWN` if the block has neither
+        separators nor printable characters.
     joins : int
-        1 if the state was unknown before the block and its first character that
-        decides is printable: its word continues one that is open before the block.
+        1 if the state before the block was unknown and its first separator or
+        printable character is printable: that word may continue from the block before.
     """
 
     lines: int
@@ -50,51 +51,54 @@ class Counted(NamedTuple):
 
 @inline
 def separates(c: Any) -> Any:
-    """Return whether a byte is one of the six blanks of ASCII, as 0 or 1."""
+    """Return whether a byte is one of the six ASCII blanks, as 0 or 1."""
     return uint8((c == uint8(32)) | (uint8(c - uint8(9)) <= uint8(4)))
 
 
 @kernel
 def count_newlines(block: np.ndarray) -> int:
-    """Return the number of line ends in `block`, uint8. Local."""
-    found, n, i = 0, len(block), 0
+    """Return the number of newlines in `block`, uint8."""
+    total, n, i = 0, len(block), 0
     while i < n:
         part = block[i : min(n, i + 65535)]
-        some: Any = uint16(0)  # 16 bits: half a vector register is not wasted on zeros
+        count: Any = uint16(0)  # 16 bits: twice the vector lanes of 32 bits
         for j in range(len(part)):
-            some = uint16(some + uint16(uint8(part[j] == uint8(10))))
-        found += some
+            count = uint16(count + uint16(uint8(part[j] == uint8(10))))
+        total += count
         i += 65535
-    return found
+    return total
 
 
 @kernel
-def _plain(block: np.ndarray, within: bool) -> tuple[int, int, int]:
-    """Count lines and words of at most `CHUNK` bytes, and bytes that are not plain."""
+def _count_ascii(block: np.ndarray, inside: bool) -> tuple[int, int, int]:
+    """Count lines, words, and bytes other than ASCII blanks or printable characters."""
     first = block[0]
     blank = separates(first)
     lines = int(first == 10)
-    words = int(not within and not blank)
-    odd = int(uint8(first - uint8(32)) > uint8(94) and not blank)
-    here, before = block[1:], block[:-1]
-    some_lines: Any = uint16(0)
-    some_words: Any = uint16(0)
-    some_odd: Any = uint16(0)
-    for j in range(len(here)):
-        c = here[j]
-        blank, gap = separates(c), separates(before[j])
-        strange = uint8(uint8(c - uint8(32)) > uint8(94))
-        some_lines = uint16(some_lines + uint16(uint8(c == uint8(10))))
-        some_words = uint16(some_words + uint16(uint8(gap & (blank ^ uint8(1)))))
-        some_odd = uint16(some_odd + uint16(uint8(strange & (blank ^ uint8(1)))))
-    return lines + some_lines, words + some_words, odd + some_odd
+    words = int(not inside and not blank)
+    other = int(uint8(first - uint8(32)) > uint8(94) and not blank)
+    current, previous = block[1:], block[:-1]
+    more_lines: Any = uint16(0)
+    more_words: Any = uint16(0)
+    more_other: Any = uint16(0)
+    for j in range(len(current)):
+        c = current[j]
+        blank, after_blank = separates(c), separates(previous[j])
+        not_plain = uint8(uint8(c - uint8(32)) > uint8(94))
+        more_lines = uint16(more_lines + uint16(uint8(c == uint8(10))))
+        more_words = uint16(
+            more_words + uint16(uint8(after_blank & (blank ^ uint8(1))))
+        )
+        more_other = uint16(more_other + uint16(uint8(not_plain & (blank ^ uint8(1)))))
+    return lines + more_lines, words + more_words, other + more_other
 
 
 @kernel
 def _decode(block: np.ndarray, i: int) -> tuple[int, int]:
-    """Return the character at `i` and its bytes; -1 if none is; 0 bytes if cut off.
+    """Return the character at `i` and its length in bytes.
 
-    As the GNU C library has it: up to 31 bits in up to 6 bytes, beyond Unicode.
+    The character is -1 if it is invalid, the length 0 if it is truncated. As in the GNU
+    C library, characters have up to 31 bits in up to 6 bytes.
     """
     c = int(block[i])
     if c < 0x80:
@@ -113,27 +117,27 @@ def _decode(block: np.ndarray, i: int) -> tuple[int, int]:
             return -1, 1
         value = value << 6 | (more & 0x3F)
         if k == 1 and n > 2 and value >> (8 - n) == 0:
-            return -1, 1  # it would fit fewer bytes
+            return -1, 1  # overlong encoding
     return (-1, 1) if 0xD800 <= value < 0xE000 else (value, n)
 
 
-def next_character(block: np.ndarray, place: int) -> int:
-    """Return where the first character at or behind `place` begins. Local.
+def next_character(block: np.ndarray, offset: int) -> int:
+    """Return the start of the first character at or after `offset`.
 
-    A byte that continues none begins one, so 5 bytes before `place` and 5 behind it
-    decide.
+    It depends only on the 5 bytes before `offset` and the 5 after it: a continuation
+    byte that does not continue a character is a character by itself.
     """
-    for begin in range(place - 1, max(-1, place - 6), -1):
+    for begin in range(offset - 1, max(-1, offset - 6), -1):
         if block[begin] & 0xC0 != 0x80:
-            return max(place, begin + int(_decode(block, begin)[1]))
-    return place
+            return max(offset, begin + int(_decode(block, begin)[1]))
+    return offset
 
 
 @kernel
 def _scan(
     block: np.ndarray, stop: int, kinds: np.ndarray, wide: bool, state: int
 ) -> tuple[int, int, int, int, int, int, int]:
-    """Count the characters that begin before `stop`, one after the other."""
+    """Count the characters that begin before `stop`, one by one."""
     lines, words, characters, invalid, joins, i = 0, 0, 0, 0, 0, 0
     last = len(block) - 2
     while i < stop:
@@ -141,12 +145,12 @@ def _scan(
         if c < 128 or not wide:
             value, i = int(c), i + 1
         elif len(kinds) == NARROW and _decode(block, i)[0] >= 0:
-            break  # more kinds are needed
+            break  # the wide table is needed
         elif 0xC2 <= c < 0xE0 and i < last and block[i + 1] & 0xC0 == 0x80:
             value = (int(c) & 0x1F) << 6 | (int(block[i + 1]) & 0x3F)
             i += 2
         elif (
-            0xE1 <= c < 0xED  # not too long, and no surrogate
+            0xE1 <= c < 0xED  # neither overlong nor a surrogate
             and i < last
             and block[i + 1] & 0xC0 == 0x80
             and block[i + 2] & 0xC0 == 0x80
@@ -157,7 +161,7 @@ def _scan(
         else:
             value, n = _decode(block, i)
             if n == 0:
-                break  # the next block decides
+                break  # truncated
             i += n
             if value < 0:
                 invalid += 1
@@ -178,20 +182,20 @@ def _scan(
 def _count(
     block: np.ndarray, kinds: np.ndarray, wide: bool, state: int
 ) -> tuple[int, int, int, int, int, int, int]:
-    lines, words, characters, invalid, joins, i, near = 0, 0, 0, 0, 0, 0, 0
+    lines, words, characters, invalid, joins, i, piece_stop = 0, 0, 0, 0, 0, 0, 0
     while i < len(block):
-        size = PIECE if i < near else CHUNK
+        size = PIECE_BYTES if i < piece_stop else CHUNK_BYTES
         stop = min(len(block), i + size)
-        some_lines, some_words, odd = _plain(block[i:stop], state == INSIDE)
-        if odd == 0:
-            lines += some_lines
-            words += some_words
+        more_lines, more_words, other = _count_ascii(block[i:stop], state == INSIDE)
+        if other == 0:
+            lines += more_lines
+            words += more_words
             characters += stop - i
             joins += state == UNKNOWN and not separates(block[i])
             state = OUTSIDE if separates(block[stop - 1]) else INSIDE
             i = stop
-        elif size == CHUNK:  # look for the plain pieces of it
-            near = stop
+        elif size == CHUNK_BYTES:  # split the chunk to find its plain pieces
+            piece_stop = stop
         else:
             more = _scan(block[i:], stop - i, kinds, wide, state)
             lines += more[0]
@@ -206,45 +210,45 @@ def _count(
     return lines, words, characters, invalid, i, state, joins
 
 
-def count(block: np.ndarray, encoding: str, state: int = OUTSIDE) -> Counted:
-    """Count what is in `block`. Local.
+def count_text(block: np.ndarray, encoding: str, state: int = OUTSIDE) -> TextCounts:
+    """Count lines, words and characters of `block`.
 
     Parameters
     ----------
     block : numpy.ndarray
         One dimension, uint8.
     encoding : {"utf-8", "bytes"}
-        As wc in the locales C.UTF-8 and C.
+        Count as wc in the locale C.UTF-8, or in C.
     state : {OUTSIDE, INSIDE, UNKNOWN}
-        Whether the byte before the block is of a word.
+        Whether the byte before the block is inside a word.
     """
     wide = encoding == "utf-8"
     kinds = kinds_of(wide and kinds_of.cache_info().currsize > 1)
-    found = Counted(*_count(block, kinds, wide, state))
-    left = block[found.used :]
-    if not wide or not len(left) or len(kinds) > NARROW or _decode(left, 0)[1] == 0:
-        return found
-    more = Counted(*_count(left, kinds_of(True), wide, found.state))
-    return Counted(
-        found.lines + more.lines,
-        found.words + more.words,
-        found.characters + more.characters,
-        found.invalid + more.invalid,
-        found.used + more.used,
+    counts = TextCounts(*_count(block, kinds, wide, state))
+    rest = block[counts.used :]
+    if not wide or not len(rest) or len(kinds) > NARROW or _decode(rest, 0)[1] == 0:
+        return counts
+    more = TextCounts(*_count(rest, kinds_of(True), wide, counts.state))
+    return TextCounts(
+        counts.lines + more.lines,
+        counts.words + more.words,
+        counts.characters + more.characters,
+        counts.invalid + more.invalid,
+        counts.used + more.used,
         more.state,
-        found.joins + more.joins,
+        counts.joins + more.joins,
     )
 
 
 @kernel
-def _count_each(
+def _count_files(
     buffer: np.ndarray,
     ends: np.ndarray,
     kinds: np.ndarray,
     wide: bool,
     rows: np.ndarray,
 ) -> bool:
-    """Fill a row of sums for each file; return false if more kinds are needed."""
+    """Fill a row of counts for each file; return False if the wide table is needed."""
     start = 0
     for n in range(len(ends)):
         block = buffer[start : ends[n]]
@@ -259,29 +263,28 @@ def _count_each(
     return True
 
 
-def count_each(buffer: np.ndarray, ends: Sequence[int], encoding: str) -> np.ndarray:
-    """Count whole files that stand one behind the other. Local.
+def count_files(buffer: np.ndarray, ends: Sequence[int], encoding: str) -> np.ndarray:
+    """Count whole files whose bytes are concatenated.
 
     Parameters
     ----------
     buffer : ndarray of uint8
     ends : sequence of int
-        Where each file ends.
+        End of each file in the buffer.
     encoding : {"utf-8", "bytes"}
-        As in `count`.
+        See `count_text`.
 
     Returns
     -------
     ndarray of int64, (files, 7)
-        Lines, words, characters, bytes, bytes that are no part of a character, and two
-        zeros.
+        Lines, words, characters, bytes, bytes that are not UTF-8, and two zeros.
     """
     wide = encoding == "utf-8"
-    rows, places = np.zeros((len(ends), 7), np.int64), np.array(ends, np.int64)
+    rows, stops = np.zeros((len(ends), 7), np.int64), np.array(ends, np.int64)
     kinds = kinds_of(wide and kinds_of.cache_info().currsize > 1)
-    if not _count_each(buffer, places, kinds, wide, rows):
-        _count_each(buffer, places, kinds_of(True), wide, rows)
+    if not _count_files(buffer, stops, kinds, wide, rows):
+        _count_files(buffer, stops, kinds_of(True), wide, rows)
     return rows
 
 
-KERNELS: list[Callable[..., Any]] = [_count, _count_each, _decode]
+KERNELS: list[Callable[..., Any]] = [_count, _count_files, _decode]

@@ -1,4 +1,4 @@
-"""Tips over fares: counted into intervals, one process."""
+"""Histogram and sum of tips in percent of the fare; one process."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ import numpy as np
 
 from mpiapps.kernels.jit import kernel
 
-BY_CARD = 1  # of the payment types; tips in cash are not recorded
+BY_CARD = 1  # payment type; tips in cash are not recorded
 
 
 @kernel
-def tally(
+def count_tips(
     tips: np.ndarray,
     fares: np.ndarray,
-    paid: np.ndarray,
+    payment_types: np.ndarray,
     edges: np.ndarray,
     counts: np.ndarray,
 ) -> tuple[int, float]:
-    """Count trips by their tip in percent of the fare; add to `counts`. Local.
+    """Add trips to `counts` by their tip in percent of the fare.
 
     Parameters
     ----------
     tips, fares : ndarray of float64, (trips,)
-        In dollars; trips without a positive fare, or whose percent is not finite, are
-        left out.
-    paid : ndarray, (trips,)
-        How; only `BY_CARD` counts.
+        In dollars; trips without a positive fare or a finite percentage are left out.
+    payment_types : ndarray, (trips,)
+        Only trips paid `BY_CARD` are counted.
     edges : ndarray of float64, (bins + 1,)
-        Of equal intervals, in percent, each with its lower end, the last with both:
-        as `numpy.histogram` has it, to the last bit.
+        Equal intervals, in percent, each with its left edge, the last with both;
+        results are identical to those of `numpy.histogram`.
     counts : ndarray of int64, (bins,)
 
     Returns
     -------
     int, float
-        Trips, also those outside of the intervals, and the sum of their percents.
+        Number of trips, including those outside the intervals, and the sum of their
+        percentages.
     """
     bins = len(counts)
     low, high = edges[0], edges[bins]
     trips, total = 0, 0.0
     for i in range(len(tips)):
-        if paid[i] != BY_CARD or not fares[i] > 0.0:
+        if payment_types[i] != BY_CARD or not fares[i] > 0.0:
             continue
         percent = 100.0 * tips[i] / fares[i]
         if not np.isfinite(percent):
@@ -61,4 +61,4 @@ def tally(
     return trips, total
 
 
-KERNELS: list[Callable[..., Any]] = [tally]
+KERNELS: list[Callable[..., Any]] = [count_tips]

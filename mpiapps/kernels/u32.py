@@ -1,8 +1,8 @@
-"""Arithmetic on 32-bit integers that stays 32 bits wide.
+"""Integer arithmetic on 32 bits without promotion.
 
-Numba promotes every integer operation to 64 bits, so a loop on 32-bit words would run
-in half as many vector lanes and its wrap-around would have to be masked by hand. Each
-function here is one LLVM instruction on two uint32.
+Numba promotes integer operations to 64 bits, which would halve the vector lanes of a
+loop on 32-bit words and require masks for wrap-around. Each function is one LLVM
+instruction on two uint32.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WORD = ir.IntType(32)
 
 
 def _binary(name: str) -> Callable[..., Any]:
-    """Return a jitted-code function for the LLVM instruction `name` on uint32."""
+    """Return a Numba intrinsic for the LLVM instruction `name` on two uint32."""
 
     def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return getattr(builder, name)(*args)
@@ -42,5 +42,5 @@ def _truncate(_context: Any, value: Any) -> Any:  # noqa: ARG001 - numba reads i
     return types.uint32(types.uint64), build
 
 
-# The low word of a uint64.
+# Return the low 32 bits of a uint64.
 low = cast(Callable[..., Any], intrinsic(_truncate))

@@ -1,8 +1,8 @@
-"""How often each word stands in bytes: a hash table in arrays; one process.
+"""Counts of the words in bytes: a hash table in arrays; one process.
 
-Words are runs of bytes between the six blanks of ASCII. Open addressing with linear
-steps over the numbers of rows, FNV-1a with a last mix; words are compared, so equal
-hashes do no harm. A word costs 32 bytes in a row, 8 to 16 in slots, and its own.
+Words are runs of bytes between the six ASCII blanks. Open addressing with linear
+probing; FNV-1a with a final mix; words of equal hash are compared. A word takes 32
+bytes in a row, 8 to 16 in slots, and its own bytes.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from mpiapps.kernels.jit import inline, kernel
 from mpiapps.kernels.text import separates
 
 OFFSET, PRIME = 0xCBF29CE484222325, 0x100000001B3  # of FNV-1a, 64 bits
-FIRST = 2**12  # slots
-HEAP = 2**16  # bytes
-# A row: place and length in the heap, how often it was met, hash.
+INITIAL_SLOTS = 2**12
+INITIAL_HEAP_BYTES = 2**16
+# Columns of a row: offset and length of the word in the heap, count, hash.
 BEGIN, LENGTH, COUNT, HASH = 0, 1, 2, 3
-# Slots, each the number of a row from 1 or 0; rows; heap; rows and bytes in use.
+# Slots (0, or a row index plus 1), rows, heap, numbers of rows and heap bytes in use.
 Store = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 BLANKS = np.frombuffer(b"\t\n\v\f\r ", np.uint8)
-KEY = 8  # bytes of a word that are compared at once
+KEY_BYTES = 8  # of a word, as a sort key
 
 
-class Rows(NamedTuple):
-    """Words in arrays, as they are sent.
+class WordArrays(NamedTuple):
+    """Counted words as arrays.
 
     Attributes
     ----------
     rows : ndarray of int64, (words, 4)
     heap : ndarray of uint8
-        The words' bytes.
+        Bytes of the words.
     """
 
     rows: np.ndarray
@@ -43,9 +43,9 @@ class Rows(NamedTuple):
 
 
 @inline
-def _same(heap: Any, here: Any, data: Any, start: Any, length: Any) -> Any:
+def _equal(heap: Any, begin: Any, data: Any, start: Any, length: Any) -> Any:
     k = 0
-    while k < length and heap[here + k] == data[start + k]:
+    while k < length and heap[begin + k] == data[start + k]:
         k += 1
     return k == length
 
@@ -57,7 +57,7 @@ def _hash_more(value: Any, byte: Any) -> Any:
 
 @inline
 def _slot(store: Any, word: Any) -> Any:
-    """Return the slot of a word, its own or a free one."""
+    """Return the slot of a word: its own, or a free one."""
     slots, rows, heap, _ = store
     data, start, length, mark = word
     mask = len(slots) - 1
@@ -65,15 +65,15 @@ def _slot(store: Any, word: Any) -> Any:
     while slots[slot] != 0 and not (
         rows[slots[slot] - 1, HASH] == mark
         and rows[slots[slot] - 1, LENGTH] == length
-        and _same(heap, rows[slots[slot] - 1, BEGIN], data, start, length)
+        and _equal(heap, rows[slots[slot] - 1, BEGIN], data, start, length)
     ):
         slot = (slot + 1) & mask
     return slot
 
 
 @inline
-def _add(store: Any, word: Any, times: Any) -> Any:
-    """Add to the count of a word; return false if there is no room for it."""
+def _add(store: Any, word: Any, increment: Any) -> Any:
+    """Add to the count of a word; return False if there is no room for the word."""
     slots, rows, heap, state = store
     data, start, length, mark = word
     slot = _slot(store, word)
@@ -90,7 +90,7 @@ def _add(store: Any, word: Any, times: Any) -> Any:
         state[0] += 1
         state[1] += length
     if room:
-        rows[n, COUNT] += times
+        rows[n, COUNT] += increment
     return room
 
 
@@ -101,7 +101,7 @@ def _mark(value: Any) -> Any:
 
 @kernel
 def _tally(block: np.ndarray, last: bool, store: Store) -> int:
-    """Count words; return the bytes used: up to a word cut off, or without room."""
+    """Count words; return the bytes used, up to a word truncated or without room."""
     i, n = 0, len(block)
     while True:
         while i < n and separates(block[i]):
@@ -119,7 +119,7 @@ def _tally(block: np.ndarray, last: bool, store: Store) -> int:
 
 @kernel
 def _merge(first: int, rows: np.ndarray, data: np.ndarray, store: Store) -> int:
-    """Add the rows of another table from `first` on; return where room ended."""
+    """Add rows of another table from `first` on; return the first one without room."""
     for k in range(first, len(rows)):
         word = (data, rows[k, BEGIN], rows[k, LENGTH], rows[k, HASH])
         if not _add(store, word, rows[k, COUNT]):
@@ -129,7 +129,7 @@ def _merge(first: int, rows: np.ndarray, data: np.ndarray, store: Store) -> int:
 
 @kernel
 def _fill(slots: np.ndarray, rows: np.ndarray) -> None:
-    """Put the numbers of rows into slots that are free."""
+    """Insert the rows into empty slots."""
     mask = len(slots) - 1
     for k in range(len(rows)):
         slot = int(uint64(rows[k, HASH]) >> uint64(1)) & mask
@@ -140,7 +140,7 @@ def _fill(slots: np.ndarray, rows: np.ndarray) -> None:
 
 @kernel
 def _hash_rows(rows: np.ndarray, heap: np.ndarray) -> None:
-    """Fill the hashes of rows."""
+    """Compute the hashes of rows."""
     for k in range(len(rows)):
         value = uint64(OFFSET)
         for i in range(rows[k, BEGIN], rows[k, BEGIN] + rows[k, LENGTH]):
@@ -150,111 +150,111 @@ def _hash_rows(rows: np.ndarray, heap: np.ndarray) -> None:
 
 @kernel
 def _copy(rows: np.ndarray, heap: np.ndarray, new: np.ndarray) -> None:
-    """Copy the words of rows into a new heap, one behind the other."""
-    place = 0
+    """Copy the words of rows to a new heap without gaps."""
+    offset = 0
     for k in range(len(rows)):
         begin = rows[k, BEGIN]
-        rows[k, BEGIN] = place
+        rows[k, BEGIN] = offset
         for i in range(rows[k, LENGTH]):
-            new[place + i] = heap[begin + i]
-        place += rows[k, LENGTH]
+            new[offset + i] = heap[begin + i]
+        offset += rows[k, LENGTH]
 
 
 @kernel
 def _keys(rows: np.ndarray, heap: np.ndarray, keys: np.ndarray) -> None:
-    """Fill numbers in the order of the words' first bytes."""
+    """Fill the first bytes of the words as big-endian integers."""
     for k in range(len(rows)):
         key = uint64(0)
-        for i in range(KEY):
+        for i in range(KEY_BYTES):
             byte = heap[rows[k, BEGIN] + i] if i < rows[k, LENGTH] else 0
             key = key << uint64(8) | uint64(byte)
         keys[k] = key
 
 
-class Vocabulary:
-    """Words and how often they were met. Local."""
+class WordCounts:
+    """A table of words and their counts."""
 
     def __init__(self) -> None:
-        self._slots = np.zeros(FIRST, np.uint32)
-        self._rows = np.empty((FIRST // 2, 4), np.int64)
-        self._heap = np.empty(HEAP, np.uint8)
-        self._state = np.zeros(2, np.int64)  # rows and bytes of the heap in use
+        self._slots = np.zeros(INITIAL_SLOTS, np.uint32)
+        self._rows = np.empty((INITIAL_SLOTS // 2, 4), np.int64)
+        self._heap = np.empty(INITIAL_HEAP_BYTES, np.uint8)
+        self._state = np.zeros(2, np.int64)  # rows and heap bytes in use
 
     def __len__(self) -> int:
-        """Return the number of different words."""
+        """Return the number of distinct words."""
         return int(self._state[0])
 
     @property
-    def rows(self) -> Rows:
-        """The words in arrays, which are not copied."""
-        return Rows(self._rows[: len(self)], self._heap[: self._state[1]])
+    def arrays(self) -> WordArrays:
+        """The words as arrays, without a copy."""
+        return WordArrays(self._rows[: len(self)], self._heap[: self._state[1]])
 
     def add(self, block: np.ndarray, last: bool = True) -> int:
-        """Count the words of a block of uint8; return how many bytes were used.
+        """Count the words of a block of uint8; return the number of bytes used.
 
-        `last`: a word at the end of the block is whole; else it is left.
+        `last`: whether a word at the end of the block is complete; else it is not used.
         """
         used = 0
         while True:
             rest = block[used:]
             n = _tally(rest, last, self._store())
             used += n
-            if n == len(rest) or not self._grown(_first_word(rest[n:])):
+            if n == len(rest) or not self._grow(_first_word_length(rest[n:])):
                 return used
 
-    def merge(self, other: Rows) -> None:
-        """Add other words."""
+    def merge(self, other: WordArrays) -> None:
+        """Add the counts of another table."""
         done = 0
         while done < len(other.rows):
             done = _merge(done, other.rows, other.heap, self._store())
             if done < len(other.rows):
-                self._grown(int(other.rows[done, LENGTH]))
+                self._grow(int(other.rows[done, LENGTH]))
 
     def update(self, words: Mapping[bytes, int]) -> None:
-        """Add words from a dict."""
+        """Add the counts in a dict."""
         rows = np.zeros((len(words), 4), np.int64)
         rows[:, LENGTH] = [len(word) for word in words]
         rows[:, BEGIN] = np.cumsum(rows[:, LENGTH]) - rows[:, LENGTH]
         rows[:, COUNT] = list(words.values())
         heap = np.frombuffer(b"".join(words), np.uint8)
         _hash_rows(rows, heap)
-        self.merge(Rows(rows, heap))
+        self.merge(WordArrays(rows, heap))
 
-    def words(self) -> dict[bytes, int]:
-        """Return how often each word was met."""
-        return dict(_pairs(self.rows))
+    def as_dict(self) -> dict[bytes, int]:
+        """Return the count of each word."""
+        return dict(_pairs(self.arrays))
 
-    def split(self, n: int) -> list[Rows]:
-        """Return the words in `n` shares; the same word is in the same one of all."""
-        rows, heap = self.rows
+    def split(self, n: int) -> list[WordArrays]:
+        """Return the words in `n` shares; a word is in the same share on all ranks."""
+        rows, heap = self.arrays
         owners = (rows[:, HASH].view(np.uint64) >> np.uint64(40)) % np.uint64(n)
         shares = []
         for owner in range(n):
-            some = rows[owners == owner]
-            new = np.empty(int(some[:, LENGTH].sum()), np.uint8)
-            _copy(some, heap, new)
-            shares.append(Rows(some, new))
+            share = rows[owners == owner]
+            share_heap = np.empty(int(share[:, LENGTH].sum()), np.uint8)
+            _copy(share, heap, share_heap)
+            shares.append(WordArrays(share, share_heap))
         return shares
 
-    def most(self, n: int) -> list[tuple[bytes, int]]:
-        """Return the `n` words met most often; of equal ones the first by bytes."""
-        rows, heap = self.rows
+    def most_frequent(self, n: int) -> list[tuple[bytes, int]]:
+        """Return the `n` most frequent words; equal counts in the order of bytes."""
+        rows, heap = self.arrays
         if n < len(rows):
             counts = rows[:, COUNT]
             least = np.partition(counts, len(rows) - n)[len(rows) - n]
             more, equal = rows[counts > least], rows[counts == least]
             keys = np.empty(len(equal), np.uint64)
             _keys(equal, heap, keys)
-            left = n - len(more)
-            some = equal[keys <= np.partition(keys, left - 1)[left - 1]]
-            rows = np.concatenate((more, some))
-        return first(_pairs(Rows(rows, heap)), n)
+            missing = n - len(more)
+            equal = equal[keys <= np.partition(keys, missing - 1)[missing - 1]]
+            rows = np.concatenate((more, equal))
+        return most_frequent(_pairs(WordArrays(rows, heap)), n)
 
     def _store(self) -> Store:
         return self._slots, self._rows, self._heap, self._state
 
-    def _grown(self, need: int) -> bool:
-        """Make room for a word of `need` bytes; return false if there is enough."""
+    def _grow(self, need: int) -> bool:
+        """Make room for a word of `need` bytes; return False if there is enough."""
         used, size = self._state.tolist()
         full = used == len(self._rows)
         short = size + need > len(self._heap)
@@ -267,12 +267,14 @@ class Vocabulary:
         return bool(full or short)
 
 
-def first(pairs: Iterable[tuple[bytes, int]], n: int) -> list[tuple[bytes, int]]:
-    """Return the `n` words with the largest counts, in order. Local."""
+def most_frequent(
+    pairs: Iterable[tuple[bytes, int]], n: int
+) -> list[tuple[bytes, int]]:
+    """Return the `n` words with the largest counts, sorted."""
     return heapq.nsmallest(n, pairs, key=lambda pair: (-pair[1], pair[0]))
 
 
-def _pairs(words: Rows) -> Iterator[tuple[bytes, int]]:
+def _pairs(words: WordArrays) -> Iterator[tuple[bytes, int]]:
     data = words.heap.data
     for begin, n, count, _ in words.rows.tolist():
         yield bytes(data[begin : begin + n]), count
@@ -284,14 +286,14 @@ def _larger(array: np.ndarray, size: int) -> np.ndarray:
     return new
 
 
-def _first_word(block: np.ndarray) -> int:
-    """Return the bytes before the first blank."""
-    some = 64
+def _first_word_length(block: np.ndarray) -> int:
+    """Return the number of bytes before the first blank."""
+    searched = 64
     while True:
-        blank = np.isin(block[:some], BLANKS)
-        if blank.any() or some >= len(block):
+        blank = np.isin(block[:searched], BLANKS)
+        if blank.any() or searched >= len(block):
             return int(blank.argmax()) if blank.any() else len(block)
-        some *= 16
+        searched *= 16
 
 
 KERNELS: list[Callable[..., Any]] = [_tally, _merge, _fill, _hash_rows, _copy, _keys]

@@ -1,4 +1,4 @@
-"""One axis of a matrix: which of its indices each process coordinate owns."""
+"""One axis of a block-cyclic distribution: the owner of each index."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Axis:
-    """`n` indices, dealt in blocks of `block` to `procs` process coordinates in turn.
+    """`n` indices in blocks of `block`, distributed cyclically over `procs` processes.
 
-    Local; no messages. This is ScaLAPACK's block-cyclic distribution with the first
-    block on coordinate 0 (its users' guide, section 4.3). With ``block * procs >= n``
+    This is ScaLAPACK's block-cyclic distribution with the first block on coordinate 0
+    (ScaLAPACK Users' Guide, section 4.3). With ``block * procs >= n``
     every coordinate has one contiguous block.
 
     Parameters
@@ -28,7 +28,7 @@ class Axis:
     Raises
     ------
     TypeError, ValueError
-        If one of them is not an integer, or too small.
+        If an argument is not an integer, or is too small.
     """
 
     n: int
@@ -36,7 +36,7 @@ class Axis:
     procs: int
 
     def __post_init__(self) -> None:
-        """Make them Python's integers, which do not overflow; refuse small ones."""
+        """Convert to Python integers, which do not overflow; check the ranges."""
         for name in ("n", "block", "procs"):
             value = getattr(self, name)
             if type(value) is not int:
@@ -44,63 +44,63 @@ class Axis:
         if self.n < 0 or self.block < 1 or self.procs < 1:
             raise ValueError(
                 f"an axis of {self.n} indices in blocks of {self.block} over"
-                f" {self.procs} processes: expected at least 0, 1 and 1"
+                f" {self.procs} processes: need at least 0, 1 and 1"
             )
 
     @classmethod
     def contiguous(cls, n: int, procs: int) -> Axis:
-        """Return an axis of one contiguous block for each coordinate. Local."""
+        """Return an axis of one contiguous block for each coordinate."""
         n, procs = index(n), index(procs)
         return cls(n, max(1, -(-n // max(1, procs))), procs)
 
     def count(self, coord: int) -> int:
-        """Return how many indices `coord` owns. Local; ScaLAPACK's NUMROC."""
-        whole, rest = divmod(self.n, self.block)
-        mine, extra = divmod(whole, self.procs)
-        own = (mine + (coord < extra)) * self.block
-        return own + (rest if coord == extra else 0)
+        """Return the number of indices that `coord` owns (ScaLAPACK's NUMROC)."""
+        blocks, rest = divmod(self.n, self.block)
+        per_coord, extra = divmod(blocks, self.procs)
+        full = (per_coord + (coord < extra)) * self.block
+        return full + (rest if coord == extra else 0)
 
     def owner(self, index: int) -> int:
-        """Return the coordinate that owns `index`. Local."""
+        """Return the coordinate that owns `index` (ScaLAPACK's INDXG2P)."""
         return index // self.block % self.procs
 
     def local(self, index: int) -> int:
-        """Return where its owner keeps `index`. Local."""
+        """Return the local index of `index` on its owner (ScaLAPACK's INDXG2L)."""
         return index // self.block // self.procs * self.block + index % self.block
 
-    def locals(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return where their owners keep each of `indices`. Local."""
+    def local_indices(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the local index of each of `indices` on its owner."""
         return indices // self.block // self.procs * self.block + indices % self.block
 
-    def below(self, index: int, coord: int) -> int:
-        """Return how many of the indices below `index` are of `coord`. Local."""
+    def count_below(self, index: int, coord: int) -> int:
+        """Return the number of indices below `index` that `coord` owns."""
         return Axis(index, self.block, self.procs).count(coord)
 
     def runs(self, coord: int) -> Iterator[range]:
-        """Yield the runs of neighbouring indices that `coord` owns, in order. Local."""
+        """Yield the blocks of contiguous indices that `coord` owns, in order."""
         step = self.block * self.procs
         for start in range(coord * self.block, self.n, step):
             yield range(start, min(start + self.block, self.n))
 
     def indices(self, coord: int) -> npt.NDArray[np.int64]:
-        """Return the indices that `coord` owns, int64, ascending. Local."""
+        """Return the indices that `coord` owns, int64, ascending."""
         local = np.arange(self.count(coord), dtype=np.int64)
         return (local // self.block * self.procs + coord) * self.block + (
             local % self.block
         )
 
-    def shared(
-        self, coord: int, other: Axis, there: int
+    def overlap(
+        self, coord: int, other: Axis, other_coord: int
     ) -> slice | npt.NDArray[np.int64]:
-        """Return where `coord` keeps what is `there`'s on the `other` axis. Local.
+        """Return the local indices of `coord` that `other_coord` owns on `other`.
 
-        A slice where its places are neighbours, which NumPy copies fastest.
+        A slice if they are contiguous, which NumPy copies fastest.
         """
-        mine = self.indices(coord)
-        places = np.flatnonzero(mine // other.block % other.procs == there)
-        if places.size == 0:
+        owners = self.indices(coord) // other.block % other.procs
+        local = np.flatnonzero(owners == other_coord)
+        if local.size == 0:
             return slice(0, 0)
-        first, last = int(places[0]), int(places[-1])
-        if last - first + 1 == places.size:
+        first, last = int(local[0]), int(local[-1])
+        if last - first + 1 == local.size:
             return slice(first, last + 1)
-        return places
+        return local

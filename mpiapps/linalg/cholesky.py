@@ -1,144 +1,148 @@
-"""Cholesky factors of Hermitian positive definite matrices."""
+"""Cholesky factorisation of Hermitian positive definite matrices."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import get_lapack_funcs
 
-from mpiapps.comm.cut import Array, pieces
-from mpiapps.comm.mpi import MPI
+from mpiapps.comm.chunking import Array, iter_chunks
 from mpiapps.kernels.blas import add_product, solve_columns
+from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.space import Space
-from mpiapps.linalg.triangles import (
-    At,
+from mpiapps.linalg.factorization import (
     Blocks,
-    Halfway,
     Panel,
+    PanelCallback,
+    PartialFactorization,
     bcast_in,
     panels,
-    square,
+    square_blocks,
 )
+from mpiapps.linalg.workspace import Workspace
 
 
 def cholesky(
-    a: DistMatrix, block: int | None = None, *, at: At | None = None
+    a: DistMatrix, block: int | None = None, *, on_panel: PanelCallback | None = None
 ) -> DistMatrix:
     """Return lower triangular L with ``A = L L.H``. Collective.
 
     Parameters
     ----------
     a : DistMatrix, n x n
-        Hermitian and positive definite; only its lower triangle is looked at, and what
-        is above it may be anything; it is not changed.
+        Hermitian and positive definite. Only its lower triangle is read; A is not
+        changed.
     block : int, optional
-        Rows and columns of a block. Default: `triangles.block_for`.
-    at : callable, optional
-        Called on all ranks between two block columns, with a `Halfway`; it may save
-        it for `go_on`, and may raise.
+        Block size. Default: `factorization.block_for`.
+    on_panel : callable, optional
+        Called on all ranks between two panels with a `PartialFactorization`, which it
+        may save for `resume`. May raise.
 
     Returns
     -------
     DistMatrix
-        Zero above the diagonal, in square blocks dealt in turn.
+        Zero above the diagonal, in square blocks, block-cyclic.
 
     Raises
     ------
     numpy.linalg.LinAlgError
-        On all ranks, if A is not positive definite; names the first leading minor that
-        is not.
+        On all ranks, if A is not positive definite; the message has the order of the
+        first leading minor that is not.
     ValueError
         On all ranks, if A is not square or not finite.
 
     Notes
     -----
     Right-looking and blocked (Golub, Van Loan: Matrix Computations, 4.2.6; ScaLAPACK's
-    pdpotrf), one block column ahead: the next one is factorised and on its way before
-    the rest is updated. Each rank receives ``n^2/2p + n^2/2q`` elements on a p x q
-    grid, in three messages a block.
+    pdpotrf) with look-ahead: the next panel is factorised and its broadcast started
+    before the rest of the trailing matrix is updated. On a p x q grid each rank
+    receives ``n^2/2p + n^2/2q`` elements, in three messages per panel.
     """
-    return go_on(Halfway(square(a, block, "cholesky", lower=True)), at)
+    return resume(
+        PartialFactorization(square_blocks(a, block, "cholesky", lower=True)), on_panel
+    )
 
 
-def go_on(since: Halfway, at: At | None = None) -> DistMatrix:
-    """Return L from a factorisation that was stopped. Collective; as `cholesky`."""
-    made = since.matrix
-    parts = Blocks(made)
-    todo = [p for p in panels(parts.rows, made.layout.grid) if p.k.start >= since.done]
-    space = Space(made.dtype)
-    coming = [_Coming(parts, p, space) for p in todo[:1]]
+def resume(
+    partial: PartialFactorization, on_panel: PanelCallback | None = None
+) -> DistMatrix:
+    """Return L, continuing a partial factorisation. Collective; as `cholesky`."""
+    matrix = partial.matrix
+    parts = Blocks(matrix)
+    todo = list(panels(parts.rows, matrix.layout.grid, partial.done))
+    workspace = Workspace(matrix.dtype)
+    coming = [_CholeskyPanel(parts, p, workspace) for p in todo[:1]]
     for number, panel in enumerate(todo):
-        here = coming.pop()
-        bad = here.wait()
+        arrived = coming.pop()
+        bad = arrived.wait()
         if bad:
             raise np.linalg.LinAlgError(
                 f"the matrix is not positive definite: its leading minor of order {bad}"
                 " is not; look for dependent rows, or use solve"
             )
-        if at is not None and number:
-            at(Halfway(made, panel.k.start))
-        rest = _Rest(parts, panel, here.column, space)
+        if on_panel is not None and number:
+            on_panel(PartialFactorization(matrix, panel.k.start))
+        rest = _CholeskyTrailingUpdate(parts, panel, arrived.column, workspace)
         for ahead in todo[number + 1 : number + 2]:
             done = parts.cols_from(ahead.k.stop)
             rest.update(parts.cols_from(ahead.k.start), done)
-            coming.append(_Coming(parts, ahead, space))
+            coming.append(_CholeskyPanel(parts, ahead, workspace))
             rest.update(done, parts.local.shape[1])
     _clear_above(parts)
-    return made
+    return matrix
 
 
 def _clear_above(parts: Blocks) -> None:
-    """Set what is above the diagonal to zero. Local."""
+    """Set the elements above the diagonal to zero. Local."""
     rows, columns = parts.matrix.row_indices, parts.matrix.col_indices
     for left in range(0, columns.size, parts.cols.block):
         block = columns[left : left + parts.cols.block]
         above = parts.rows_from(int(block[0]))
         end = parts.rows_from(int(block[-1]) + 1)
-        each = slice(left, left + block.size)
-        parts.local[:above, each] = 0
-        parts.local[above:end, each][rows[above:end, None] < block] = 0
+        span = slice(left, left + block.size)
+        parts.local[:above, span] = 0
+        parts.local[above:end, span][rows[above:end, None] < block] = 0
 
 
-class _Coming:
-    """A block column of L on its way to the ranks of its rows.
+class _CholeskyPanel:
+    """A panel of L and its broadcast along the process rows.
 
     Attributes
     ----------
     column : ndarray
-        Its rows of this rank from the diagonal block on.
+        The local rows of the panel, from the diagonal block on.
     """
 
-    def __init__(self, parts: Blocks, panel: Panel, space: Space) -> None:
-        """Factorise it and begin to send it. Collective."""
+    def __init__(self, parts: Blocks, panel: Panel, workspace: Workspace) -> None:
+        """Factorise the panel and start its broadcast. Collective."""
         nb, top = len(panel), parts.rows_from(panel.k.start)
-        # The one before is still in use.
+        # Two buffers: the previous panel is still in use.
         name = f"column {panel.k.start // parts.rows.block % 2}"
-        # One number more tells whether it went well.
-        self._mine = space.take(name, (parts.local.shape[0] - top) * nb + 1)
-        self._mine[-1] = 0
-        self.column = self._mine[:-1].reshape(-1, nb)
+        # The last element is the info code of potrf.
+        self._buffer = workspace.get(name, (parts.local.shape[0] - top) * nb + 1)
+        self._buffer[-1] = 0
+        self.column = self._buffer[:-1].reshape(-1, nb)
         if parts.j == panel.col:
             left = parts.cols.local(panel.k.start)
             self.column[...] = parts.local[top:, left : left + nb]
-            self._mine[-1] = _factorise(parts, panel, self.column)
+            self._buffer[-1] = _factorise(parts, panel, self.column)
         row = parts.grid.row
-        each = pieces(self._mine) if row.size > 1 else ()
-        self._requests = [row.Ibcast(piece, root=panel.col) for piece in each]
+        chunks = iter_chunks(self._buffer) if row.size > 1 else ()
+        self._requests = [row.Ibcast(piece, root=panel.col) for piece in chunks]
 
     def wait(self) -> int:
-        """Return the order of the minor that is not positive, or 0. Collective."""
+        """Wait; return the order of the nonpositive minor, or 0. Collective."""
         MPI.Request.Waitall(self._requests)
-        return int(self._mine[-1].real)
+        return int(self._buffer[-1].real)
 
 
 def _factorise(parts: Blocks, panel: Panel, column: Array) -> int:
-    """Turn a block column of A into one of L. Collective in the process column."""
+    """Factorise a panel in place; return info. Collective in the process column."""
     nb = len(panel)
     corner = np.zeros(nb * nb + 1, column.dtype)
     square_ = corner[:-1].reshape(nb, nb)
     if parts.i == panel.row:
         potrf = get_lapack_funcs("potrf", dtype=column.dtype)
-        # Lower of rows is upper of columns, which LAPACK reads: its conjugate there.
+        # A row-major lower triangle is a column-major upper one, conjugated.
         factor, info = potrf(column[:nb].conj().T, lower=0, clean=1)
         square_[...] = factor.conj().T
         column[:nb] = square_
@@ -151,13 +155,13 @@ def _factorise(parts: Blocks, panel: Panel, column: Array) -> int:
     return 0
 
 
-class _Rest:
-    """What lies right of a block column, and what is subtracted from it."""
+class _CholeskyTrailingUpdate:
+    """Update of the trailing matrix by a panel."""
 
     def __init__(
-        self, parts: Blocks, panel: Panel, column: Array, space: Space
+        self, parts: Blocks, panel: Panel, column: Array, workspace: Workspace
     ) -> None:
-        """Keep the block column, and spread its rows. Collective."""
+        """Store the panel and broadcast its rows along the columns. Collective."""
         self._parts = parts
         top = parts.rows_from(panel.k.start)
         if parts.j == panel.col:
@@ -167,13 +171,13 @@ class _Rest:
         self._left = parts.cols_from(panel.k.stop)
         self._columns = parts.cols.indices(parts.j)
         self._below = column[self._top - top :]
-        self._across = _across(parts, panel, self._below, space)
+        self._across = _across(parts, panel, self._below, workspace)
 
     def update(self, left: int, right: int, bottom: int | None = None) -> None:
-        """Subtract from columns `left` to `right`, on and below the diagonal. Local.
+        """Update columns `left` to `right` on and below the diagonal (herk). Local.
 
-        The triangle is cut into two and a rectangle, over and over: wide products are
-        a third faster than those of one block column (docs/matrix.md).
+        Splits the triangle recursively into two triangles and a rectangle: wide
+        products are a third faster than those of one block (docs/matrix.md).
         """
         if left >= right:
             return
@@ -192,7 +196,7 @@ class _Rest:
         return self._parts.rows_from(int(self._columns[column]))
 
     def _subtract(self, top: int, bottom: int, left: int, right: int) -> None:
-        """Do ``local -= below across.H`` for some rows and columns."""
+        """Compute ``local -= below across.H`` on a submatrix. Local."""
         add_product(
             self._parts.local[top:bottom, left:right],
             self._below[top - self._top : bottom - self._top],
@@ -202,25 +206,26 @@ class _Rest:
         )
 
 
-def _across(parts: Blocks, panel: Panel, below: Array, space: Space) -> Array:
-    """Return the rows of the block column that belong to this rank's columns.
+def _across(parts: Blocks, panel: Panel, below: Array, workspace: Workspace) -> Array:
+    """Return the panel rows whose indices are this rank's columns.
 
-    They lie on the ranks of this process column, each of which has those that are its
-    rows. Collective in the process column.
+    They are distributed by rows over the process column. Collective in that column.
     """
     first = parts.cols_from(panel.k.stop)
     columns = parts.cols.indices(parts.j)[first:]
     owner = columns // parts.rows.block % parts.rows.procs
     top = parts.rows_from(panel.k.stop)
-    across = space.take("across", columns.size, len(panel))
+    across = workspace.get("across", columns.size, len(panel))
     for root in range(parts.grid.col.size):
         its = np.flatnonzero(owner == root)
-        here = across if its.size == columns.size else None
-        piece = space.take("piece", its.size, len(panel)) if here is None else here
+        target = across if its.size == columns.size else None
+        piece = target
+        if piece is None:
+            piece = workspace.get("piece", its.size, len(panel))
         if root == parts.i:
-            rows = parts.rows.locals(columns[its]) - top
+            rows = parts.rows.local_indices(columns[its]) - top
             np.take(below, rows, axis=0, out=piece, mode="clip")  # unbuffered
         bcast_in(parts.grid.col, piece, root)
-        if here is None:
+        if target is None:
             across[its] = piece
     return across

@@ -1,4 +1,4 @@
-"""`DistMatrix`: a matrix over the ranks of a communicator, each with an ndarray."""
+"""`DistMatrix`: a matrix distributed over the ranks of a communicator."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from mpiapps.base.memory import available_memory
-from mpiapps.comm.agree import agree, checked_root
-from mpiapps.comm.cut import Array
-from mpiapps.comm.move import bcast
-from mpiapps.comm.mpi import MPI
+from mpiapps.comm.chunking import Array
+from mpiapps.comm.collectives import bcast
+from mpiapps.comm.consistency import checked_root, raise_together
 from mpiapps.comm.random import Stream
+from mpiapps.comm.ranks import Ranks, communicator
+from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import operands
-from mpiapps.linalg.dtypes import NAMES, checked
+from mpiapps.linalg.dtypes import NAMES, check_dtype
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.operators import Operators, elementwise
 from mpiapps.linalg.redistribute import redistribute
 
-LEAST = 2**26  # bytes: a smaller matrix goes to all ranks without a look at the memory
+MIN_CHECKED_BYTES = 2**26  # below it, `to_all` does not check the available memory
 
 Operator = Callable[["DistMatrix", Any], "DistMatrix"]
 Solver = TypeVar("Solver", bound=Callable[..., Any])
@@ -36,29 +37,30 @@ def _both(ufunc: np.ufunc) -> tuple[Operator, Operator]:
 
 
 class DistMatrix(Operators):
-    """A matrix of which every rank keeps a part. Collective to make and to use.
+    """A distributed matrix. Construction and use are collective.
 
-    Its parameters and attributes are those of `MatrixBase`, its operators those of
-    `Operators`. The methods here make one, and take it apart.
+    Parameters and attributes are documented in `MatrixBase`, operators in `Operators`.
+    The methods of this class construct and gather matrices.
     """
 
     @classmethod
     def zeros(
         cls,
-        comm: MPI.Intracomm,
+        comm: Ranks,
         shape: tuple[int, int],
         dtype: npt.DTypeLike = float,
         layout: Layout | None = None,
     ) -> DistMatrix:
         """Return a matrix of zeros. Collective.
 
-        `layout` is one of `shape`; the default is `Layout.cyclic`. All of them must be
-        the same on all ranks.
+        `layout` must have the shape `shape`; default: `Layout.cyclic`. All arguments
+        must be the same on all ranks.
         """
-        with agree(comm) as same:
-            made = cls._zeros(comm, shape, dtype, layout)
-            same("DistMatrix.zeros", made)
-        return made
+        comm = communicator(comm)
+        with raise_together(comm) as same:
+            matrix = cls._zeros(comm, shape, dtype, layout)
+            same("DistMatrix.zeros", matrix)
+        return matrix
 
     @classmethod
     def _zeros(
@@ -68,17 +70,17 @@ class DistMatrix(Operators):
         dtype: npt.DTypeLike,
         layout: Layout | None,
     ) -> DistMatrix:
-        """Return a matrix of zeros without a comparison. Local."""
+        """Return a matrix of zeros without comparing the arguments. Local."""
         m, n = operands.sides(shape)
         layout = layout or Layout.cyclic((m, n), comm.size)
         layout.checked((m, n), comm.size)
-        local = np.zeros(layout.local_shape(comm.rank), checked(dtype))
+        local = np.zeros(layout.local_shape(comm.rank), check_dtype(dtype))
         return cls(comm, layout, local, agreed=True)
 
     @classmethod
     def from_function(
         cls,
-        comm: MPI.Intracomm,
+        comm: Ranks,
         shape: tuple[int, int],
         function: Callable[[Array, Array], Any],
         dtype: npt.DTypeLike = float,
@@ -86,83 +88,89 @@ class DistMatrix(Operators):
     ) -> DistMatrix:
         """Return the matrix of ``function(i, j)``. Collective.
 
-        `function` gets a column of row numbers and a row of column numbers, int64, and
-        returns what broadcasts to their outer shape, as for `numpy.ogrid`: numbers of
-        a kind that `dtype` can hold.
+        `function` takes a column of row indices and a row of column indices, int64, as
+        from `numpy.ogrid`, and returns numbers that broadcast to their outer shape and
+        cast to `dtype` by the rule "same_kind".
         """
-        with agree(comm) as same:
-            made = cls._zeros(comm, shape, dtype, layout)
-            same("DistMatrix.from_function", made)
-            i, j = made.row_indices[:, None], made.col_indices[None, :]
-            found = operands.numbers(function(i, j), "what the function returned")
-            np.copyto(made.local, found, casting="same_kind")
-        return made
+        comm = communicator(comm)
+        with raise_together(comm) as same:
+            matrix = cls._zeros(comm, shape, dtype, layout)
+            same("DistMatrix.from_function", matrix)
+            i, j = matrix.row_indices[:, None], matrix.col_indices[None, :]
+            values = operands.numbers(function(i, j), "the result of the function")
+            np.copyto(matrix.local, values, casting="same_kind")
+        return matrix
 
     @classmethod
     def eye(
         cls,
-        comm: MPI.Intracomm,
+        comm: Ranks,
         n: int,
         dtype: npt.DTypeLike = float,
         layout: Layout | None = None,
     ) -> DistMatrix:
-        """Return the identity. Collective."""
+        """Return the identity matrix. Collective."""
+        comm = communicator(comm)
         return cls.from_function(comm, (n, n), lambda i, j: i == j, dtype, layout)
 
     @classmethod
     def random(
         cls,
-        comm: MPI.Intracomm,
+        comm: Ranks,
         shape: tuple[int, int],
         seed: int = 0,
         dtype: npt.DTypeLike = float,
         layout: Layout | None = None,
     ) -> DistMatrix:
-        """Return numbers uniform in [-1, 1), the same on any grid. Collective.
+        """Return random numbers uniform in [-1, 1), the same on any grid. Collective.
 
-        Element (i, j) is number j of block i of the stream `seed`, imaginary parts of
-        the next stream (`mpiapps.comm.random.Stream`).
+        Element (i, j) is number j of block i of the stream `seed`, imaginary parts are
+        from the next stream (`mpiapps.comm.random.Stream`).
         """
-        from mpiapps.linalg.randoms import fill
+        comm = communicator(comm)
+        from mpiapps.linalg.random_fill import fill
 
-        with agree(comm) as same:
-            made = cls._zeros(comm, shape, dtype, layout)
-            same("DistMatrix.random", made, Stream(seed).seed)
-            fill(made.local, made.layout, comm.rank, seed)
-        return made
+        with raise_together(comm) as same:
+            matrix = cls._zeros(comm, shape, dtype, layout)
+            same("DistMatrix.random", matrix, Stream(seed).seed)
+            fill(matrix.local, matrix.layout, comm.rank, seed)
+        return matrix
 
     @classmethod
     def from_root(
         cls,
-        comm: MPI.Intracomm,
+        comm: Ranks,
         array: npt.ArrayLike | None,
         layout: Layout | None = None,
         root: int = 0,
     ) -> DistMatrix:
-        """Return the root's two-dimensional `array`, dealt out. Collective.
+        """Return the root's two-dimensional `array`, scattered. Collective.
 
-        Other ranks' `array` is not looked at. Integers become float64. Cost: each
-        element is sent once.
+        `array` is ignored on other ranks. Integers become float64. Cost: each element
+        is sent once.
 
         Raises
         ------
         TypeError, ValueError
-            On all ranks, if it is not a matrix of numbers, is masked, or the layout is
-            of another shape.
+            On all ranks, if it is not a matrix of numbers, is masked, or the layout has
+            another shape.
         """
+        comm = communicator(comm)
         whole: Array = np.empty((0, 0))
-        with agree(comm) as same:
+        with raise_together(comm) as same:
             root = checked_root(comm, root)
             same("DistMatrix.from_root", layout, root)
             if comm.rank == root:
                 whole = operands.numbers(array, "array")
                 if whole.ndim != 2:
-                    raise ValueError(f"a matrix has 2 dimensions, not {whole.ndim}")
+                    raise ValueError(
+                        f"the array has {whole.ndim} dimensions; expected 2"
+                    )
                 if whole.dtype.kind in "iub":
                     whole = whole.astype(float)
-                checked(whole.dtype)
+                check_dtype(whole.dtype)
         shape, dtype = comm.bcast((whole.shape, whole.dtype.str), root=root)
-        # From here on all ranks know, and so raise, the same.
+        # All ranks have the same values from here on, and raise the same errors.
         layout = layout or Layout.cyclic(shape, comm.size)
         layout.checked(shape, comm.size)
         if comm.rank != root:
@@ -172,29 +180,30 @@ class DistMatrix(Operators):
 
     @classmethod
     def from_all(
-        cls, comm: MPI.Intracomm, array: npt.ArrayLike, layout: Layout | None = None
+        cls, comm: Ranks, array: npt.ArrayLike, layout: Layout | None = None
     ) -> DistMatrix:
-        """Return the matrix `array`, which every rank has. Collective.
+        """Return the matrix `array`, which is replicated on all ranks. Collective.
 
-        No element is sent: each rank takes its part. The array must be the same on all
-        ranks, to the last bit, which its checksum is compared for.
+        No element is sent: each rank copies its local block. The array must be
+        bitwise the same on all ranks; checksums are compared.
         """
-        with agree(comm) as same:
+        comm = communicator(comm)
+        with raise_together(comm) as same:
             whole = operands.numbers(array, "array")
             same("DistMatrix.from_all", whole, layout)
             if whole.ndim != 2:
-                raise ValueError(f"a matrix has 2 dimensions, not {whole.ndim}")
+                raise ValueError(f"the array has {whole.ndim} dimensions; expected 2")
             dtype = float if whole.dtype.kind in "iub" else whole.dtype
-            made = cls._zeros(comm, whole.shape, dtype, layout)
-            made.local[...] = made._part(whole)
-        return made
+            matrix = cls._zeros(comm, whole.shape, dtype, layout)
+            matrix.local[...] = matrix._local_operand(whole)
+        return matrix
 
     def to_root(self, root: int = 0) -> Array | None:
-        """Return the whole on the root, ``None`` elsewhere. Collective; a copy.
+        """Return a copy of the whole matrix on the root, else ``None``. Collective.
 
         Cost: each element is sent once.
         """
-        with agree(self.comm) as same:
+        with raise_together(self.comm) as same:
             root = checked_root(self.comm, root)
             same("to_root", self, root)
         return self._to_root(root)
@@ -205,21 +214,21 @@ class DistMatrix(Operators):
         return operands.own(whole, self.local) if self.comm.rank == root else None
 
     def to_all(self) -> Array:
-        """Return the whole on every rank. Collective; a copy.
+        """Return a copy of the whole matrix on every rank. Collective.
 
         Raises
         ------
         MemoryError
-            On all ranks, if the ranks of a host have not the memory for it.
+            On all ranks, if the memory available on a host does not suffice.
         """
-        with agree(self.comm) as same:
+        with raise_together(self.comm) as same:
             same("to_all", self)
-        self._check_room()
+        self._check_memory()
         return bcast(self.comm, self._to_root(0))
 
-    def _check_room(self) -> None:
-        """Raise on all ranks if the whole does not fit each rank. Collective."""
-        if self.nbytes < LEAST:
+    def _check_memory(self) -> None:
+        """Raise on all ranks if a host lacks memory for the copies. Collective."""
+        if self.nbytes < MIN_CHECKED_BYTES:
             return
         hosts = self.comm.allgather((MPI.Get_processor_name(), available_memory()))
         names = [name for name, _ in hosts]
@@ -228,29 +237,31 @@ class DistMatrix(Operators):
             if self.nbytes * ranks > free:
                 raise MemoryError(
                     f"{self.shape[0]} x {self.shape[1]} elements on each of {ranks}"
-                    f" ranks of {name} need {self.nbytes * ranks} bytes, and {free} are"
-                    " available there; use to_root, or a file"
+                    f" ranks of {name} need {self.nbytes * ranks} bytes, but only"
+                    f" {free} are available; use to_root, or write a file"
                 )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        """Return the whole on every rank, for ``np.asarray``. Collective: `to_all`."""
+        """Return `to_all`, for ``np.asarray``. Collective."""
         if copy is False:
-            raise ValueError("a distributed matrix cannot become an array uncopied")
+            raise ValueError(
+                "copy=False: a distributed matrix cannot become an array without a copy"
+            )
         return self.to_all().astype(dtype or self.dtype, copy=False)
 
     def redistribute(self, layout: Layout) -> DistMatrix:
-        """Return the same matrix under another layout. Collective; a copy."""
-        with agree(self.comm) as same:
+        """Return a copy in another layout. Collective."""
+        with raise_together(self.comm) as same:
             layout.checked(self.shape, self.comm.size)
             same("redistribute", self, layout)
-        return self._moved(layout)
+        return self._redistributed(layout)
 
     def astype(self, dtype: npt.DTypeLike) -> DistMatrix:
         """Return a copy of another dtype, as NumPy casts it. Collective."""
-        with agree(self.comm) as same:
-            to = checked(dtype)
+        with raise_together(self.comm) as same:
+            to = check_dtype(dtype)
             same("astype", self, NAMES[to])
-            return self._alike(self.local.astype(to))
+            return self._with_local(self.local.astype(to))
 
     __add__, __radd__ = _both(np.add)
     __sub__, __rsub__ = _both(np.subtract)
@@ -259,11 +270,11 @@ class DistMatrix(Operators):
     __pow__, __rpow__ = _both(np.power)
 
 
-def takes_arrays(solver: Solver) -> Solver:
-    """Let the second operand be an array, the same on all ranks.
+def accept_arrays(solver: Solver) -> Solver:
+    """Decorate a solver to accept a replicated array as second operand.
 
-    For a vector the result is one, on every rank; for a two-dimensional array it is a
-    matrix. Collective.
+    The result for a vector is a vector on every rank, for a two-dimensional array a
+    `DistMatrix`.
     """
 
     @wraps(solver)

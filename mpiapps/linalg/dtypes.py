@@ -9,33 +9,33 @@ import numpy as np
 import numpy.typing as npt
 
 from mpiapps.base.errors import InputError
-from mpiapps.comm.cut import Array
+from mpiapps.comm.chunking import Array
 
-EXACT = 2**53  # no integer up to it is rounded in float64
-DTYPES = tuple(np.dtype(each) for each in ("f4", "f8", "c8", "c16"))
-NAMES = {dtype: str(dtype) for dtype in DTYPES}  # NumPy takes 2 us for one
+MAX_EXACT_INTEGER = 2**53  # no integer up to it is rounded in float64
+DTYPES = tuple(np.dtype(code) for code in ("f4", "f8", "c8", "c16"))
+NAMES = {dtype: str(dtype) for dtype in DTYPES}  # str(dtype) takes 2 us
 
 
-def checked(dtype: npt.DTypeLike) -> np.dtype[Any]:
-    """Return `dtype` if it is one of `DTYPES`, else raise `TypeError`. Local."""
-    found = np.dtype(dtype)
-    if found not in DTYPES:
+def check_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """Return `dtype` if it is one of `DTYPES`, else raise `TypeError`."""
+    result = np.dtype(dtype)
+    if result not in DTYPES:
         raise TypeError(
-            f"dtype {found} is none of float32, float64, complex64, complex128;"
+            f"dtype {result}: expected float32, float64, complex64 or complex128;"
             " convert with astype"
         )
-    return found
+    return result
 
 
-def usual(dtype: np.dtype[Any], path: str | Path) -> np.dtype[Any]:
-    """Return the dtype that a file's elements get, of this machine's order. Local.
+def native_dtype(dtype: np.dtype[Any], path: str | Path) -> np.dtype[Any]:
+    """Return the dtype for the elements of a file, in native byte order.
 
     Integers become float64, float16 becomes float32.
 
     Raises
     ------
     InputError
-        If they are not numbers, or of a precision that BLAS does not have.
+        If `dtype` is not numeric, or has a precision that BLAS does not have.
     """
     if dtype.hasobject or dtype.kind not in "fciub":
         raise InputError(f"{path} holds {dtype}; expected numbers")
@@ -51,20 +51,20 @@ def usual(dtype: np.dtype[Any], path: str | Path) -> np.dtype[Any]:
     return native
 
 
-def as_usual(local: Array, path: str | Path) -> Array:
-    """Return a file's elements in their `usual` dtype. Local.
+def to_native(local: Array, path: str | Path) -> Array:
+    """Return the elements of a file converted to `native_dtype`.
 
     Raises
     ------
     InputError
-        If `usual` does, or an integer is too large for float64 to hold exactly.
+        If `native_dtype` raises it, or float64 would round an integer.
     """
-    dtype = usual(local.dtype, path)
+    dtype = native_dtype(local.dtype, path)
     if local.dtype.kind in "iu" and local.size:
         largest = max(int(local.min()), int(local.max()), key=abs)
-        if abs(largest) > EXACT:
+        if abs(largest) > MAX_EXACT_INTEGER:
             raise InputError(
-                f"{path} holds the integer {largest}, and float64 is exact up to 2**53;"
-                " if its last digits do not matter, store it as float64"
+                f"{path} holds the integer {largest}, but float64 is exact only up to"
+                " 2**53; if rounding is acceptable, store the matrix as float64"
             )
     return local.astype(dtype, copy=False)

@@ -1,4 +1,4 @@
-"""Matrices in files, whatever the format: a row for each ending."""
+"""Reading and writing matrices: a table of file formats by suffix."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpiapps.base.errors import InputError, UsageError, naming
-from mpiapps.base.replacing import open_beside, real_path
-from mpiapps.comm.agree import agree
-from mpiapps.comm.mpi import MPI
+from mpiapps.base.errors import InputError, UsageError, os_errors
+from mpiapps.comm.consistency import raise_together
+from mpiapps.comm.ranks import Ranks, communicator
+from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.hdf5 import (
     NAME,
-    check_place,
+    check_target,
     read_hdf5,
-    same_data_set,
+    same_dataset,
     write_hdf5,
 )
 from mpiapps.linalg.npy import read_npy, write_npy
+from mpiapps.storage.replace_file import create_temporary, real_path
 
 
 def _same_file(path: Path, _name: str, other: Path, _its_name: str) -> bool:
@@ -28,16 +29,16 @@ def _same_file(path: Path, _name: str, other: Path, _its_name: str) -> bool:
 
 @dataclass(frozen=True)
 class Format:
-    """How files of one ending are handled; `name` is what follows a colon.
+    """Functions of a file format; `name` is the part of the file name after a colon.
 
     Attributes
     ----------
     read, write : callable
         Collective.
     same : callable
-        Whether writing to the first path and name replaces what the second ones name.
+        Return whether the first path and name denote the same matrix as the second.
     check : callable
-        Raises if writing there would destroy something else. Local.
+        Raise if writing would destroy other data. Local.
     """
 
     read: Callable[[MPI.Intracomm, Path, str], DistMatrix]
@@ -53,22 +54,23 @@ NPY = Format(
 HDF5 = Format(
     read_hdf5,
     lambda path, a, name: write_hdf5(path, a, name or NAME),
-    lambda path, name, *other: same_data_set(path, name or NAME, *other),
-    lambda path, name: check_place(path, name or NAME),
+    lambda path, name, *other: same_dataset(path, name or NAME, *other),
+    lambda path, name: check_target(path, name or NAME),
 )
 FORMATS = {".npy": NPY, ".h5": HDF5, ".hdf5": HDF5}
 
 
-def read(comm: MPI.Intracomm, file: str) -> DistMatrix:
+def read(comm: Ranks, file: str) -> DistMatrix:
     """Return the matrix in a .npy file, or in an HDF5 ``FILE.h5:NAME``. Collective.
 
     Raises
     ------
-    InputError, ReadWriteError
-        On all ranks, if there is no matrix in it, or it cannot be read.
+    InputError, FileAccessError
+        On all ranks, if the file holds no matrix, or cannot be read.
     """
-    found, path, name = _parted(file)
-    return found.read(comm, path, name)
+    comm = communicator(comm)
+    format_, path, name = _split_name(file)
+    return format_.read(comm, path, name)
 
 
 def write(file: str, a: DistMatrix) -> None:
@@ -76,57 +78,57 @@ def write(file: str, a: DistMatrix) -> None:
 
     Raises
     ------
-    InputError, ReadWriteError
-        On all ranks, if its ending is not known, or it cannot be written.
+    InputError, FileAccessError
+        On all ranks, if the suffix is unknown, or the file cannot be written.
     """
-    found, path, name = _parted(file)
-    found.write(path, a, name)
+    format_, path, name = _split_name(file)
+    format_.write(path, a, name)
 
 
 def check_output(comm: MPI.Intracomm, file: str, inputs: Sequence[str]) -> None:
-    """Raise if `write` to `file` cannot succeed, or would replace an input. Collective.
+    """Raise if `write` to `file` would fail or replace an input. Collective.
 
-    Done before any work. A temporary file is made beside it, and removed.
+    Creates and removes a temporary file in the same folder.
 
     Raises
     ------
     UsageError
-        On all ranks, if its ending is not known, or it names one of `inputs`, also
+        On all ranks, if the suffix is unknown, or `file` is one of `inputs`, also
         through links.
-    ReadWriteError
-        On all ranks, if it cannot be written.
+    FileAccessError
+        On all ranks, if the file cannot be written.
     """
-    with agree(comm):
+    with raise_together(comm):
         if comm.rank == 0:
             try:
-                found, path, name = _parted(file)
+                format_, path, name = _split_name(file)
             except InputError as error:
                 raise UsageError(f"--output {error}") from error
-            for each in inputs:
-                other, its_path, its_name = _parted(each)
-                same = found.same if found is other else _same_file
+            for input_file in inputs:
+                other, its_path, its_name = _split_name(input_file)
+                same = format_.same if format_ is other else _same_file
                 if same(path, name, its_path, its_name):
                     raise UsageError(
-                        f"--output {file} would replace the operand {each}; name"
+                        f"--output {file} would replace the operand {input_file}; name"
                         " another file"
                     )
-            with naming(path, "write"):
-                handle, part = open_beside(real_path(path))
+            with os_errors(path, "write"):
+                handle, part = create_temporary(real_path(path))
                 os.close(handle)
                 part.unlink()
-            found.check(path, name)
+            format_.check(path, name)
 
 
 def path_of(file: str) -> Path:
     """Return the path in ``FILE.h5:NAME``. Local."""
-    return _parted(file)[1]
+    return _split_name(file)[1]
 
 
-def _parted(file: str) -> tuple[Format, Path, str]:
-    """Return format, path and name in a file of HDF5's; the name may be empty."""
+def _split_name(file: str) -> tuple[Format, Path, str]:
+    """Return format, path and dataset name, which may be empty."""
     whole, _, name = file.rpartition(":")
     for path, inside in ((file, ""), (whole, name)):
-        found = FORMATS.get(Path(path).suffix)
-        if found is not None:
-            return found, Path(path), inside.strip("/")
-    raise InputError(f"{file} ends with none of {', '.join(FORMATS)}; name it so")
+        format_ = FORMATS.get(Path(path).suffix)
+        if format_ is not None:
+            return format_, Path(path), inside.strip("/")
+    raise InputError(f"{file}: unknown suffix; expected one of {', '.join(FORMATS)}")

@@ -1,4 +1,4 @@
-"""Communicators along the rows and columns of a process grid, made once and kept."""
+"""Row and column communicators of process grids, cached on the communicator."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from mpiapps.comm.cut import Array, pieces
-from mpiapps.comm.mpi import MPI
+from mpiapps.comm.chunking import Array, iter_chunks
+from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.layout import Layout
 
 
 class ProcessGrid:
-    """The ranks of a layout as a grid; `row` and `col` are this rank's communicators.
+    """The process grid of a layout, with this rank's row and column communicators.
 
-    In `row` a rank's number is its column in the grid, in `col` its row. Ranks that are
-    not in the grid have `coords` ``None`` and null communicators.
+    The rank in `row` is the grid column, the rank in `col` the grid row. Ranks outside
+    the grid have `coords` ``None`` and null communicators.
     """
 
     def __init__(self, comm: MPI.Intracomm, layout: Layout) -> None:
-        """Split `comm`. Collective; use `grid_of`, which does it once."""
+        """Split `comm`. Collective; use `grid_of`, which caches the result."""
         self.coords = layout.coords(comm.rank)
         i, j = self.coords or (MPI.UNDEFINED, MPI.UNDEFINED)
         row = comm.Split(i, 0 if self.coords is None else j)
@@ -35,39 +35,39 @@ class ProcessGrid:
                 comm.Free()
 
 
-def _forget(_comm: MPI.Comm, _key: int, grids: dict[object, ProcessGrid]) -> None:
+def _free_grids(_comm: MPI.Comm, _key: int, grids: dict[object, ProcessGrid]) -> None:
     for grid in grids.values():
         grid.free()
 
 
-_KEY = MPI.Comm.Create_keyval(delete_fn=_forget)
+_KEY = MPI.Comm.Create_keyval(delete_fn=_free_grids)
 
 
 def grid_of(comm: MPI.Intracomm, layout: Layout) -> ProcessGrid:
-    """Return the grid of `layout` on `comm`. Collective at first, then local.
+    """Return the grid of `layout` on `comm`. Collective at the first call, then local.
 
-    It belongs to `comm`, and is freed with it. Cost: two splits at the first call.
+    `comm` owns the grid and frees it. Cost: two splits at the first call.
     """
     grids: Any = comm.Get_attr(_KEY)
     if grids is None:
         grids = {}
         comm.Set_attr(_KEY, grids)
     key = layout.grid, layout.ranks
-    found: ProcessGrid | None = grids.get(key)
-    if found is None:
-        found = grids[key] = ProcessGrid(comm, layout)
-    return found
+    process_grid: ProcessGrid | None = grids.get(key)
+    if process_grid is None:
+        process_grid = grids[key] = ProcessGrid(comm, layout)
+    return process_grid
 
 
 def exchange(comm: MPI.Comm, to: int, out: Array, source: int, into: Array) -> None:
     """Send `out` to one rank and receive `into` from another. Collective.
 
-    Both C-contiguous; empty ones cost nothing. Messages of at most 1 GiB.
+    Both C-contiguous; empty arrays are not sent. Messages of at most 1 GiB.
     """
-    requests = [comm.Irecv(each, source=source) for each in _sent(into)]
-    requests += [comm.Isend(each, dest=to) for each in _sent(out)]
+    requests = [comm.Irecv(chunk, source=source) for chunk in _chunks(into)]
+    requests += [comm.Isend(chunk, dest=to) for chunk in _chunks(out)]
     MPI.Request.Waitall(requests)
 
 
-def _sent(array: Array) -> Iterator[npt.NDArray[np.uint8]]:
-    return pieces(array) if array.size else iter(())
+def _chunks(array: Array) -> Iterator[npt.NDArray[np.uint8]]:
+    return iter_chunks(array) if array.size else iter(())

@@ -1,4 +1,4 @@
-"""What every distributed matrix has: its layout, and the part that this rank keeps."""
+"""Layout, local block and basic properties of a distributed matrix."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from mpiapps.comm.agree import agree
-from mpiapps.comm.cut import Array
-from mpiapps.comm.mpi import MPI
+from mpiapps.comm.chunking import Array
+from mpiapps.comm.consistency import raise_together
+from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import operands
 from mpiapps.linalg.dtypes import NAMES
 from mpiapps.linalg.layout import Layout
@@ -18,25 +18,25 @@ from mpiapps.linalg.redistribute import redistribute
 
 
 class MatrixBase:
-    """A matrix of which every rank keeps a part. Collective to make and to use.
+    """A distributed matrix. Construction and use are collective.
 
     Parameters
     ----------
     comm : MPI.Intracomm
     layout : Layout
-        Who keeps what; the same on all ranks.
+        Distribution of the elements; the same on all ranks.
     local : ndarray, shape ``layout.local_shape(comm.rank)``
-        This rank's part, of dtype float32, float64, complex64 or complex128, the same
-        on all ranks. It is copied unless it is C-contiguous.
+        The local block; dtype float32, float64, complex64 or complex128, the same on
+        all ranks. Copied unless C-contiguous.
     agreed : bool
-        Whether layout and dtype are known to be the same on all ranks: then nothing is
-        compared, and making the matrix is local.
+        The caller guarantees the same layout and dtype on all ranks: skip the
+        comparison. Construction is then local.
 
     Raises
     ------
     TypeError, ValueError
-        On all ranks, if any rank's part has another shape or dtype, or the ranks
-        disagree.
+        On all ranks, if a local block has another shape or dtype, or the arguments
+        differ between ranks.
     """
 
     def __init__(
@@ -47,23 +47,22 @@ class MatrixBase:
         *,
         agreed: bool = False,
     ) -> None:
-        """Check what all ranks gave. Cost: one reduction of 24 bytes."""
+        """Check and compare the arguments. Cost: one reduction of 24 bytes."""
         self.comm, self.layout = comm, layout
         if agreed:
             self._local = operands.block(local, layout.local_shape(comm.rank))
             return
-        with agree(comm) as same:
+        with raise_together(comm) as same:
             layout.checked(layout.shape, comm.size)
             self._local = operands.block(local, layout.local_shape(comm.rank))
             same("DistMatrix", layout, NAMES[self.dtype])
 
     @property
     def local(self) -> Array:
-        """The part of this rank, C-contiguous.
+        """The local block, C-contiguous.
 
-        It may be read, changed and assigned at any time between two collective calls.
-        What is assigned must have its shape and dtype, and is copied unless it is
-        C-contiguous.
+        It may be read, modified and assigned between collective calls. An assigned
+        array must have the same shape and dtype; it is copied unless C-contiguous.
         """
         return self._local
 
@@ -71,77 +70,77 @@ class MatrixBase:
     def local(self, array: Array) -> None:
         if array is self._local:  # after `a.local *= 2`
             return
-        made = operands.block(array, self._local.shape)
-        if made.dtype != self.dtype:
+        block = operands.block(array, self._local.shape)
+        if block.dtype != self.dtype:
             raise TypeError(
-                f"the matrix is of {self.dtype}, and was given a part of {made.dtype};"
-                " convert the part with astype, or the matrix with A.astype"
+                f"the local block has dtype {block.dtype}, but the matrix {self.dtype};"
+                " convert the block with astype, or the matrix with A.astype"
             )
-        self._local = made
+        self._local = block
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns of the whole."""
+        """Global number of rows and columns."""
         return self.layout.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of every element."""
+        """The dtype of the elements."""
         return self.local.dtype
 
     @property
     def ndim(self) -> int:
-        """Return 2. Local."""
+        """Number of dimensions: 2."""
         return 2
 
     @property
     def size(self) -> int:
-        """Number of elements of the whole."""
+        """Global number of elements."""
         return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the whole."""
+        """Global number of bytes."""
         return self.size * self.dtype.itemsize
 
     @property
     def row_indices(self) -> npt.NDArray[np.int64]:
-        """The rows of the whole that `local` holds, in its order."""
-        found = self.layout.coords(self.comm.rank)
-        return self.layout.rows.indices(found[0]) if found else np.empty(0, np.int64)
+        """Global row indices of `local`, in its order."""
+        coords = self.layout.coords(self.comm.rank)
+        return self.layout.rows.indices(coords[0]) if coords else np.empty(0, np.int64)
 
     @property
     def col_indices(self) -> npt.NDArray[np.int64]:
-        """The columns of the whole that `local` holds, in its order."""
-        found = self.layout.coords(self.comm.rank)
-        return self.layout.cols.indices(found[1]) if found else np.empty(0, np.int64)
+        """Global column indices of `local`, in its order."""
+        coords = self.layout.coords(self.comm.rank)
+        return self.layout.cols.indices(coords[1]) if coords else np.empty(0, np.int64)
 
     def __repr__(self) -> str:
-        """Return dtype, shape, grid and blocks; not the elements. Local."""
+        """Return dtype, shape, grid and block sizes, without the elements. Local."""
         return f"DistMatrix({NAMES[self.dtype]}, {self.layout!r})"
 
     def copy(self) -> Self:
         """Return a copy. Local."""
-        return self._alike(self.local.copy())
+        return self._with_local(self.local.copy())
 
     @property
     def T(self) -> Self:  # noqa: N802 - as in NumPy
         """The transposed matrix, each element on the same rank. Local; a copy."""
-        return self._alike(np.array(self.local.T, order="C"), self.layout.T)
+        return self._with_local(np.array(self.local.T, order="C"), self.layout.T)
 
     @property
     def H(self) -> Self:  # noqa: N802 - as in SciPy
         """The conjugate transposed matrix. Local; a copy."""
-        made = self.T
+        adjoint = self.T
         if self.dtype.kind == "c":
-            np.conjugate(made.local, out=made.local)
-        return made
+            np.conjugate(adjoint.local, out=adjoint.local)
+        return adjoint
 
-    def _moved(self, layout: Layout) -> Self:
-        """Return a copy under a layout that all ranks agree on. Collective."""
+    def _redistributed(self, layout: Layout) -> Self:
+        """Return a copy in a layout that is the same on all ranks. Collective."""
         local = redistribute(self.comm, self.local, self.layout, layout)
-        return self._alike(operands.own(local, self.local), layout)
+        return self._with_local(operands.own(local, self.local), layout)
 
-    def _alike(self, local: Array, layout: Layout | None = None) -> Self:
-        """Return a matrix of this one's kind. Local."""
+    def _with_local(self, local: Array, layout: Layout | None = None) -> Self:
+        """Return a matrix of the same class from a local block. Local."""
         return type(self)(self.comm, layout or self.layout, local, agreed=True)

@@ -1,4 +1,4 @@
-"""Mean and standard deviation of a matrix, of its columns, of its rows."""
+"""Mean and standard deviation of all elements, of columns, or of rows."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from mpiapps.comm.agree import agree
-from mpiapps.comm.cut import Array
+from mpiapps.comm.chunking import Array
+from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.reduce import summed
+from mpiapps.linalg.reductions import sum_over_ranks
 
-BLOCK = 2**20  # elements whose squares are held at once
+BLOCK_ELEMENTS = 2**20  # elements per block of squares
 
 
 def mean(a: DistMatrix, axis: int | None = None) -> Any:
@@ -23,18 +23,17 @@ def mean(a: DistMatrix, axis: int | None = None) -> Any:
     ----------
     a : DistMatrix, m x n
     axis : {None, 0, 1, -2, -1}
-        Of all elements: a number. Of each column: shape (n,). Of each row: (m,).
+        None: of all elements, a scalar; 0: of columns, shape (n,); 1: of rows, (m,).
 
     Notes
     -----
-    Sums are of float64 or complex128, also for single precision, and are added in the
-    order of the grid. Cost: an all-gather of as many numbers as are returned from each
-    rank that has some.
+    Sums are accumulated in double precision, in the order of the grid. Cost: an
+    all-gather of the local sums.
     """
-    with agree(a.comm) as same:
+    with raise_together(a.comm) as same:
         axis = _axis(axis)
         same("mean", a, axis)
-    return _as(a, _mean(a, axis))
+    return _as_dtype_of(a, _mean(a, axis))
 
 
 def std(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
@@ -46,47 +45,47 @@ def std(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
     axis : {None, 0, 1, -2, -1}
         As for `mean`.
     ddof : int
-        The sum of squares is divided by the number of elements less this.
+        The divisor is the number of elements minus `ddof`.
 
     Notes
     -----
-    In two passes, of what is left of the mean, less the square of the sum of that: it
-    is not zero, since the mean is rounded. Large numbers that differ little so lose no
-    digits (Chan, Golub, LeVeque: Algorithms for computing the sample variance, The
-    American Statistician 37 (1983)). Cost: that of three means; no copy of the matrix.
+    Two-pass algorithm with correction by the sum of the deviations, which is not zero
+    because the mean is rounded: no cancellation for large means (Chan, Golub, LeVeque:
+    Algorithms for computing the sample variance, The American Statistician 37 (1983)).
+    Cost: as three means; no copy of the matrix.
     """
-    with agree(a.comm) as same:
+    with raise_together(a.comm) as same:
         axis, ddof = _axis(axis), index(ddof)
         same("std", a, axis, ddof)
-    center = _placed(a, _mean(a, axis), axis)
-    squares, rests = np.zeros(_shape(a, axis)), np.zeros(_shape(a, axis), _wide(a))
+    center = _broadcast_center(a, _mean(a, axis), axis)
+    squares, deviations = np.zeros(_shape(a, axis)), np.zeros(_shape(a, axis), _wide(a))
     width = max(1, a.local.shape[1])
-    step = max(1, BLOCK // width)
+    step = max(1, BLOCK_ELEMENTS // width)
     for begin in range(0, a.local.shape[0], step):
         rows = slice(begin, begin + step)
-        less = a.local[rows] - (center[rows] if axis == 1 else center)
-        square = (less * less.conj()).real
+        deviation = a.local[rows] - (center[rows] if axis == 1 else center)
+        square = (deviation * deviation.conj()).real
         if axis == 1:
-            squares[rows], rests[rows] = square.sum(axis=1), less.sum(axis=1)
+            squares[rows], deviations[rows] = square.sum(axis=1), deviation.sum(axis=1)
         else:
             squares += square.sum(axis=axis)
-            rests += less.sum(axis=axis)
+            deviations += deviation.sum(axis=axis)
     count = _count(a, axis)
-    rest = np.square(np.abs(summed(a, rests, axis))) / count
-    total = np.maximum(summed(a, squares, axis) - rest, 0)
-    with np.errstate(all="ignore"):  # as NumPy, which only warns
-        return _as(a, np.sqrt(total / np.maximum(count - ddof, 0))).real
+    correction = np.square(np.abs(sum_over_ranks(a, deviations, axis))) / count
+    total = np.maximum(sum_over_ranks(a, squares, axis) - correction, 0)
+    with np.errstate(all="ignore"):  # NaN as in NumPy, without its warning
+        return _as_dtype_of(a, np.sqrt(total / np.maximum(count - ddof, 0))).real
 
 
-def _placed(a: DistMatrix, center: Array, axis: int | None) -> Array:
-    """Return what to take from each element of this rank's part."""
+def _broadcast_center(a: DistMatrix, center: Array, axis: int | None) -> Array:
+    """Return the centers, broadcastable to the local block."""
     if axis is None:
         return center
     return center[a.col_indices] if axis == 0 else center[a.row_indices][:, None]
 
 
 def _shape(a: DistMatrix, axis: int | None) -> tuple[int, ...]:
-    """Return the shape of what this rank's part is added up to."""
+    """Return the shape of the local sums."""
     m, n = a.local.shape
     return {None: (), 0: (n,), 1: (m,)}[axis]
 
@@ -103,17 +102,17 @@ def _wide(a: DistMatrix) -> type[np.inexact[Any]]:
 
 
 def _mean(a: DistMatrix, axis: int | None) -> Array:
-    mine = np.asarray(a.local.sum(axis=axis, dtype=_wide(a)))
-    return np.asarray(summed(a, mine, axis) / _count(a, axis))
+    local_sums = np.asarray(a.local.sum(axis=axis, dtype=_wide(a)))
+    return np.asarray(sum_over_ranks(a, local_sums, axis) / _count(a, axis))
 
 
 def _count(a: DistMatrix, axis: int | None) -> Any:
-    """Return how many elements there are to each result; NaN for none."""
+    """Return the number of elements per result, or NaN if zero."""
     count = math.prod(a.shape) if axis is None else a.shape[axis]
     return count or math.nan
 
 
-def _as(a: DistMatrix, found: Array) -> Any:
-    """Return the result in the precision of the matrix, as NumPy does."""
-    kind = a.dtype if np.iscomplexobj(found) else a.local.real.dtype
-    return np.asarray(found).astype(kind)[()]
+def _as_dtype_of(a: DistMatrix, values: Array) -> Any:
+    """Return `values` in the precision of the matrix, as NumPy does."""
+    kind = a.dtype if np.iscomplexobj(values) else a.local.real.dtype
+    return np.asarray(values).astype(kind)[()]

@@ -1,4 +1,4 @@
-"""NumPy's .npy files, read and written by all ranks at once, each its own bytes."""
+"""Parallel reading and writing of NumPy's .npy files."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy_format
 
-from mpiapps.base.errors import InputError, naming
-from mpiapps.comm.agree import agree
-from mpiapps.comm.cut import as_bytes
-from mpiapps.comm.mpi import MPI
-from mpiapps.linalg.bytes_of import READ, checked_way
+from mpiapps.base.errors import InputError, os_errors
+from mpiapps.comm.chunking import as_bytes
+from mpiapps.comm.consistency import raise_together
+from mpiapps.comm.ranks import Ranks, communicator
+from mpiapps.linalg.atomic_write import write_atomic
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.dtypes import as_usual, usual
+from mpiapps.linalg.dtypes import native_dtype, to_native
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.parallel_io import READ, check_method
 from mpiapps.linalg.redistribute import redistribute
-from mpiapps.linalg.whole import write_whole
 
-# Version 3.0 is 2.0 in UTF-8, which differs in names of fields alone: not in numbers.
+# Version 3.0 differs from 2.0 only in the encoding of field names.
 HEADERS = {
     (1, 0): npy_format.read_array_header_1_0,
     (2, 0): npy_format.read_array_header_2_0,
@@ -31,17 +31,17 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself.
+    """Header of a .npy file.
 
     Attributes
     ----------
     shape : tuple of int
     fortran : bool
-        Whether columns lie one after the other, rather than rows.
+        Column-major order.
     dtype : dtype
         As stored, with its byte order.
     offset : int
-        Where the elements begin.
+        Offset of the first element in bytes.
     """
 
     shape: tuple[int, int]
@@ -51,77 +51,78 @@ class Header:
 
 
 def read_npy(
-    comm: MPI.Intracomm,
+    comm: Ranks,
     path: str | Path,
     layout: Layout | None = None,
     *,
-    way: str = "posix",
+    method: str = "posix",
 ) -> DistMatrix:
     """Return the matrix in a .npy file. Collective.
 
     Parameters
     ----------
     comm : MPI.Intracomm
-        All its ranks must see the file.
+        The file must be visible to all ranks.
     path : path
-        Two-dimensional, or one-dimensional for a column; float32, float64, complex64
-        or complex128 of either byte order; float16, which becomes float32; integers up
-        to 2**53, which become float64. Rows or columns first.
+        Two-dimensional, or one-dimensional for a column, in C or Fortran order, either
+        byte order. float32, float64, complex64 or complex128; float16 becomes float32,
+        integers up to 2**53 become float64.
     layout : Layout, optional
-        Default: rows (of Fortran order: columns) over the ranks, as they are read.
-    way : {"posix", "mpiio"}
-        By pread, or by MPI-IO. docs/matrix.md has figures of both.
+        Default: contiguous rows (Fortran order: columns), as read.
+    method : {"posix", "mpiio"}
+        Use preadv, or MPI-IO (figures in docs/matrix.md).
 
     Raises
     ------
     InputError
-        On all ranks, if it is not such a file, shorter than its header requires, or
-        holds integers that float64 rounds.
-    ReadWriteError
+        On all ranks, if it is not such a file, is truncated, or holds integers that
+        float64 would round.
+    FileAccessError
         On all ranks, if it cannot be read.
 
     Notes
     -----
-    Each rank reads neighbouring bytes, once; no messages unless another layout is
-    asked for.
+    Each rank reads one contiguous range of bytes. No messages unless `layout` is
+    given.
     """
+    comm = communicator(comm)
     header = None
-    with agree(comm):
+    with raise_together(comm):
         if comm.rank == 0:
             header = read_header(Path(path))
     header = comm.bcast(header)
     m, n = header.shape
-    # Columns first are the rows of the transposed matrix.
+    # Fortran order is C order of the transposed matrix.
     stored = Layout.blocks((n, m) if header.fortran else (m, n), (comm.size, 1))
     local = np.empty(stored.local_shape(comm.rank), header.dtype)
     start = header.offset + _before(stored, comm.rank) * header.dtype.itemsize
-    with agree(comm), naming(path, "read"):
-        READ[checked_way(way)](comm, path, start, as_bytes(local))
-        local = as_usual(local, path)
-    made = DistMatrix(comm, stored, local)
-    made = made.T if header.fortran else made
-    return made if layout is None else made.redistribute(layout)
+    with raise_together(comm), os_errors(path, "read"):
+        READ[check_method(method)](comm, path, start, as_bytes(local))
+        local = to_native(local, path)
+    matrix = DistMatrix(comm, stored, local)
+    matrix = matrix.T if header.fortran else matrix
+    return matrix if layout is None else matrix.redistribute(layout)
 
 
 def write_npy(
-    path: str | Path, a: DistMatrix, *, fortran: bool = False, way: str = "posix"
+    path: str | Path, a: DistMatrix, *, fortran: bool = False, method: str = "posix"
 ) -> None:
-    """Write A into a .npy file, whole or not at all. Collective.
+    """Write A to a .npy file, atomically. Collective.
 
     Parameters
     ----------
     path : path
-        Seen by all ranks. Written beside it under another name, brought to the disk,
-        then renamed: who reads it finds the old content or all of the new one.
+        Visible to all ranks. A temporary file in the same folder is written, fsynced
+        and renamed: readers see the old or the new content.
     a : DistMatrix
     fortran : bool
-        Whether to write columns one after the other.
-    way : {"posix", "mpiio"}
+        Write in Fortran order.
+    method : {"posix", "mpiio"}
 
     Raises
     ------
-    ReadWriteError
-        On all ranks, if it cannot be written; what was there is untouched.
+    FileAccessError
+        On all ranks, if it cannot be written; the old file is unchanged.
     """
     comm, (m, n) = a.comm, a.shape
     shape = (n, m) if fortran else (m, n)
@@ -129,15 +130,15 @@ def write_npy(
     op = "T" if fortran else "N"
     local = redistribute(comm, a.local, a.layout, stored, op)
     header = Header((m, n), fortran, a.dtype, 0)
-    write_whole(
-        comm, Path(path), lambda part: _begin(part, header), as_bytes(local), way
+    write_atomic(
+        comm, Path(path), lambda part: _begin(part, header), as_bytes(local), method
     )
 
 
 def read_header(path: Path) -> Header:
-    """Return what the file `path` says of itself, checked against its size. Local."""
+    """Return the header of `path`, checked against the file size. Local."""
     try:
-        with naming(path, "read"), path.open("rb") as stream:
+        with os_errors(path, "read"), path.open("rb") as stream:
             version = npy_format.read_magic(stream)
             if version not in HEADERS:
                 raise ValueError(f"format version {version} is not known")
@@ -145,38 +146,42 @@ def read_header(path: Path) -> Header:
             offset = stream.tell()
             size = os.fstat(stream.fileno()).st_size
     except (ValueError, EOFError) as error:
-        raise InputError(f"{path} is no .npy file: {error}") from error
+        raise InputError(f"{path} is not a .npy file: {error}") from error
     if len(shape) == 1:
         shape = (shape[0], 1)
     if len(shape) != 2:
-        raise InputError(f"{path} has {len(shape)} dimensions; a matrix has 2")
+        raise InputError(
+            f"{path} has {len(shape)} dimensions; expected 2, or 1 for a column"
+        )
     if min(shape) < 0:
-        raise InputError(f"{path} has a header of shape {shape}; sizes are 0 or more")
-    usual(dtype, path)
+        raise InputError(
+            f"{path} has a header of shape {shape}; expected sizes of 0 or more"
+        )
+    native_dtype(dtype, path)
     needed = offset + shape[0] * shape[1] * dtype.itemsize
     if size < needed:
         raise InputError(
             f"{path} ends after {size} bytes; {shape[0]} x {shape[1]} elements of"
-            f" {dtype} need {needed}: it was not written to its end"
+            f" {dtype} need {needed}; the file is truncated"
         )
     return Header(shape, fortran, dtype, offset)
 
 
 def _before(stored: Layout, rank: int) -> int:
-    """Return how many elements lie before a rank's rows."""
+    """Return the number of elements before a rank's rows."""
     rows = stored.rows
     return min(rank * rows.block, rows.n) * stored.cols.n
 
 
 def _begin(part: Path, header: Header) -> int:
-    """Write the header; return where the elements begin. Root only."""
+    """Write the header; return the offset of the elements. Root only."""
     with part.open("wb") as stream:
         npy_format.write_array_header_1_0(
             stream,
             {
                 "descr": npy_format.dtype_to_descr(header.dtype),
                 "fortran_order": header.fortran,
-                "shape": tuple(map(int, header.shape)),  # NumPy's print as np.int64(3)
+                "shape": tuple(map(int, header.shape)),  # np.int64 has another repr
             },
         )
         return stream.tell()

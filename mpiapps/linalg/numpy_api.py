@@ -1,8 +1,8 @@
-"""NumPy's functions on distributed matrices: those of the table, and no others.
+"""The NumPy functions that accept distributed matrices.
 
-A function that is not in the table raises `TypeError` rather than gather the matrix on
-every rank unasked. All are collective; arrays among the operands must be the same on
-all ranks, to the last bit, which their checksums are compared for.
+Other functions raise `TypeError`: no function gathers the matrix implicitly. All are
+collective; array operands must be bitwise the same on all ranks, and their checksums
+are compared.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from mpiapps.comm.agree import agree
+from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.moments import mean, std
 from mpiapps.linalg.multiply import multiply
-from mpiapps.linalg.reduce import col_sums, matvec, norm, row_sums, total, trace
+from mpiapps.linalg.reductions import col_sums, matvec, norm, row_sums, total, trace
 
-SUMS = (col_sums, row_sums)  # over axis 0, and 1
+SUMS = (col_sums, row_sums)  # by axis
 ORDERS = {None: "fro", "fro": "fro", 1: "1", np.inf: "inf"}
 
 
 def matmul(a: Any, b: Any) -> Any:
-    """Return ``A @ B``, where one of the two may be an array. Collective.
+    """Return ``A @ B``; one operand may be an array. Collective.
 
     Two matrices, or a matrix and a two-dimensional array: a `DistMatrix`, by
     `multiply`. A matrix and a vector: an array on every rank, by `matvec`.
@@ -39,17 +39,17 @@ def matmul(a: Any, b: Any) -> Any:
 
 
 def refuse(name: str) -> NoReturn:
-    """Raise the error of a function that is not there. Local."""
+    """Raise `TypeError` for an unsupported function. Local."""
     raise TypeError(
-        f"{name} does not work on distributed matrices, and would gather them on every"
-        " rank; call it with A.to_all() if that fits, or give A.map a function of each"
-        f" rank's elements. There are all element-wise functions, np.matmul, and"
+        f"{name} does not support distributed matrices; call it with A.to_all() if the"
+        " matrix fits in memory, or use A.map with a function of the local elements."
+        " Supported are all element-wise functions, np.matmul, and"
         f" {', '.join(sorted(map(_name, FUNCTIONS)))}"
     )
 
 
 def call(function: Callable[..., Any], args: Any, options: Any) -> Any:
-    """Return what the table's entry for NumPy's `function` returns. Collective."""
+    """Return the result of the implementation of NumPy's `function`. Collective."""
     if function not in FUNCTIONS:
         refuse(_name(function))
     return FUNCTIONS[function](*args, **options)
@@ -63,7 +63,7 @@ def _norm(a: DistMatrix, ord: Any = None) -> float:  # noqa: A002 - NumPy's name
     if ord not in ORDERS:
         raise ValueError(
             f"norm {ord!r} is not one of {', '.join(map(repr, ORDERS))}; the 2-norm is"
-            " the first of mpiapps.linalg.tall.singular_values"
+            " the first element of mpiapps.linalg.tsqr.singular_values"
         )
     return norm(a, ORDERS[ord])
 
@@ -91,15 +91,15 @@ def _cholesky(a: DistMatrix) -> DistMatrix:
 
 
 def _all(test: Callable[[Any, Any], bool], a: Any, b: Any) -> bool:
-    """Return whether `test` holds on every rank's part of two operands. Collective."""
+    """Return whether `test` holds for the local operands of all ranks. Collective."""
     like = a if isinstance(a, DistMatrix) else b
     if np.shape(a) != np.shape(b):
         return False
-    a, b = like._brought(a), like._brought(b)
-    with agree(like.comm) as same:
+    a, b = like._aligned(a), like._aligned(b)
+    with raise_together(like.comm) as same:
         same("compare", a, b)
-        mine = test(like._part(a), like._part(b))
-    return all(like.comm.allgather(mine))
+        result = test(like._local_operand(a), like._local_operand(b))
+    return all(like.comm.allgather(result))
 
 
 def _array_equal(a: Any, b: Any) -> bool:

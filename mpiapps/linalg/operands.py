@@ -1,4 +1,4 @@
-"""What users pass to the operations: numbers, arrays, local blocks. Local."""
+"""Validation of operands: numbers, arrays, local blocks. All functions are local."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from mpiapps.comm.cut import Array
-from mpiapps.comm.move import plain_array
-from mpiapps.linalg.dtypes import checked
+from mpiapps.comm.chunking import Array
+from mpiapps.comm.collectives import plain_array
+from mpiapps.linalg.dtypes import check_dtype
 
-NUMBERS = "fciub"  # the kinds of dtypes that are numbers, and truth values
+NUMBERS = "fciub"  # dtype kinds of numbers and bool
 
 
 def number(value: Any, name: str) -> complex:
-    """Return `value` as a number of Python, which widens no dtype, or raise."""
+    """Return `value` as a Python number, which does not promote dtypes, or raise."""
     if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0:
         value = value.item()
     if not isinstance(value, int | float | complex):
@@ -27,11 +27,11 @@ def number(value: Any, name: str) -> complex:
 
 
 def sides(shape: Any) -> tuple[int, int]:
-    """Return `shape` as two integers of Python, or raise."""
-    found = tuple(map(index, shape))
-    if len(found) != 2 or min(found) < 0:
-        raise ValueError(f"shape {shape}: a matrix has two sides, 0 or more each")
-    return found[0], found[1]
+    """Return `shape` as two Python integers, or raise."""
+    m_n = tuple(map(index, shape))
+    if len(m_n) != 2 or min(m_n) < 0:
+        raise ValueError(f"shape {shape}: expected two sizes, 0 or more each")
+    return m_n[0], m_n[1]
 
 
 def numbers(values: Any, name: str) -> Array:
@@ -42,28 +42,27 @@ def numbers(values: Any, name: str) -> Array:
         values if isinstance(values, np.ndarray) else np.asarray(values)
     )
     if array.dtype.kind not in NUMBERS:
-        raise TypeError(f"{name} is of dtype {array.dtype}; expected numbers")
-    return np.asarray(array)  # of no other class, such as np.matrix
+        raise TypeError(f"{name} has dtype {array.dtype}; expected numbers")
+    return np.asarray(array)  # not a subclass such as np.matrix
 
 
 def block(local: Any, shape: tuple[int, int]) -> Array:
-    """Return a local block of `shape` as BLAS and MPI read it, or raise.
+    """Return a local block of `shape`, C-contiguous and aligned, or raise.
 
-    It is copied if its rows and columns do not lie one after the other, as in a view
-    that is transposed, reversed or broadcast.
+    Other arrays, such as transposed, reversed or broadcast views, are copied.
     """
     array = np.asarray(plain_array(local))
     if array.shape != shape:
         raise ValueError(
-            f"this rank keeps {shape[0]} x {shape[1]} elements of this layout, and was"
-            f" given {array.shape}"
+            f"the local block has shape {array.shape}; the layout requires {shape} on"
+            " this rank"
         )
-    checked(array.dtype)
+    check_dtype(array.dtype)
     return np.require(array, requirements=["C", "A"])
 
 
 def own(array: Array, *sources: Any) -> Array:
-    """Return `array`, copied if it may share memory with one of `sources`. Local."""
-    if any(np.may_share_memory(array, each) for each in sources):
+    """Return `array`, copied if it may share memory with one of `sources`."""
+    if any(np.may_share_memory(array, source) for source in sources):
         return np.array(array, order="C")
     return array

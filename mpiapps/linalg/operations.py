@@ -1,4 +1,4 @@
-"""The operations by name: a row tells what it takes, computes, and is checked by."""
+"""The table of operations: computation, check and factorisation by name."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.moments import mean, std
 from mpiapps.linalg.multiply import gram
-from mpiapps.linalg.reduce import NORMS, norm
+from mpiapps.linalg.reductions import NORMS, norm
 from mpiapps.linalg.solve import Factors, inverse, solve
-from mpiapps.linalg.tall import singular_values
+from mpiapps.linalg.tsqr import singular_values
 
 Values = dict[str, Any]
-Given = list[DistMatrix]
+Inputs = list[DistMatrix]
 Computed = tuple[DistMatrix | None, Values]
 
 
@@ -27,55 +27,55 @@ class Operation:
     Attributes
     ----------
     compute : callable
-        Collective: from the operands, and the factors of the first one if it wants
-        them, the resulting matrix or `None`, and values by name.
+        Return the resulting matrix or `None`, and values by name, from the operands
+        and the factors of the first one. Collective.
     check : str
-        Which of `mpiapps.linalg.check.CHECKS` it has; may be empty.
+        Key of `mpiapps.linalg.residual_check.CHECKS`, or empty.
     factors : str
-        Which factors of the first operand it works with: those of one of `solve.KINDS`,
-        or as the user says; none if empty.
+        Factorisation of the first operand: a key of `solve.KINDS`, `USER_KIND`, or
+        empty for none.
     """
 
-    compute: Callable[[Given, Any], Computed]
+    compute: Callable[[Inputs, Any], Computed]
     check: str = ""
     factors: str = ""
 
 
-ASKED = "asked"  # the factors that the user's --kind names
+USER_KIND = "user"  # the factorisation selected by --kind
 
 
-def _matrix(made: DistMatrix) -> Computed:
-    return made, {"rows": made.shape[0], "columns": made.shape[1]}
+def _matrix(result: DistMatrix) -> Computed:
+    return result, {"rows": result.shape[0], "columns": result.shape[1]}
 
 
-def _solve(given: Given, factors: Factors) -> Computed:
-    return _matrix(solve(given[0], given[1], factors=factors))
+def _solve(inputs: Inputs, factors: Factors) -> Computed:
+    return _matrix(solve(inputs[0], inputs[1], factors=factors))
 
 
-def _inverse(given: Given, factors: Factors) -> Computed:
-    return _matrix(inverse(given[0], factors=factors))
+def _inverse(inputs: Inputs, factors: Factors) -> Computed:
+    return _matrix(inverse(inputs[0], factors=factors))
 
 
-def _svd(given: Given, _: None) -> Computed:
-    comm, found = given[0].comm, singular_values(given[0])
+def _svd(inputs: Inputs, _: None) -> Computed:
+    comm, sigma = inputs[0].comm, singular_values(inputs[0])
     column = DistMatrix.from_function(
-        comm, (found.size, 1), lambda i, _: found[i], found.dtype
+        comm, (sigma.size, 1), lambda i, _: sigma[i], sigma.dtype
     )
-    largest, smallest = (float(found[0]), float(found[-1])) if found.size else (0, 0)
+    largest, smallest = (float(sigma[0]), float(sigma[-1])) if sigma.size else (0, 0)
     return column, {
         "largest": largest,
         "smallest": smallest,
-        "singular_values": found.tolist(),
+        "singular_values": sigma.tolist(),
     }
 
 
-def _moments(given: Given, _: None) -> Computed:
-    whole, columns = mean(given[0]), mean(given[0], 0)
+def _moments(inputs: Inputs, _: None) -> Computed:
+    whole, columns = mean(inputs[0]), mean(inputs[0], 0)
     values = {
         "mean": float(whole.real),
-        "std": float(std(given[0])),
+        "std": float(std(inputs[0])),
         "column_means": columns.real.tolist(),
-        "column_stds": std(given[0], 0).tolist(),
+        "column_stds": std(inputs[0], 0).tolist(),
     }
     if np.iscomplexobj(whole):
         values |= {
@@ -85,19 +85,19 @@ def _moments(given: Given, _: None) -> Computed:
     return None, values
 
 
-def _norm(given: Given, _: None) -> Computed:
+def _norm(inputs: Inputs, _: None) -> Computed:
     names = {"fro": "frobenius", "1": "one", "inf": "infinity", "max": "largest"}
-    return None, {names[kind]: norm(given[0], kind) for kind in NORMS}
+    return None, {names[kind]: norm(inputs[0], kind) for kind in NORMS}
 
 
 OPERATIONS = {
-    "multiply": Operation(lambda given, _: _matrix(given[0] @ given[1]), "product"),
-    "gram": Operation(lambda given, _: _matrix(gram(given[0])), "gram"),
+    "multiply": Operation(lambda inputs, _: _matrix(inputs[0] @ inputs[1]), "product"),
+    "gram": Operation(lambda inputs, _: _matrix(gram(inputs[0])), "gram"),
     "cholesky": Operation(lambda _, factors: _matrix(factors), "factor", "positive"),
-    "solve": Operation(_solve, "solution", ASKED),
-    "inverse": Operation(_inverse, "inverse", ASKED),
+    "solve": Operation(_solve, "solution", USER_KIND),
+    "inverse": Operation(_inverse, "inverse", USER_KIND),
     "svd": Operation(_svd),
     "norm": Operation(_norm),
     "moments": Operation(_moments),
-    "transpose": Operation(lambda given, _: _matrix(given[0].T), "transpose"),
+    "transpose": Operation(lambda inputs, _: _matrix(inputs[0].T), "transpose"),
 }

@@ -1,4 +1,4 @@
-"""Operators and functions of NumPy on distributed matrices, element by element."""
+"""Element-wise operators and NumPy functions on distributed matrices."""
 
 from __future__ import annotations
 
@@ -7,96 +7,97 @@ from typing import Any, NoReturn, Self, overload
 
 import numpy as np
 
-from mpiapps.comm.agree import agree
-from mpiapps.comm.cut import Array
+from mpiapps.comm.chunking import Array
+from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg import operands
 from mpiapps.linalg.dtypes import NAMES
 from mpiapps.linalg.matrix_base import MatrixBase
 
 
-def elementwise(ufunc: np.ufunc, *given: Any) -> Any:
-    """Return a function of NumPy, element by element, of a matrix and others.
+def elementwise(ufunc: np.ufunc, *inputs: Any) -> Any:
+    """Return a NumPy ufunc of a matrix and other operands. Collective.
 
-    Collective; as `Operators.map`. The result has the first matrix's layout.
+    As `Operators.map`. The result has the layout of the first matrix.
     """
-    like = next(each for each in given if isinstance(each, Operators))
-    return like._mapped(ufunc.__name__, ufunc, given)
+    like = next(operand for operand in inputs if isinstance(operand, Operators))
+    return like._map(ufunc.__name__, ufunc, inputs)
 
 
 class Operators(MatrixBase):
-    """What a `DistMatrix` does element by element. All of it is collective.
+    """Element-wise operations of a `DistMatrix`. All are collective.
 
-    The other operand of an operator is a matrix, a number, or an array that broadcasts
-    to the matrix and is the same on all ranks, as for `map`.
+    The other operand is a matrix, a number, or a replicated array that broadcasts to
+    the matrix, as for `map`.
     """
 
     def map(self, function: Callable[..., Any], *others: Any) -> Self:
-        """Return ``function(A, B, ...)`` element by element. Collective.
+        """Return ``function(A, B, ...)``, element-wise. Collective.
 
         Parameters
         ----------
         function : callable
-            Takes and returns arrays of one shape, as NumPy's do. It is called with each
-            rank's elements alone, which may be none; its result must have one dtype on
-            all ranks, whatever the elements.
+            Takes and returns arrays of one shape, as ufuncs do. Called with the local
+            elements, which may be none; the dtype of the result must be the same on
+            all ranks, and so must not depend on the elements.
         others : DistMatrix, number or ndarray
-            Matrices of another layout are brought to this one's. An array that
-            broadcasts to the matrix must be the same on all ranks, to the last bit,
-            which its checksum is compared for.
+            Matrices in another layout are redistributed. An array that broadcasts to
+            the matrix must be bitwise the same on all ranks; checksums are compared.
 
         Raises
         ------
         TypeError, ValueError
-            On all ranks, if an operand does not fit, the result has another shape or a
-            dtype that matrices do not have, or the ranks disagree on it.
+            On all ranks, if an operand does not fit, the result has another shape or an
+            unsupported dtype, or its dtype differs between ranks.
         """
-        return self._mapped("map", function, (self, *others))
+        return self._map("map", function, (self, *others))
 
-    def _mapped(
+    def _map(
         self,
         name: str,
         function: Callable[..., Any],
-        given: tuple[Any, ...],
+        inputs: tuple[Any, ...],
     ) -> Self:
-        """Return `function` of the operands, element by element. Collective."""
-        given = tuple(self._brought(each) for each in given)
-        with agree(self.comm) as same:
-            parts = [self._part(each) for each in given]
-            made = operands.numbers(function(*parts), f"the result of {name}")
-            if made.dtype.kind == "b":
+        """Return `function` of the operands, element-wise. Collective."""
+        inputs = tuple(self._aligned(operand) for operand in inputs)
+        with raise_together(self.comm) as same:
+            parts = [self._local_operand(operand) for operand in inputs]
+            result = operands.numbers(function(*parts), f"the result of {name}")
+            if result.dtype.kind == "b":
                 raise TypeError(
-                    f"the result of {name} is of dtype bool, which no matrix has;"
+                    f"the result of {name} has dtype bool, which is not supported;"
                     " np.array_equal(A, B) and np.allclose(A, B) compare matrices, and"
-                    " A.map(lambda a: (a > 0).astype(float)) makes ones and zeros"
+                    " A.map(lambda a: (a > 0).astype(float)) returns ones and zeros"
                 )
-            if made.shape != self.local.shape:
+            if result.shape != self.local.shape:
                 raise ValueError(
-                    f"the function made {made.shape} of {self.local.shape}; it must"
-                    " keep the shape"
+                    f"the function returned shape {result.shape}; expected"
+                    f" {self.local.shape}, as it must keep the shape"
                 )
-            made = operands.block(operands.own(made, *parts), self.local.shape)
-            same(name, *given, NAMES[made.dtype])
-        return self._alike(made)
+            result = operands.block(operands.own(result, *parts), self.local.shape)
+            same(name, *inputs, NAMES[result.dtype])
+        return self._with_local(result)
 
-    def _brought(self, other: Any) -> Any:
-        """Return an operand, under this layout. Collective if it has another."""
+    def _aligned(self, other: Any) -> Any:
+        """Return an operand in this layout. Collective if redistributed."""
         if not isinstance(other, MatrixBase) or other.layout == self.layout:
             return other
-        with agree(self.comm) as same:
+        with raise_together(self.comm) as same:
             same("operands", self, other)
             self._check_fits(other)
-        return other._moved(self.layout)
+        return other._redistributed(self.layout)
 
     def _check_fits(self, other: MatrixBase) -> None:
         if other.shape != self.shape:
             raise ValueError(
-                f"shapes {self.shape} and {other.shape} differ; they must be the same"
+                f"shapes {self.shape} and {other.shape} differ; expected the same"
             )
         if other.comm != self.comm:
-            raise ValueError("the matrices must lie on the same communicator")
+            raise ValueError(
+                "the matrices are on different communicators; expected one"
+            )
 
-    def _part(self, other: Any) -> Any:
-        """Return what meets this rank's elements. Local."""
+    def _local_operand(self, other: Any) -> Any:
+        """Return the part of an operand for the local elements. Local."""
         if isinstance(other, MatrixBase):
             self._check_fits(other)
             return other.local
@@ -111,11 +112,11 @@ class Operators(MatrixBase):
 
     def __neg__(self) -> Self:
         """Return ``-A``. Collective."""
-        return self._mapped("negative", np.negative, (self,))
+        return self._map("negative", np.negative, (self,))
 
     def __abs__(self) -> Self:
         """Return ``abs(A)``, real. Collective."""
-        return self._mapped("absolute", np.absolute, (self,))
+        return self._map("absolute", np.absolute, (self,))
 
     @overload
     def __matmul__(self, other: Self) -> Self: ...
@@ -134,19 +135,19 @@ class Operators(MatrixBase):
         return matmul(other, self)
 
     def __eq__(self, other: object) -> NoReturn:
-        """Refuse what would make a matrix of truth values."""
+        """Raise: a matrix of dtype bool is not supported."""
         raise TypeError(
-            "== between matrices would make a matrix of truth values, which there is"
-            " not; np.array_equal(A, B) and np.allclose(A, B) compare matrices, and"
+            "== between matrices would return dtype bool, which is not supported;"
+            " np.array_equal(A, B) and np.allclose(A, B) compare matrices, and"
             " A is B compares objects"
         )
 
-    __hash__ = object.__hash__  # of the object, since == does not compare elements
+    __hash__ = object.__hash__  # by identity, because == does not compare elements
 
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any
     ) -> Any:
-        """Do one of NumPy's functions element by element. Collective."""
+        """Apply a NumPy ufunc. Collective."""
         from mpiapps.linalg.numpy_api import matmul, refuse
 
         name = f"np.{ufunc.__name__}"
@@ -167,7 +168,7 @@ class Operators(MatrixBase):
         args: Any,
         options: Any,
     ) -> Any:
-        """Do one of NumPy's functions that `numpy_api` has. Collective."""
+        """Call the implementation of a NumPy function in `numpy_api`. Collective."""
         from mpiapps.linalg.numpy_api import call
 
         return call(function, args, options)

@@ -1,4 +1,4 @@
-"""Moving a matrix to another layout, or to its transposed place: the fewest bytes."""
+"""Redistribution of a matrix to another layout, also transposed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mpiapps.comm.cut import Array
-from mpiapps.comm.mpi import MPI
+from mpiapps.comm.chunking import Array
+from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.grid import exchange
 from mpiapps.linalg.layout import Layout
 
@@ -15,7 +15,7 @@ from mpiapps.linalg.layout import Layout
 def redistribute(
     comm: MPI.Intracomm, local: Array, old: Layout, new: Layout, op: str = "N"
 ) -> Array:
-    """Return this rank's part of a matrix under the `new` layout. Collective.
+    """Return the local block of a matrix in the `new` layout. Collective.
 
     Parameters
     ----------
@@ -24,17 +24,17 @@ def redistribute(
     old, new : Layout
         The same on all ranks.
     op : {"N", "T", "H"}
-        As it is, transposed, or conjugate transposed; `new` is then of that shape.
+        Unchanged, transposed, or conjugate transposed; `new` has the shape of op(A).
 
     Returns
     -------
     ndarray, shape ``new.local_shape(comm.rank)``, the same dtype
-        `local` itself if it stays where it is.
+        `local` itself if the layouts are equal.
 
     Notes
     -----
-    Every element that changes its rank is sent once; a rank sends at most one message
-    to each other (or one a GiB). Needs memory for what one pair of ranks exchanges.
+    Each element that changes ranks is sent once, in at most one message per pair of
+    ranks and GiB. Workspace: the elements that one pair of ranks exchanges.
     """
     if op == "N" and old == new:
         return local
@@ -46,27 +46,25 @@ def redistribute(
     result = np.empty(new.local_shape(comm.rank), local.dtype)
     for shift in range(comm.size):
         to, source = (comm.rank + shift) % comm.size, (comm.rank - shift) % comm.size
-        mine, theirs = (
-            _places(old, comm.rank, new, to),
-            _places(new, comm.rank, old, source),
-        )
-        out = np.ascontiguousarray(local[mine])
+        sent = _overlap(old, comm.rank, new, to)
+        received = _overlap(new, comm.rank, old, source)
+        out = np.ascontiguousarray(local[sent])
         if shift == 0:
-            result[theirs] = out
+            result[received] = out
             continue
-        into = np.empty(result[theirs].shape, result.dtype)
+        into = np.empty(result[received].shape, result.dtype)
         exchange(comm, to, out, source, into)
-        result[theirs] = into
+        result[received] = into
     return result
 
 
-def _places(here: Layout, rank: int, there: Layout, other: int) -> Any:
-    """Return where `rank` of one layout keeps what `other` keeps in the other one."""
-    mine, its = here.coords(rank), there.coords(other)
-    if mine is None or its is None:
+def _overlap(layout: Layout, rank: int, other_layout: Layout, other: int) -> Any:
+    """Return the local indices of `rank` that `other` owns in `other_layout`."""
+    coords, other_coords = layout.coords(rank), other_layout.coords(other)
+    if coords is None or other_coords is None:
         return slice(0, 0), slice(0, 0)
-    rows = here.rows.shared(mine[0], there.rows, its[0])
-    cols = here.cols.shared(mine[1], there.cols, its[1])
+    rows = layout.rows.overlap(coords[0], other_layout.rows, other_coords[0])
+    cols = layout.cols.overlap(coords[1], other_layout.cols, other_coords[1])
     if isinstance(rows, np.ndarray) and isinstance(cols, np.ndarray):
         return np.ix_(rows, cols)
     return rows, cols

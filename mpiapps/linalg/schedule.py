@@ -1,4 +1,4 @@
-"""What a multiplication does, step by step, without data: for runs and for plans."""
+"""The schedule of a product, without data: used to run it and to estimate its cost."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mpiapps.linalg.axis import Axis
-from mpiapps.linalg.choose import Grid
+from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
 
-WIDTH = 512  # k of a panel: updates of rank 256 and more run at BLAS's full speed
+WIDTH = 512  # panel width: gemm updates of rank 256 and more run at full speed
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,16 @@ class Step:
     ----------
     op : {"bcast", "gemm", "sum"}
     comm : {"row", "col", "fibre", ""}
-        Among which ranks: with the same rows of C, the same columns, the same of both;
-        none for arithmetic.
+        Communicator: ranks with the same rows of C, the same columns, or the same
+        block; empty for gemm.
     root : int
-        Of a broadcast: whose part it is.
+        Root of a broadcast.
     k : range
-        The rows or columns that it is about.
+        Columns of A, rows of B.
     received : int
         Elements that this rank receives.
     flops : int
-        Multiplications and additions.
+        Floating-point operations of this rank.
     """
 
     op: str
@@ -41,17 +41,17 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a rank stands in its layer of a grid, and how many rows and columns of C.
+class GridPosition:
+    """Position of a rank in its layer of the grid, and shape of its block of C.
 
     Attributes
     ----------
     i, j : int
-        Its row and column in the layer.
+        Row and column in the layer.
     rows, cols : int
-        The layer's shape.
+        Shape of the layer.
     m, n : int
-        Rows and columns of C that it works on.
+        Shape of the local block of C.
     """
 
     i: int
@@ -63,12 +63,12 @@ class Place:
 
 
 def summa(
-    a: Axis, b: Axis, slab: range, place: Place, width: int = WIDTH
+    a: Axis, b: Axis, slab: range, position: GridPosition, width: int = WIDTH
 ) -> Iterator[list[Step]]:
-    """Yield the panels of SUMMA with C stationary, for one rank. Local; no messages.
+    """Yield the panels of SUMMA with C stationary, for one rank.
 
-    Of each panel: broadcasts of its columns of A along the rows of the grid, of its
-    rows of B along the columns, and the product. van de Geijn, Watts: SUMMA: scalable
+    A panel is broadcasts of columns of A along grid rows and of rows of B along grid
+    columns, and one gemm. van de Geijn, Watts: SUMMA: scalable
     universal matrix multiplication algorithm, Concurrency 9 (1997).
 
     Parameters
@@ -76,34 +76,34 @@ def summa(
     a, b : Axis
         The columns of A and the rows of B.
     slab : range
-        The part of k that this layer works on.
-    place : Place
+        The range of k of this layer.
+    position : GridPosition
     width : int
-        The least k of a panel, but for the last one.
+        Minimum panel width; the last panel may be narrower.
     """
-    if place.rows == place.cols == 1:  # all is here: one product
+    if position.rows == position.cols == 1:  # no communication: one product
         width = max(1, len(slab))
     steps: list[Step] = []
     first = k = slab.start
     while k < slab.stop:
         stop = min(_end(a, k), _end(b, k), slab.stop, first + width)
         part = range(k, stop)
-        left, top = a.owner(k) % place.cols, b.owner(k) % place.rows
-        got = 0 if left == place.j else place.m * len(part)
-        steps.append(Step("bcast", "row", left, part, got))
-        got = 0 if top == place.i else place.n * len(part)
-        steps.append(Step("bcast", "col", top, part, got))
+        left, top = a.owner(k) % position.cols, b.owner(k) % position.rows
+        received = 0 if left == position.j else position.m * len(part)
+        steps.append(Step("bcast", "row", left, part, received))
+        received = 0 if top == position.i else position.n * len(part)
+        steps.append(Step("bcast", "col", top, part, received))
         k = stop
         if k - first >= width or k == slab.stop:
             whole = range(first, k)
-            flops = 2 * place.m * place.n * len(whole)
+            flops = 2 * position.m * position.n * len(whole)
             steps.append(Step("gemm", k=whole, flops=flops))
             yield steps
             first, steps = k, []
 
 
 def _end(axis: Axis, index: int) -> int:
-    """Return where the run of one owner that holds `index` ends."""
+    """Return the end of the contiguous indices of the owner of `index`."""
     if axis.procs == 1:
         return axis.n
     return (index // axis.block + 1) * axis.block
@@ -113,9 +113,9 @@ Layouts = tuple[Layout, Layout, Layout]
 
 
 def product(grid: Grid, layouts: Layouts, rank: int) -> Iterator[list[Step]]:
-    """Yield all panels of one rank on a grid, and the sum over its layers. Local.
+    """Yield all panels of one rank on a grid, and the sum over the layers.
 
-    `layouts` are those of ``grid.layouts``; a rank outside the grid has no steps.
+    `layouts` is the result of ``grid.layouts``; a rank outside the grid has no steps.
     """
     if rank >= grid.size:
         return
@@ -123,16 +123,16 @@ def product(grid: Grid, layouts: Layouts, rank: int) -> Iterator[list[Step]]:
     layer, rest = divmod(rank, grid.pm * grid.pn)
     i, j = divmod(rest, grid.pn)
     m = a.rows.count(i)
-    place = Place(i, j, grid.pm, grid.pn, m, b.cols.count(j))
-    yield from summa(a.cols, b.rows, slab(grid, a, layer), place)
+    position = GridPosition(i, j, grid.pm, grid.pn, m, b.cols.count(j))
+    yield from summa(a.cols, b.rows, slab(grid, a, layer), position)
     if grid.pk > 1:
-        mine = c.local_shape(rank)
-        received = mine[0] * mine[1] * (grid.pk - 1)
+        rows, cols = c.local_shape(rank)
+        received = rows * cols * (grid.pk - 1)
         yield [Step("sum", "fibre", received=received, flops=received)]
 
 
 def slab(grid: Grid, a: Layout, layer: int) -> range:
-    """Return the part of k that a layer of the grid works on. Local."""
+    """Return the range of k of a layer of the grid."""
     k = a.cols.n
     width = a.cols.block * grid.pn if grid.pk > 1 else k
     return range(min(layer * width, k), min((layer + 1) * width, k))

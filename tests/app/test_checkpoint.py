@@ -1,75 +1,77 @@
-"""Work that stops and goes on: each piece once, with the same bits in the end."""
+"""Sums that stop and resume execute each task once, with bitwise equal results."""
 
 import json
 from dataclasses import dataclass
 
 import pytest
 
-from mpiapps.app import checkpoint
-from mpiapps.base import stopping
-from mpiapps.base.errors import InputError, ReadWriteError, Stopped
+from mpiapps.app.checkpoint import Checkpoint
+from mpiapps.app.context import RunContext
+from mpiapps.base.deadline import Deadline
+from mpiapps.base.errors import Checkpointed, FileAccessError, InputError
+from mpiapps.tasks.range_sum import sum_range
 
 pytestmark = pytest.mark.mpi
 
 
 @dataclass(frozen=True)
 class Options:
-    """What decides the result."""
+    """The options that determine the result."""
 
     n: int = 40
 
 
 @pytest.fixture
-def path(world, tmp_path_factory, monkeypatch):
-    """The file of this test, the same on all ranks; no deadline, no signal."""
-    mine = tmp_path_factory.mktemp("run") / "checkpoint.json"
-    found = world.comm.bcast(mine, root=0)
-    monkeypatch.setattr(stopping, "_warned", False)
-    monkeypatch.delenv(stopping.DEADLINE, raising=False)
-    checkpoint.choose(str(found), 1e9)
-    yield found
-    checkpoint.choose("", 60)
+def path(world, tmp_path_factory):
+    """Return the path of the checkpoint, equal on all ranks."""
+    path = tmp_path_factory.mktemp("run") / "checkpoint.json"
+    return world.comm.bcast(path, root=0)
 
 
-def attempt(world, schedule, stop_after, monkeypatch):
-    """Go on until `stop_after` pieces of one rank are done; return sum and state."""
-    options = Options()
-    saved = checkpoint.load(world, "sums", options)
-    before = saved.state["sum"] if saved else 0
-    mine = 0
-
-    def state():
-        return {"sum": before + world.comm.allreduce(mine)}
-
-    pieces = checkpoint.resumable(
-        world, "sums", options, options.n, schedule, saved, state
+def context(world, path, deadline=None, options=None, interval=1e9):
+    return RunContext.make(
+        world,
+        "sums",
+        options or Options(),
+        checkpoint=str(path or ""),
+        interval=interval,
+        deadline=deadline or Deadline(environ={}),
     )
-    for done, piece in enumerate(pieces, 1):
-        mine += 3**piece
-        if world.rank == world.size - 1 and done == stop_after:
-            monkeypatch.setattr(stopping, "_warned", True)
-    return before + world.comm.allreduce(mine)
 
 
-def to_the_end(world, schedule, stop_after, monkeypatch):
-    """Return the sum after as many stops as it takes, and how many those were."""
+def attempt(ctx, schedule, stop_after=0):
+    """Return the sum; the last rank requests a stop after `stop_after` tasks."""
+    world, calls = ctx.world, []
+
+    def power(part):
+        calls.extend(part)
+        if world.rank == world.size - 1 and len(calls) == stop_after:
+            ctx.deadline.stop_requested = True
+        return [sum(n**5 + 1 for n in part)]
+
+    # A task is one number, since there are fewer than 64 per rank.
+    return int(sum_range(ctx, Options().n, power, schedule=schedule).total[0])
+
+
+EXPECTED = sum(n**5 + 1 for n in range(Options().n))
+
+
+def run_to_completion(world, path, schedule, stop_after):
+    """Resume until the sum is complete; return it and the number of stops."""
     for stops in range(100):
         try:
-            return attempt(world, schedule, stop_after, monkeypatch), stops
-        except Stopped:
-            monkeypatch.setattr(stopping, "_warned", False)
-    raise AssertionError("it does not end")
-
-
-EXPECTED = sum(3**piece for piece in range(Options().n))
+            return attempt(context(world, path), schedule, stop_after), stops
+        except Checkpointed:
+            world.comm.Barrier()
+    raise AssertionError("the run does not complete")
 
 
 @pytest.mark.parametrize("schedule", ["static", "dynamic"])
 @pytest.mark.parametrize("stop_after", [1, 2, 3, 7, 100])
-def test_the_sum_is_the_same_however_often_it_stops(
-    world, path, schedule, stop_after, monkeypatch
+def test_the_sum_is_the_same_after_any_number_of_stops(
+    world, path, schedule, stop_after
 ):
-    total, stops = to_the_end(world, schedule, stop_after, monkeypatch)
+    total, stops = run_to_completion(world, path, schedule, stop_after)
     assert total == EXPECTED
     if stop_after > Options().n:
         assert stops == 0
@@ -78,105 +80,109 @@ def test_the_sum_is_the_same_however_often_it_stops(
         assert path.exists()
     world.comm.Barrier()
     if world.is_root:
-        checkpoint.discard()
+        context(world, path).checkpoint.discard()
         assert not path.exists()
 
 
-@pytest.mark.usefixtures("path")
-def test_the_deadline_stops_all(world, monkeypatch):
-    monkeypatch.setenv(stopping.DEADLINE, "1")
-    with pytest.raises(Stopped, match=r"saved in .*; the same command goes on"):
-        attempt(world, "static", 0, monkeypatch)
-    monkeypatch.delenv(stopping.DEADLINE)
-    assert attempt(world, "static", 0, monkeypatch) == EXPECTED
+PAST = {"MPIAPPS_DEADLINE": "1"}
 
 
-def test_a_save_in_between_stops_nothing(world, path, monkeypatch):
-    checkpoint.choose(str(path), 0.0)
-    assert attempt(world, "dynamic", 0, monkeypatch) == EXPECTED
+@pytest.mark.parametrize("limit", [{"environ": PAST}, {"seconds": 0.0, "environ": {}}])
+def test_the_deadline_and_the_limit_stop_all(world, path, limit):
+    with pytest.raises(
+        Checkpointed, match=r"saved in .*; run the same command to resume"
+    ):
+        attempt(context(world, path, Deadline(**limit)), "static")
+    assert attempt(context(world, path), "static") == EXPECTED
+
+
+def test_a_periodic_checkpoint_does_not_stop_the_run(world, path):
+    assert attempt(context(world, path, interval=0.0), "dynamic") == EXPECTED
     world.comm.Barrier()
     assert json.loads(path.read_text())["stopped"] == 0
     world.comm.Barrier()
 
 
-def test_without_a_file_a_signal_stops_nothing(world, monkeypatch):
-    checkpoint.choose("", 60)
-    monkeypatch.setattr(stopping, "_warned", True)
-    assert attempt(world, "static", 0, monkeypatch) == EXPECTED
-    monkeypatch.setattr(stopping, "_warned", False)
+def test_without_a_file_a_signal_does_not_stop_the_run(world):
+    deadline = Deadline(environ={})
+    deadline.stop_requested = True
+    assert attempt(context(world, None, deadline), "static") == EXPECTED
 
 
-def stop_once(world, path, monkeypatch):
-    """Leave a checkpoint, and return its content."""
-    monkeypatch.setenv(stopping.DEADLINE, "1")
-    with pytest.raises(Stopped):
-        attempt(world, "static", 0, monkeypatch)
-    monkeypatch.delenv(stopping.DEADLINE)
+def test_a_resumed_run_keeps_the_chunk_size(world, path):
+    def length(part):
+        return [len(part), len(part) ** 2]
+
+    n = 10**6 + 1
+    ctx = context(world, path, Deadline(0.0, environ={}))
+    with pytest.raises(Checkpointed):
+        sum_range(ctx, n, length, width=2)
+    chunk = json.loads(path.read_text())["state"]["chunk"]
+    world.comm.Barrier()
+    sums = sum_range(context(world, path), n, length, width=2)
+    assert sums.total.tolist() == [n, n // chunk * chunk**2 + (n % chunk) ** 2]
+
+
+def stop_once(world, path):
+    """Stop a run with a checkpoint, and return its content."""
+    with pytest.raises(Checkpointed):
+        attempt(context(world, path, Deadline(environ=PAST)), "static")
     content = json.loads(path.read_text())
     world.comm.Barrier()
     return content
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"state": {"sum": 1}}, "is damaged"),
-        ({"left": []}, "is damaged"),
+        ({"remaining": []}, "is damaged"),
         ({"format": 2}, "is of program sums, format 2"),
         ({"program": "pi"}, "is of program pi"),
         ({"digest": None}, "is damaged"),
     ],
     ids=str,
 )
-def test_a_checkpoint_that_does_not_fit_is_refused(
-    world, path, change, says, monkeypatch
-):
-    content = stop_once(world, path, monkeypatch)
+def test_an_incompatible_checkpoint_is_refused(world, path, change, message):
+    content = stop_once(world, path)
     if world.is_root:
         path.write_text(json.dumps(content | change))
-    with pytest.raises(InputError, match=says):
-        attempt(world, "static", 0, monkeypatch)
-    if world.is_root:  # nothing is lost: it is as it was
+    with pytest.raises(InputError, match=message):
+        attempt(context(world, path), "static")
+    if world.is_root:  # the file is unchanged
         assert json.loads(path.read_text()) == content | change
 
 
-def test_other_options_are_named(world, path, monkeypatch):
-    stop_once(world, path, monkeypatch)
+def test_the_error_for_other_options_names_them(world, path):
+    stop_once(world, path)
     with pytest.raises(InputError, match="of a run with --n 40; give the same"):
-        checkpoint.load(world, "sums", Options(n=41))
+        context(world, path, options=Options(n=41)).checkpoint.load()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 1}', "\x00"])
-def test_what_is_no_checkpoint_is_refused(world, path, text):
+def test_a_file_that_is_not_a_checkpoint_is_refused(world, path, text):
     if world.is_root:
         path.write_text(text)
-    with pytest.raises(InputError, match="is no checkpoint"):
-        checkpoint.load(world, "sums", Options())
+    with pytest.raises(InputError, match="is not a checkpoint"):
+        context(world, path).checkpoint.load()
 
 
-def test_a_disk_that_is_full_is_told_on_all_ranks(world, monkeypatch):
-    checkpoint.choose("/dev/full", 1e9)
-    monkeypatch.setenv(stopping.DEADLINE, "1")
-    monkeypatch.setattr(checkpoint, "load", lambda *_: None)
-    with pytest.raises(ReadWriteError, match="cannot write /dev/full"):
-        attempt(world, "static", 0, monkeypatch)
-    checkpoint.choose("", 60)
+def test_a_full_disk_is_reported_on_all_ranks(world, monkeypatch):
+    monkeypatch.setattr(Checkpoint, "load", lambda _self: None)
+    with pytest.raises(FileAccessError, match="cannot write /dev/full"):
+        attempt(context(world, "/dev/full", Deadline(environ=PAST)), "static")
 
 
 @pytest.mark.parametrize("name", ["nodir/c", "."])
-def test_a_file_that_cannot_be_saved_is_an_error_at_the_start(tmp_path, name):
-    checkpoint.choose(str(tmp_path / name), 60)
-    try:
-        with pytest.raises(ReadWriteError, match="name a file in a folder that exists"):
-            checkpoint.see_writable()
-    finally:
-        checkpoint.choose("", 60)
+def test_a_path_that_cannot_be_written_is_an_error_at_the_start(world, tmp_path, name):
+    with pytest.raises(FileAccessError, match="name a file in a folder that exists"):
+        context(world, tmp_path / name).checkpoint.check_writable()
 
 
-def test_a_file_that_cannot_be_read_is_not_one_that_is_damaged(path, world):
-    """The advice is not to remove it."""
+def test_a_file_that_cannot_be_read_is_not_reported_as_damaged(path, world):
+    """The message does not advise to remove the file."""
     if world.is_root:
         path.mkdir()
     world.comm.Barrier()
-    with pytest.raises(ReadWriteError, match=r"cannot read .*: Is a directory$"):
-        checkpoint.load(world, "sums", Options())
+    with pytest.raises(FileAccessError, match=r"cannot read .*: Is a directory$"):
+        context(world, path).checkpoint.load()

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from mpiapps.app import Program, Result, option
 from mpiapps.app.options import add_options
 from mpiapps.app.program import programs
-from mpiapps.app.runner import Common, parse, program_parser
-from mpiapps.base.launcher import Launch
+from mpiapps.app.runner import CommonOptions, parse, program_parser
+from mpiapps.base.launch_environment import LaunchEnvironment
 from mpiapps.base.units import parse_interval
-from mpiapps.filework.choices import parse_character
+from mpiapps.fileops.choices import parse_character
 
 
 @dataclass(frozen=True)
 class Options:
     """All kinds of options."""
 
-    samples: int = option(10, "how many", parse="count", least=1, most=1000)
-    memory: int = option(0, "how much", parse="size")
-    limit: int = option(60, "how long, 100 % sure", parse="time")
+    samples: int = option(10, "how many", type="count", min=1, max=1000)
+    memory: int = option(0, "how much", type="size")
+    limit: int = option(60, "how long, 100 % sure", type="time")
     tolerance: float = option(1e-6, "how exact")
     method: str = option("one", "which", choices=("one", "two"))
     dry_run: bool = option(False, "do nothing")
@@ -37,7 +37,7 @@ def check(options):
 PROGRAM = Program("demo", "Show options.", Options, lambda *_: Result(), check)
 
 
-ALONE = Launch()
+ALONE = LaunchEnvironment()
 
 
 def read(*argv, launch=ALONE):
@@ -53,10 +53,10 @@ def test_one_field_is_one_option():
 
 
 @pytest.mark.parametrize(
-    ("argv", "words"),
+    ("argv", "messages"),
     [
-        ("--samples 0", ["--samples", "too small", "least is 1"]),
-        ("--samples 1e4", ["too large", "most is 1000"]),
+        ("--samples 0", ["--samples", "too small", "minimum is 1"]),
+        ("--samples 1e4", ["too large", "maximum is 1000"]),
         ("--samples 1.5", ["--samples", "'1.5' is not a whole number"]),
         ("--samples -4", ["--samples", "'-4' is not a count"]),
         ("--samples", ["--samples", "expected one argument"]),
@@ -72,7 +72,7 @@ def test_one_field_is_one_option():
         ("--method two --samples 3", ["--method two needs --samples 5"]),
     ],
 )
-def test_a_wrong_option_ends_in_2_and_names_the_right_ones(capsys, argv, words):
+def test_an_invalid_option_exits_with_2_and_a_suggestion(capsys, argv, messages):
     with pytest.raises(SystemExit) as ended:
         read(*argv.split())
     assert ended.value.code == 2
@@ -80,11 +80,11 @@ def test_a_wrong_option_ends_in_2_and_names_the_right_ones(capsys, argv, words):
     assert not out
     assert len(err.splitlines()) == 2
     assert err.startswith("python -m mpiapps.demo: error: ")
-    for word in words:
-        assert word in err
+    for message in messages:
+        assert message in err
 
 
-def test_help_names_every_option_with_its_default(capsys):
+def test_help_lists_options_with_defaults(capsys):
     with pytest.raises(SystemExit) as ended:
         read("--help")
     assert ended.value.code == 0
@@ -96,19 +96,19 @@ def test_help_names_every_option_with_its_default(capsys):
 
 
 @pytest.mark.parametrize("argv", ["--help", "--samples 0"])
-def test_only_the_first_rank_speaks(capsys, argv):
+def test_only_rank_0_prints(capsys, argv):
     with pytest.raises(SystemExit):
-        read(*argv.split(), launch=Launch(rank=1, size=2))
+        read(*argv.split(), launch=LaunchEnvironment(rank=1, size=2))
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_choice_that_is_empty_is_not_shown(capsys):
+def test_an_empty_choice_is_not_shown(capsys):
     @dataclass(frozen=True)
-    class Chosen:
+    class Choices:
         kind: str = option("", "which", choices=("", "one", "two"))
 
     parser = argparse.ArgumentParser()
-    add_options(parser, Chosen)
+    add_options(parser, Choices)
     assert "--kind one|two" in parser.format_help()
     with pytest.raises(SystemExit):
         parser.parse_args(["--kind", "three"])
@@ -116,81 +116,81 @@ def test_a_choice_that_is_empty_is_not_shown(capsys):
 
 
 def samples(field):
-    """Return words that give the option or operand of `field` a value of its kind."""
-    kind, several = field.metadata["parse"], field.metadata["several"]
+    """Return valid values of the option of `field`."""
+    kind, nargs = field.metadata["type"], field.metadata["nargs"]
     if field.default is False:
         return []
     if field.metadata["choices"]:
-        word = field.metadata["choices"][-1]
+        value = field.metadata["choices"][-1]
     elif kind in ("count", None) and isinstance(field.default, int | float):
-        word = str(field.metadata["least"] or 3)
+        value = str(field.metadata["min"] or 3)
     else:
         character = "-" if field.name == "delimiter" else "'"
         texts = {"count": "3", "size": "4GiB", "time": "2h", parse_interval: "-5:-1"}
         texts[parse_character] = character
-        word = texts.get(kind, "-x y" if not field.metadata["positional"] else "name")
-    return [word, word] if several in ("*", "+") else [word]
+        value = texts.get(kind, "-x y" if not field.metadata["positional"] else "name")
+    return [value, value] if nargs in ("*", "+") else [value]
 
 
 def command_line(program):
-    """Return pieces that may stand in any order: options with values, and operands."""
-    options, operands = [], []
-    for cls in (program.options, Common):
+    """Return options with their values, and positional arguments, as groups."""
+    options, positional = [], []
+    for cls in (program.options, CommonOptions):
         for field in dataclasses.fields(cls):
-            words = samples(field)
+            values = samples(field)
             name = "--" + field.name.replace("_", "-")
             if field.metadata["positional"]:
-                operands += [[word] for word in words]
+                positional += [[value] for value in values]
             else:
-                options.append([name, *words])
-    return options, operands
+                options.append([name, *values])
+    return options, positional
 
 
-PLAIN = [each for name, each in programs().items() if name != "dask"]
+PROGRAMS = [program for program in programs().values() if program.name != "dask"]
 
 
-@pytest.mark.parametrize("program", PLAIN, ids=lambda program: program.name)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
 @given(data=st.data())
-def test_options_and_operands_come_in_any_order(program, data):
-    options, operands = command_line(program)
+def test_options_and_positional_arguments_in_any_order(program, data):
+    options, positional = command_line(program)
     options = data.draw(st.lists(st.sampled_from(options), unique_by=lambda o: o[0]))
-    parser = program_parser(program, Launch())
-    expected = parser.parse_intermixed(list(itertools.chain(*options, *operands)))
-    where = data.draw(
+    parser = program_parser(program, LaunchEnvironment())
+    expected = parser.parse_intermixed(list(itertools.chain(*options, *positional)))
+    indices = data.draw(
         st.lists(
             st.integers(0, len(options)),
-            min_size=len(operands),
-            max_size=len(operands),
+            min_size=len(positional),
+            max_size=len(positional),
         ).map(sorted)
     )
-    pieces = list(options)
-    for place, operand in reversed(list(zip(where, operands, strict=True))):
-        pieces.insert(place, operand)
-    # An operand behind a list of values would be one of them.
+    groups = list(options)
+    for index, argument in reversed(list(zip(indices, positional, strict=True))):
+        groups.insert(index, argument)
+    # A positional argument after an option with a list of values would be one of them.
     lists = [f"--{f.name}" for f in dataclasses.fields(program.options)
-             if f.metadata["several"] == "+"]  # fmt: skip
-    for first, second in itertools.pairwise(pieces):
-        assume(not (first[0] in lists and len(second) == 1 and second in operands))
-    assert parser.parse_intermixed(list(itertools.chain(*pieces))) == expected
+             if f.metadata["nargs"] == "+"]  # fmt: skip
+    for first, second in itertools.pairwise(groups):
+        assume(not (first[0] in lists and len(second) == 1 and second in positional))
+    assert parser.parse_intermixed(list(itertools.chain(*groups))) == expected
 
 
-def test_what_follows_a_script_is_its_own():
-    parser = program_parser(programs()["dask"], Launch())
-    words = ["--memory", "4G", "s.py", "--memory", "5", "--", "-x"]
-    values = parser.parse_intermixed(words)
+def test_arguments_after_a_script_belong_to_it():
+    parser = program_parser(programs()["dask"], LaunchEnvironment())
+    argv = ["--memory", "4G", "s.py", "--memory", "5", "--", "-x"]
+    values = parser.parse_intermixed(argv)
     assert (values.memory, values.script) == (4 * 2**30, "s.py")
-    assert values.arguments == words[3:]
+    assert values.arguments == argv[3:]
 
 
 @pytest.mark.parametrize(
-    ("argv", "words"),
+    ("argv", "message"),
     [
         ("--method --dry-run", "--method: expected one argument"),
         ("--order -- 3", "--order: expected one argument"),
         ("3 4", "unknown argument 3"),
     ],
 )
-def test_a_value_that_is_missing_is_not_the_next_option(capsys, argv, words):
+def test_the_next_option_is_not_a_missing_value(capsys, argv, message):
     with pytest.raises(SystemExit):
         read(*argv.split())
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The memory of a job is the least of what limits it."""
+"""The memory of a job is its smallest limit."""
 
 import pytest
 
@@ -7,11 +7,11 @@ from mpiapps.base.memory import memory_of_host, memory_of_rank
 GB = 2**30
 
 
-def places(tmp_path, listed, **limits):
+def cgroup_paths(tmp_path, membership, **limits):
     """Make a file system of cgroups; return it and the process's own folder."""
     process = tmp_path / "process"
     process.mkdir()
-    (process / "cgroup").write_text(listed)
+    (process / "cgroup").write_text(membership)
     for place, text in limits.items():
         file = tmp_path / "cgroups" / place.replace("__", "/")
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -19,26 +19,26 @@ def places(tmp_path, listed, **limits):
     return tmp_path / "cgroups", process
 
 
-def test_the_least_limit_up_to_the_root_counts_of_version_2(tmp_path):
-    found = places(tmp_path, "0::/job/step\n", **{
+def test_smallest_limit_up_to_the_root_of_version_2(tmp_path):
+    paths = cgroup_paths(tmp_path, "0::/job/step\n", **{
         "memory.max": "max", "job__memory.max": str(2 * GB),
         "job__step__memory.max": str(3 * GB), "job__step__x__memory.max": "1",
     })  # fmt: skip
-    assert memory_of_host({}, *found) == 2 * GB
+    assert memory_of_host({}, *paths) == 2 * GB
 
 
-def test_the_least_limit_up_to_the_root_counts_of_version_1(tmp_path):
-    found = places(tmp_path, "5:cpu,memory:/job\n4:pids:/\n0::/\n", **{
+def test_smallest_limit_up_to_the_root_of_version_1(tmp_path):
+    paths = cgroup_paths(tmp_path, "5:cpu,memory:/job\n4:pids:/\n0::/\n", **{
         "memory__job__memory.limit_in_bytes": str(GB),
         "memory__memory.limit_in_bytes": str(2**63 - 4096),
         "job__memory.limit_in_bytes": "1",
     })  # fmt: skip
-    assert memory_of_host({}, *found) == GB
+    assert memory_of_host({}, *paths) == GB
 
 
-def test_in_a_container_the_path_of_the_host_is_not_there(tmp_path):
-    found = places(tmp_path, "0::/../../outside\n", **{"memory.max": str(GB)})
-    assert memory_of_host({}, *found) == GB
+def test_path_of_the_host_in_a_container(tmp_path):
+    paths = cgroup_paths(tmp_path, "0::/../../outside\n", **{"memory.max": str(GB)})
+    assert memory_of_host({}, *paths) == GB
 
 
 @pytest.mark.parametrize(
@@ -49,12 +49,12 @@ def test_in_a_container_the_path_of_the_host_is_not_there(tmp_path):
         ({"SLURM_MEM_PER_CPU": "100"}, 100),
     ],
 )
-def test_what_slurm_was_asked_for_counts(environ, megabytes):
+def test_memory_requested_from_slurm(environ, megabytes):
     assert memory_of_host(environ) == megabytes * 2**20
     assert memory_of_rank(4, environ) == megabytes * 2**20 // 4
 
 
-def test_nothing_said_is_what_is_built_in(tmp_path):
-    found = memory_of_host({}, tmp_path, tmp_path)
-    assert found > 2**28
-    assert memory_of_host({"SLURM_MEM_PER_NODE": "0"}, tmp_path, tmp_path) == found
+def test_physical_memory_without_limits(tmp_path):
+    physical = memory_of_host({}, tmp_path, tmp_path)
+    assert physical > 2**28
+    assert memory_of_host({"SLURM_MEM_PER_NODE": "0"}, tmp_path, tmp_path) == physical

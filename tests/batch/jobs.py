@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mpiapps.batch.render import render
-from mpiapps.batch.request import Job, Request, complete
+from mpiapps.batch.request import Job, Request, resolve
 from mpiapps.batch.site import Site
 
 SITES = {
@@ -27,13 +27,19 @@ def job(scheduler: str, *words: str, site: Site | None = None, **asked: Any) -> 
     """Return a checked job on one of the sites; words default to pi's."""
     where = site or SITES[scheduler]
     asked = {"python": ".venv/bin/python"} | asked
-    request = complete(Request(**asked), where, "pi")
+    request = resolve(Request(**asked), where, "pi")
     return Job(request, where, words or ("-m", "mpiapps.pi"))
 
 
-def script(scheduler: str, *words: str, site: Site | None = None, **asked: Any) -> str:
+def script(
+    scheduler: str,
+    *words: str,
+    site: Site | None = None,
+    standalone: bool = False,
+    **asked: Any,
+) -> str:
     """Return the rendered script of such a job."""
-    return render(job(scheduler, *words, site=site, **asked))
+    return render(job(scheduler, *words, site=site, **asked), standalone=standalone)
 
 
 def directives(text: str) -> list[str]:

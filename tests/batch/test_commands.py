@@ -11,7 +11,7 @@ import pytest
 from mpiapps.batch.parser import COMMANDS
 from mpiapps.cli import main
 from tests.batch.jobs import directives
-from tests.launch import run
+from tests.commands import run
 from tests.test_cli import without_mpi
 
 SLURM = ["--scheduler", "slurm"]
@@ -43,7 +43,7 @@ def test_render_prints_the_script_alone():
     assert ended.code == 0, ended.err
     assert ended.err == ""
     assert "--nodes=2" in directives(ended.out)
-    assert 'program=("$python" -m mpiapps.pi --samples 1e9)' in ended.out
+    assert '"$python" -m mpiapps.pi --samples 1e9\n' in ended.out
     told = mpiapps(
         "render", "pi", *SLURM, "--nodes", "2", "--json", "--", "--samples", "1e9"
     )
@@ -55,7 +55,7 @@ def test_options_and_commands_for_one_submission(capsys):
     assert main(["render", "pi", *SLURM, *given, "--epilog", "cp -- *.npy ~"]) == 0
     script = capsys.readouterr().out
     assert directives(script)[-2:] == ["--constraint=ib", "--exclude=n[1,2]"]
-    assert "for each in 'cp -- *.npy ~'; do" in script
+    assert "job_end 'cp -- *.npy ~'\n" in script
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_options_and_commands_for_one_submission(capsys):
             "'nothing' is not a program; the programs are crossval, dask, farm",
         ),
         (["render", "gone.py", *SLURM], "'gone.py' is not a file"),
-        (["render", "pi", *SLURM, "--nodes", "0"], "0 is too small; the least is 1"),
+        (["render", "pi", *SLURM, "--nodes", "0"], "0 is too small; the minimum is 1"),
         (["render", "pi", *SLURM, "--node", "2"], "did you mean --nodes or"),
-        (["render", "pi", *SLURM, "--time", "30s"], "30s is too small; the least is"),
+        (["render", "pi", *SLURM, "--time", "30s"], "30s is too small; the minimum is"),
         (["render", "pi", *SLURM, "--time", "30"], "write 30m for minutes"),
         (["render", "pi", *SLURM, "--memory", "4"], "4G for GiB"),
         (
@@ -79,8 +79,8 @@ def test_options_and_commands_for_one_submission(capsys):
         (["render", "pi", *SLURM, "--name", "a b"], "start with a letter"),
         (["render", "pi", *SLURM, "--array", "5"], "write 1-10"),
         (["render", "pi", *SLURM, "--directive=-Jx"], "say it by --name of mpiapps"),
-        (["render", "pi", *SLURM, "--after", "pi-3"], "no run 'pi-3' in logs"),
-        (["render", "pi", *SLURM, "--", "--samples", "0"], "the least is 1"),
+        (["render", "pi", *SLURM, "--dependency", "pi-3"], "no run 'pi-3' in logs"),
+        (["render", "pi", *SLURM, "--", "--samples", "0"], "the minimum is 1"),
         (["render", "pi", *SLURM, "--launcher", "srun-pmi2"], "use --launcher mpiexec"),
         (["render", "pi", "--site", "nowhere"], "mpiapps site probe >"),
         (

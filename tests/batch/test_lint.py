@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from mpiapps.base.errors import UsageError
 from mpiapps.batch.explain import explain
-from mpiapps.batch.lint import TRAPS, lint
+from mpiapps.batch.lint import RULES, lint
 from mpiapps.batch.options import DIALECTS, MAYBE, NONE
-from mpiapps.batch.request import SCHEDULERS
 from mpiapps.batch.scheduler import TABLE
 from mpiapps.batch.script import Script
+from mpiapps.batch.site import SCHEDULERS
 from tests.batch.jobs import SITES, directives, script
 
 # A script without a trap; a case below replaces or adds lines.
@@ -280,7 +280,7 @@ def test_each_trap_is_found_alone_with_a_remedy(tmp_path, case):
 
 
 def test_every_trap_has_a_case():
-    assert {case[0] for case in CASES} == {trap.name for trap in TRAPS}
+    assert {case[0] for case in CASES} == {trap.name for trap in RULES}
 
 
 def test_the_line_is_told(tmp_path):
@@ -294,7 +294,12 @@ REQUESTS = [
     {},
     {"nodes": 2, "ranks_per_node": 4, "memory": 2**30, "time": 5400},
     {"nodes": 2, "ranks_per_node": 2, "threads": 2, "array": "1-9:2%3", "gpus": 2},
-    {"mail": "a@b.org", "account": "a", "queue": "q", "after": "any:12,13"},
+    {
+        "mail_user": "a@b.org",
+        "account": "a",
+        "queue": "q",
+        "dependency": "any:12,13",
+    },
 ]
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from mpiapps.base.errors import UsageError
-from mpiapps.batch.request import SCHEDULERS
 from mpiapps.batch.runs import Run
-from mpiapps.batch.site import Site
+from mpiapps.batch.site import SCHEDULERS, Site
 from tests.batch.jobs import SITES, directives, job, script
 
 GIB = 1024**3
@@ -32,8 +31,8 @@ def test_the_shape_means_the_same_everywhere(scheduler):
     found = directives(script(scheduler, **SHAPE))
     assert set(SHAPED[scheduler]) <= set(found)
     text = script(scheduler, **SHAPE)
-    assert "MPIAPPS_NTASKS=8 " in text
-    assert "export OMP_NUM_THREADS=2\n" in text
+    assert "--nodes=2 --ranks-per-node=4 --threads=2 " in text
+    assert "export OMP_NUM_THREADS=2 " in text
 
 
 LIMITS = {
@@ -49,7 +48,7 @@ def test_the_limit_is_the_same_everywhere(scheduler):
     seconds = 25 * 3600 + 30 * 60
     text = script(scheduler, time=seconds)
     assert LIMITS[scheduler] in directives(text)
-    assert f"+ {seconds} - 300))" in text  # the deadline, five minutes before it
+    assert f"--time={seconds} --stop-margin=300 " in text
 
 
 ARRAYS = {
@@ -64,7 +63,7 @@ ARRAYS = {
 def test_arrays(scheduler):
     text = script(scheduler, "-m", "mpiapps.pi", "--seed", "{index}", array="1-9:2%3")
     assert ARRAYS[scheduler] in directives(text)
-    assert '--seed "$index")' in text
+    assert '--seed "$index"\n' in text
 
 
 DEPENDENCIES = {
@@ -78,21 +77,21 @@ DEPENDENCIES = {
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_dependencies(scheduler):
     assert set(DEPENDENCIES[scheduler]) <= set(
-        directives(script(scheduler, after="any:12,13"))
+        directives(script(scheduler, dependency="any:12,13"))
     )
 
 
 def test_after_success_cannot_be_said_to_grid_engine():
-    with pytest.raises(UsageError, match="--after any:12"):
-        script("sge", after="12")
-    assert "--dependency=afterok:12" in directives(script("slurm", after="12"))
-    assert "-W depend=afterok:12" in directives(script("pbs", after="12"))
-    assert '-w "done(12)"' in directives(script("lsf", after="12"))
+    with pytest.raises(UsageError, match="--dependency any:12"):
+        script("sge", dependency="12")
+    assert "--dependency=afterok:12" in directives(script("slurm", dependency="12"))
+    assert "-W depend=afterok:12" in directives(script("pbs", dependency="12"))
+    assert '-w "done(12)"' in directives(script("lsf", dependency="12"))
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_mail_queue_and_account(scheduler):
-    asked = {"mail": "a.b+c@example.org", "queue": "long", "account": "physics"}
+    asked = {"mail_user": "a.b+c@example.org", "queue": "long", "account": "physics"}
     text = "\n".join(directives(script(scheduler, **asked)))
     for value in asked.values():
         assert value in text
@@ -158,16 +157,16 @@ def test_array_limits_are_the_sites(scheduler, array, fine):
         {"array": "1,"},
         {"array": "0-999999999,5"},
         {"array": "1-5:00"},
-        {"mail": "a@b.org,"},
-        {"mail": "a@b.org;c@d.org"},
+        {"mail_user": "a@b.org,"},
+        {"mail_user": "a@b.org;c@d.org"},
         {"directive": ("-N\n#PBS",)},
         {"epilog": ("true\nfalse",)},
         {"array": "1-5%0"},
-        {"warn": 3600},
+        {"signal_delay": 3600},
         {"name": "1pi"},
         {"name": "p" * 231},
-        {"mail": "nobody"},
-        {"after": "x"},
+        {"mail_user": "nobody"},
+        {"dependency": "x"},
         {"env": ("A",)},
         {"env": ("1A=b",)},
         {"env": ("A=b\nc",)},
@@ -199,14 +198,14 @@ def test_wrong_pairs_are_refused_with_the_right_one(scheduler, mpi, launcher, sa
 def test_srun_takes_the_plugin_that_fits(mpi):
     plugin = "pmix" if mpi == "openmpi" else "pmi2"
     text = script("slurm", mpi=mpi, launcher="srun", threads=2, ranks_per_node=3)
-    line = next(line for line in text.splitlines() if line.startswith("launch="))
+    line = next(line for line in text.splitlines() if line.startswith("job_run "))
     for word in (f"--mpi={plugin}", "--cpus-per-task=2", "--kill-on-bad-exit=1"):
         assert word in line
 
 
 def test_a_site_may_name_its_own_launcher():
     site = Site("slurm", "own", launch=("ibrun", "-n", "{ntasks}"))
-    assert "launch=(ibrun -n 6)" in script(
+    assert "job_run ibrun -n 6 " in script(
         "slurm", site=site, nodes=2, ranks_per_node=3
     )
 
@@ -246,7 +245,7 @@ REFUSED = {
         "-J x": "--name",
         "--arr=1-3": "--array",
         "-a1-3": "--array",
-        "-d afterok:1": "--after",
+        "-d afterok:1": "--dependency",
         "-N 3": "--nodes",
         "-C ib -n 3": "--ranks-per-node",
         "--wrap=x": "leave it out",
@@ -268,7 +267,7 @@ REFUSED = {
     },
     "pbs": {
         "-J 1-3": "--array",
-        "-W depend=afterok:1": "--after",
+        "-W depend=afterok:1": "--dependency",
         "-ox": "--logs",
         "-lwalltime=1:00:00": "--time",
         "-l mem=1gb,nodes=2": "--nodes",
@@ -320,12 +319,12 @@ MAILS = {
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_several_addresses(scheduler):
-    found = directives(script(scheduler, mail="a@b.org,c@d.org"))
+    found = directives(script(scheduler, mail_user="a@b.org,c@d.org"))
     assert MAILS[scheduler] in found
 
 
 def test_times_and_margins():
-    assert [job("slurm", time=t).request.margin for t in (60, 1800, 86400)] == [
+    assert [job("slurm", time=t).request.stop_margin for t in (60, 1800, 86400)] == [
         20,
         180,
         300,

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from mpiapps.batch import state
+from mpiapps.batch import job_state
 from mpiapps.batch.client import NoAnswer
+from mpiapps.batch.job_state import JobId, JobStatus, indices
 from mpiapps.batch.scheduler import TABLE
-from mpiapps.batch.state import JobId, Seen, indices
 
 CAT = shutil.which("cat") or "cat"
 
@@ -59,21 +59,21 @@ def test_slurm_by_the_controller_and_by_accounting(answering):
     answering(squeue=SQUEUE, sacct=SACCT)
     found = TABLE["slurm"].seen(["12"], "")
     assert states(found) == {
-        "2": state.CANCELLED,
-        "3": state.PENDING,
-        "5": state.FAILED,
-        "6": state.FAILED,
-        "12": state.DONE,
-        "13": state.FAILED,
-        "14": state.CANCELLED,
-        "15": state.TIMED_OUT,
-        "16": state.OUT_OF_MEMORY,
-        "17": state.FAILED,
-        "18_1": state.DONE,
-        "18_2": state.PREEMPTED,
-        **{f"18_{n}": state.PENDING for n in (3, 5, 7, 9)},
-        "18_4": state.RUNNING,  # the controller knows better
-        **{f"19_{n}": state.PENDING for n in (1, 3, 4)},
+        "2": job_state.CANCELLED,
+        "3": job_state.PENDING,
+        "5": job_state.FAILED,
+        "6": job_state.FAILED,
+        "12": job_state.DONE,
+        "13": job_state.FAILED,
+        "14": job_state.CANCELLED,
+        "15": job_state.TIMED_OUT,
+        "16": job_state.OUT_OF_MEMORY,
+        "17": job_state.FAILED,
+        "18_1": job_state.DONE,
+        "18_2": job_state.PREEMPTED,
+        **{f"18_{n}": job_state.PENDING for n in (3, 5, 7, 9)},
+        "18_4": job_state.RUNNING,  # the controller knows better
+        **{f"19_{n}": job_state.PENDING for n in (1, 3, 4)},
     }
     assert [found[n].code for n in ("5", "6", "13", "14")] == [3, 137, 3, 143]
     assert found["3"].reason == "JobHeldUser"
@@ -119,13 +119,13 @@ def test_grid_engine_by_the_queue_and_by_its_accounting(answering):
     answering(qstat=QSTAT, qacct=ended)
     found = TABLE["sge"].seen(["12", "13", "14", "15"], "")
     assert states(found) == {
-        "12": state.RUNNING,
-        "13": state.PENDING,
-        "14": state.FAILED,
-        "15_1": state.DONE,
-        "15_2": state.FAILED,
-        "15_3": state.RUNNING,
-        "15_4": state.PENDING,
+        "12": job_state.RUNNING,
+        "13": job_state.PENDING,
+        "14": job_state.FAILED,
+        "15_1": job_state.DONE,
+        "15_2": job_state.FAILED,
+        "15_3": job_state.RUNNING,
+        "15_4": job_state.PENDING,
     }
     assert "held" in found["13"].reason
     assert "qstat -j" in found["14"].reason
@@ -134,11 +134,15 @@ def test_grid_engine_by_the_queue_and_by_its_accounting(answering):
 @pytest.mark.parametrize(
     ("failed", "code", "expected"),
     [
-        ("0", "0", state.DONE),
-        ("0", "3", state.FAILED),
-        ("100 : assumedly after job", "137                  (Killed)", state.FAILED),
-        ("37  : qmaster enforced h_rt limit", "137", state.TIMED_OUT),
-        ("1   : assumedly before job", "0", state.FAILED),
+        ("0", "0", job_state.DONE),
+        ("0", "3", job_state.FAILED),
+        (
+            "100 : assumedly after job",
+            "137                  (Killed)",
+            job_state.FAILED,
+        ),
+        ("37  : qmaster enforced h_rt limit", "137", job_state.TIMED_OUT),
+        ("1   : assumedly before job", "0", job_state.FAILED),
     ],
 )
 def test_grid_engine_by_its_accounting(answering, failed, code, expected):
@@ -155,23 +159,27 @@ def pbs(state_letter, number="12.s", **more):
 @pytest.mark.parametrize(
     ("text", "key", "expected"),
     [
-        (pbs("Q"), "12.s", Seen(state.PENDING)),
+        (pbs("Q"), "12.s", JobStatus(job_state.PENDING)),
         (
             pbs("Q", comment="Not Running: too few nodes"),
             "12.s",
-            Seen(state.PENDING, None, "Not Running: too few nodes"),
+            JobStatus(job_state.PENDING, None, "Not Running: too few nodes"),
         ),
-        (pbs("R"), "12.s", Seen(state.RUNNING)),
-        (pbs("F", Exit_status=0), "12.s", Seen(state.DONE, 0)),
-        (pbs("F", Exit_status=75), "12.s", Seen(state.FAILED, 75)),
-        (pbs("F", Exit_status=265), "12.s", Seen(state.FAILED, 137)),
-        (pbs("F", Exit_status=-29), "12.s", Seen(state.TIMED_OUT, 227)),
-        (pbs("F"), "12.s", Seen(state.CANCELLED)),
-        (pbs("?"), "12.s", Seen(state.UNKNOWN)),
-        (pbs("R", "4[3].head"), "4[].head_3", Seen(state.RUNNING)),
-        (pbs("X", "4[3].head"), "4[].head_3", Seen(state.UNKNOWN)),
-        (pbs("X", "4[3].head", Exit_status=0), "4[].head_3", Seen(state.DONE, 0)),
-        (pbs("B", "4[].head"), "4[].head", Seen(state.RUNNING)),
+        (pbs("R"), "12.s", JobStatus(job_state.RUNNING)),
+        (pbs("F", Exit_status=0), "12.s", JobStatus(job_state.DONE, 0)),
+        (pbs("F", Exit_status=75), "12.s", JobStatus(job_state.FAILED, 75)),
+        (pbs("F", Exit_status=265), "12.s", JobStatus(job_state.FAILED, 137)),
+        (pbs("F", Exit_status=-29), "12.s", JobStatus(job_state.TIMED_OUT, 227)),
+        (pbs("F"), "12.s", JobStatus(job_state.CANCELLED)),
+        (pbs("?"), "12.s", JobStatus(job_state.UNKNOWN)),
+        (pbs("R", "4[3].head"), "4[].head_3", JobStatus(job_state.RUNNING)),
+        (pbs("X", "4[3].head"), "4[].head_3", JobStatus(job_state.UNKNOWN)),
+        (
+            pbs("X", "4[3].head", Exit_status=0),
+            "4[].head_3",
+            JobStatus(job_state.DONE, 0),
+        ),
+        (pbs("B", "4[].head"), "4[].head", JobStatus(job_state.RUNNING)),
     ],
 )
 def test_pbs(answering, text, key, expected):
@@ -187,32 +195,32 @@ def lsf(stat, code="", reason="", index="0", pending=""):
 @pytest.mark.parametrize(
     ("text", "key", "expected"),
     [
-        (lsf("PEND"), "12", Seen(state.PENDING)),
-        (lsf("RUN"), "12", Seen(state.RUNNING)),
-        (lsf("DONE"), "12", Seen(state.DONE, 0)),
-        (lsf("EXIT", "3"), "12", Seen(state.FAILED, 3)),
+        (lsf("PEND"), "12", JobStatus(job_state.PENDING)),
+        (lsf("RUN"), "12", JobStatus(job_state.RUNNING)),
+        (lsf("DONE"), "12", JobStatus(job_state.DONE, 0)),
+        (lsf("EXIT", "3"), "12", JobStatus(job_state.FAILED, 3)),
         (
             lsf("EXIT", "140", "TERM_RUNLIMIT: killed"),
             "12",
-            Seen(state.TIMED_OUT, 140, "TERM_RUNLIMIT: killed"),
+            JobStatus(job_state.TIMED_OUT, 140, "TERM_RUNLIMIT: killed"),
         ),
         (
             lsf("EXIT", "130", "TERM_MEMLIMIT"),
             "12",
-            Seen(state.OUT_OF_MEMORY, 130, "TERM_MEMLIMIT"),
+            JobStatus(job_state.OUT_OF_MEMORY, 130, "TERM_MEMLIMIT"),
         ),
         (
             lsf("EXIT", "130", "TERM_OWNER"),
             "12",
-            Seen(state.CANCELLED, 130, "TERM_OWNER"),
+            JobStatus(job_state.CANCELLED, 130, "TERM_OWNER"),
         ),
         (
             lsf("PEND", pending="New job is waiting\n for scheduling;"),
             "12",
-            Seen(state.PENDING, None, "New job is waiting for scheduling;"),
+            JobStatus(job_state.PENDING, None, "New job is waiting for scheduling;"),
         ),
-        (lsf("ZOMBI"), "12", Seen(state.UNKNOWN)),
-        (lsf("RUN", index="3"), "12_3", Seen(state.RUNNING)),
+        (lsf("ZOMBI"), "12", JobStatus(job_state.UNKNOWN)),
+        (lsf("RUN", index="3"), "12_3", JobStatus(job_state.RUNNING)),
     ],
 )
 def test_lsf(answering, text, key, expected):
@@ -276,7 +284,7 @@ def test_slurm_without_accounting_or_with_one_that_is_down(answering):
     answering(1, sacct="Slurm accounting storage is disabled")
     assert "12" not in TABLE["slurm"].seen(["12"], "")
     answering(1, sacct="sacct: error: Unable to connect to database")
-    assert TABLE["slurm"].seen(["5", "18"], "")["5"].state == state.FAILED
+    assert TABLE["slurm"].seen(["5", "18"], "")["5"].state == job_state.FAILED
     with pytest.raises(NoAnswer, match="database"):
         TABLE["slurm"].seen(["5", "12"], "")
 
@@ -289,7 +297,7 @@ def test_pbs_without_a_history(tmp_path):
         f"echo '{pbs('R')}'\n"
     )
     (tmp_path / "qstat").chmod(0o755)
-    assert TABLE["pbs"].seen(["12.s"], "") == {"12.s": Seen(state.RUNNING)}
+    assert TABLE["pbs"].seen(["12.s"], "") == {"12.s": JobStatus(job_state.RUNNING)}
 
 
 @pytest.mark.parametrize(

@@ -15,16 +15,17 @@ from pathlib import Path
 import pytest
 
 from mpiapps.base.errors import UsageError
-from mpiapps.base.launcher_watch import look
-from mpiapps.batch.render import render
-from mpiapps.batch.request import SCHEDULERS, Parent
-from mpiapps.batch.runs import note
-from mpiapps.batch.scheduler import TABLE
-from mpiapps.batch.state import JobId
+from mpiapps.base.processes import start_of
+from mpiapps.batch.job_state import JobId
+from mpiapps.batch.render import LIBRARY, render
+from mpiapps.batch.request import Parent
+from mpiapps.batch.runs import append_event
+from mpiapps.batch.site import SCHEDULERS
 from tests.batch.jobs import SITES, job, script
+from tests.commands import clean_environment, run
 from tests.hostile import carried, hostile
-from tests.launch import clean_environment, run
 
+SUBMIT = {"slurm": "sbatch", "sge": "qsub", "pbs": "qsub", "lsf": "bsub <"}
 # What a scheduler sets for the script of job 7.
 VARIABLES = {
     "slurm": {"SLURM_JOB_ID": "7", "SLURM_SUBMIT_DIR": "."},
@@ -44,7 +45,7 @@ printf '%s\\0' "$@" >"$TOLD"
 """
 SPECIAL = set(" \t\n\r'\"\\$`#;|&<>*?![]{}()~")
 FIELDS = (
-    *("name", "account", "queue", "array", "after", "mail", "logs"),
+    *("name", "account", "queue", "array", "dependency", "mail_user", "logs"),
     *("env", "argument", "python", "program", "directives"),
 )
 
@@ -105,20 +106,56 @@ def test_a_script_run_by_hand_says_how_to_submit_it(tmp_path, scheduler):
         check=False,
     )
     assert done.returncode == 78
-    command = f"{TABLE[scheduler].submit} job.sh"
+    command = f"{SUBMIT[scheduler]} job.sh"
     assert (
         done.stderr == f"mpiapps: error: not in a job; submit this script: {command}\n"
     )
 
 
+@pytest.mark.parametrize("standalone", [False, True])
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_a_good_run(tmp_path, scheduler):
+def test_a_good_run(tmp_path, scheduler, standalone):
     act = FINISH.format(code=0, rc=0)
-    ended = run_script(tmp_path, script(scheduler), act, scheduler)
+    text = script(scheduler, standalone=standalone)
+    assert standalone or len(text.splitlines()) <= 35
+    ended = run_script(tmp_path, text, act, scheduler)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert [each["event"] for each in events(tmp_path)] == ["start", "end"]
     assert told(tmp_path)[-3:] == [".venv/bin/python", "-m", "mpiapps.pi"]
     assert (tmp_path / "logs" / "pi-job7").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("library", ["it's here/lib.sh", str(LIBRARY)])
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_spooled_script_finds_the_library(tmp_path, scheduler, library):
+    folder, spool = tmp_path / "submit dir", tmp_path / "spool"
+    stub(folder / ".venv" / "bin" / "mpiexec", FINISH.format(code=0, rc=0))
+    stub(folder / ".venv" / "bin" / "python", "exit 0")
+    spool.mkdir()
+    (spool / "5").write_text(render(job(scheduler), library=library))
+    submitted_from = {
+        name: str(folder) if text == "." else text
+        for name, text in VARIABLES[scheduler].items()
+    }
+
+    def start(**variables):
+        variables |= submitted_from | {"TOLD": str(tmp_path / "told")}
+        return subprocess.run(
+            ["bash", "5"],
+            cwd=spool,
+            env=clean_environment(**variables),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    ended = start()
+    assert ended.returncode == (0 if library == str(LIBRARY) else 78)
+    assert (library in ended.stderr) == (ended.returncode == 78)
+    copy = folder / "logs" / "pi-1" / LIBRARY.name
+    copy.parent.mkdir(parents=True)
+    shutil.copy(LIBRARY, copy)
+    assert start(MPIAPPS_RUN="pi-1").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -146,7 +183,7 @@ SAVE = """echo '{{"stopped": {attempt}}}' >"$MPIAPPS_CHECKPOINT"; exit {rc}"""
 def test_commands_after_the_ranks_at_each_start(tmp_path, scheduler):
     epilog = ('echo $MPIAPPS_EXIT_CODE ${MPIAPPS_FOLDER##*/} "it\'s" >>after', "exit 3")
     site = replace(SITES[scheduler], epilog=("echo site >>after",))
-    text = script(scheduler, site=site, epilog=epilog, requeues=0)
+    text = script(scheduler, site=site, epilog=epilog, max_requeues=0)
     for act, code in (SAVE.format(attempt=1, rc=75), 75), ("exit 5", 5):
         ended = run_script(tmp_path, text, act, scheduler)
         assert ended.returncode == code
@@ -179,7 +216,7 @@ def test_grid_engine_and_lsf_start_again_by_99(tmp_path):
         act = SAVE.format(attempt=1, rc=75)
         assert run_script(place, script(scheduler), act, scheduler).returncode == 99
         act = SAVE.format(attempt=2, rc=75)
-        ended = run_script(place, script(scheduler, requeues=1), act, scheduler)
+        ended = run_script(place, script(scheduler, max_requeues=1), act, scheduler)
         assert ended.returncode == 75  # often enough
         assert (
             run_script(place, script(scheduler), "exit 99", scheduler).returncode == 1
@@ -190,7 +227,7 @@ def test_pbs_goes_on_by_another_job(tmp_path):
     stub(tmp_path / "bin" / "qsub", 'printf "%s\\n" "$@" >qsub.told; echo 8.server')
     path = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "PBS_ARRAY_INDEX": "3"}
     site = replace(SITES["pbs"], directives=("-W group_list=x", "-W umask=022"))
-    text = script("pbs", array="1-4", after="5", site=site)
+    text = script("pbs", array="1-4", dependency="5", site=site)
     ended = run_script(tmp_path, text, SAVE.format(attempt=1, rc=75), "pbs", **path)
     assert ended.returncode == 75
     words = (tmp_path / "qsub.told").read_text().splitlines()
@@ -201,6 +238,7 @@ def test_pbs_goes_on_by_another_job(tmp_path):
         *("#PBS -W group_list=x", "#PBS -W umask=022")
     ]
     assert events(tmp_path, "pi-job7_3")[-1]["job"] == "8.server"
+    assert (tmp_path / "logs" / "pi-job7" / LIBRARY.name).is_file()
     # The link finds the run again: the same folder, attempt 2.
     del path["PBS_ARRAY_INDEX"]
     path |= {"PBS_JOBID": "8.server", "MPIAPPS_RUN": "pi-job7", "MPIAPPS_INDEX": "3"}
@@ -233,7 +271,9 @@ trap 'exit 9' TERM
 touch ready; while :; do sleep 0.1; done"""
     stub(tmp_path / ".venv" / "bin" / "mpiexec", act)
     stub(tmp_path / ".venv" / "bin" / "python", "exit 0")
-    text = script("slurm").replace('"$SECONDS" -lt 10', '"$SECONDS" -lt 0')
+    text = script("slurm", standalone=True).replace(
+        '"$SECONDS" -lt 10', '"$SECONDS" -lt 0'
+    )
     text = text.replace('"$SECONDS" -ge 10', '"$SECONDS" -ge 0')
     cases = [
         (script("slurm"), signal.SIGTERM, 9),  # nothing to save yet
@@ -271,7 +311,8 @@ trap save USR1; touch ready; while :; do sleep 0.1; done"""
     stub(tmp_path / ".venv" / "bin" / "mpiexec", act)
     stub(tmp_path / ".venv" / "bin" / "python", "exit 0")
     stub(tmp_path / "bin" / "scontrol", 'echo "$@" >>scontrol.told; echo "$SAYS"')
-    text = script("slurm").replace('"$SECONDS" -ge 10', '"$SECONDS" -ge 0')
+    text = script("slurm", standalone=True)
+    text = text.replace('"$SECONDS" -ge 10', '"$SECONDS" -ge 0')
     for says, event in REPORTS:
         variables = {"SAYS": says}
         variables["PATH"] = f"{tmp_path}/bin:{os.environ['PATH']}"
@@ -297,12 +338,12 @@ kill -9 $$"""
         tmp_path / ".venv" / "bin" / "python",
         "trap '' TERM; echo $$ >pid; exec sleep 60",
     )
-    text = render(replace(job("sge"), recorded=False))
-    text = text.replace("NR != ", "0 && NR != ")  # hosts are of no interest here
+    text = render(replace(job("sge"), recorded=False), standalone=True)
+    text = text.replace("|| NR != ", "&& NR != ")  # hosts are of no interest here
     start = begin(tmp_path, text, "sge", {"PE_HOSTFILE": os.devnull})
     start.communicate(timeout=30)  # its outputs are closed: no rank holds them
     assert start.returncode == 137
-    assert look(int((tmp_path / "pid").read_text())) is None
+    assert start_of(int((tmp_path / "pid").read_text())) is None
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["program", "own script"])
@@ -324,14 +365,14 @@ def test_ranks_that_preemption_ended_are_started_again(own, tmp_path):
 def test_requeues_are_counted_since_the_last_submission(tmp_path):
     stub(tmp_path / "bin" / "scontrol", "exit 0")
     path = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "MPIAPPS_RUN": "pi-1"}
-    text = script("slurm", requeues=1)
+    text = script("slurm", max_requeues=1)
     folder = tmp_path / "logs" / "pi-1"
     folder.mkdir(parents=True)
     ends = []
     for attempt in range(1, 5):
         if attempt in (1, 3):  # submitted by hand; a second later, the clock says
             time.sleep(1.1 if attempt == 3 else 0)
-            note(folder, "submit", JobId("7"))
+            append_event(folder, "submit", JobId("7"))
         run_script(tmp_path, text, SAVE.format(attempt=attempt, rc=75), **path)
         ends.append(events(tmp_path, "pi-1")[-1]["event"])
     assert ends == ["requeue", "end", "requeue", "end"]
@@ -355,7 +396,7 @@ def test_a_script_that_is_run_by_hand_says_how_to_submit_it(tmp_path, scheduler)
     (tmp_path / "job.sh").write_text(script(scheduler))
     ended = run(["bash", "job.sh"], cwd=tmp_path)
     assert ended.code == 78
-    assert f"submit this script: {TABLE[scheduler].submit} job.sh" in ended.err
+    assert f"submit this script: {SUBMIT[scheduler]} job.sh" in ended.err
 
 
 # What is known of the parent pi-1 -> whether its child begins, is blocked, or goes on

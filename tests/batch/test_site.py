@@ -4,10 +4,9 @@ import subprocess
 import pytest
 
 from mpiapps.base.errors import UsageError
-from mpiapps.batch.request import SCHEDULERS
-from mpiapps.batch.site import Site, find_site, read_site
+from mpiapps.batch.site import SCHEDULERS, Site, find_site, read_site
 from tests.batch.jobs import SITES
-from tests.launch import ROOT
+from tests.commands import ROOT
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)

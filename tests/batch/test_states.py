@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from mpiapps.base.errors import LaunchError, ReadWriteError, UsageError
-from mpiapps.batch import runs, state, submission
+from mpiapps.base.errors import FileAccessError, LaunchError, UsageError
+from mpiapps.batch import job_state, runs, submission
 from mpiapps.batch.history import history, read
-from mpiapps.batch.judge import status_of
-from mpiapps.batch.state import JobId, Seen
+from mpiapps.batch.job_state import JobId, JobStatus
+from mpiapps.batch.render import LIBRARY
+from mpiapps.batch.run_status import status_of
 from mpiapps.batch.status import status, statuses
 from tests.batch.jobs import script
 
@@ -19,49 +20,97 @@ CAT = shutil.which("cat") or "cat"
 # A run's events, the exit code of its finished record, and what the scheduler says ->
 # what is made of it. An event is name, code, job and attempt: 0, 7 and 1 if left out.
 JUDGED = [
-    (["submit 0 7 0"], None, Seen(state.PENDING), state.PENDING, None),
-    (["start"], None, Seen(state.RUNNING), state.RUNNING, None),
-    (["start", "end 0"], 0, Seen(state.DONE, 0), state.DONE, 0),
-    (["start", "end 0"], 0, None, state.DONE, 0),  # the scheduler has forgotten
-    (["start", "end 3"], 3, Seen(state.FAILED, 3), state.FAILED, 3),
-    (["start", "end 3"], None, None, state.FAILED, 3),
+    (["submit 0 7 0"], None, JobStatus(job_state.PENDING), job_state.PENDING, None),
+    (["start"], None, JobStatus(job_state.RUNNING), job_state.RUNNING, None),
+    (["start", "end 0"], 0, JobStatus(job_state.DONE, 0), job_state.DONE, 0),
+    (["start", "end 0"], 0, None, job_state.DONE, 0),  # the scheduler has forgotten
+    (["start", "end 3"], 3, JobStatus(job_state.FAILED, 3), job_state.FAILED, 3),
+    (["start", "end 3"], None, None, job_state.FAILED, 3),
     # Never a false success: an exit code 0 needs a witness.
-    (["start"], None, Seen(state.DONE, 0), state.FAILED, 70),
-    (["start", "end 70"], None, Seen(state.DONE, 0), state.FAILED, 70),
-    (["submit 0 7 0"], None, Seen(state.DONE, 0), state.FAILED, 70),
+    (["start"], None, JobStatus(job_state.DONE, 0), job_state.FAILED, 70),
+    (["start", "end 70"], None, JobStatus(job_state.DONE, 0), job_state.FAILED, 70),
+    (["submit 0 7 0"], None, JobStatus(job_state.DONE, 0), job_state.FAILED, 70),
     # Nor a false failure: the launcher died after the record was complete.
-    (["start", "end 0"], 0, Seen(state.FAILED, 137), state.DONE, 0),
-    (["start"], 0, Seen(state.FAILED, 137), state.DONE, 0),
-    (["start"], 0, Seen(state.RUNNING), state.DONE, 0),
+    (["start", "end 0"], 0, JobStatus(job_state.FAILED, 137), job_state.DONE, 0),
+    (["start"], 0, JobStatus(job_state.FAILED, 137), job_state.DONE, 0),
+    (["start"], 0, JobStatus(job_state.RUNNING), job_state.DONE, 0),
     # Cancelled, whatever the scheduler makes of it; but not what is done or still runs.
-    (["start", "cancel"], None, Seen(state.FAILED, 143), state.CANCELLED, None),
-    (["start", "end 1", "cancel"], None, Seen(state.FAILED, 1), state.CANCELLED, None),
-    (["start", "cancel", "end 143"], None, None, state.CANCELLED, None),
-    (["start", "end 75", "cancel"], None, None, state.CANCELLED, None),
-    (["start", "end 0", "cancel"], 0, Seen(state.CANCELLED), state.DONE, 0),
-    (["start", "cancel"], None, Seen(state.RUNNING), state.RUNNING, None),
-    (["start"], None, Seen(state.TIMED_OUT), state.TIMED_OUT, None),
-    (["start"], None, Seen(state.OUT_OF_MEMORY, 137), state.OUT_OF_MEMORY, 137),
-    (["start"], None, Seen(state.PREEMPTED), state.PREEMPTED, None),
-    (["start", "end 75"], None, None, state.STOPPED, 75),
-    (["start", "end 75"], None, Seen(state.FAILED, 75), state.STOPPED, 75),
-    (["start", "requeue 75"], None, Seen(state.PENDING), state.PENDING, None),
-    (["start", "requeue 75"], None, None, state.STOPPED, 75),
-    (["start"], None, None, state.LOST, None),
-    (["submit 0 7 0"], None, None, state.LOST, None),  # long ago
+    (
+        ["start", "cancel"],
+        None,
+        JobStatus(job_state.FAILED, 143),
+        job_state.CANCELLED,
+        None,
+    ),
+    (
+        ["start", "end 1", "cancel"],
+        None,
+        JobStatus(job_state.FAILED, 1),
+        job_state.CANCELLED,
+        None,
+    ),
+    (["start", "cancel", "end 143"], None, None, job_state.CANCELLED, None),
+    (["start", "end 75", "cancel"], None, None, job_state.CANCELLED, None),
+    (
+        ["start", "end 0", "cancel"],
+        0,
+        JobStatus(job_state.CANCELLED),
+        job_state.DONE,
+        0,
+    ),
+    (["start", "cancel"], None, JobStatus(job_state.RUNNING), job_state.RUNNING, None),
+    (["start"], None, JobStatus(job_state.TIMED_OUT), job_state.TIMED_OUT, None),
+    (
+        ["start"],
+        None,
+        JobStatus(job_state.OUT_OF_MEMORY, 137),
+        job_state.OUT_OF_MEMORY,
+        137,
+    ),
+    (["start"], None, JobStatus(job_state.PREEMPTED), job_state.PREEMPTED, None),
+    (["start", "end 75"], None, None, job_state.STOPPED, 75),
+    (["start", "end 75"], None, JobStatus(job_state.FAILED, 75), job_state.STOPPED, 75),
+    (
+        ["start", "requeue 75"],
+        None,
+        JobStatus(job_state.PENDING),
+        job_state.PENDING,
+        None,
+    ),
+    (["start", "requeue 75"], None, None, job_state.STOPPED, 75),
+    (["start"], None, None, job_state.LOST, None),
+    (["submit 0 7 0"], None, None, job_state.LOST, None),  # long ago
     # Its parents are not done.
-    (["submit 0 7 0", "blocked 1"], None, Seen(state.FAILED, 1), state.CANCELLED, None),
+    (
+        ["submit 0 7 0", "blocked 1"],
+        None,
+        JobStatus(job_state.FAILED, 1),
+        job_state.CANCELLED,
+        None,
+    ),
     # The scheduler cannot be asked: what the run says is believed, and no more.
-    (["start", "end 3"], None, Seen(state.NO_ANSWER), state.FAILED, 3),
-    (["start", "end 0"], 0, Seen(state.NO_ANSWER), state.DONE, 0),
-    (["start"], None, Seen(state.NO_ANSWER), state.NO_ANSWER, None),
-    (["start", "requeue 75"], None, Seen(state.NO_ANSWER), state.NO_ANSWER, None),
-    (["submit 0 7 0"], None, Seen(state.NO_ANSWER), state.NO_ANSWER, None),
+    (["start", "end 3"], None, JobStatus(job_state.NO_ANSWER), job_state.FAILED, 3),
+    (["start", "end 0"], 0, JobStatus(job_state.NO_ANSWER), job_state.DONE, 0),
+    (["start"], None, JobStatus(job_state.NO_ANSWER), job_state.NO_ANSWER, None),
+    (
+        ["start", "requeue 75"],
+        None,
+        JobStatus(job_state.NO_ANSWER),
+        job_state.NO_ANSWER,
+        None,
+    ),
+    (["submit 0 7 0"], None, JobStatus(job_state.NO_ANSWER), job_state.NO_ANSWER, None),
     # The job had ended before its submission was noted.
-    (["start", "end 3", "submit 0 7 0"], None, None, state.FAILED, 3),
+    (["start", "end 3", "submit 0 7 0"], None, None, job_state.FAILED, 3),
     # A new submission: what came before it says nothing.
-    (["start", "end 3", "submit 0 8 0"], None, None, state.LOST, None),
-    (["start", "cancel", "submit 0 8 0"], None, Seen(state.FAILED), state.FAILED, 70),
+    (["start", "end 3", "submit 0 8 0"], None, None, job_state.LOST, None),
+    (
+        ["start", "cancel", "submit 0 8 0"],
+        None,
+        JobStatus(job_state.FAILED),
+        job_state.FAILED,
+        70,
+    ),
 ]
 
 
@@ -112,12 +161,14 @@ def test_the_job_and_its_restarts(tmp_path, told, job, restarts):
 
 
 def test_a_script_of_ones_own_has_no_record(tmp_path):
-    found = status_of(tmp_path, history([]), Seen(state.DONE, 0), recorded=False)
-    assert (found.state, found.code) == (state.DONE, 0)
+    found = status_of(
+        tmp_path, history([]), JobStatus(job_state.DONE, 0), recorded=False
+    )
+    assert (found.state, found.code) == (job_state.DONE, 0)
     write(tmp_path, ["start", "end 0", "cancel"])
     past = history(read(tmp_path))
-    found = status_of(tmp_path, past, Seen(state.CANCELLED), recorded=False)
-    assert (found.state, found.code) == (state.DONE, 0)
+    found = status_of(tmp_path, past, JobStatus(job_state.CANCELLED), recorded=False)
+    assert (found.state, found.code) == (job_state.DONE, 0)
 
 
 def test_torn_and_foreign_files_are_read_as_far_as_they_go(tmp_path):
@@ -127,7 +178,7 @@ def test_torn_and_foreign_files_are_read_as_far_as_they_go(tmp_path):
     for text in ('{"exit_code": 0, "finish', '{"finished": true}', "[]", "null"):
         (tmp_path / "record.json").write_text(text)
         found = status_of(tmp_path, history(read(tmp_path)), None, recorded=True)
-        assert found.state == state.LOST
+        assert found.state == job_state.LOST
 
 
 SBATCH = """#!/bin/sh
@@ -176,6 +227,7 @@ def queue(place, *rows):
 def test_each_submission_has_a_folder_of_its_own(place):
     text = script("slurm")
     first = submission.submit(text, "pi", "logs")
+    assert (first.folder / LIBRARY.name).read_text() == LIBRARY.read_text()
     assert (first.name, first.id) == ("pi-1", "11")
     (place / "number").unlink()  # the cluster was set up anew: numbers come again
     second = submission.submit(text, "pi", "logs")
@@ -184,11 +236,11 @@ def test_each_submission_has_a_folder_of_its_own(place):
     assert "--export=MPIAPPS_RUN=pi-2,MPIAPPS_CLUSTER=alpha" in told
     assert "--output=logs/pi-2/%x-%j.out" in told
     assert [run.name for run in runs.all_runs("logs")] == ["pi-1", "pi-2"]
-    assert runs.find("logs", "pi-2") == second
+    assert runs.find_run("logs", "pi-2") == second
     with pytest.raises(UsageError, match="pi-1, pi-2 all had job number 11"):
-        runs.find("logs", "11")
+        runs.find_run("logs", "11")
     with pytest.raises(UsageError, match="no run 'pi-3'"):
-        runs.find("logs", "pi-3")
+        runs.find_run("logs", "pi-3")
 
 
 def test_what_a_scheduler_refuses_leaves_nothing(place):
@@ -203,20 +255,20 @@ def test_a_cancelled_run_goes_on_under_its_name(place):
     queue(place, "11 N/A PENDING 0 Priority")
     with pytest.raises(UsageError, match="is pending"):
         submission.resubmit(run)
-    assert submission.cancel(run).state == state.CANCELLED
+    assert submission.cancel(run).state == job_state.CANCELLED
     assert (place / "scancel.told").read_text() == "11\n"
     queue(place, "11 N/A FAILED 256 None")
-    assert status(run).state == state.CANCELLED
+    assert status(run).state == job_state.CANCELLED
     assert submission.resubmit(run) == "12"
     assert run.ids() == ["11", "12"]
-    assert runs.find("logs", "12").name == "pi-1"
+    assert runs.find_run("logs", "12").name == "pi-1"
 
 
 def test_what_has_ended_is_not_cancelled(place):
     run = submission.submit(script("slurm"), "pi", "logs")
     write(run.folder, ["start 0 11", "end 3 11"])
-    assert submission.cancel(run).state == state.FAILED
-    assert status(run).state == state.FAILED
+    assert submission.cancel(run).state == job_state.FAILED
+    assert status(run).state == job_state.FAILED
     assert not (place / "scancel.told").exists()
 
 
@@ -225,7 +277,7 @@ def test_an_outage_is_no_end(place):
     write(run.folder, ["start 0 11"])
     (place / "outage").touch()
     found = status(run)
-    assert found.state == state.NO_ANSWER
+    assert found.state == job_state.NO_ANSWER
     assert "Unable to contact" in found.reason
     with pytest.raises(UsageError, match=r"no answer .*Unable to contact"):
         submission.resubmit(run)
@@ -233,7 +285,7 @@ def test_an_outage_is_no_end(place):
         submission.cancel(run)
     assert "cancel" not in [event.event for event in read(run.folder)]
     finish(run.folder, 0)
-    assert status(run).state == state.DONE
+    assert status(run).state == job_state.DONE
 
 
 def test_what_cannot_be_told_is_not_submitted_again(place):
@@ -254,9 +306,9 @@ def test_an_array_is_as_its_elements_are(place, array):
     finish(run.part(third), 0)
     found = status(run)
     assert [each.state for each in found.elements.values()] == [
-        *(state.PENDING, state.RUNNING, state.DONE)
+        *(job_state.PENDING, job_state.RUNNING, job_state.DONE)
     ]
-    assert (found.state, found.reason) == (state.RUNNING, "1 of 3 done")
+    assert (found.state, found.reason) == (job_state.RUNNING, "1 of 3 done")
     for index, code in zip(run.indices, (0, 0, 4), strict=True):
         finish(run.part(index), code)
         write(run.part(index), ["start 0 11", f"end {code} 11"])
@@ -273,12 +325,12 @@ def test_an_array_that_is_resubmitted_is_under_way_again(place):
         write(run.part(index), ["start 0 11", f"end {code} 11"])
     finish(run.part("1"), 0)
     finish(run.part("2"), 3)
-    assert status(run).state == state.FAILED
+    assert status(run).state == job_state.FAILED
     submission.resubmit(run)
     queue(place, "12 2 RUNNING 0 None", "12 3 PENDING 0 None")
     found = status(run)
     assert [each.state for each in found.elements.values()] == [
-        *(state.DONE, state.RUNNING, state.PENDING)
+        *(job_state.DONE, job_state.RUNNING, job_state.PENDING)
     ]
     assert {each.id for each in found.elements.values()} == {"12"}
     # One of them goes on by a chain, and its link is a job of its own.
@@ -286,7 +338,7 @@ def test_an_array_that_is_resubmitted_is_under_way_again(place):
     write(run.part("2"), chain, cluster="alpha")
     queue(place, "20 N/A RUNNING 0 None", "12 3 PENDING 0 None")
     found = status(run).elements["2"]
-    assert (found.state, found.id) == (state.RUNNING, "20")
+    assert (found.state, found.id) == (job_state.RUNNING, "20")
     submission.cancel(run)
     assert (place / "scancel.told").read_text() == "12 20\n"
 
@@ -329,7 +381,7 @@ def test_grid_engine_is_not_asked_for_another_cluster(place):
     run = submission.submit(script("sge"), "pi", "logs")
     (place / "here").write_text("head2")
     found = status(run)
-    assert found.state == state.NO_ANSWER
+    assert found.state == job_state.NO_ANSWER
     assert found.reason == "it is a job of default@head1; this host asks default@head2"
     with pytest.raises(LaunchError, match="default@head1"):
         submission.cancel(run)
@@ -361,7 +413,7 @@ def test_folders_of_others_are_no_runs(place):
 
 def test_a_logs_folder_that_is_none(place):
     (place / "file").touch()
-    with pytest.raises(ReadWriteError, match="cannot write file"):
+    with pytest.raises(FileAccessError, match="cannot write file"):
         submission.submit(script("slurm"), "pi", "file")
     assert runs.all_runs("file") == []
 
@@ -373,7 +425,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_submission(place):
     events = run.folder / "events.jsonl"
     events.rename(place / "events.jsonl")
     events.symlink_to(place / "no" / "events.jsonl")
-    with pytest.raises((ReadWriteError, UsageError)):
+    with pytest.raises((FileAccessError, UsageError)):
         submission.resubmit(run)
     assert (place / "number").read_text() == before
 
@@ -382,7 +434,7 @@ def test_a_job_that_cannot_be_noted_is_cancelled(place):
     (place / "bin" / "sbatch").write_text(
         SBATCH + "rm logs/pi-1/events.jsonl; mkdir logs/pi-1/events.jsonl\n"
     )
-    with pytest.raises(ReadWriteError, match="cannot write"):
+    with pytest.raises(FileAccessError, match="cannot write"):
         submission.submit(script("slurm"), "pi", "logs")
     assert (place / "scancel.told").read_text() == "11\n"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import hosts
-from tests.launch import on_ranks
+from tests.commands import on_ranks
 
 
 def pytest_collection_modifyitems(items):

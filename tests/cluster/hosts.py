@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch import ROOT, Ended, folder
-from tests.launch import run as run_here
+from tests.commands import ROOT, Ended, folder
+from tests.commands import run as run_here
 
 SCRIPT = ROOT / "scripts" / "cluster" / "cluster.sh"
 # Each process of pytest-xdist has a test cluster of its own.

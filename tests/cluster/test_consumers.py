@@ -10,7 +10,7 @@ import json
 import pytest
 
 from tests.cluster.hosts import HERE, PLACE, mpiapps, on
-from tests.launch import MPIS
+from tests.commands import MPIS
 
 # Ranks on each of two hosts x threads of each.
 SHAPES = [(2, 1), (1, 2)]

@@ -1,4 +1,4 @@
-"""Dask over several hosts: by job scripts, joined from outside, by dask-jobqueue."""
+"""Dask on several hosts: by job scripts, with outside clients, by dask-jobqueue."""
 
 import json
 
@@ -19,7 +19,7 @@ from tests.cluster.hosts import (
     until,
     wait,
 )
-from tests.launch import folder
+from tests.commands import folder
 
 
 def last_line(text):
@@ -30,42 +30,42 @@ def last_line(text):
 def test_a_script_has_workers_on_all_hosts(scheduler):
     nodes, ranks = SHAPES[scheduler]
     workers = nodes * ranks - 1
-    words = ["--time", "10m", "--", "dask_client.py", str(workers)]
-    run = submit(scheduler, "dask", *shape(scheduler), *words)
+    args = ["--time", "10m", "--", "dask_client.py", str(workers)]
+    run = submit(scheduler, "dask", *shape(scheduler), *args)
     assert wait(run)["state"] == "done", output(run)
-    found = last_line(output(run))
-    assert found["workers"] == workers
-    assert len(found["hosts"]) == nodes
-    assert (found["sum"], found["tls"]) == (2500, True)
+    values = last_line(output(run))
+    assert values["workers"] == workers
+    assert len(values["hosts"]) == nodes
+    assert (values["sum"], values["tls"]) == (2500, True)
     assert record(run)["values"]["tasks"] == 160
     assert "distributed" not in output(run)
 
 
-def test_a_host_is_lost_and_the_run_is_gone_on_with():
+def test_a_run_resumes_after_the_loss_of_a_host():
     marks = PLACE / "dask-lost"
-    words = ["--time", "10m", "--", "dask_slow.py", str(marks)]
-    run = submit("slurm", "dask", "--nodes", "3", "--ranks-per-node", "2", *words)
+    args = ["--time", "10m", "--", "dask_slow.py", str(marks)]
+    run = submit("slurm", "dask", "--nodes", "3", "--ranks-per-node", "2", *args)
     until(lambda: marks.exists() and marks.stat().st_size > 10, "some tasks")
     lost = other(run)
     cluster("cut", lost)
-    ended = wait(run, "failed", "pending", limit=120)
-    assert ended["state"] != "done"
+    done = wait(run, "failed", "pending", limit=120)
+    assert done["state"] != "done"
     cluster("join", lost)
-    if ended["state"] == "failed":
-        again = mpiapps("resubmit", run)
-        assert again.code == 0, again.err
+    if done["state"] == "failed":
+        resubmitted = mpiapps("resubmit", run)
+        assert resubmitted.code == 0, resubmitted.err
     assert wait(run, limit=200)["state"] == "done", output(run)
     assert "20 done" in output(run)
 
 
-def test_the_head_node_joins_a_cluster_in_a_job():
+def test_the_head_node_connects_to_a_cluster_in_a_job():
     file = PLACE / "private" / "dask.json"
-    words = ["--time", "10m", "--", "--connection", str(file)]
-    run = submit("slurm", "dask", "--nodes", "2", "--ranks-per-node", "2", *words)
-    until(file.exists, "the cluster to be up")
-    joined = mpiapps("dask", "connect", str(file), "dask_client.py", "3")
-    assert joined.code == 0, joined.err
-    assert last_line(joined.out)["workers"] == 3
+    args = ["--time", "10m", "--", "--scheduler-file", str(file)]
+    run = submit("slurm", "dask", "--nodes", "2", "--ranks-per-node", "2", *args)
+    until(file.exists, "the start of the cluster")
+    connected = mpiapps("dask", "connect", str(file), "dask_client.py", "3")
+    assert connected.code == 0, connected.err
+    assert last_line(connected.out)["workers"] == 3
     (PLACE / "end.py").write_text(
         "from distributed import get_client\nget_client().shutdown()\n"
     )
@@ -76,10 +76,10 @@ def test_the_head_node_joins_a_cluster_in_a_job():
 
 def test_the_same_client_code_runs_on_dask_jobqueue():
     python = str(folder("openmpi") / "python")
-    ended = on("head", python, "dask_jobs.py", str(PLACE / "jobqueue"))
-    assert ended.code == 0, ended.err + output_of(PLACE / "jobqueue")
-    found = last_line(ended.out)
-    assert (found["workers"], found["sum"], found["tls"]) == (2, 2500, True)
+    done = on("head", python, "dask_jobs.py", str(PLACE / "jobqueue"))
+    assert done.code == 0, done.err + output_of(PLACE / "jobqueue")
+    values = last_line(done.out)
+    assert (values["workers"], values["sum"], values["tls"]) == (2, 2500, True)
 
 
 def output_of(place):

@@ -23,7 +23,12 @@ from tests.cluster.hosts import (
     wait,
 )
 
-LIMIT = ["--time", "1m", "--warn", "40s"]  # 20 s of each start are for the program
+LIMIT = [
+    "--time",
+    "1m",
+    "--signal-delay",
+    "40s",
+]  # 20 s of each start are for the program
 HOSTS = "n1", "n2", "n3"
 LONG, SHORT = 20, 10  # s of work for all cores: for longer than that, or not
 

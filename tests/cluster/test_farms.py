@@ -2,7 +2,7 @@
 
 import pytest
 
-from mpiapps.farming.journal import read
+from mpiapps.storage.journal import read
 from tests.cluster.hosts import (
     PLACE,
     SCHEDULERS,

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.cluster.hosts import PLACE, SHAPES, mpiapps, output, record, submit, wait
-from tests.launch import MPIS
+from tests.commands import MPIS
 
 LAUNCHERS = [("slurm", "mpiexec"), ("slurm", "srun"), ("sge", "mpiexec")]
 # Ranks on each host x threads of each: all cores by ranks, or by threads.

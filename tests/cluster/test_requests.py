@@ -16,15 +16,15 @@ from tests.cluster.hosts import (
     until,
     wait,
 )
+from tests.commands import ROOT
 from tests.hostile import carried, hostile
-from tests.launch import ROOT
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_every_option_is_accepted_by_the_real_parser(scheduler):
     asked = ["--nodes", "2", "--ranks-per-node", "1", "--threads", "2"]
     asked += ["--memory", "100MiB", "--time", "1h30m", "--array", "1-9:2%2"]
-    asked += ["--mail", "user@example.org", "--name", "all.options"]
+    asked += ["--mail-user", "user@example.org", "--name", "all.options"]
     if scheduler == "slurm":  # an account and a queue that are there
         asked += ["--account", "root", "--queue", "main"]
     else:
@@ -41,7 +41,7 @@ def test_an_array_and_a_job_that_waits_for_it(scheduler):
         scheduler, "pi", "--array", "1-3", "--", "--samples", "1e6", "--seed", "{index}"
     )
     after = first if scheduler == "slurm" else f"any:{first}"
-    second = submit(scheduler, "pi", "--after", after, "--", "--samples", "1e6")
+    second = submit(scheduler, "pi", "--dependency", after, "--", "--samples", "1e6")
     ended = wait(first)
     assert ended["state"] == "done", ended
     assert list(ended["elements"]) == ["1", "2", "3"]
@@ -98,7 +98,16 @@ def test_files_over_three_hosts_outlive_their_limit():
         "    time.sleep(2)\n"
         "    return hashlib.sha256(open(path, 'rb').read()).hexdigest()\n"
     )
-    asked = ["--nodes", "3", "--ranks-per-node", "1", "--time", "1m", "--warn", "50s"]
+    asked = [
+        "--nodes",
+        "3",
+        "--ranks-per-node",
+        "1",
+        "--time",
+        "1m",
+        "--signal-delay",
+        "50s",
+    ]
     words = ["--", "map", "slow:digest", str(place), "-o", str(sums)]
     run = submit("slurm", "files", *asked, *words)
     ended = wait(run, limit=200)

@@ -14,7 +14,7 @@ from tests.cluster.hosts import (
     until,
     wait,
 )
-from tests.launch import MPIS
+from tests.commands import MPIS
 
 # A program of a user's own: element 1 ends well, 2 fails once, others sleep.
 OWN = """import os, pathlib, sys, time
@@ -60,12 +60,12 @@ def test_elements_of_an_array_each_have_their_state(scheduler):
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_a_run_waits_for_the_whole_of_another_one(scheduler):
-    limit = ["--time", "1m", "--warn", "50s", "--requeues", "2"]
+    limit = ["--time", "1m", "--signal-delay", "50s", "--max-requeues", "2"]
     words = ["--", "--samples", "1e14", "--checkpoint-every", "1"]
     first = submit(scheduler, "pi", *shape(scheduler), *limit, *words)
     words = ["--", "--samples", "1e6"]
-    second = submit(scheduler, "pi", "--after", first, *words)
-    third = submit(scheduler, "pi", "--after", f"any:{first}", *words)
+    second = submit(scheduler, "pi", "--dependency", first, *words)
+    third = submit(scheduler, "pi", "--dependency", f"any:{first}", *words)
     begun = wait(first, "running")
     assert begun["requeues"] == 0
     assert wait(first)["state"] == "stopped"  # after three starts

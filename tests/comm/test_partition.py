@@ -17,7 +17,7 @@ sizes = st.integers(min_value=1, max_value=300)
 
 
 def assert_tiles(parts, n):
-    """Every thing has one owner, in order."""
+    """Each item has one owner, in order."""
     ends = [part.stop for part in parts]
     assert [part.start for part in parts] == [0, *ends[:-1]]
     assert ends[-1] == n
@@ -59,7 +59,7 @@ def test_equal_weights_are_balanced(n, size):
 
 
 @given(st.integers(1, 5000), st.integers(0, 10**6), st.integers(0, 10**6))
-def test_grids_use_all_ranks_and_have_the_shortest_block_edges(size, m, n):
+def test_grids_use_all_ranks_and_minimise_perimeters(size, m, n):
     rows, cols = process_grid(size, (m, n))
     assert rows * cols == size
     m, n = max(m, 1), max(n, 1)
@@ -89,7 +89,7 @@ def test_grid_blocks_cover_the_matrix_once(m, n, size):
     assert sorted(owned) == [(i, j) for i in range(m) for j in range(n)]
 
 
-def test_numpys_integers_do_not_overflow():
+def test_numpy_integers_do_not_overflow():
     speeds = np.array([2 * 10**9] * 2, np.int32)
     assert weighted_blocks(10**12, speeds) == weighted_blocks(10**12, [1, 1])
     assert block(np.int64(10), np.int32(3), np.int8(1)) == range(4, 7)
@@ -114,6 +114,6 @@ def test_counts_and_displs_are_those_of_mpi():
         (lambda: grid_block((4, 4), (2, 2), 4), "outside the 2 x 2"),
     ],
 )
-def test_nonsense_is_refused(call, word):
+def test_invalid_arguments(call, word):
     with pytest.raises(ValueError, match=word):
         call()

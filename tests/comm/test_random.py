@@ -44,7 +44,7 @@ def test_known_answers_of_random123():
 
 
 @given(st.integers(0, 1000), st.integers(0, 100), st.integers(0, 100))
-def test_any_part_of_a_stream_is_the_same_part(start, first, second):
+def test_parts_of_a_stream_are_consistent(start, first, second):
     stream = Stream(7, 1)
     whole = stream.words(start, first + second)
     parts = [stream.words(start, first), stream.words(start + first, second)]
@@ -85,30 +85,30 @@ def test_uniform_numbers_are_in_the_unit_interval_and_uniform():
         (lambda: Stream(0).words(0, 1, 2**64), "block"),
     ],
 )
-def test_keys_and_positions_out_of_range_are_refused(call, word):
+def test_keys_and_positions_out_of_range_are_errors(call, word):
     with pytest.raises(ValueError, match=word):
         call()
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint64])
-def test_numpys_integers_do_not_overflow(kind):
+def test_numpy_integers_do_not_overflow(kind):
     far = 2**62
     for name in ("words", "uniform"):
-        found = getattr(Stream(kind(7), kind(2)), name)(kind(far), kind(5), kind(3))
-        np.testing.assert_array_equal(found, getattr(Stream(7, 2), name)(far, 5, 3))
+        values = getattr(Stream(kind(7), kind(2)), name)(kind(far), kind(5), kind(3))
+        np.testing.assert_array_equal(values, getattr(Stream(7, 2), name)(far, 5, 3))
     assert Stream(kind(7)) == Stream(7)
     assert repr(Stream(kind(7))) == repr(Stream(7))
 
 
 @pytest.mark.parametrize("value", [1.0, "1", None])
-def test_what_is_not_an_integer_is_refused(value):
+def test_non_integers_are_errors(value):
     for call in (
         lambda: Stream(value),
         lambda: Stream(1, value),
         lambda: Stream(1).uniform(value, 1),
         lambda: Stream(1).words(0, value),
         lambda: Stream(1).words(0, 1, value),
-        lambda: spawned_generators(value, [0]),  # None is another seed on each rank
+        lambda: spawned_generators(value, [0]),  # None gives another seed on each rank
         lambda: jumped_generators(value, [0]),
         lambda: jumped_generators(1, [value]),
     ):
@@ -116,7 +116,7 @@ def test_what_is_not_an_integer_is_refused(value):
             call()
 
 
-def test_generators_per_task_are_numpys_own_and_do_not_need_the_others():
+def test_generators_per_task_are_those_of_numpy():
     children = np.random.SeedSequence(5).spawn(4)
     theirs = [np.random.Generator(np.random.PCG64DXSM(child)) for child in children]
     ours = spawned_generators(5, [3, 1])

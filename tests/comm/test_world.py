@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
+from mpiapps.comm.collectives import allgather
 from mpiapps.comm.timers import Timing
-from mpiapps.comm.work import deal
 from mpiapps.comm.world import World
+from mpiapps.tasks.work_sharing import distribute
 
 pytestmark = pytest.mark.mpi
 
@@ -23,18 +24,18 @@ def hosts(world):
     return set(world.comm.allgather(tuple(world.node.allgather(world.rank))))
 
 
-def test_a_world_knows_its_place(world):
+def test_attributes(world):
     assert world.rank == MPI.COMM_WORLD.rank
     assert world.size == MPI.COMM_WORLD.size
-    here = world.node.allgather(world.rank)  # each rank is of one host
-    assert here[world.local_rank] == world.rank
-    assert len(here) == world.local_size
-    assert world.comm.allreduce(1 / len(here)) == pytest.approx(len(hosts(world)))
+    node_ranks = world.node.allgather(world.rank)  # the ranks of this host
+    assert node_ranks[world.local_rank] == world.rank
+    assert len(node_ranks) == world.local_size
+    assert world.comm.allreduce(1 / len(node_ranks)) == pytest.approx(len(hosts(world)))
     assert world.is_root == (world.rank == 0)
     assert str(world) == f"rank {world.rank} of {world.size} on {world.host}"
 
 
-def test_messages_never_meet_those_of_the_given_communicator(world):
+def test_messages_do_not_match_those_of_the_given_communicator(world):
     other = (world.rank + 1) % world.size
     before = (world.rank - 1) % world.size
     request = MPI.COMM_WORLD.isend("theirs", dest=other, tag=5)
@@ -45,7 +46,7 @@ def test_messages_never_meet_those_of_the_given_communicator(world):
     ours.wait()
 
 
-def test_a_world_over_some_ranks_alone():
+def test_world_of_a_subcommunicator():
     half = MPI.COMM_WORLD.Split(MPI.COMM_WORLD.rank % 2)
     with World(half) as world:
         assert world.size == half.size
@@ -71,14 +72,14 @@ def test_timings_compare_the_ranks(world):
     assert timings["root alone"].imbalance == world.size - 1
 
 
-def test_a_timer_also_counts_what_raised(world):
+def test_timer_counts_a_block_that_raises(world):
     with pytest.raises(KeyError), world.timed("work"):
         raise KeyError
     assert world.timers.seconds["work"] > 0
 
 
 @pytest.mark.parametrize("who", ["first", "last", "all"])
-def test_an_error_on_one_rank_is_the_same_error_on_all(world, who):
+def test_agree_raises_the_error_on_all_ranks(world, who):
     guilty = {"first": [0], "last": [world.size - 1], "all": range(world.size)}[who]
     with pytest.raises(OwnError) as caught, world.agree():
         if world.rank in guilty:
@@ -91,7 +92,7 @@ def test_an_error_on_one_rank_is_the_same_error_on_all(world, who):
     world.comm.Barrier()
 
 
-def test_an_error_that_does_not_pickle_arrives_with_its_text(world):
+def test_error_that_cannot_be_pickled_keeps_its_text(world):
     class LocalError(Exception):
         pass
 
@@ -102,7 +103,7 @@ def test_an_error_that_does_not_pickle_arrives_with_its_text(world):
     assert type(caught.value) is expected
 
 
-def test_no_error_is_no_error(world):
+def test_agree_without_error(world):
     with world.agree():
         value = 1
     assert world.comm.allreduce(value) == world.size
@@ -111,30 +112,37 @@ def test_no_error_is_no_error(world):
 def test_local_root_goes_first(world):
     order = np.zeros(1, "i8")
     window = MPI.Win.Create(order, comm=world.node)
-    with world.local_root_first(needed=world.is_root):  # its word counts
-        mine = np.zeros(1, "i8")
+    with world.local_root_first(needed=world.is_root):  # the root's value counts
+        count = np.zeros(1, "i8")
         window.Lock(0)
-        window.Fetch_and_op(np.ones(1, "i8"), mine, 0)
+        window.Fetch_and_op(np.ones(1, "i8"), count, 0)
         window.Unlock(0)
     if world.local_rank == 0:
-        assert mine[0] == 0
+        assert count[0] == 0
     else:
-        assert mine[0] > 0
+        assert count[0] > 0
     with world.local_root_first(needed=not world.is_root):
-        world.comm.Barrier()  # all at once: else they would wait for ever
+        world.comm.Barrier()  # at the same time; else it would block
     window.Free()
 
 
 @pytest.mark.parametrize("schedule", ["static", "dynamic"])
-def test_every_piece_is_dealt_once(world, schedule):
+def test_each_item_is_distributed_once(world, schedule):
     for n in (0, 1, world.size - 1, world.size, world.size + 1, 100):
-        mine = list(deal(world.comm, n, schedule))
-        everyone = world.comm.allgather(mine)
-        assert sorted(chain.from_iterable(everyone)) == list(range(n))
+        items = list(distribute(world.comm, n, schedule))
+        all_items = world.comm.allgather(items)
+        assert sorted(chain.from_iterable(all_items)) == list(range(n))
         if schedule == "static":
-            assert mine == list(range(world.rank, n, world.size))
+            assert items == list(range(world.rank, n, world.size))
 
 
-def test_an_unknown_schedule_is_refused(world):
+def test_unknown_schedule(world):
     with pytest.raises(ValueError, match="static, dynamic"):
-        next(deal(world.comm, 3, "guided"))
+        next(distribute(world.comm, 3, "guided"))
+
+
+def test_a_function_takes_a_communicator_or_a_world(world):
+    for ranks in (world, world.comm):
+        assert allgather(ranks, np.array([world.rank])).tolist() == [*range(world.size)]
+    with pytest.raises(TypeError, match="expected a communicator or a World, got int"):
+        allgather(3, np.array([1]))

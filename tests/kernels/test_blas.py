@@ -67,9 +67,9 @@ def test_triangles(dtype, lower, unit, n):
 
 def test_what_does_not_fit_is_refused():
     x = np.ones((3, 3))
-    with pytest.raises(ValueError, match="times"):
+    with pytest.raises(ValueError, match="gemm shapes do not match"):
         add_product(x, x, np.ones((2, 3)))
-    with pytest.raises(ValueError, match="neighbours"):
+    with pytest.raises(ValueError, match="row-major"):
         add_product(x, x, np.ones((6, 6))[::2, ::2])
     with pytest.raises(TypeError, match="mixed"):
         add_product(x, x, np.ones((3, 3), "f4"))
@@ -113,7 +113,7 @@ def test_one_row_or_column_of_a_reversed_array_is_plain():
 
 def test_sizes_that_blas_cannot_count_are_refused(monkeypatch):
     monkeypatch.setattr(blas, "INT_MAX", 2)
-    with pytest.raises(ValueError, match="counts to 2"):
+    with pytest.raises(ValueError, match="exceeds 2"):
         add_product(np.zeros((3, 3)), np.eye(3), np.eye(3))
 
 
@@ -130,8 +130,8 @@ def test_an_array_that_cannot_be_written_is_not_changed():
 
 @pytest.mark.parametrize("name", ["libnot.so.0", "libc.so.6"])
 def test_what_is_no_blas_is_told(monkeypatch, name):
-    monkeypatch.setenv(blas.LIBRARY, name)
+    monkeypatch.setenv(blas.BLAS_VARIABLE, name)
     blas._routine.cache_clear()
-    with pytest.raises(LaunchError, match=f"MPIAPPS_BLAS is {name}, which is no BLAS"):
+    with pytest.raises(LaunchError, match=f"MPIAPPS_BLAS={name}: cannot load"):
         add_product(np.zeros((2, 2)), np.ones((2, 2)), np.ones((2, 2)))
     blas._routine.cache_clear()

@@ -5,10 +5,10 @@ import sys
 import pytest
 
 from mpiapps.kernels.cache import cache_folder
-from tests.launch import run
+from tests.commands import run
 
 
-def test_a_kernel_is_found_once_some_process_compiled_it(tmp_path):
+def test_a_compiled_kernel_is_cached_for_other_processes(tmp_path):
     code = (
         "from mpiapps.kernels.jit import is_cached\n"
         "from mpiapps.kernels.pi import count_darts, count_strata\n"
@@ -16,11 +16,11 @@ def test_a_kernel_is_found_once_some_process_compiled_it(tmp_path):
         "count_darts(0, 0, 0, 9, False)\n"
         "print(before, is_cached(count_darts), is_cached(count_strata))\n"
     )
-    told = [
+    outputs = [
         run([sys.executable, "-c", code], NUMBA_CACHE_DIR=str(tmp_path)).out.strip()
         for _ in range(2)
     ]
-    assert told == ["False True False", "True True False"]
+    assert outputs == ["False True False", "True True False"]
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def temporary(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_folder_is_private_and_of_this_host(temporary):
+def test_the_folder_is_private_and_specific_to_the_host(temporary):
     folder = cache_folder()
     base = temporary / f"mpiapps-{os.getuid()}"
     assert folder.parent == base
@@ -38,21 +38,21 @@ def test_the_folder_is_private_and_of_this_host(temporary):
     assert cache_folder() == folder
 
 
-@pytest.mark.parametrize("how", ["open", "link", "file", "foreign"])
-def test_what_others_may_have_made_is_not_used(temporary, how):
+@pytest.mark.parametrize("state", ["open", "link", "file", "foreign"])
+def test_an_untrusted_folder_is_not_used(temporary, state):
     base = temporary / f"mpiapps-{os.getuid()}"
-    if how == "open":
+    if state == "open":
         base.mkdir()
         base.chmod(0o777)
-    elif how == "link":
+    elif state == "link":
         (temporary / "elsewhere").mkdir(mode=0o700)
         base.symlink_to(temporary / "elsewhere")
-    elif how == "file":
+    elif state == "file":
         base.touch()
     else:
         base.mkdir(mode=0o700)
         if os.getuid() != 0:
-            pytest.fail("this case needs root, as CI has")
+            pytest.fail("this case must run as root, as in CI")
         os.chown(base, 65534, 65534)
     folder = cache_folder()
     assert folder.parent != base

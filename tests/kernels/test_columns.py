@@ -1,4 +1,4 @@
-"""A column is what `csv` and `float` make of it, however the bytes are cut."""
+"""Columns are parsed as by `csv` and `float`, wherever the bytes are split."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpiapps.kernels.columns import HELD, Parser
+from mpiapps.kernels.columns import MAX_FIELD_BYTES, ColumnParser
 from mpiapps.kernels.records import (
     FIELD,
     NEWLINE,
@@ -18,13 +18,13 @@ from mpiapps.kernels.records import (
     QUOTED,
     RECORD,
     STATES,
-    Form,
-    end_of_record,
-    pass_quotes,
+    Dialect,
+    advance_quote_states,
+    find_record_end,
 )
 from tests.kernels.test_numbers import as_float
 
-FORMS = {'"': Form(), "'": Form(44, 39), "": Form(44, -1)}
+DIALECTS = {'"': Dialect(), "'": Dialect(44, 39), "": Dialect(44, -1)}
 PIECES = st.sampled_from(
     ['"', '"', "'", ",", "\n", "1", "2.5", '12"', '"34"', '""', " ", "\t", "x", "\\",
      '"a\\"b"', "\r\n", "-7e3", "1_0", '"5"6', '"two\nlines"', '"a,b"', "é", "inf",
@@ -37,87 +37,86 @@ def as_array(data):
     return np.frombuffer(data, np.uint8)
 
 
-def parsed(data, column, form=FORMS['"'], cut=2**20):
-    parser, found = Parser(column, form), []
-    for start in range(0, len(data), cut):
-        for values in parser.numbers(as_array(data[start : start + cut])):
-            found += values.tolist()
+def parse(data, column, dialect=DIALECTS['"'], block_size=2**20):
+    parser, numbers = ColumnParser(column, dialect), []
+    for start in range(0, len(data), block_size):
+        for values in parser.numbers(as_array(data[start : start + block_size])):
+            numbers += values.tolist()
     for values in parser.end():
-        found += values.tolist()
-    return found
+        numbers += values.tolist()
+    return numbers
 
 
 def by_csv(text, column, quote):
-    style = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
-    rows = csv.reader(io.StringIO(text, newline="\n"), **style)
+    options = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
+    rows = csv.reader(io.StringIO(text, newline="\n"), **options)
     return [as_float(row[column]) if column < len(row) else math.nan
             for row in rows if row]  # fmt: skip
 
 
-def is_open(text, form):
+def is_open(text, dialect):
     """Return whether a text ends inside quotes."""
-    where, data = RECORD, as_array(text.encode())
+    state, data = RECORD, as_array(text.encode())
     while len(data):
-        end, where = end_of_record(data, where, *form)
+        end, state = find_record_end(data, state, *dialect)
         data = data[end:] if end > 0 else data[:0]
-    return where == QUOTED
+    return state == QUOTED
 
 
 @settings(max_examples=400)
-@given(RECORDS, st.integers(0, 2), st.sampled_from(list(FORMS)), st.integers(1, 9))
-def test_a_column_is_read_as_csv_and_float_do(text, column, quote, cut):
-    form = FORMS[quote]
-    if is_open(text, form):
+@given(RECORDS, st.integers(0, 2), st.sampled_from(list(DIALECTS)), st.integers(1, 9))
+def test_a_column_is_parsed_as_by_csv_and_float(text, column, quote, block_size):
+    dialect = DIALECTS[quote]
+    if is_open(text, dialect):
         with pytest.raises(ValueError, match="is not closed"):
-            parsed(text.encode(), column, form, cut)
+            parse(text.encode(), column, dialect, block_size)
         return
-    found = parsed(text.encode(), column, form, cut)
-    wanted = by_csv(text, column, quote)
-    assert np.array_equal(found, wanted, equal_nan=True), (found, wanted)
+    numbers = parse(text.encode(), column, dialect, block_size)
+    assert np.array_equal(numbers, by_csv(text, column, quote), equal_nan=True)
 
 
-def test_the_quote_that_is_not_closed_is_named():
+def test_an_unclosed_quote_is_located():
     with pytest.raises(ValueError, match="the quote at byte 6 is not closed"):
-        parsed(b'1,"2"\n"3,4\n5,6\n', 0)
-    assert parsed(b'1,"2"\n"3,4\n5,6\n', 1, FORMS[""])[1:] == [4.0, 6.0]
+        parse(b'1,"2"\n"3,4\n5,6\n', 0)
+    assert parse(b'1,"2"\n"3,4\n5,6\n', 1, DIALECTS[""])[1:] == [4.0, 6.0]
 
 
-def test_no_field_is_too_long_and_none_is_read_again():
-    digits = b"1" + b"0" * (HELD // 2) + b"e-%d" % (HELD // 2)
-    long = b'"' + b"long," * HELD + b'"'
+def test_long_fields():
+    digits = b"1" + b"0" * (MAX_FIELD_BYTES // 2) + b"e-%d" % (MAX_FIELD_BYTES // 2)
+    long = b'"' + b"long," * MAX_FIELD_BYTES + b'"'
     data = b",".join([digits, long, b"5"]) + b"\n" + long + b",6,7\n"
-    for cut in (len(data), 1000):
-        assert parsed(data, 0, cut=cut)[0] == 1.0
-        assert parsed(data, 2, cut=cut) == [5.0, 7.0]
-        assert math.isnan(parsed(data, 0, cut=cut)[1])
+    for block_size in (len(data), 1000):
+        assert parse(data, 0, block_size=block_size)[0] == 1.0
+        assert parse(data, 2, block_size=block_size) == [5.0, 7.0]
+        assert math.isnan(parse(data, 0, block_size=block_size)[1])
 
 
 @settings(max_examples=300)
 @given(RECORDS, st.lists(st.integers(0, 40), max_size=4))
-def test_a_record_is_read_once_wherever_a_file_is_cut(text, places):
+def test_a_record_is_read_once_wherever_a_file_is_split(text, offsets):
     data = text.encode() + b"\n"
-    form = FORMS['"']
-    if is_open(text + "\n", form):
+    dialect = DIALECTS['"']
+    if is_open(text + "\n", dialect):
         return
-    cuts = sorted({0, len(data), *(place for place in places if place < len(data))})
-    state, found = PLAIN, []
-    for start, stop in pairwise(cuts):
-        before = data[start - 1] if start else NEWLINE
-        known = {NEWLINE: RECORD, form.delimiter: FIELD}.get(before, PLAIN)
-        parser = Parser(0, form, known if state == PLAIN else state, start)
+    splits = sorted({0, len(data), *(n for n in offsets if n < len(data))})
+    state, numbers = PLAIN, []
+    for start, stop in pairwise(splits):
+        previous = data[start - 1] if start else NEWLINE
+        known = {NEWLINE: RECORD, dialect.delimiter: FIELD}.get(previous, PLAIN)
+        parser = ColumnParser(0, dialect, known if state == PLAIN else state, start)
         for values in parser.numbers(as_array(data[start:stop])):
-            found += values.tolist()
+            numbers += values.tolist()
         rest = as_array(data[stop:])
         for values in parser.numbers(rest, once=True) if parser.open else ():
-            found += values.tolist()
-        ends = np.array(STATES)
-        pass_quotes(as_array(data[start:stop]), before, *form, ends)
-        state = ends[STATES.index(state)]
-    assert np.array_equal(found, parsed(data, 0), equal_nan=True)
+            numbers += values.tolist()
+        states = np.array(STATES)
+        advance_quote_states(as_array(data[start:stop]), previous, *dialect, states)
+        state = states[STATES.index(state)]
+    assert np.array_equal(numbers, parse(data, 0), equal_nan=True)
 
 
 def test_records_end_outside_of_quotes():
-    data, form = as_array(b'a,"x\ny"\nb\n'), FORMS['"']
-    assert end_of_record(data, RECORD, *form) == (8, RECORD)
-    assert end_of_record(data[4:], QUOTED, *form) == (4, RECORD)
-    assert end_of_record(data[:6], RECORD, *form) == (-1, QUOTED)
+    data, dialect = as_array(b'a,"x\ny"\nb\n'), DIALECTS['"']
+    assert find_record_end(data, RECORD, *dialect) == (8, RECORD)
+    assert find_record_end(data[4:], QUOTED, *dialect) == (4, RECORD)
+    assert find_record_end(data[:6], RECORD, *dialect) == (-1, QUOTED)

@@ -1,4 +1,4 @@
-"""Numbers, their sums and their counts are exact: those of float, Fraction, NumPy."""
+"""Numbers, sums and counts are exact, against float, Fraction and NumPy."""
 
 import math
 from fractions import Fraction
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpiapps.kernels.moments import Moments, mean, tally
-from mpiapps.kernels.number import number
+from mpiapps.kernels.moments import Moments, add_to_histogram, exact_mean
+from mpiapps.kernels.number import parse_number
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 HARD = [
@@ -33,36 +33,38 @@ def as_float(text):
 
 
 def check(text):
-    """Compare bits; what is left to Python says so."""
-    found, left = number(np.frombuffer(text.encode(), np.uint8), 0, len(text))
+    """Compare the bits, or that Python must parse the text."""
+    value, undecided = parse_number(
+        np.frombuffer(text.encode(), np.uint8), 0, len(text)
+    )
     wanted = as_float(text)
-    if left:
-        assert math.isnan(found)
+    if undecided:
+        assert math.isnan(value)
         assert not math.isnan(wanted)
     else:
-        assert np.array([found]).tobytes() == np.array([wanted]).tobytes(), text
+        assert np.array([value]).tobytes() == np.array([wanted]).tobytes(), text
 
 
 @pytest.mark.parametrize("text", HARD, ids=lambda text: text[:30])
-def test_a_number_that_is_hard_is_that_of_float(text):
+def test_special_cases_equal_float(text):
     check(text)
 
 
 @given(FINITE, st.integers(0, 40))
-def test_a_number_is_that_of_float(value, digits):
+def test_numbers_equal_float(value, digits):
     for text in (repr(value), f"{value:.{digits}e}", f"{value:.{digits}f}"):
         check(text)
 
 
 @given(DIGITS, DIGITS, st.integers(-400, 400), st.sampled_from(["", "-", "+"]))
-def test_digits_and_powers_are_those_of_float(whole, places, power, sign):
-    check(f"{sign}{whole}.{places}e{power}")
+def test_digits_and_exponents_equal_float(whole, fraction, power, sign):
+    check(f"{sign}{whole}.{fraction}e{power}")
 
 
 @given(st.integers(2**52, 2**53 - 1), st.integers(-40, 11), st.integers(-1, 1))
-def test_halfway_between_two_the_even_one_is_taken(mantissa, power, off):
+def test_ties_are_rounded_to_even(mantissa, power, off):
     exact = Fraction(2 * mantissa + 1) * Fraction(2) ** power
-    scale = 10 ** max(0, -power)  # enough digits to write it out
+    scale = 10 ** max(0, -power)  # enough digits to be exact
     check(f"{int(exact * scale) + off}e{-max(0, -power)}")
 
 
@@ -75,28 +77,28 @@ def test_a_sum_is_exact_in_any_order(values):
     totals = [part.total() for part in parts]
     assert sum(Fraction(n) * Fraction(2) ** power for n, power in totals) == exact
     if values:
-        assert mean(len(values), totals) == float(exact / len(values))
+        assert exact_mean(len(values), totals) == float(exact / len(values))
         assert min(part.least for part in parts) == min(values)
         assert max(part.largest for part in parts) == max(values)
     assert sum(part.count for part in parts) == len(values)
     assert sum(part.others for part in parts) == len(values)
 
 
-def test_a_sum_of_many_carries_over():
-    many = np.full(2**18 + 3, -math.nextafter(2.0**40, 0.0))
-    found = Moments()
-    found.add(many)
-    assert mean(len(many), [found.total()]) == many[0]
+def test_a_long_sum_propagates_carries():
+    values = np.full(2**18 + 3, -math.nextafter(2.0**40, 0.0))
+    moments = Moments()
+    moments.add(values)
+    assert exact_mean(len(values), [moments.total()]) == values[0]
 
 
 @given(FINITE, FINITE, st.integers(1, 60), st.lists(FINITE))
-def test_intervals_are_those_of_numpy(low, high, bins, values):
+def test_histograms_equal_those_of_numpy(low, high, bins, values):
     low, high = min(low, high), max(low, high)
     edges = 2 * np.linspace(low / 2, high / 2, bins + 1)
     low, high = edges[0], edges[-1]
     values = np.array([*values, *edges, math.inf, -math.inf, math.nan])
     counts = np.zeros(bins + 2, np.int64)
-    tally(values, edges, counts)
+    add_to_histogram(values, edges, counts)
     finite = values[np.isfinite(values)]
     assert counts[:-2].tolist() == np.histogram(finite, edges)[0].tolist()
     assert counts[-2:].tolist() == [(finite < low).sum(), (finite > high).sum()]

@@ -17,7 +17,7 @@ N = 4000
 
 
 def darts(seed, wide):
-    """Return which of the first N darts hit, from the words, in Python's integers."""
+    """Return whether each of the first N darts hits, by Python's integers."""
     words = Stream(seed).words(0, 2 * N).astype(object)
     if wide:
         bits, pairs = 32, zip(words[::2], words[1::2], strict=True)
@@ -44,9 +44,10 @@ def test_any_range_counts_the_darts_of_the_stream(key, one, other):
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_ranges_add_up_across_strides_and_beyond_32_bits(wide):
-    each = 2 if wide else 4
-    for start in (0, each * (2**32 - 100), 10**15 + 1):
-        cuts = [start, start + 3, start + each * (2**20 + 5), start + each * 2**21]
+    per_index = 2 if wide else 4
+    for start in (0, per_index * (2**32 - 100), 10**15 + 1):
+        cuts = [start, start + 3]
+        cuts += [start + per_index * (2**20 + 5), start + per_index * 2**21]
         parts = [pi.count_darts(1, 0, a, b, wide) for a, b in pairwise(cuts)]
         assert sum(parts) == pi.count_darts(1, 0, cuts[0], cuts[-1], wide)
     last = 2**63 - 1
@@ -54,7 +55,7 @@ def test_ranges_add_up_across_strides_and_beyond_32_bits(wide):
 
 
 def strata(seed, side):
-    """Return hits and split cells by throwing every dart."""
+    """Return hits and split cells, with the darts of all cells."""
     hits = split = 0
     for i in range(side):
         words = Stream(seed, 1).words(0, 4 * side, block=i).astype(object)
@@ -71,7 +72,7 @@ def strata(seed, side):
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 16, 61])
-def test_cells_that_need_no_dart_count_as_if_they_had(side):
+def test_cells_without_darts_are_counted(side):
     assert pi.count_strata(3, 1, 0, side, side) == strata(3, side)
 
 
@@ -95,8 +96,8 @@ def test_the_bias_of_the_lattice_is_the_stated_one(bits):
     assert bias == pytest.approx(known, rel=1e-6)
 
 
-def test_error_bars_mean_what_they_say():
-    """Of 400 independent estimates, as many as should lie within one and two sigma."""
+def test_standard_errors_are_right():
+    """Compare fractions of 400 estimates within one and two standard errors."""
     for kind in ("darts", "strata"):
         z = []
         for seed in range(400):
@@ -104,8 +105,8 @@ def test_error_bars_mean_what_they_say():
                 hits = pi.count_darts(seed, 0, 0, 10_000, False)
                 values, _ = estimate_darts(hits, 10_000, 16)
             else:
-                counted = pi.count_strata(seed, 1, 0, 64, 64)
-                values, _ = estimate_strata(*counted, 64, 2 * 64**2)
+                counts = pi.count_strata(seed, 1, 0, 64, 64)
+                values, _ = estimate_strata(*counts, 64, 2 * 64**2)
             z.append((values["pi"] - math.pi) / values["stderr"])
         inside = [np.mean(np.abs(z) < limit) for limit in (1, 2)]
         assert inside == pytest.approx([0.683, 0.954], abs=0.07), kind
@@ -133,7 +134,7 @@ def test_small_counts_have_the_exact_interval(hits, samples):
     assert values["pi"] == 4 * hits / samples
 
 
-def test_a_bias_that_shows_is_told():
+def test_a_significant_bias_is_noted():
     assert estimate_darts(785 * 10**11, 10**14, 16)[1][0].startswith("the lattice of")
     assert estimate_darts(785 * 10**10, 10**13, 16)[1] == []
     assert estimate_darts(785 * 10**15, 10**18, 32)[1] == []

@@ -1,4 +1,4 @@
-"""Counts of bytes are those of GNU wc, of Counter."""
+"""Counts of text, against GNU wc and Counter."""
 
 import subprocess
 from collections import Counter
@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpiapps.kernels.text import count, count_newlines
-from mpiapps.kernels.words import Vocabulary
+from mpiapps.kernels.text import count_newlines, count_text
+from mpiapps.kernels.words import WordCounts
 
 LOCALES = {"utf-8": "C.UTF-8", "bytes": "C"}
-# What a decoder trips over: too long, half, surrogate, beyond Unicode, stray.
-TRAPS = [b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80", b"\xe0\x80\x80", b"\xff"]
-TRAPS += [b"\xe2\x82", b"\x80", b"\xf8\x88\x80\x80\x80", b"\xf0\x9f", b"\0", b"\x1b"]
+# Invalid UTF-8: overlong, truncated, surrogate, beyond Unicode, stray bytes.
+INVALID = [b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80", b"\xe0\x80\x80", b"\xff"]
+INVALID += [b"\xe2\x82", b"\x80", b"\xf8\x88\x80\x80\x80", b"\xf0\x9f", b"\0", b"\x1b"]
 PIECES = st.one_of(
-    st.sampled_from(TRAPS),
+    st.sampled_from(INVALID),
     st.sampled_from(" \t\n\v\f\r  ⁠\u200bé中😀\u0301").map(str.encode),
     st.text(max_size=3).map(lambda text: text.encode("utf-8", "surrogatepass")),
     st.binary(max_size=3),
@@ -37,28 +37,28 @@ def wc(data, encoding):
 @pytest.mark.parametrize("encoding", LOCALES)
 @settings(max_examples=150, deadline=None)
 @given(pieces=st.lists(PIECES, max_size=12))
-def test_counts_are_those_of_wc(encoding, pieces):
+def test_counts_equal_those_of_wc(encoding, pieces):
     data = b"".join(pieces)
-    found = count(as_array(data), encoding)
-    assert [found.lines, found.words, found.characters] == wc(data, encoding)
+    counts = count_text(as_array(data), encoding)
+    assert [counts.lines, counts.words, counts.characters] == wc(data, encoding)
     assert count_newlines(as_array(data)) == data.count(b"\n")
 
 
-def test_every_character_is_as_wc_has_it():
+def test_every_character_is_classified_as_by_wc():
     characters = [chr(c) for c in range(128, 0x110000) if not 0xD800 <= c < 0xE000]
     data = "".join(f"\n{c} x{c}" for c in characters).encode()
-    found = count(as_array(data), "utf-8")
-    assert [found.lines, found.words, found.characters] == wc(data, "utf-8")
-    assert found.invalid == 0
+    counts = count_text(as_array(data), "utf-8")
+    assert [counts.lines, counts.words, counts.characters] == wc(data, "utf-8")
+    assert counts.invalid == 0
 
 
 @settings(max_examples=100, deadline=None)
 @given(pieces=st.lists(PIECES, max_size=12), at=st.integers(0, 40))
-def test_a_block_goes_on_where_the_one_before_ended(pieces, at):
+def test_counting_continues_across_blocks(pieces, at):
     data = b"".join(pieces)
-    whole = count(as_array(data), "utf-8")
-    first = count(as_array(data[:at]), "utf-8")
-    rest = count(as_array(data[first.used :]), "utf-8", first.state)
+    whole = count_text(as_array(data), "utf-8")
+    first = count_text(as_array(data[:at]), "utf-8")
+    rest = count_text(as_array(data[first.used :]), "utf-8", first.state)
     assert first.lines + rest.lines == whole.lines
     assert first.words + rest.words == whole.words
     assert first.characters + rest.characters == whole.characters
@@ -67,14 +67,14 @@ def test_a_block_goes_on_where_the_one_before_ended(pieces, at):
 @settings(max_examples=60, deadline=None)
 @given(
     words=st.lists(st.sampled_from([b"a", b"b", b"\xff", b"x" * 70, b"y" * 5000])),
-    many=st.integers(0, 5000),
+    numbers=st.integers(0, 5000),
     at=st.integers(0, 2000),
 )
-def test_words_are_counted_as_counter_does(words, many, at):
-    data = b" ".join([*words, *(b"%d" % n for n in range(many))]) + b"\n\t a"
-    one, other = Vocabulary(), Vocabulary()
+def test_word_counts_equal_counter(words, numbers, at):
+    data = b" ".join([*words, *(b"%d" % n for n in range(numbers))]) + b"\n\t a"
+    one, other = WordCounts(), WordCounts()
     used = one.add(as_array(data[:at]), last=False)
     other.add(as_array(data[used:]))
-    one.merge(other.rows)
-    assert one.words() == Counter(data.split())
+    one.merge(other.arrays)
+    assert one.as_dict() == Counter(data.split())
     assert len(one) == len(set(data.split()))

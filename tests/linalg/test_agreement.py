@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from mpiapps.comm.agree import DisagreementError
+from mpiapps.comm.consistency import DisagreementError
 from mpiapps.linalg.cholesky import cholesky
-from mpiapps.linalg.choose import Grid
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.lu import lu
 from mpiapps.linalg.moments import mean, std
 from mpiapps.linalg.multiply import gram, multiply
-from mpiapps.linalg.reduce import (
+from mpiapps.linalg.reductions import (
     col_sums,
     diagonal,
     matvec,
@@ -20,8 +20,8 @@ from mpiapps.linalg.reduce import (
     total,
     trace,
 )
-from mpiapps.linalg.substitute import solve_triangular
-from mpiapps.linalg.tall import qr, svd
+from mpiapps.linalg.trsm import solve_triangular
+from mpiapps.linalg.tsqr import qr, svd
 from tests.linalg.cases import spread, whole
 
 pytestmark = pytest.mark.mpi

@@ -26,7 +26,7 @@ def test_each_index_has_one_owner_and_one_place(axis):
 def test_how_many_lie_below(axis, index, coord):
     coord, index = coord % axis.procs, min(index, axis.n)
     expected = sum(i < index for i in axis.indices(coord).tolist())
-    assert axis.below(index, coord) == expected
+    assert axis.count_below(index, coord) == expected
 
 
 @given(AXES, AXES, st.integers(0, 4), st.integers(0, 4))
@@ -35,13 +35,13 @@ def test_what_two_distributions_share(one, other, here, there):
     here, there = here % one.procs, there % other.procs
     mine = one.indices(here)
     expected = np.intersect1d(mine, other.indices(there))
-    assert mine[one.shared(here, other, there)].tolist() == expected.tolist()
+    assert mine[one.overlap(here, other, there)].tolist() == expected.tolist()
 
 
 def test_a_layout_that_cannot_be_is_refused():
     with pytest.raises(ValueError, match="blocks of 0"):
         Axis(5, 0, 1)
-    with pytest.raises(ValueError, match="one for each"):
+    with pytest.raises(ValueError, match="one for each position"):
         Layout(Axis(4, 2, 2), Axis(4, 2, 2), (0, 1, 1, 2))
 
 

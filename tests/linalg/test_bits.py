@@ -8,7 +8,7 @@ from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.moments import mean, std
 from mpiapps.linalg.multiply import gram
-from mpiapps.linalg.reduce import (
+from mpiapps.linalg.reductions import (
     col_sums,
     diagonal,
     matvec,
@@ -103,14 +103,16 @@ def test_the_whole_on_all_ranks_must_fit_each_host(comm, monkeypatch):
     from mpiapps.linalg import distmatrix
 
     a = DistMatrix.eye(comm, 10)  # 800 bytes
-    monkeypatch.setattr(distmatrix, "LEAST", 0)
+    monkeypatch.setattr(distmatrix, "MIN_CHECKED_BYTES", 0)
     needed = 800 * comm.size  # tests run on one host
     monkeypatch.setattr(distmatrix, "available_memory", lambda: needed)
     np.testing.assert_array_equal(a.to_all(), np.eye(10))
     # The least counts, and is the same error on all ranks.
     less = needed - (comm.rank == comm.size - 1)
     monkeypatch.setattr(distmatrix, "available_memory", lambda: less)
-    with pytest.raises(MemoryError, match=f"need {needed} bytes, and {needed - 1} are"):
+    with pytest.raises(
+        MemoryError, match=f"need {needed} bytes, but only {needed - 1} are"
+    ):
         a.to_all()
     # Hosts of one rank each need as much for it alone.
     name = f"host{comm.rank}"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpiapps.linalg.axis import Axis
-from mpiapps.linalg.choose import grids
+from mpiapps.linalg.grid_choice import grids
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.solve import solve

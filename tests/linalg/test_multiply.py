@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mpiapps.linalg.choose import Grid, choose_grid, grids
+from mpiapps.linalg.grid_choice import Grid, choose_grid, grids
 from mpiapps.linalg.multiply import gram, multiply
 from tests.linalg.cases import DTYPES, close, layouts, spread, whole
 
@@ -78,9 +78,9 @@ def test_the_same_bits_run_after_run(comm):
 
 def test_what_does_not_fit_is_refused(comm):
     a, b = spread(comm, whole((3, 4))), spread(comm, whole((3, 4)))
-    with pytest.raises(ValueError, match="3 x 4 by 3 x 4: 4 columns meet 3 rows"):
+    with pytest.raises(ValueError, match="3 x 4 by 3 x 4: 4 columns, but 3 rows"):
         a @ b
-    with pytest.raises(ValueError, match=r"C is \(3, 4\), and the product is \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"C has shape \(3, 4\); expected \(3, 3\)"):
         multiply(a, b, a, op_b="T")
     with pytest.raises(ValueError, match="not one of N, T, H"):
         multiply(a, b, op_a="X")
@@ -99,8 +99,8 @@ def test_the_chosen_grid_is_the_cheapest():
         for m, n, k in [(100, 100, 100), (10, 10, 10000), (10000, 10, 10)]:
             found = choose_grid(m, n, k, size)
             full = [g for g in grids(size) if g.size == size]
-            best = min(g.words(m, n, k) for g in full)
-            assert found.words(m, n, k) <= best * 1.0001
+            best = min(g.received_elements(m, n, k) for g in full)
+            assert found.received_elements(m, n, k) <= best * 1.0001
     assert choose_grid(512, 512, 131072, 8) == Grid(1, 1, 8)
     with pytest.raises(MemoryError, match="use more ranks"):
         choose_grid(1000, 1000, 1000, 4, memory=1000)

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mpiapps.base.errors import InputError, ReadWriteError
-from mpiapps.linalg.bytes_of import WAYS
+from mpiapps.base.errors import FileAccessError, InputError
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.npy import read_npy, write_npy
+from mpiapps.linalg.parallel_io import IO_METHODS
 from tests.linalg.cases import DTYPES, close, layouts, spread, whole
 
 pytestmark = pytest.mark.mpi
@@ -28,19 +28,19 @@ def saved(comm, path, array):
     return path
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("method", IO_METHODS)
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (1, 1), (2, 5), (13, 7)])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_read_and_written_as_numpy_does(comm, place, way, shape, order):
+def test_read_and_written_as_numpy_does(comm, place, method, shape, order):
     for dtype in DTYPES:
         array = np.asarray(whole(shape, dtype), order=order)
         path = saved(comm, place / f"{dtype}.npy", array)
-        close(read_npy(comm, path, way=way), array, 0)
+        close(read_npy(comm, path, method=method), array, 0)
         for layout in layouts(shape, comm.size):
-            a = read_npy(comm, path, layout, way=way)
+            a = read_npy(comm, path, layout, method=method)
             assert a.layout == layout
             close(a, array, 0)
-            write_npy(place / "out.npy", a, fortran=order == "F", way=way)
+            write_npy(place / "out.npy", a, fortran=order == "F", method=method)
             expected = io.BytesIO()
             np.save(expected, array)
             assert np.load(place / "out.npy").tobytes() == array.tobytes()
@@ -97,14 +97,14 @@ def test_a_vector_is_a_column(comm, place):
         (np.array([[2**64 - 1]], "u8"), "the integer 18446744073709551615"),
         (np.zeros((2, 2), "i4,f8"), "expected numbers"),
         (np.array([[None]]), "expected numbers"),
-        (b"", "is no .npy file"),
-        (b"PK\x03\x04 a zip", "is no .npy file"),
-        (b"\x93NUMPY\x01\x00\x10\x00{'descr': oops", "is no .npy file"),
-        (b"\x93NUMPY\x09\x00", "is no .npy file"),
-        (header((1, 0), "(-1, 3)"), "sizes are 0 or more"),
-        (header((1, 0), "(2, -3)"), "sizes are 0 or more"),
-        (header((1, 0), "(-5,)"), "sizes are 0 or more"),
-        (header((1, 0), "(2, 2.5)"), "is no .npy file"),
+        (b"", "is not a .npy file"),
+        (b"PK\x03\x04 a zip", "is not a .npy file"),
+        (b"\x93NUMPY\x01\x00\x10\x00{'descr': oops", "is not a .npy file"),
+        (b"\x93NUMPY\x09\x00", "is not a .npy file"),
+        (header((1, 0), "(-1, 3)"), "expected sizes of 0 or more"),
+        (header((1, 0), "(2, -3)"), "expected sizes of 0 or more"),
+        (header((1, 0), "(-5,)"), "expected sizes of 0 or more"),
+        (header((1, 0), "(2, 2.5)"), "is not a .npy file"),
     ],
     ids=str,
 )
@@ -130,12 +130,12 @@ def test_a_file_that_is_cut_off_is_refused(comm, place):
 
 
 def test_what_cannot_be_read_or_written_is_told_on_all_ranks(comm, place):
-    with pytest.raises(ReadWriteError, match=r"cannot read .*: No such file"):
+    with pytest.raises(FileAccessError, match=r"cannot read .*: No such file"):
         read_npy(comm, place / "gone.npy")
     a = spread(comm, np.zeros((3, 3)))
-    with pytest.raises(ReadWriteError, match=r"cannot write .*: No such file"):
+    with pytest.raises(FileAccessError, match=r"cannot write .*: No such file"):
         write_npy(place / "nowhere" / "x.npy", a)
-    with pytest.raises(ReadWriteError, match=r"cannot write .*: Is a directory"):
+    with pytest.raises(FileAccessError, match=r"cannot write .*: Is a directory"):
         write_npy(place, a)
 
 
@@ -146,7 +146,7 @@ def test_a_disk_that_is_full_leaves_the_old_file(comm, place, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "pwritev", full)
-    with pytest.raises(ReadWriteError, match="No space left on device"):
+    with pytest.raises(FileAccessError, match="No space left on device"):
         write_npy(path, spread(comm, np.zeros((30, 30))))
     comm.Barrier()
     np.testing.assert_array_equal(np.load(path), np.ones((2, 2)))

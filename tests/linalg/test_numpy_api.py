@@ -5,11 +5,11 @@ import operator
 import numpy as np
 import pytest
 
-from mpiapps.comm.agree import DisagreementError
+from mpiapps.comm.consistency import DisagreementError
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.numpy_api import FUNCTIONS
 from mpiapps.linalg.solve import solve
-from mpiapps.linalg.substitute import solve_triangular
+from mpiapps.linalg.trsm import solve_triangular
 from tests.linalg.cases import close, layouts, spread, whole
 
 pytestmark = pytest.mark.mpi
@@ -204,7 +204,7 @@ def test_the_error_names_the_function_and_the_remedy(comm):
 
 
 def test_the_page_names_what_there_is():
-    from tests.launch import ROOT
+    from tests.commands import ROOT
 
     page = (ROOT / "docs" / "matrix.md").read_text()
     for function in FUNCTIONS:
@@ -217,5 +217,5 @@ def test_an_array_is_the_whole_on_every_rank(comm):
     a = spread(comm, x)
     np.testing.assert_array_equal(np.asarray(a), x)
     np.testing.assert_array_equal(np.array(a, "f4"), x.astype("f4"))
-    with pytest.raises(ValueError, match="uncopied"):
+    with pytest.raises(ValueError, match="without a copy"):
         np.asarray(a, copy=False)

@@ -171,7 +171,7 @@ def test_a_layout_of_another_shape_is_refused(comm):
         lambda: DistMatrix.zeros(comm, (4, 3)).redistribute(layout),
     ]
     for call in calls:
-        with pytest.raises(ValueError, match="the layout is of 3 x 4, and the matrix"):
+        with pytest.raises(ValueError, match="the layout has shape 3 x 4, the matrix"):
             call()
 
 

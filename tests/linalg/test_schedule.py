@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from mpiapps.linalg import multiply as module
-from mpiapps.linalg.choose import Grid, choose_grid, grids
+from mpiapps.linalg.cost_model import count, plan
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.plan import count, plan
+from mpiapps.linalg.grid_choice import Grid, choose_grid, grids
 
 SHAPES = [
     *[(64, 64, 64), (96, 96, 96), (120, 60, 30), (30, 60, 120), (60, 120, 30)],
@@ -102,7 +102,7 @@ def test_plans_do_what_the_product_takes_and_no_more(shape):
 def test_even_sizes_move_no_more_than_the_formula(size, scale):
     for m, n, k in [(scale,) * 3, (scale, scale, 8 * scale), (8 * scale, scale, scale)]:
         found = plan(m, n, k, size)
-        assert found.received <= 1.02 * 8 * found.grid.words(m, n, k)
+        assert found.received <= 1.02 * 8 * found.grid.received_elements(m, n, k)
 
 
 @pytest.mark.parametrize("size", [4, 16, 64, 256, 1024, 4096])

@@ -1,4 +1,4 @@
-"""Client code that runs on any cluster: how many workers, on which hosts, and a sum."""
+"""Client code for any cluster: print the workers, their hosts, and a sum."""
 
 import json
 import socket
@@ -8,20 +8,22 @@ import time
 from distributed import Client
 
 
-def here(_):
+def hostname(_):
     time.sleep(0.05)
     return socket.gethostname()
 
 
 def main(client, workers):
     client.wait_for_workers(workers, timeout=90)
-    found = {
+    values = {
         "workers": len(client.nthreads()),
-        "hosts": sorted(set(client.gather(client.map(here, range(60), pure=False)))),
+        "hosts": sorted(
+            set(client.gather(client.map(hostname, range(60), pure=False)))
+        ),
         "sum": sum(client.gather(client.map(abs, range(-50, 50)))),
         "tls": all(address.startswith("tls://") for address in client.nthreads()),
     }
-    print(json.dumps(found), flush=True)
+    print(json.dumps(values), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The client code of dask_client.py, with workers that Slurm starts, a job each."""
+"""The client code of dask_client.py, with one Slurm job per worker."""
 
 import sys
 from pathlib import Path
@@ -8,8 +8,8 @@ from dask_jobqueue import SLURMCluster
 from distributed import Client
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    folder.mkdir(mode=0o700, exist_ok=True)
+    directory = Path(sys.argv[1])
+    directory.mkdir(mode=0o700, exist_ok=True)
     with (
         SLURMCluster(
             cores=1,
@@ -18,8 +18,8 @@ if __name__ == "__main__":
             walltime="00:05:00",
             python=sys.executable,
             security=True,
-            shared_temp_directory=str(folder),
-            log_directory=str(folder),
+            shared_temp_directory=str(directory),
+            log_directory=str(directory),
             local_directory="/tmp",
             scheduler_options={"dashboard_address": "127.0.0.1:0"},
         ) as cluster,

@@ -1,4 +1,4 @@
-"""A script that takes a while on its first start, and ends at once on the next."""
+"""A script that takes a while in its first attempt, and ends soon in the next."""
 
 import os
 import sys
@@ -16,8 +16,8 @@ def slow(x):
 with Client() as client:
     tasks = 400 if os.environ["MPIAPPS_ATTEMPT"] == "1" else 20
     done = 0
-    for each in as_completed(client.map(slow, range(tasks), pure=False)):
-        done += each.result() >= 0
+    for future in as_completed(client.map(slow, range(tasks), pure=False)):
+        done += future.result() >= 0
         with Path(sys.argv[1]).open("a") as stream:
             stream.write(".")
     print(f"{done} done", flush=True)

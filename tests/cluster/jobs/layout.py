@@ -4,10 +4,11 @@ import json
 import os
 
 from mpiapps import pi
+from mpiapps.app.context import RunContext
 from mpiapps.comm import open_world
 
 with open_world() as world:
-    values = pi.run(world, pi.Options(samples=10**7)).values
+    values = pi.run(RunContext.make(world), pi.Options(samples=10**7)).values
     cores = sorted(os.sched_getaffinity(0))
     row = [world.host, cores, os.environ["OMP_NUM_THREADS"]]
     rows = world.comm.gather(row, root=0)

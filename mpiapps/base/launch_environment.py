@@ -1,0 +1,153 @@
+"""The launcher of this process, detected from its variables before MPI starts.
+
+A new launcher is a new row of the tables.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LauncherVariables:
+    """The variables that a launcher sets for its ranks."""
+
+    name: str
+    process_manager: str  # start-up protocol: PMIx, PMI or none
+    size: str
+    rank: str
+    ends_all: bool = True  # once a rank exits with a nonzero code, or on a PMI abort
+
+
+# Most specific first. Both srun --mpi=pmix and Open MPI's mpiexec set PMIX_RANK, so
+# Open MPI's own variables come first. srun sets the variables of the step with any
+# --mpi, so that row is the last.
+LAUNCHERS = (
+    LauncherVariables(
+        "Open MPI's mpiexec",
+        "PMIx",
+        "OMPI_COMM_WORLD_SIZE",
+        "OMPI_COMM_WORLD_RANK",
+    ),
+    LauncherVariables(
+        "a PMI launcher (mpiexec of MPICH or Intel MPI, or srun --mpi=pmi2)",
+        "PMI",
+        "PMI_SIZE",
+        "PMI_RANK",
+    ),
+    LauncherVariables(
+        "srun --mpi=pmix", "PMIx", "SLURM_STEP_NUM_TASKS", "PMIX_RANK", ends_all=False
+    ),
+    LauncherVariables(
+        "srun", "none", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", ends_all=False
+    ),
+)
+
+# When the first rank exits with a nonzero code, the launcher terminates the others and
+# discards output that it has not read: the reporting rank waits, and others longer.
+FLUSH_DELAY = 0.5  # s for the launcher to read the output
+LOWER_RANK_DELAY = 3.0  # s that other ranks wait for the reporting rank
+
+# Number of ranks on this host.
+LOCAL_SIZE_VARIABLES = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")
+# Prefixes of variables that launchers set for their ranks. Settings of users with
+# similar names (OMPI_MCA_btl, OMPI_CC, OMPI_ALLOW_RUN_AS_ROOT, HYDRA_IFACE) do not
+# match.
+RANK_PREFIXES = (
+    # Open MPI 5: prterun and PMIx
+    *(
+        "OMPI_COMM_WORLD_",
+        "OMPI_WORLD_",
+        "OMPI_UNIVERSE_SIZE",
+        "OMPI_APP_CTX_NUM_PROCS",
+    ),
+    *("OMPI_NUM_APP_CTX", "OMPI_FIRST_RANKS", "OMPI_FILE_LOCATION", "OMPI_LIBDIR_LOC"),
+    *(
+        "OMPI_ARGV",
+        "OMPI_COMMAND",
+        "OMPI_TOOL_NAME",
+        "OMPI_VERSION",
+        "OPAL_USER_PARAMS",
+    ),
+    *("OMPI_MCA_PREFIXES", "OMPI_MCA_cpu_type", "OMPI_MCA_initial_wdir"),
+    *("OMPI_MCA_num_procs", "PRTE_LAUNCHED", "PRTE_SHARED_FS", "PMIX_"),
+    # Open MPI 4: orted
+    *(
+        "OMPI_MCA_orte_",
+        "OMPI_MCA_ess",
+        "OMPI_MCA_pmix",
+        "OMPI_MCA_shmem_RUNTIME_QUERY",
+    ),
+    # MPICH and Intel MPI: Hydra
+    *("PMI_", "HYDI_", "HYDRA_BSTRAP_", "HYDRA_LAUNCH_TYPE", "HYDRA_IP_VERSION"),
+    *("MPI_LOCAL", "I_MPI_HYDRA_UUID", "I_MPI_INFO_", "I_MPI_PIN_INFO"),
+    "I_MPI_PIN_MAPPING",
+    # Slurm's srun
+    *("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS"),
+)
+USER_PREFIXES = ("PMIX_MCA_",)  # settings of users, in spite of RANK_PREFIXES
+
+JOB_NTASKS = "MPIAPPS_NTASKS"  # set by the job script; mandatory size of the world
+ALLOCATION_NTASKS = "SLURM_NTASKS"
+# Set to 1 by the user to run one process in an allocation of several tasks.
+ALLOW_SINGLETON = "MPIAPPS_ALLOW_SINGLETON"
+
+
+@dataclass(frozen=True)
+class LaunchEnvironment:
+    """The launcher, and the size and rank that it sets; `None` if it does not."""
+
+    launcher: str | None = None
+    process_manager: str | None = None
+    size: int | None = None
+    size_variable: str | None = None
+    rank: int | None = None
+    ends_all: bool = False
+
+    @property
+    def is_reporting_rank(self) -> bool:
+        """Whether this process prints messages that shall appear once.
+
+        True without a launcher.
+        """
+        return self.rank in (None, 0)
+
+
+def without_rank_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment for a process that is not a rank.
+
+    Without the variables of the launcher, by which an MPI library would treat the
+    process as a rank, and with all settings of the user.
+    """
+    return {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith(RANK_PREFIXES) or name.startswith(USER_PREFIXES)
+    }
+
+
+def int_variable(environ: Mapping[str, str], name: str) -> int | None:
+    """Return variable `name` as an int, or `None` if it is not set or not a number."""
+    text = environ.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def ranks_on_host(environ: Mapping[str, str]) -> int:
+    """Return the number of ranks on this host; 0 if the launcher does not set it."""
+    return max(int_variable(environ, name) or 0 for name in LOCAL_SIZE_VARIABLES)
+
+
+def detect_launch(environ: Mapping[str, str]) -> LaunchEnvironment:
+    """Return the launcher that set the variables in `environ`; starts no MPI."""
+    for row in LAUNCHERS:
+        size, rank = int_variable(environ, row.size), int_variable(environ, row.rank)
+        if size is None or rank is None:
+            continue
+        return LaunchEnvironment(
+            launcher=row.name,
+            process_manager=row.process_manager,
+            size=size,
+            size_variable=row.size,
+            rank=rank,
+            ends_all=row.ends_all,
+        )
+    return LaunchEnvironment()

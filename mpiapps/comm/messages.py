@@ -1,0 +1,169 @@
+"""Pickled point-to-point messages of any size."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mpiapps.comm.chunking import iter_chunks
+from mpiapps.comm.pickling import Pickled, pack
+from mpiapps.comm.ranks import Ranks, communicator
+from mpiapps.launch.mpi import MPI
+from mpiapps.launch.ulfm import ProcFailedError, is_proc_failure, newly_failed
+
+MAX_INLINE_BYTES = 2**20  # a larger message follows a header
+MIN_SLEEP, MAX_SLEEP = 20e-6, 1e-3  # s between polls
+SPIN_SECONDS = 1e-3  # s of polls without sleep, so that busy ranks add no latency
+
+
+class MessageChannel:
+    """Messages of this rank on one communicator. Local to create.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+        Used for nothing else.
+    tag : int
+        Tag of the messages; large ones use the next tag too.
+    """
+
+    def __init__(self, comm: Ranks, tag: int) -> None:
+        comm = communicator(comm)
+        self._comm, self._tag = comm, tag
+        self._out: deque[tuple[MPI.Request, Any]] = deque()
+        self._status = MPI.Status()
+        self._lost: set[int] = set()
+
+    def isend(self, to: int, content: Any) -> bool:
+        """Send without waiting for the receiver. Local; raises as `pickle.dumps`.
+
+        Returns whether the message is large: it may progress only while this rank
+        calls MPI, so call `close` before a long computation. Contiguous arrays are not
+        copied, and must not change until then. With ULFM, sending to a failed rank is a
+        no-op; `poll` reports the failure.
+        """
+        packed = pack(content)
+        try:
+            while self._out and _is_complete(self._out[0][0]):
+                self._out.popleft()
+            return self._post(to, packed)
+        except MPI.Exception as error:
+            if not is_proc_failure(error):
+                raise
+            return False
+
+    def _post(self, to: int, packed: Pickled) -> bool:
+        if not packed.buffers and len(packed.data) <= MAX_INLINE_BYTES:
+            self._isend(to, self._tag, packed.data)
+            return False
+        parts = [as_array(packed.data), *packed.buffers]
+        sizes = [part.nbytes for part in parts]
+        self._isend(to, self._tag, pickle.dumps(_LargeMessageHeader(sizes)))
+        for part in parts:
+            for chunk in iter_chunks(part):
+                self._isend(to, self._tag + 1, chunk)
+        return True
+
+    def _isend(self, to: int, tag: int, data: Any) -> None:
+        request = self._comm.Isend([data, MPI.BYTE], dest=to, tag=tag)
+        self._out.append((request, data))
+
+    def poll(self, source: int = MPI.ANY_SOURCE) -> tuple[int, Any] | None:
+        """Return source and content of a received message, or `None`. Local.
+
+        Raises
+        ------
+        ProcFailedError
+            If ranks failed, with ULFM; once per rank.
+        """
+        try:
+            return self._poll(source)
+        except MPI.Exception as error:
+            if not is_proc_failure(error):
+                raise
+            if new := newly_failed(self._comm, self._lost):
+                raise ProcFailedError(new) from error
+            return None
+
+    def _poll(self, source: int) -> tuple[int, Any] | None:
+        message = self._comm.Improbe(source, self._tag, self._status)
+        if message is None:
+            return None
+        sender = self._status.source
+        data = bytearray(self._status.Get_count(MPI.BYTE))
+        message.Recv([data, MPI.BYTE])
+        content = pickle.loads(data)
+        if isinstance(content, _LargeMessageHeader):
+            parts = [np.empty(size, np.uint8) for size in content.sizes]
+            for part in parts:
+                for chunk in iter_chunks(part):
+                    self._comm.Recv(chunk, source=sender, tag=self._tag + 1)
+            content = pickle.loads(parts[0].data, buffers=parts[1:])
+        return sender, content
+
+    def recv(
+        self,
+        source: int = MPI.ANY_SOURCE,
+        on_idle: Callable[[], object] | None = None,
+        max_sleep: float = MAX_SLEEP,
+    ) -> tuple[int, Any]:
+        """Return source and content of the next message, polling with backoff. Local.
+
+        The interval between polls grows to `max_sleep` s; `on_idle` is called at each.
+        """
+        for sleeps in backoff(max_sleep):
+            if (message := self.poll(source)) is not None:
+                return message
+            if sleeps and on_idle is not None:
+                on_idle()
+        raise AssertionError("backoff does not end")
+
+    def close(self) -> None:
+        """Wait until all sent messages are received or their receiver failed. Local."""
+        while self._out:
+            if _is_complete(self._out[0][0]):
+                self._out.popleft()
+            else:
+                time.sleep(MIN_SLEEP)
+
+
+def _is_complete(request: MPI.Request) -> bool:
+    """Return whether a message was received, or its receiver failed."""
+    try:
+        return bool(request.Test())
+    except MPI.Exception as error:
+        if is_proc_failure(error):
+            return True
+        raise
+
+
+def backoff(max_sleep: float = MAX_SLEEP) -> Iterator[bool]:
+    """Wait between polls, exponentially longer; yield whether it sleeps. Local."""
+    spin_end = time.perf_counter() + SPIN_SECONDS
+    while time.perf_counter() < spin_end:
+        yield False
+        os.sched_yield()  # to a rank that shares this CPU
+    sleep = MIN_SLEEP
+    while True:
+        yield True
+        time.sleep(sleep)
+        sleep = min(2 * sleep, max_sleep)
+
+
+def as_array(data: Any) -> npt.NDArray[np.uint8]:
+    """Return bytes as an array, without a copy. Local."""
+    return np.frombuffer(data, np.uint8)
+
+
+class _LargeMessageHeader:
+    """Precedes a large message; `sizes` are the bytes of its parts."""
+
+    def __init__(self, sizes: list[int]) -> None:
+        self.sizes = sizes

@@ -1,0 +1,122 @@
+"""Pickling of user objects, and calls of user code whose errors belong to a task.
+
+Starts no MPI. A function, an argument, a result or an exception can raise anything when
+it is called, pickled or unpickled. All of that runs through `attempt`, so that a
+failure is an outcome of its task.
+"""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mpiapps.base.errors import KeyboardInterruptSignal, Terminated
+from mpiapps.launch.forks import end_child, forks
+
+SIGNALS = (Terminated, KeyboardInterruptSignal)  # they end the process, not the task
+OUT_OF_BAND_BYTES = 2**16  # buffers of at least this size are not copied
+# Types that pickle always restores, so that many values can be pickled together.
+PLAIN_TYPES = frozenset({
+    *(type(None), bool, int, float, complex, str, bytes),
+    *(np.bool_, np.int32, np.int64, np.float32, np.float64),
+})  # fmt: skip
+
+Dumps = Callable[..., bytes]
+
+
+def attempt(function: Callable[..., Any], *args: Any) -> tuple[bool, Any]:
+    """Return whether a call of user code returned, and its result or error. Local.
+
+    Signals that end this process are raised. A forked child that returns from the code
+    ends here: the caller continues only in the parent.
+    """
+    before = forks()
+    outcome: tuple[bool, Any]
+    try:
+        outcome = True, function(*args)
+    except SIGNALS:
+        raise
+    except BaseException as error:
+        outcome = False, error
+    if forks() != before:
+        succeeded, value = outcome
+        end_child(None if succeeded else value)
+    return outcome
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return the traceback of an error that `attempt` returned. Local."""
+    trace = error.__traceback__
+    inner = trace.tb_next if trace is not None else None
+    succeeded, lines = attempt(traceback.format_exception, type(error), error, inner)
+    return "".join(lines) if succeeded else f"{type(error).__name__}\n"
+
+
+def shown(value: Any) -> str:
+    """Return ``repr(value)``, or its type if that raises. Local."""
+    succeeded, text = attempt(repr, value)
+    return text if succeeded else f"<{type(value).__name__}>"
+
+
+def reason(error: BaseException) -> str:
+    """Return the type and the text of an error, if it can be printed. Local."""
+    succeeded, text = attempt(str, error)
+    name = type(error).__name__
+    return f"{name}: {text}" if succeeded and text else name
+
+
+class Pickled(NamedTuple):
+    """A pickled value with out-of-band buffers, which are not copied. Local.
+
+    Attributes
+    ----------
+    data : bytes or array of uint8
+    buffers : list of array of uint8
+    """
+
+    data: bytes | npt.NDArray[np.uint8]
+    buffers: list[npt.NDArray[np.uint8]]
+
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of all parts."""
+        return len(self.data) + sum(buffer.nbytes for buffer in self.buffers)
+
+
+def pack(value: Any, dumps: Dumps = pickle.dumps) -> Pickled:
+    """Pickle a value. Local; raises the errors of `dumps` and of the value.
+
+    Contiguous arrays are not copied: they must not change before they are sent.
+    """
+    buffers: list[npt.NDArray[np.uint8]] = []
+
+    def is_in_band(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            raw = buffer.raw()
+        except BufferError:  # not contiguous
+            return True
+        if raw.nbytes >= OUT_OF_BAND_BYTES:
+            buffers.append(np.frombuffer(raw, np.uint8))
+        return raw.nbytes < OUT_OF_BAND_BYTES
+
+    data = dumps(value, protocol=5, buffer_callback=is_in_band)
+    if len(data) >= OUT_OF_BAND_BYTES:
+        return Pickled(np.frombuffer(data, np.uint8), buffers)
+    return Pickled(data, buffers)
+
+
+def unpack(packed: Pickled) -> Any:
+    """Return the value that was packed. Local; raises the errors of the value."""
+    data = packed.data
+    content = data if isinstance(data, bytes) else data.data
+    return pickle.loads(content, buffers=packed.buffers)
+
+
+def is_plain(values: list[Any]) -> bool:
+    """Return whether pickle is certain to restore all values. Local."""
+    return PLAIN_TYPES.issuperset(map(type, values))

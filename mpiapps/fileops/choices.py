@@ -1,0 +1,58 @@
+"""Values of the options of `mpiapps.files`; imports neither NumPy nor MPI."""
+
+from mpiapps.base.registry import registry
+
+# Operation -> a function of a `mpiapps.fileops.operations.FileRun` that returns values
+# for the record, and the lines of the output. Other packages add entry points.
+OPERATIONS = registry(
+    "file_operations",
+    {
+        "count": "mpiapps.fileops.operations:count",
+        "hash": "mpiapps.fileops.operations:manifest",
+        "flip": "mpiapps.fileops.operations:flip",
+        "histogram": "mpiapps.fileops.operations:histogram",
+        "map": "mpiapps.fileops.operations:map_files",
+    },
+)
+COUNTS = ("lines", "words", "characters", "bytes")
+ENCODINGS = ("utf-8", "bytes")  # those of wc in the locales C.UTF-8 and C
+# Value of --transform -> name in Pillow's `Image.Transpose`.
+TRANSPOSITIONS = {
+    "left-right": "FLIP_LEFT_RIGHT",
+    "top-bottom": "FLIP_TOP_BOTTOM",
+    "90": "ROTATE_90",
+    "180": "ROTATE_180",
+    "270": "ROTATE_270",
+    "none": "",
+}
+# File name suffix of a result -> name of its format in Pillow.
+FORMATS = {
+    "avif": "AVIF",
+    "bmp": "BMP",
+    "gif": "GIF",
+    "jp2": "JPEG2000",
+    "jpeg": "JPEG",
+    "jpg": "JPEG",
+    "pdf": "PDF",
+    "png": "PNG",
+    "tif": "TIFF",
+    "tiff": "TIFF",
+    "webp": "WEBP",
+}
+HEADERS = ("auto", "yes", "no")
+CHARACTER_NAMES = {r"\t": "\t", "tab": "\t", "space": " "}
+
+
+def parse_character(text: str) -> str:
+    r"""Return the ASCII character that `text` is or names, such as ``\t`` or ``tab``.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else, or a line end.
+    """
+    character = CHARACTER_NAMES.get(text, text)
+    plain = len(character) == 1 and character.isascii() and character not in "\r\n"
+    if character and not plain:
+        raise ValueError(f"{text!r} is not one ASCII character, such as ';' or tab")
+    return character

@@ -1,0 +1,65 @@
+"""State of the quotes of CSV files at the offsets where the files are split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mpiapps.fileops.columns import ColumnOperation, ColumnReader, FilePosition
+from mpiapps.fileops.reading import SegmentReader, open_segment
+from mpiapps.fileops.segments import Segment
+from mpiapps.kernels.records import NEWLINE, PLAIN, STATES, advance_quote_states
+
+
+class QuoteStates(ColumnOperation):
+    """Find the effect of each segment on the quote state, for each state at its start.
+
+    Parameters
+    ----------
+    source : ColumnReader
+    """
+
+    def __init__(self, source: ColumnReader) -> None:
+        super().__init__(source)
+        self._reader = SegmentReader()
+
+    def execute(self, segment: Segment) -> list[int]:
+        """Return the state after the segment for each of `STATES` before it."""
+        states = np.array(STATES)
+        dialect = self._source.dialect(segment.name)
+        if segment.whole or dialect.quote < 0:
+            return list(STATES)
+        data_start = self._source.position(segment).start
+        start = min(max(segment.start, data_start), segment.stop)
+        previous = NEWLINE
+        if start == segment.start > 0:
+            with open_segment(segment) as file:
+                (previous,) = os.pread(file, 1, start - 1) or b"\0"
+        for block in self._reader.blocks(segment._replace(start=start)):
+            advance_quote_states(block, previous, *dialect, states)
+            previous = int(block[-1])
+        return [int(state) for state in states]
+
+    def for_root(self, segment: Segment, value: Any) -> Any:
+        """Return the end of the segment, and its states."""
+        return segment.stop, value
+
+
+def quote_states(
+    results: Mapping[int, Sequence[tuple[int, list[int]]]],
+) -> dict[FilePosition, int]:
+    """Return the state at each position at which quotes are open or have just ended.
+
+    `results`: those of `QuoteStates` for the segments of each file, in order.
+    """
+    at_position = {}
+    for file, segments in results.items():
+        state = PLAIN
+        for stop, states in segments:
+            state = states[STATES.index(state)]
+            if state != PLAIN:
+                at_position[file, stop] = state
+    return at_position

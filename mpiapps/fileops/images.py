@@ -1,0 +1,116 @@
+"""Images mirrored or rotated, each written to its own file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from functools import cache
+from pathlib import Path
+
+from mpiapps.base.errors import InputError
+from mpiapps.base.optional import require
+from mpiapps.fileops.choices import FORMATS, TRANSPOSITIONS
+from mpiapps.fileops.listing import folder_of
+from mpiapps.fileops.operation import Operation
+from mpiapps.fileops.segments import Segment
+from mpiapps.storage.atomic_file import AtomicFile
+
+
+class ImageTransform(Operation):
+    """Mirror or rotate images.
+
+    Parameters
+    ----------
+    transform : str
+        One of `TRANSPOSITIONS`; degrees are counterclockwise.
+    output_dir : Path
+        Folder of the results.
+    suffix : str
+        Suffix of their names, such as ``pdf``; empty: that of the originals.
+    names : collection of str
+        All images: results keep the folders below their common folder.
+
+    Raises
+    ------
+    LaunchError
+        If Pillow is not installed.
+    InputError
+        If two results would have the same path.
+    """
+
+    def __init__(
+        self, transform: str, output_dir: Path, suffix: str, names: Collection[str]
+    ) -> None:
+        require("PIL", "files", "image transforms")
+        from mpiapps.fileops.image_transform import transform_image
+
+        self._transform_image = transform_image
+        self._transposition, self._output_dir = TRANSPOSITIONS[transform], output_dir
+        self._suffix, self._format = suffix, FORMATS[suffix] if suffix else ""
+        folders = {_absolute(name).parent for name in names}
+        self._base = Path(os.path.commonpath(folders) if folders else "/")
+        targets: dict[Path, str] = {}
+        for name in names:
+            target = self.target(name)
+            other = targets.setdefault(target, name)
+            if other != name:
+                raise InputError(
+                    f"{other} and {name} would both be written to {target}"
+                )
+
+    def target(self, name: str) -> Path:
+        """Return the path of the result of a file."""
+        relative = _absolute(name).relative_to(self._base)
+        if self._suffix:
+            relative = relative.with_suffix(f".{self._suffix}")
+        return self._output_dir / relative
+
+    def is_still_valid(self, value: str) -> bool:
+        """Return whether the result exists."""
+        return os.path.lexists(value)
+
+    def execute(self, segment: Segment) -> str:
+        """Transform one image; return the path of the result."""
+        target = self.target(segment.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        content = self._transform_image(segment.name, self._transposition, self._format)
+        AtomicFile(target).commit(content)
+        return str(target)
+
+
+def without_results(
+    names: Sequence[str], arguments: Sequence[str], output_dir: str
+) -> list[str]:
+    """Return the files outside the folder of the results.
+
+    Parameters
+    ----------
+    names : sequence of str
+        All files.
+    arguments : sequence of str
+        Paths, patterns and names from lists that were expanded to `names`.
+    output_dir : str
+
+    Raises
+    ------
+    InputError
+        If an argument lies in `output_dir`: results would overwrite originals.
+    """
+    top = os.path.realpath(output_dir)
+
+    @cache
+    def inside(folder: str) -> bool:
+        return os.path.commonpath([top, os.path.realpath(folder)]) == top
+
+    for path in arguments:
+        if inside(folder_of(path)):
+            raise InputError(
+                f"{path} lies in the folder of the results, --output-dir"
+                f" {output_dir}; name a folder without originals"
+            )
+    return [name for name in names if not inside(str(Path(name).parent))]
+
+
+def _absolute(name: str) -> Path:
+    """Return the absolute path of a file, without resolving links."""
+    return Path(os.path.normpath(Path(name).absolute()))

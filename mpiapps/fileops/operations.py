@@ -1,0 +1,187 @@
+"""The operations of the program: from its options to reported values and output."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from mpiapps.app.context import RunContext
+from mpiapps.fileops import columns
+from mpiapps.fileops.choices import COUNTS
+from mpiapps.fileops.count import ROW, TextCount, join_words
+from mpiapps.fileops.csv_header import CSVOptions
+from mpiapps.fileops.csv_quotes import QuoteStates, quote_states
+from mpiapps.fileops.digest import Digest, line_with_name, manifest_line
+from mpiapps.fileops.images import ImageTransform
+from mpiapps.fileops.listing import Listing
+from mpiapps.fileops.map_function import MapFunction
+from mpiapps.fileops.operation import Operation
+from mpiapps.fileops.run_segments import SegmentResults
+from mpiapps.kernels.moments import exact_mean
+
+MAX_KEPT_NUMBERS = 2**24  # in the memory of a rank, from one pass to the next
+MIN_WIDTH_ULPS = 2**10  # half width of the range if all numbers are equal
+ValuesAndLines = tuple[dict[str, Any], list[str]]  # lines of the output file
+
+
+class FileRun(Protocol):
+    """A run of the program: its files, and the errors of the operations on them.
+
+    Attributes
+    ----------
+    ctx : RunContext
+    options
+        Options of the program.
+    listing : Listing
+    errors : dict of int to str
+        Index of a failed file in the listing -> reason.
+    recorded : bool
+        Whether results are recorded in journals.
+    """
+
+    ctx: RunContext
+    options: Any
+    listing: Listing
+    errors: dict[int, str]
+    recorded: bool
+
+    def execute(self, operation: Operation, name: str = "") -> SegmentResults:
+        """Run an operation on all files, recorded under a name. Collective."""
+        ...
+
+
+def count(run: FileRun) -> ValuesAndLines:
+    """Count lines, words, characters, bytes. Collective."""
+    options = run.options
+    operation = TextCount(
+        options.encoding,
+        options.only,
+        decompress=not options.no_decompress,
+        top=options.top > 0,
+        strict_utf8=options.strict_utf8,
+        recorded=run.recorded,
+    )
+    results = run.execute(operation)
+    wanted = options.only or COUNTS
+    indices = [n for n, name in enumerate(COUNTS) if name in wanted]
+    rows = join_words(results.files, np.reshape(results.values, (-1, ROW)))
+    total = rows.sum(axis=0, dtype=np.int64).tolist()
+    values = {COUNTS[n]: total[n] for n in indices}
+    if total[4] and options.encoding == "utf-8" and "characters" in values:
+        values["invalid"] = total[4]
+    if options.top:
+        with run.ctx.world.timed("top"):
+            top = operation.most_frequent(run.ctx.world, options.top, run.errors)
+        values["top"] = [f"{w.decode(errors='backslashreplace')}:{n}" for w, n in top]
+        return values, [f"{n} {os.fsdecode(word)}\n" for word, n in top]
+    lines = []
+    if options.output and len(rows):
+        firsts = np.flatnonzero(np.diff(results.files, prepend=-1))
+        counts = np.add.reduceat(rows, firsts)[:, indices].tolist()
+        for row, file in zip(counts, results.files[firsts].tolist(), strict=True):
+            name = run.listing.names[file]
+            lines.append(line_with_name(" ".join(map(str, row)) + " ", name))
+    return values, lines
+
+
+def manifest(run: FileRun) -> ValuesAndLines:
+    """Write a manifest of digests. Collective."""
+    results = run.execute(Digest())
+    names = run.listing.names
+    return {}, [
+        manifest_line(names[file], digest).decode(errors="surrogateescape")
+        for file, (digest,) in results.by_file().items()
+    ]
+
+
+def flip(run: FileRun) -> ValuesAndLines:
+    """Mirror or rotate images. Collective."""
+    options, names = run.options, run.listing.names
+    output_dir = Path(options.output_dir)
+    operation = ImageTransform(options.transform, output_dir, options.format, names)
+    results = run.execute(operation)
+    return {}, [line_with_name("", target) for target in results.values]
+
+
+def histogram(run: FileRun) -> ValuesAndLines:
+    """Count the numbers of a column in intervals. Collective.
+
+    Passes over the files: quotes, extent, counts. The last pass skips segments whose
+    numbers the second one kept in memory; none are kept if results are recorded.
+    """
+    options, world = run.options, run.ctx.world
+    csv_options = CSVOptions(options.delimiter, options.quote, options.header)
+    source = columns.ColumnReader(options.column, csv_options)
+    if csv_options.quote:
+        quotes = run.execute(QuoteStates(source), "quotes")
+        source.quote_states = world.comm.bcast(quote_states(quotes.by_file()))
+    max_kept = 0 if run.recorded else MAX_KEPT_NUMBERS
+    moments = columns.ColumnMoments(source, max_kept)
+    results = run.execute(moments, "extent")
+    parts = [part for part in results.values if part[0]]
+    others = sum(part[1] for part in results.values)
+    low, high = options.range or _extent(parts)
+    low, high = world.comm.bcast((low, high))
+    edges = _edges(low, high, options.bins)
+    name = f"counts-{low!r}-{high!r}-{options.bins}"
+    done = set().union(*world.comm.allgather(list(moments.kept_numbers)))
+    operation = columns.ColumnHistogram(source, edges, done)
+    results = run.execute(operation, name)
+    with world.timed("kernel"):
+        kept = moments.kept_numbers.items()
+        good = (arrays for (file, _), arrays in kept if file not in run.errors)
+        local_counts = operation.counts(values for arrays in good for values in arrays)
+    total = np.zeros_like(local_counts)
+    world.comm.Reduce(local_counts, total, root=world.root)
+    counts = np.sum([total, *filter(None, results.values)], axis=0).tolist()
+    values = {**_moments(parts), "others": others, "low": low, "high": high}
+    values |= {"below": counts[-2], "above": counts[-1]}
+    rows = zip(edges[:-1].tolist(), edges[1:].tolist(), counts[:-2], strict=True)
+    lines = [f"{left!r},{right!r},{n}\n" for left, right, n in rows]
+    return values, ["low,high,count\n", *lines]
+
+
+def map_files(run: FileRun) -> ValuesAndLines:
+    """Call a user's function. Collective."""
+    options = run.options
+    results = run.execute(MapFunction(options.paths[0], records=options.records))
+    lines = []
+    for file, parts in results.by_file().items():
+        for start, value in parts:
+            row = {"path": run.listing.names[file], "start": start, "value": value}
+            lines.append(json.dumps(row) + "\n")
+    return {"results": len(lines)}, lines
+
+
+def _moments(parts: list[list[Any]]) -> dict[str, Any]:
+    count = sum(int(part[0]) for part in parts)
+    if not count:
+        return {"numbers": 0}
+    mean = exact_mean(count, [(part[4], part[5]) for part in parts])
+    least, largest = min(part[2] for part in parts), max(part[3] for part in parts)
+    return {"numbers": count, "mean": mean, "least": least, "largest": largest}
+
+
+def _extent(parts: list[list[Any]]) -> tuple[float, float]:
+    """Return the range of a histogram of all numbers."""
+    if not parts:
+        return 0.0, 1.0
+    low, high = min(part[2] for part in parts), max(part[3] for part in parts)
+    if low < high:
+        return low, high
+    half = max(0.5, MIN_WIDTH_ULPS * math.ulp(low))
+    largest = sys.float_info.max
+    return max(low - half, -largest), min(high + half, largest)
+
+
+def _edges(low: float, high: float, bins: int) -> np.ndarray:
+    """Return the edges of equal intervals, also if the range overflows float64."""
+    if math.isfinite(high - low):
+        return np.linspace(low, high, bins + 1)
+    return 2 * np.linspace(low / 2, high / 2, bins + 1)

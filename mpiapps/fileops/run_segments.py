@@ -1,0 +1,181 @@
+"""Segments of files as tasks of the engine. A failed file stops no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from mpiapps.app.context import RunContext
+from mpiapps.base.errors import InputError
+from mpiapps.fileops.listing import Listing
+from mpiapps.fileops.operation import CallFailed, Operation, summarize_error
+from mpiapps.fileops.segments import Segment, Segments, bundle_segments, split_files
+from mpiapps.kernels.jit import is_cached
+from mpiapps.tasks.engine import run_tasks
+from mpiapps.tasks.executors import counter
+from mpiapps.tasks.task_set import TaskFailure, TaskJournal, TaskSet
+
+
+@dataclass(frozen=True)
+class SegmentResults:
+    """The results of an operation on files.
+
+    Attributes
+    ----------
+    files : ndarray of int64
+        Root only: index in the listing of each result's file, ascending.
+    values : sequence
+        Root only: the results, those of a file in the order of its segments.
+    errors : dict of int to str
+        Index of a failed file in the listing -> reason; on all ranks.
+    tracebacks : dict of int to str
+        Index of a failed file -> traceback of the user's function, for the first file
+        of each call stack; on all ranks.
+    """
+
+    files: np.ndarray
+    values: Any
+    errors: dict[int, str]
+    tracebacks: dict[int, str]
+
+    def by_file(self) -> dict[int, list[Any]]:
+        """Return the results of each good file. Root only."""
+        pairs = zip(self.files.tolist(), self.values, strict=True)
+        groups = groupby(pairs, key=lambda pair: pair[0])
+        return {file: [value for _, value in group] for file, group in groups}
+
+
+def run_segments(
+    ctx: RunContext,
+    listing: Listing,
+    operation: Operation,
+    journal: TaskJournal,
+    *,
+    strict: bool = False,
+) -> SegmentResults:
+    """Run an operation on all segments of all files. Collective.
+
+    Cost: a fetch-and-add of 8 bytes for each bundle of segments; a gather of the
+    results to the root.
+
+    Raises
+    ------
+    InputError
+        If a file fails and `strict` is set.
+    Checkpointed
+        On all ranks, if the run stops before the end.
+    """
+    with ctx.compiling(any(not is_cached(kernel) for kernel in operation.kernels)):
+        operation.warm_up()
+    tasks = SegmentTasks(listing, operation, strict=strict)
+    results = run_tasks(ctx, tasks, counter, journal)
+    results.stop_if_remaining(ctx, "segments of files")
+    errors, tracebacks = _failures(listing, tasks.segments, results.failures)
+    files = tasks.segments.file[results.numbers]
+    good = ~np.isin(files, list(errors))
+    values = results.values
+    if not good.all():
+        values = [value for value, kept in zip(values, good, strict=True) if kept]
+    return SegmentResults(files[good], values, errors, tracebacks)
+
+
+def _failures(
+    listing: Listing, segments: Segments, failures: dict[int, TaskFailure]
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Return the reasons of failed files, and a traceback for each call stack."""
+    errors, tracebacks = dict(listing.errors), dict[int, str]()
+    stacks = set[str]()
+    for number in sorted(failures):
+        failure, file = failures[number], int(segments.file[number])
+        errors.setdefault(file, failure.reason)
+        if failure.traceback and failure.stack not in stacks:
+            stacks.add(failure.stack)
+            tracebacks.setdefault(file, failure.traceback)
+    return errors, tracebacks
+
+
+class SegmentTasks(TaskSet):
+    """The segments of files, as tasks."""
+
+    unit = "bytes"
+
+    def __init__(self, listing: Listing, operation: Operation, *, strict: bool) -> None:
+        whole = [not operation.is_splittable(name) for name in listing.names]
+        self.segments = split_files(listing.sizes, np.array(whole, bool))
+        self._operation, self._strict = operation, strict
+        self._names = listing.names
+        self._sizes, self._times = listing.sizes.tolist(), listing.times.tolist()
+        self._files, self._starts, self._stops = (a.tolist() for a in self.segments)
+
+    def __len__(self) -> int:
+        """Return the number of segments."""
+        return len(self._files)
+
+    def run(self, numbers: Sequence[int]) -> Iterator[Any]:
+        """Yield the result or the failure of each segment."""
+        segments = [self.segment(number) for number in numbers]
+        results = self._operation.execute_all(segments)
+        for number, segment, value in zip(numbers, segments, results, strict=True):
+            if isinstance(value, Exception):
+                yield self._failure(number, segment, value)
+            else:
+                yield value
+
+    def segment(self, number: int) -> Segment:
+        """Return a segment by its number."""
+        file = self._files[number]
+        bounds = self._starts[number], self._stops[number]
+        return Segment(file, self._names[file], *bounds, self._sizes[file])
+
+    def key(self, number: int) -> list[Any]:
+        """Return name, size and time of the file, and the first byte."""
+        file = self._files[number]
+        start = self._starts[number]
+        return [self._names[file], self._sizes[file], self._times[file], start]
+
+    def chunks(self, pending: np.ndarray, size: int) -> list[list[int]]:
+        """Return the segments in bundles of about equal cost."""
+        some = Segments(*(column[pending] for column in self.segments))
+        bundles = bundle_segments(some, size, self._operation.open_cost)
+        return [pending[indices].tolist() for indices in bundles]
+
+    def cost(self, numbers: Sequence[int]) -> float:
+        """Return the bytes of segments."""
+        return float(sum(self._stops[n] - self._starts[n] for n in numbers))
+
+    def is_valid(self, number: int, value: Any) -> bool:
+        """Return whether what an earlier run recorded still holds. Root only."""
+        del number
+        return self._operation.is_still_valid(value)
+
+    def for_root(self, number: int, value: Any) -> Any:
+        """Return the part of a result that the root needs."""
+        return self._operation.for_root(self.segment(number), value)
+
+    def pack(self, values: list[Any]) -> Any:
+        """Return results as they are sent."""
+        return self._operation.pack(values)
+
+    def _failure(self, number: int, segment: Segment, error: Exception) -> TaskFailure:
+        reason = reason_of(error)
+        stack, text = "", ""
+        if isinstance(error, CallFailed) and error.traceback:
+            stack, text = error.stack, error.traceback
+        if self._strict:
+            raise InputError(f"{segment.name}: {reason}\n{text}".rstrip())
+        return TaskFailure(number, reason, stack, text)
+
+
+def reason_of(error: Exception) -> str:
+    """Return the one-line reason why a file failed."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, ModuleNotFoundError):
+        return f"needs {error.name}: pip install 'mpiapps[files]'"
+    if isinstance(error, EOFError | CallFailed) and (text := str(error)):
+        return text.partition("\n")[0]
+    return summarize_error(error)

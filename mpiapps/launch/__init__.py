@@ -1,0 +1,1 @@
+"""Starting MPI and leaving it: launch guard, mpiexec, coordinated exit, signals."""

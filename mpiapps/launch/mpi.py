@@ -1,0 +1,14 @@
+"""The `MPI` module of mpi4py, started after checks of the library and the launcher.
+
+Importing it starts MPI, as importing ``mpi4py.MPI`` does; an unsuitable library or
+launcher ends the program with exit code 78 before MPI could abort.
+"""
+
+from mpiapps.launch.start import start_or_exit
+
+start_or_exit()
+
+# An earlier import would start MPI before the checks.
+from mpi4py import MPI  # noqa: E402
+
+__all__ = ["MPI"]

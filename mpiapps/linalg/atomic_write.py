@@ -1,0 +1,74 @@
+"""Atomic replacement of a file that all ranks write in parallel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from mpiapps.base.errors import os_errors
+from mpiapps.comm.consistency import raise_together
+from mpiapps.launch.mpi import MPI
+from mpiapps.linalg.parallel_io import WRITE, Bytes, check_method
+from mpiapps.storage.replace_file import create_temporary, real_path, replace_target
+
+
+def write_atomic(
+    comm: MPI.Intracomm,
+    target: Path,
+    begin: Callable[[Path], int],
+    data: Bytes,
+    method: str = "posix",
+) -> None:
+    """Write the ranks' bytes to one file, in rank order. Collective.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    target : Path
+        Visible to all ranks; replaced atomically (`mpiapps.storage.replace_file`).
+    begin : callable
+        Called on the root with the path of an empty file: writes the header and
+        returns the offset of the data.
+    data : ndarray of bytes
+    method : str
+        One of `parallel_io.IO_METHODS`.
+
+    Raises
+    ------
+    FileAccessError
+        On all ranks, if it cannot be written; the old file is unchanged.
+    """
+    before = comm.exscan(data.size) or 0
+    total = comm.allreduce(data.size)
+    target, part, offset = real_path(target), None, 0
+    try:
+        with raise_together(comm), os_errors(target, "write"):
+            if comm.rank == 0:
+                part, offset = _create(target, begin, total)
+        part, offset = comm.bcast((part, offset))
+        with raise_together(comm), os_errors(target, "write"):
+            WRITE[check_method(method)](comm, part, offset + before, data)
+        with raise_together(comm), os_errors(target, "write"):
+            if comm.rank == 0:
+                replace_target(part, target)
+    except BaseException:
+        if comm.rank == 0 and part is not None:
+            part.unlink(missing_ok=True)
+        raise
+
+
+def _create(target: Path, begin: Callable[[Path], int], total: int) -> tuple[Path, int]:
+    """Create the temporary file at its full size. Root only."""
+    handle, part = create_temporary(target)
+    try:
+        offset = begin(part)
+        # Reports a full disk before any data is written.
+        if total:
+            os.posix_fallocate(handle, offset, total)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(handle)
+    return part, offset

@@ -1,0 +1,153 @@
+"""Shared parts of the factorisations: square block-cyclic blocks and panels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from operator import index
+
+import numpy as np
+import numpy.typing as npt
+
+from mpiapps.comm.chunking import Array, bcast_bytes
+from mpiapps.comm.consistency import raise_together
+from mpiapps.launch.mpi import MPI
+from mpiapps.linalg.axis import Axis
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.grid import ProcessGrid, grid_of
+from mpiapps.linalg.layout import Layout
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel (block column) of a factorisation.
+
+    Attributes
+    ----------
+    k : range
+        Global indices of its columns, and of the rows of its diagonal block.
+    row, col : int
+        The process row and column of the diagonal block.
+    """
+
+    k: range
+    row: int
+    col: int
+
+    def __len__(self) -> int:
+        """Return the panel width."""
+        return len(self.k)
+
+
+@dataclass(frozen=True)
+class PartialFactorization:
+    """A factorisation between two panels, in square block-cyclic blocks.
+
+    Attributes
+    ----------
+    matrix : DistMatrix, n x n
+        Factors and trailing matrix. The factorisation goes on in this object: copy or
+        write it, do not keep a reference.
+    done : int
+        Number of factorised columns.
+    rows : ndarray of int64, shape (n,), optional
+        For LU: the row permutation, as `lu.LU.rows`.
+    """
+
+    matrix: DistMatrix
+    done: int = 0
+    rows: npt.NDArray[np.int64] | None = None
+
+    @property
+    def block(self) -> int:
+        """Block size; `resume` needs the same."""
+        return self.matrix.layout.rows.block
+
+
+PanelCallback = Callable[[PartialFactorization], None]
+_NONE = np.empty((0, 2), np.int64)
+
+
+def block_for(n: int, size: int) -> int:
+    """Return the block size for factorising n x n on `size` ranks. Local.
+
+    Wide enough for BLAS, with several blocks per rank for load balance.
+    """
+    width = -(-n // (4 * max(1, int(size**0.5))))
+    return max(1, min(256, -(-width // 32) * 32))
+
+
+def square_blocks(
+    a: DistMatrix, block: int | None, call: str, *, lower: bool = False
+) -> DistMatrix:
+    """Return a copy of the square matrix A in square block-cyclic blocks. Collective.
+
+    Parameters
+    ----------
+    a : DistMatrix, n x n
+    block : int or None
+    call : str
+        Name of the calling function, compared over the ranks.
+    lower : bool
+        Do not check the elements above the diagonal.
+
+    Raises
+    ------
+    TypeError, ValueError
+        On all ranks, if A is not square or holds a NaN or an infinity, or the ranks
+        disagree.
+    """
+    m, n = a.shape
+    with raise_together(a.comm) as same:
+        block = None if block is None else index(block)
+        same(call, a, block)
+        if m != n:
+            raise ValueError(f"the matrix is {m} x {n}; expected a square matrix")
+        # A finite sum needs no search: it has finite terms only.
+        finite = np.isfinite(a.local.sum())
+        bad = _NONE if finite else np.argwhere(~np.isfinite(a.local))
+        if lower:
+            bad = bad[a.row_indices[bad[:, 0]] >= a.col_indices[bad[:, 1]]]
+        if bad.size:
+            i, j = a.row_indices[bad[0, 0]], a.col_indices[bad[0, 1]]
+            value = a.local[tuple(bad[0])]
+            raise ValueError(f"element ({i}, {j}) is {value}; all must be finite")
+    return a.redistribute(
+        Layout.cyclic((n, n), a.comm.size, block or block_for(n, a.comm.size))
+    )
+
+
+def panels(axis: Axis, grid: tuple[int, int], start: int = 0) -> Iterator[Panel]:
+    """Yield the panels of a square matrix from column `start` on. Local."""
+    for number, first in enumerate(range(0, axis.n, axis.block)):
+        if first < start:
+            continue
+        k = range(first, min(first + axis.block, axis.n))
+        yield Panel(k, number % grid[0], number % grid[1])
+
+
+class Blocks:
+    """A matrix in square blocks, with its process grid and local indices."""
+
+    def __init__(self, a: DistMatrix) -> None:
+        """Wrap a result of `square_blocks`. Collective."""
+        self.matrix, self.local = a, a.local
+        self.rows, self.cols = a.layout.rows, a.layout.cols
+        self.grid: ProcessGrid = grid_of(a.comm, a.layout)
+        self.inside = self.grid.coords is not None
+        self.i, self.j = self.grid.coords or (-1, -1)
+
+    def rows_from(self, index: int) -> int:
+        """Return the local index of this rank's first row from `index` on. Local."""
+        return self.rows.count_below(index, self.i)
+
+    def cols_from(self, index: int) -> int:
+        """Return the local index of this rank's first column from `index` on. Local."""
+        return self.cols.count_below(index, self.j)
+
+
+def bcast_in(comm: MPI.Comm, array: Array, root: int) -> Array:
+    """Broadcast C-contiguous `array` in place; return it. Collective."""
+    if comm.size > 1 and array.size:
+        bcast_bytes(comm, array, root)
+    return array

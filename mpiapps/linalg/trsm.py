@@ -1,0 +1,139 @@
+"""Distributed trsm: blocked forward and back substitution."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mpiapps.comm.chunking import Array
+from mpiapps.comm.consistency import raise_together
+from mpiapps.kernels.blas import add_product, solve_rows
+from mpiapps.linalg.axis import Axis
+from mpiapps.linalg.distmatrix import DistMatrix, accept_arrays
+from mpiapps.linalg.factorization import Blocks, Panel, bcast_in, panels
+from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.multiply import OPS
+
+
+@accept_arrays
+def solve_triangular(
+    a: DistMatrix,
+    b: DistMatrix,
+    *,
+    lower: bool = True,
+    op: str = "N",
+    unit: bool = False,
+) -> DistMatrix:
+    """Return X with ``op(A) X = B`` for a triangular A. Collective.
+
+    Parameters
+    ----------
+    a : DistMatrix, n x n
+        The other triangle is not read.
+    b : DistMatrix, n x r, or an array that is the same on all ranks
+        Not changed. The solution for a vector is a vector on every rank.
+    lower : bool
+        Use the lower triangle of A.
+    op : {"N", "T", "H"}
+    unit : bool
+        Assume a unit diagonal.
+
+    Returns
+    -------
+    DistMatrix, n x r
+        In the layout of B.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        On all ranks, if a diagonal element is zero.
+    ValueError
+        On all ranks, if the shapes do not match.
+
+    Notes
+    -----
+    On a p x q grid each rank receives ``n^2/2p + n r/q`` elements, in three messages
+    per panel.
+    """
+    (m, n), (rows, _) = a.shape, b.shape
+    with raise_together(a.comm) as same:
+        same("solve_triangular", a, b, bool(lower), op, bool(unit))
+        if op not in OPS:
+            raise ValueError(f"op {op!r} is not one of {', '.join(OPS)}")
+        if m != n or rows != n:
+            raise ValueError(
+                f"cannot solve {m} x {n} for {b.shape[0]} x {b.shape[1]}; expected a"
+                " square A with as many rows as B"
+            )
+    if op != "N":  # the transpose has the other triangle
+        transposed = a.T if op == "T" else a.H
+        return solve_triangular(transposed, b, lower=not lower, unit=unit)
+    if a.layout.rows.block != a.layout.cols.block or a.layout.grid[0] > a.comm.size:
+        a = a.redistribute(Layout.cyclic((n, n), a.comm.size, a.layout.rows.block))
+    dtype = np.result_type(a.dtype, b.dtype)
+    parts = Blocks(a if a.dtype == dtype else a.astype(dtype))
+    (p, q), nb = a.layout.grid, a.layout.rows.block
+    across = max(1, min(nb, -(-b.shape[1] // q)))
+    layout = Layout(Axis(n, nb, p), Axis(b.shape[1], across, q), a.layout.ranks)
+    x = b.astype(dtype).redistribute(layout)
+    order = list(panels(parts.rows, a.layout.grid))
+    zero = -1
+    if parts.inside:
+        for panel in order if lower else order[::-1]:
+            zero = _step(parts, x.local, panel, lower=lower, unit=unit)
+            if zero >= 0:
+                break
+    zero = a.comm.bcast(zero, root=a.layout.ranks[0])
+    if zero >= 0:
+        raise np.linalg.LinAlgError(
+            f"the matrix is singular: element ({zero}, {zero}) of its triangle is zero"
+        )
+    return x.redistribute(b.layout)
+
+
+def _step(parts: Blocks, x: Array, panel: Panel, *, lower: bool, unit: bool) -> int:
+    """Solve for one block of rows and update the other rows. Collective in the grid.
+
+    Return the row of a zero on the diagonal, or -1.
+    """
+    nb, k = len(panel), panel.k
+    left = parts.cols.local(k.start)
+    if lower:
+        part = slice(parts.rows_from(k.start), parts.local.shape[0])
+    else:
+        part = slice(0, parts.rows_from(k.stop))
+    column = np.empty((part.stop - part.start, nb), parts.local.dtype)
+    if parts.j == panel.col:
+        column[...] = parts.local[part, left : left + nb]
+    bcast_in(parts.grid.row, column, panel.col)
+    # The diagonal block is first in forward, last in back substitution.
+    inner = slice(0, nb) if lower else slice(column.shape[0] - nb, column.shape[0])
+    rest = slice(nb, None) if lower else slice(0, column.shape[0] - nb)
+    top = parts.rows.local(k.start)
+    solved = np.empty((nb, x.shape[1]), x.dtype)
+    zero = np.full(1, -1, np.int64)
+    if parts.i == panel.row:
+        corner = column[inner]
+        at = np.flatnonzero(np.diagonal(corner) == 0)
+        if at.size and not unit:
+            zero[0] = k.start + at[0]
+        solve_rows(corner, x[top : top + nb], lower=lower, unit=unit)
+        solved[...] = x[top : top + nb]
+    else:
+        rest = slice(None)
+    bcast_in(parts.grid.col, zero, panel.row)
+    if zero[0] >= 0:
+        return int(zero[0])
+    bcast_in(parts.grid.col, solved, panel.row)
+    rows = _remaining_rows(part, panel, parts, nb, lower=lower)
+    add_product(x[rows], column[rest], solved, -1)
+    return -1
+
+
+def _remaining_rows(
+    part: slice, panel: Panel, parts: Blocks, nb: int, *, lower: bool
+) -> slice:
+    """Return the local rows of X that are still to be updated. Local."""
+    solved = nb if parts.i == panel.row else 0
+    if lower:
+        return slice(part.start + solved, part.stop)
+    return slice(part.start, part.stop - solved)

@@ -1,0 +1,67 @@
+"""Fits as tasks of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from mpiapps.model_selection.problem import CVProblem, Fit
+from mpiapps.tasks.task_set import TaskJournal, TaskSet
+
+if TYPE_CHECKING:
+    from mpiapps.tasks.engine import TaskResults  # it starts MPI, and workers do not
+
+DEPENDS_ON = "other data, another estimator, scoring, seed or other folds"
+
+
+class FitTasks(TaskSet):
+    """The fits of a problem. Local.
+
+    Attributes
+    ----------
+    problem : CVProblem
+    """
+
+    unit = timer = "fits"
+
+    def __init__(self, problem: CVProblem, n_jobs: int = 0) -> None:
+        self.problem, self.nbytes, self.n_jobs = problem, problem.nbytes, n_jobs
+
+    def __len__(self) -> int:
+        """Return the number of fits."""
+        return len(self.problem)
+
+    def run(self, numbers: Sequence[int]) -> Iterator[Any]:
+        """Yield the values of each fit."""
+        for number in numbers:
+            values = asdict(self.problem.fit(number))
+            del values["number"]  # another run may give the fit another one
+            yield values
+
+    def key(self, number: int) -> str:
+        """Return the parameters and the fold."""
+        return self.problem.key(number)
+
+    def is_valid(self, number: int, value: Any) -> bool:
+        """Return whether a recorded fit went well: failed ones are done again."""
+        del number
+        return not value["reason"]
+
+    def for_root(self, number: int, value: Any) -> Fit:
+        """Return the fit."""
+        return Fit(number, **value)
+
+
+def journal_of(
+    problem: CVProblem, directory: str, *, force_unlock: bool
+) -> TaskJournal:
+    """Return where the fits of a problem are recorded."""
+    header = {"case": problem.digest} if directory else {}
+    return TaskJournal(directory, header, DEPENDS_ON, force_unlock)
+
+
+def all_fits(results: TaskResults) -> list[Fit]:
+    """Return the fits in the order of their numbers; a lost worker's have failed."""
+    lost = [Fit(n, None, 0.0, f.reason) for n, f in results.failures.items()]
+    return sorted([*results.values, *lost], key=lambda fit: fit.number)

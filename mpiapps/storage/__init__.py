@@ -1,0 +1,1 @@
+"""Files that survive kills: atomic replacement, journals, directory locks."""

@@ -1,0 +1,1 @@
+"""Independent tasks on ranks, or on workers of Dask."""

@@ -1,0 +1,76 @@
+"""Executors of the task engine on the ranks of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from functools import partial
+from typing import Any
+
+from mpiapps.app.context import RunContext
+from mpiapps.tasks.engine import Stop, until
+from mpiapps.tasks.mpi_pool import MPIPool
+from mpiapps.tasks.task_set import Chunks, TaskSet
+from mpiapps.tasks.work_sharing import distribute, distribute_until_stop
+
+
+def counter(
+    ctx: RunContext, tasks: TaskSet, chunks: Chunks, stop: Stop
+) -> Generator[tuple[int, Any]]:
+    """Let a free rank take the next chunk. Collective.
+
+    Cost: an 8-byte fetch-and-add a chunk, on a counter of rank 0, and two barriers.
+    """
+    with distribute_until_stop(ctx.world.comm, len(chunks)) as indices:
+        yield from _run(ctx, tasks, chunks, indices, stop)
+
+
+def static(
+    ctx: RunContext, tasks: TaskSet, chunks: Chunks, stop: Stop
+) -> Generator[tuple[int, Any]]:
+    """Give chunk i to rank ``i % size``: no messages. Collective."""
+    indices = distribute(ctx.world.comm, len(chunks), "static")
+    yield from _run(ctx, tasks, chunks, indices, stop)
+
+
+def manager(
+    ctx: RunContext, tasks: TaskSet, chunks: Chunks, stop: Stop
+) -> Generator[tuple[int, Any]]:
+    """Let rank 0 give out the tasks, and record the results of all. Collective.
+
+    Tasks are pickled, once for each rank. Cost: as `mpiapps.tasks.mpi_pool.MPIPool`.
+    """
+    numbers = [number for chunk in chunks for number in chunk]
+    with MPIPool(ctx.world.comm) as pool:
+        if pool is None:
+            return
+        with (
+            ctx.world.timed(tasks.timer),
+            ctx.progress(max(1, len(numbers)), tasks.unit) as progress,
+        ):
+            run = partial(_run_one, tasks)
+            for result in pool.imap_unordered(run, until(numbers, stop)):
+                yield result
+                progress.add(1)
+
+
+def _run_one(tasks: TaskSet, number: int) -> tuple[int, Any]:
+    return number, next(iter(tasks.run([number])))
+
+
+def _run(
+    ctx: RunContext,
+    tasks: TaskSet,
+    chunks: Chunks,
+    indices: Iterable[int],
+    stop: Stop,
+) -> Generator[tuple[int, Any]]:
+    """Do the chunks that come to this rank."""
+    total = sum(map(tasks.cost, chunks)) / ctx.world.size
+    with ctx.progress(max(1, total), tasks.unit, per_rank=True) as progress:
+        for i in indices:
+            if stop():
+                break
+            with ctx.world.timed(tasks.timer):
+                results = list(tasks.run(chunks[i]))
+            yield from zip(chunks[i], results, strict=True)
+            progress.add(tasks.cost(chunks[i]))

@@ -1,0 +1,209 @@
+"""The manager thread of the root: sends chunks, receives outcomes, balances workers."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Any
+
+from mpiapps.base.errors import RankExited
+from mpiapps.comm.messages import MessageChannel, backoff
+from mpiapps.comm.pickling import Pickled
+from mpiapps.launch.mpi import MPI
+from mpiapps.launch.ulfm import ProcFailedError
+from mpiapps.tasks.results import Chunk, MapResult
+from mpiapps.tasks.task import Failure, Payload, TaskError, unpack_outcomes
+from mpiapps.tasks.task_queue import ChunkQueue, split_chunk
+from mpiapps.tasks.worker import ORDERS, RECALLS, REPORTS, Done, Order, ReportMessage
+from mpiapps.tasks.worker_load import WorkerLoad
+
+PREFETCH_SECONDS = 0.05  # s of work that a worker may have in advance
+MAX_PREFETCH = 64  # chunks that a worker may have; more than one only if they are short
+CHUNK_BYTES = 2**21  # bytes of items that count as one additional chunk
+CRASH_LIMIT = 3  # failed ranks after which their chunk fails and is not retried
+
+
+class Manager(threading.Thread):
+    """Sends chunks to ranks and receives outcomes, in a thread of the root.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+        Used for nothing else.
+    queue : ChunkQueue
+        Chunks to send; other threads add to it, then call `wake`.
+
+    Attributes
+    ----------
+    error : BaseException or None
+        The exception that ended the thread.
+    lost : list of int
+        Failed ranks.
+    """
+
+    def __init__(self, comm: MPI.Intracomm, queue: ChunkQueue) -> None:
+        super().__init__(name="tasks", daemon=True)
+        self._comm, self._queue = comm, queue
+        self._orders = MessageChannel(comm, ORDERS)
+        self._reports = MessageChannel(comm, REPORTS)
+        self._recalls = MessageChannel(comm, RECALLS)
+        self._load = WorkerLoad(range(1, comm.size))
+        self._ended_calls: dict[int, list[int]] = {r: [] for r in self._load.ranks}
+        self._recalled: set[int] = set()  # ranks with a pending recall
+        self._crashes: Counter[tuple[int, int]] = Counter()  # failed ranks by chunk
+        self._prefetch = 1  # chunks that a worker may have
+        self._mean_seconds = 0.0  # moving average for a chunk
+        self._wakeup = threading.Event()
+        self._closing = False
+        self.error: BaseException | None = None
+        self.lost: list[int] = []
+
+    # Called by other threads.
+
+    def wake(self) -> None:
+        """Wake the thread after an addition to its queue."""
+        if not self._wakeup.is_set():
+            self._wakeup.set()
+
+    def close(self) -> None:
+        """End the thread and the workers once the queue is done."""
+        self._closing = True
+        self._wakeup.set()
+
+    @property
+    def workers(self) -> int:
+        """Return the number of workers."""
+        return len(self._load)
+
+    def forget(self, results: MapResult[Any]) -> None:
+        """Make the workers release the function of a call that has ended."""
+        for rank in results.sent_to:
+            self._ended_calls[rank].append(results.number)
+
+    # Called by this thread.
+
+    def run(self) -> None:
+        """Send chunks and receive outcomes until `close`."""
+        try:
+            while self._queue or self._load or not self._closing:
+                self._dispatch()
+                self._receive()
+            for rank in self._load.ranks:
+                self._orders.isend(rank, None)
+            self._orders.close()
+            self._recalls.close()
+        except BaseException as error:
+            self.error = error
+            in_flight = {chunk.results for chunk in self._load.chunks()}
+            for results in in_flight | self._queue.results():
+                results.fail(error)
+
+    def _dispatch(self) -> None:
+        """Send chunks to the workers with free capacity, the least loaded first."""
+        orders: dict[int, list[Order]] = {}
+        while (rank := self._load.least_loaded(self._prefetch)) is not None:
+            if (entry := self._queue.next_pickled()) is None:
+                break
+            orders.setdefault(rank, []).append(self._assign(rank, *entry))
+        for rank, new in orders.items():
+            ended, self._ended_calls[rank] = self._ended_calls[rank], []
+            self._orders.isend(rank, (ended, new))
+
+    def _assign(self, rank: int, chunk: Chunk, payload: Payload) -> Order:
+        """Assign a chunk to a worker; return its order."""
+        results = chunk.results
+        pickled = None if rank in results.sent_to else results.pickled
+        results.sent_to.add(rank)
+        nbytes = payload.nbytes if isinstance(payload, Pickled) else 0
+        self._load.add(rank, chunk, 1 + nbytes // CHUNK_BYTES)
+        return results.number, chunk.first, len(chunk.items), payload, pickled
+
+    def _receive(self) -> None:
+        """Receive reports until a chunk can be sent or no worker has one."""
+        if not self._load:
+            self._wakeup.wait()
+            self._wakeup.clear()
+            return
+        try:
+            while self._load and (report := self._next_report()) is not None:
+                self._handle_report(*report)
+        except ProcFailedError as error:
+            self._on_failure(error.ranks)
+
+    def _next_report(self) -> tuple[int, ReportMessage] | None:
+        """Return the next report and its rank; None when a chunk can be sent.
+
+        While reports arrive, workers are refilled only when they have less than half of
+        their chunks left, so that orders of short tasks share messages.
+        """
+        for sleeps in backoff():
+            capacity = self._prefetch if sleeps else (self._prefetch + 1) // 2
+            if self._queue and self._load.least_loaded(capacity) is not None:
+                return None
+            report: tuple[int, ReportMessage] | None = self._reports.poll()
+            if report is not None:
+                return report
+            if sleeps:
+                self._recall()
+        raise AssertionError("backoff does not end")
+
+    def _handle_report(self, rank: int, report: ReportMessage) -> None:
+        """Store the outcomes that a worker reports; requeue the tasks it returns."""
+        if rank not in self._load.ranks:  # it failed; its chunks are requeued
+            return
+        self._recalled.discard(rank)
+        done, returned = report
+        for chunk in done:
+            self._complete(rank, chunk)
+        for tasks in returned:
+            self._requeue(rank, *tasks)
+        self._prefetch = 1 + min(
+            MAX_PREFETCH - 1, int(PREFETCH_SECONDS / max(1e-9, self._mean_seconds))
+        )
+
+    def _complete(self, rank: int, done: Done) -> None:
+        """Store the outcomes of a chunk, or of its first tasks."""
+        call_number, first, n, report, seconds = done
+        chunk = self._load.remove(rank, (call_number, first))
+        chunk.results.add_outcomes(first, unpack_outcomes(first, report), rank)
+        if n < len(chunk.items):  # the worker is about to return the others
+            rest = Chunk(chunk.results, first + n, chunk.items[n:])
+            self._load.add(rank, rest, 1)
+        mean = self._mean_seconds
+        self._mean_seconds += (seconds - mean) / 8 if mean else seconds
+
+    def _requeue(self, rank: int, call_number: int, first: int, together: bool) -> None:
+        """Requeue tasks that a worker has returned unexecuted."""
+        chunk = self._load.find(rank, call_number, first)
+        self._load.remove(rank, (call_number, chunk.first))
+        n = first - chunk.first
+        if n:
+            self._load.add(rank, chunk._replace(items=chunk.items[:n]), 1)
+        rest = Chunk(chunk.results, first, chunk.items[n:])
+        self._queue.add_first([rest] if together else split_chunk(rest))
+
+    def _recall(self) -> None:
+        """If a worker is idle, ask the most loaded one to return tasks."""
+        if self._queue or self._load.least_loaded(1) is None:
+            return
+        if (rank := self._load.most_loaded(self._recalled)) is not None:
+            self._recalled.add(rank)
+            self._recalls.isend(rank, None)
+
+    def _on_failure(self, ranks: list[int]) -> None:
+        """Requeue the chunks of failed ranks; fail those at their crash limit."""
+        self.lost += ranks
+        for rank in ranks:
+            for chunk in self._load.remove_worker(rank):
+                key = chunk.results.number, chunk.first
+                self._crashes[key] += 1
+                if self._crashes[key] < CRASH_LIMIT:
+                    self._queue.add_first([chunk])
+                    continue
+                error = TaskError(
+                    f"{CRASH_LIMIT} ranks were killed while they executed it"
+                )
+                outcomes = [(False, Failure(error, ""))] * len(chunk.items)
+                chunk.results.add_outcomes(chunk.first, outcomes, rank)
+        if not self._load.ranks:
+            raise RankExited("all workers were killed")

@@ -1,0 +1,170 @@
+"""A pool of ranks, with the methods of `multiprocessing.Pool`.
+
+::
+
+    with MPIPool(world.comm) as pool:
+        if pool is not None:  # the root; the other ranks work until it leaves
+            for result in pool.imap(function, items):
+                ...
+
+A thread of the root sends tasks and receives results; the root executes tasks only if
+it is alone. All ranks run the same script, so functions are pickled by name.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from mpiapps.base.errors import LaunchError
+from mpiapps.comm.messages import MAX_SLEEP
+from mpiapps.comm.pickling import SIGNALS, Pickled
+from mpiapps.comm.ranks import Ranks, communicator
+from mpiapps.launch.forks import is_child
+from mpiapps.launch.mpi import MPI
+from mpiapps.launch.ulfm import ulfm_enabled
+from mpiapps.tasks.manager import Manager
+from mpiapps.tasks.pool import BasePool
+from mpiapps.tasks.results import MapResult
+from mpiapps.tasks.task import Call, execute_chunk, pack_call
+from mpiapps.tasks.worker import Worker
+
+ROOT = 0
+
+
+class MPIPool(BasePool):
+    """A pool of the ranks of a communicator. Creating, entering, leaving: collective.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+        Duplicated. Any communicator, also one of ``comm.Split``.
+    on_idle : callable, optional
+        Called on the root at least every ms while it waits for results of `map` and
+        `imap`.
+
+    Notes
+    -----
+    Entering returns the pool on the root, and ``None`` on the other ranks, once the
+    root has left. Cost: two messages per chunk; short chunks share messages. Chunks
+    that are short, judged by the previous ones, are prefetched by their workers. When
+    another worker is idle, a worker returns half of its tasks that have not started.
+    Idle ranks poll, at intervals of up to 1 ms. A single rank executes tasks in the
+    thread that requests their results, and `submit` returns a future that is done.
+
+    With ULFM (`mpiapps.launch.ulfm`) the chunks of a failed rank are requeued, and
+    `lost` contains the rank; a chunk fails after three failed ranks. `World.shrink`
+    returns the remaining ranks.
+    """
+
+    def __init__(
+        self, comm: Ranks, on_idle: Callable[[], object] | None = None
+    ) -> None:
+        comm = communicator(comm)
+        super().__init__()
+        self._comm, self._on_idle = comm.Dup(), on_idle
+        self._manager: Manager | None = None
+        if comm.size == 1:
+            return
+        if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
+            raise LaunchError(
+                "a pool needs MPI_THREAD_MULTIPLE, which open_world and mpi4py request:"
+                " do not set mpi4py.rc.thread_level, or choose an MPI library that"
+                " provides it"
+            )
+        if comm.rank == ROOT:
+            self._manager = Manager(self._comm, self._queue)
+
+    @property
+    def lost(self) -> list[int]:
+        """Return the failed ranks. Root only."""
+        return self._manager.lost if self._manager else []
+
+    def __enter__(self) -> MPIPool | None:
+        """Return this on the root; work and return None on others. Collective."""
+        if self._comm.rank != ROOT:
+            Worker(self._comm, ROOT).run()
+            return None
+        if self._manager is not None:
+            self._manager.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Wait for submitted tasks, and end the workers. Collective.
+
+        After an exception of the root, pending tasks are cancelled and not waited for.
+        """
+        if is_child():
+            return
+        if self._comm.rank == ROOT:
+            self._shutdown(failed=exc[0] is not None)
+            if exc[0] is not None:
+                return
+        if not ulfm_enabled():  # Free is collective, and ranks may have failed
+            self._comm.Free()
+
+    def _shutdown(self, *, failed: bool) -> None:
+        """Fail the pending calls, and end the manager."""
+        self.close()
+        if failed and self._submitted is not None:
+            self._submitted.cancel()
+        if self._manager is None:
+            return
+        self._manager.close()
+        while not failed and self._manager.is_alive():
+            self._manager.join(MAX_SLEEP if self._on_idle else None)
+            if self._on_idle:
+                self._on_idle()
+        if self._manager.error is not None and not failed:
+            raise self._manager.error
+
+    def _n_workers(self) -> int:
+        return self._manager.workers if self._manager else 1
+
+    def _max_pending(self, tasks: int) -> int:
+        return tasks if self._manager else 1
+
+    def _pickled(self, call: Call) -> Pickled | None:
+        return pack_call(call) if self._manager else None
+
+    def _dispatch(self) -> None:
+        if self._manager is not None:
+            self._manager.wake()
+            if self._manager.error is not None:
+                raise self._manager.error
+        elif self._submitted in self._queue.results():
+            self._execute_until(lambda: not self._queue)
+
+    def wait_until_due(self, results: MapResult[Any]) -> None:
+        """Wait until results are due. The thread that made the call."""
+        if self._manager is None:
+            self._execute_until(results.is_due)
+        elif threading.current_thread() is self._manager:
+            raise RuntimeError(
+                "a callback of a future cannot wait for other tasks: it runs in the"
+                " thread that receives their results"
+            )
+        elif self._on_idle is None:
+            super().wait_until_due(results)
+        else:
+            with results.changed:
+                results.changed.wait_for(results.is_due, MAX_SLEEP)
+            self._on_idle()
+
+    def forget(self, results: MapResult[Any]) -> None:
+        """Make ranks release the function of a call that has ended. Any thread."""
+        if self._manager is not None:
+            self._manager.forget(results)
+
+    def _execute_until(self, is_done: Callable[[], bool]) -> None:
+        """Execute chunks in this thread, on a single rank."""
+        while not is_done() and (chunk := self._queue.next()) is not None:
+            tasks = deque(enumerate(chunk.items, chunk.first))
+            try:
+                outcomes = execute_chunk(chunk.results.call, tasks)
+            except SIGNALS as error:
+                chunk.results.fail(error)
+                raise
+            chunk.results.add_outcomes(chunk.first, outcomes, ROOT)

@@ -1,0 +1,187 @@
+"""The methods of a pool of workers, which may be ranks or workers of Dask."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from mpiapps.comm.pickling import Dumps, Pickled
+from mpiapps.tasks.chunker import Chunker
+from mpiapps.tasks.results import MAX_PENDING_CHUNKS, Chunk, MapResult, SubmitResults
+from mpiapps.tasks.task import Call
+from mpiapps.tasks.task_queue import ChunkQueue
+
+T = TypeVar("T")
+
+
+class BasePool(ABC):
+    """A pool with the methods of `multiprocessing.Pool`. Root only.
+
+    `mpiapps.tasks.mpi_pool.MPIPool` executes tasks on ranks, and
+    `mpiapps.dask_cluster.dask_pool.DaskPool` on workers of Dask, with equal results.
+    """
+
+    def __init__(self, dumps: Dumps = pickle.dumps) -> None:
+        self._call_numbers = itertools.count()
+        self._dumps, self._queue = dumps, ChunkQueue(dumps)
+        self._submitted: SubmitResults | None = None
+        self._closed: RuntimeError | None = None
+
+    @abstractmethod
+    def _n_workers(self) -> int:
+        """Return the number of workers."""
+
+    def _max_pending(self, tasks: int) -> int:
+        """Return the limit of pending tasks, given the requested one."""
+        return tasks
+
+    @abstractmethod
+    def _pickled(self, call: Call) -> Pickled | None:
+        """Return a pickled call, or None if nothing is sent; may raise `TaskError`."""
+
+    @abstractmethod
+    def _dispatch(self) -> None:
+        """Send chunks of the queue to workers with free capacity. Any thread."""
+
+    def enqueue(self, work: Chunk | MapResult[Any]) -> None:
+        """Enqueue a chunk, or all chunks of a call. Any thread."""
+        if self._closed is not None:
+            raise self._closed
+        self._queue.add(work)
+        self._dispatch()
+
+    def close(self) -> None:
+        """Accept no more calls; fail those that are queued, except `submit`."""
+        self._closed = RuntimeError(
+            "the pool is closed, as its `with` block was left: create a new pool"
+        )
+        for results in self._queue.results() - {self._submitted}:
+            results.fail(self._closed)
+
+    def wait_until_due(self, results: MapResult[Any]) -> None:
+        """Wait until results are due. The thread that made the call."""
+        with results.changed:
+            results.changed.wait_for(results.is_due)
+
+    def forget(self, results: MapResult[Any]) -> None:
+        """Release the state kept for a call that has ended. Any thread."""
+        del results
+
+    def map(
+        self,
+        function: Callable[..., T],
+        items: Iterable[Any],
+        chunksize: int | str | None = None,
+        seed: int | None = None,
+    ) -> list[T]:
+        """Return the results of ``function(item)`` in order. Root only.
+
+        Parameters
+        ----------
+        function : callable
+            Defined at the top level of a module: it is pickled by name.
+        items : iterable
+        chunksize : int or "guided", optional
+            Tasks per chunk. ``"guided"``: a share of the remaining tasks, so chunks
+            shrink towards the end. Default: a quarter of each worker's share.
+        seed : int, optional
+            Gives each task a keyword argument ``rng``, its own
+            `numpy.random.Generator`, which does not depend on the number of ranks.
+
+        Raises
+        ------
+        Exception
+            The exception of the first failed task, in the order of items; its cause
+            shows the traceback and the rank. Tasks that have not started are dropped.
+        """
+        return self._get(Call(function, "one", seed), items, chunksize)
+
+    def starmap(
+        self,
+        function: Callable[..., T],
+        items: Iterable[Sequence[Any]],
+        chunksize: int | str | None = None,
+        seed: int | None = None,
+    ) -> list[T]:
+        """Return the results of ``function(*item)``. Root only; see `map`."""
+        return self._get(Call(function, "star", seed), items, chunksize)
+
+    def imap(
+        self,
+        function: Callable[..., T],
+        items: Iterable[Any],
+        chunksize: int = 1,
+        seed: int | None = None,
+    ) -> Iterator[T]:
+        """Return an iterator over the results in order. Root only; see `map`.
+
+        Items are taken lazily and may be infinite: at most `MAX_PENDING_CHUNKS` chunks
+        per worker are sent before their results are requested. After the exception of a
+        task, `next` continues with the following result.
+        """
+        return self._map_result(Call(function, "one", seed), items, chunksize)
+
+    def imap_unordered(
+        self,
+        function: Callable[..., T],
+        items: Iterable[Any],
+        chunksize: int = 1,
+        seed: int | None = None,
+        max_pending: int = 0,
+    ) -> Iterator[T]:
+        """Return an iterator over the results as completed. Root only; see `imap`.
+
+        `max_pending` is the maximum number of tasks that are sent before their results
+        are requested; 0 is the default of `imap`.
+        """
+        call = Call(function, "one", seed)
+        return self._map_result(
+            call, items, chunksize, ordered=False, max_pending=max_pending
+        )
+
+    def submit(
+        self, function: Callable[..., T], /, *args: Any, **kwargs: Any
+    ) -> Future[T]:
+        """Submit ``function(*args, **kwargs)``; return its future. Root only.
+
+        The future is a `concurrent.futures.Future`: `wait`, `as_completed`,
+        `asyncio.wrap_future`, timeouts, callbacks and `cancel` work. Callbacks run in
+        the thread that receives results, so they must not wait for other tasks.
+        """
+        if self._submitted is None:
+            pickled = self._pickled(SubmitResults.call)
+            self._submitted = SubmitResults(next(self._call_numbers), pickled)
+        chunk, future = self._submitted.add((function, args, kwargs))
+        self.enqueue(chunk)
+        return future
+
+    def _get(
+        self, call: Call, items: Iterable[Any], chunksize: int | str | None
+    ) -> list[Any]:
+        return self._map_result(call, list(items), chunksize).get()
+
+    def _map_result(
+        self,
+        call: Call,
+        items: Iterable[Any],
+        chunksize: int | str | None,
+        *,
+        ordered: bool = True,
+        max_pending: int = 0,
+    ) -> MapResult[Any]:
+        workers = self._n_workers()
+        chunker = Chunker(items, chunksize, workers)
+        size = chunker.chunksize if isinstance(chunker.chunksize, int) else 1
+        return MapResult(
+            next(self._call_numbers),
+            call,
+            self._pickled(call),
+            chunker,
+            self._max_pending(max_pending or MAX_PENDING_CHUNKS * workers * size),
+            ordered,
+            self,
+        )

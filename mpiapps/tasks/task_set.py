@@ -1,0 +1,111 @@
+"""Independent tasks, as a program states them for the task engine. Starts no MPI."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Chunks = Sequence[Sequence[int]]  # numbers of tasks that are done together
+
+
+@dataclass(frozen=True, order=True)
+class TaskFailure:
+    """Why a task failed. The least one of several is reported, so no order shows.
+
+    Attributes
+    ----------
+    number : int
+        The task's number.
+    reason : str
+        One line.
+    stack : str
+        The lines of code that were run: failures with equal ones are shown once.
+    traceback : str
+    """
+
+    number: int
+    reason: str
+    stack: str = ""
+    traceback: str = ""
+
+
+class TaskSet(ABC):
+    """Independent tasks, numbered from 0; the same on all ranks.
+
+    Attributes
+    ----------
+    unit : str
+        The name of what `cost` counts, for progress.
+    timer : str
+        The name of the timer of `run`.
+    nbytes : int
+        Bytes of the data that a worker must have to run tasks.
+    n_jobs : int
+        Workers of joblib; 0 for as many as the host has processors.
+    """
+
+    unit = "tasks"
+    timer = "kernel"
+    nbytes = n_jobs = 0
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of tasks."""
+
+    @abstractmethod
+    def run(self, numbers: Sequence[int]) -> Iterator[Any]:
+        """Yield the result of each task, as JSON holds it, or a `TaskFailure`."""
+
+    def key(self, number: int) -> Any:
+        """Return what identifies a task in a later run, as JSON holds it."""
+        return number
+
+    def chunks(self, pending: np.ndarray, size: int) -> Chunks:
+        """Return the pending tasks in chunks for `size` ranks, the longest first."""
+        del size
+        return [[number] for number in pending.tolist()]
+
+    def cost(self, numbers: Sequence[int]) -> float:
+        """Return the units of work in tasks."""
+        return len(numbers)
+
+    def is_valid(self, number: int, value: Any) -> bool:
+        """Return whether a recorded result still holds. Root only."""
+        del number, value
+        return True
+
+    def for_root(self, number: int, value: Any) -> Any:
+        """Return the part of a result that the root needs; keep the rest here."""
+        del number
+        return value
+
+    def pack(self, values: list[Any]) -> Any:
+        """Return results as they are sent to the root: a list, or an array of rows."""
+        return values
+
+
+@dataclass(frozen=True)
+class TaskJournal:
+    """Where results are recorded.
+
+    Attributes
+    ----------
+    directory : str
+        Of the journals, one per rank and run; empty for none: then the run cannot stop
+        early.
+    header : mapping
+        What the results depend on, besides the keys of tasks.
+    depends_on : str
+        The same in words, for the error of a directory of other results.
+    force_unlock : bool
+        Whether to take the directory from a run on another host.
+    """
+
+    directory: str = ""
+    header: Mapping[str, Any] = field(default_factory=dict)
+    depends_on: str = ""
+    force_unlock: bool = False

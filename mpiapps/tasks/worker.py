@@ -1,0 +1,160 @@
+"""The workers of a pool: execute tasks until the root sends no more."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mpiapps.comm.messages import MessageChannel
+from mpiapps.comm.pickling import Pickled
+from mpiapps.launch.mpi import MPI
+from mpiapps.tasks.task import (
+    Call,
+    Payload,
+    PendingTasks,
+    Report,
+    execute_chunk,
+    pack_outcomes,
+    unpack_call,
+    unpack_items,
+    unpickling_failure,
+)
+
+ORDERS, REPORTS, RECALLS = 10, 20, 30  # tags; large messages use the next ones too
+REPORT_SECONDS = 0.001  # s of work in one report
+REPORT_CHUNKS = 8  # chunks in one report
+POLL_SECONDS = 0.005  # s between polls for recalls, while a task runs
+
+
+# Messages are plain tuples, which are pickled much faster than classes.
+# A chunk for a worker: call, first task, tasks, items, the function if it is new.
+Order = tuple[int, int, int, Payload, Pickled | None]
+# Completed tasks for the root: call, first task, tasks, outcomes, seconds.
+Done = tuple[int, int, int, Report, float]
+# Tasks that a worker returns unexecuted, up to the end of their chunk: call, first
+# task, whether the worker can unpickle them together.
+Returned = tuple[int, int, bool]
+ReportMessage = tuple[list[Done], list[Returned]]
+
+
+class QueuedChunk(NamedTuple):
+    """A chunk on its worker."""
+
+    call_number: int
+    first: int
+    call: Call
+    tasks: PendingTasks
+
+
+class Worker:
+    """Executes the chunks that the root sends.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    root : int
+    """
+
+    def __init__(self, comm: MPI.Intracomm, root: int) -> None:
+        self._comm, self._root = comm, root
+        self._orders = MessageChannel(comm, ORDERS)
+        self._reports = MessageChannel(comm, REPORTS)
+        self._calls: dict[int, Call] = {}
+        self._queue: deque[QueuedChunk] = deque()  # the first one is running
+        self._done: list[Done] = []  # not reported yet
+        self._lock = threading.Lock()  # of `_done`, and of sending reports
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Execute tasks until the root ends the pool."""
+        recalls = threading.Thread(
+            target=self._serve_recalls, name="recalls", daemon=True
+        )
+        recalls.start()
+        try:
+            while (message := self._orders.recv(self._root)[1]) is not None:
+                self._enqueue(*message)
+                self._execute_queue()
+        finally:
+            self._ended.set()
+            recalls.join()
+        self._reports.close()
+
+    def _enqueue(self, ended: list[int], orders: list[Order]) -> None:
+        """Enqueue chunks; an item that cannot be unpickled fails its task alone."""
+        for call_number in ended:
+            self._calls.pop(call_number, None)
+        returned = []
+        for call_number, first, n, payload, pickled_call in orders:
+            if pickled_call is not None:
+                self._calls[call_number] = unpack_call(pickled_call)
+            ok, items = unpack_items(payload)
+            if ok:
+                call, tasks = self._calls[call_number], deque(enumerate(items, first))
+                self._queue.append(QueuedChunk(call_number, first, call, tasks))
+            elif n > 1:
+                returned.append((call_number, first, False))
+            else:
+                report = pack_outcomes([unpickling_failure(first, items)])
+                self._add_done((call_number, first, 1, report, 0.0))
+        if returned:
+            self._report(returned)
+
+    def _execute_queue(self) -> None:
+        """Execute all chunks of the queue, and report their outcomes."""
+        last_report = time.perf_counter()
+        while self._queue:
+            call_number, first, call, tasks = self._queue[0]
+            start = time.perf_counter()
+            outcomes = execute_chunk(call, tasks)
+            now = time.perf_counter()
+            self._queue.popleft()
+            if outcomes:
+                report = pack_outcomes(outcomes)
+                self._add_done((call_number, first, len(outcomes), report, now - start))
+            if now - last_report > REPORT_SECONDS or len(self._done) >= REPORT_CHUNKS:
+                self._report()
+                last_report = now
+        self._report()
+
+    def _add_done(self, done: Done) -> None:
+        with self._lock:
+            self._done.append(done)
+
+    def _report(self, returned: Sequence[Returned] = ()) -> None:
+        """Send completed and returned tasks, if any. Any thread."""
+        with self._lock:
+            done, self._done = self._done, []
+            message: ReportMessage = done, list(returned)
+            if any(message) and self._reports.isend(self._root, message):
+                self._reports.close()  # the next task may be long and not call MPI
+
+    def _serve_recalls(self) -> None:
+        """Report outcomes and return recalled tasks while a long task runs."""
+        recalls = MessageChannel(self._comm, RECALLS)
+        while not self._ended.wait(POLL_SECONDS):
+            recalled = self._queue and recalls.poll(self._root) is not None
+            if recalled or self._done:
+                self._report(release_tasks(list(self._queue)) if recalled else ())
+        while recalls.poll(self._root) is not None:  # receive those sent too late
+            pass
+
+
+def release_tasks(queue: list[QueuedChunk]) -> list[Returned]:
+    """Remove the last half of the tasks that have not started, and return it."""
+    n = -(-sum(len(chunk.tasks) for chunk in queue) // 2)
+    returned: list[Returned] = []
+    for call_number, _, _, tasks in reversed(queue):
+        first = -1
+        while n and tasks:
+            try:
+                first = tasks.pop()[0]
+            except IndexError:  # started by the other thread
+                break
+            n -= 1
+        if first >= 0:
+            returned.append((call_number, first, True))
+    return returned

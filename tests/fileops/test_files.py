@@ -1,0 +1,613 @@
+"""The program on files, on any number of ranks, against standard tools."""
+
+import bz2
+import csv
+import gzip
+import json
+import lzma
+import os
+import random
+import shutil
+import subprocess
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mpiapps import files
+from mpiapps.app.context import RunContext
+from mpiapps.app.output import as_text
+from mpiapps.base.deadline import Deadline
+from mpiapps.base.errors import Checkpointed, InputError, UsageError
+from mpiapps.fileops import reading, segments
+from mpiapps.fileops.listing import expand, gather_listing, read_list
+from mpiapps.fileops.run_segments import run_segments
+from mpiapps.files import Options
+from mpiapps.tasks.task_set import TaskJournal
+
+pytestmark = pytest.mark.mpi
+
+
+@pytest.fixture
+def place(world, tmp_path):
+    """Return a folder common to all ranks."""
+    path = Path(world.comm.bcast(str(tmp_path / "in")))
+    path.mkdir(exist_ok=True)
+    world.comm.Barrier()
+    return path
+
+
+@pytest.fixture
+def on_root(world):
+    """Call a function on the root; the other ranks wait for it."""
+
+    def call(function, *args):
+        if world.is_root:
+            function(*args)
+        world.comm.Barrier()
+
+    return call
+
+
+@pytest.fixture
+def small_segments(monkeypatch):
+    """Split files that are small."""
+    monkeypatch.setattr(segments, "MIN_SEGMENT_BYTES", 97)
+    monkeypatch.setattr(segments, "MAX_SEGMENT_BYTES", 997)
+
+
+def run_files(world, operation, *paths, **options):
+    """Run the program; return its result."""
+    options = Options(operation, tuple(map(str, paths)), **options)
+    result = files.run(RunContext.make(world), options)
+    world.comm.Barrier()
+    return result
+
+
+def text(seed, size):
+    rng = random.Random(seed)
+    parts = ["a", "word", "é", "中文", "\u00a0", " ", " ", "\n", "\n", "\t", "x" * 50]
+    data = "".join(rng.choices(parts, k=size)).encode()
+    return data + rng.choice([b"", b"\n", b"\xff\xfe", "é".encode()[:1]])
+
+
+def wc(paths, locale):
+    environ = {"LC_ALL": locale, "PATH": "/usr/bin:/bin"}
+    command = ["wc", "-lwmc", *map(str, paths)]
+    out = subprocess.run(command, capture_output=True, env=environ, check=True).stdout
+    return [int(word) for word in out.splitlines()[-1].split()[:4]]
+
+
+def counts(result):
+    return [result.values[name] for name in files.COUNTS]
+
+
+@pytest.mark.usefixtures("small_segments")
+@pytest.mark.parametrize("encoding", ["utf-8", "bytes"])
+def test_totals_equal_those_of_wc(world, place, on_root, encoding):
+    def write():
+        for n, size in enumerate([0, 1, 2, 30, 500, 3000]):
+            (place / f"{n}.txt").write_bytes(text(n, size))
+        (place / "none").write_bytes(b"nothing to split at" * 300)
+
+    on_root(write)
+    result = run_files(world, "count", place, encoding=encoding)
+    locale = {"utf-8": "C.UTF-8", "bytes": "C"}[encoding]
+    if world.is_root:
+        assert counts(result) == wc(sorted(place.iterdir()), locale)
+        assert (result.values["files"], result.exit_code) == (7, 0)
+    one = run_files(world, "count", place, encoding=encoding, only=("lines",))
+    if world.is_root:
+        assert one.values["lines"] == result.values["lines"]
+        assert "words" not in one.values
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_most_frequent_words(world, place, on_root):
+    data = [text(n, 2000) for n in range(3)]
+
+    def write():
+        for n, content in enumerate(data):
+            (place / f"{n}.txt").write_bytes(content)
+        (place / "bad.txt.gz").write_bytes(gzip.compress(data[0] * 9)[:-9])
+
+    on_root(write)
+    for directory in ("", str(place.parent / "journals")):
+        result = run_files(world, "count", place, top=4, directory=directory)
+        assert result.exit_code == 3
+        if world.is_root:
+            wanted = Counter(word for content in data for word in content.split())
+            best = sorted(wanted.items(), key=lambda pair: (-pair[1], pair[0]))[:4]
+            assert result.values["top"] == [f"{w.decode()}:{n}" for w, n in best]
+
+
+def test_failed_files_are_reported_and_the_others_are_processed(world, place, on_root):
+    import zstandard
+
+    def write():
+        (place / "good").write_text("one\ntwo\n")
+        (place / "cut.gz").write_bytes(gzip.compress(b"x" * 999)[:-9])
+        (place / "cut.zst").write_bytes(zstandard.compress(b"x" * 999)[:-3])
+        (place / "loop").symlink_to("loop")
+        (place / "no.xz").write_bytes(b"not compressed")
+        (place / "latin").write_bytes(b"caf\xe9\n")
+        os.mkfifo(place / "pipe")
+
+    on_root(write)
+    journals = place.parent / "journals"
+    gone = place / "gone\nwith a newline"
+    result = run_files(
+        world, "count", place, gone, strict_utf8=True, directory=str(journals)
+    )
+    assert result.exit_code == 3
+    if world.is_root:
+        assert (result.values["files"], result.values["failed"]) == (1, 7)
+        assert counts(result)[:2] == [2, 2]
+        notes = "\n".join(result.notes)
+        for name, reason in {
+            "cut.gz": "end-of-stream",
+            "cut.zst": "ended before its content did",
+            "loop": "Too many levels of symbolic links",
+            "no.xz": "LZMAError",
+            "latin": "1 bytes are not UTF-8",
+            "pipe": "not a regular file",
+            "newline": "No such file",
+        }.items():
+            assert any(
+                name in note and reason in note for note in notes.split("\n/")
+            ), name
+    on_root(lambda: gone.write_text("three\n"))
+    again = run_files(world, "count", list=(str(journals / "failed.txt"),))
+    if world.is_root:
+        assert (again.values["files"], again.values["lines"]) == (2, 2)  # latin is text
+
+
+def test_files_whose_size_is_not_their_length(world, place, on_root):
+    """Sizes of /proc are 0, those of /sys a page."""
+    paths = ["/proc/filesystems", "/proc/self/status", "/sys/kernel/mm/ksm/run",
+             str(place / "empty"), str(place / "page")]  # fmt: skip
+    on_root((place / "empty").touch)
+    on_root((place / "page").write_bytes, b"some text\n" * 4096)
+    paths.remove("/proc/self/status")  # another one for each process
+    for options in ({}, {"only": ("lines",)}, {"only": ("bytes",)}, {"top": 1}):
+        for names in (paths, *([path] for path in paths)):
+            result = run_files(world, "count", *names, **options)
+            assert result.exit_code == 0, result.notes
+            if world.is_root:
+                wanted = dict(zip(files.COUNTS, wc(names, "C.UTF-8"), strict=True))
+                for name in files.COUNTS:
+                    value = result.values.get(name, wanted[name])
+                    assert value == wanted[name], (names, options)
+
+
+def test_a_digest_of_a_truncated_file_fails(world, place, on_root):
+    from mpiapps.fileops.digest import Digest
+
+    names = [str(place / name) for name in "ab"]
+    on_root(lambda: [Path(name).write_text("some lines\n") for name in names])
+    listing = gather_listing(world.comm, names if world.is_root else None)
+    on_root(lambda: os.truncate(names[1], 3))
+    results = run_segments(RunContext.make(world), listing, Digest(), TaskJournal())
+    assert results.errors == {1: "truncated to 3 bytes; it had 11 bytes"}
+
+
+def test_words_are_written_unchanged_and_printed_escaped(world, place, on_root):
+    words = [b"\x1b[31mred", b"\xff\xfe", *(b"w%d" % n for n in range(18))]
+    on_root((place / "x").write_bytes, b"\n".join(words))
+    output = place.parent / "out"
+    result = run_files(world, "count", place, top=20, output=str(output))
+    if world.is_root:
+        assert output.read_bytes() == b"".join(b"1 %s\n" % w for w in sorted(words))
+        shown = as_text("", result.values, {})
+        assert "\x1b" not in shown
+        assert all(f"w{n}:1" in shown for n in range(18))
+
+
+def test_each_name_is_one_line_of_the_output(world, place, on_root):
+    names = ["plain", "new\nline", "back\\slash", "\udcff"]
+    on_root(lambda: [(place / name).write_text("a\n") for name in names])
+    output = place.parent / "out"
+    run_files(world, "count", place, output=str(output), only=("lines",))
+    if world.is_root:
+        lines = output.read_bytes().splitlines()
+        top = os.fsencode(place)
+        wanted = [
+            b"\\1 %s/back\\\\slash",
+            b"\\1 %s/new\\nline",
+            b"1 %s/plain",
+            b"1 %s/\xff",
+        ]
+        assert lines == [line % top for line in wanted]
+
+
+def test_a_file_that_is_removed_or_truncated_meanwhile(world, place, on_root):
+    from mpiapps.fileops.count import TextCount
+
+    names = [str(place / name) for name in "abc"]
+    on_root(lambda: [Path(name).write_text("some lines\n" * 9) for name in names])
+    listing = gather_listing(world.comm, names if world.is_root else None)
+    on_root(lambda: (Path(names[0]).unlink(), os.truncate(names[1], 20)))
+    results = run_segments(RunContext.make(world), listing, TextCount(), TaskJournal())
+    assert results.errors == {
+        0: "No such file or directory",
+        1: "truncated to 20 bytes; it had 99 bytes",
+    }
+    if world.is_root:
+        assert results.files.tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    "suffix", [".gz", ".xz", ".bz2", ".zst", ".Gz", ".tgz", ".lzma", ".TXZ", ".tzst"]
+)
+def test_compressed_files_are_decompressed(world, place, on_root, suffix):
+    import zstandard
+
+    long = zstandard.ZstdCompressionParameters(window_log=28)
+    pack = {"gz": gzip.compress, "xz": lzma.compress, "z2": bz2.compress,
+            "st": zstandard.ZstdCompressor(compression_params=long).compress,
+            "ma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+            }[suffix.lower()[-2:]]  # fmt: skip
+    data = text(5, 300_000)
+    path = place / f"file{suffix}"
+    on_root(lambda: (path.write_bytes(pack(data)), (place / "as").write_bytes(data)))
+    result, plain = (
+        run_files(world, "count", path),
+        run_files(world, "count", path, no_decompress=True),
+    )
+    if world.is_root:
+        assert counts(result) == wc([place / "as"], "C.UTF-8")
+        assert plain.values["bytes"] == path.stat().st_size
+
+
+def test_a_manifest_that_sha256sum_checks(world, place, on_root):
+    names = [b"plain", b"with space", b"new\nline", b"back\\slash", b"-dash", b"\xff"]
+
+    def write():
+        for n, name in enumerate(names):
+            Path(os.fsdecode(os.fsencode(place) + b"/" + name)).write_bytes(b"x" * n)
+
+    on_root(write)
+    result = run_files(world, "hash", place, output=str(place.parent / "sums"))
+    assert result.exit_code == 0
+    if world.is_root:
+        command = ["sha256sum", "-c", "--strict", place.parent / "sums"]
+        out = subprocess.run(command, capture_output=True, check=True).stdout
+        assert out.count(b": OK\n") == len(names)
+
+
+def test_images_are_transformed_or_fail(world, place, on_root):
+    from PIL import Image
+
+    def write():
+        (place / "in" / "deep").mkdir(parents=True)
+        image = Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))
+        image.save(place / "in" / "one.png")
+        image.convert("RGBA").save(place / "in" / "deep" / "two.png")
+        (place / "in" / "bad.png").write_bytes(b"not an image")
+
+    on_root(write)
+    result = run_files(
+        world, "flip", place / "in", output_dir=str(place / "out"), transform="90"
+    )
+    pdf = run_files(
+        world, "flip", place / "in", output_dir=str(place / "pdf"), format="pdf"
+    )
+    assert result.exit_code == pdf.exit_code == 3
+    if world.is_root:
+        transformed = np.asarray(Image.open(place / "out" / "one.png"))
+        wanted = np.rot90(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))
+        assert np.array_equal(transformed, wanted)
+        results = sorted(p for p in (place / "pdf").rglob("*") if p.is_file())
+        assert [str(p.relative_to(place / "pdf")) for p in results] == [
+            "deep/two.pdf",
+            "one.pdf",
+        ]
+        assert all(p.read_bytes().startswith(b"%PDF") for p in results)
+        assert "bad.png: UnidentifiedImageError" in result.notes[0]
+    with pytest.raises(InputError, match=r"would both be written to"):
+        two = [place / "in" / "one.png", place / "in" / "one.gif"]
+        on_root(lambda: two[1].write_bytes(b""))
+        run_files(world, "flip", *two, output_dir=str(place / "out"), format="pdf")
+
+
+@pytest.fixture
+def photos(place, on_root, monkeypatch):
+    """Create a folder of images in the working directory; return its files."""
+    from PIL import Image
+
+    names = [f"photos/{name}.png" for name in ("one", "two", "deep/three")]
+
+    def write():
+        (place / "photos" / "deep").mkdir(parents=True)
+        for name in names:
+            Image.new("RGB", (2, 3)).save(place / name)
+
+    on_root(write)
+    monkeypatch.chdir(place)
+    return names
+
+
+def test_results_do_not_overwrite_originals_and_are_not_transformed(
+    world, place, photos, on_root
+):
+    before = [Path(name).read_bytes() for name in photos]
+    on_root(lambda: Path("link").symlink_to("photos"))
+    on_root(lambda: Path("list").write_text("photos/one.png\n"))
+    for paths, output_dir in (
+        (["photos"], "photos"),
+        (["photos/deep"], "photos"),
+        (["photos"], "link"),
+        (["link"], str(place / "photos")),
+        (["photos/*.png"], "photos"),
+        (["photos/**/*.png"], "."),
+        (["other", "photos/one.png"], "photos"),
+    ):
+        with pytest.raises(InputError, match="name a folder without originals"):
+            run_files(world, "flip", *paths, output_dir=output_dir, transform="90")
+    with pytest.raises(InputError, match=r"photos/one.png lies in the folder"):
+        run_files(world, "flip", list=("list",), output_dir="photos")
+    for output_dir in ("photos/turned", "link/deep/turned"):
+        for path in ("photos", "photos/**/*.png", "photos/*", "link/../photos"):
+            result = run_files(
+                world, "flip", path, output_dir=output_dir, transform="90"
+            )
+            assert (result.values["files"], result.exit_code) == (3, 0), path
+        on_root(shutil.rmtree, output_dir)
+    assert [Path(name).read_bytes() for name in photos] == before
+
+
+@pytest.mark.usefixtures("photos")
+def test_deleted_results_are_written_again(world, on_root):
+    for _ in range(2):
+        run_files(
+            world, "flip", "photos", output_dir="out", directory="kept", format="pdf"
+        )
+        on_root(Path("out/one.pdf").unlink)  # it is there
+    written = Path("out/two.pdf").stat().st_mtime_ns
+    run_files(world, "flip", "photos", output_dir="out", directory="kept", format="pdf")
+    assert Path("out/one.pdf").exists()
+    assert Path("out/two.pdf").stat().st_mtime_ns == written
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_histogram_equals_that_of_numpy(world, place, on_root):
+    rng = np.random.default_rng(3)
+    numbers = [round(x, 3) for x in rng.normal(size=800).tolist()]
+
+    def write():
+        with (place / "t.csv").open("w") as stream:
+            rows = csv.writer(stream, lineterminator="\n")
+            rows.writerow(["id", 'a "name"', "x"])
+            for n, number in enumerate(numbers):
+                words = ['some "words"', "two\nlines", "", "a,b"][n % 4]
+                rows.writerow([n, words, number if n % 10 else "none"])
+
+    on_root(write)
+    output = place.parent / "out.csv"
+    result = run_files(
+        world, "histogram", place / "t.csv", column="x", output=str(output), bins=7
+    )
+    if world.is_root:
+        wanted = [x for n, x in enumerate(numbers) if n % 10]
+        assert (result.values["numbers"], result.values["others"]) == (720, 80)
+        assert result.values["mean"] == pytest.approx(np.mean(wanted))
+        rows = list(csv.DictReader(output.read_text().splitlines()))
+        counts = [int(row["count"]) for row in rows]
+        assert counts == np.histogram(wanted, 7)[0].tolist()
+    part = run_files(
+        world, "histogram", place / "t.csv", column="3", range=(-1.0, 1.0), bins=2
+    )
+    if world.is_root:
+        inside = [x for x in wanted if -1 <= x <= 1]
+        assert part.values["below"] == sum(x < -1 for x in wanted)
+        assert part.values["numbers"] == len(inside) + sum(abs(x) > 1 for x in wanted)
+    missing = run_files(world, "histogram", place / "t.csv", column="y")
+    assert missing.exit_code == 3
+
+
+def test_a_histogram_of_parquet(world, place, on_root):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    table = pa.table({"x": [1.0, 2.0, None, 4.0], "n": [1, 2, 3, 4]})
+    on_root(lambda: pyarrow.parquet.write_table(table, place / "t.parquet"))
+    result = run_files(world, "histogram", place, column="x", bins=3)
+    if world.is_root:
+        assert (result.values["numbers"], result.values["others"]) == (3, 1)
+        assert (result.values["least"], result.values["largest"]) == (1.0, 4.0)
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_mean_has_the_same_bits_in_any_order_and_format(world, place, on_root):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    rng = np.random.default_rng(5)
+    numbers = [1e16, 1.0, -1e16, 0.1, 1e-300, *rng.lognormal(0, 20, 400).tolist()]
+    exact = float(sum(map(Fraction, numbers)) / len(numbers))
+
+    def write():
+        for n, order in enumerate((numbers, numbers[::-1])):
+            data = "x\n" + "\n".join(map(repr, order)) + "\ninf\n"
+            (place / f"{n}.csv").write_text(data)
+            (place / f"{n}.csv.gz").write_bytes(gzip.compress(data.encode()))
+            table = pa.table({"x": [*order, float("inf")]})
+            pyarrow.parquet.write_table(table, place / f"{n}.pq", row_group_size=97)
+
+    on_root(write)
+    names = [f"{n}{suffix}" for n in range(2) for suffix in (".csv", ".csv.gz", ".pq")]
+    results = [
+        run_files(world, "histogram", place / name, column="x") for name in names
+    ]
+    if world.is_root:
+        assert [result.values["mean"] for result in results] == [exact] * len(names)
+        for result in results:
+            assert (result.values["others"], result.values["above"]) == (1, 0)
+
+
+@pytest.mark.usefixtures("small_segments")
+@pytest.mark.parametrize("kept", [0, 50, 10**6])
+def test_kept_numbers_are_counted_once(world, place, on_root, monkeypatch, kept):
+    monkeypatch.setattr("mpiapps.fileops.operations.MAX_KEPT_NUMBERS", kept)
+    numbers = list(range(700))
+
+    def write():
+        (place / "good.csv").write_text("x\n" + "\n".join(map(str, numbers)) + "\n")
+        (place / "open.csv").write_text("x\n" + "5\n" * 300 + '"6\n7\n')
+
+    on_root(write)
+    for directory in ("", str(place.parent / "journals")):
+        output = place.parent / "out.csv"
+        options = {"column": "x", "bins": 7, "range": (0.0, 699.0)}
+        options |= {"output": str(output), "directory": directory}
+        result = run_files(world, "histogram", place, **options)
+        assert result.exit_code == 3
+        if world.is_root:
+            rows = list(csv.DictReader(output.read_text().splitlines()))
+            counts = [int(row["count"]) for row in rows]
+            assert counts == np.histogram(numbers, 7)[0].tolist()
+            assert result.values["numbers"] == 700
+            assert "open.csv: ValueError: the quote at byte 602" in result.notes[0]
+    plain = run_files(world, "histogram", place, column="x", quote="")
+    assert plain.exit_code == 0
+    if world.is_root:
+        assert (plain.values["numbers"], plain.values["others"]) == (1001, 1)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [[-1.7e308, 1.7e308], [1e300], [-1.7976931348623157e308], [1e16, 1e16 + 2]],
+)
+def test_a_range_may_be_huge_or_narrow(world, place, on_root, numbers):
+    on_root(lambda: (place / "x.csv").write_text("".join(f"{x!r}\n" for x in numbers)))
+    output = place.parent / "out.csv"
+    result = run_files(world, "histogram", place, column="1", output=str(output))
+    assert result.exit_code == 0
+    if world.is_root:
+        rows = list(csv.DictReader(output.read_text().splitlines()))
+        assert sum(int(row["count"]) for row in rows) == len(numbers)
+        assert all(float(r["low"]) <= float(r["high"]) for r in rows)
+        assert (result.values["below"], result.values["above"]) == (0, 0)
+
+
+def count_lines(lines):
+    return sum(1 for _ in lines)
+
+
+def join_lines(lines):
+    return [b"".join(lines).decode("latin-1")]
+
+
+def base_name(path):
+    if path.endswith("b"):
+        raise RuntimeError("not this one")
+    return Path(path).name
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_users_function(world, place, on_root, monkeypatch):
+    on_root(lambda: [(place / n).write_bytes(text(7, 900)) for n in "abc"])
+    output = place.parent / "out"
+    result = run_files(world, "map", f"{__name__}:base_name", place, output=str(output))
+    assert result.exit_code == 3
+    if world.is_root:
+        rows = [json.loads(line) for line in output.read_text().splitlines()]
+        assert [row["value"] for row in rows] == ["a", "c"]
+        assert "b: RuntimeError: not this one" in result.notes[0]
+    for function in ("count_lines", "join_lines"):
+        name = f"{__name__}:{function}"
+        run_files(world, "map", name, place / "a", output=str(output), records=True)
+        if world.is_root:
+            rows = [json.loads(line) for line in output.read_text().splitlines()]
+            assert len(rows) > 5, (result.notes, name)
+            data = (place / "a").read_bytes()
+            values = [row["value"] for row in rows]
+            if function == "count_lines":
+                assert sum(values) == len(data.splitlines())
+            else:
+                wanted = data.replace(b"\n", b"").decode("latin-1")
+                assert "".join(part for (part,) in values) == wanted
+    monkeypatch.setattr(reading, "MAX_RECORD_BYTES", 20)
+    result = run_files(world, "map", name, place, output=str(output), records=True)
+    assert result.values["failed"] == 3
+    with pytest.raises(UsageError, match="no_such"):
+        run_files(world, "map", f"{__name__}:no_such", place, output=str(output))
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_stop_loses_nothing_and_changed_files_are_processed_again(
+    world, place, on_root, monkeypatch
+):
+    created, rng = [], random.Random(world.rank)
+    monkeypatch.setattr(Deadline, "remaining", lambda _: rng.choice([0, *[9] * 6]))
+    real = segments.Segment
+
+    def create(*args):
+        created.append(args)
+        return real(*args)
+
+    monkeypatch.setattr("mpiapps.fileops.run_segments.Segment", create)
+    on_root(lambda: [(place / f"{n}").write_bytes(text(n, 700)) for n in range(4)])
+    journals = str(place.parent / "journals")
+    starts = 0
+    while True:
+        starts += 1
+        try:
+            result = run_files(world, "count", place, directory=journals)
+            break
+        except Checkpointed:
+            world.comm.Barrier()
+    assert starts > 1
+    if world.is_root:
+        assert counts(result) == wc(sorted(place.iterdir()), "C.UTF-8")
+    first = {args for part in world.comm.allgather(created) for args in part}
+    monkeypatch.setattr(Deadline, "remaining", lambda _: 9)
+    created.clear()
+    run_files(world, "count", place, directory=journals)
+    assert sum(len(part) for part in world.comm.allgather(created)) == len(first)
+    on_root(lambda: (place / "2").write_bytes(b"changed\n"))
+    changed = run_files(world, "count", place, directory=journals)
+    if world.is_root:
+        assert counts(changed) == wc(sorted(place.iterdir()), "C.UTF-8")
+    with pytest.raises(InputError, match="give another directory"):
+        run_files(world, "count", place, directory=journals, encoding="bytes")
+
+
+def test_paths_are_files_folders_patterns_and_lists(place, on_root):
+    def write():
+        for name in ("b", "a.txt", "deep/c.txt", "deep/er/d", "deep/.hidden"):
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text(name)
+        (place / "link").symlink_to("deep")
+        (place.parent / "zero").write_bytes(b"one\0two\nlines\0")
+        (place.parent / "plain").write_text(f"{place}/b\n{place}/deep\n")
+
+    on_root(write)
+
+    def names(*paths, lists=()):
+        listed = [name for path in lists for name in read_list(str(path))]
+        expanded = expand([str(path) for path in paths], listed)
+        return [os.path.relpath(name, place) for name in expanded]
+
+    below = ["deep/.hidden", "deep/c.txt", "deep/er/d"]
+    assert names(place) == ["a.txt", "b", *below]
+    assert names(place / "**" / "*.txt") == ["a.txt", "deep/c.txt", "link/c.txt"]
+    assert names(place / "deep" / "**") == below  # a folder and what is in it: once
+    assert names(place / "no") == ["no"]
+    assert names(lists=[place.parent / "plain"]) == ["b", *below]
+    assert expand([], read_list(str(place.parent / "zero"))) == ["one", "two\nlines"]
+    with pytest.raises(InputError, match="matches no file"):
+        names(place / "*.none")
+    with pytest.raises(InputError, match="cannot read the list"):
+        names(lists=[place / "none"])
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 5])
+def test_any_number_of_files(world, place, on_root, n):
+    (place / "in").mkdir(exist_ok=True)
+    on_root(lambda: [(place / "in" / str(k)).write_text("x\n") for k in range(n)])
+    result = run_files(world, "count", place / "in")
+    if world.is_root:
+        assert counts(result) == [n, n, 2 * n, 2 * n]

@@ -1,0 +1,61 @@
+"""Expansion of paths, patterns and lists to names of files."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mpiapps.fileops.listing import expand, read_list
+
+NAMES = ["[a].txt", "a.txt", "*", "?", "**", "new\nline", " blank ", "\udcff", "-", "~"]
+
+
+@pytest.mark.parametrize("separator", ["\0", "\n"])
+def test_names_in_a_list_are_literal_and_may_be_missing(tmp_path, separator):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    names = [name for name in NAMES if separator == "\0" or "\n" not in name]
+    for name in names[1::2]:
+        (folder / name).touch()
+    text = "".join(f"{folder}/{name}{separator}" for name in names)
+    (tmp_path / "list").write_bytes(os.fsencode(text))
+    expected = [f"{folder}/{name}" for name in names]
+    assert expand([], read_list(str(tmp_path / "list"))) == expected
+
+
+def test_folders_may_be_nested_deeper_than_the_recursion_limit(tmp_path, monkeypatch):
+    depth = sys.getrecursionlimit() + 50
+    monkeypatch.chdir(tmp_path)
+    for name in ("top", *["d"] * depth):
+        Path(name).mkdir()
+        os.chdir(name)
+    Path("file").touch()
+    os.chdir(tmp_path)
+    try:
+        for path in ("top", "top/**", "top/**/file", "**/f*"):
+            assert expand([path]) == ["top" + "/d" * depth + "/file"], path
+    finally:
+        subprocess.run(["rm", "-r", "top"], check=True)  # shutil.rmtree is recursive
+
+
+def test_links_to_parent_folders_are_not_followed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "file").touch()
+    for name in ("a/self", "a/b/up", "a/b/also"):
+        Path(name).symlink_to(tmp_path / "a")
+    Path("link").symlink_to("a/b")
+    assert expand(["**/file"]) == ["a/b/file", "link/file"]
+
+
+def test_metadata_files_beside_tables_are_skipped(tmp_path):
+    for name in ("p=1/a.csv", "_SUCCESS", "p=1/.a.csv.crc", "_temporary/0/a.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    table = f"{tmp_path}/p=1/a.csv"
+    assert expand([str(tmp_path)], tables=True) == [table]
+    assert len(expand([str(tmp_path)])) == 4
+    path = f"{tmp_path}/_SUCCESS"
+    assert expand([path], tables=True) == [path]

@@ -1,0 +1,242 @@
+"""Data and parameters are read correctly, or rejected with the reason."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from mpiapps.base.errors import FileAccessError, InputError
+from mpiapps.model_selection.data import BUNDLED, read_data
+from mpiapps.model_selection.search_space import candidates, read_space
+
+ROWS = np.array([[1.0, 2.0, 0.0], [3.0, 4.0, 1.0], [5.0, 6.0, 1.0]])
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_bundled_data_sets_are_read(name):
+    x, y = read_data(name, "", 0)
+    assert x.dtype == np.float64
+    assert len(x) == len(y) > 100
+
+
+def test_generated_data_depends_only_on_the_seed():
+    x, y = read_data("classification:30x20", "", 4)
+    again, _ = read_data("classification:30x20", "", 4)
+    other, _ = read_data("classification:30x20", "", 5)
+    assert x.shape == (30, 20)
+    assert set(y) == {0, 1}
+    assert np.array_equal(x, again)
+    assert not np.array_equal(x, other)
+
+
+@pytest.mark.parametrize("target", ["", "3", "kind"])
+def test_all_file_formats_give_the_same_data(target, tmp_path):
+    names = ["a", "b", "kind"]
+    np.save(tmp_path / "f.npy", ROWS)
+    lines = [",".join(names), *(",".join(map(str, row)) for row in ROWS)]
+    (tmp_path / "f.csv").write_text("\n".join(lines))
+    table = pa.table(dict(zip(names, ROWS.T, strict=True)))
+    parquet.write_table(table, tmp_path / "f.parquet")
+    for name in ["f.csv", "f.parquet"] + ["f.npy"] * (target != "kind"):
+        x, y = read_data(str(tmp_path / name), target, 0)
+        assert np.array_equal(x, ROWS[:, :2])
+        assert np.array_equal(y, ROWS[:, 2])
+
+
+@pytest.mark.parametrize(
+    ("header", "samples"),
+    [
+        ("1.5,2.0,red\n", 3),
+        ("5,3,4\n", 3),
+        ("0,1,2\n", 2),
+        ("a,2019,kind\n", 2),
+        ("inf,nan,kind\n", 2),
+    ],
+)
+def test_a_first_line_of_numbers_is_a_sample(header, samples, tmp_path):
+    lines = "1.0,2.0,blue\n3.0,4.0,red\n" if "red" in header else "1,2,0\n3,4,1\n"
+    (tmp_path / "f.csv").write_text(header + lines)
+    x, y = read_data(str(tmp_path / "f.csv"), "3" if samples == 3 else "", 0)
+    assert len(x) == len(y) == samples
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
+def test_an_index_of_pandas_is_not_a_feature(order, tmp_path, capfd):
+    import pandas as pd
+
+    frame = pd.DataFrame(ROWS, columns=["a", "b", "kind"]).iloc[order]
+    frame.to_parquet(tmp_path / "f.parquet")
+    frame.to_csv(tmp_path / "f.csv")
+    pd.read_csv(tmp_path / "f.csv").to_csv(tmp_path / "again.csv", index=False)
+    for name in ("f.parquet", "f.csv", "again.csv"):
+        for target in ("", "kind"):
+            x, y = read_data(str(tmp_path / name), target, 0)
+            assert np.array_equal(x, ROWS[order, :2])
+            assert np.array_equal(y, ROWS[order, 2])
+        assert ("skipped as an index" in capfd.readouterr().err) == (
+            name != "f.parquet"
+        )
+
+
+def test_a_first_column_with_a_name_is_a_feature(tmp_path, capfd):
+    (tmp_path / "f.csv").write_text("id,a,\n0,1,2\n1,3,4\n")
+    x, y = read_data(str(tmp_path / "f.csv"), "", 0)
+    assert x.tolist() == [[0, 1], [1, 3]]
+    assert y.tolist() == [2, 4]
+    assert not capfd.readouterr().err
+
+
+def test_a_target_of_lists_is_rejected(tmp_path):
+    table = pa.table({"a": [1.0, 2.0], "kind": [[1, 2], [3, 4]]})
+    parquet.write_table(table, tmp_path / "f.parquet")
+    with pytest.raises(InputError, match="nested values"):
+        read_data(str(tmp_path / "f.parquet"), "", 0)
+
+
+def test_classes_may_be_strings(tmp_path):
+    (tmp_path / "f.csv").write_text("kind,a\nred,1\nblue,2\n")
+    x, y = read_data(str(tmp_path / "f.csv"), "kind", 0)
+    assert x.tolist() == [[1], [2]]
+    assert y.tolist() == ["red", "blue"]
+    assert y.dtype.kind == "U"
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "reason"),
+    [
+        ("a,b\nx,1\n", "", "column a holds"),
+        ("a,b\n1,2\n", "c", "no column 'c'; it has a, b"),
+        ("a,b\n1,2\n", "3", "no column '3'"),
+        ("a\n1\n", "", "no samples with features"),
+        ("a,b\n1,x\n2,\n", "", "column b, the target, has missing values"),
+        ("a,b\n1,7\n2,\n", "", "column b, the target, has missing values"),
+        ("", "", "cannot read"),
+        ("a,b\n1,2\n1\n", "", "cannot read"),
+    ],
+)
+def test_unusable_data_is_rejected(text, target, reason, tmp_path):
+    (tmp_path / "f.csv").write_text(text)
+    with pytest.raises(InputError, match=reason):
+        read_data(str(tmp_path / "f.csv"), target, 0)
+
+
+@pytest.mark.parametrize("name", ["olives", "x.txt"])
+def test_unknown_data_is_rejected(name):
+    with pytest.raises(InputError, match=name):
+        read_data(name, "", 0)
+
+
+@pytest.mark.parametrize("name", ["no.npy", "no.csv", "no.parquet"])
+def test_a_missing_file_is_reported(name):
+    with pytest.raises(FileAccessError, match=f"^cannot read {name}: No such file or"):
+        read_data(name, "", 0)
+
+
+@pytest.mark.parametrize("content", [b"", None])
+def test_an_array_without_samples_is_rejected(content, tmp_path):
+    file = tmp_path / "f.npy"
+    np.save(file, np.empty((0, 0))) if content is None else file.write_bytes(content)
+    with pytest.raises(InputError, match=r"f\.npy"):
+        read_data(str(file), "", 0)
+
+
+@pytest.mark.parametrize("gaps", [["x", None, "y"], [True, None, False]])
+def test_classes_with_missing_values_are_rejected(gaps, tmp_path):
+    table = pa.table({"a": [1.0, 2.0, 3.0], "kind": gaps})
+    parquet.write_table(table, tmp_path / "f.parquet")
+    with pytest.raises(InputError, match="column kind, the target, has missing values"):
+        read_data(str(tmp_path / "f.parquet"), "", 0)
+
+
+def test_objects_in_a_file_are_not_loaded(tmp_path):
+    np.save(tmp_path / "f.npy", np.array([[object()]]), allow_pickle=True)
+    with pytest.raises(InputError, match="cannot read"):
+        read_data(str(tmp_path / "f.npy"), "", 0)
+
+
+SPACE = """
+[fixed]
+n_estimators = 7
+[search]
+max_depth = [3, 5]
+min_samples_leaf = {low = 1, high = 3}
+learning_rate = {low = 1e-3, high = 1.0, log = true}
+share = {low = 0.5, high = 0.6}
+trees = {low = 1, high = 1000, log = true}
+"""
+
+
+def test_candidates_are_sampled_from_the_file(tmp_path):
+    (tmp_path / "space.toml").write_text(SPACE)
+    tried = candidates(*read_space(str(tmp_path / "space.toml")), 200, 1)
+    assert len(tried) == 200
+    assert {candidate["n_estimators"] for candidate in tried} == {7}
+    assert {candidate["max_depth"] for candidate in tried} == {3, 5}
+    assert {candidate["min_samples_leaf"] for candidate in tried} == {1, 2, 3}
+    rates = np.array([candidate["learning_rate"] for candidate in tried])
+    assert 1e-3 <= rates.min() < 0.01
+    assert 0.2 < np.mean(rates < 0.0316) - 0.2 < 0.4
+    trees = [candidate["trees"] for candidate in tried]
+    assert {type(candidate) for candidate in trees} == {int}
+    assert 1 <= min(trees) <= 4
+    assert 300 <= max(trees) <= 1000
+    assert 20 < sum(candidate < 10 for candidate in trees) < 100
+    assert all(0.5 <= candidate["share"] <= 0.6 for candidate in tried)
+    assert all(
+        type(v) in {int, float} for candidate in tried for v in candidate.values()
+    )
+
+
+def test_a_small_grid_is_tried_once():
+    tried = candidates({}, [{"a": [1, 2], "b": ["x", "y"]}], 20, 0)
+    assert len(tried) == 4
+    assert candidates({"a": 1}, [], 20, 0) == [{"a": 1}]
+
+
+LITERALS = """
+[fixed]
+splitter = {literal = "None"}
+steps = {inner = [{literal = "(1, 2)"}]}
+[[search]]
+class_weight = [{literal = "None"}, {literal = "{0: 1, 1: 5}"}, "balanced"]
+[[search]]
+hidden = [{literal = "(10, 5)"}]
+other = ["x", "y"]
+"""
+
+
+def test_a_space_may_be_a_list_with_python_literals(tmp_path):
+    (tmp_path / "space.toml").write_text(LITERALS)
+    tried = candidates(*read_space(str(tmp_path / "space.toml")), 20, 0)
+    fixed = {"splitter": None, "steps": {"inner": [(1, 2)]}}
+    assert tried == [
+        {**fixed, "class_weight": None},
+        {**fixed, "class_weight": {0: 1, 1: 5}},
+        {**fixed, "class_weight": "balanced"},
+        {**fixed, "hidden": (10, 5), "other": "x"},
+        {**fixed, "hidden": (10, 5), "other": "y"},
+    ]
+    assert len(candidates(*read_space(str(tmp_path / "space.toml")), 3, 0)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x", "cannot read"),
+        ("search = [3]", "only the tables"),
+        ("[search]\na = [{literal = 'open(1)'}]", "Python literal"),
+        ("[fixed]\na = {literal = 3}", "Python literal"),
+        ("[fixed]\na = {literal = '('}", "Python literal"),
+        ("[other]\na = 1", "only the tables"),
+        ("search = 3", "only the tables"),
+        ("[search]\na = []", "a = "),
+        ("[search]\na = {low = 2, high = 1}", "low below high"),
+        ("[search]\na = {low = 0, high = 1, log = true}", "low above 0"),
+        ("[search]\na = {low = 0}", "expected a list"),
+        ("[search]\na = {low = 'x', high = 'y'}", "expected a list"),
+    ],
+)
+def test_an_invalid_space_is_rejected(text, reason, tmp_path):
+    (tmp_path / "space.toml").write_text(text)
+    with pytest.raises(InputError, match=reason):
+        read_space(str(tmp_path / "space.toml"))
