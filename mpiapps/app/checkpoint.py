@@ -40,6 +40,7 @@ class Saved:
     progress: float
 
 
+@dataclasses.dataclass
 class Checkpoint:
     """The checkpoint file of one run, or none. Local to make.
 
@@ -56,20 +57,22 @@ class Checkpoint:
     deadline : Deadline
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - made in one place
-        self,
-        world: World,
-        program: str,
-        options: Any,
-        path: str,
-        interval: float,
-        deadline: Deadline,
-    ) -> None:
-        self._world, self._program, self._options = world, program, options
-        self._path = Path(path or os.environ.get(FILE, ""))
-        self.enabled = bool(path or os.environ.get(FILE))
-        self._interval, self.deadline = interval, deadline
+    world: World
+    program: str
+    options: Any
+    path: str
+    interval: float
+    deadline: Deadline
+
+    def __post_init__(self) -> None:
+        """Apply the job script's file, and start the interval."""
+        self.path = self.path or os.environ.get(FILE, "")
         self._last_save = time.monotonic()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there is a file."""
+        return bool(self.path)
 
     def data_path(self, slot: int) -> Path:
         """Return a file for data that is too large for the checkpoint itself. Local.
@@ -77,17 +80,17 @@ class Checkpoint:
         There are two slots, 0 and 1: the checkpoint names one, the next save writes the
         other.
         """
-        return self._path.with_name(f"{self._path.name}.data{slot}")
+        return Path(f"{self.path}.data{slot}")
 
     def check_writable(self) -> None:
         """Raise `FileAccessError` if nothing could be saved. Root only."""
         if self.enabled:
-            AtomicFile(self._path).discard()
+            AtomicFile(Path(self.path)).discard()
 
     def discard(self) -> None:
         """Remove the files of a run that has finished and is recorded. Root only."""
         if self.enabled:
-            for path in (self._path, self.data_path(0), self.data_path(1)):
+            for path in (Path(self.path), self.data_path(0), self.data_path(1)):
                 with os_errors(path, "remove"):
                     path.unlink(missing_ok=True)
 
@@ -103,10 +106,10 @@ class Checkpoint:
             damaged.
         """
         saved = None
-        with self._world.agree():
-            if self._world.is_root and self.enabled and self._path.exists():
-                saved = _read(self._path, self._program, self._options)
-        content: Saved | None = self._world.comm.bcast(saved, root=self._world.root)
+        with self.world.agree():
+            if self.world.is_root and self.enabled and Path(self.path).exists():
+                saved = _read(Path(self.path), self.program, self.options)
+        content: Saved | None = self.world.comm.bcast(saved, root=self.world.root)
         return content
 
     def decision(self) -> int:
@@ -118,7 +121,7 @@ class Checkpoint:
 
         if self.deadline.stop_requested or self.deadline.passed():
             return STOP
-        if time.monotonic() - self._last_save < self._interval:
+        if time.monotonic() - self._last_save < self.interval:
             return CONTINUE
         self._last_save = time.monotonic()
         return CHECKPOINT
@@ -127,8 +130,8 @@ class Checkpoint:
         """Write the file; `stop` if the run ends now. Root only."""
         content = {
             "format": FORMAT,
-            "program": self._program,
-            "options": dataclasses.asdict(self._options),
+            "program": self.program,
+            "options": dataclasses.asdict(self.options),
             "progress": saved.progress,
             "remaining": [[r.start, r.stop, r.step] for r in saved.remaining],
             "state": dict(saved.state),
@@ -136,22 +139,22 @@ class Checkpoint:
         content["digest"] = _digest(content)
         # The job script reads the last key: a run that stopped is started again.
         content["stopped"] = attempt() if stop else 0
-        AtomicFile(self._path).commit(json.dumps(content, allow_nan=False) + "\n")
+        AtomicFile(Path(self.path)).commit(json.dumps(content, allow_nan=False) + "\n")
 
     def request_requeue(self, progress: float) -> None:
         """Let the job script start a run again that keeps its state elsewhere.
 
         Collective. `progress`: the part that is done, 0 to 1.
         """
-        with self._world.agree():
-            if self._world.is_root and self.enabled:
+        with self.world.agree():
+            if self.world.is_root and self.enabled:
                 self.save(Saved({}, [], progress), stop=True)
 
     def stopped(self, progress: float) -> Checkpointed:
         """Return the error of a run that was saved before its end. Local."""
         return Checkpointed(
             f"stopped before the end with {progress:.1%} done, which is saved in"
-            f" {self._path}; run the same command to resume"
+            f" {self.path}; run the same command to resume"
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.dask_cluster.memory_check import check_worker_memory
-from mpiapps.tasks.engine import Stop, until
+from mpiapps.tasks.engine import Stop, collect, until
 from mpiapps.tasks.task import RemoteTraceback
 from mpiapps.tasks.task_set import Chunks, TaskFailure, TaskSet
 
@@ -37,13 +37,8 @@ def on_dask(
         check_worker_memory(tasks.nbytes, limits)
         pool.client.register_plugin(TaskPlugin(tasks))
         ahead = AHEAD * sum(pool.client.nthreads().values())
-        with (
-            ctx.world.timed(tasks.timer),
-            ctx.progress(max(1, len(numbers)), tasks.unit) as progress,
-        ):
-            for number, value in _run(pool, numbers, ahead, stop):
-                yield number, value
-                progress.add(1)
+        results = _run(pool, numbers, ahead, stop)
+        yield from collect(ctx, tasks, numbers, results)
 
 
 def _run(

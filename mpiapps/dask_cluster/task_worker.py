@@ -30,4 +30,4 @@ class TaskPlugin(WorkerPlugin):
 
 def run_on_worker(number: int) -> tuple[int, Any]:
     """Return the number of a task and its result. On a worker."""
-    return number, next(iter(_tasks[0].run([number])))
+    return _tasks[0].run_one(number)

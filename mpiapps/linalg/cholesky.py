@@ -68,10 +68,10 @@ def resume(
     """Return L, continuing a partial factorisation. Collective; as `cholesky`."""
     matrix = partial.matrix
     parts = Blocks(matrix)
-    todo = list(panels(parts.rows, matrix.layout.grid, partial.done))
+    pending = list(panels(parts.rows, matrix.layout.grid, partial.done))
     workspace = Workspace(matrix.dtype)
-    coming = [_CholeskyPanel(parts, p, workspace) for p in todo[:1]]
-    for number, panel in enumerate(todo):
+    coming = [_CholeskyPanel(parts, p, workspace) for p in pending[:1]]
+    for number, panel in enumerate(pending):
         arrived = coming.pop()
         bad = arrived.wait()
         if bad:
@@ -82,7 +82,7 @@ def resume(
         if on_panel is not None and number:
             on_panel(PartialFactorization(matrix, panel.k.start))
         rest = _CholeskyTrailingUpdate(parts, panel, arrived.column, workspace)
-        for ahead in todo[number + 1 : number + 2]:
+        for ahead in pending[number + 1 : number + 2]:
             done = parts.cols_from(ahead.k.stop)
             rest.update(parts.cols_from(ahead.k.start), done)
             coming.append(_CholeskyPanel(parts, ahead, workspace))

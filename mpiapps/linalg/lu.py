@@ -81,9 +81,9 @@ def resume(partial: PartialFactorization, on_panel: PanelCallback | None = None)
     matrix, order = partial.matrix, partial.rows
     assert order is not None
     parts, workspace = Blocks(matrix), Workspace(matrix.dtype)
-    todo = list(panels(parts.rows, matrix.layout.grid, partial.done))
-    coming = [_LUPanel(parts, p, workspace) for p in todo[:1]]
-    for number, panel in enumerate(todo):
+    pending = list(panels(parts.rows, matrix.layout.grid, partial.done))
+    coming = [_LUPanel(parts, p, workspace) for p in pending[:1]]
+    for number, panel in enumerate(pending):
         arrived = coming.pop()
         bad = arrived.wait()
         if bad:
@@ -96,7 +96,7 @@ def resume(partial: PartialFactorization, on_panel: PanelCallback | None = None)
         order = order[permutation]
         _swap(parts, permutation, panel, workspace)
         rest = _LUTrailingUpdate(parts, panel, arrived.column, workspace)
-        for ahead in todo[number + 1 : number + 2]:
+        for ahead in pending[number + 1 : number + 2]:
             done = parts.cols_from(ahead.k.stop)
             rest.update(parts.cols_from(ahead.k.start), done)
             coming.append(_LUPanel(parts, ahead, workspace))

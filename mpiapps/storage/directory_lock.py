@@ -11,7 +11,7 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 from mpiapps.base.errors import LaunchError, os_errors
 from mpiapps.base.processes import start_of
@@ -74,12 +74,7 @@ class DirectoryLock:
                 raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: Any) -> None:
         """Release the lock."""
         os.ftruncate(self._file, 0)
         os.close(self._file)

@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 from mpiapps.base.errors import InputError
 from mpiapps.storage.journal import Journal, Record, salvage
@@ -65,15 +65,10 @@ class RankJournal:
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: Any) -> None:
         """Close the journal."""
         if self._journal is not None:
-            self._journal.__exit__(kind, error, trace)
+            self._journal.__exit__(*exc)
 
 
 def recorded(directory: Path, header: Record, other: str = "") -> Iterator[Record]:

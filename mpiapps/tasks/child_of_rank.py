@@ -24,7 +24,7 @@ def run_for_rank(tasks: TaskSet, number: int, rank_pid: int) -> tuple[int, Any]:
         watcher = threading.Thread(target=_end_with, args=[rank_pid], daemon=True)
         _watchers.append(watcher)
         watcher.start()
-    return number, next(iter(tasks.run([number])))
+    return tasks.run_one(number)
 
 
 def _end_with(parent: int) -> None:

@@ -126,6 +126,22 @@ def until(numbers: Sequence[int], stop: Stop) -> Iterator[int]:
         yield number
 
 
+def collect(
+    ctx: RunContext,
+    tasks: TaskSet,
+    numbers: Sequence[int],
+    results: Iterator[tuple[int, Any]],
+) -> Generator[tuple[int, Any]]:
+    """Yield the results that come to the root, with timer and progress. Root only."""
+    with (
+        ctx.world.timed(tasks.timer),
+        ctx.progress(max(1, tasks.cost(numbers)), tasks.unit) as progress,
+    ):
+        for number, value in results:
+            yield number, value
+            progress.add(tasks.cost([number]))
+
+
 class _RankResults:
     """The results that this rank has. Local."""
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from functools import partial
 from typing import Any
 
 from mpiapps.app.context import RunContext
-from mpiapps.tasks.engine import Stop, until
+from mpiapps.tasks.engine import Stop, collect, until
 from mpiapps.tasks.mpi_pool import MPIPool
 from mpiapps.tasks.task_set import Chunks, TaskSet
 from mpiapps.tasks.work_sharing import distribute, distribute_until_stop
@@ -43,18 +42,8 @@ def manager(
     with MPIPool(ctx.world.comm) as pool:
         if pool is None:
             return
-        with (
-            ctx.world.timed(tasks.timer),
-            ctx.progress(max(1, len(numbers)), tasks.unit) as progress,
-        ):
-            run = partial(_run_one, tasks)
-            for result in pool.imap_unordered(run, until(numbers, stop)):
-                yield result
-                progress.add(1)
-
-
-def _run_one(tasks: TaskSet, number: int) -> tuple[int, Any]:
-    return number, next(iter(tasks.run([number])))
+        results = pool.imap_unordered(tasks.run_one, until(numbers, stop))
+        yield from collect(ctx, tasks, numbers, results)
 
 
 def _run(

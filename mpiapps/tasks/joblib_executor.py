@@ -21,7 +21,7 @@ from mpiapps.base.errors import LaunchError, MpiAppsError
 from mpiapps.base.launch_environment import without_rank_variables
 from mpiapps.launch.interrupter import MainThreadInterrupter
 from mpiapps.tasks.child_of_rank import run_for_rank
-from mpiapps.tasks.engine import Stop, until
+from mpiapps.tasks.engine import Stop, collect, until
 from mpiapps.tasks.task_set import Chunks, TaskSet
 
 if TYPE_CHECKING:
@@ -58,14 +58,9 @@ def on_joblib(
             if world.is_root:
                 _check_installed(backend)
         if world.is_root:
-            with (
-                world.timed(tasks.timer),
-                ctx.progress(max(1, len(numbers)), tasks.unit) as progress,
-            ):
-                jobs = tasks.n_jobs or cores
-                for result in _run(backend, jobs, tasks, until(numbers, stop)):
-                    yield result
-                    progress.add(1)
+            jobs = tasks.n_jobs or cores
+            results = _run(backend, jobs, tasks, until(numbers, stop))
+            yield from collect(ctx, tasks, numbers, results)
     barrier = world.comm.Ibarrier()
     while not barrier.Test():
         time.sleep(POLL_SECONDS)  # the processors are joblib's

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from mpiapps.app.context import RunContext
 from mpiapps.comm.safepoint import CONTINUE, STOP, SafePoints
 from mpiapps.launch.mpi import MPI
 from mpiapps.tasks.work_sharing import distribute_ranges, new_counter, remaining
-
-if TYPE_CHECKING:
-    from mpi4py.util.sync import Counter
 
 MAX_CHUNK = 2**24  # units of a task, at most
 CHUNKS_PER_RANK = 64  # so that shares are even and progress is seen
@@ -92,7 +89,7 @@ def sum_range(  # noqa: PLR0913 - independent arguments
         world.timed("kernel"),
         ctx.progress(share / world.size, unit, per_rank=True) as progress,
     ):
-        for task in resumable(ctx, tasks, schedule, saved, state, progress.finish):
+        for task in _resumable(ctx, tasks, schedule, saved, state, progress.finish):
             part = range(task * chunk, min((task + 1) * chunk, n))
             own += function(part)
             units += len(part)
@@ -107,13 +104,13 @@ def _total(comm: MPI.Intracomm, own: np.ndarray) -> np.ndarray:
     return total
 
 
-def resumable(  # noqa: PLR0913, PLR0917 - independent
+def _resumable(  # noqa: PLR0913, PLR0917 - the local state of `sum_range`
     ctx: RunContext,
     n: int,
     schedule: str,
     saved: Saved | None,
     state: Callable[[], dict[str, Any]],
-    idle: Callable[[], None] = lambda: None,
+    idle: Callable[[], None],
 ) -> Iterator[int]:
     """Yield this rank's tasks of ``range(n)`` that are not done; save and stop between.
 
@@ -141,20 +138,6 @@ def resumable(  # noqa: PLR0913, PLR0917 - independent
     counter = new_counter(comm) if schedule == "dynamic" else None
     tasks = distribute_ranges(comm, ranges, schedule, counter)
     points = SafePoints(comm, checkpoint.decision, lambda: ctx.deadline.stop_requested)
-    yield from _between_saves(ctx, n, ranges, schedule, tasks, points, state, idle)
-    _close(points, counter)
-
-
-def _between_saves(  # noqa: PLR0913, PLR0917 - the local variables of `resumable`
-    ctx: RunContext,
-    n: int,
-    ranges: list[range],
-    schedule: str,
-    tasks: Iterator[int],
-    points: SafePoints,
-    state: Callable[[], dict[str, Any]],
-    idle: Callable[[], None],
-) -> Iterator[int]:
     world, done, exhausted, left = ctx.world, 0, False, 0
     while True:
         decision = points.wait() if exhausted else points.check()
@@ -166,7 +149,7 @@ def _between_saves(  # noqa: PLR0913, PLR0917 - the local variables of `resumabl
                     rest = remaining(ranges, counts, schedule)
                     left = sum(map(len, rest))
                     saved = Saved(values, rest, 1 - left / n if n else 1.0)
-                    ctx.checkpoint.save(saved, stop=decision == STOP and left > 0)
+                    checkpoint.save(saved, stop=decision == STOP and left > 0)
             if decision == STOP:
                 break
         # A task follows each save, or slow saves would be all that is done.
@@ -179,12 +162,9 @@ def _between_saves(  # noqa: PLR0913, PLR0917 - the local variables of `resumabl
         else:
             exhausted = True
             idle()
-    left = world.comm.bcast(left, root=world.root)
-    if left:
-        raise ctx.checkpoint.stopped(1 - left / n)
-
-
-def _close(points: SafePoints, counter: Counter | None) -> None:
     points.close()
     if counter is not None:
         counter.free()
+    left = world.comm.bcast(left, root=world.root)
+    if left:
+        raise checkpoint.stopped(1 - left / n)

@@ -60,6 +60,10 @@ class TaskSet(ABC):
     def run(self, numbers: Sequence[int]) -> Iterator[Any]:
         """Yield the result of each task, as JSON holds it, or a `TaskFailure`."""
 
+    def run_one(self, number: int) -> tuple[int, Any]:
+        """Return the number of a task and its result."""
+        return number, next(iter(self.run([number])))
+
     def key(self, number: int) -> Any:
         """Return what identifies a task in a later run, as JSON holds it."""
         return number
