@@ -259,9 +259,10 @@ job_run() {
     "$@" &
     job_pid=$!
     if [ -n "$job_timer" ]; then  # this scheduler sends no warning that is safe to use
+        # The timer reads a pipe that only this shell writes, so it ends with the shell or at
+        # the close below. Sent to a subshell that is still starting, a signal can be lost.
         seconds=$((job_deadline - $(date +%s)))
-        (trap 'kill "$!"' TERM; sleep "$((seconds > 0 ? seconds : 0))" & wait "$!" && kill -s USR1 "$$") &
-        timer=$!
+        exec {timer}> >(read -r -t "$((seconds > 0 ? seconds : 1))"; [ "$?" -le 128 ] || kill -s USR1 "$$")
     fi
     while :; do  # a signal ends the wait, not the launcher
         wait "$job_pid"
@@ -271,7 +272,7 @@ job_run() {
     wait "$job_pid" 2>/dev/null
     last=$?
     [ "$last" -eq 127 ] || code=$last
-    [ -z "$timer" ] || kill "$timer" 2>/dev/null
+    [ -z "$timer" ] || exec {timer}>&-
     job_pid=''
 }
 

@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -289,6 +290,33 @@ touch ready; while :; do sleep 0.1; done"""
         job.send_signal(number)
         job.communicate(timeout=30)
         assert job.returncode == code
+
+
+@pytest.mark.parametrize("scheduler", ["sge", "pbs", "lsf"])
+@pytest.mark.parametrize("seconds", [-1, 1])
+def test_the_script_warns_where_the_scheduler_does_not(scheduler, seconds, tmp_path):
+    act = "trap 'exit 7' USR1; while :; do sleep 0.1; done"
+    text = script(scheduler, standalone=True)
+    text = text.replace('"$SECONDS" -lt 10', '"$SECONDS" -lt 0')
+    text = re.sub("--time=[0-9]+", f"--time={seconds}", text)
+    text = re.sub("--stop-margin=[0-9]+", "--stop-margin=0", text)
+    ended = run_script(tmp_path, text, act, scheduler)
+    assert "warned after" in ended.stderr
+    assert ended.returncode == 7
+
+
+@pytest.mark.parametrize("scheduler", ["sge", "pbs", "lsf"])
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_timer_of_a_warning_ends_with_the_script(scheduler, killed, tmp_path):
+    act = "kill -9 $PPID" if killed else "exit 0"
+    text = script(scheduler)
+    for number in range(20):
+        place = tmp_path / str(number)
+        place.mkdir()
+        # The outputs are closed before run_script returns, so no process holds them.
+        ended = run_script(place, text, act, scheduler)
+        assert ended.returncode == (-signal.SIGKILL if killed else 70)
+        assert "No such process" not in ended.stderr
 
 
 # What scontrol reports of a job, and whether it starts again when asked to end.
