@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.model_selection.problem import CVProblem, Fit
-from mpiapps.tasks.task_set import TaskJournal, TaskSet
+from mpiapps.tasks.task_journal import TaskJournal
+from mpiapps.tasks.task_set import TaskSet
 
 if TYPE_CHECKING:
     from mpiapps.tasks.engine import TaskResults  # it starts MPI, and workers do not
