@@ -8,6 +8,7 @@ from mpiapps.app.context import RunContext
 from mpiapps.tasks.engine import Results, Stop, collect, until
 from mpiapps.tasks.mpi_pool import MPIPool
 from mpiapps.tasks.task_set import Chunks, TaskSet
+from mpiapps.tasks.teams import Teams, team_sizes
 from mpiapps.tasks.work_sharing import distribute, distribute_until_stop
 
 
@@ -37,6 +38,23 @@ def manager(ctx: RunContext, tasks: TaskSet, chunks: Chunks, stop: Stop) -> Resu
             return
         results = pool.imap_unordered(tasks.run_one, until(numbers, stop))
         yield from collect(ctx, tasks, numbers, results)
+
+
+def teams(ctx: RunContext, tasks: TaskSet, chunks: Chunks, stop: Stop) -> Results:
+    """Give each task `TaskSet.ranks` ranks, as their own communicator. Collective.
+
+    Rank 0 is the manager, and does tasks only if it is alone. Tasks are pickled, once
+    for each rank. Cost: as `mpiapps.tasks.teams.Teams`.
+    """
+    numbers = [number for chunk in chunks for number in chunk]
+    sizes = [tasks.ranks(number) for number in numbers]
+    sizes = team_sizes(ctx.world.comm, sizes, len(numbers))  # an error on all ranks
+    with Teams(ctx.world.comm) as pool:
+        if pool is None:
+            return
+        results = pool.imap_unordered(tasks.run_on, numbers, sizes, stop)
+        ended = ((numbers[i], value) for i, value in results)
+        yield from collect(ctx, tasks, numbers, ended)
 
 
 def _run(

@@ -5,9 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 Chunks = Sequence[Sequence[int]]  # numbers of tasks that are done together
 
@@ -79,6 +82,16 @@ class TaskSet(ABC):
     def run_one(self, number: int) -> tuple[int, Any]:
         """Return the number of a task and its result."""
         return number, next(iter(self.run([number])))
+
+    def ranks(self, number: int) -> int:
+        """Return how many ranks a task takes, for the executor `teams`."""
+        del number
+        return 1
+
+    def run_on(self, comm: MPI.Intracomm, number: int) -> Any:
+        """Return the result of a task of several ranks. Collective over `comm`."""
+        del comm
+        return self.run_one(number)[1]
 
     def key(self, number: int) -> Any:
         """Return what identifies a task in a later run, as JSON holds it."""
