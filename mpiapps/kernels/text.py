@@ -229,15 +229,8 @@ def count_text(block: np.ndarray, encoding: str, state: int = OUTSIDE) -> TextCo
     if not wide or not len(rest) or len(kinds) > NARROW or _decode(rest, 0)[1] == 0:
         return counts
     more = TextCounts(*_count(rest, kinds_of(True), wide, counts.state))
-    return TextCounts(
-        counts.lines + more.lines,
-        counts.words + more.words,
-        counts.characters + more.characters,
-        counts.invalid + more.invalid,
-        counts.used + more.used,
-        more.state,
-        counts.joins + more.joins,
-    )
+    sums = TextCounts(*map(sum, zip(counts, more, strict=True)))
+    return sums._replace(state=more.state)
 
 
 @kernel

@@ -50,7 +50,6 @@ class BroadcastTransport:
         return [
             self._comm.Ibcast(piece, root=root)
             for part, root in parts
-            if part.size
             for piece in iter_chunks(part)
         ]
 
