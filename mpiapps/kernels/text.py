@@ -257,15 +257,9 @@ def _count_files(
 
 
 def count_files(buffer: np.ndarray, ends: Sequence[int], encoding: str) -> np.ndarray:
-    """Count whole files whose bytes are concatenated.
+    """Count whole files whose bytes are concatenated, by the end of each in the buffer.
 
-    Parameters
-    ----------
-    buffer : ndarray of uint8
-    ends : sequence of int
-        End of each file in the buffer.
-    encoding : {"utf-8", "bytes"}
-        See `count_text`.
+    `encoding` is as for `count_text`.
 
     Returns
     -------

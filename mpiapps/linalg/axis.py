@@ -21,17 +21,8 @@ class Axis:
     (ScaLAPACK Users' Guide, section 4.3). With ``block * procs >= n``
     every coordinate has one contiguous block.
 
-    Parameters
-    ----------
-    n : int
-        Number of indices, 0 or more.
-    block, procs : int
-        1 or more.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not an integer, or is too small.
+    `n` is 0 or more, `block` and `procs` are 1 or more; otherwise `TypeError` or
+    `ValueError` is raised.
     """
 
     n: int

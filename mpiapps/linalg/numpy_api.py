@@ -8,6 +8,7 @@ are compared.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -86,17 +87,9 @@ def _all(test: Callable[[Any, Any], bool], a: Any, b: Any) -> bool:
     return all(like.comm.allgather(result))
 
 
-def _array_equal(a: Any, b: Any) -> bool:
-    return _all(np.array_equal, a, b)
-
-
-def _allclose(a: Any, b: Any, **options: Any) -> bool:
-    return _all(lambda x, y: np.allclose(x, y, **options), a, b)
-
-
 FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
-    np.allclose: _allclose,
-    np.array_equal: _array_equal,
+    np.allclose: lambda a, b, **options: _all(partial(np.allclose, **options), a, b),
+    np.array_equal: lambda a, b: _all(np.array_equal, a, b),
     np.copy: DistMatrix.copy,
     np.dot: matmul,
     np.linalg.cholesky: cholesky,

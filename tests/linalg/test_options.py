@@ -114,7 +114,7 @@ def test_every_size_is_used_or_refused(operation):
 
 @pytest.mark.parametrize("word", ["--checkpoint=x", "--seconds=9"])
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_run_that_cannot_stop_refuses_a_checkpoint(operation, word, capsys):
+def test_a_run_without_checkpoints_refuses_the_option(operation, word, capsys):
     sizes = map(str, SIZES.get(operation, (6,)))
     words = [operation, "--random", *sizes, "--checkpoint=y", word]
     if operation in ("cholesky", "solve", "inverse"):
@@ -141,7 +141,9 @@ def test_tips_by_dask_refuse_a_checkpoint():
         ("folder.npy", MpiAppsError, "Is a directory"),
     ],
 )
-def test_a_wrong_output_is_found_before_the_work(world, place, output, error, says):
+def test_a_wrong_output_is_refused_before_the_computation(
+    world, place, output, error, says
+):
     if world.rank == 0:
         (place / "folder.npy").mkdir(exist_ok=True)
         np.save(place / "singular.npy", np.zeros((3, 3)))

@@ -73,7 +73,7 @@ def spoiled(made, how, number):
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_right_results_pass_and_wrong_ones_fail(comm, dtype, scale):
+def test_correct_results_pass_and_wrong_ones_fail(comm, dtype, scale):
     # Each way to spoil a result meets each number for some of the cases.
     numbers, turn = [0, N // 2, N - 1], [*SCALES].index(scale) + DTYPES.index(dtype)
     for error_of, given, made in results(comm, dtype, scale):
@@ -111,7 +111,7 @@ def test_an_overflow_fails(comm):
     assert not product_error([a, a], multiply(a, a)) <= TOLERANCE
 
 
-def test_a_solution_with_parts_that_are_zero_passes(comm):
+def test_a_solution_with_zero_blocks_passes(comm):
     """The first half of X is zero but for rounding errors, and so are its rows."""
     x = whole((N, N))
     x[: N // 2, N // 2 :] = 0
@@ -130,7 +130,7 @@ def growing(n):
 
 @pytest.mark.parametrize("n", [40, 60, 100, 200])
 @pytest.mark.parametrize("steps", [1, 3, 9])
-def test_refinement_never_makes_a_solution_worse(comm, n, steps):
+def test_refinement_never_worsens_a_solution(comm, n, steps):
     x = growing(n)
     truth = np.hstack([np.ones((n, 1)), whole((n, 6)), np.abs(whole((n, 2), seed=1))])
     a, b = spread(comm, x), spread(comm, x @ truth)
@@ -143,7 +143,7 @@ def test_refinement_never_makes_a_solution_worse(comm, n, steps):
         assert errors[1].max() < 1e-10
 
 
-def test_what_overflows_is_not_spread_by_refinement(comm):
+def test_refinement_does_not_spread_an_overflow(comm):
     a = spread(comm, np.diag([1e-300, 1.0, 2.0]))
     b = spread(comm, np.array([[1e300, 1], [1, 1], [4, 4]]))
     found, plain = (np.asarray(solve(a, b, refinements=most)) for most in (3, 0))
@@ -153,7 +153,7 @@ def test_what_overflows_is_not_spread_by_refinement(comm):
     np.testing.assert_array_equal(np.asarray(solve(a, alone)), [[np.inf], [1], [2]])
 
 
-def test_refinement_of_a_definite_system_uses_the_lower_triangle_alone(comm):
+def test_refinement_of_a_definite_system_reads_only_the_lower_triangle(comm):
     x, y = np.asarray(definite(comm, "c16", "rows")), whole((N, 2), "c16")
     expected = np.linalg.solve(x, y)
     other = np.tril(x) + np.triu(whole((N, N), "c16"), 1)
@@ -163,7 +163,7 @@ def test_refinement_of_a_definite_system_uses_the_lower_triangle_alone(comm):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("scale", ["rows", "both"])
-def test_one_step_is_backward_stable_by_rows(comm, dtype, scale):
+def test_one_refinement_is_rowwise_backward_stable(comm, dtype, scale):
     a, b = graded(comm, dtype, scale), graded(comm, dtype, "even", seed=1)
     errors = residual(a, solve(a, b, refinements=1), b)[1]
     assert errors.max() < 20 * np.finfo(dtype).eps
@@ -171,7 +171,7 @@ def test_one_step_is_backward_stable_by_rows(comm, dtype, scale):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [10, 60, 300])
-def test_the_condition_of_a_matrix_whose_pivots_grow(comm, dtype, n):
+def test_the_condition_of_a_matrix_with_pivot_growth(comm, dtype, n):
     found = condition(spread(comm, growing(n).astype(dtype)))
     np.testing.assert_allclose(found, n, 1e-3)
 
