@@ -26,11 +26,9 @@ class SharedArray:
     Parameters
     ----------
     world : World
-        The ranks.
-    shape : tuple of int
-        The same on all ranks of a host; a side may be 0.
-    dtype : dtype
-        Any NumPy dtype without Python objects; the same on all ranks of a host.
+    shape, dtype
+        The same on all ranks of a host. A side may be 0; any NumPy dtype without Python
+        objects.
 
     Attributes
     ----------

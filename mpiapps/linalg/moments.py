@@ -39,13 +39,7 @@ def mean(a: DistMatrix, axis: int | None = None) -> Any:
 def std(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
     """Return the standard deviation, on every rank. Collective; as `numpy.std`.
 
-    Parameters
-    ----------
-    a : DistMatrix, m x n
-    axis : {None, 0, 1, -2, -1}
-        As for `mean`.
-    ddof : int
-        The divisor is the number of elements minus `ddof`.
+    `axis` is as for `mean`; the divisor is the number of elements minus `ddof`.
 
     Notes
     -----
