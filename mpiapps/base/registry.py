@@ -17,4 +17,4 @@ def registry(kind: str, builtin: Mapping[str, str]) -> dict[str, str]:
         The package's own, which no other package replaces.
     """
     added = {entry.name: entry.value for entry in entry_points(group=f"mpiapps.{kind}")}
-    return added | dict(builtin)
+    return {**builtin, **added, **builtin}
