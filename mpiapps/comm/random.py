@@ -2,7 +2,8 @@
 
 A `Stream` has no state. Its word at a position is a pure function of seed, stream,
 block and index, so ranks may draw any part of it, in any order, repeatedly or after a
-restart.
+restart. For code that needs one `numpy.random.Generator` per task there are
+`spawned_generators` and `jumped_generators`.
 """
 
 from __future__ import annotations
@@ -79,3 +80,30 @@ class Stream:
         words = self.words(2 * start, 2 * count, block).astype(np.uint64)
         bits = (words[1::2] << np.uint64(32)) | words[::2]
         return np.ldexp((bits >> np.uint64(11)).astype(np.float64), -53)
+
+
+def spawned_generators(
+    seed: int, tasks: range | list[int]
+) -> list[np.random.Generator]:
+    """Return independent generators of `tasks`, as of ``SeedSequence.spawn``.
+
+    Local. Task k gets child k of ``SeedSequence(seed)`` on any rank, so a rank creates
+    only those of its own tasks. Children collide with probability about
+    ``n**2 / 2**128`` for n tasks (NumPy, parallel random number generation).
+    """
+    seed = index(seed)  # None would give a different seed on each rank
+    return [
+        np.random.Generator(
+            np.random.PCG64DXSM(np.random.SeedSequence(seed, spawn_key=(index(task),)))
+        )
+        for task in tasks
+    ]
+
+
+def jumped_generators(seed: int, tasks: range | list[int]) -> list[np.random.Generator]:
+    """Return generators of `tasks` on one sequence, 2**128 draws apart.
+
+    Local. Task k starts at NumPy's ``Philox(seed).jumped(k)``: they cannot overlap.
+    """
+    start = np.random.Philox(index(seed))
+    return [np.random.Generator(start.jumped(index(task))) for task in tasks]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from randomgen import Philox
 
-from mpiapps.comm.random import Stream
+from mpiapps.comm.random import Stream, jumped_generators, spawned_generators
 
 keys = st.integers(0, 2**32 - 1)
 RANDOM123 = 2**128  # counters
@@ -108,6 +108,19 @@ def test_non_integers_are_errors(value):
         lambda: Stream(1).uniform(value, 1),
         lambda: Stream(1).words(0, value),
         lambda: Stream(1).words(0, 1, value),
+        lambda: spawned_generators(value, [0]),  # None gives another seed on each rank
+        lambda: jumped_generators(value, [0]),
+        lambda: jumped_generators(1, [value]),
     ):
         with pytest.raises(TypeError):
             call()
+
+
+def test_generators_per_task_are_those_of_numpy():
+    children = np.random.SeedSequence(5).spawn(4)
+    theirs = [np.random.Generator(np.random.PCG64DXSM(child)) for child in children]
+    ours = spawned_generators(5, [3, 1])
+    assert ours[0].random() == theirs[3].random()
+    assert ours[1].random() == theirs[1].random()
+    jumped = np.random.Generator(np.random.Philox(5).jumped(2))
+    assert jumped_generators(5, range(2, 3))[0].random() == jumped.random()
