@@ -1,10 +1,14 @@
-"""What the pages say holds: links, lengths, the programs of the lessons."""
+"""The pages agree with the code: links, options, lengths, programs of the tutorial."""
 
 import re
 import runpy
 
 import pytest
 
+from mpiapps.app.program import programs
+from mpiapps.app.runner import program_parser
+from mpiapps.base.launch_environment import LaunchEnvironment
+from mpiapps.cli import _parser
 from tests.commands import ROOT, on_ranks
 
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -30,6 +34,31 @@ def test_the_readme_is_short_and_starts_with_the_first_run():
     lines = (ROOT / "README.md").read_text().splitlines()
     assert len(lines) <= 150
     assert next(line for line in lines if line.startswith("$")) == "$ make demo"
+
+
+def parsers():
+    """Return the parsers of all programs, and of the commands of `mpiapps`."""
+    launch = LaunchEnvironment()
+    all_programs = (program_parser(each, launch) for each in programs().values())
+    return [*all_programs, *_parser()[1].values()]
+
+
+def long_options(text):
+    return set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text))
+
+
+def test_each_option_is_documented():
+    documented = long_options("".join(page.read_text() for page in PAGES))
+    for parser in parsers():
+        options = {name for name in parser.options() if name.startswith("--")}
+        assert options - documented - {"--ntasks"} == set(), parser.prog
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_use_options_that_exist(page):
+    known = set().union(*(parser.options() for parser in parsers()))
+    for command in re.findall(r"^\$ \S*mpiapps .*", page.read_text(), re.MULTILINE):
+        assert long_options(command) <= known, command
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
