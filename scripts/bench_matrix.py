@@ -159,12 +159,8 @@ def rows() -> dict[str, Row]:
     big = [8192, 1, 0]
     cases = {"4096^3 against NumPy on one core, x 2": ("numpy", "multiply", cube, 0.97)}
     for which, min_ratio in (("debian", 1.3), ("mkl", 1.02)):
-        cases[f"4096^3 against ScaLAPACK, {which}"] = (
-            which,
-            "multiply",
-            cube,
-            min_ratio,
-        )
+        name = f"4096^3 against ScaLAPACK, {which}"
+        cases[name] = (which, "multiply", cube, min_ratio)
         name = f"512 x 512 x 131072 against ScaLAPACK, {which}"
         cases[name] = (which, "multiply", long, 1.4)
     for operation in ("cholesky", "solve"):

@@ -1,7 +1,7 @@
 """Fail if a test was skipped in every lane of the last run: check_skips.py FOLDER.
 
-Reads the JUnit files of all lanes. A test may be skipped in one lane and run in another;
-a test that no lane runs would break unnoticed.
+Reads the JUnit files of all lanes. A test may be skipped in one lane and run in
+another; a test that no lane runs would break unnoticed.
 """
 
 import sys
