@@ -1,5 +1,6 @@
 """The pages agree with the code: links, options, lengths, programs of the tutorial."""
 
+import pkgutil
 import re
 import runpy
 
@@ -12,6 +13,8 @@ from mpiapps.cli import _parser
 from tests.commands import ROOT, on_ranks
 
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+FOLDERS = ROOT, ROOT / "mpiapps"
+ENTRY_POINT_GROUPS = "mpiapps.programs", "mpiapps.backends", "mpiapps.file_operations"
 STEPS = sorted((ROOT / "docs" / "teaching").glob("*.py"))
 
 
@@ -62,17 +65,20 @@ def test_commands_use_options_that_exist(page):
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
-def test_each_step_of_the_lesson_estimates_pi(step):
+def test_each_step_of_the_tutorial_estimates_pi(step):
     ended = on_ranks("mpich", 2, str(step), "2e5")
     assert ended.code == 0, ended.err
     counts_and_pi = re.search(r"\[\d+, \d+\] (\d\.\d+)", ended.out)
     assert abs(float(counts_and_pi[1]) - 3.14159) < 0.03
 
 
-def test_structure_names_every_module_that_it_points_to():
-    text = (ROOT / "docs" / "structure.md").read_text()
-    for name in re.findall(r"`((?:base|kernels|comm|app)/\w+\.py)`", text):
-        assert (ROOT / "mpiapps" / name).exists(), name
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_and_modules_exist(page):
+    text = page.read_text()
+    for name in re.findall(r"`((?:\w+/)+\w+\.(?:py|sh))`", text):
+        assert any((folder / name).exists() for folder in FOLDERS), name
+    for name in re.findall(r"(?<![-./\w])mpiapps(?:\.[a-zA-Z]\w*)+", text):
+        assert name in ENTRY_POINT_GROUPS or pkgutil.resolve_name(name), name
 
 
 def test_pictures_of_matrices_are_those_of_the_code():
