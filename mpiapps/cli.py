@@ -152,8 +152,7 @@ def plan(values: Namespace) -> int:
     from mpiapps.taskfarm.task_list import read_file
 
     tasks = list(read_file(values.directory))
-    folder = Path(f"{values.directory}.farm")
-    seconds = planning.costs(tasks, values.task_time, folder)
+    seconds = planning.costs(tasks, values.task_time, Path(f"{values.directory}.farm"))
     limits = values.cores, values.max_time, values.max_array
     plans = planning.strategies(tasks, seconds, *limits)
     if values.scheduler:
