@@ -39,7 +39,7 @@ from mpiapps.launch.mpiexec import command_line, exec_launcher, find_launcher
 class Plan:
     """Options of `mpiapps farm plan`."""
 
-    task_time: int = option(0, "time per task; 0: from the journal", type="time")
+    task_time: int = option(0, "time per task (0: from the journal)", type="time")
     cores: int = option(32, "cores per host", min=1)
     max_time: int = option(4 * 3600, "time limit of a job", type="time", min=60)
     max_array: int = option(1000, "maximum size of a job array", min=1)
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse_ranks(launch: LaunchEnvironment) -> None:
-    """End all processes if a launcher has started this command as several ranks."""
+    """End all of them where a launcher has started this command more than once."""
     if (launch.size or 1) == 1:
         return
     error = LaunchError(
@@ -90,7 +90,7 @@ def _command(words: list[str]) -> int:
 
 
 def job_command(parser: Parser, words: list[str]) -> int:
-    """Run a command for jobs; words after ``--`` are arguments of the program."""
+    """Run one of the commands about jobs; what follows ``--`` is the program's."""
     cut = words.index("--") if "--" in words else len(words)
     values, unknown = parser.parse_known(words[1:cut])
     if unknown:
@@ -165,7 +165,7 @@ def plan(values: Namespace) -> int:
 
 
 def dask(values: Namespace) -> int:
-    """Run a script or a prompt as a client of a cluster that runs in a job."""
+    """Run a script, or a prompt, with a client of a cluster that runs in a job."""
     from mpiapps.dask_cluster.scheduler_file import run_client
 
     return run_client(values.file, values.script, values.arguments)
@@ -174,9 +174,9 @@ def dask(values: Namespace) -> int:
 def run(values: Namespace) -> int:
     """Replace this process by the mpiexec that runs a program or a script.
 
-    The arguments of the program are checked first, before MPI starts. Does not return:
-    the process executes mpiexec, which keeps the caller's terminal, gets its signals,
-    and returns its exit code to the caller.
+    The program's arguments are checked first, here, where an error costs no start of
+    MPI. Does not return: mpiexec takes this process over, so its exit code, its signals
+    and its terminal are the caller's.
     """
     program, words = find_program(values.program)
     ntasks, arguments = _own_ranks(program, values.arguments)
@@ -186,7 +186,7 @@ def run(values: Namespace) -> int:
             program, arguments, LaunchEnvironment(), command=words
         )
         if common.progress == "auto" and SafeStream().isatty():
-            # Ranks cannot detect the terminal. The last words can belong to a script.
+            # Ranks cannot see the terminal. What comes last may be a script's own.
             arguments = ["--progress", "bar", *arguments]
         if program.reads_stdin(options):
             spooled = spool()
@@ -200,10 +200,10 @@ def run(values: Namespace) -> int:
 
 
 def _own_ranks(program: Program | None, arguments: list[str]) -> tuple[int, list[str]]:
-    """Return the value of ``-n`` among the arguments, or 0, and the other arguments.
+    """Return the ``-n`` among the arguments, 0 without one, and the others.
 
-    For a program it may be anywhere; for a script, which has its own options, only
-    before them.
+    A program's may stand anywhere. A script's own options are its own: there it must
+    come first.
     """
     parser = Parser(prog="mpiapps run", add_help=False)
     if program is not None:
@@ -231,9 +231,9 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
         "--version", action="version", version=f"mpiapps {mpiapps.__version__}"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("list", help="list the programs")
+    commands.add_parser("list", help="name the programs")
     command = commands.add_parser(
-        "farm", help="show status and results of a farm; plan its jobs"
+        "farm", help="show a farm's status and results; plan its jobs"
     )
     command.add_argument("what", choices=("status", "table", "verify", "plan"))
     command.add_argument(
@@ -242,12 +242,14 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
         help="run directory, such as TASKS.farm; for plan, TASKS",
     )
     add_options(command.add_argument_group("for plan"), Plan)
-    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--json", action="store_true", help="for programs to read")
     command = commands.add_parser(
-        "dask", help="run a script or a prompt as a client of a cluster in a job"
+        "dask", help="a prompt, or a script, with a client of a cluster in a job"
     )
     command.add_argument("what", choices=("connect",))
-    command.add_argument("file", metavar="FILE", help="scheduler file of the cluster")
+    command.add_argument(
+        "file", metavar="FILE", help="what mpiapps.dask --scheduler-file wrote"
+    )
     command.add_argument("script", nargs="?", default="", metavar="SCRIPT")
     command.add_argument("arguments", nargs="...", metavar="ARG")
     add_commands(commands)
@@ -255,17 +257,15 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
         "run",
         help="run a program on ranks of this machine",
         description="Run a program on ranks of this machine, by the mpiexec that"
-        " belongs to the loaded MPI library. All other options are passed to the"
-        " program: mpiapps run pi --help.",
+        " belongs to the loaded MPI library. All other options are the program's:"
+        " mpiapps run pi --help.",
     )
     command.add_argument(
         "program",
         metavar="PROGRAM",
-        help="a program of `mpiapps list`, or a script.py",
+        help="one of those that `mpiapps list` names, or a script.py",
     )
-    command.add_argument(
-        "arguments", nargs="...", metavar="ARG", help="arguments of the program"
-    )
+    command.add_argument("arguments", nargs="...", metavar="ARG", help="the program's")
     add_ranks(command, default=physical_cores())
     return parser, dict(commands.choices)
 
