@@ -13,7 +13,7 @@ from typing import Any
 from mpiapps.base.errors import InputError
 from mpiapps.base.units import format_seconds
 from mpiapps.storage.journal import Record, scan
-from mpiapps.taskfarm.state import journals_of
+from mpiapps.taskfarm.farm_journal import journals_of
 from mpiapps.taskfarm.task_list import Task, by_identity
 
 JOB_OVERHEAD = 20.0  # s that a job costs the scheduler and its host, about

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,19 @@ class TaskFailure:
     traceback: str = ""
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """What an attempt yields that does not end its task: it is tried again.
+
+    Attributes
+    ----------
+    record
+        For the journal.
+    """
+
+    record: Any
+
+
 class TaskSet(ABC):
     """Independent tasks, numbered from 0; the same on all ranks.
 
@@ -59,6 +72,9 @@ class TaskSet(ABC):
     @abstractmethod
     def run(self, numbers: Sequence[int]) -> Iterator[Any]:
         """Yield the result of each task, as JSON holds it, or a `TaskFailure`."""
+
+    def prepare(self) -> None:  # noqa: B027 - most have nothing to import
+        """Import what `run` needs: called where time limits are measured."""
 
     def run_one(self, number: int) -> tuple[int, Any]:
         """Return the number of a task and its result."""
@@ -90,26 +106,3 @@ class TaskSet(ABC):
     def pack(self, values: list[Any]) -> Any:
         """Return results as they are sent to the root: a list, or an array of rows."""
         return values
-
-
-@dataclass(frozen=True)
-class TaskJournal:
-    """Where results are recorded.
-
-    Attributes
-    ----------
-    directory : str
-        Of the journals, one per rank and run; empty for none: then the run cannot stop
-        early.
-    header : mapping
-        What the results depend on, besides the keys of tasks.
-    depends_on : str
-        The same in words, for the error of a directory of other results.
-    force_unlock : bool
-        Whether to take the directory from a run on another host.
-    """
-
-    directory: str = ""
-    header: Mapping[str, Any] = field(default_factory=dict)
-    depends_on: str = ""
-    force_unlock: bool = False

@@ -25,7 +25,7 @@ from mpiapps.fileops import reading, segments
 from mpiapps.fileops.listing import expand, gather_listing, read_list
 from mpiapps.fileops.run_segments import run_segments
 from mpiapps.files import Options
-from mpiapps.tasks.task_set import TaskJournal
+from mpiapps.tasks.task_journal import TaskJournal
 
 pytestmark = pytest.mark.mpi
 

@@ -12,7 +12,8 @@ from mpiapps.storage.directory_lock import DirectoryLock
 from mpiapps.tasks.engine import run_tasks
 from mpiapps.tasks.executors import counter, manager, static
 from mpiapps.tasks.joblib_executor import loky, threading
-from mpiapps.tasks.task_set import TaskFailure, TaskJournal, TaskSet
+from mpiapps.tasks.task_journal import TaskJournal
+from mpiapps.tasks.task_set import TaskFailure, TaskSet
 from tests.tasks.roots import Roots
 
 pytestmark = pytest.mark.mpi
