@@ -39,10 +39,10 @@ from mpiapps.launch.mpiexec import command_line, exec_launcher, find_launcher
 class Plan:
     """Options of `mpiapps farm plan`."""
 
-    each: int = option(0, "time per task; 0: from the journal", type="time")
+    task_time: int = option(0, "time per task (0: from the journal)", type="time")
     cores: int = option(32, "cores per host", min=1)
-    wall: int = option(4 * 3600, "maximum wall time of a job", type="time", min=60)
-    most: int = option(1000, "maximum size of a job array", min=1)
+    max_time: int = option(4 * 3600, "time limit of a job", type="time", min=60)
+    max_array: int = option(1000, "maximum size of a job array", min=1)
     scheduler: str = option(
         "", "print the job script of the best strategy", choices=("", *SCHEDULERS)
     )
@@ -152,9 +152,9 @@ def plan(values: Namespace) -> int:
     from mpiapps.taskfarm.task_list import read_file
 
     tasks = list(read_file(values.directory))
-    folder = Path(f"{values.directory}.farm")
-    seconds = planning.costs(tasks, values.each, folder)
-    plans = planning.strategies(tasks, seconds, values.cores, values.wall, values.most)
+    seconds = planning.costs(tasks, values.task_time, Path(f"{values.directory}.farm"))
+    limits = values.cores, values.max_time, values.max_array
+    plans = planning.strategies(tasks, seconds, *limits)
     if values.scheduler:
         argv = plans[0].argv(values.directory, values.scheduler)
         return job_command(_parser()[1]["render"], ["render", *argv])

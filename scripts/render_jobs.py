@@ -1,7 +1,7 @@
 """Render jobs/: each program on Slurm, pi on each other scheduler, and the library.
 
-They are for a clone: submitted from its top folder, with the interpreter of `make demo`
-and one of the sites in jobs/sites, which are there to be copied and edited.
+The scripts are submitted from the top folder of a clone, use the interpreter of `make
+demo` and one of the sites in jobs/sites, which users copy and edit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mpiapps.batch.request import Job, Request, resolve
 from mpiapps.batch.site import SCHEDULERS, read_site
 
 JOBS = Path(__file__).parents[1] / "jobs"
-# What a program needs to do something; to be edited.
+# Example arguments of programs that need some; users edit them.
 ARGUMENTS = {
     "dask": ("script.py",),
     "farm": ("tasks.txt",),
@@ -41,7 +41,7 @@ def scripts() -> Iterator[tuple[Path, str]]:
 
 
 def main() -> int:
-    """Write them; return the exit code."""
+    """Write the files and print their paths; return the exit code."""
     for path, text in scripts():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
