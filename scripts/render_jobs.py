@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mpiapps.app.program import programs
-from mpiapps.batch.render import LIBRARY, render
+from mpiapps.batch.render import render
 from mpiapps.batch.request import Job, Request, resolve
+from mpiapps.batch.scheduler import LIBRARY, load_scheduler
 from mpiapps.batch.site import SCHEDULERS, read_site
 
 JOBS = Path(__file__).parents[1] / "jobs"
@@ -31,6 +32,8 @@ def scripts() -> Iterator[tuple[Path, str]]:
     library = JOBS / "lib" / LIBRARY.name
     yield library, LIBRARY.read_text(encoding="utf-8")
     for scheduler in SCHEDULERS:
+        functions = load_scheduler(scheduler).library
+        yield library.with_name(functions.name), functions.read_text(encoding="utf-8")
         site = read_site(JOBS / "sites" / f"{scheduler}.toml")
         for name in programs() if scheduler == "slurm" else ("pi",):
             request = Request(nodes=2, ranks_per_node=2, python=".venv/bin/python")

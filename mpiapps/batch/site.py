@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import os
-import shlex
-import shutil
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import mpiapps
 from mpiapps.base.errors import UsageError
+from mpiapps.base.registry import registry
 from mpiapps.batch import quoting
+from mpiapps.batch.launchers import LAUNCHERS
 
-# A command that only this scheduler has: PBS and Grid Engine both have qsub.
-COMMANDS = {"slurm": "sbatch", "sge": "qconf", "pbs": "pbsnodes", "lsf": "bsub"}
-SCHEDULERS = tuple(COMMANDS)
-LAUNCHERS = ("mpiexec", "srun", "srun-pmix", "srun-pmi2")
+# Name -> subclass of `mpiapps.batch.scheduler.Scheduler`; the order of detection.
+SCHEDULERS = registry(
+    "schedulers",
+    {
+        "slurm": "mpiapps.batch.slurm:Slurm",
+        "sge": "mpiapps.batch.sge:GridEngine",
+        "pbs": "mpiapps.batch.pbs:Pbs",
+        "lsf": "mpiapps.batch.lsf:Lsf",
+    },
+)
 MPIS = ("openmpi", "mpich", "impi")
 
 
@@ -29,9 +33,10 @@ class Site:
 
     Attributes
     ----------
-    scheduler : {"slurm", "sge", "pbs", "lsf"}
-    launcher : {"mpiexec", "srun", "srun-pmix", "srun-pmi2"}
-        ``srun`` takes the plugin that fits the MPI.
+    scheduler : str
+        A name in `SCHEDULERS`.
+    launcher : str
+        A name in `LAUNCHERS`; ``srun`` takes the plugin that fits the MPI.
     mpi : {"openmpi", "mpich", "impi"}
     launch : list of str
         Launch command, in place of the built-in one: ``{ntasks}``, ``{nodes}``,
@@ -95,44 +100,6 @@ class Site:
         return "\n".join([*lines, *tables]) + "\n"
 
 
-def find_site(name: str, scheduler: str) -> Site:
-    """Return the site called `name`, or a default site of `scheduler`.
-
-    Raises
-    ------
-    UsageError
-        If there is no such site, or no name is given and the host has no scheduler.
-    """
-    if name:
-        site = read_site(_path(name))
-        if scheduler and scheduler != site.scheduler:
-            raise UsageError(
-                f"--scheduler {scheduler} and --site {name}, which has"
-                f" {site.scheduler}; leave one of them out"
-            )
-        return site
-    found = scheduler or next((s for s, c in COMMANDS.items() if shutil.which(c)), "")
-    if not found:
-        raise UsageError(
-            "no scheduler on this host (none of"
-            f" {', '.join(COMMANDS.values())} is on PATH); say which one:"
-            f" --scheduler {'|'.join(SCHEDULERS)}, or --site NAME"
-        )
-    return Site(found, name=found)
-
-
-def folders() -> list[Path]:
-    """Return the folders of site files, in search order."""
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    given = os.environ.get("MPIAPPS_SITES")
-    return [
-        *([Path(given)] if given else []),
-        Path("jobs/sites"),
-        home / "mpiapps" / "sites",
-        Path(mpiapps.__file__).parents[1] / "jobs" / "sites",
-    ]
-
-
 def read_site(path: Path) -> Site:
     """Return the site of the TOML file `path`.
 
@@ -188,28 +155,6 @@ def _check_value(path: Path, key: str, value: Any, kind: str) -> None:
 
 def _all_texts(values: list[Any]) -> bool:
     return all(isinstance(value, str) for value in values)
-
-
-def _path(name: str) -> Path:
-    if "/" in name or name.endswith(".toml"):
-        return Path(name)
-    for folder in folders():
-        if (folder / f"{name}.toml").is_file():
-            return folder / f"{name}.toml"
-    known = sorted({path.stem for f in folders() for path in f.glob("*.toml")})
-    raise UsageError(
-        f"no site {quoting.printable(name)}; there are {', '.join(known) or 'none'}."
-        f" Make one on a login node: {_remedy()}"
-    )
-
-
-def _remedy() -> str:
-    """Return the command that creates a site file in a searched folder."""
-    *own, _ = folders()  # the last one may be of an installation
-    folder = next((each for each in own if each.is_dir()), own[-1])
-    path = shlex.quote(str(folder))
-    make = "" if folder.is_dir() else f"mkdir -p {path} && "
-    return f"{make}mpiapps site probe > {path}/NAME.toml"
 
 
 def _toml(value: Any) -> str:

@@ -18,9 +18,10 @@ import pytest
 from mpiapps.base.errors import UsageError
 from mpiapps.base.processes import start_of
 from mpiapps.batch.job_state import JobId
-from mpiapps.batch.render import LIBRARY, render
+from mpiapps.batch.render import render
 from mpiapps.batch.request import Parent
 from mpiapps.batch.runs import append_event
+from mpiapps.batch.scheduler import LIBRARY, load_scheduler
 from mpiapps.batch.site import SCHEDULERS
 from tests.batch.jobs import SITES, job, script
 from tests.commands import clean_environment, run
@@ -155,7 +156,7 @@ def test_a_spooled_script_finds_the_library(tmp_path, scheduler, library):
     assert (library in ended.stderr) == (ended.returncode == 78)
     copy = folder / "logs" / "pi-1" / LIBRARY.name
     copy.parent.mkdir(parents=True)
-    shutil.copy(LIBRARY, copy)
+    copy.write_text(load_scheduler(scheduler).shell_library())
     assert start(MPIAPPS_RUN="pi-1").returncode == 0
 
 

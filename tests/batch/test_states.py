@@ -10,8 +10,8 @@ from mpiapps.base.errors import FileAccessError, LaunchError, UsageError
 from mpiapps.batch import job_state, runs, submission
 from mpiapps.batch.history import history, read
 from mpiapps.batch.job_state import JobId, JobStatus
-from mpiapps.batch.render import LIBRARY
 from mpiapps.batch.run_status import status_of
+from mpiapps.batch.scheduler import LIBRARY, load_scheduler
 from mpiapps.batch.status import status, statuses
 from tests.batch.jobs import script
 
@@ -227,7 +227,8 @@ def queue(place, *rows):
 def test_each_submission_has_a_folder_of_its_own(place):
     text = script("slurm")
     first = submission.submit(text, "pi", "logs")
-    assert (first.folder / LIBRARY.name).read_text() == LIBRARY.read_text()
+    library = (first.folder / LIBRARY.name).read_text()
+    assert library == load_scheduler("slurm").shell_library()
     assert (first.name, first.id) == ("pi-1", "11")
     (place / "number").unlink()  # the cluster was set up anew: numbers come again
     second = submission.submit(text, "pi", "logs")
@@ -303,28 +304,30 @@ def test_an_array_is_as_its_elements_are(place, array):
     run = submission.submit(script("slurm", array=array), "pi", "logs")
     first, second, third = run.indices
     queue(place, f"11 {first} PENDING 0 JobHeldUser", f"11 {second} RUNNING 0 None")
-    finish(run.part(third), 0)
+    finish(run.element_folder(third), 0)
     found = status(run)
     assert [each.state for each in found.elements.values()] == [
         *(job_state.PENDING, job_state.RUNNING, job_state.DONE)
     ]
     assert (found.state, found.reason) == (job_state.RUNNING, "1 of 3 done")
     for index, code in zip(run.indices, (0, 0, 4), strict=True):
-        finish(run.part(index), code)
-        write(run.part(index), ["start 0 11", f"end {code} 11"])
+        finish(run.element_folder(index), code)
+        write(run.element_folder(index), ["start 0 11", f"end {code} 11"])
     found = status(run)
     assert (found.state, found.code, found.reason) == ("failed", 4, "2 of 3 done")
     assert found.as_dict()["elements"][third]["state"] == "failed"
-    (place / "logs" / "pi-1" / "script.sh").rename(run.part(third) / "script.sh")
+    (place / "logs" / "pi-1" / "script.sh").rename(
+        run.element_folder(third) / "script.sh"
+    )
     assert [each.name for each in runs.all_runs("logs")] == ["pi-1"]
 
 
 def test_an_array_that_is_resubmitted_is_under_way_again(place):
     run = submission.submit(script("slurm", array="1-3"), "pi", "logs")
     for index, code in (("1", 0), ("2", 3), ("3", 137)):
-        write(run.part(index), ["start 0 11", f"end {code} 11"])
-    finish(run.part("1"), 0)
-    finish(run.part("2"), 3)
+        write(run.element_folder(index), ["start 0 11", f"end {code} 11"])
+    finish(run.element_folder("1"), 0)
+    finish(run.element_folder("2"), 3)
     assert status(run).state == job_state.FAILED
     submission.resubmit(run)
     queue(place, "12 2 RUNNING 0 None", "12 3 PENDING 0 None")
@@ -335,7 +338,7 @@ def test_an_array_that_is_resubmitted_is_under_way_again(place):
     assert {each.id for each in found.elements.values()} == {"12"}
     # One of them goes on by a chain, and its link is a job of its own.
     chain = ["start 0 12", "requeue 75 12", "submit 0 20 1"]
-    write(run.part("2"), chain, cluster="alpha")
+    write(run.element_folder("2"), chain, cluster="alpha")
     queue(place, "20 N/A RUNNING 0 None", "12 3 PENDING 0 None")
     found = status(run).elements["2"]
     assert (found.state, found.id) == (job_state.RUNNING, "20")
@@ -382,7 +385,10 @@ def test_grid_engine_is_not_asked_for_another_cluster(place):
     (place / "here").write_text("head2")
     found = status(run)
     assert found.state == job_state.NO_ANSWER
-    assert found.reason == "it is a job of default@head1; this host asks default@head2"
+    assert (
+        found.reason
+        == "the job is on cluster default@head1; this host queries default@head2"
+    )
     with pytest.raises(LaunchError, match="default@head1"):
         submission.cancel(run)
 
