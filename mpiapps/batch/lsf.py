@@ -8,42 +8,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mpiapps.base.errors import LaunchError, UsageError
-from mpiapps.batch import lsf_options
-from mpiapps.batch.client import NoAnswer
-from mpiapps.batch.job_state import (
-    CANCELLED,
-    DONE,
-    FAILED,
-    OUT_OF_MEMORY,
-    PENDING,
-    RUNNING,
-    TIMED_OUT,
-    UNKNOWN,
-    Answers,
-    JobId,
-    JobStatus,
-    Submission,
-    element,
-)
+from mpiapps.base.errors import UsageError
+from mpiapps.batch import job_state, lsf_options
+from mpiapps.batch.client import CommandError
+from mpiapps.batch.job_state import Answers, JobId, JobStatus, Submission, element
 from mpiapps.batch.launchers import LaunchCommand
 from mpiapps.batch.quoting import format_indices
 from mpiapps.batch.request import Job
 from mpiapps.batch.scheduler import Scheduler
 
 STATES = {
-    **dict.fromkeys(("PEND", "WAIT", "PSUSP", "PROV"), PENDING),
-    **dict.fromkeys(("RUN", "USUSP", "SSUSP"), RUNNING),
-    "DONE": DONE,
-    "EXIT": FAILED,
+    **dict.fromkeys(("PEND", "WAIT", "PSUSP", "PROV"), job_state.PENDING),
+    **dict.fromkeys(("RUN", "USUSP", "SSUSP"), job_state.RUNNING),
+    "DONE": job_state.DONE,
+    "EXIT": job_state.FAILED,
 }
 # First word of bjobs' exit_reason -> state.
 REASONS = {
-    "TERM_RUNLIMIT": TIMED_OUT,
-    "TERM_DEADLINE": TIMED_OUT,
-    "TERM_MEMLIMIT": OUT_OF_MEMORY,
-    "TERM_OWNER": CANCELLED,
-    "TERM_ADMIN": CANCELLED,
+    "TERM_RUNLIMIT": job_state.TIMED_OUT,
+    "TERM_DEADLINE": job_state.TIMED_OUT,
+    "TERM_MEMLIMIT": job_state.OUT_OF_MEMORY,
+    "TERM_OWNER": job_state.CANCELLED,
+    "TERM_ADMIN": job_state.CANCELLED,
 }
 
 
@@ -51,7 +37,7 @@ REASONS = {
 # ssh, which does not pass the environment of the script to the ranks.
 LAUNCH_ADDITIONS = {
     ("mpiexec", "openmpi"): LaunchCommand(
-        ('--hostfile "$run/hosts"', "--prtemca plm_ssh_agent blaunch"),
+        '--hostfile "$run/hosts" --prtemca plm_ssh_agent blaunch',
         (
             "export PRTE_MCA_prte_fwd_environment=1",
             "# shellcheck disable=SC2086 # host, slots, host, slots",
@@ -123,7 +109,7 @@ class Lsf(Scheduler):
 
     def cluster(self) -> str:
         """Return the name of the cluster."""
-        output = self.try_query(["lsid"]) or ""
+        output = self.try_run(["lsid"])
         match = re.search(r"My cluster name is (\S+)", output)
         return match[1] if match else ""
 
@@ -131,11 +117,13 @@ class Lsf(Scheduler):
         """Return the statuses of the jobs, ended ones included."""
         fields = "jobid jobindex stat exit_code exit_reason pend_reason"
         command = ["bjobs", "-a", "-json", "-o", fields, *numbers]
-        output = self.query(command, "is not found")
+        output = self.run(command, "is not found")
         try:
             rows = json.loads(output or "{}").get("RECORDS", [])
         except ValueError as error:
-            raise NoAnswer(f"bjobs printed no JSON: {output[:80].strip()}") from error
+            raise CommandError(
+                f"bjobs printed no JSON: {output[:80].strip()}"
+            ) from error
         statuses = {}
         for row in rows:
             number, index = row.get("JOBID", ""), row.get("JOBINDEX", "0") or "0"
@@ -146,9 +134,7 @@ class Lsf(Scheduler):
 
     def site_settings(self) -> tuple[dict[str, Any], list[str]]:
         """Return settings from the parameters of the batch system."""
-        output = self.try_query(["bparams", "-a"])
-        if output is None:
-            raise LaunchError("bparams -a gave no answer; is this a login node?")
+        output = self.run(["bparams", "-a"])
         values: dict[str, Any] = {}
         if limit := re.search(r"MAX_JOB_ARRAY_SIZE *= *(\d+)", output):
             values["max_array"] = int(limit[1])
@@ -176,10 +162,10 @@ def _name(job: Job) -> str:
 
 
 def _status(row: dict[str, str]) -> JobStatus:
-    state = STATES.get(row.get("STAT", ""), UNKNOWN)
-    reason = row.get("PEND_REASON" if state == PENDING else "EXIT_REASON", "")
+    state = STATES.get(row.get("STAT", ""), job_state.UNKNOWN)
+    reason = row.get("PEND_REASON" if state == job_state.PENDING else "EXIT_REASON", "")
     reason = " ".join(reason.split())
     code = int(row["EXIT_CODE"]) if row.get("EXIT_CODE", "").isdigit() else None
-    if state == FAILED:
-        state = REASONS.get(reason.split(":")[0], FAILED)
-    return JobStatus(state, 0 if state == DONE else code, reason)
+    if state == job_state.FAILED:
+        state = REASONS.get(reason.split(":")[0], job_state.FAILED)
+    return JobStatus(state, 0 if state == job_state.DONE else code, reason)

@@ -18,6 +18,8 @@ PATTERNS: Mapping[str, tuple[str, str]] = {
         "a time, such as 1:30:00 or 2-00:00:00",
     ),
 }
+# A name of an option; resources and attributes count as options.
+NAME = re.compile(r"-l \w+|-W \w+|\S+")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Dialect:
     options : mapping of str to Option
         By each of their names: see `option_table`.
     reserved : mapping of str
-        Options that the rendered script sets, and the option of mpiapps to use instead.
+        Options of mpiapps, and the options that the rendered script sets by them.
     time : str
         Option of the time limit.
     outputs : tuple of str
@@ -107,8 +109,28 @@ def option_table(
     """
     table = []
     for key, meaning in explained.items():
-        *names, takes = re.findall(r"-l \w+|\S+", key)
+        *names, takes = NAME.findall(key)
         table.append(Option(tuple(names), takes.strip("."), meaning))
     for takes, text in others.items():
         table += [Option(tuple(word.split("/")), takes, "") for word in text.split()]
     return {name: option for option in table for name in option.names}
+
+
+# Options of qsub that PBS and Grid Engine share.
+QSUB = {
+    "-A =": "Account to charge: {}.",
+    "-P =": "Project to charge: {}.",
+    "-M =": "Mail address: {}.",
+    "-N =": "Name of the job: {}; it cannot begin with a digit.",
+    "-S =": "Shell that reads the script: {}; the default may not be bash.",
+    "-V .": "Pass the whole environment: the job depends on it.",
+    "-a =": "Earliest start: {}.",
+    "-e =": "Standard error: {}.",
+    "-h .": "Hold the job until `qrls`.",
+    "-j =": "Merge standard error into standard output: {}.",
+    "-m =": "Events that send mail: {} (b: begin, e: end, a: abort).",
+    "-o =": "Standard output: {}.",
+    "-p =": "Priority: {}.",
+    "-q =": "Queue: {}.",
+    "-v =": "Environment variables of the job: {}.",
+}

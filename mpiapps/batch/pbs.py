@@ -8,23 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mpiapps.base.errors import LaunchError, UsageError
-from mpiapps.batch import pbs_options
-from mpiapps.batch.client import NoAnswer
-from mpiapps.batch.job_state import (
-    CANCELLED,
-    DONE,
-    FAILED,
-    PENDING,
-    RUNNING,
-    TIMED_OUT,
-    UNKNOWN,
-    Answers,
-    JobId,
-    JobStatus,
-    Submission,
-    element,
-)
+from mpiapps.base.errors import UsageError
+from mpiapps.batch import job_state, pbs_options
+from mpiapps.batch.client import CommandError
+from mpiapps.batch.job_state import Answers, JobId, JobStatus, Submission, element
 from mpiapps.batch.launchers import LaunchCommand
 from mpiapps.batch.quoting import format_indices
 from mpiapps.batch.request import Job
@@ -40,9 +27,9 @@ from mpiapps.batch.scheduler import Scheduler
 from mpiapps.batch.script import Script
 
 STATES = {
-    **dict.fromkeys("QHWTM", PENDING),
-    **dict.fromkeys("RBESU", RUNNING),
-    **dict.fromkeys("FX", DONE),
+    **dict.fromkeys("QHWTM", job_state.PENDING),
+    **dict.fromkeys("RBESU", job_state.RUNNING),
+    **dict.fromkeys("FX", job_state.DONE),
 }
 # Exit status of a job over its time limit (pbs_error: JOB_EXEC_*); for a job that a
 # signal has ended, the number of the signal is added to SIGNALLED.
@@ -64,23 +51,20 @@ NO_RANKS = (
 
 
 @rule("pbs-chunks", CHUNKS)
-def two_requests(script: Script) -> Problems:
-    """Find the old request of hosts together with chunks."""
+def _two_requests(script: Script) -> Problems:
     if script.options("pbs", "-l select"):
         for directive in script.options("pbs", "-l nodes"):
             yield directive.line, "nodes= together with select="
 
 
 @rule("pbs-folder", 'begin with cd "$PBS_O_WORKDIR"')
-def home_folder(script: Script) -> Problems:
-    """Find a job that stays in the home folder."""
+def _home_folder(script: Script) -> Problems:
     if script.directives["pbs"] and "PBS_O_WORKDIR" not in script.text:
         yield 0, "the job starts in the home folder, not where it was submitted"
 
 
 @rule("array-limit", "submit it without -J")
-def one_element(script: Script) -> Problems:
-    """Find an array of one element."""
+def _one_element(script: Script) -> Problems:
     for directive in script.options("pbs", "-J"):
         bounds = re.match(r"(\d+)-(\d+)", directive.value)
         if bounds and int(bounds[1]) >= int(bounds[2]):
@@ -92,9 +76,9 @@ class Pbs(Scheduler):
 
     dialect = pbs_options.DIALECT
     rules = (
-        two_requests,
-        home_folder,
-        one_element,
+        _two_requests,
+        _home_folder,
+        _one_element,
         Rule("pbs-chunks", CHUNKS, values("pbs", "-l select", *NO_RANKS)),
         short_time("pbs", dialect.time),
         whole_environment("pbs", "-V"),
@@ -153,16 +137,18 @@ class Pbs(Scheduler):
         """Return the statuses of the servers, whose history has ended jobs too."""
         command = ["qstat", "-f", "-t", "-F", "json"]
         try:
-            output = self.query([*command, "-x", *numbers], "Unknown Job Id")
-        except NoAnswer as error:
+            output = self.run([*command, "-x", *numbers], "Unknown Job Id")
+        except CommandError as error:
             if "job_history_enable" not in str(error):
                 raise
             accepted = "Unknown Job Id|has finished"
-            output = self.query([*command, *numbers], accepted)
+            output = self.run([*command, *numbers], accepted)
         try:
             jobs = json.loads(output or "{}", strict=False).get("Jobs", {})
         except ValueError as error:
-            raise NoAnswer(f"qstat printed no JSON: {output[:80].strip()}") from error
+            raise CommandError(
+                f"qstat printed no JSON: {output[:80].strip()}"
+            ) from error
         statuses = {}
         for name, job in jobs.items():
             part = re.fullmatch(r"(\d+)\[(\d+)\](.*)", name)
@@ -172,9 +158,7 @@ class Pbs(Scheduler):
 
     def site_settings(self) -> tuple[dict[str, Any], list[str]]:
         """Return settings from the attributes of the server."""
-        output = self.try_query(["qstat", "-Bf"])
-        if output is None:
-            raise LaunchError("qstat -Bf gave no answer; is this a login node?")
+        output = self.run(["qstat", "-Bf"])
         config = dict(re.findall(r"^ +(\w+) = (.*?) *$", output, re.MULTILINE))
         values: dict[str, Any] = {"max_array": int(config.get("max_array_size", "0"))}
         if "default_queue" in config:
@@ -198,15 +182,17 @@ def _array(job: Job) -> str:
 
 
 def _status(job: dict[str, object]) -> JobStatus:
-    state = STATES.get(str(job.get("job_state")), UNKNOWN)
+    state = STATES.get(str(job.get("job_state")), job_state.UNKNOWN)
     code, reason = job.get("Exit_status"), str(job.get("comment", ""))
-    if state != DONE:
+    if state != job_state.DONE:
         return JobStatus(state, None, reason)
     if not isinstance(code, int):
         # Ended before its start; an element (X) may have run, but its end is unknown.
         is_element = job.get("job_state") == "X"
-        return JobStatus(UNKNOWN if is_element else CANCELLED, None, reason)
+        return JobStatus(
+            job_state.UNKNOWN if is_element else job_state.CANCELLED, None, reason
+        )
     if code == KILLED_WALLTIME or ("walltime" in reason and code != 0):
-        return JobStatus(TIMED_OUT, code & 0xFF, reason)
+        return JobStatus(job_state.TIMED_OUT, code & 0xFF, reason)
     code = 128 + code - SIGNALLED if code > SIGNALLED else code & 0xFF
-    return JobStatus(DONE if code == 0 else FAILED, code, reason)
+    return JobStatus(job_state.DONE if code == 0 else job_state.FAILED, code, reason)

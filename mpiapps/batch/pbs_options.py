@@ -1,11 +1,10 @@
 """The options of PBS's qsub."""
 
-from mpiapps.batch.options import Dialect, option_table
+from mpiapps.batch.options import QSUB, Dialect, option_table
 
 OPTIONS = option_table(
     {
-        "-S =": "Shell that reads the script: {}.",
-        "-N =": "Name of the job: {}.",
+        **QSUB,
         "-l =": "Resources: {}.",
         "-l select =": "Chunks: {}. ncpus: cores per chunk; mpiprocs: ranks per chunk"
         " (one line each in PBS_NODEFILE); ompthreads: OMP_NUM_THREADS.",
@@ -15,26 +14,13 @@ OPTIONS = option_table(
         "-l nodes =": "Old request of hosts: {}; excludes select.",
         "-l mem =": "Memory of the job in total: {}.",
         "-l pmem =": "Memory per process: {}.",
-        "-j =": "Merge standard error into standard output: {}.",
-        "-o =": "Standard output: {}.",
-        "-e =": "Standard error: {}.",
         "-k =": "Keep output on the host, or write it directly to its target: {}.",
         "-r =": "Restart the job after a host failure: {}.",
         "-J =": "One job per index: {}.",
         "-t =": "Torque: one job per index: {}.",
         "-W =": "{}: depend=afterok starts the job after the success of others,"
         " afterany after their end.",
-        "-A =": "Account to charge: {}.",
-        "-P =": "Project to charge: {}.",
-        "-q =": "Queue: {}.",
-        "-m =": "Events that send mail: {} (b: begin, e: end, a: abort).",
-        "-M =": "Mail address: {}.",
-        "-p =": "Priority: {}.",
-        "-a =": "Earliest start: {}.",
-        "-V .": "Pass the whole environment: the job depends on it.",
-        "-v =": "Environment variables of the job: {}.",
         "-d =": "Torque: start in folder {}.",
-        "-h .": "Hold the job until `qrls`.",
         "-z .": "qsub does not print the job number.",
     },
     {"=": "-c -C -D -L -R -T -u -w", "": "-f -F -G -I -n -x -X"},
@@ -44,17 +30,14 @@ DIALECT = Dialect(
     prefix="#PBS",
     options=OPTIONS,
     reserved={
-        "-J": "--array",
-        "-N": "--name",
-        "-W depend": "--dependency",
-        "-e": "--logs",
-        "-j": "",
-        "-l nodes": "--nodes",
-        "-l select": "--nodes and --ranks-per-node",
-        "-l walltime": "--time",
-        "-o": "--logs",
-        "-t": "--array",
-        "-z": "",
+        "--array": "-J -t",
+        "--dependency": "-W depend",
+        "--logs": "-e -o",
+        "--name": "-N",
+        "--nodes": "-l nodes",
+        "--nodes and --ranks-per-node": "-l select",
+        "--time": "-l walltime",
+        "": "-j -z",
     },
     time="-l walltime",
     outputs=("-o", "-e"),

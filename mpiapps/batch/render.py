@@ -68,7 +68,7 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
             hosts=_count(request.nodes, "host"),
             version=mpiapps.__version__,
             python=request.python,
-            uses_mpiexec=any("$mpiexec" in word for word in launch.words),
+            uses_mpiexec="$mpiexec" in launch.text,
             recorded=job.recorded,
             submit_directory=scheduler.submit_directory,
             standalone=standalone,
@@ -90,7 +90,7 @@ def _launch_command(job: Job, scheduler: Scheduler) -> LaunchCommand:
     """Return the launch command of the site, or of the launcher and the scheduler."""
     request, site = job.request, job.site
     if site.launch:
-        command = LaunchCommand(site.launch)
+        command = LaunchCommand(" ".join(site.launch))
     else:
         pair = request.launcher, request.mpi
         command = launch_command(*pair, scheduler.name)

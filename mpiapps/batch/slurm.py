@@ -8,19 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mpiapps.base.errors import LaunchError
-from mpiapps.batch import slurm_options, slurm_rules
-from mpiapps.batch.client import NoAnswer
+from mpiapps.batch import job_state, slurm_options, slurm_rules
+from mpiapps.batch.client import CommandError
 from mpiapps.batch.job_state import (
-    CANCELLED,
-    DONE,
-    FAILED,
-    OUT_OF_MEMORY,
-    PENDING,
-    PREEMPTED,
-    RUNNING,
-    TIMED_OUT,
-    UNKNOWN,
     Answers,
     JobId,
     JobStatus,
@@ -32,30 +22,17 @@ from mpiapps.batch.quoting import format_indices
 from mpiapps.batch.request import Job
 from mpiapps.batch.scheduler import Scheduler, array_limit_error
 
+WAITING = "CONFIGURING REQUEUED REQUEUE_FED REQUEUE_HOLD RESV_DEL_HOLD SPECIAL_EXIT"
+ACTIVE = "COMPLETING SIGNALING STAGE_OUT SUSPENDED STOPPED"
 STATES = {
-    "PENDING": PENDING,
-    "CONFIGURING": PENDING,
-    "REQUEUED": PENDING,
-    "REQUEUE_FED": PENDING,
-    "REQUEUE_HOLD": PENDING,
-    "RESV_DEL_HOLD": PENDING,
-    "SPECIAL_EXIT": PENDING,
-    "RUNNING": RUNNING,
-    "COMPLETING": RUNNING,
-    "SIGNALING": RUNNING,
-    "STAGE_OUT": RUNNING,
-    "SUSPENDED": RUNNING,
-    "STOPPED": RUNNING,
-    "COMPLETED": DONE,
-    "FAILED": FAILED,
-    "NODE_FAIL": FAILED,
-    "BOOT_FAIL": FAILED,
-    "REVOKED": FAILED,
-    "TIMEOUT": TIMED_OUT,
-    "DEADLINE": TIMED_OUT,
-    "OUT_OF_MEMORY": OUT_OF_MEMORY,
-    "PREEMPTED": PREEMPTED,
-    "CANCELLED": CANCELLED,
+    **dict.fromkeys(("PENDING", *WAITING.split()), job_state.PENDING),
+    **dict.fromkeys(("RUNNING", *ACTIVE.split()), job_state.RUNNING),
+    "COMPLETED": job_state.DONE,
+    **dict.fromkeys(("FAILED", "NODE_FAIL", "BOOT_FAIL", "REVOKED"), job_state.FAILED),
+    **dict.fromkeys(("TIMEOUT", "DEADLINE"), job_state.TIMED_OUT),
+    "OUT_OF_MEMORY": job_state.OUT_OF_MEMORY,
+    "PREEMPTED": job_state.PREEMPTED,
+    "CANCELLED": job_state.CANCELLED,
 }
 FIELDS = ("ArrayJobID", "ArrayTaskID", "State", "exit_code", "Reason")  # of squeue
 
@@ -135,7 +112,7 @@ class Slurm(Scheduler):
 
     def cluster(self) -> str:
         """Return the name of the cluster."""
-        config = self.try_query(["scontrol", "show", "config"]) or ""
+        config = self.try_run(["scontrol", "show", "config"])
         match = re.search(r"^ClusterName *= (\S+)", config, re.MULTILINE)
         return match[1] if match else ""
 
@@ -144,7 +121,7 @@ class Slurm(Scheduler):
 
         Raises
         ------
-        NoAnswer
+        CommandError
             If the controller cannot be queried, or no longer knows a job and accounting
             cannot be queried.
         """
@@ -159,7 +136,7 @@ class Slurm(Scheduler):
             "-t",
             "all",
         ]
-        output = self.query([*command, "-j", jobs, "-O", layout], "Invalid job id")
+        output = self.run([*command, "-j", jobs, "-O", layout], "Invalid job id")
         for line in output.splitlines():
             number, index, *rest = (line + "|" * len(FIELDS)).split("|")
             if number.isdigit():
@@ -167,7 +144,7 @@ class Slurm(Scheduler):
                 statuses[key] = _controller_status(*rest[:3])
         try:
             return self._accounted(jobs, cluster) | statuses
-        except NoAnswer:
+        except CommandError:
             if set(numbers) - {key.partition("_")[0] for key in statuses}:
                 raise
             return statuses
@@ -179,7 +156,7 @@ class Slurm(Scheduler):
             return statuses
         command = ["sacct", *self.cluster_words(cluster), "-XPn", "-j", jobs]
         command += ["-o", "JobID,State,ExitCode"]
-        for line in self.query(command, "storage is disabled").splitlines():
+        for line in self.run(command, "storage is disabled").splitlines():
             number, state, code = [*line.split("|"), "", ""][:3]
             parent, _, index = number.partition("_")
             status = _accounting_status(state, code)
@@ -192,15 +169,11 @@ class Slurm(Scheduler):
 
     def site_settings(self) -> tuple[dict[str, Any], list[str]]:
         """Return settings from the configuration of the controller."""
-        output = self.try_query(["scontrol", "show", "config"])
-        if output is None:
-            raise LaunchError(
-                "scontrol show config gave no answer; is this a login node?"
-            )
+        output = self.run(["scontrol", "show", "config"])
         config = dict(re.findall(r"^(\w+) *= (.*?) *$", output, re.MULTILINE))
         values: dict[str, Any] = {"name": config.get("ClusterName", "")}
         values["max_array"] = int(config.get("MaxArraySize", "0"))
-        partitions = self.try_query(["sinfo", "-h", "-o", "%P"]) or ""
+        partitions = self.try_run(["sinfo", "-h", "-o", "%P"])
         if default := re.search(r"^(\S+)\*", partitions, re.MULTILINE):
             values["queue"] = default[1]
         return values, ["account: the controller does not show it; set it if needed"]
@@ -217,7 +190,7 @@ def _controller_status(state: str, status: str, reason: str) -> JobStatus:
     value = int(status) if status.isdigit() else 0
     code = 128 + (value & 127) if value & 127 else value >> 8
     return JobStatus(
-        STATES.get(state, UNKNOWN), code, "" if reason == "None" else reason
+        STATES.get(state, job_state.UNKNOWN), code, "" if reason == "None" else reason
     )
 
 
@@ -228,4 +201,4 @@ def _accounting_status(state: str, exit_code: str) -> JobStatus:
     if signal.isdigit() and int(signal):
         code = 128 + int(signal)
     name = state.split(" ", maxsplit=1)[0].rstrip("+")
-    return JobStatus(STATES.get(name, UNKNOWN), code, state)
+    return JobStatus(STATES.get(name, job_state.UNKNOWN), code, state)

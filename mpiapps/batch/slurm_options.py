@@ -5,13 +5,11 @@ from mpiapps.batch.options import Dialect, option_table
 OPTIONS = option_table(
     {
         "--job-name -J =": "Name of the job, in squeue and in the output file (%x).",
-        "--nodes -N N": "Hosts: {}. Without it, ranks may run on any number of hosts.",
-        "--ntasks-per-node --tasks-per-node #": "MPI ranks per host: {}. With --nodes"
-        " it fixes the shape; srun and mpiexec read it.",
+        "--nodes -N N": "Hosts: {}; without it, any number of hosts.",
+        "--ntasks-per-node --tasks-per-node #": "MPI ranks per host: {}.",
         "--ntasks --tasks -n #": "MPI ranks in total: {}. Their distribution over hosts"
         " is open without --nodes and --ntasks-per-node.",
-        "--cpus-per-task -c #": "Cores per rank: {}. srun before Slurm 23.11 does not"
-        " inherit it: repeat it there.",
+        "--cpus-per-task -c #": "Cores per rank: {}; srun before 23.11 ignores it.",
         "--ntasks-per-socket #": "Maximum number of MPI ranks per socket: {}.",
         "--ntasks-per-core #": "Maximum number of MPI ranks per core: {}.",
         "--ntasks-per-gpu #": "MPI ranks per GPU: {}.",
@@ -19,8 +17,7 @@ OPTIONS = option_table(
         " this number of them is used.",
         "--mem M": "Memory per host: {}; M and G are powers of 1024, a plain number is"
         " in MiB, 0 is all memory. Excludes --mem-per-cpu.",
-        "--mem-per-cpu M": "Memory per core: {}; a plain number is in MiB. Excludes"
-        " --mem.",
+        "--mem-per-cpu M": "Memory per core: {}, in MiB without a unit.",
         "--mem-per-gpu M": "Memory per GPU: {}. Excludes --mem.",
         "--time -t T": "Time limit: {}, as days-hours:minutes:seconds. A plain number"
         " is in minutes; 1:30 is 90 seconds.",
@@ -34,17 +31,14 @@ OPTIONS = option_table(
         "--error -e =": "Standard error: {}. The folder must exist.",
         "--input -i =": "Standard input: {}.",
         "--chdir -D =": "Start in folder {}, not in the folder of the submission.",
-        "--open-mode =": "{}: a restarted job appends to its output (append) or"
-        " overwrites it (truncate).",
-        "--requeue .": "The job may be requeued: after a host failure, after"
-        " preemption, or at its own request.",
+        "--open-mode =": "{} (append or truncate) the output of a restarted job.",
+        "--requeue .": "Requeue the job after a host failure or a preemption.",
         "--no-requeue .": "Never requeue the job automatically.",
         "--export =": "Environment variables of the submission that the job gets: {}."
         " With NONE the job does not depend on the shell that submits it.",
         "--get-user-env ?": "Give the job the environment of a login shell.",
         "--array -a =": "One job per index: {}; % limits how many run at once.",
-        "--dependency -d =": "Start when {} holds: afterok requires success, afterany"
-        " only an end.",
+        "--dependency -d =": "Start when {} holds (afterok: success, afterany: end).",
         "--kill-on-invalid-dep =": "Remove the job if its dependency can never hold.",
         "--gres =": "Other resources per host: {}, as name:type:count.",
         "--gpus -G =": "GPUs in total: {}, as count or type:count.",
@@ -64,8 +58,7 @@ OPTIONS = option_table(
         "--nodelist -w =": "Include these hosts: {}.",
         "--nodefile -F =": "Include the hosts that file {} lists.",
         "--exclude -x =": "Exclude these hosts: {}.",
-        "--exclusive ?": "No other job on the same hosts; =user: no job of another"
-        " user.",
+        "--exclusive ?": "No other job on its hosts; =user: none of another user.",
         "--oversubscribe -s .": "Other jobs may share the cores.",
         "--contiguous .": "Only adjacent hosts.",
         "--switches =": "Maximum number of switches: {}, as count@longest-wait.",
@@ -101,21 +94,16 @@ DIALECT = Dialect(
     options=OPTIONS,
     reserved={
         "--array": "--array",
-        "--chdir": "",
-        "--cpus-per-task": "--threads",
         "--dependency": "--dependency",
-        "--error": "--logs",
-        "--job-name": "--name",
+        "--dry-run": "--test-only",
+        "--logs": "--error --output",
+        "--name": "--job-name",
         "--nodes": "--nodes",
-        "--ntasks": "--ranks-per-node",
-        "--ntasks-per-node": "--ranks-per-node",
-        "--open-mode": "",
-        "--output": "--logs",
-        "--parsable": "",
-        "--test-only": "--dry-run",
+        "--ranks-per-node": "--ntasks --ntasks-per-node",
+        "--threads": "--cpus-per-task",
         "--time": "--time",
         "--wait": "--wait",
-        "--wrap": "",
+        "": "--chdir --open-mode --parsable --wrap",
     },
     time="--time",
     outputs=("--output", "--error"),

@@ -30,8 +30,7 @@ NO_THREADS = "use --hint=nomultithread"
 
 
 @rule("two-schedulers", "write one script for each scheduler")
-def two_schedulers(script: Script) -> Problems:
-    """Find directives of other schedulers that sbatch reads too."""
+def _two_schedulers(script: Script) -> Problems:
     for other, prefix in (("pbs", "#PBS"), ("lsf", "#BSUB")):
         if script.directives[SLURM] and script.directives[other]:
             line = script.directives[other][0].line
@@ -39,15 +38,13 @@ def two_schedulers(script: Script) -> Problems:
 
 
 @rule("no-interpreter", "begin with #!/bin/bash")
-def no_interpreter(script: Script) -> Problems:
-    """Find a script whose first line names no interpreter."""
+def _no_interpreter(script: Script) -> Problems:
     if script.directives[SLURM] and not script.text.startswith("#!"):
         yield 1, "the first line does not begin with #!: sbatch rejects the script"
 
 
 @rule("memory-twice", "keep one of them")
-def memory_twice(script: Script) -> Problems:
-    """Find two kinds of memory requests in one component."""
+def _memory_twice(script: Script) -> Problems:
     first: dict[int, str] = {}
     for option in script.options(SLURM, *SMALL):
         other = first.setdefault(option.component, option.name)
@@ -56,8 +53,7 @@ def memory_twice(script: Script) -> Problems:
 
 
 @rule("no-nodes", "add --nodes and --ntasks-per-node")
-def no_nodes(script: Script) -> Problems:
-    """Find ranks on an unknown number of hosts."""
+def _no_nodes(script: Script) -> Problems:
     for option in script.options(SLURM, "--ntasks"):
         nodes = script.value(SLURM, "--nodes", option.component)
         if option.value.isdigit() and int(option.value) > 1 and not nodes:
@@ -65,8 +61,7 @@ def no_nodes(script: Script) -> Problems:
 
 
 @rule("array-limit", "split the array, or give elements more work")
-def array_limit(script: Script) -> Problems:
-    """Find arrays with an index above the limit of the site."""
+def _array_limit(script: Script) -> Problems:
     for option in script.options(SLURM, "--array"):
         numbers = re.findall(r"\d+", re.sub(r"[:%]\d+", "", option.value))
         highest, limit = max(map(int, numbers), default=0), script.max_array - 1
@@ -76,8 +71,7 @@ def array_limit(script: Script) -> Problems:
 
 
 @rule("signal", "trap 'kill -USR1 $pid' USR1, and --signal=B:USR1@...")
-def signal(script: Script) -> Problems:
-    """Find warnings that nothing handles."""
+def _signal(script: Script) -> Problems:
     trap = re.search(r"^\s*(trap|job_run)\s", script.text, re.MULTILINE)
     mpiexec = any(script.calls(r"(^|[\s/])(mpirun|mpiexec)\s"))
     for option in script.options(SLURM, "--signal"):
@@ -90,7 +84,7 @@ def signal(script: Script) -> Problems:
             yield option.line, text
 
 
-def ranks(script: Script, call: str) -> int:
+def _ranks(script: Script, call: str) -> int:
     """Return the number of ranks of a call of srun; 1 if the script has no number."""
     given = re.search(r"\s(?:-n ?|--n?tasks[= ])(\d+)", call)
     ntasks = given[1] if given else script.value(SLURM, "--ntasks")
@@ -101,24 +95,22 @@ def ranks(script: Script, call: str) -> int:
     return nodes * per_node
 
 
-def parallel_calls(script: Script, pattern: str) -> Problems:
+def _parallel_calls(script: Script, pattern: str) -> Problems:
     """Yield the calls of srun with several ranks that match `pattern`."""
     for number, line in script.calls(r"(^|\s)srun\s" + pattern):
-        if ranks(script, line) > 1:
+        if _ranks(script, line) > 1:
             yield number, line
 
 
 @rule("srun-mpi", "--mpi=pmix for Open MPI, pmi2 for MPICH and Intel MPI")
-def srun_mpi(script: Script) -> Problems:
-    """Find srun of several ranks without an MPI plugin."""
-    for number, line in parallel_calls(script, r".*\b(python|mpi)"):
+def _srun_mpi(script: Script) -> Problems:
+    for number, line in _parallel_calls(script, r".*\b(python|mpi)"):
         if "--mpi" not in line and "SLURM_MPI_TYPE" not in script.text:
             yield number, "srun without --mpi: usually N programs of one rank each"
 
 
 @rule("srun-cpus", "repeat it, or export SRUN_CPUS_PER_TASK")
-def srun_cpus(script: Script) -> Problems:
-    """Find srun with one core per rank in a job with several."""
+def _srun_cpus(script: Script) -> Problems:
     option, pattern = DIALECT.cores
     cores = (directive.value for directive in script.options(SLURM, option))
     if "SRUN_CPUS_PER_TASK" in script.text or not any(
@@ -131,16 +123,22 @@ def srun_cpus(script: Script) -> Problems:
 
 
 @rule("srun-kill", "add --kill-on-bad-exit=1")
-def srun_kill(script: Script) -> Problems:
-    """Find srun that waits for the other ranks after one has failed."""
-    for number, line in parallel_calls(script, r".*--mpi"):
+def _srun_kill(script: Script) -> Problems:
+    for number, line in _parallel_calls(script, r".*--mpi"):
         if not re.search(r"--kill-on-bad-exit|\s-K", line):
             yield number, "after one rank has failed, the others wait until the limit"
 
 
 RULES: tuple[Rule, ...] = (
-    *(two_schedulers, no_interpreter, memory_twice, no_nodes, array_limit, signal),
-    *(srun_mpi, srun_cpus, srun_kill),
+    *(
+        _two_schedulers,
+        _no_interpreter,
+        _memory_twice,
+        _no_nodes,
+        _array_limit,
+        _signal,
+    ),
+    *(_srun_mpi, _srun_cpus, _srun_kill),
     *(
         Rule("memory-unit", "write the unit: G or M", values(SLURM, *row, MIB))
         for row in SMALL.items()

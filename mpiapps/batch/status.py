@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mpiapps.batch import job_state
-from mpiapps.batch.client import NoAnswer
+from mpiapps.batch.client import CommandError
 from mpiapps.batch.history import History
 from mpiapps.batch.job_state import JobStatus, element
 from mpiapps.batch.run_status import Status, aggregate, recorded_end, status_of
 from mpiapps.batch.runs import Run
 from mpiapps.batch.scheduler import Scheduler, load_scheduler
 
-Answer = dict[str, JobStatus] | NoAnswer
+Answer = dict[str, JobStatus] | CommandError
 ClusterKey = tuple[str, str]  # scheduler, cluster
 
 
@@ -46,7 +46,7 @@ def statuses(runs: Sequence[Run]) -> list[Status]:
 def _query(scheduler: Scheduler, cluster: str, numbers: list[str]) -> Answer:
     try:
         return dict(scheduler.job_statuses(numbers, other_cluster(scheduler, cluster)))
-    except NoAnswer as error:
+    except CommandError as error:
         return error
 
 
@@ -55,14 +55,14 @@ def other_cluster(scheduler: Scheduler, cluster: str) -> str:
 
     Raises
     ------
-    NoAnswer
+    CommandError
         If the scheduler of this host cannot query other clusters.
     """
     default = scheduler.cluster() if cluster else ""
     if cluster == default:
         return ""
     if not scheduler.cluster_option:
-        raise NoAnswer(
+        raise CommandError(
             f"the job is on cluster {cluster}; this host queries {default or 'none'}"
         )
     return cluster
@@ -75,7 +75,7 @@ def _status(
     for index, folder in run.folders().items():
         past = histories[index]
         answer = answers.get((run.scheduler.name, past.job.cluster), {})
-        if isinstance(answer, NoAnswer):
+        if isinstance(answer, CommandError):
             job: JobStatus | None = JobStatus(job_state.NO_ANSWER, None, str(answer))
         else:
             number = past.job.number

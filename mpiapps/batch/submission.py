@@ -133,7 +133,7 @@ def _submit_script(run: Run) -> JobId:
         Submission(str(path), variables, folder, is_array, waits)
     )
     if scheduler.reads_stdin:
-        output = scheduler.run(command[:-1], path)
+        output = scheduler.run(command[:-1], stdin=path)
     else:
         output = scheduler.run(command)
     job = scheduler.job_id(output)

@@ -123,7 +123,7 @@ def test_lint_and_explain():
     Path("job.sh").write_text("#!/bin/bash\n#SBATCH --time=1:30:00 -N 2\n")
     ended = mpiapps("lint", "job.sh")
     assert (ended.code, ended.out) == (0, "no problems\n")
-    assert "      -N 2: Hosts: 2." in mpiapps("explain", "job.sh").out
+    assert "      -N 2: Hosts: 2;" in mpiapps("explain", "job.sh").out
 
 
 def test_a_script_on_standard_input(monkeypatch, capsys):
@@ -229,7 +229,7 @@ PROBES = {
 def test_a_site_file_from_what_a_login_node_tells(place, monkeypatch, scheduler, lines):
     ended = mpiapps("site", "probe", "--scheduler", scheduler)
     assert ended.code == 78
-    assert "gave no answer; is this a" in ended.err
+    assert "on this host; is it a login node" in ended.err
     for name, text in PROBES.items():
         answers = text if isinstance(text, dict) else {"*": text}
         cases = "".join(

@@ -332,7 +332,7 @@ def test_rendered_scripts_have_no_trap_and_are_explained(tmp_path, scheduler, re
         ("#SBATCH -w n1", "n1"),
         ("#SBATCH --reservation=r", "reservation r"),
         ("#SBATCH -e err.txt", "error: err.txt"),
-        ("#SBATCH -N2   # two", "Hosts: 2."),
+        ("#SBATCH -N2   # two", "Hosts: 2;"),
         ("#SBATCH packjob", "heterogeneous"),
         ("#$ -pe mpi 8", "slots: mpi 8"),
         ("#$ -l h_vmem=4G", "Resources: h_vmem=4G"),

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from mpiapps.batch import job_state
-from mpiapps.batch.client import NoAnswer
+from mpiapps.batch.client import CommandError
 from mpiapps.batch.job_state import JobId, JobStatus, indices
 from mpiapps.batch.scheduler import load_scheduler
 from mpiapps.batch.site import SCHEDULERS
@@ -276,7 +276,7 @@ MUTE = [
 @pytest.mark.parametrize(("scheduler", "code", "texts"), MUTE)
 def test_an_outage_is_no_answer(answering, scheduler, code, texts):
     answering(code, **texts)
-    with pytest.raises(NoAnswer):
+    with pytest.raises(CommandError):
         load_scheduler(scheduler).job_statuses(["12"], "")
 
 
@@ -289,7 +289,7 @@ def test_slurm_without_accounting_or_with_one_that_is_down(answering):
         load_scheduler("slurm").job_statuses(["5", "18"], "")["5"].state
         == job_state.FAILED
     )
-    with pytest.raises(NoAnswer, match="database"):
+    with pytest.raises(CommandError, match="database"):
         load_scheduler("slurm").job_statuses(["5", "12"], "")
 
 
