@@ -11,15 +11,13 @@
 # A scheduler has a file with its own functions: appended to this one in the copy of a run and
 # in a standalone script, otherwise SCHEDULER.sh beside this file, or --scheduler-library.
 #
-#   scheduler_identify         set job_id (empty outside of a job), job_cluster, index, job_submit
-#                              (command to submit a script), job_timer (not empty: warn by a timer
-#                              in the script), job_unchained (pattern of the directives that the
-#                              next job of a chain must not have), job_reserved (exit codes that
-#                              restart a job)
-#   scheduler_chain JOB...     submit $run/next.sh to start after these jobs; print its job number
-#   scheduler_requeue          run the job again, and exit
-#   scheduler_check_hosts      optional: exit if the job has other hosts than requested
-#   scheduler_preempted        optional: succeed if the job is being preempted
+#   scheduler_identify       set job_id (empty outside of a job), job_cluster, index, and: job_submit
+#       (command to submit a script), job_timer (not empty: the script warns by a timer), job_unchained
+#       (pattern of directives to remove in a chain), job_reserved (exit codes that restart a job)
+#   scheduler_chain JOB...   submit $run/next.sh to start after these jobs; print its job number
+#   scheduler_requeue        run the job again, and exit
+#   scheduler_check_hosts    optional: exit if the job has other hosts than requested
+#   scheduler_preempted      optional: succeed if the job is being preempted
 
 scheduler_check_hosts() { :; }
 scheduler_preempted() { return 1; }

@@ -1,6 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # variables of job_library.sh
-# Functions of LSF for job_library.sh, which describes them.
-
+# shellcheck shell=bash disable=SC2034,SC2154 # LSF's functions for job_library.sh
 scheduler_identify() {
     job_id="${LSB_JOBID:-}" job_cluster="${MPIAPPS_CLUSTER:-}" index="${LSB_JOBINDEX:-}"
     index="${index#0}" job_submit='bsub <' job_timer=1

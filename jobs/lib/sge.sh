@@ -1,6 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # variables of job_library.sh
-# Functions of Grid Engine for job_library.sh, which describes them.
-
+# shellcheck shell=bash disable=SC2034,SC2154 # Grid Engine's functions for job_library.sh
 scheduler_identify() {
     local master
     master=$(cat "${SGE_ROOT:-}/${SGE_CELL:-default}/common/act_qmaster" 2>/dev/null)

@@ -1,6 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # variables of job_library.sh
-# Functions of Slurm for job_library.sh, which describes them.
-
+# shellcheck shell=bash disable=SC2034,SC2154 # Slurm's functions for job_library.sh
 scheduler_identify() {
     job_id="${SLURM_ARRAY_JOB_ID:-${SLURM_JOB_ID:-}}" job_cluster="${SLURM_CLUSTER_NAME:-}"
     index="${SLURM_ARRAY_TASK_ID:-}" job_submit=sbatch job_timer=''

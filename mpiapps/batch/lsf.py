@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mpiapps.base.errors import UsageError
 from mpiapps.batch import job_state, lsf_options
 from mpiapps.batch.client import CommandError
-from mpiapps.batch.job_state import Answers, JobId, JobStatus, Submission, element
+from mpiapps.batch.job_state import Answers, JobStatus, Submission, element
 from mpiapps.batch.launchers import LaunchCommand
 from mpiapps.batch.quoting import format_indices
 from mpiapps.batch.request import Job
@@ -56,7 +55,9 @@ class Lsf(Scheduler):
     query_command = "bjobs"
     cancel_command = ("bkill",)
     submit_directory = "LS_SUBCWD"
+    job_pattern = r"Job <(?P<number>\d+)>"
     array = r"^#BSUB -J \"[^\"]*\[([0-9:,-]+)\]"
+    counts_from_1 = True
     output = r"({name}-)?{number}(_\d+)?\.out"
     reads_stdin = True
     launch_additions = LAUNCH_ADDITIONS
@@ -101,11 +102,6 @@ class Lsf(Scheduler):
             *(["-w", condition] if condition else []),
             job.script,
         ]
-
-    def job_id(self, output: str) -> JobId | None:
-        """Return the job from the output of bsub."""
-        match = re.search(r"Job <(\d+)>", output)
-        return JobId(match[1]) if match else None
 
     def cluster(self) -> str:
         """Return the name of the cluster."""
@@ -153,10 +149,6 @@ def _name(job: Job) -> str:
     request, indices = job.request, job.request.indices()
     if not indices:
         return request.name
-    if indices[0] < 1:
-        raise UsageError(
-            f"--array {request.array}: LSF counts from 1; start at 1 or more"
-        )
     limit = f"%{request.array_parallelism}" if request.array_parallelism else ""
     return f'"{request.name}[{format_indices(indices)}]{limit}"'
 

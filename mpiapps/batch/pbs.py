@@ -9,20 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mpiapps.base.errors import UsageError
-from mpiapps.batch import job_state, pbs_options
+from mpiapps.batch import job_state, pbs_options, rules
 from mpiapps.batch.client import CommandError
-from mpiapps.batch.job_state import Answers, JobId, JobStatus, Submission, element
+from mpiapps.batch.job_state import Answers, JobStatus, Submission, element
 from mpiapps.batch.launchers import LaunchCommand
 from mpiapps.batch.quoting import format_indices
 from mpiapps.batch.request import Job
-from mpiapps.batch.rules import (
-    Problems,
-    Rule,
-    rule,
-    short_time,
-    values,
-    whole_environment,
-)
+from mpiapps.batch.rules import Problems, Rule
 from mpiapps.batch.scheduler import Scheduler
 from mpiapps.batch.script import Script
 
@@ -50,20 +43,20 @@ NO_RANKS = (
 )
 
 
-@rule("pbs-chunks", CHUNKS)
+@rules.rule("pbs-chunks", CHUNKS)
 def _two_requests(script: Script) -> Problems:
     if script.options("pbs", "-l select"):
         for directive in script.options("pbs", "-l nodes"):
             yield directive.line, "nodes= together with select="
 
 
-@rule("pbs-folder", 'begin with cd "$PBS_O_WORKDIR"')
+@rules.rule("pbs-folder", 'begin with cd "$PBS_O_WORKDIR"')
 def _home_folder(script: Script) -> Problems:
     if script.directives["pbs"] and "PBS_O_WORKDIR" not in script.text:
         yield 0, "the job starts in the home folder, not where it was submitted"
 
 
-@rule("array-limit", "submit it without -J")
+@rules.rule("array-limit", "submit it without -J")
 def _one_element(script: Script) -> Problems:
     for directive in script.options("pbs", "-J"):
         bounds = re.match(r"(\d+)-(\d+)", directive.value)
@@ -79,16 +72,18 @@ class Pbs(Scheduler):
         _two_requests,
         _home_folder,
         _one_element,
-        Rule("pbs-chunks", CHUNKS, values("pbs", "-l select", *NO_RANKS)),
-        short_time("pbs", dialect.time),
-        whole_environment("pbs", "-V"),
+        Rule("pbs-chunks", CHUNKS, rules.values("pbs", "-l select", *NO_RANKS)),
+        rules.short_time("pbs", dialect.time),
+        rules.whole_environment("pbs", "-V"),
     )
     library = Path(__file__).parent / "library" / "pbs.sh"
     detection_command = "pbsnodes"
     query_command = "qstat"
     cancel_command = ("qdel",)
     submit_directory = "PBS_O_WORKDIR"
+    job_pattern = r"^(?P<number>\d+(\[\])?\.?\S*)$"  # 12.server, or 12[].server
     array = r"^#PBS -J ([0-9:-]+)"
+    one_range = True
     output = r"{number}(\[\d+\])?\.\S*OU|{name}\.o{number}(\.\d+)?"
     launch_additions = LAUNCH_ADDITIONS
 
@@ -127,11 +122,6 @@ class Pbs(Scheduler):
             *(["-W", dependency] if job.waits else []),
             job.script,
         ]
-
-    def job_id(self, output: str) -> JobId | None:
-        """Return the job from the output of qsub: 12.server, 12[].server."""
-        match = re.search(r"^\d+(\[\])?\.?\S*$", output.strip(), re.MULTILINE)
-        return JobId(match[0]) if match else None
 
     def job_statuses(self, numbers: Sequence[str], _cluster: str, /) -> Answers:
         """Return the statuses of the servers, whose history has ended jobs too."""
@@ -172,7 +162,7 @@ def clock(seconds: int) -> str:
 
 
 def _array(job: Job) -> str:
-    indices, limit = job.request.one_range("PBS"), job.request.array_parallelism
+    indices, limit = job.request.indices(), job.request.array_parallelism
     if len(indices) == 1:
         raise UsageError(
             f"--array {job.request.array}: PBS has no array of one element; submit it"

@@ -95,14 +95,9 @@ def _launch_command(job: Job, scheduler: Scheduler) -> LaunchCommand:
         pair = request.launcher, request.mpi
         command = launch_command(*pair, scheduler.name)
         command += scheduler.launch_additions.get(pair, LaunchCommand())
-    values = {
-        "ntasks": request.ntasks,
-        "nodes": request.nodes,
-        "ranks_per_node": request.ranks_per_node,
-        "threads": request.threads,
-        "pmi_library": site.pmi_library,
-    }
-    return command.filled(values)
+    names = ("ntasks", "nodes", "ranks_per_node", "threads")
+    values = {name: getattr(request, name) for name in names}
+    return command.filled(values | {"pmi_library": site.pmi_library})
 
 
 @cache

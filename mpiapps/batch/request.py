@@ -103,22 +103,6 @@ class Request:
         """Return the indices of the array; an empty range without one."""
         return quoting.parse_indices(self.array)
 
-    def one_range(self, scheduler: str) -> range:
-        """Return the indices for a scheduler whose arrays are one range.
-
-        Raises
-        ------
-        UsageError
-            If they are not.
-        """
-        indices = self.indices()
-        if isinstance(indices, tuple):
-            raise UsageError(
-                f"--array {self.array}: an array of {scheduler} is one range with one"
-                " step; submit a run for each such range"
-            )
-        return indices
-
     @property
     def array_parallelism(self) -> str:
         """The number of elements that may run at once, as text; empty: no limit."""

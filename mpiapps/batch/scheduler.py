@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -42,8 +43,14 @@ class Scheduler(ABC):
         The command that queries jobs.
     submit_directory : str
         Variable of a job with the folder that it was submitted from.
+    job_pattern : str
+        Pattern of the output of a submission; its groups are ``number``, ``cluster``.
     array : str
         Pattern of the array directive; its group is the indices.
+    one_range, counts_from_1 : bool
+        Whether an array is one range with one step; whether its first index is 1.
+    limits_index : bool
+        Whether `Site.max_array` is above the highest index, not a number of elements.
     output : str
         Pattern of the names of output files, with ``{name}`` and ``{number}``.
     check_command : tuple of str
@@ -58,10 +65,8 @@ class Scheduler(ABC):
         What a launcher needs under this scheduler in addition, by launcher and MPI.
     rules : tuple of Rule
         Rules of `mpiapps lint`.
-    overrides : tuple of str
-        Prefixes of variables that would override the directives of a script.
-    needed : tuple of str
-        Variables with such a prefix that its commands need.
+    overrides : str
+        Pattern of the start of variables that override the directives of a script.
     """
 
     dialect: ClassVar[Dialect]
@@ -70,15 +75,18 @@ class Scheduler(ABC):
     query_command: ClassVar[str]
     cancel_command: ClassVar[tuple[str, ...]]
     submit_directory: ClassVar[str]
+    job_pattern: ClassVar[str]
     array: ClassVar[str]
     output: ClassVar[str]
+    one_range: ClassVar[bool] = False
+    counts_from_1: ClassVar[bool] = False
+    limits_index: ClassVar[bool] = False
     check_command: ClassVar[tuple[str, ...]] = ()
     reads_stdin: ClassVar[bool] = False
     cluster_option: ClassVar[str] = ""
     launch_additions: ClassVar[Mapping[tuple[str, str], LaunchCommand]] = {}
     rules: ClassVar[tuple[Rule, ...]] = ()
-    overrides: ClassVar[tuple[str, ...]] = ()
-    needed: ClassVar[tuple[str, ...]] = ()
+    overrides: ClassVar[str] = "(?!)"
 
     def __init__(self, name: str) -> None:
         """Give the scheduler the name of its row."""
@@ -88,30 +96,24 @@ class Scheduler(ABC):
     def directives(self, job: Job) -> list[str]:
         """Return the directive lines of a job, without the prefix.
 
-        Raises
-        ------
-        UsageError
-            If the scheduler cannot express the request.
+        Raises `UsageError` if the scheduler cannot express the request.
         """
 
     @abstractmethod
     def submission(self, job: Submission) -> list[str]:
         """Return the command that submits a script; the script is the last word."""
 
-    @abstractmethod
     def job_id(self, output: str) -> JobId | None:
         """Return the job from the output of the submission command."""
+        match = re.search(self.job_pattern, output.strip(), re.MULTILINE)
+        return JobId(**match.groupdict("")) if match else None
 
     @abstractmethod
     def job_statuses(self, numbers: Sequence[str], cluster: str, /) -> Answers:
         """Return the status of jobs, by number; of array elements by `element`.
 
-        An empty `cluster` is the default one.
-
-        Raises
-        ------
-        CommandError
-            If the scheduler cannot be queried.
+        An empty `cluster` is the default one. Raises `CommandError` if the scheduler
+        cannot be queried.
         """
 
     def cluster(self) -> str:
@@ -125,18 +127,26 @@ class Scheduler(ABC):
     def site_settings(self) -> tuple[dict[str, Any], list[str]]:
         """Return settings of a `Site` from this login node, and those to set by hand.
 
-        Raises
-        ------
-        CommandError
-            If the scheduler does not answer.
+        Raises `CommandError` if the scheduler cannot be queried.
         """
         return {}, [f"{self.name}: queries no settings; set them by hand"]
 
     def check_array(self, job: Job) -> None:
-        """Raise `UsageError` if the array has more elements than the site allows."""
-        limit, indices = job.site.max_array, job.request.indices()
-        if limit and len(indices) > limit:
-            raise array_limit_error(job, f"{limit} elements")
+        """Raise `UsageError` if the scheduler or the site does not allow the array."""
+        indices, limit = job.request.indices(), job.site.max_array
+        size = indices[-1] + 1 if self.limits_index else len(indices)
+        problems = {
+            f"{self.name} counts from 1; start at 1 or more": (
+                self.counts_from_1 and indices[0] < 1
+            ),
+            f"an array of {self.name} is one range with one step; submit a run for"
+            " each such range": self.one_range and isinstance(indices, tuple),
+            f"over this site's limit of {limit} elements; split it, or give each"
+            " element more work": 0 < limit < size,
+        }
+        for problem, applies in problems.items():
+            if applies:
+                raise UsageError(f"--array {job.request.array}: {problem}")
 
     def run(
         self, command: Sequence[str], accepted: str = "", stdin: Path | None = None
@@ -153,25 +163,13 @@ class Scheduler(ABC):
 
     def environment(self) -> dict[str, str]:
         """Return the environment without variables that override a job script."""
-        prefixes = ("MPIAPPS_", *self.overrides)
-        return {
-            name: value
-            for name, value in os.environ.items()
-            if name in self.needed or not name.startswith(prefixes)
-        }
+        removed = re.compile(f"MPIAPPS_|{self.overrides}")
+        return {k: v for k, v in os.environ.items() if not removed.match(k)}
 
     def shell_library(self) -> str:
         """Return the text of the shell library: the common part and its own."""
         paths = (LIBRARY, self.library)
         return "\n".join(path.read_text(encoding="utf-8") for path in paths)
-
-
-def array_limit_error(job: Job, limit: str) -> UsageError:
-    """Return the error of an array that the site does not allow."""
-    return UsageError(
-        f"--array {job.request.array} is over this site's limit of {limit}; split it,"
-        " or give each element more work"
-    )
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Any
 
 from mpiapps.base.errors import UsageError
 from mpiapps.batch import job_state, quoting, sge_options
-from mpiapps.batch.job_state import Answers, JobId, JobStatus, Submission, element
+from mpiapps.batch.job_state import Answers, JobStatus, Submission, element
 from mpiapps.batch.launchers import LaunchCommand
 from mpiapps.batch.request import MIB, Job
 from mpiapps.batch.rules import Problems, Rule, rule, values, whole_environment
@@ -64,7 +64,9 @@ class GridEngine(Scheduler):
     cancel_command = ("qdel",)
     check_command = ("qsub", "-verify")
     submit_directory = "SGE_O_WORKDIR"
+    job_pattern = r"^(?P<number>\d+)(\.\d+-\d+:\d+)?$"  # 12, or 12.1-4:1
     array = r"^#\$ -t ([0-9:-]+)"
+    one_range = counts_from_1 = True
     output = r"{name}\.{number}(\.\d+)?\.out"
     launch_additions = LAUNCH_ADDITIONS
 
@@ -89,7 +91,8 @@ class GridEngine(Scheduler):
         lines += [f"-P {request.account}"] if request.account else []
         lines += [f"-q {request.queue}"] if request.queue else []
         limit = request.array_parallelism
-        lines += [_array(job)] if request.array else []
+        if request.array:
+            lines += [f"-t {quoting.format_indices(request.indices())}"]
         lines += [f"-tc {limit}"] if limit else []
         if request.dependency:
             if not request.after_any:
@@ -112,11 +115,6 @@ class GridEngine(Scheduler):
             *(["-hold_jid", ",".join(job.waits)] if job.waits else []),
             job.script,
         ]
-
-    def job_id(self, output: str) -> JobId | None:
-        """Return the job from the output of qsub: 12, or 12.1-4:1."""
-        match = re.search(r"^(\d+)(\.\d+-\d+:\d+)?$", output.strip(), re.MULTILINE)
-        return JobId(match[1]) if match else None
 
     def cluster(self) -> str:
         """Return cell and master; the cell alone is ``default`` almost everywhere."""
@@ -236,16 +234,6 @@ def _gpus(job: Job) -> int:
     return request.gpus // request.threads
 
 
-def _array(job: Job) -> str:
-    indices = job.request.one_range("Grid Engine")
-    if indices[0] < 1:
-        raise UsageError(
-            f"--array {job.request.array}: Grid Engine counts from 1; start at 1 or"
-            " more"
-        )
-    return f"-t {quoting.format_indices(indices)}"
-
-
 def _queue_status(letters: str) -> JobStatus:
     """Return a status of qstat by its letters: E error, q waiting, R restarted."""
     if "E" in letters:
@@ -264,9 +252,5 @@ def _accounting_status(fields: dict[str, str]) -> JobStatus:
     number = failed.split(" ")[0]
     if number in HARD_LIMITS:
         return JobStatus(job_state.TIMED_OUT, code, failed)
-    success = code == 0 and number == "0"
-    return JobStatus(
-        job_state.DONE if success else job_state.FAILED,
-        code,
-        "" if number == "0" else failed,
-    )
+    state = job_state.DONE if (code, number) == (0, "0") else job_state.FAILED
+    return JobStatus(state, code, "" if number == "0" else failed)

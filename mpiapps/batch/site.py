@@ -24,6 +24,9 @@ SCHEDULERS = registry(
         "lsf": "mpiapps.batch.lsf:Lsf",
     },
 )
+# Annotation of a field of `Site` -> type in TOML.
+TYPES = {"str": str, "int": int, "bool": bool}
+TYPES |= {"tuple[str, ...]": list, "dict[str, str]": dict}
 MPIS = ("openmpi", "mpich", "impi")
 
 
@@ -88,15 +91,13 @@ class Site:
 
     def as_toml(self) -> str:
         """Return the site as text for `read_site`."""
-        lines = []
-        tables = []
-        for each in dataclasses.fields(self):
-            value = getattr(self, each.name)
+        lines, tables = [], []
+        for name, value in vars(self).items():
             if isinstance(value, dict):
-                tables += [f"\n[{each.name}]"] if value else []
+                tables += [f"\n[{name}]"] if value else []
                 tables += [f"{_toml(k)} = {_toml(v)}" for k, v in value.items()]
             elif value not in ("", (), 0):
-                lines.append(f"{each.name} = {_toml(value)}")
+                lines.append(f"{name} = {_toml(value)}")
         return "\n".join([*lines, *tables]) + "\n"
 
 
@@ -112,21 +113,18 @@ def read_site(path: Path) -> Site:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read site file {path}: {error}") from error
-    known = {each.name: each for each in dataclasses.fields(Site)}
+    kinds = {field.name: str(field.type) for field in dataclasses.fields(Site)}
     for key, value in values.items():
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1) or sorted(known)
-            raise UsageError(f"{path}: unknown key {key!r}; use {', '.join(close)}")
-        _check_value(path, key, value, str(known[key].type))
+        if key not in kinds:
+            similar = difflib.get_close_matches(key, kinds, n=1) or sorted(kinds)
+            raise UsageError(f"{path}: unknown key {key!r}; use {', '.join(similar)}")
+        _check_value(path, key, value, kinds[key])
     if "scheduler" not in values:
         raise UsageError(f"{path}: scheduler is missing; add scheduler = 'slurm'")
     lists = {k: tuple(v) for k, v in values.items() if isinstance(v, list)}
     site = Site(**{"name": path.stem, **values, **lists})
-    for key, allowed in (
-        ("scheduler", SCHEDULERS),
-        ("launcher", LAUNCHERS),
-        ("mpi", MPIS),
-    ):
+    choices = {"scheduler": SCHEDULERS, "launcher": LAUNCHERS, "mpi": MPIS}
+    for key, allowed in choices.items():
         if getattr(site, key) not in allowed:
             raise UsageError(
                 f"{path}: {key} = {getattr(site, key)!r} is not one of"
@@ -139,22 +137,11 @@ def _check_value(path: Path, key: str, value: Any, kind: str) -> None:
     texts = value if isinstance(value, list) else [value]
     if isinstance(value, dict):
         texts = [*value, *value.values()]
-    fine = {
-        "str": isinstance(value, str),
-        "int": isinstance(value, int) and not isinstance(value, bool),
-        "bool": isinstance(value, bool),
-        "tuple[str, ...]": isinstance(value, list),
-        "dict[str, str]": isinstance(value, dict),
-    }[kind]
-    if not fine or (kind not in ("int", "bool") and not _all_texts(texts)):
+    is_text = kind not in ("int", "bool")
+    if type(value) is not TYPES[kind] or (is_text and {*map(type, texts)} - {str}):
         raise UsageError(f"{path}: {key} = {value!r} is not of type {kind}")
-    for text in texts:
-        if isinstance(text, str):
-            quoting.check_shell_text(text, f"{path}: {key}")
-
-
-def _all_texts(values: list[Any]) -> bool:
-    return all(isinstance(value, str) for value in values)
+    for text in texts if is_text else []:
+        quoting.check_shell_text(text, f"{path}: {key}")
 
 
 def _toml(value: Any) -> str:

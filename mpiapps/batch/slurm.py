@@ -12,7 +12,6 @@ from mpiapps.batch import job_state, slurm_options, slurm_rules
 from mpiapps.batch.client import CommandError
 from mpiapps.batch.job_state import (
     Answers,
-    JobId,
     JobStatus,
     Submission,
     element,
@@ -20,7 +19,7 @@ from mpiapps.batch.job_state import (
 )
 from mpiapps.batch.quoting import format_indices
 from mpiapps.batch.request import Job
-from mpiapps.batch.scheduler import Scheduler, array_limit_error
+from mpiapps.batch.scheduler import Scheduler
 
 WAITING = "CONFIGURING REQUEUED REQUEUE_FED REQUEUE_HOLD RESV_DEL_HOLD SPECIAL_EXIT"
 ACTIVE = "COMPLETING SIGNALING STAGE_OUT SUSPENDED STOPPED"
@@ -48,11 +47,12 @@ class Slurm(Scheduler):
     cancel_command = ("scancel",)
     check_command = ("sbatch", "--test-only")
     submit_directory = "SLURM_SUBMIT_DIR"
+    job_pattern = r"^(?P<number>\d+)(;(?P<cluster>\S*))?$"  # 12, or 12;cluster
     array = r"^#SBATCH --array=([0-9:,-]+)"
+    limits_index = True
     output = r"{name}-{number}(_\d+)?\.out"
     cluster_option = "--clusters"
-    overrides = ("SBATCH_", "SLURM_", "SQUEUE_", "SACCT_")
-    needed = ("SLURM_CONF",)
+    overrides = "SBATCH_|SLURM_(?!CONF$)|SQUEUE_|SACCT_"
 
     def directives(self, job: Job) -> list[str]:
         """Return the options of sbatch."""
@@ -88,12 +88,6 @@ class Slurm(Scheduler):
             lines += ["--mail-type=END,FAIL", f"--mail-user={request.mail_user}"]
         return [*lines, *job.directives]
 
-    def check_array(self, job: Job) -> None:
-        """Raise `UsageError` if an index is not below MaxArraySize."""
-        limit = job.site.max_array
-        if limit and job.request.indices()[-1] >= limit:
-            raise array_limit_error(job, f"indices below {limit}")
-
     def submission(self, job: Submission) -> list[str]:
         """Return the command that submits a script."""
         output = "%x-%A_%a.out" if job.is_array else "%x-%j.out"
@@ -105,11 +99,6 @@ class Slurm(Scheduler):
             job.script,
         ]
 
-    def job_id(self, output: str) -> JobId | None:
-        """Return the job from the output of sbatch: 12, or 12;cluster."""
-        match = re.search(r"^(\d+)(?:;(\S*))?$", output.strip(), re.MULTILINE)
-        return JobId(match[1], match[2] or "") if match else None
-
     def cluster(self) -> str:
         """Return the name of the cluster."""
         config = self.try_run(["scontrol", "show", "config"])
@@ -119,11 +108,7 @@ class Slurm(Scheduler):
     def job_statuses(self, numbers: Sequence[str], cluster: str, /) -> Answers:
         """Return the statuses of the controller, and of accounting for older jobs.
 
-        Raises
-        ------
-        CommandError
-            If the controller cannot be queried, or no longer knows a job and accounting
-            cannot be queried.
+        Without accounting, the controller must know all of them.
         """
         jobs, statuses = ",".join(numbers), dict[str, JobStatus]()
         layout = ",".join(f"{name}:|" for name in FIELDS)

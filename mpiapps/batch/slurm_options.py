@@ -7,18 +7,16 @@ OPTIONS = option_table(
         "--job-name -J =": "Name of the job, in squeue and in the output file (%x).",
         "--nodes -N N": "Hosts: {}; without it, any number of hosts.",
         "--ntasks-per-node --tasks-per-node #": "MPI ranks per host: {}.",
-        "--ntasks --tasks -n #": "MPI ranks in total: {}. Their distribution over hosts"
-        " is open without --nodes and --ntasks-per-node.",
+        "--ntasks --tasks -n #": "MPI ranks: {}; on any hosts without --nodes.",
         "--cpus-per-task -c #": "Cores per rank: {}; srun before 23.11 ignores it.",
         "--ntasks-per-socket #": "Maximum number of MPI ranks per socket: {}.",
         "--ntasks-per-core #": "Maximum number of MPI ranks per core: {}.",
         "--ntasks-per-gpu #": "MPI ranks per GPU: {}.",
-        "--threads-per-core #": "Only hosts with at least {} hardware threads per core;"
-        " this number of them is used.",
+        "--threads-per-core #": "Only hosts with {} threads per core; all are used.",
         "--mem M": "Memory per host: {}; M and G are powers of 1024, a plain number is"
         " in MiB, 0 is all memory. Excludes --mem-per-cpu.",
-        "--mem-per-cpu M": "Memory per core: {}, in MiB without a unit.",
-        "--mem-per-gpu M": "Memory per GPU: {}. Excludes --mem.",
+        "--mem-per-cpu M": "Memory per core: {}, MiB without a unit; excludes --mem.",
+        "--mem-per-gpu M": "Memory per GPU: {}; excludes --mem.",
         "--time -t T": "Time limit: {}, as days-hours:minutes:seconds. A plain number"
         " is in minutes; 1:30 is 90 seconds.",
         "--time-min T": "Shortest time limit to accept for an earlier start: {}.",
@@ -26,13 +24,12 @@ OPTIONS = option_table(
         "--deadline =": "Remove the job if it cannot end before {}.",
         "--signal =": "Warning signal before the time limit: {} (signal@seconds). B:"
         " sends it to this script only, which forwards it to the launcher.",
-        "--output -o =": "Standard output, and standard error without --error: {}. The"
-        " job fails without a message if the folder does not exist.",
+        "--output -o =": "Standard output: {}; the folder must exist.",
         "--error -e =": "Standard error: {}. The folder must exist.",
         "--input -i =": "Standard input: {}.",
         "--chdir -D =": "Start in folder {}, not in the folder of the submission.",
-        "--open-mode =": "{} (append or truncate) the output of a restarted job.",
-        "--requeue .": "Requeue the job after a host failure or a preemption.",
+        "--open-mode =": "{}: append to, or truncate, the output of a restarted job.",
+        "--requeue .": "The job may be requeued, by itself or after a host failure.",
         "--no-requeue .": "Never requeue the job automatically.",
         "--export =": "Environment variables of the submission that the job gets: {}."
         " With NONE the job does not depend on the shell that submits it.",

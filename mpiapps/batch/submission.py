@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,14 +41,13 @@ def submit(script: str, name: str, logs: str) -> Run:
 
 def _new_folder(logs: Path, name: str) -> Path:
     logs.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
+    number = 1
+    while True:
         folder = logs / f"{name}-{number}"
-        try:
+        with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-        except FileExistsError:
-            continue
-        return folder
-    raise AssertionError("counting has no end")
+            return folder
+        number += 1
 
 
 def resubmit(run: Run) -> str:

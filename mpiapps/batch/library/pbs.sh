@@ -1,6 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # variables of job_library.sh
-# Functions of PBS for job_library.sh, which describes them.
-
+# shellcheck shell=bash disable=SC2034,SC2154 # PBS's functions for job_library.sh
 scheduler_identify() {
     job_id="${PBS_JOBID:-}" job_cluster='' index="${PBS_ARRAY_INDEX:-}" job_submit=qsub job_timer=1
     job_id="${job_id/\[*\]/[]}"  # the array of an element

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mpiapps.base.errors import UsageError
 from mpiapps.batch import job_state
-from mpiapps.batch.job_state import JobId, JobStatus
+from mpiapps.batch.job_state import JobStatus
 from mpiapps.batch.launchers import LaunchCommand, Launcher
 from mpiapps.batch.options import Dialect, option_table
 from mpiapps.batch.rules import Rule, values
@@ -61,9 +61,10 @@ class Flux(Scheduler):
     query_command = "flux"
     cancel_command = ("flux", "cancel")
     submit_directory = "PWD"
+    job_pattern = r"^(?P<number>f\w+)$"
     array = r"(?!)"
     output = r"{name}-{number}\.out"
-    overrides = ("FLUX_",)
+    overrides = "FLUX_"
 
     def directives(self, job):
         """Return the options of flux batch."""
@@ -91,10 +92,6 @@ class Flux(Scheduler):
             *(f"--dependency=afterany:{number}" for number in job.waits),
             job.script,
         ]
-
-    def job_id(self, output):
-        """Return the job from the output of flux batch."""
-        return JobId(output.strip()) if output.startswith("f") else None
 
     def job_statuses(self, numbers, _cluster, /):
         """Return the statuses of the jobs, ended ones included."""
