@@ -132,7 +132,7 @@ def test_a_script_on_standard_input(monkeypatch, capsys):
     assert "-:1: short-time" in capsys.readouterr().out
 
 
-# A scheduler of one host: it runs a job at once, and tells how it ended when asked.
+# A scheduler of one host: it runs a job at once; squeue prints how it ended.
 BASH, CAT = shutil.which("bash"), shutil.which("cat")
 SBATCH = f"""#!{BASH}
 for word; do case $word in
