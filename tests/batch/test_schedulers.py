@@ -335,3 +335,15 @@ def test_the_job_is_found_in_what_submission_prints(scheduler, text, job):
 def test_the_cluster_of_this_host(answering, scheduler, texts, expected):
     answering(**texts)
     assert load_scheduler(scheduler).cluster() == expected
+
+
+def test_variables_that_override_a_script_are_removed(monkeypatch):
+    for name in ("SBATCH_TIMELIMIT", "SLURM_NTASKS", "SLURM_CONF", "MPIAPPS_RUN"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("SLURM_CONF_SERVER", "x")
+    environments = {n: load_scheduler(n).environment() for n in ("slurm", "sge")}
+    assert "SLURM_CONF" in environments["slurm"]
+    names = {"SBATCH_TIMELIMIT", "SLURM_NTASKS", "MPIAPPS_RUN", "SLURM_CONF_SERVER"}
+    assert not names & environments["slurm"].keys()
+    assert "MPIAPPS_RUN" not in environments["sge"]
+    assert "PATH" in environments["sge"]
