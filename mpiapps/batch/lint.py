@@ -45,7 +45,10 @@ def lint(text: str, folder: Path = Path(), max_array: int = 1001) -> list[Findin
 
 def all_rules() -> list[Rule]:
     """Return the rules for all scripts, and those of each scheduler."""
-    return [*RULES, *(rule for scheduler in schedulers() for rule in scheduler.rules)]
+    return [
+        *RULES,
+        *(rule for scheduler in schedulers() for rule in scheduler.lint_rules),
+    ]
 
 
 @rule("not-accepted", "correct it, or begin the line with ##")

@@ -30,8 +30,6 @@ REASONS = {
     "TERM_OWNER": job_state.CANCELLED,
     "TERM_ADMIN": job_state.CANCELLED,
 }
-
-
 # Wheels of Open MPI do not support LSF: they need a host file, and blaunch in place of
 # ssh, which does not pass the environment of the script to the ranks.
 LAUNCH_ADDITIONS = {

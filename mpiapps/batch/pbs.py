@@ -28,8 +28,6 @@ STATES = {
 # signal has ended, the number of the signal is added to SIGNALLED.
 KILLED_WALLTIME = -29
 SIGNALLED = 256
-
-
 # Over ssh, ranks of Open MPI would not get the environment of the script.
 LAUNCH_ADDITIONS = {
     ("mpiexec", "openmpi"): LaunchCommand(
@@ -68,7 +66,7 @@ class Pbs(Scheduler):
     """PBS Pro and OpenPBS."""
 
     dialect = pbs_options.DIALECT
-    rules = (
+    lint_rules = (
         _two_requests,
         _home_folder,
         _one_element,

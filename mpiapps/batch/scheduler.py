@@ -63,7 +63,7 @@ class Scheduler(ABC):
         Option of commands that selects another cluster, if there is one.
     launch_additions : mapping
         What a launcher needs under this scheduler in addition, by launcher and MPI.
-    rules : tuple of Rule
+    lint_rules : tuple of Rule
         Rules of `mpiapps lint`.
     overrides : str
         Pattern of the start of variables that override the directives of a script.
@@ -85,7 +85,7 @@ class Scheduler(ABC):
     reads_stdin: ClassVar[bool] = False
     cluster_option: ClassVar[str] = ""
     launch_additions: ClassVar[Mapping[tuple[str, str], LaunchCommand]] = {}
-    rules: ClassVar[tuple[Rule, ...]] = ()
+    lint_rules: ClassVar[tuple[Rule, ...]] = ()
     overrides: ClassVar[str] = "(?!)"
 
     def __init__(self, name: str) -> None:

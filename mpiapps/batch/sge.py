@@ -52,7 +52,7 @@ class GridEngine(Scheduler):
     """Grid Engine."""
 
     dialect = sge_options.DIALECT
-    rules = (
+    lint_rules = (
         _option_like_comment,
         _launcher_without_slots,
         Rule("signal", "remove it", values("sge", "-notify", "", NOTIFY)),

@@ -40,7 +40,7 @@ class Slurm(Scheduler):
     """Slurm."""
 
     dialect = slurm_options.DIALECT
-    rules = slurm_rules.RULES
+    lint_rules = slurm_rules.RULES
     library = Path(__file__).parent / "library" / "slurm.sh"
     detection_command = "sbatch"
     query_command = "squeue"

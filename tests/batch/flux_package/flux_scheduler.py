@@ -49,7 +49,7 @@ class Flux(Scheduler):
         outputs=("--output", "--error"),
         cores=("--cores-per-slot", r"([2-9]|\d\d)"),
     )
-    rules = (
+    lint_rules = (
         Rule(
             "flux-minutes",
             "write the unit: 90m or 90s",
