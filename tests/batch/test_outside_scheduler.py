@@ -202,3 +202,10 @@ def test_a_package_that_cannot_be_imported(installed):
     ended = installed("render", "pi", "--launcher", "none")
     assert ended.code == 78
     assert "nowhere:LAUNCHER cannot be loaded" in ended.err
+
+
+def test_the_schedulers_of_mpiapps_are_not_replaced(installed):
+    text = ENTRY_POINTS.replace("flux =", "slurm = flux_scheduler:Flux\nflux =")
+    (installed.info / "entry_points.txt").write_text(text)
+    ended = installed("render", "pi", "--scheduler", "slurm")
+    assert "#SBATCH --job-name=pi" in ended.out.splitlines(), ended.err
