@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mpiapps.app.program import programs
-from mpiapps.batch.render import LIBRARY, render
+from mpiapps.batch.render import render
 from mpiapps.batch.request import Job, Request, resolve
-from mpiapps.batch.site import SCHEDULERS, read_site
+from mpiapps.batch.scheduler import LIBRARY, load_scheduler
+from mpiapps.batch.site import read_site
 
 JOBS = Path(__file__).parents[1] / "jobs"
 # Example arguments of programs that need some; users edit them.
@@ -30,8 +31,11 @@ def scripts() -> Iterator[tuple[Path, str]]:
     """Yield the path of each file with its text."""
     library = JOBS / "lib" / LIBRARY.name
     yield library, LIBRARY.read_text(encoding="utf-8")
-    for scheduler in SCHEDULERS:
-        site = read_site(JOBS / "sites" / f"{scheduler}.toml")
+    sites = [read_site(path) for path in sorted(JOBS.glob("sites/*.toml"))]
+    for site in sites:
+        scheduler = site.scheduler
+        functions = load_scheduler(scheduler).library
+        yield library.with_name(functions.name), functions.read_text(encoding="utf-8")
         for name in programs() if scheduler == "slurm" else ("pi",):
             request = Request(nodes=2, ranks_per_node=2, python=".venv/bin/python")
             words = ("-m", f"mpiapps.{name}", *ARGUMENTS.get(name, ()))

@@ -12,7 +12,7 @@ module          contents
 ==============  ======================================================================
 `open`          `open_world`: start MPI, check the launch, end all ranks together
 `world`         `World`: communicator, rank, size, host, timers, agreement on errors
-`partition`     balanced blocks, process grids; loads no MPI
+`partition`     balanced and weighted blocks, process grids; loads no MPI
 `collectives`   scatter, gather, allgather, bcast of uneven blocks of any size
 `block_plan`    `BlockPlan`: the same for many calls with one layout
 `consistency`   errors of one rank and arguments of calls, agreed on by all ranks
