@@ -15,7 +15,8 @@ from tests.commands import ROOT, on_ranks
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 FOLDERS = ROOT, ROOT / "mpiapps"
 ENTRY_POINT_GROUPS = {f"mpiapps.{kind}" for kind in (
-    "programs", "backends", "file_operations", "schedulers", "launchers")}  # fmt: skip
+    "programs", "backends", "file_operations", "schedulers", "launchers",
+    "matrix_operations")}  # fmt: skip
 STEPS = sorted((ROOT / "docs" / "teaching").glob("*.py"))
 
 

@@ -42,7 +42,7 @@ class CommandTasks(TaskSet):
         return self.names[number]
 
     def chunks(self, pending: np.ndarray, size: int) -> Chunks:
-        """Return the pending commands in one chunk: the root deals them out."""
+        """Return the pending commands in one chunk: the root assigns them."""
         del size
         return [pending.tolist()] if self.tasks else []
 

@@ -1,6 +1,6 @@
 """The executor of the task engine for commands: child processes on the slots of hosts.
 
-The root deals out the tasks. The first rank of each host is its node agent: it runs as
+The root assigns the tasks. The first rank of each host is its node agent: it runs as
 many tasks at the same time as the host has slots, each in a child process.
 """
 

@@ -29,8 +29,8 @@ EXIT_SECONDS = 5.0  # from the end of a child's pipe to that of the child
 class InChildProcess(TaskSet):
     """Tasks that run in a child process of the process that would run them.
 
-    For any executor, since it is a `TaskSet` like the one that it is made of. A task
-    that ends its process, or takes too long, fails alone.
+    A `TaskSet` itself, so any executor runs it. A task that ends its process, or takes
+    too long, fails alone.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ def _whole(backend: str, unit: str) -> Iterator[None]:
     """Raise `WorkerLost` if a worker ends while fits are done.
 
     A pool of multiprocessing has another one then, and waits for the lost fit for ever;
-    loky replaces workers as it likes, and tells of those that were lost.
+    loky replaces workers as it likes, and reports those that were lost.
     """
     pool = active_children() if backend == "multiprocessing" else []
     first = {each.pid for each in pool}
