@@ -40,8 +40,11 @@ class RankReports:
     """Makes one outcome of the outcomes of all ranks."""
 
     def __init__(self, config: pytest.Config) -> None:
-        from mpiapps.launch.start import start_mpi
+        from mpiapps.base.launch_environment import detect_launch
+        from mpiapps.launch.start import limit_all_threads, start_mpi
 
+        # As in a program: BLAS threads of oversubscribed ranks spin while they wait.
+        limit_all_threads(detect_launch(os.environ), os.environ)
         start_mpi()
         from mpi4py import MPI
 
