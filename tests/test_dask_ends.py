@@ -105,7 +105,9 @@ def test_all_processes_end_with_a_killed_launcher(tmp_path):
 )
 def test_dask_mpi_ends_a_script_with_the_same_code(ending):
     code, out, err = (ENDS | {"imports slowly": (0, "15", None)})[ending]
-    done = run("openmpi", 4, ending, "--engine", "dask-mpi", "--dashboard")
+    args = ("--engine", "dask-mpi", "--dashboard")
+    # Its workers wait up to 30 s for a running task.
+    done = run("openmpi", 4, ending, *args, TASK_SECONDS="1")
     assert done.code == code
     assert done.out.startswith("20 ['a', '--b']\n")
     assert done.err.count("--engine dask-mpi: all users") == 1

@@ -11,6 +11,7 @@ from distributed import Client, get_client
 from distributed.comm import CommClosedError
 
 CLIENT = get_client()
+TASK_SECONDS = float(os.environ.get("TASK_SECONDS", "100"))  # more than a test may take
 
 
 def double(x):
@@ -108,7 +109,7 @@ def stop():
     done.result()
 
     os.kill(os.getpid(), signal.SIGUSR1)
-    CLIENT.submit(time.sleep, 100).result()
+    CLIENT.submit(time.sleep, TASK_SECONDS).result()
 
 
 def stop_in_block():
