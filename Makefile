@@ -111,7 +111,7 @@ cluster-down: ## end the hosts and all that runs on them
 	bash scripts/cluster/cluster.sh down
 
 test-faults: venvs ## some 300 kills of the farm, each gone on from; a quarter of an hour
-	MPIAPPS_FAULTS=1 $(BIN)/python -m pytest tests/test_farm.py -k kills
+	MPIAPPS_FAULTS=1 $(BIN)/python -m pytest tests/test_farm_faults.py -k kills
 
 # Jobs run here, where every host sees them; /tmp is each host's own.
 test-cluster: venvs ## job scripts on the real Slurm and Grid Engine of the test cluster

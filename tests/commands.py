@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -15,6 +16,18 @@ LIMIT = 60  # s after which a launch counts as hung
 
 # What a launcher leaves in the environment of its ranks; a nested one would obey it.
 INHERITED = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "SLURM_", "HYDRA_", "MPIAPPS_", "MPI_")
+# Several runs share the cores: ranks that wait must not take them from the others.
+YIELDING = {
+    "OMPI_MCA_mpi_yield_when_idle": "1",
+    "I_MPI_WAIT_MODE": "1",
+    "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",
+}
+FIND_LAUNCHER = """
+import json
+from dataclasses import astuple
+from mpiapps.launch.mpiexec import find_launcher
+print(json.dumps(astuple(find_launcher())))
+"""
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,15 @@ def folder(mpi: str) -> Path:
 def clean_environment(**variables: str) -> dict[str, str]:
     """Return this environment without any launcher's words, plus `variables`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(INHERITED)}
-    return kept | variables
+    return kept | YIELDING | variables
+
+
+@cache
+def launcher(mpi: str) -> str:
+    """Return the mpiexec of an MPI as on_ranks.py takes it: to find one takes 0.2 s."""
+    done = run([str(folder(mpi) / "python"), "-c", FIND_LAUNCHER])
+    assert done.code == 0, done.err
+    return done.out
 
 
 def run(
@@ -67,7 +88,8 @@ def on_ranks(mpi: str, ntasks: int, *words: str, **variables: str) -> Ended:
     """Run Python with `words` on ranks of `mpi`, started as on_ranks.py does."""
     python = str(folder(mpi) / "python")
     script = str(ROOT / "scripts" / "on_ranks.py")
-    return run([python, script, str(ntasks), *words], **variables)
+    found = {"ON_RANKS_LAUNCHER": launcher(mpi)}
+    return run([python, script, str(ntasks), *words], **found | variables)
 
 
 def marked(mark: str) -> dict[int, bytes]:

@@ -32,6 +32,8 @@ settings.load_profile("no clock")
 # s that a failed rank waits
 GRACE_SECONDS = float(os.environ.get("MPIAPPS_TEST_GRACE", "5"))
 ROOT = Path(__file__).parents[1]
+# Folders with the longest files, by their order.
+LONG = {ROOT / "tests" / "launch": 0, ROOT / "tests": 1}
 # Names by which modules of tests start processes.
 STARTERS = {"subprocess", "on_ranks", "run", "folder", "multiprocessing"}
 
@@ -40,8 +42,11 @@ class RankReports:
     """Makes one outcome of the outcomes of all ranks."""
 
     def __init__(self, config: pytest.Config) -> None:
-        from mpiapps.launch.start import start_mpi
+        from mpiapps.base.launch_environment import detect_launch
+        from mpiapps.launch.start import limit_all_threads, start_mpi
 
+        # As in a program: BLAS threads of oversubscribed ranks spin while they wait.
+        limit_all_threads(detect_launch(os.environ), os.environ)
         start_mpi()
         from mpi4py import MPI
 
@@ -112,8 +117,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = vars(getattr(item, "module", object)).keys()
         if names & STARTERS:
             item.add_marker(pytest.mark.processes)
-    # A long one at the end would be alone.
-    items.sort(key=lambda item: item.path.parent != ROOT / "tests")
+    # A long file at the end would run alone.
+    items.sort(key=lambda item: LONG.get(item.path.parent, len(LONG)))
 
 
 @pytest.hookimpl(trylast=True)

@@ -16,6 +16,8 @@ from mpiapps.storage.journal import read
 from tests.commands import ROOT, clean_environment, folder, marked, on_ranks
 
 DATA_ARGS = ("--data", "iris", "--folds", "4")
+SPACE = str(Path(__file__).parent / "model_selection" / "space.toml")
+SEARCH = (*DATA_ARGS, "--params", SPACE)  # 12 fits
 # A hundred fits of at least 0.05 s.
 SLOW = (
     "tests.model_selection.estimators:Slow",
@@ -34,16 +36,15 @@ def values_of(done):
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory):
-    path = tmp_path_factory.mktemp("space") / "space.toml"
-    path.write_text("[fixed]\nn_estimators = 4\n[search]\nmax_depth = [1, 2, 3]\n")
-    return str(path)
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("directory")
 
 
 @pytest.fixture(scope="module")
-def wanted(space):
-    done = crossval("openmpi", 1, *DATA_ARGS, "--params", space, "--json", "-")
-    return values_of(done)
+def wanted(directory):
+    """Return the values of a run on one rank, whose fits are in `directory`."""
+    args = ("--directory", str(directory), "--json", "-")
+    return values_of(crossval("openmpi", 1, *SEARCH, *args))
 
 
 @pytest.mark.parametrize(
@@ -53,11 +54,18 @@ def wanted(space):
      ("openmpi", 1, "threading"), ("mpich", 1, "multiprocessing"),
      ("openmpi", 1, "ray")],
 )  # fmt: skip
-def test_scores_have_the_same_bits_on_all_backends(mpi, size, backend, space, wanted):
-    args = ("--params", space, "--backend", backend, "--n-jobs", "2", "--json", "-")
-    values = values_of(crossval(mpi, size, *DATA_ARGS, *args))
+def test_scores_have_the_same_bits_on_all_backends(
+    mpi, size, backend, wanted, tmp_path
+):
+    file = tmp_path / "fits.csv"
+    args = ("--backend", backend, "--n-jobs", "2", "-o", str(file), "--json", "-")
+    values = values_of(crossval(mpi, size, *SEARCH, *args))
     assert values == wanted
     assert values["fits"] == 12
+    rows = list(csv.DictReader(file.read_text().splitlines()))
+    assert [row["candidate"] for row in rows] == [str(i // 4) for i in range(12)]
+    assert all(0.5 < float(row["score"]) <= 1 for row in rows)
+    assert {row["max_depth"] for row in rows} == {"1", "2", "3"}
 
 
 def test_workers_of_ray_have_the_nice_value_of_the_rank():
@@ -151,7 +159,7 @@ def test_workers_of_loky_end_with_a_killed_rank(tmp_path):
         time.sleep(0.1)
 
 
-def test_a_backend_of_another_package_is_found(tmp_path):
+def test_a_backend_of_another_package_is_found(tmp_path, wanted):
     (tmp_path / "mine.py").write_text(
         "from mpiapps.tasks.executors import static\n"
         "def executor(ctx, tasks, chunks, stop):\n"
@@ -161,26 +169,9 @@ def test_a_backend_of_another_package_is_found(tmp_path):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[mpiapps.backends]\nmine = mine:executor\n")
-    words = ["-m", "mpiapps.crossval", *DATA_ARGS, "--json", "-"]
     path = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
-    own = on_ranks("mpich", 2, *words, "--backend", "mine", **path)
-    assert own.code == 0, own.err
-    assert digest(own) == digest(on_ranks("mpich", 1, *words))
-
-
-def digest(ended):
-    return json.loads(ended.out)["values"]["scores_sha256"]
-
-
-def test_each_fit_is_written(space, tmp_path):
-    file = tmp_path / "fits.csv"
-    done = crossval("openmpi", 2, *DATA_ARGS, "--params", space, "-o", str(file))
-    assert done.code == 0, done.err
-    rows = list(csv.DictReader(file.read_text().splitlines()))
-    assert len(rows) == 12
-    assert [row["candidate"] for row in rows] == [str(i // 4) for i in range(12)]
-    assert all(0.5 < float(row["score"]) <= 1 for row in rows)
-    assert {row["max_depth"] for row in rows} == {"1", "2", "3"}
+    args = (*SEARCH, "--backend", "mine", "--json", "-")
+    assert values_of(crossval("mpich", 2, *args, **path)) == wanted
 
 
 def test_failed_fits_are_reported_and_repeated(tmp_path):
@@ -255,10 +246,10 @@ def test_it_stops_in_time_and_resumes(backend, tmp_path):
     assert (f"{sum(lines)} of 100 fits are from" in done.out) == (sum(lines) > 0)
 
 
-def test_a_directory_of_another_problem_is_rejected(tmp_path):
-    args = (*DATA_ARGS, "--directory", str(tmp_path))
-    assert crossval("openmpi", 2, *args).code == 0
-    done = crossval("openmpi", 2, *args, "--seed", "1")
+@pytest.mark.usefixtures("wanted")
+def test_a_directory_of_another_problem_is_rejected(directory):
+    args = ("--directory", str(directory), "--seed", "1")
+    done = crossval("openmpi", 2, *SEARCH, *args)
     assert done.code == 65
     assert done.err.count("is of other data") == 1
 

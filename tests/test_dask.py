@@ -1,13 +1,9 @@
-"""Scripts with Dask on ranks end correctly and leave no processes or files."""
+"""Dask on ranks, as scripts and programs use it."""
 
 import json
 import os
-import signal
 import socket
-import subprocess
 import time
-import uuid
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,76 +11,8 @@ import psutil
 import pytest
 
 from mpiapps.dask_cluster.local_directory import LOCK_SECONDS, PREFIX
-from tests.commands import MPIS, ROOT, clean_environment, folder, marked, on_ranks
-
-VICTIM = str(Path(__file__).parent / "dask_cluster" / "victim.py")
-SIZES = {"openmpi": 4, "mpich": 2, "impi": 3}  # of most tests
-LONG_NAME = 80 * "x"  # of a directory, too long for the path of a socket
-CLOSE_SECONDS = 10.0  # after which no process may be left
-
-# By end of the script: exit code, part of the output, part of standard error.
-ENDS = {
-    "returns": (0, "20 ['a', '--b']", None),
-    "exits 0": (0, "20 ['a', '--b']", None),
-    "exits 3": (3, "20 ['a', '--b']", ""),
-    "exits text": (1, "20 ['a', '--b']", "a text"),
-    "raises": (1, "20 ['a', '--b']", "ZeroDivisionError"),
-    "leaves": (5, "20 ['a', '--b']", ""),
-    "interrupted": (130, "20 ['a', '--b']", "interrupted"),
-    "terminated": (143, "20 ['a', '--b']", "signal 15"),
-    "stopped": (75, "saved 8", "stopped before its end"),
-    "stopped in a block": (75, "saved 8", "stopped before its end"),
-    "closes the client": (3, "20 ['a', '--b']", ""),
-    "kills a worker": (0, "KilledWorker\n100", "Restarting worker"),
-    "loses the scheduler": (1, "20 ['a', '--b']", "killed by signal 9"),
-    "kills the scheduler": (1, "20 ['a', '--b']", "killed by signal 9"),
-    "swallows the loss": (1, "on to the next", "killed by signal 9"),
-    "blocks the scheduler": (3, "20 ['a', '--b']", ""),
-    "shuffles a frame": (0, "True", None),
-    "fills memory": (0, "KilledWorker", "exceeded 95% memory budget"),
-    "imports slowly": (0, "15", None),
-    "is busy": (0, "20 ['a', '--b']", None),
-    "runs commands": (0, "20 ['a', '--b']", None),
-    "second client": (0, "6", None),
-    "leaves a client": (0, "6", None),
-    "shuts down": (0, "20 ['a', '--b']", None),
-    "loses heartbeats": (0, "20 ['a', '--b']", None),
-}
-# mpiexec's own exit code for a rank that exited without MPI_Finalize.
-OTHER_CODES = {("mpich", "leaves"): {5, 9}, ("impi", "leaves"): {5, 255}}
-
-
-def run(mpi, size, ending, *args, **variables):
-    """Run the victim; check that its processes end within `CLOSE_SECONDS`."""
-    mark = f"mpiapps-test-{uuid.uuid4()}"
-    workers = str(max(1, size - 1))
-    done = on_ranks(mpi, size, "-m", "mpiapps.dask", "--memory", "400MB", *args,
-                    VICTIM, ending, "a", "--b",
-                    WORKERS=workers, DASK_MARK=mark, **variables)  # fmt: skip
-    until = time.monotonic() + CLOSE_SECONDS
-    while (left := marked(mark)) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not left
-    return done
-
-
-@pytest.mark.parametrize("ending", ENDS)
-def test_the_end_of_the_script_closes_the_cluster(ending, tmp_path):
-    code, out, err = ENDS[ending]
-    temporary = tmp_path / LONG_NAME  # like that of a job
-    temporary.mkdir()
-
-    def run_on(mpi):
-        return run(mpi, SIZES[mpi], ending, TMPDIR=str(temporary))
-
-    with ThreadPoolExecutor() as pool:  # concurrently, as they mostly wait
-        for mpi, done in zip(MPIS, pool.map(run_on, MPIS), strict=True):
-            assert done.code in OTHER_CODES.get((mpi, ending), {code}), (mpi, done.err)
-            assert out in done.out, mpi
-            assert "was shut down" not in done.err
-            assert err in done.err if err is not None else not done.err, (mpi, done.err)
-    assert not [*temporary.glob("mpiapps-*"), *temporary.glob("pymp-*")]
-
+from tests.commands import ROOT, on_ranks
+from tests.dask_cluster.victims import VICTIM, run
 
 SETS = """
 import os, sys, time
@@ -162,38 +90,6 @@ def test_a_cluster_without_a_script_ends_when_idle(tmp_path):
     assert done.seconds < 25  # a client alone would try for 30 s to get through
 
 
-def kill_waiting_run(mpi, script):
-    """Kill the launcher of a waiting script; check that all processes end."""
-    mark = f"mpiapps-test-{uuid.uuid4()}"
-    command = [str(folder(mpi) / "python"), str(ROOT / "scripts" / "on_ranks.py")]
-    with subprocess.Popen(
-        [*command, "2", "-m", "mpiapps.dask", script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=clean_environment(DASK_MARK=mark),
-    ) as started:
-        assert started.stdout.readline().strip("\0\n") == "waiting"
-        os.kill(started.pid, signal.SIGKILL)
-        until = time.monotonic() + 2 * CLOSE_SECONDS
-        while left := marked(mark):
-            assert time.monotonic() < until, left
-            time.sleep(0.1)
-
-
-def test_all_processes_end_with_a_killed_launcher(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import time\n"
-        "from distributed import get_client\n"
-        "future = get_client().submit(time.sleep, 100)\n"
-        "print('waiting', flush=True)\n"
-        "future.result()\n"
-    )
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(kill_waiting_run, MPIS, [str(script)] * len(MPIS)))
-
-
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_it_runs_on_any_number_of_ranks(size, tmp_path):
     record = tmp_path / "record.json"
@@ -206,25 +102,6 @@ def test_it_runs_on_any_number_of_ranks(size, tmp_path):
     workers = max(1, size - 1)
     assert values["memory_bytes"] == [400_000_000] * workers
     assert len(values["threads"]) == len(values["peak_bytes"]) == workers
-
-
-@pytest.mark.parametrize(
-    "ending", ["returns", "exits 3", "raises", "imports slowly", "stopped"]
-)
-def test_dask_mpi_ends_a_script_with_the_same_code(ending):
-    done = run("openmpi", 4, ending, "--engine", "dask-mpi", "--dashboard")
-    assert done.code == ENDS[ending][0]
-    assert done.out.startswith("20 ['a', '--b']\n")
-    assert done.err.count("--engine dask-mpi: all users") == 1
-    assert "ssh -N -L 8787:127.0.0.1:" in done.err
-    assert ENDS[ending][1] in done.out
-    assert (ENDS[ending][2] or "") in done.err
-
-
-def test_dask_mpi_needs_three_ranks():
-    done = run("openmpi", 2, "returns", "--engine", "dask-mpi")
-    assert done.code == 78
-    assert "needs 3 ranks" in done.err
 
 
 def test_leftovers_of_a_killed_run_are_reported(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 
 from mpiapps.storage.journal import read
 from tests.commands import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks, run
-from tests.test_farm import is_rank, running
+from tests.taskfarm.farms import is_rank, running
 
 FILES = ("-m", "mpiapps.files")
 

@@ -11,6 +11,7 @@ from distributed import Client, get_client
 from distributed.comm import CommClosedError
 
 CLIENT = get_client()
+TASK_SECONDS = float(os.environ.get("TASK_SECONDS", "100"))  # more than a test may take
 
 
 def double(x):
@@ -39,6 +40,11 @@ def kill_worker():
     is_killed(kill_self)
     CLIENT.wait_for_workers(int(os.environ["WORKERS"]), timeout=30)
     print(CLIENT.submit(double, 50).result())
+
+
+def lose_workers():
+    kill_worker()
+    is_killed(fill_memory)
 
 
 def detach():
@@ -103,7 +109,7 @@ def stop():
     done.result()
 
     os.kill(os.getpid(), signal.SIGUSR1)
-    CLIENT.submit(time.sleep, 100).result()
+    CLIENT.submit(time.sleep, TASK_SECONDS).result()
 
 
 def stop_in_block():
@@ -156,6 +162,14 @@ def lose_heartbeats():
     time.sleep(2)  # there are two each second
 
 
+def go_on():
+    """Use the cluster in all ways that do not end the script."""
+    shuffle()
+    import_slowly()
+    second()
+    lose_heartbeats()
+
+
 def restart():
     CLIENT.restart()
     print(len(CLIENT.nthreads()))
@@ -182,20 +196,17 @@ ENDINGS = {
     "stopped": stop,
     "stopped in a block": stop_in_block,
     "closes the client": close_client,
-    "kills a worker": kill_worker,
+    "loses workers": lose_workers,
     "loses the scheduler": lose_scheduler,
     "kills the scheduler": kill_scheduler,
     "swallows the loss": swallow_the_loss,
     "blocks the scheduler": block_the_scheduler,
-    "shuffles a frame": shuffle,
-    "fills memory": lambda: is_killed(fill_memory),
     "imports slowly": import_slowly,
+    "does not end": go_on,
     "is busy": busy,
     "runs commands": start_commands,
-    "second client": second,
     "leaves a client": leave_open,
     "shuts down": CLIENT.shutdown,
-    "loses heartbeats": lose_heartbeats,
     "restarts": restart,
 }
 

@@ -1,19 +1,15 @@
 """The program on files, on any number of ranks, against standard tools."""
 
 import bz2
-import csv
 import gzip
 import json
 import lzma
 import os
 import random
-import shutil
 import subprocess
 from collections import Counter
-from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from mpiapps import files
@@ -24,46 +20,10 @@ from mpiapps.base.errors import Checkpointed, InputError, UsageError
 from mpiapps.fileops import reading, segments
 from mpiapps.fileops.listing import expand, gather_listing, read_list
 from mpiapps.fileops.run_segments import run_segments
-from mpiapps.files import Options
 from mpiapps.tasks.task_journal import TaskJournal
+from tests.fileops.runs import run_files
 
 pytestmark = pytest.mark.mpi
-
-
-@pytest.fixture
-def place(world, tmp_path):
-    """Return a folder common to all ranks."""
-    path = Path(world.comm.bcast(str(tmp_path / "in")))
-    path.mkdir(exist_ok=True)
-    world.comm.Barrier()
-    return path
-
-
-@pytest.fixture
-def on_root(world):
-    """Call a function on the root; the other ranks wait for it."""
-
-    def call(function, *args):
-        if world.is_root:
-            function(*args)
-        world.comm.Barrier()
-
-    return call
-
-
-@pytest.fixture
-def small_segments(monkeypatch):
-    """Split files that are small."""
-    monkeypatch.setattr(segments, "MIN_SEGMENT_BYTES", 97)
-    monkeypatch.setattr(segments, "MAX_SEGMENT_BYTES", 997)
-
-
-def run_files(world, operation, *paths, **options):
-    """Run the program; return its result."""
-    options = Options(operation, tuple(map(str, paths)), **options)
-    result = files.run(RunContext.make(world), options)
-    world.comm.Barrier()
-    return result
 
 
 def text(seed, size):
@@ -275,221 +235,6 @@ def test_a_manifest_that_sha256sum_checks(world, place, on_root):
         command = ["sha256sum", "-c", "--strict", place.parent / "sums"]
         out = subprocess.run(command, capture_output=True, check=True).stdout
         assert out.count(b": OK\n") == len(names)
-
-
-def test_images_are_transformed_or_fail(world, place, on_root):
-    from PIL import Image
-
-    def write():
-        (place / "in" / "deep").mkdir(parents=True)
-        image = Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))
-        image.save(place / "in" / "one.png")
-        image.convert("RGBA").save(place / "in" / "deep" / "two.png")
-        (place / "in" / "bad.png").write_bytes(b"not an image")
-
-    on_root(write)
-    result = run_files(
-        world, "flip", place / "in", output_dir=str(place / "out"), transform="90"
-    )
-    pdf = run_files(
-        world, "flip", place / "in", output_dir=str(place / "pdf"), format="pdf"
-    )
-    assert result.exit_code == pdf.exit_code == 3
-    if world.is_root:
-        transformed = np.asarray(Image.open(place / "out" / "one.png"))
-        wanted = np.rot90(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))
-        assert np.array_equal(transformed, wanted)
-        results = sorted(p for p in (place / "pdf").rglob("*") if p.is_file())
-        assert [str(p.relative_to(place / "pdf")) for p in results] == [
-            "deep/two.pdf",
-            "one.pdf",
-        ]
-        assert all(p.read_bytes().startswith(b"%PDF") for p in results)
-        assert "bad.png: UnidentifiedImageError" in result.notes[0]
-    with pytest.raises(InputError, match=r"would both be written to"):
-        two = [place / "in" / "one.png", place / "in" / "one.gif"]
-        on_root(lambda: two[1].write_bytes(b""))
-        run_files(world, "flip", *two, output_dir=str(place / "out"), format="pdf")
-
-
-@pytest.fixture
-def photos(place, on_root, monkeypatch):
-    """Create a folder of images in the working directory; return its files."""
-    from PIL import Image
-
-    names = [f"photos/{name}.png" for name in ("one", "two", "deep/three")]
-
-    def write():
-        (place / "photos" / "deep").mkdir(parents=True)
-        for name in names:
-            Image.new("RGB", (2, 3)).save(place / name)
-
-    on_root(write)
-    monkeypatch.chdir(place)
-    return names
-
-
-def test_results_do_not_overwrite_originals_and_are_not_transformed(
-    world, place, photos, on_root
-):
-    before = [Path(name).read_bytes() for name in photos]
-    on_root(lambda: Path("link").symlink_to("photos"))
-    on_root(lambda: Path("list").write_text("photos/one.png\n"))
-    for paths, output_dir in (
-        (["photos"], "photos"),
-        (["photos/deep"], "photos"),
-        (["photos"], "link"),
-        (["link"], str(place / "photos")),
-        (["photos/*.png"], "photos"),
-        (["photos/**/*.png"], "."),
-        (["other", "photos/one.png"], "photos"),
-    ):
-        with pytest.raises(InputError, match="name a folder without originals"):
-            run_files(world, "flip", *paths, output_dir=output_dir, transform="90")
-    with pytest.raises(InputError, match=r"photos/one.png lies in the folder"):
-        run_files(world, "flip", list=("list",), output_dir="photos")
-    for output_dir in ("photos/turned", "link/deep/turned"):
-        for path in ("photos", "photos/**/*.png", "photos/*", "link/../photos"):
-            result = run_files(
-                world, "flip", path, output_dir=output_dir, transform="90"
-            )
-            assert (result.values["files"], result.exit_code) == (3, 0), path
-        on_root(shutil.rmtree, output_dir)
-    assert [Path(name).read_bytes() for name in photos] == before
-
-
-@pytest.mark.usefixtures("photos")
-def test_deleted_results_are_written_again(world, on_root):
-    for _ in range(2):
-        run_files(
-            world, "flip", "photos", output_dir="out", directory="kept", format="pdf"
-        )
-        on_root(Path("out/one.pdf").unlink)  # it is there
-    written = Path("out/two.pdf").stat().st_mtime_ns
-    run_files(world, "flip", "photos", output_dir="out", directory="kept", format="pdf")
-    assert Path("out/one.pdf").exists()
-    assert Path("out/two.pdf").stat().st_mtime_ns == written
-
-
-@pytest.mark.usefixtures("small_segments")
-def test_a_histogram_equals_that_of_numpy(world, place, on_root):
-    rng = np.random.default_rng(3)
-    numbers = [round(x, 3) for x in rng.normal(size=800).tolist()]
-
-    def write():
-        with (place / "t.csv").open("w") as stream:
-            rows = csv.writer(stream, lineterminator="\n")
-            rows.writerow(["id", 'a "name"', "x"])
-            for n, number in enumerate(numbers):
-                words = ['some "words"', "two\nlines", "", "a,b"][n % 4]
-                rows.writerow([n, words, number if n % 10 else "none"])
-
-    on_root(write)
-    output = place.parent / "out.csv"
-    result = run_files(
-        world, "histogram", place / "t.csv", column="x", output=str(output), bins=7
-    )
-    if world.is_root:
-        wanted = [x for n, x in enumerate(numbers) if n % 10]
-        assert (result.values["numbers"], result.values["others"]) == (720, 80)
-        assert result.values["mean"] == pytest.approx(np.mean(wanted))
-        rows = list(csv.DictReader(output.read_text().splitlines()))
-        counts = [int(row["count"]) for row in rows]
-        assert counts == np.histogram(wanted, 7)[0].tolist()
-    part = run_files(
-        world, "histogram", place / "t.csv", column="3", range=(-1.0, 1.0), bins=2
-    )
-    if world.is_root:
-        inside = [x for x in wanted if -1 <= x <= 1]
-        assert part.values["below"] == sum(x < -1 for x in wanted)
-        assert part.values["numbers"] == len(inside) + sum(abs(x) > 1 for x in wanted)
-    missing = run_files(world, "histogram", place / "t.csv", column="y")
-    assert missing.exit_code == 3
-
-
-def test_a_histogram_of_parquet(world, place, on_root):
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    table = pa.table({"x": [1.0, 2.0, None, 4.0], "n": [1, 2, 3, 4]})
-    on_root(lambda: pyarrow.parquet.write_table(table, place / "t.parquet"))
-    result = run_files(world, "histogram", place, column="x", bins=3)
-    if world.is_root:
-        assert (result.values["numbers"], result.values["others"]) == (3, 1)
-        assert (result.values["least"], result.values["largest"]) == (1.0, 4.0)
-
-
-@pytest.mark.usefixtures("small_segments")
-def test_a_mean_has_the_same_bits_in_any_order_and_format(world, place, on_root):
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    rng = np.random.default_rng(5)
-    numbers = [1e16, 1.0, -1e16, 0.1, 1e-300, *rng.lognormal(0, 20, 400).tolist()]
-    exact = float(sum(map(Fraction, numbers)) / len(numbers))
-
-    def write():
-        for n, order in enumerate((numbers, numbers[::-1])):
-            data = "x\n" + "\n".join(map(repr, order)) + "\ninf\n"
-            (place / f"{n}.csv").write_text(data)
-            (place / f"{n}.csv.gz").write_bytes(gzip.compress(data.encode()))
-            table = pa.table({"x": [*order, float("inf")]})
-            pyarrow.parquet.write_table(table, place / f"{n}.pq", row_group_size=97)
-
-    on_root(write)
-    names = [f"{n}{suffix}" for n in range(2) for suffix in (".csv", ".csv.gz", ".pq")]
-    results = [
-        run_files(world, "histogram", place / name, column="x") for name in names
-    ]
-    if world.is_root:
-        assert [result.values["mean"] for result in results] == [exact] * len(names)
-        for result in results:
-            assert (result.values["others"], result.values["above"]) == (1, 0)
-
-
-@pytest.mark.usefixtures("small_segments")
-@pytest.mark.parametrize("kept", [0, 50, 10**6])
-def test_kept_numbers_are_counted_once(world, place, on_root, monkeypatch, kept):
-    monkeypatch.setattr("mpiapps.fileops.operations.MAX_KEPT_NUMBERS", kept)
-    numbers = list(range(700))
-
-    def write():
-        (place / "good.csv").write_text("x\n" + "\n".join(map(str, numbers)) + "\n")
-        (place / "open.csv").write_text("x\n" + "5\n" * 300 + '"6\n7\n')
-
-    on_root(write)
-    for directory in ("", str(place.parent / "journals")):
-        output = place.parent / "out.csv"
-        options = {"column": "x", "bins": 7, "range": (0.0, 699.0)}
-        options |= {"output": str(output), "directory": directory}
-        result = run_files(world, "histogram", place, **options)
-        assert result.exit_code == 3
-        if world.is_root:
-            rows = list(csv.DictReader(output.read_text().splitlines()))
-            counts = [int(row["count"]) for row in rows]
-            assert counts == np.histogram(numbers, 7)[0].tolist()
-            assert result.values["numbers"] == 700
-            assert "open.csv: ValueError: the quote at byte 602" in result.notes[0]
-    plain = run_files(world, "histogram", place, column="x", quote="")
-    assert plain.exit_code == 0
-    if world.is_root:
-        assert (plain.values["numbers"], plain.values["others"]) == (1001, 1)
-
-
-@pytest.mark.parametrize(
-    "numbers",
-    [[-1.7e308, 1.7e308], [1e300], [-1.7976931348623157e308], [1e16, 1e16 + 2]],
-)
-def test_a_range_may_be_huge_or_narrow(world, place, on_root, numbers):
-    on_root(lambda: (place / "x.csv").write_text("".join(f"{x!r}\n" for x in numbers)))
-    output = place.parent / "out.csv"
-    result = run_files(world, "histogram", place, column="1", output=str(output))
-    assert result.exit_code == 0
-    if world.is_root:
-        rows = list(csv.DictReader(output.read_text().splitlines()))
-        assert sum(int(row["count"]) for row in rows) == len(numbers)
-        assert all(float(r["low"]) <= float(r["high"]) for r in rows)
-        assert (result.values["below"], result.values["above"]) == (0, 0)
 
 
 def count_lines(lines):

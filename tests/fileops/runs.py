@@ -1,0 +1,13 @@
+"""Runs of the program on files, in this process."""
+
+from mpiapps import files
+from mpiapps.app.context import RunContext
+from mpiapps.files import Options
+
+
+def run_files(world, operation, *paths, **options):
+    """Run the program; return its result."""
+    options = Options(operation, tuple(map(str, paths)), **options)
+    result = files.run(RunContext.make(world), options)
+    world.comm.Barrier()
+    return result
