@@ -1,6 +1,6 @@
 """Rank-aware programs over MPI, from a laptop to a cluster."""
 
-from mpiapps.launch.early_exit import report_uncaught
+from mpiapps.launch.exit_before_mpi import report_uncaught
 
 __version__ = "0.1.0"
 

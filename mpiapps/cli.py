@@ -31,7 +31,7 @@ from mpiapps.base.streams import (
 from mpiapps.base.threads import physical_cores
 from mpiapps.batch.parser import COMMANDS, add_commands
 from mpiapps.batch.site import SCHEDULERS
-from mpiapps.launch.early_exit import end_all
+from mpiapps.launch.exit_before_mpi import end_all
 from mpiapps.launch.mpiexec import command_line, exec_launcher, find_launcher
 
 

@@ -1,7 +1,7 @@
 """Task farm: run many shell commands over hosts, each once, and resume after any kill.
 
-The commands are tasks of the task engine (`mpiapps.tasks.engine`) on an executor of
-their own (`mpiapps.taskfarm.executor`). docs/farm.md states the guarantees and files.
+The commands are tasks of the engine (`mpiapps.tasks.engine`), on an executor of their
+own (`mpiapps.taskfarm.slot_executor`). docs/farm.md states the guarantees and files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, main, option
 from mpiapps.base.errors import Checkpointed, InputError
-from mpiapps.taskfarm.local_executor import find_shell
+from mpiapps.taskfarm.host_runner import find_shell
 from mpiapps.taskfarm.parameter_grid import grid
 from mpiapps.taskfarm.task_list import Task, by_identity, part_of, read_file
 
@@ -73,8 +73,8 @@ def check(options: Options) -> None:
 def run(ctx: RunContext, options: Options) -> Result:
     """Run the tasks that are not done. Collective."""
     from mpiapps.taskfarm.command_tasks import CommandTasks
-    from mpiapps.taskfarm.executor import SlotExecutor
     from mpiapps.taskfarm.farm_journal import FarmJournal
+    from mpiapps.taskfarm.slot_executor import SlotExecutor
     from mpiapps.tasks.engine import run_tasks
 
     world, listed, own = ctx.world, dict[str, Task](), dict[str, Task]()

@@ -150,7 +150,7 @@ def run(ctx: RunContext, options: Options) -> Result:
     if options.plan:
         return Result(_planned(world, options, operation))
     # Imported here, so that the timings include no import.
-    from mpiapps.linalg import numpy_api, residual_check, tsqr  # noqa: F401
+    from mpiapps.linalg import tsqr  # noqa: F401
     from mpiapps.linalg.files import check_output, write
 
     if options.output:

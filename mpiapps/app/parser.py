@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from mpiapps.base.errors import FileAccessError
 from mpiapps.base.launch_environment import LaunchEnvironment
 from mpiapps.base.streams import write_err, write_out
-from mpiapps.launch.early_exit import end_all
+from mpiapps.launch.exit_before_mpi import end_all
 
 _STDOUT = object()  # standard output, even if it is closed
 

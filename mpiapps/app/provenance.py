@@ -43,7 +43,7 @@ def collect(
     from mpi4py import MPI
     from threadpoolctl import threadpool_info
 
-    from mpiapps.launch.library import loaded_library
+    from mpiapps.launch.mpi_library import loaded_library
 
     library = loaded_library()
     pools = [

@@ -38,7 +38,7 @@ class StallWatch:
         self._last = time.monotonic()
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._closed.set()
 
     def _watch(self) -> None:

@@ -22,7 +22,7 @@ class Deadline:
     Parameters
     ----------
     seconds : float, optional
-        A limit from now, beside the deadline of the job script.
+        A limit from now, besides the deadline of the job script.
     environ : mapping, optional
         Where the job script's deadline is read from.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mpiapps.base.errors import UsageError
-from mpiapps.batch.directives import Directive
+from mpiapps.batch.directive_parser import Directive
 from mpiapps.batch.options import Dialect
+from mpiapps.batch.parsed_script import Script
 from mpiapps.batch.scheduler import dialects
-from mpiapps.batch.script import Script
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 
 from mpiapps.base.errors import UsageError
 from mpiapps.batch import quoting
-from mpiapps.batch.directives import Directive, read_line
+from mpiapps.batch.directive_parser import Directive, read_line
 from mpiapps.batch.options import NAME, Dialect
 from mpiapps.batch.request import Job
 

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpiapps.batch.rules import Problems, Rule, rule
+from mpiapps.batch.parsed_script import Script
+from mpiapps.batch.rule_types import Problems, Rule, rule
 from mpiapps.batch.scheduler import dialects, schedulers
-from mpiapps.batch.script import Script
 
 LAUNCHER = r"(^|[\s/(])(srun|mpirun|mpiexec)(\s|$)"
 
@@ -18,7 +18,7 @@ class Finding:
     """A problem: line (0: the whole script), name of the rule, problem, remedy."""
 
     line: int
-    trap: str
+    rule: str
     text: str
     remedy: str
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from mpiapps.base.errors import UsageError
-from mpiapps.batch import job_state, pbs_options, rules
+from mpiapps.batch import job_state, pbs_options, rule_types
 from mpiapps.batch.client import CommandError
 from mpiapps.batch.job_state import Answers, JobStatus, Submission, element
 from mpiapps.batch.launchers import LaunchCommand
+from mpiapps.batch.parsed_script import Script
 from mpiapps.batch.quoting import format_indices
 from mpiapps.batch.request import Job
-from mpiapps.batch.rules import Problems, Rule
+from mpiapps.batch.rule_types import Problems, Rule
 from mpiapps.batch.scheduler import Scheduler
-from mpiapps.batch.script import Script
 
 STATES = {
     **dict.fromkeys("QHWTM", job_state.PENDING),
@@ -41,20 +41,20 @@ NO_RANKS = (
 )
 
 
-@rules.rule("pbs-chunks", CHUNKS)
+@rule_types.rule("pbs-chunks", CHUNKS)
 def _two_requests(script: Script) -> Problems:
     if script.options("pbs", "-l select"):
         for directive in script.options("pbs", "-l nodes"):
             yield directive.line, "nodes= together with select="
 
 
-@rules.rule("pbs-folder", 'begin with cd "$PBS_O_WORKDIR"')
+@rule_types.rule("pbs-folder", 'begin with cd "$PBS_O_WORKDIR"')
 def _home_folder(script: Script) -> Problems:
     if script.directives["pbs"] and "PBS_O_WORKDIR" not in script.text:
         yield 0, "the job starts in the home folder, not where it was submitted"
 
 
-@rules.rule("array-limit", "submit it without -J")
+@rule_types.rule("array-limit", "submit it without -J")
 def _one_element(script: Script) -> Problems:
     for directive in script.options("pbs", "-J"):
         bounds = re.match(r"(\d+)-(\d+)", directive.value)
@@ -70,9 +70,9 @@ class Pbs(Scheduler):
         _two_requests,
         _home_folder,
         _one_element,
-        Rule("pbs-chunks", CHUNKS, rules.values("pbs", "-l select", *NO_RANKS)),
-        rules.short_time("pbs", dialect.time),
-        rules.whole_environment("pbs", "-V"),
+        Rule("pbs-chunks", CHUNKS, rule_types.values("pbs", "-l select", *NO_RANKS)),
+        rule_types.short_time("pbs", dialect.time),
+        rule_types.whole_environment("pbs", "-V"),
     )
     library = Path(__file__).parent / "library" / "pbs.sh"
     detection_command = "pbsnodes"

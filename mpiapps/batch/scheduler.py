@@ -18,7 +18,7 @@ from mpiapps.batch.job_state import Answers, JobId, Submission
 from mpiapps.batch.launchers import LaunchCommand
 from mpiapps.batch.options import Dialect
 from mpiapps.batch.request import Job
-from mpiapps.batch.rules import Rule
+from mpiapps.batch.rule_types import Rule
 from mpiapps.batch.site import SCHEDULERS
 
 LIBRARY = Path(__file__).parent / "library" / "job_library.sh"

@@ -12,10 +12,10 @@ from mpiapps.base.errors import UsageError
 from mpiapps.batch import job_state, quoting, sge_options
 from mpiapps.batch.job_state import Answers, JobStatus, Submission, element
 from mpiapps.batch.launchers import LaunchCommand
+from mpiapps.batch.parsed_script import Script
 from mpiapps.batch.request import MIB, Job
-from mpiapps.batch.rules import Problems, Rule, rule, values, whole_environment
+from mpiapps.batch.rule_types import Problems, Rule, rule, values, whole_environment
 from mpiapps.batch.scheduler import Scheduler
-from mpiapps.batch.script import Script
 
 NOTIFY = "-notify sends USR2, which ends Hydra's mpiexec"
 # qacct's `failed`: the master or the execution daemon enforced h_rt or h_cpu.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from mpiapps.batch import rules
-from mpiapps.batch.rules import Problems, Rule
-from mpiapps.batch.script import Script
+from mpiapps.batch import rule_types
+from mpiapps.batch.parsed_script import Script
+from mpiapps.batch.rule_types import Problems, Rule
 from mpiapps.batch.slurm_options import DIALECT
 
 SLURM = "slurm"
@@ -23,7 +23,7 @@ SHARED = "{value}: ranks or threads share the units of a core"
 NO_THREADS = "use --hint=nomultithread"
 
 
-@rules.rule("two-schedulers", "write one script for each scheduler")
+@rule_types.rule("two-schedulers", "write one script for each scheduler")
 def _two_schedulers(script: Script) -> Problems:
     for other, prefix in (("pbs", "#PBS"), ("lsf", "#BSUB")):
         if script.directives[SLURM] and script.directives[other]:
@@ -31,13 +31,13 @@ def _two_schedulers(script: Script) -> Problems:
             yield line, f"{prefix} together with #SBATCH: sbatch reads both"
 
 
-@rules.rule("no-interpreter", "begin with #!/bin/bash")
+@rule_types.rule("no-interpreter", "begin with #!/bin/bash")
 def _no_interpreter(script: Script) -> Problems:
     if script.directives[SLURM] and not script.text.startswith("#!"):
         yield 1, "the first line does not begin with #!: sbatch rejects the script"
 
 
-@rules.rule("memory-twice", "keep one of them")
+@rule_types.rule("memory-twice", "keep one of them")
 def _memory_twice(script: Script) -> Problems:
     first: dict[int, str] = {}
     for option in script.options(SLURM, *SMALL):
@@ -46,7 +46,7 @@ def _memory_twice(script: Script) -> Problems:
             yield option.line, f"{option.name} with {other}: sbatch rejects the pair"
 
 
-@rules.rule("no-nodes", "add --nodes and --ntasks-per-node")
+@rule_types.rule("no-nodes", "add --nodes and --ntasks-per-node")
 def _no_nodes(script: Script) -> Problems:
     for option in script.options(SLURM, "--ntasks"):
         nodes = script.value(SLURM, "--nodes", option.component)
@@ -54,7 +54,7 @@ def _no_nodes(script: Script) -> Problems:
             yield option.line, "ranks without --nodes: any number of hosts is possible"
 
 
-@rules.rule("array-limit", "split the array, or give elements more work")
+@rule_types.rule("array-limit", "split the array, or give elements more work")
 def _array_limit(script: Script) -> Problems:
     for option in script.options(SLURM, "--array"):
         numbers = re.findall(r"\d+", re.sub(r"[:%]\d+", "", option.value))
@@ -64,7 +64,7 @@ def _array_limit(script: Script) -> Problems:
             yield option.line, text
 
 
-@rules.rule("signal", "trap 'kill -USR1 $pid' USR1, and --signal=B:USR1@...")
+@rule_types.rule("signal", "trap 'kill -USR1 $pid' USR1, and --signal=B:USR1@...")
 def _signal(script: Script) -> Problems:
     trap = re.search(r"^\s*(trap|job_run)\s", script.text, re.MULTILINE)
     mpiexec = any(script.calls(r"(^|[\s/])(mpirun|mpiexec)\s"))
@@ -96,14 +96,14 @@ def _parallel_calls(script: Script, pattern: str) -> Problems:
             yield number, line
 
 
-@rules.rule("srun-mpi", "--mpi=pmix for Open MPI, pmi2 for MPICH and Intel MPI")
+@rule_types.rule("srun-mpi", "--mpi=pmix for Open MPI, pmi2 for MPICH and Intel MPI")
 def _srun_mpi(script: Script) -> Problems:
     for number, line in _parallel_calls(script, r".*\b(python|mpi)"):
         if "--mpi" not in line and "SLURM_MPI_TYPE" not in script.text:
             yield number, "srun without --mpi: usually N programs of one rank each"
 
 
-@rules.rule("srun-cpus", "repeat it, or export SRUN_CPUS_PER_TASK")
+@rule_types.rule("srun-cpus", "repeat it, or export SRUN_CPUS_PER_TASK")
 def _srun_cpus(script: Script) -> Problems:
     option, pattern = DIALECT.cores
     cores = (directive.value for directive in script.options(SLURM, option))
@@ -116,7 +116,7 @@ def _srun_cpus(script: Script) -> Problems:
             yield number, "srun before Slurm 23.11 does not inherit --cpus-per-task"
 
 
-@rules.rule("srun-kill", "add --kill-on-bad-exit=1")
+@rule_types.rule("srun-kill", "add --kill-on-bad-exit=1")
 def _srun_kill(script: Script) -> Problems:
     for number, line in _parallel_calls(script, r".*--mpi"):
         if not re.search(r"--kill-on-bad-exit|\s-K", line):
@@ -134,13 +134,15 @@ RULES: tuple[Rule, ...] = (
     ),
     *(_srun_mpi, _srun_cpus, _srun_kill),
     *(
-        Rule("memory-unit", "write the unit: G or M", rules.values(SLURM, *row, MIB))
+        Rule(
+            "memory-unit", "write the unit: G or M", rule_types.values(SLURM, *row, MIB)
+        )
         for row in SMALL.items()
     ),
     *(
-        Rule("hardware-threads", NO_THREADS, rules.values(SLURM, *row, SHARED))
+        Rule("hardware-threads", NO_THREADS, rule_types.values(SLURM, *row, SHARED))
         for row in HARDWARE_THREADS.items()
     ),
-    rules.short_time(SLURM, DIALECT.time),
-    rules.whole_environment(SLURM, "--export", r"(.*,)?ALL(,.*)?"),
+    rule_types.short_time(SLURM, DIALECT.time),
+    rule_types.whole_environment(SLURM, "--export", r"(.*,)?ALL(,.*)?"),
 )

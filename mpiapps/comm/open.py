@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mpiapps.base.errors import FileAccessError, exit_code
 from mpiapps.base.launch_environment import detect_launch
 from mpiapps.base.streams import flush_out
-from mpiapps.launch.early_exit import disarm
+from mpiapps.launch.exit_before_mpi import disarm
 from mpiapps.launch.forks import end_if_child
 from mpiapps.launch.start import limit_all_threads, start_or_exit
 

@@ -206,7 +206,7 @@ class Service:
     ) -> Awaitable[Any]:
         from distributed import Nanny
 
-        from mpiapps.dask_cluster.worker import WorkerSetup
+        from mpiapps.dask_cluster.worker_setup import WorkerSetup
 
         return Nanny(
             order["address"],

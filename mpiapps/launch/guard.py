@@ -15,7 +15,7 @@ from mpiapps.base.launch_environment import (
     LaunchEnvironment,
     int_variable,
 )
-from mpiapps.launch.library import Library
+from mpiapps.launch.mpi_library import Library
 
 
 def check_pair(launch: LaunchEnvironment, library: Library) -> None:

@@ -21,7 +21,7 @@ from mpiapps.launch.mpi_wheels import no_library, refuse_two_mpi_wheels
 QUERY_LIBRARY = """
 import json, mpi4py
 mpi4py.rc.initialize = False
-from mpiapps.launch.library import loaded_library
+from mpiapps.launch.mpi_library import loaded_library
 library = loaded_library()
 print(json.dumps([library.family.name, str(library), library.mpiexec]))
 """

@@ -15,13 +15,13 @@ from mpiapps.base.errors import LaunchError
 from mpiapps.base.launch_environment import LaunchEnvironment, detect_launch
 from mpiapps.base.streams import write_err
 from mpiapps.base.threads import limit_threads
-from mpiapps.launch.early_exit import end_all, register_abort
+from mpiapps.launch.exit_before_mpi import end_all, register_abort
 from mpiapps.launch.forks import is_child, set_mpi_owner
 from mpiapps.launch.launcher_watch import end_with_launcher
 from mpiapps.launch.mpi_wheels import no_library, refuse_two_mpi_wheels
 
 if TYPE_CHECKING:
-    from mpiapps.launch.library import Library
+    from mpiapps.launch.mpi_library import Library
 
 # Settings of Open MPI, unless the user has set them. Its UCX one-sided component prints
 # an error on hosts without a fast network before it disables itself.
@@ -121,7 +121,7 @@ def start_mpi() -> Library:
         atexit.register(_end_at_exit)
 
     from mpiapps.launch.guard import check_pair
-    from mpiapps.launch.library import loaded_library
+    from mpiapps.launch.mpi_library import loaded_library
 
     library = loaded_library()
     if not MPI.Is_initialized():

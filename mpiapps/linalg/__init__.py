@@ -25,7 +25,7 @@ module          contents
 `solve`         systems of equations, inverses, condition numbers
 `tsqr`          QR and SVD of tall matrices
 `npy`           .npy files, read and written in parallel
-`residual_check`  error estimates of results, cheap against the computation
+`result_checks`   error estimates of results, cheap against the computation
 `operations`    operations of the matrix program; `operation`: their interface
 ==============  ======================================================================
 """

@@ -31,9 +31,10 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Header:
-    """Header of a .npy file: `fortran` is column-major order, `offset` the data's.
+    """Header of a .npy file.
 
-    `dtype` is as stored, with its byte order.
+    `fortran` is column-major order, `offset` the first byte of data, `dtype` as stored,
+    with its byte order.
     """
 
     shape: tuple[int, int]

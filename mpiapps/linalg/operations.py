@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mpiapps.linalg.layout import Layout
     from mpiapps.linalg.solve import Factors
 
-CHECKS = "mpiapps.linalg.residual_check:"
+CHECKS = "mpiapps.linalg.result_checks:"
 Values = dict[str, Any]
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from mpiapps.base.errors import LaunchError
 from mpiapps.base.launch_environment import without_rank_variables
 from mpiapps.base.units import format_seconds
-from mpiapps.tasks.child_of_rank import end_with_parent
+from mpiapps.tasks.end_with_parent import end_with_parent
 from mpiapps.tasks.task_set import Chunks, TaskFailure, TaskSet
 
 EXIT_SECONDS = 5.0  # from the end of a child's pipe to that of the child
@@ -121,7 +121,7 @@ class _Child:
     """A process that runs one task after the other."""
 
     def __init__(self, tasks: TaskSet) -> None:
-        self.tasks, self.is_alive = 0, True
+        self.tasks = 0
         self._pipe, other = Pipe()
         with other:
             self._process = subprocess.Popen(

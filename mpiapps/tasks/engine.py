@@ -58,9 +58,9 @@ class TaskResults:
 
 
 Stop = Callable[[], bool]
-# Does the tasks of chunks; all ranks call it. It yields numbers and results on the rank
-# that keeps and records them, `None` while it waits for long, and begins no more tasks
-# once `Stop` returns true.
+# Runs the tasks of chunks; all ranks call it. It yields numbers and results on the rank
+# that keeps and records them, `None` during a long wait, and begins no more tasks once
+# `Stop` returns true.
 Results = Generator[tuple[int, Any] | None]
 Executor = Callable[[RunContext, TaskSet, Chunks, Stop], Results]
 

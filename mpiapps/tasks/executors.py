@@ -64,7 +64,7 @@ def _run(
     indices: Iterable[int],
     stop: Stop,
 ) -> Results:
-    """Do the chunks that come to this rank."""
+    """Run the chunks that this rank gets, and yield their results."""
     total = sum(map(tasks.cost, chunks)) / ctx.world.size
     with ctx.progress(max(1, total), tasks.unit, per_rank=True) as progress:
         for i in indices:

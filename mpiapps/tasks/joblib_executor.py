@@ -20,7 +20,7 @@ from mpiapps.app.context import RunContext
 from mpiapps.base.errors import LaunchError, MpiAppsError
 from mpiapps.base.launch_environment import without_rank_variables
 from mpiapps.launch.interrupter import MainThreadInterrupter
-from mpiapps.tasks.child_of_rank import run_for_rank
+from mpiapps.tasks.end_with_parent import run_for_rank
 from mpiapps.tasks.engine import Results, Stop, collect, until
 from mpiapps.tasks.task_set import Chunks, TaskSet
 

@@ -17,7 +17,9 @@ Chunks = Sequence[Sequence[int]]  # numbers of tasks that are done together
 
 @dataclass(frozen=True, order=True)
 class TaskFailure:
-    """Why a task failed. The least one of several is reported, so no order shows.
+    """Why a task failed.
+
+    Ordered: of several, the least is reported, whatever the order in which they came.
 
     Attributes
     ----------
@@ -38,7 +40,7 @@ class TaskFailure:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """What an attempt yields that does not end its task: it is tried again.
+    """The result of an attempt whose task is run again, in this run or the next.
 
     Attributes
     ----------

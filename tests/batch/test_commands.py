@@ -115,7 +115,7 @@ def test_lint_and_explain():
     assert ended.code == 1
     assert ended.out.startswith("job.sh:2: short-time: 1:30 is 1 min 30 s; write")
     (found,) = json.loads(mpiapps("lint", "job.sh", "--json").out)
-    assert (found["line"], found["trap"]) == (2, "short-time")
+    assert (found["line"], found["rule"]) == (2, "short-time")
     ended = mpiapps("explain", "job.sh")
     assert "Time limit: 1:30" in ended.out
     (line,) = json.loads(mpiapps("explain", "job.sh", "--json").out)

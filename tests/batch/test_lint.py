@@ -10,8 +10,8 @@ from mpiapps.base.errors import UsageError
 from mpiapps.batch.explain import explain
 from mpiapps.batch.lint import all_rules, lint
 from mpiapps.batch.options import NONE, OPTIONAL
+from mpiapps.batch.parsed_script import Script
 from mpiapps.batch.scheduler import dialects
-from mpiapps.batch.script import Script
 from mpiapps.batch.site import SCHEDULERS
 from tests.batch.jobs import SITES, directives, script
 
@@ -132,7 +132,7 @@ def test_good_scripts_have_no_trap(tmp_path, text):
     assert found(text, tmp_path) == []
 
 
-# What looks like a trap and is none.
+# What looks like a problem and is none.
 FINE = [
     (GOOD, "#SBATCH --account=project_2001659"),
     (GOOD, "#SBATCH --job-name=run-a5000 -A p-99999"),
@@ -275,12 +275,12 @@ def test_each_trap_is_found_alone_with_a_remedy(tmp_path, case):
     name, text, (old, new) = case
     assert old in text
     each = found(text.replace(old, new), tmp_path)
-    assert {finding.trap for finding in each} == {name}
+    assert {finding.rule for finding in each} == {name}
     assert all(finding.remedy and finding.text for finding in each)
 
 
 def test_every_trap_has_a_case():
-    assert {case[0] for case in CASES} == {trap.name for trap in all_rules()}
+    assert {case[0] for case in CASES} == {rule.name for rule in all_rules()}
 
 
 def test_the_line_is_told(tmp_path):

@@ -149,7 +149,7 @@ def test_the_next_job_of_a_chain(installed):
 def test_lint_and_explain(installed):
     Path("job.sh").write_text("#!/bin/bash\n#flux: -N2 -t 90\n#flux: --nods=1\ntrue\n")
     found = json.loads(installed("lint", "job.sh", "--json").out)
-    assert [(one["line"], one["trap"]) for one in found] == [
+    assert [(one["line"], one["rule"]) for one in found] == [
         *((2, "flux-minutes"), (3, "not-accepted"))
     ]
     assert "flux batch has --nodes" in found[1]["text"]

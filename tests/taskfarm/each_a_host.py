@@ -4,7 +4,7 @@ import sys
 
 from mpiapps import farm
 from mpiapps.app import main
-from mpiapps.taskfarm.executor import Hosts
+from mpiapps.taskfarm.slot_executor import Hosts
 
 
 def hosts(self, world):

@@ -10,7 +10,7 @@ from mpiapps.app.context import RunContext
 from mpiapps.base.errors import InputError
 from mpiapps.farm import Options
 from mpiapps.storage.journal import read
-from mpiapps.taskfarm.executor import Hosts
+from mpiapps.taskfarm.slot_executor import Hosts
 
 pytestmark = pytest.mark.mpi
 

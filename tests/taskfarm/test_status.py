@@ -8,9 +8,9 @@ from mpiapps.base.deadline import Deadline
 from mpiapps.storage.journal import Journal, read
 from mpiapps.taskfarm import status
 from mpiapps.taskfarm.attempt_queue import AttemptQueue, TaskAttempt
-from mpiapps.taskfarm.executor import as_result
 from mpiapps.taskfarm.farm_journal import HEADER, FarmJournal
-from mpiapps.taskfarm.local_executor import as_record
+from mpiapps.taskfarm.host_runner import as_record
+from mpiapps.taskfarm.slot_executor import as_result
 from mpiapps.taskfarm.task_list import by_identity, part_of, read_list
 from mpiapps.taskfarm.task_process import TaskExit
 

@@ -7,7 +7,7 @@ from mpiapps.batch import job_state
 from mpiapps.batch.job_state import JobStatus
 from mpiapps.batch.launchers import LaunchCommand, Launcher
 from mpiapps.batch.options import Dialect, option_table
-from mpiapps.batch.rules import Rule, values
+from mpiapps.batch.rule_types import Rule, values
 from mpiapps.batch.scheduler import Scheduler
 
 OPTIONS = option_table(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from mpiapps.batch.directives import Directive, read_lines
+from mpiapps.batch.directive_parser import Directive, read_lines
 from mpiapps.batch.options import Dialect
 
 

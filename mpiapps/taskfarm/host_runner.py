@@ -21,7 +21,7 @@ from mpiapps.taskfarm.task_process import TaskExit
 HOST = os.uname().nodename
 
 
-class LocalExecutor:
+class HostRunner:
     """Runs tasks for one rank.
 
     Parameters

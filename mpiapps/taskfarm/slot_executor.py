@@ -18,7 +18,7 @@ from mpiapps.launch.ulfm import ProcFailedError, ulfm_enabled
 from mpiapps.taskfarm.attempt_queue import AttemptQueue, TaskAttempt
 from mpiapps.taskfarm.command_tasks import CommandTasks
 from mpiapps.taskfarm.farm_journal import FarmJournal
-from mpiapps.taskfarm.local_executor import LocalExecutor
+from mpiapps.taskfarm.host_runner import HostRunner
 from mpiapps.taskfarm.task_list import as_line
 from mpiapps.taskfarm.task_process import STOPPED
 from mpiapps.tasks.engine import Results, Stop, collect
@@ -99,7 +99,7 @@ class SlotExecutor:
         del stop  # by time limits and the median, too: see `AttemptQueue`
         world, hosts = ctx.world, Hosts(ctx.world)
         comm = world.comm.Dup()
-        local = LocalExecutor(hosts.cpus, self.shell)
+        local = HostRunner(hosts.cpus, self.shell)
         numbers = [number for chunk in chunks for number in chunk]
         try:
             with world.agree():
@@ -136,7 +136,7 @@ class _Manager:
         self,
         work: tuple[FarmJournal, CommandTasks, AttemptQueue],
         agents: list[int],
-        local: LocalExecutor,
+        local: HostRunner,
         comm: Intracomm,
     ) -> None:
         self._journal, self._tasks, self._queue = work
@@ -221,7 +221,7 @@ def as_result(queue: AttemptQueue, number: int, record: dict[str, Any]) -> Any:
     return Unfinished(record)
 
 
-def worker_loop(local: LocalExecutor, comm: Intracomm, root: int = 0) -> None:
+def worker_loop(local: HostRunner, comm: Intracomm, root: int = 0) -> None:
     """Run the tasks that the root sends, until `None`. Collective but for the root."""
     orders = MessageChannel(comm, ORDER_TAG)
     reports = MessageChannel(comm, REPORT_TAG)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from mpiapps.batch.script import Script
+from mpiapps.batch.parsed_script import Script
 
 Problems = Iterator[tuple[int, str]]  # line (0: the whole script), problem
 Find = Callable[[Script], Problems]

@@ -6,7 +6,7 @@ import pytest
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.multiply import gram, multiply
 from mpiapps.linalg.residual import residual
-from mpiapps.linalg.residual_check import (
+from mpiapps.linalg.result_checks import (
     factor_error,
     gram_error,
     inverse_error,
