@@ -1,4 +1,4 @@
-# `make demo` runs the main program, `make test` the tests; `make help` tells the rest.
+# `make demo` runs the main program, `make test` the tests; `make help` lists the rest.
 #
 # Each MPI has a virtual environment of its own, since two MPI wheels in one overwrite
 # each other: .venv (Open MPI), .venv-mpich, .venv-impi, .venv-system.

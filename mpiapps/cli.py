@@ -1,4 +1,4 @@
-"""The `mpiapps` command: programs, here and as jobs. Loads no MPI, no NumPy."""
+"""The `mpiapps` command: run programs here and as jobs; imports no MPI, no NumPy."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ from mpiapps.launch.mpiexec import command_line, exec_launcher, find_launcher
 class Plan:
     """Options of `mpiapps farm plan`."""
 
-    each: int = option(0, "time per task; 0: from the journal", type="time")
+    task_time: int = option(0, "time per task (0: from the journal)", type="time")
     cores: int = option(32, "cores per host", min=1)
-    wall: int = option(4 * 3600, "maximum wall time of a job", type="time", min=60)
-    most: int = option(1000, "maximum size of a job array", min=1)
+    max_time: int = option(4 * 3600, "time limit of a job", type="time", min=60)
+    max_array: int = option(1000, "maximum size of a job array", min=1)
     scheduler: str = option(
         "", "print the job script of the best strategy", choices=("", *SCHEDULERS)
     )
@@ -65,14 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse_ranks(launch: LaunchEnvironment) -> None:
-    """End all of them where a launcher has started this command more than once."""
+    """End all ranks if a launcher has started this command more than once."""
     if (launch.size or 1) == 1:
         return
     error = LaunchError(
         f"{launch.launcher} has started mpiapps as {launch.size} ranks"
-        f" ({launch.size_variable}); it starts the ranks itself: mpiapps run PROGRAM -n"
-        f" {launch.size}, without a launcher. From a process of a rank: unset"
-        f" {launch.size_variable}"
+        f" ({launch.size_variable}); it starts the ranks itself: use mpiapps run"
+        f" PROGRAM -n {launch.size} without a launcher. In a process started by a rank,"
+        f" unset {launch.size_variable}"
     )
     end_all(launch, error.exit_code, f"mpiapps: error: {error}\n", alike=True)
 
@@ -90,7 +90,7 @@ def _command(words: list[str]) -> int:
 
 
 def job_command(parser: Parser, words: list[str]) -> int:
-    """Run one of the commands about jobs; what follows ``--`` is the program's."""
+    """Run a batch command; the program gets the arguments after ``--``."""
     cut = words.index("--") if "--" in words else len(words)
     values, unknown = parser.parse_known(words[1:cut])
     if unknown:
@@ -116,9 +116,9 @@ def program_options(name: str) -> set[str]:
 
 def show(_: Namespace) -> int:
     """Print the programs and their descriptions."""
-    found = programs()
-    width = max(map(len, found))
-    for name, program in found.items():
+    available = programs()
+    width = max(map(len, available))
+    for name, program in available.items():
         write_out(f"{name:<{width}}  {program.summary}\n")
     return 0
 
@@ -147,14 +147,14 @@ def farm(values: Namespace) -> int:
 
 
 def plan(values: Namespace) -> int:
-    """Print the strategies for a list of tasks, or the job script of the best."""
+    """Print the strategies for a list of tasks, or the job script of the best one."""
     from mpiapps.taskfarm import strategy as planning
     from mpiapps.taskfarm.task_list import read_file
 
     tasks = list(read_file(values.directory))
-    folder = Path(f"{values.directory}.farm")
-    seconds = planning.costs(tasks, values.each, folder)
-    plans = planning.strategies(tasks, seconds, values.cores, values.wall, values.most)
+    seconds = planning.costs(tasks, values.task_time, Path(f"{values.directory}.farm"))
+    limits = values.cores, values.max_time, values.max_array
+    plans = planning.strategies(tasks, seconds, *limits)
     if values.scheduler:
         argv = plans[0].argv(values.directory, values.scheduler)
         return job_command(_parser()[1]["render"], ["render", *argv])
@@ -165,7 +165,7 @@ def plan(values: Namespace) -> int:
 
 
 def dask(values: Namespace) -> int:
-    """Run a script, or a prompt, with a client of a cluster that runs in a job."""
+    """Run a script or a prompt with a client of a Dask cluster in a job."""
     from mpiapps.dask_cluster.scheduler_file import run_client
 
     return run_client(values.file, values.script, values.arguments)
@@ -174,9 +174,9 @@ def dask(values: Namespace) -> int:
 def run(values: Namespace) -> int:
     """Replace this process by the mpiexec that runs a program or a script.
 
-    The program's arguments are checked first, here, where an error costs no start of
-    MPI. Does not return: mpiexec takes this process over, so its exit code, its signals
-    and its terminal are the caller's.
+    The program's arguments are checked before MPI starts. Does not return: mpiexec
+    replaces this process, so the caller gets its exit code, and it gets the caller's
+    signals and terminal.
     """
     program, words = find_program(values.program)
     ntasks, arguments = _own_ranks(program, values.arguments)
@@ -186,7 +186,7 @@ def run(values: Namespace) -> int:
             program, arguments, LaunchEnvironment(), command=words
         )
         if common.progress == "auto" and SafeStream().isatty():
-            # Ranks cannot see the terminal. What comes last may be a script's own.
+            # Ranks cannot detect the terminal. The last arguments may be a script's.
             arguments = ["--progress", "bar", *arguments]
         if program.reads_stdin(options):
             spooled = spool()
@@ -200,10 +200,10 @@ def run(values: Namespace) -> int:
 
 
 def _own_ranks(program: Program | None, arguments: list[str]) -> tuple[int, list[str]]:
-    """Return the ``-n`` among the arguments, 0 without one, and the others.
+    """Return the value of ``-n`` among the arguments, 0 without it, and the rest.
 
-    A program's may stand anywhere. A script's own options are its own: there it must
-    come first.
+    With a program, ``-n`` may be anywhere. With a script, it must come first, since
+    later options are those of the script.
     """
     parser = Parser(prog="mpiapps run", add_help=False)
     if program is not None:
@@ -211,9 +211,9 @@ def _own_ranks(program: Program | None, arguments: list[str]) -> tuple[int, list
     else:
         parser.add_argument("rest", nargs="...")
     action = add_ranks(parser, default=0)
-    pieces = list(parser.groups(arguments))
-    own = [word for words, found in pieces if found is action for word in words]
-    rest = [word for words, found in pieces if found is not action for word in words]
+    groups = list(parser.groups(arguments))
+    own = [word for words, option in groups if option is action for word in words]
+    rest = [word for words, option in groups if option is not action for word in words]
     if rest[:1] == ["--"]:
         rest = rest[1:]
     reader = Parser(prog="mpiapps run", add_help=False)
@@ -231,7 +231,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
         "--version", action="version", version=f"mpiapps {mpiapps.__version__}"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("list", help="name the programs")
+    commands.add_parser("list", help="list the programs")
     command = commands.add_parser(
         "farm", help="show a farm's status and results; plan its jobs"
     )
@@ -242,30 +242,30 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
         help="run directory, such as TASKS.farm; for plan, TASKS",
     )
     add_options(command.add_argument_group("for plan"), Plan)
-    command.add_argument("--json", action="store_true", help="for programs to read")
+    command.add_argument("--json", action="store_true", help="print JSON")
     command = commands.add_parser(
-        "dask", help="a prompt, or a script, with a client of a cluster in a job"
+        "dask", help="run a script or a prompt with a client of a Dask cluster in a job"
     )
     command.add_argument("what", choices=("connect",))
-    command.add_argument(
-        "file", metavar="FILE", help="what mpiapps.dask --scheduler-file wrote"
-    )
+    command.add_argument("file", metavar="FILE", help="scheduler file of mpiapps.dask")
     command.add_argument("script", nargs="?", default="", metavar="SCRIPT")
     command.add_argument("arguments", nargs="...", metavar="ARG")
     add_commands(commands)
     command = commands.add_parser(
         "run",
         help="run a program on ranks of this machine",
-        description="Run a program on ranks of this machine, by the mpiexec that"
-        " belongs to the loaded MPI library. All other options are the program's:"
-        " mpiapps run pi --help.",
+        description="Run a program on ranks of this machine, with the mpiexec of the"
+        " loaded MPI library. All other options are those of the program: mpiapps run"
+        " pi --help.",
     )
     command.add_argument(
         "program",
         metavar="PROGRAM",
-        help="one of those that `mpiapps list` names, or a script.py",
+        help="a program of `mpiapps list`, or script.py",
     )
-    command.add_argument("arguments", nargs="...", metavar="ARG", help="the program's")
+    command.add_argument(
+        "arguments", nargs="...", metavar="ARG", help="arguments of the program"
+    )
     add_ranks(command, default=physical_cores())
     return parser, dict(commands.choices)
 
@@ -277,7 +277,7 @@ def add_ranks(parser: Parser, default: int) -> Action:
         "--ntasks",
         type=_ranks,
         default=default,
-        help="number of ranks (default: the cores this process may use)",
+        help="number of ranks (default: the number of available cores)",
     )
 
 

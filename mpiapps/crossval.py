@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mpiapps.app.context import RunContext
     from mpiapps.comm.world import World
     from mpiapps.model_selection.problem import CVProblem
+    from mpiapps.tasks.task_set import TaskSet
 
 FOREST = "sklearn.ensemble:RandomForestClassifier"
 
@@ -57,6 +58,10 @@ class Options:
     n_jobs: int = option(
         0, "workers of joblib's backends (0: one per processor of the host)", min=0
     )
+    time: int = option(0, "time limit per fit; 0: no limit", type="time", min=0)
+    retries: int = option(
+        0, "times that a fit that exceeded its time, or crashed, is run again", min=0
+    )
     output: str = option(
         "", "write the fits to FILE, as CSV", metavar="FILE", short="o"
     )
@@ -82,6 +87,7 @@ def run(ctx: RunContext, options: Options) -> Result:
     """Compute the fits that are not recorded yet. Collective."""
     from mpiapps.model_selection.fits import FitTasks, all_fits, journal_of
     from mpiapps.model_selection.report import rows, summary
+    from mpiapps.tasks.child_process import InChildProcess
     from mpiapps.tasks.engine import run_tasks
 
     world, target = ctx.world, None
@@ -94,7 +100,9 @@ def run(ctx: RunContext, options: Options) -> Result:
                 stack.callback(target.discard)
         directory = ctx.journal_directory(options.directory)
         journal = journal_of(problem, directory, force_unlock=options.force_unlock)
-        tasks = FitTasks(problem, options.n_jobs)
+        tasks: TaskSet = FitTasks(problem, options.n_jobs)
+        if options.time or options.retries:
+            tasks = InChildProcess(tasks, options.time, options.retries)
         results = run_tasks(ctx, tasks, executor_of(options.backend), journal)
         results.stop_if_remaining(ctx, "fits")
         result = Result()

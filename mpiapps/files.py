@@ -202,7 +202,7 @@ class _FileRun:
     def execute(self, operation: Operation, name: str = "") -> SegmentResults:
         """Run an operation on all files, recorded under a name. Collective."""
         from mpiapps.fileops.run_segments import run_segments
-        from mpiapps.tasks.task_set import TaskJournal
+        from mpiapps.tasks.task_journal import TaskJournal
 
         directory = self._directory and str(Path(self._directory, name))
         header = {"program": "files", "options": _identity(self.options)}

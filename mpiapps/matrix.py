@@ -1,14 +1,15 @@
 """Operations on matrices over MPI ranks: products, factors, solutions.
 
-The table in `mpiapps.linalg.operations` defines the operations and their checks.
+The operations are functions of `mpiapps.linalg.operations`, and of other packages.
 docs/matrix.md explains the algorithms.
 """
 
 from __future__ import annotations
 
 import math
+import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -16,22 +17,29 @@ from typing import TYPE_CHECKING, Any
 from mpiapps.app import Program, Result, main, option
 from mpiapps.app.collective_checkpoint import CollectiveCheckpointer
 from mpiapps.base.errors import InputError
-from mpiapps.linalg.operation_arguments import (
-    OPERATIONS,
-    check_use,
-)
+from mpiapps.linalg.operation import USER_KIND, Operation
+from mpiapps.linalg.operations import OPERATIONS, find_operation
 
 if TYPE_CHECKING:
     from mpiapps.app.context import RunContext
     from mpiapps.comm.world import World
     from mpiapps.linalg.distmatrix import DistMatrix
     from mpiapps.linalg.factorization import PartialFactorization
-    from mpiapps.linalg.operations import Operation
+    from mpiapps.linalg.layout import Layout
     from mpiapps.linalg.solve import Factors
 
 # Largest error that a check accepts, in rounding errors; correct results are below 10.
 TOLERANCE = 100
-Values = dict[str, Any]
+# Options that require another option.
+REQUIRED_OPTIONS = {
+    "seed": "random",
+    "dtype": "random",
+    "plan": "random",
+    "ranks": "plan",
+    "memory": "plan",
+    "calibrate": "plan",
+}
+PLAN_OPTIONS = {"random", "dtype", "plan", "ranks", "memory", "calibrate"}
 
 
 @dataclass(frozen=True)
@@ -39,10 +47,7 @@ class Options:
     """Options of the matrix program."""
 
     operation: str = option(
-        "",
-        ", ".join(OPERATIONS),
-        positional=True,
-        metavar="OPERATION",
+        "", ", ".join(OPERATIONS), positional=True, metavar="OPERATION"
     )
     files: tuple[str, ...] = option(
         (),
@@ -98,53 +103,70 @@ def check(options: Options) -> None:
         raise ValueError(
             f"operation {options.operation!r} is not one of {', '.join(OPERATIONS)}"
         )
-    takes = OPERATIONS[options.operation]
+    operation = find_operation(options.operation)
     if options.random:
-        counts = " or ".join(map(str, takes.sizes))
-        if options.files or len(options.random) not in takes.sizes:
+        if options.files or len(options.random) not in operation.sizes:
+            counts = " or ".join(map(str, operation.sizes))
             raise ValueError(
                 f"{options.operation} --random {' '.join(map(str, options.random))}:"
                 f" expected {counts} sizes and no files"
             )
-    elif len(options.files) != takes.operands:
+    elif len(options.files) != operation.operands:
         raise ValueError(
-            f"{options.operation} takes {takes.operands} matrices, and"
+            f"{options.operation} takes {operation.operands} matrices, and"
             f" {len(options.files)} files were given; name the files, or use --random"
         )
     changed = {
-        field.name: getattr(options, field.name)
+        field.name
         for field in fields(Options)
         if getattr(options, field.name) != field.default
     }
-    check_use(options.operation, changed)
+    for name in sorted(changed - {"operation", "files", "random"}):
+        _check_use(options.operation, name, changed)
+
+
+def _check_use(operation: str, name: str, changed: set[str]) -> None:
+    """Raise `ValueError` if an option has no effect beside the other changed ones."""
+    required = REQUIRED_OPTIONS.get(name, "")
+    if required and required not in changed:
+        raise ValueError(f"--{name} applies only with --{required}; add it")
+    if not find_operation(operation).supports.get(name, True):
+        others = [other for other in OPERATIONS if find_operation(other).supports[name]]
+        raise ValueError(
+            f"--{name} applies only to {', '.join(others)}, not {operation}"
+        )
+    if "plan" in changed and name not in PLAN_OPTIONS:
+        raise ValueError(f"--{name} applies only to results, and --plan computes none")
 
 
 def resumable(options: Options) -> bool:
     """Return whether the operation supports checkpoints. Local."""
-    return "checkpoint" in OPERATIONS[options.operation].options
+    return bool(find_operation(options.operation).factors)
 
 
 def run(ctx: RunContext, options: Options) -> Result:
     """Read or generate the matrices, compute, check and write. Collective."""
-    world = ctx.world
+    world, operation = ctx.world, find_operation(options.operation)
     if options.plan:
-        return Result(_planned(world, options))
+        return Result(_planned(world, options, operation))
+    # Imported here, so that the timings include no import.
+    from mpiapps.linalg import numpy_api, residual_check, tsqr  # noqa: F401
     from mpiapps.linalg.files import check_output, write
-    from mpiapps.linalg.operations import OPERATIONS
-    from mpiapps.linalg.residual_check import CHECKS
 
     if options.output:
         check_output(world.comm, options.output, options.files)
     with world.timed("read"), _as_input():
-        operands = _operands(world, options)
-    row = OPERATIONS[options.operation]
+        operands = _operands(world, options, operation)
     with world.timed(options.operation), _as_input():
-        factors = _factors(ctx, options, row, operands[0]) if row.factors else None
-        result, values = row.compute(operands, factors)
+        factors = None
+        if operation.factors:
+            factors = _factors(ctx, options, operation, operands[0])
+        result, values = operation.compute(operands, factors)
     code, notes = 0, []
     if options.check and result is not None:
+        error_of = pkgutil.resolve_name(operation.check)
         with world.timed("check"):
-            error = values["check"] = CHECKS[row.check](operands, result)
+            error = values["check"] = error_of(operands, result)
         if not error <= TOLERANCE:
             code = 4
             notes.append(
@@ -160,38 +182,37 @@ def run(ctx: RunContext, options: Options) -> Result:
     return Result(values, ranks or [], notes, code)
 
 
-def _operands(world: World, options: Options) -> list[DistMatrix]:
+def _operands(world: World, options: Options, operation: Operation) -> list[DistMatrix]:
     from mpiapps.linalg.distmatrix import DistMatrix
     from mpiapps.linalg.files import read
 
     if not options.random:
         return [read(world.comm, name) for name in options.files]
-    shapes = _shapes(options)
-    layouts: list[Any] = [None] * len(shapes)
-    if options.operation == "multiply":
-        from mpiapps.linalg.grid_choice import choose_grid
-
-        m, n, k = options.random
-        layouts = list(choose_grid(m, n, k, world.size).layouts(m, n, k))
-    made = [
-        DistMatrix.random(
-            world.comm, shape, options.seed + i, options.dtype, layouts[i]
-        )
-        for i, shape in enumerate(shapes)
+    shapes = operation.shapes(*options.random)
+    layouts: Sequence[Layout | None] = [None] * len(shapes)
+    if operation.layouts:
+        layouts = operation.layouts(world.size, *options.random)
+    matrices = [
+        DistMatrix.random(world.comm, shape, options.seed + i, options.dtype, layout)
+        for i, (shape, layout) in enumerate(zip(shapes, layouts, strict=True))
     ]
-    if options.operation == "cholesky" or options.kind == "positive":
-        n = shapes[0][0]
-        eye = DistMatrix.eye(world.comm, n, options.dtype, made[0].layout)
-        made[0] = made[0] + made[0].H.redistribute(made[0].layout) + (2 * n) * eye
-    return made
+    if operation.factors and _kind(options, operation) == "positive":
+        a, n = matrices[0], shapes[0][0]
+        eye = DistMatrix.eye(world.comm, n, options.dtype, a.layout)
+        matrices[0] = a + a.H.redistribute(a.layout) + (2 * n) * eye
+    return matrices
+
+
+def _kind(options: Options, operation: Operation) -> str:
+    """Return the factorisation of an operation that has one. Local."""
+    return options.kind if operation.factors == USER_KIND else operation.factors
 
 
 def _factors(
-    ctx: RunContext, options: Options, row: Operation, a: DistMatrix
+    ctx: RunContext, options: Options, operation: Operation, a: DistMatrix
 ) -> Factors:
     """Factorise A, or resume from a checkpoint. Collective."""
     from mpiapps.linalg import factor_checkpoint
-    from mpiapps.linalg.operations import USER_KIND
     from mpiapps.linalg.solve import factorise
 
     world, checkpoint = ctx.world, ctx.checkpoint
@@ -224,7 +245,7 @@ def _factors(
                 lambda file: {**factor_checkpoint.save(state, file), "inputs": inputs},
             )
 
-        kind = options.kind if row.factors == USER_KIND else row.factors
+        kind = _kind(options, operation)
         return factorise(a, kind, on_panel=on_panel, partial=partial)
 
 
@@ -236,27 +257,13 @@ def _file_stamps(options: Options) -> list[list[int]]:
     return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
 
 
-def _shapes(options: Options) -> list[tuple[int, int]]:
-    """Return the shapes of random operands. Local."""
-    sizes = options.random
-    if options.operation == "multiply":
-        m, n, k = sizes
-        return [(m, k), (k, n)]
-    if options.operation == "solve":
-        return [(sizes[0], sizes[0]), (sizes[0], sizes[1] if len(sizes) > 1 else 1)]
-    return [(sizes[0], sizes[1] if len(sizes) > 1 else sizes[0])]
-
-
-def _planned(world: World, options: Options) -> Values:
+def _planned(world: World, options: Options, operation: Operation) -> dict[str, Any]:
     import numpy as np
 
     from mpiapps.linalg.cost_model import Machine, plan
 
-    sizes = options.random
-    if options.operation == "gram":
-        m, n = (sizes[0], sizes[1] if len(sizes) > 1 else sizes[0])
-        sizes = (n, n, m)
-    m, n, k = sizes
+    assert operation.product is not None
+    m, n, k = operation.product(*options.random)
     size = options.ranks or world.size
     itemsize = np.dtype(options.dtype).itemsize
     with _as_input():

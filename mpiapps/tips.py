@@ -41,7 +41,7 @@ class Options:
         metavar="LOW:HIGH",
     )  # fmt: skip
     output: str = option("", "write the histograms to FILE as CSV", short="o")
-    picture: str = option("", "draw the histogram to FILE as PNG", metavar="FILE")
+    plot: str = option("", "plot the histogram to FILE as PNG", metavar="FILE")
 
 
 def check(options: Options) -> None:
@@ -67,9 +67,9 @@ def run(ctx: RunContext, options: Options) -> Result:
         with world.agree():
             if world.is_root:
                 names = data_files(options.files, expand)
-                if options.picture:
+                if options.plot:
                     load_backend()
-                for name in ("output", "picture"):
+                for name in ("output", "plot"):
                     if path := getattr(options, name):
                         targets[name] = AtomicFile(Path(path))
         names = world.comm.bcast(names)
@@ -80,8 +80,8 @@ def run(ctx: RunContext, options: Options) -> Result:
                 values = summarize(names, edges, parts)
                 if "output" in targets:
                     targets["output"].commit(as_csv(table(values)))
-                if "picture" in targets:
-                    targets["picture"].commit(draw(values))
+                if "plot" in targets:
+                    targets["plot"].commit(draw(values))
     finally:
         for target in targets.values():
             target.discard()

@@ -2,8 +2,8 @@
 
 Every ratio compares two measurements of one round; rounds are interleaved (A B A B),
 and the median over the rounds counts. Peers: NumPy on one core; Debian's ScaLAPACK on
-Open MPI with OpenBLAS (in .venv-system); MKL's, of the registry (in .bench/mkl);
-dask.array (in .bench/dask); and for times the plan that the program makes itself.
+Open MPI with OpenBLAS (in .venv-system); MKL's ScaLAPACK from PyPI (in .bench/mkl);
+dask.array (in .bench/dask); the estimate of --plan --calibrate.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def scalapack(which: str, operation: str, sizes: list[int]) -> Time:
     if which == "debian":
         python = str(ROOT / ".venv-system" / "bin" / "python")
         return lambda: started(["mpirun.openmpi", "-n", str(RANKS), python, *words])
-    found = [next((MKL / "lib").glob(name)) for name in PRELOADED]
-    preload = "LD_PRELOAD=" + ":".join(map(str, found))
+    libraries = [next((MKL / "lib").glob(name)) for name in PRELOADED]
+    preload = "LD_PRELOAD=" + ":".join(map(str, libraries))
     start = [str(MKL / "bin" / "mpiexec"), "-n", str(RANKS), "env", preload]
     return lambda: started([*start, str(MKL / "bin" / "python"), *words])
 
@@ -112,12 +112,12 @@ def one_core(m: int, n: int, k: int) -> Time:
     a, b = rng.random((m, k)), rng.random((k, n))
 
     def timed() -> float:
-        found = []
+        seconds = []
         for _ in range(2):
             start = time.perf_counter()
             a @ b
-            found.append(time.perf_counter() - start)
-        return min(found) / RANKS
+            seconds.append(time.perf_counter() - start)
+        return min(seconds) / RANKS
 
     return timed
 
@@ -127,7 +127,7 @@ def numpy_file(m: int, n: int) -> Time:
     a = np.random.default_rng(0).random((m, n))
 
     def timed() -> float:
-        found = []
+        seconds = []
         with tempfile.TemporaryDirectory() as folder:
             path, part = Path(folder) / "a.npy", Path(folder) / "part.npy"
             for _ in range(4):
@@ -138,52 +138,53 @@ def numpy_file(m: int, n: int) -> Time:
                     os.fsync(stream.fileno())
                 part.replace(path)
                 np.load(path)
-                found.append(time.perf_counter() - start)
-        return min(found[1:])  # the first replaces nothing
+                seconds.append(time.perf_counter() - start)
+        return min(seconds[1:])  # the first does not replace a file
 
     return timed
 
 
 class Row(NamedTuple):
-    """A comparison: our time, the peer's time, and the expected ratio."""
+    """A comparison: own time, time of the peer, and range of the expected ratio."""
 
-    mine: Time
-    theirs: Time
-    least: float
-    most: float = math.inf
+    own: Time
+    peer: Time
+    min_ratio: float
+    max_ratio: float = math.inf
 
 
 def rows() -> dict[str, Row]:
     """Return the comparisons with their minimum ratios."""
     cube, long = [4096] * 3, [512, 512, 131072]
     big = [8192, 1, 0]
-    found = {"4096^3 against NumPy on one core, x 2": ("numpy", "multiply", cube, 0.97)}
-    for which, least in (("debian", 1.3), ("mkl", 1.02)):
-        found[f"4096^3 against ScaLAPACK, {which}"] = (which, "multiply", cube, least)
+    cases = {"4096^3 against NumPy on one core, x 2": ("numpy", "multiply", cube, 0.97)}
+    for which, min_ratio in (("debian", 1.3), ("mkl", 1.02)):
+        name = f"4096^3 against ScaLAPACK, {which}"
+        cases[name] = (which, "multiply", cube, min_ratio)
         name = f"512 x 512 x 131072 against ScaLAPACK, {which}"
-        found[name] = (which, "multiply", long, 1.4)
+        cases[name] = (which, "multiply", long, 1.4)
     for operation in ("cholesky", "solve"):
         name = f"{operation} 8192 against ScaLAPACK, debian"
-        found[name] = ("debian", operation, big, 1.0)
+        cases[name] = ("debian", operation, big, 1.0)
     table: dict[str, Row] = {}
-    for name, (which, operation, sizes, least) in found.items():
-        theirs = (
+    for name, (which, operation, sizes, min_ratio) in cases.items():
+        peer = (
             one_core(*sizes) if which == "numpy" else scalapack(which, operation, sizes)
         )
-        # The same BLAS on both sides.
-        table[name] = Row(ours(operation, sizes, blas=which), theirs, least)
+        # Both use the same BLAS.
+        table[name] = Row(ours(operation, sizes, blas=which), peer, min_ratio)
     table["4096^3 against dask.array, 2 workers"] = Row(
         ours("multiply", cube), dask(cube), 2.5
     )
     for ranks in (1, 2, 4):
         name = f"4096^3 on {ranks} rank(s) against its plan"
-        mine, plan = ours("multiply", cube, ranks), planned(cube, ranks)
-        table[name] = Row(mine, plan, 0.8, 1.2)
+        own, plan = ours("multiply", cube, ranks), planned(cube, ranks)
+        table[name] = Row(own, plan, 0.8, 1.2)
     files = [8192, 8192, 0]
-    for way in ("posix", "mpiio"):
+    for method in ("posix", "mpiio"):
         alone = numpy_file(*files[:2])
-        name = f".npy 512 MiB by {way}, against NumPy in one process"
-        table[name] = Row(ours(f"npy-{way}", files), alone, 1.5)
+        name = f".npy 512 MiB by {method}, against NumPy in one process"
+        table[name] = Row(ours(f"npy-{method}", files), alone, 1.5)
     return table
 
 
@@ -191,22 +192,22 @@ def main() -> int:
     """Measure and print a table; return 1 if a ratio is out of range."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="rows whose names hold this")
-    given = parser.parse_args()
-    print(f"{'':52} {'ours s':>8} {'theirs s':>8} {'ratio':>6} {'least':>6}")
-    low = 0
+    parser.add_argument("--only", default="", help="rows whose name contains this")
+    options = parser.parse_args()
+    print(f"{'':52} {'own s':>8} {'peer s':>8} {'ratio':>6} {'min':>6}")
+    failures = 0
     for name, row in rows().items():
-        if given.only not in name:
+        if options.only not in name:
             continue
-        pairs = [(row.mine(), row.theirs()) for _ in range(given.rounds)]
+        pairs = [(row.own(), row.peer()) for _ in range(options.rounds)]
         ratio = median(b / a for a, b in pairs)
-        low += not row.least <= ratio <= row.most
+        failures += not row.min_ratio <= ratio <= row.max_ratio
         first, second = median(a for a, _ in pairs), median(b for _, b in pairs)
         print(
-            f"{name:52} {first:8.3f} {second:8.3f} {ratio:6.2f} {row.least:6.2f}",
+            f"{name:52} {first:8.3f} {second:8.3f} {ratio:6.2f} {row.min_ratio:6.2f}",
             flush=True,
         )
-    return int(low > 0)
+    return int(failures > 0)
 
 
 if __name__ == "__main__":

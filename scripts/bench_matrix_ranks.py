@@ -32,48 +32,48 @@ def work(world: World, operation: str, m: int, n: int, k: int) -> Callable[[], o
     comm = world.comm
     rng = np.random.default_rng(comm.rank)
 
-    def made(shape: tuple[int, int], layout: Layout | None = None) -> DistMatrix:
-        found = DistMatrix.zeros(comm, shape, layout=layout)
-        found.local[...] = rng.random(found.local.shape) - 0.5
-        return found
+    def random(shape: tuple[int, int], layout: Layout | None = None) -> DistMatrix:
+        matrix = DistMatrix.zeros(comm, shape, layout=layout)
+        matrix.local[...] = rng.random(matrix.local.shape) - 0.5
+        return matrix
 
     if operation == "multiply":
         layouts = choose_grid(m, n, k, comm.size).layouts(m, n, k)
-        a, b = made((m, k), layouts[0]), made((k, n), layouts[1])
+        a, b = random((m, k), layouts[0]), random((k, n), layouts[1])
         return lambda: a @ b
     if operation.startswith("npy"):
         path = Path(comm.bcast(tempfile.mkdtemp())) / "x.npy"
-        method, a = operation.removeprefix("npy-"), made((m, n))
+        method, a = operation.removeprefix("npy-"), random((m, n))
         a = a.redistribute(choose_grid(m, n, 1, comm.size).layouts(m, n, 1)[2])
 
-        def there_and_back() -> None:
+        def write_and_read() -> None:
             write_npy(path, a, method=method)
             read_npy(comm, path, method=method)
 
-        return there_and_back
-    a = made((m, m))
+        return write_and_read
+    a = random((m, m))
     if operation == "cholesky":
         a.local[a.row_indices[:, None] == a.col_indices] += float(m)
         return lambda: cholesky(a)
-    b = made((m, n))
+    b = random((m, n))
     return lambda: solve(a, b, refinements=0)
 
 
 def main() -> None:
-    """Time the operation on all ranks."""
+    """Measure the operation on all ranks."""
     operation, *numbers = sys.argv[1:]
     m, n, k, repeats = map(int, numbers)
     with open_world() as world:
         call = work(world, operation, m, n, k)
-        found = []
+        seconds = []
         for _ in range(repeats):
             world.comm.Barrier()
             start = time.perf_counter()
             call()
             world.comm.Barrier()
-            found.append(time.perf_counter() - start)
+            seconds.append(time.perf_counter() - start)
         if world.is_root:
-            print(json.dumps(found))
+            print(json.dumps(seconds))
 
 
 if __name__ == "__main__":

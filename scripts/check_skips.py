@@ -1,7 +1,7 @@
 """Fail if a test was skipped in every lane of the last run: check_skips.py FOLDER.
 
-Reads the JUnit files of all lanes. A test may be left out of one lane and run in
-another; one that no lane runs rots unseen.
+Reads the JUnit files of all lanes. A test may be skipped in one lane and run in
+another; a test that no lane runs would break unnoticed.
 """
 
 import sys
@@ -21,7 +21,7 @@ def main(folder: str) -> int:
     never = sorted(skipped - ran)
     for name in never:
         print(f"skipped in every lane: {name}")
-    print(f"{len(ran)} tests ran in {len(files)} reports, {len(never)} never")
+    print(f"{len(ran)} tests ran in {len(files)} reports, {len(never)} in none")
     return 1 if never or not ran else 0
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CHECKED = ("mpiapps/**/*.py", "mpiapps/**/*.sh", "mpiapps/**/*.j2", "docs/**/*.md",
-           "jobs/**/*.sh", "scripts/**/*.py", "README.md")  # fmt: skip
+           "jobs/**/*", "scripts/**/*", "tests/cluster/**/*", "*.md")  # fmt: skip
 WORDS = {
     r"nurser(y|ies)": "supervisor",
     r"\bkeepers?\b": "host process, or node agent",
@@ -32,7 +32,7 @@ def findings() -> Iterator[str]:
     """Yield a line for each old word."""
     for pattern in CHECKED:
         for path in sorted(ROOT.glob(pattern)):
-            if path == Path(__file__):
+            if path == Path(__file__) or path.suffix == ".pyc" or path.is_dir():
                 continue
             for number, line in enumerate(path.read_text().splitlines(), 1):
                 for word, better in WORDS.items():

@@ -73,7 +73,7 @@ def layouts() -> str:
 
 
 def steps() -> str:
-    """Return the first panels of SUMMA on a 2 x 2 grid, as rank 3 sees them."""
+    """Return the panels that rank 3 of a 2 x 2 grid receives in SUMMA."""
     n, width = 12, 3
     a, b, c = Grid(2, 2).layouts(n, n, n)
     position = GridPosition(1, 1, 2, 2, a.rows.count(1), b.cols.count(1))
@@ -90,21 +90,21 @@ def steps() -> str:
             else:
                 color = COLORS[2 * step.root + position.j]
                 top.append((n / 2, step.k.start, n / 2, len(step.k), color, 0.85))
-        mine: Boxes = [
+        block_of_c: Boxes = [
             (0, 0, n, n, grey, 1),
             (n / 2, n / 2, n / 2, n / 2, COLORS[3], 0.25 * (number + 1)),
         ]
         parts += [
             (f"k {k.start} to {k.stop}: A", x, 2, left),
             ("B", x, n + 4.0, top),
-            ("C", x, 2 * n + 6.0, mine),
+            ("C", x, 2 * n + 6.0, block_of_c),
         ]
     assert c.shape == (n, n)
     return svg(parts, 4 * (n + 4), 3 * n + 7)
 
 
 def main() -> int:
-    """Write both; return the exit code."""
+    """Write both figures; return the exit code."""
     folder = Path(sys.argv[1])
     (folder / "matrix-layouts.svg").write_text(layouts())
     (folder / "matrix-summa.svg").write_text(steps())

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a run on ranks, and what its record says of its time."""
+"""Functions of the benchmarks: run a program on ranks, return its times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mpiapps.launch.mpiexec import command_line, find_launcher
 def start(ntasks: int, *words: str) -> tuple[float, subprocess.CompletedProcess[str]]:
     """Run Python with `words` on ranks, or alone if `ntasks` is 0.
 
-    Return its wall time in s and what it wrote; end with what it said if it fails.
+    Return its wall time in s and its output; exit with its standard error if it fails.
     """
     command, variables = [sys.executable, *words], dict[str, str]()
     if ntasks:
@@ -34,7 +34,7 @@ def start(ntasks: int, *words: str) -> tuple[float, subprocess.CompletedProcess[
 
 
 def timings(ntasks: int, *words: str) -> dict[str, float]:
-    """Return a program's own timers and the wall time of its process, in s."""
+    """Return the timers of a program and the wall time of its process, in s."""
     wall, done = start(ntasks, *words, "--json", "-")
     record = json.loads(done.stdout)
     return {"wall": wall} | {k: v["max"] for k, v in record["timings"].items()}

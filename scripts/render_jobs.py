@@ -1,7 +1,7 @@
 """Render jobs/: each program on Slurm, pi on each other scheduler, and the library.
 
-They are for a clone: submitted from its top folder, with the interpreter of `make demo`
-and one of the sites in jobs/sites, which are there to be copied and edited.
+The scripts are submitted from the top folder of a clone, use the interpreter of `make
+demo` and one of the sites in jobs/sites, which users copy and edit.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mpiapps.app.program import programs
-from mpiapps.batch.render import LIBRARY, render
+from mpiapps.batch.render import render
 from mpiapps.batch.request import Job, Request, resolve
-from mpiapps.batch.site import SCHEDULERS, read_site
+from mpiapps.batch.scheduler import LIBRARY, load_scheduler
+from mpiapps.batch.site import read_site
 
 JOBS = Path(__file__).parents[1] / "jobs"
-# What a program needs to do something; to be edited.
+# Example arguments of programs that need some; users edit them.
 ARGUMENTS = {
     "dask": ("script.py",),
     "farm": ("tasks.txt",),
@@ -30,8 +31,11 @@ def scripts() -> Iterator[tuple[Path, str]]:
     """Yield the path of each file with its text."""
     library = JOBS / "lib" / LIBRARY.name
     yield library, LIBRARY.read_text(encoding="utf-8")
-    for scheduler in SCHEDULERS:
-        site = read_site(JOBS / "sites" / f"{scheduler}.toml")
+    sites = [read_site(path) for path in sorted(JOBS.glob("sites/*.toml"))]
+    for site in sites:
+        scheduler = site.scheduler
+        functions = load_scheduler(scheduler).library
+        yield library.with_name(functions.name), functions.read_text(encoding="utf-8")
         for name in programs() if scheduler == "slurm" else ("pi",):
             request = Request(nodes=2, ranks_per_node=2, python=".venv/bin/python")
             words = ("-m", f"mpiapps.{name}", *ARGUMENTS.get(name, ()))
@@ -41,7 +45,7 @@ def scripts() -> Iterator[tuple[Path, str]]:
 
 
 def main() -> int:
-    """Write them; return the exit code."""
+    """Write the files and print their paths; return the exit code."""
     for path, text in scripts():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)

@@ -17,7 +17,7 @@ from ctypes import byref, c_double, c_int
 import numpy as np
 from mpi4py import MPI
 
-# MKL's parts need each other: they are preloaded by bench_matrix.py.
+# MKL's libraries depend on each other, so bench_matrix.py preloads all of them.
 LIBRARIES = {"debian": "libscalapack-openmpi.so.2.2", "mkl": None}
 
 

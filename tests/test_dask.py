@@ -156,7 +156,7 @@ sys.exit(main(PROGRAM))
         ("dask", "distributed", [VICTIM, "returns"], "dask"),
         ("crossval", "sklearn", [], "learn"),
         ("tips", "pyarrow", [VICTIM], "files"),
-        ("tips", "matplotlib", [VICTIM, "--picture", "x.png"], "plot"),
+        ("tips", "matplotlib", [VICTIM, "--plot", "x.png"], "plot"),
     ],
 )
 def test_a_missing_package_is_reported(program, absent, words, extra, tmp_path):

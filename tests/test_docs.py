@@ -1,20 +1,38 @@
-"""What the pages say holds: links, lengths, the programs of the lessons."""
+"""The pages agree with the code: links, options, lengths, programs of the tutorial."""
 
+import pkgutil
 import re
 import runpy
 
 import pytest
 
+from mpiapps.app.program import programs
+from mpiapps.app.runner import program_parser
+from mpiapps.base.launch_environment import LaunchEnvironment
+from mpiapps.cli import _parser
 from tests.commands import ROOT, on_ranks
 
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+FOLDERS = ROOT, ROOT / "mpiapps"
+ENTRY_POINT_GROUPS = {f"mpiapps.{kind}" for kind in (
+    "programs", "backends", "file_operations", "schedulers", "launchers",
+    "matrix_operations")}  # fmt: skip
 STEPS = sorted((ROOT / "docs" / "teaching").glob("*.py"))
 
 
+def anchors(page):
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+def test_links_have_a_target(page):
+    for path, anchor in re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", page.read_text()):
+        target = page.parent / path if path else page
+        assert target.exists(), f"{page.name} links to {path}"
+        assert not anchor or anchor in anchors(target), f"{page.name}: {path}#{anchor}"
 
 
 def test_the_readme_is_short_and_starts_with_the_first_run():
@@ -23,18 +41,46 @@ def test_the_readme_is_short_and_starts_with_the_first_run():
     assert next(line for line in lines if line.startswith("$")) == "$ make demo"
 
 
+def parsers():
+    """Return the parsers of all programs, and of the commands of `mpiapps`."""
+    launch = LaunchEnvironment()
+    all_programs = (program_parser(each, launch) for each in programs().values())
+    return [*all_programs, *_parser()[1].values()]
+
+
+def long_options(text):
+    return set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text))
+
+
+def test_each_option_is_documented():
+    documented = long_options("".join(page.read_text() for page in PAGES))
+    for parser in parsers():
+        options = {name for name in parser.options() if name.startswith("--")}
+        assert options - documented - {"--ntasks"} == set(), parser.prog
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_use_options_that_exist(page):
+    known = set().union(*(parser.options() for parser in parsers()))
+    for command in re.findall(r"^\$ \S*mpiapps .*", page.read_text(), re.MULTILINE):
+        assert long_options(command) <= known, command
+
+
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
-def test_each_step_of_the_lesson_estimates_pi(step):
+def test_each_step_of_the_tutorial_estimates_pi(step):
     ended = on_ranks("mpich", 2, str(step), "2e5")
     assert ended.code == 0, ended.err
     counts_and_pi = re.search(r"\[\d+, \d+\] (\d\.\d+)", ended.out)
     assert abs(float(counts_and_pi[1]) - 3.14159) < 0.03
 
 
-def test_structure_names_every_module_that_it_points_to():
-    text = (ROOT / "docs" / "structure.md").read_text()
-    for name in re.findall(r"`((?:base|kernels|comm|app)/\w+\.py)`", text):
-        assert (ROOT / "mpiapps" / name).exists(), name
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_and_modules_exist(page):
+    text = page.read_text()
+    for name in re.findall(r"`((?:\w+/)+\w+\.(?:py|sh))`", text):
+        assert any((folder / name).exists() for folder in FOLDERS), name
+    for name in re.findall(r"(?<![-./\w])mpiapps(?:\.[a-zA-Z]\w*)+", text):
+        assert name in ENTRY_POINT_GROUPS or pkgutil.resolve_name(name), name
 
 
 def test_pictures_of_matrices_are_those_of_the_code():

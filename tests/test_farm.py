@@ -128,18 +128,20 @@ def test_parts_cover_the_list(tasks, tmp_path):
 def test_plan(tasks):
     path = tasks(*["sleep 1"] * 400)
     ended = mpiapps("farm", "plan", path)
-    assert (ended.code, "give --each" in ended.err) == (65, True)
-    few = mpiapps("farm", "plan", path, "--each", "30s", "--cores", "8").out
+    assert (ended.code, "give --task-time" in ended.err) == (65, True)
+    few = mpiapps("farm", "plan", path, "--task-time", "30s", "--cores", "8").out
     assert "pack" in few.splitlines()[1]
     command = f"mpiapps submit farm --nodes 1 --ranks-per-node 8 --time 33m -- {path}"
     assert few.splitlines()[-1] == command
-    argv = ["--each", "5m", "--cores", "8", "--wall", "30m", "--json"]
+    argv = ["--task-time", "5m", "--cores", "8", "--max-time", "30m", "--json"]
     many = json.loads(mpiapps("farm", "plan", path, *argv).out)
     assert [plan["name"] for plan in many] == ["chunks", "pack", "array"]
     assert many[0]["jobs"] == many[1]["nodes"] == 14
-    long = mpiapps("farm", "plan", path, "--each", "2h", "--json").out
+    long = mpiapps("farm", "plan", path, "--task-time", "2h", "--json").out
     assert json.loads(long)[0]["name"] == "array"
-    script = mpiapps("farm", "plan", path, "--each", "2h", "--scheduler", "slurm").out
+    script = mpiapps(
+        "farm", "plan", path, "--task-time", "2h", "--scheduler", "slurm"
+    ).out
     assert "#SBATCH --array=1-400" in script
     on_ranks("mpich", 2, *FARM, tasks(*["sleep 0.01"] * 20))
     assert mpiapps("farm", "plan", path).code == 0  # times from the journal

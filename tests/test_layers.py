@@ -20,7 +20,7 @@ SEES = {
     "app": {"base", "storage", "launch", "comm"},
     "tasks": {"base", "storage", "launch", "comm", "app"},
     "batch": {"base", "launch", "app"},
-    "taskfarm": {"base", "storage"},
+    "taskfarm": {"base", "storage", "launch", "comm", "app", "tasks"},
     "dask_cluster": {"base", "launch", "comm", "app", "tasks"},
     "taxi_tips": {"base", "kernels", "comm", "tasks", "app", "dask_cluster"},
     "model_selection": {"base", "storage", "comm", "tasks", "app", "dask_cluster"},

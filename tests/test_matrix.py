@@ -39,7 +39,7 @@ def computed(ranks, files, *words):
     return np.load(out)
 
 
-def test_every_operation_is_numpys(files):
+def test_operations_agree_with_numpy(files):
     a, b, spd = (np.load(files / f"{name}.npy") for name in ("a", "b", "spd"))
     for words, expected in [
         (("multiply", "a.npy", "b.npy"), a @ b),
@@ -52,7 +52,7 @@ def test_every_operation_is_numpys(files):
         np.testing.assert_allclose(computed(2, files, *words), expected, atol=1e-8)
 
 
-def test_moments_are_numpys(files):
+def test_moments_agree_with_numpy(files):
     words = [*MATRIX, "moments", str(files / "b.npy"), "--json", "-"]
     ended = on_ranks("openmpi", 3, *words)
     assert ended.code == 0, ended.err
@@ -106,7 +106,7 @@ def test_a_plan_needs_no_data():
         ),
     ],
 )
-def test_options_that_do_not_go_together(operation, given, message):
+def test_conflicting_options_are_refused(operation, given, message):
     with pytest.raises(ValueError, match=message):
         check(Options(operation, **given))
 
@@ -124,7 +124,7 @@ def test_options_that_do_not_go_together(operation, given, message):
         (["gram", "a.npy", "--output", "/nowhere/x.npy"], 74, "cannot write /nowhere"),
     ],
 )
-def test_wrong_input_ends_with_one_clear_message(files, words, code, message):
+def test_wrong_input_is_reported_once(files, words, code, message):
     nan = np.eye(30)
     nan[2, 1] = np.nan
     for name, content in (
@@ -141,7 +141,7 @@ def test_wrong_input_ends_with_one_clear_message(files, words, code, message):
     assert ended.err.count(message) == 1, ended.err
 
 
-def test_a_result_that_is_wrong_is_found():
+def test_check_detects_a_wrong_result():
     code = (
         "import sys; from mpiapps import matrix; from mpiapps.app import main;"
         "import mpiapps.linalg.multiply as m; right = m.multiply;\n"
@@ -163,7 +163,9 @@ STOPPABLE = {
 
 
 @pytest.mark.parametrize("operation", STOPPABLE)
-def test_factors_stop_at_the_deadline_and_go_on_with_the_same_bits(operation, tmp_path):
+def test_factorisations_resume_after_the_deadline_with_the_same_bits(
+    operation, tmp_path
+):
     words = [*MATRIX, *STOPPABLE[operation], "--check", "-o"]
     straight, late = str(tmp_path / "straight.npy"), str(tmp_path / "late.npy")
     assert on_ranks("mpich", 2, *words, straight).code == 0
@@ -181,7 +183,7 @@ def test_factors_stop_at_the_deadline_and_go_on_with_the_same_bits(operation, tm
     assert {each.name for each in tmp_path.iterdir()} == {"straight.npy", "late.npy"}
 
 
-def test_other_ranks_go_on_with_factors_and_changed_files_are_refused(tmp_path):
+def test_another_number_of_ranks_resumes_and_changed_files_are_refused(tmp_path):
     a, path = tmp_path / "a.npy", tmp_path / "checkpoint.json"
     np.save(a, np.random.default_rng(0).standard_normal((150, 150)))
     words = [*MATRIX, "inverse", str(a), "--check", "--checkpoint", str(path)]
@@ -208,13 +210,13 @@ def test_other_ranks_go_on_with_factors_and_changed_files_are_refused(tmp_path):
     assert ended.code == 0, ended.err
 
 
-def test_a_limit_of_seconds_needs_a_checkpoint():
+def test_seconds_needs_a_checkpoint():
     ended = on_ranks("mpich", 1, *MATRIX, "norm", "--random", "3", "--seconds", "9")
     assert ended.code == 2
     assert "--seconds 9 needs --checkpoint FILE" in ended.err
 
 
-def test_a_run_stops_when_its_seconds_are_over(tmp_path):
+def test_a_run_stops_after_its_seconds(tmp_path):
     path = tmp_path / "checkpoint.json"
     words = ["cholesky", "--random", "6000", "--checkpoint", str(path)]
     ended = on_ranks("mpich", 1, *MATRIX, *words, "--seconds", "1")
@@ -301,9 +303,7 @@ def rank_of(job, out):
         (["multiply", "huge.npy", "huge.npy", "--check"], 4, "check", "NaN"),
     ],
 )
-def test_values_that_are_not_finite_are_in_every_record(
-    tmp_path, words, code, name, expected
-):
+def test_nonfinite_values_are_in_all_records(tmp_path, words, code, name, expected):
     np.save(tmp_path / "nan.npy", np.array([[1, np.nan], [2, 3]]))
     np.save(tmp_path / "empty.npy", np.zeros((0, 3)))
     np.save(tmp_path / "huge.npy", np.full((4, 4), 1e200))

@@ -110,7 +110,7 @@ def test_the_sums_have_the_same_bits_on_any_number_of_ranks(folder):
 
 def test_the_histogram_is_written_and_drawn(folder, tmp_path):
     out, png = tmp_path / "out.csv", tmp_path / "out.png"
-    words = ("-o", str(out), "--picture", str(png), "--range", "0:50", "--bins", "5")
+    words = ("-o", str(out), "--plot", str(png), "--range", "0:50", "--bins", "5")
     values = tips("openmpi", 2, str(folder), *words)
     rows = list(csv.DictReader(out.read_text().splitlines()))
     assert [int(row["trips"]) for row in rows] == values["counts"]

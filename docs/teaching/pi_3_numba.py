@@ -20,9 +20,8 @@ def count_inside(n, seed):
 
 comm = MPI.COMM_WORLD
 n = int(float(sys.argv[1] if len(sys.argv) > 1 else "1e8")) // comm.size
-inside = count_inside(
-    n, 7 + comm.rank
-)  # different seeds: independence is not guaranteed
+# Different seeds do not guarantee independent streams.
+inside = count_inside(n, 7 + comm.rank)
 counts = comm.gather(inside, root=0)
 if comm.rank == 0:
     print(counts, 4 * sum(counts) / (n * comm.size))

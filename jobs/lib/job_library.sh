@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2317,SC2329 # called by traps, and by name of the scheduler
+# shellcheck shell=bash disable=SC1090,SC2034,SC2317,SC2329 # functions of schedulers, traps
 # Functions of the job scripts that mpiapps renders; needs bash 4 and no Python.
 #
 #   job_begin OPTION...    find the run's folder, wait for parent runs, set the deadline
@@ -7,108 +7,32 @@
 #
 # Set by job_begin, for the script: run (folder), index (of the array element, or empty),
 # python, mpiexec, end_with_parent (prefix of a program that writes no record).
+#
+# A scheduler has a file with its own functions: appended to this one in the copy of a run and
+# in a standalone script, otherwise SCHEDULER.sh beside this file, or --scheduler-library.
+#
+#   scheduler_identify       set job_id (empty outside of a job), job_cluster, index, and: job_submit
+#       (command to submit a script), job_timer (not empty: the script warns by a timer), job_unchained
+#       (pattern of directives to remove in a chain), job_reserved (exit codes that restart a job)
+#   scheduler_chain JOB...   submit $run/next.sh to start after these jobs; print its job number
+#   scheduler_requeue        run the job again, and exit
+#   scheduler_check_hosts    optional: exit if the job has other hosts than requested
+#   scheduler_preempted      optional: succeed if the job is being preempted
 
-# --- Schedulers: job ID, cluster, array index; next job of a chain; requeue ---
-
-slurm_identify() {
-    job_id="${SLURM_ARRAY_JOB_ID:-${SLURM_JOB_ID:-}}" job_cluster="${SLURM_CLUSTER_NAME:-}"
-    index="${SLURM_ARRAY_TASK_ID:-}" job_submit=sbatch job_timer=''
-    job_unchained='#SBATCH \(--\(array\|dependency\|kill-on-invalid-dep\)\|-[ad]\)'
-    export SLURM_EXPORT_ENV=ALL  # exported variables reach the ranks
-    unset SLURM_TRES_PER_TASK  # a step fails if it differs from the step's cores, as MaxMemPerCPU makes it
-    [ -n "$mpiexec" ] || return 0
-    # mpiexec starts one daemon per host through srun; the ranks run on the daemon's cores.
-    export SRUN_CPUS_PER_TASK="$job_cores" SLURM_CPU_BIND=none
-    unset SLURM_NTASKS_PER_NODE  # counts ranks, not daemons
-}
-slurm_chain() {
-    local IFS=:
-    sbatch --parsable --dependency=afterany:"$*" --output="$job_logs/$job_base/%x-%j.out" \
-        --export=MPIAPPS_RUN="$job_base",MPIAPPS_INDEX="$index",MPIAPPS_WAITED="$job_waited" \
-        "$run/next.sh" | cut -d ';' -f 1
-}
-slurm_requeue() { # without scontrol on the nodes: the next job of a chain
-    scontrol requeue "$SLURM_JOB_ID" || job_chain "$SLURM_JOB_ID" || code=78
-    exit "$code"
-}
-# Preemption with a grace time sends TERM to the steps, which ends the ranks and the daemons
-# of mpiexec, but not this script; the job runs until the grace time is over.
-slurm_preempted() {
-    local state
-    state=$(scontrol show job "$SLURM_JOB_ID" 2>/dev/null)
-    [[ "$state" == *JobState=RUNNING* && "$state" == *PreemptTime=[0-9]* ]]
-}
-
-sge_identify() {
-    local master
-    master=$(cat "${SGE_ROOT:-}/${SGE_CELL:-default}/common/act_qmaster" 2>/dev/null)
-    job_id="${JOB_ID:-}" job_cluster="${MPIAPPS_CLUSTER:-${master:+${SGE_CELL:-default}@$master}}"
-    index="${SGE_TASK_ID:-}" job_submit=qsub job_timer=1
-    index="${index#undefined}"
-    job_unchained='#[$] -\(t\|tc\|hold_jid\|hold_jid_ad\) '
-    job_reserved=' 99 100 '
-}
-sge_check_hosts() { # other hosts or slots than requested would make ranks share cores
-    [ "$((job_ntasks * job_threads))" -gt 1 ] || return 0
-    awk -v cores="$job_cores" -v nodes="$job_nodes" \
-        '$2 != cores { bad = 1 } END { exit bad || NR != nodes }' "$PE_HOSTFILE" && return
-    echo "mpiapps: error: $job_nodes host(s) with $job_cores slots each requested, got:" >&2
-    cat "$PE_HOSTFILE" >&2
-    job_event end 78
-    exit 78
-}
-sge_chain() {
-    local IFS=,
-    qsub -terse -hold_jid "$*" -o "$job_logs/$job_base/\$JOB_NAME.\$JOB_ID.out" \
-        -v MPIAPPS_RUN="$job_base",MPIAPPS_INDEX="$index",MPIAPPS_WAITED="$job_waited",MPIAPPS_CLUSTER="$job_cluster" \
-        "$run/next.sh"
-}
-sge_requeue() {
-    # A job of several hosts that exits with 99 can wait forever for its own clean-up
-    # (seen with 8.1.9): the next job of a chain, where hosts may submit.
-    [ "$job_nodes" -gt 1 ] && job_chain "$JOB_ID" && exit "$code"
-    exit 99  # Grid Engine runs it again
-}
-
-pbs_identify() {
-    job_id="${PBS_JOBID:-}" job_cluster='' index="${PBS_ARRAY_INDEX:-}" job_submit=qsub job_timer=1
-    job_id="${job_id/\[*\]/[]}"  # the array of an element
-    job_unchained='#PBS \(-J\|-W *depend=\)'
-}
-pbs_chain() {
-    local IFS=:
-    qsub -W depend=afterany:"$*" -o "$job_logs/$job_base/" \
-        -v MPIAPPS_RUN="$job_base",MPIAPPS_INDEX="$index",MPIAPPS_WAITED="$job_waited" "$run/next.sh"
-}
-pbs_requeue() { # only operators may rerun a job of PBS: the next job of a chain
-    job_chain "$PBS_JOBID" || code=78
-    exit "$code"
-}
-
-lsf_identify() {
-    job_id="${LSB_JOBID:-}" job_cluster="${MPIAPPS_CLUSTER:-}" index="${LSB_JOBINDEX:-}"
-    index="${index#0}" job_submit='bsub <' job_timer=1
-    job_unchained='#BSUB -w '
-    job_reserved=' 99 '
-}
-lsf_chain() {
-    local condition
-    condition=$(printf ' && ended(%s)' "$@")
-    bsub -w "${condition# && }" -J "$job_name" -o "$job_logs/$job_base/%J.out" \
-        -env "none,MPIAPPS_RUN=$job_base,MPIAPPS_INDEX=$index,MPIAPPS_WAITED=$job_waited,MPIAPPS_CLUSTER=$job_cluster" \
-        <"$run/next.sh" | sed -n 's/^Job <\([0-9]*\)>.*/\1/p'
-}
-lsf_requeue() { exit 99; }  # LSF runs it again: -Q 99
+scheduler_check_hosts() { :; }
+scheduler_preempted() { return 1; }
 
 # --- The run ---
 
 job_begin() {
     local option value
-    job_parents=() job_elements=() job_parents_may_fail='' job_record='' job_reserved='' mpiexec=''
+    job_parents=() job_elements=() job_parents_may_fail='' job_record='' mpiexec=''
+    job_submit='' job_timer='' job_unchained='' job_reserved=''
     for option in "$@"; do
         value="${option#*=}"
         case $option in
-            --scheduler=*) job_scheduler="$value" ;;
+            --scheduler=*) job_scheduler_library="${BASH_SOURCE[0]%/*}/$value.sh" ;;
+            --scheduler-library=*) job_scheduler_library="$value" ;;
             --name=*) job_name="$value" ;;
             --logs=*) job_logs="$value" ;;
             --python=*) python="$value" ;;
@@ -129,7 +53,12 @@ job_begin() {
         esac
     done
     job_ntasks=$((job_nodes * job_ranks)) job_cores=$((job_ranks * job_threads))
-    "${job_scheduler}_identify"
+    if declare -F scheduler_identify >/dev/null; then
+        job_scheduler_library=''  # appended to this file
+    else
+        . "$job_scheduler_library" || exit 78
+    fi
+    scheduler_identify
     [ -n "$job_id" ] || {
         echo "mpiapps: error: not in a job; submit this script: $job_submit $0" >&2
         exit 78
@@ -187,9 +116,10 @@ job_succeeded() { # FOLDER
 job_chain() { # JOB...: submit this script again, to start after these jobs
     local number library="$job_logs/$job_base/job_library.sh"
     mkdir -p -- "$job_logs/$job_base"
-    [ "${BASH_SOURCE[0]}" = "$0" ] || [ -e "$library" ] || cp -- "${BASH_SOURCE[0]}" "$library"
+    [ "${BASH_SOURCE[0]}" = "$0" ] || [ -e "$library" ] ||
+        cat -- "${BASH_SOURCE[0]}" ${job_scheduler_library:+"$job_scheduler_library"} >"$library"
     grep -v "^$job_unchained" "$run/script.sh" >"$run/next.sh"
-    number=$("${job_scheduler}_chain" "$@") && [ -n "$number" ] && job_event submit 0 "$number"
+    number=$(scheduler_chain "$@") && [ -n "$number" ] && job_event submit 0 "$number"
 }
 
 # --- Parent runs: a scheduler knows jobs only, and a run may take several ---
@@ -250,7 +180,7 @@ job_stop() { # a program that writes a record may save first
 job_run() {
     command -v "$python" >/dev/null || { echo "mpiapps: error: no $python on $HOSTNAME" >&2; exit 78; }
     job_event start 0
-    [ "$job_scheduler" != sge ] || sge_check_hosts
+    scheduler_check_hosts
     local last seconds timer=''
     job_pid='' job_stopped=''
     trap job_warn USR1 USR2
@@ -290,7 +220,7 @@ job_end() {
             code=70
         fi
     fi
-    if [ "$code" -ne 0 ] && ! job_finished "$run" && job_preempted; then
+    if [ "$code" -ne 0 ] && ! job_finished "$run" && scheduler_preempted; then
         code=75
     fi
     for command in "$@"; do  # epilogs run at each start; their failure changes nothing
@@ -302,12 +232,11 @@ job_end() {
     restarts=$(awk -F '"time": ' -v since="${since%?}" '/"requeue"/ && $2 + 0 >= since + 0' "$job_events" | wc -l)
     # A job that a person or the limit has stopped does not start again.
     if [ "$code" -eq 75 ] && [ "$restarts" -lt "$job_max_requeues" ] &&
-        { [ -z "$job_stopped" ] || job_preempted; }; then
+        { [ -z "$job_stopped" ] || scheduler_preempted; }; then
         job_event requeue 75
-        "${job_scheduler}_requeue"
+        scheduler_requeue
     fi
     job_event end "$code"
     case $job_reserved in *" $code "*) code=1 ;; esac  # these codes would start the job again
     exit "$code"
 }
-job_preempted() { [ "$job_scheduler" = slurm ] && slurm_preempted; }

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Mapping
 from importlib.metadata import entry_points
+from typing import Any
+
+from mpiapps.base.errors import LaunchError
 
 
 def registry(kind: str, builtin: Mapping[str, str]) -> dict[str, str]:
@@ -17,4 +21,21 @@ def registry(kind: str, builtin: Mapping[str, str]) -> dict[str, str]:
         The package's own, which no other package replaces.
     """
     added = {entry.name: entry.value for entry in entry_points(group=f"mpiapps.{kind}")}
-    return added | dict(builtin)
+    return {**builtin, **added, **builtin}
+
+
+def load_extension(name: str, target: str) -> Any:
+    """Return the object ``module:object`` of the extension `name`.
+
+    Raises
+    ------
+    LaunchError
+        If it cannot be imported.
+    """
+    try:
+        return pkgutil.resolve_name(target)
+    except Exception as error:  # any error of another package
+        raise LaunchError(
+            f"{name}: {target} cannot be loaded: {error!r}; repair its package, or"
+            " remove it"
+        ) from error

@@ -5,103 +5,59 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mpiapps.base.errors import LaunchError
 
 COMMAND_TIMEOUT = 60  # s, time limit of a scheduler's command
-# These variables of a user override the directives of the script.
-OVERRIDES = ("SBATCH_", "SLURM_", "SQUEUE_", "SACCT_", "MPIAPPS_")
-NEEDED = ("SLURM_CONF",)
 
 
-class NoAnswer(LaunchError):
-    """The scheduler does not answer: the state of its jobs is unknown."""
+class CommandError(LaunchError):
+    """A command of a scheduler has failed, or has given no answer."""
 
 
-def environment() -> dict[str, str]:
-    """Return the environment without variables that override a job script."""
-    return {
-        name: text
-        for name, text in os.environ.items()
-        if name in NEEDED or not name.startswith(OVERRIDES)
-    }
-
-
-def query_command(command: Sequence[str]) -> str | None:
-    """Return the output of `command`, or `None` if it is missing or fails."""
-    try:
-        return query(command)
-    except NoAnswer:
-        return None
-
-
-def query(command: Sequence[str], expected: str = "") -> str:
-    """Return the output of `command`; an error message like `expected` is accepted.
+def run_command(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    accepted: str = "",
+    stdin: Path | None = None,
+) -> str:
+    """Return the output of `command`.
 
     Parameters
     ----------
     command : sequence of str
-    expected : str
+    environment : mapping of str
+    accepted : str
         Pattern of an error that answers the question, such as that of an unknown job.
+    stdin : Path, optional
+        File to read as standard input.
 
     Raises
     ------
-    NoAnswer
+    CommandError
         If it is missing, times out, or fails in another way.
     """
     try:
-        done = _run(command, None)
+        with Path(stdin or os.devnull).open(encoding="utf-8") as stream:
+            process = subprocess.run(
+                list(command),
+                stdin=stream,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=COMMAND_TIMEOUT,
+                env=environment,
+                check=False,
+            )
     except OSError as error:
-        raise NoAnswer(f"no {command[0]} on this host") from error
+        message = f"no {command[0]} on this host; is it a login node of the cluster?"
+        raise CommandError(message) from error
     except subprocess.TimeoutExpired as error:
-        raise NoAnswer(f"{command[0]} gave no answer in {COMMAND_TIMEOUT} s") from error
-    if done.returncode == 0 or (expected and re.search(expected, _said(done))):
-        return done.stdout
-    raise NoAnswer(f"{command[0]}: {_said(done)}")
-
-
-def run_checked(command: Sequence[str], stdin: Path | None = None) -> str:
-    """Return the output of `command`.
-
-    Raises
-    ------
-    LaunchError
-        If it is missing, fails or times out; with its error message.
-    """
-    try:
-        done = _run(command, stdin)
-    except FileNotFoundError as error:
-        raise LaunchError(
-            f"no {command[0]} on this host; submit from a login node of the cluster"
-        ) from error
-    except subprocess.TimeoutExpired as error:
-        raise LaunchError(
-            f"{command[0]} gave no answer in {COMMAND_TIMEOUT} s"
-        ) from error
-    if done.returncode != 0:
-        raise LaunchError(
-            f"{command[0]} refused (exit code {done.returncode}): {_said(done)}"
-        )
-    return done.stdout
-
-
-def _said(done: subprocess.CompletedProcess[str]) -> str:
-    return done.stderr.strip() or done.stdout.strip() or "no reason given"
-
-
-def _run(
-    command: Sequence[str], stdin: Path | None
-) -> subprocess.CompletedProcess[str]:
-    with Path(stdin or os.devnull).open(encoding="utf-8") as stream:
-        return subprocess.run(
-            list(command),
-            stdin=stream,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=COMMAND_TIMEOUT,
-            env=environment(),
-            check=False,
-        )
+        message = f"{command[0]} gave no answer in {COMMAND_TIMEOUT} s"
+        raise CommandError(message) from error
+    message = process.stderr.strip() or process.stdout.strip() or "no message"
+    if process.returncode == 0 or (accepted and re.search(accepted, message)):
+        return process.stdout
+    raise CommandError(f"{command[0]} (exit code {process.returncode}): {message}")

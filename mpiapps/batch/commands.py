@@ -22,27 +22,25 @@ from mpiapps.base.errors import LaunchError, UsageError
 from mpiapps.base.launch_environment import LaunchEnvironment
 from mpiapps.base.streams import write_err, write_out
 from mpiapps.batch import job_state, quoting, runs, submission
-from mpiapps.batch.client import run_checked
-from mpiapps.batch.explain import explain as explain_lines
+from mpiapps.batch.explain import explain as explain_script
 from mpiapps.batch.lint import lint as lint_script
-from mpiapps.batch.probe import probe
 from mpiapps.batch.render import render as render_script
 from mpiapps.batch.request import Job, Parent, Request, resolve
 from mpiapps.batch.run_status import APPEARS, Status
-from mpiapps.batch.scheduler import TABLE
-from mpiapps.batch.script import Script
-from mpiapps.batch.site import find_site
+from mpiapps.batch.scheduler import load_scheduler
+from mpiapps.batch.site import Site
+from mpiapps.batch.site_search import find_site, probe_site
 from mpiapps.batch.status import statuses
 from mpiapps.launch.mpi_wheels import only_mpi
 
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0  # s between two questions to a scheduler
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0  # s between two queries
 
 
 def job_of(values: Namespace, arguments: list[str]) -> Job:
     """Return the checked job of a command line."""
     request: Request = from_namespace(values, Request)
     site = find_site(request.site, request.scheduler)
-    if not request.site:  # no file says which MPI: it is the one that is here
+    if not request.site:  # no site file names an MPI: use the one of this environment
         request = replace(request, mpi=request.mpi or only_mpi())
     may_fail = request.after_any
     request, parents = _parents(request)
@@ -61,10 +59,11 @@ def _parents(request: Request) -> tuple[Request, tuple[Parent, ...]]:
     parents, numbers = [], []
     known = runs.all_runs(request.logs) if request.dependency else []
     for name in request.after_ids:
+        current = [run for run in known if run.id == name]
         if re.fullmatch(r"[A-Za-z].*-\w+", name):
             run = runs.find_run(request.logs, name)
-        elif len(found := [run for run in known if run.id == name]) == 1:
-            run = found[0]
+        elif len(current) == 1:
+            run = current[0]
         else:
             numbers.append(name)
             continue
@@ -81,15 +80,15 @@ def _braces(indices: list[str]) -> str:
     return f"_{{{','.join(indices)}}}"
 
 
-def _job(request: Request, site: Any, program: str, arguments: list[str]) -> Job:
+def _job(request: Request, site: Site, name: str, arguments: list[str]) -> Job:
     """Return the job; check the program's arguments on this host."""
-    found, launch = find_program(program)
-    if found is None:
-        return Job(request, site, (*launch, *arguments), recorded=False)
+    program, command = find_program(name)
+    if program is None:
+        return Job(request, site, (*command, *arguments), recorded=False)
     sample = str(request.indices()[0]) if request.array else quoting.INDEX
-    tried = [each.replace(quoting.INDEX, sample) for each in arguments]
-    parse_program(found, tried, LaunchEnvironment(), command=launch)
-    return Job(request, site, (*launch, *arguments))
+    sampled = [argument.replace(quoting.INDEX, sample) for argument in arguments]
+    parse_program(program, sampled, LaunchEnvironment(), command=command)
+    return Job(request, site, (*command, *arguments))
 
 
 def render(values: Namespace, arguments: list[str]) -> int:
@@ -111,29 +110,28 @@ def submit(values: Namespace, arguments: list[str]) -> int:
 
 
 def _dry_run(values: Namespace, job: Job, script: str) -> int:
-    """Let the scheduler check the script, if it can; submit nothing."""
-    scheduler = TABLE[job.request.scheduler]
+    """Check the script by the scheduler, if it can; submit nothing."""
+    scheduler = load_scheduler(job.request.scheduler)
     is_array = bool(job.request.array)
-    shown = job_state.Submission(
+    example = job_state.Submission(
         "SCRIPT", ["MPIAPPS_RUN=RUN"], f"{job.request.logs}/RUN", is_array
     )
-    command = shlex.join(scheduler.submission(shown))
-    said = ""
-    if scheduler.check:
-        with TemporaryDirectory() as place:
-            path = Path(place) / "script.sh"
+    command, output = shlex.join(scheduler.submission(example)), ""
+    if scheduler.check_command:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "script.sh"
             path.write_text(script, encoding="utf-8")
-            said = run_checked([*scheduler.check, str(path)])
+            output = scheduler.run([*scheduler.check_command, str(path)])
     text = f"{script}\n# would run: {command}\n"
-    _print(values, {"script": script, "command": command, "said": said}, text)
+    _print(values, {"script": script, "command": command, "said": output}, text)
     return 0
 
 
 def status(values: Namespace, _rest: list[str]) -> int:
     """Print the status of runs."""
-    found = _runs(values) if values.runs else runs.all_runs(values.logs)
-    each = statuses(found)
-    rows = [_row(one) for one in each]
+    selected = _runs(values) if values.runs else runs.all_runs(values.logs)
+    current = statuses(selected)
+    rows = [_row(one) for one in current]
     header = ["RUN", "JOB", "STATE", "CODE", "REQUEUES", "WHY"]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = [
@@ -141,14 +139,15 @@ def status(values: Namespace, _rest: list[str]) -> int:
         for row in [header, *rows]
     ]
     text = "".join(f"{line.rstrip()}\n" for line in lines) if rows else "no runs\n"
-    _print(values, [one.as_dict() for one in each], text)
+    _print(values, [one.as_dict() for one in current], text)
     return 0
 
 
-def _row(one: Status) -> list[str]:
-    code = "" if one.code is None else str(one.code)
-    name = Path(one.run).name
-    return [name, one.id, one.state, code, str(one.requeues or ""), one.reason]
+def _row(status: Status) -> list[str]:
+    code = "" if status.code is None else str(status.code)
+    requeues = str(status.requeues or "")
+    name = Path(status.run).name
+    return [name, status.id, status.state, code, requeues, status.reason]
 
 
 def wait(values: Namespace, _rest: list[str]) -> int:
@@ -156,98 +155,97 @@ def wait(values: Namespace, _rest: list[str]) -> int:
     return _wait(values, _runs(values))
 
 
-def _wait(values: Namespace, waited: list[runs.Run]) -> int:
-    pause, start, silent = FIRST_PAUSE, time.monotonic(), ""
+def _wait(values: Namespace, selected: list[runs.Run]) -> int:
+    pause, start, printed = FIRST_PAUSE, time.monotonic(), ""
     while True:
-        each = statuses(waited)
-        unseen = time.monotonic() - start < APPEARS
-        going = (
-            *job_state.ACTIVE,
-            *([job_state.UNKNOWN, job_state.LOST] if unseen else []),
-        )
-        mute = next((one for one in each if one.state == job_state.NO_ANSWER), None)
-        if mute and mute.reason != silent:
-            silent = mute.reason
-            write_err(f"mpiapps: no answer, asking again: {silent}\n")
-        if not mute and not any(one.state in going for one in each):
+        current = statuses(selected)
+        appears = time.monotonic() - start < APPEARS
+        new = [job_state.UNKNOWN, job_state.LOST] if appears else []
+        active = [*job_state.ACTIVE, *new]
+        unanswered = [s.reason for s in current if s.state == job_state.NO_ANSWER]
+        if unanswered and unanswered[0] != printed:
+            printed = unanswered[0]
+            write_err(f"mpiapps: no answer, trying again: {printed}\n")
+        if not unanswered and not any(one.state in active for one in current):
             break
-        if mute and not any(shutil.which(run.scheduler.asks) for run in waited):
-            raise LaunchError(f"cannot wait: {silent}")
+        commands = [run.scheduler.query_command for run in selected]
+        if unanswered and not any(map(shutil.which, commands)):
+            raise LaunchError(f"cannot wait: {printed}")
         time.sleep(pause)
         pause = min(LONGEST_PAUSE, pause * 1.5)
-    rows = [[cell for cell in _row(one) if cell] for one in each]
+    rows = [[cell for cell in _row(one) if cell] for one in current]
     text = "".join("  ".join(row) + "\n" for row in rows)
-    _print(values, [one.as_dict() for one in each], text)
-    bad = [one for one in each if one.state != job_state.DONE]
-    return (bad[0].code or 1) if bad else 0
+    _print(values, [one.as_dict() for one in current], text)
+    failed = [one for one in current if one.state != job_state.DONE]
+    return (failed[0].code or 1) if failed else 0
 
 
 def cancel(values: Namespace, _rest: list[str]) -> int:
     """Cancel runs; those that have ended stay unchanged."""
-    ended, lines = [], []
+    cancelled, lines = [], []
     for run in _runs(values):
         status = submission.cancel(run)
         if status.state == job_state.CANCELLED:
-            ended.append(run.name)
+            cancelled.append(run.name)
         already = "" if status.state == job_state.CANCELLED else " already"
         lines.append(f"{run.name} {status.state}{already}\n")
-    _print(values, ended, "".join(lines))
+    _print(values, cancelled, "".join(lines))
     return 0
 
 
 def logs(values: Namespace, _rest: list[str]) -> int:
     """Print the output of the runs' jobs."""
-    found = {}
+    texts = {}
     for run in _runs(values):
         for path in runs.outputs(run):
-            found[str(path)] = path.read_text(encoding="utf-8", errors="replace")
-    many = len(found) > 1
-    text = "".join(f"==> {p} <==\n{t}" if many else t for p, t in found.items())
-    _print(values, found, text)
+            texts[str(path)] = path.read_text(encoding="utf-8", errors="replace")
+    several = len(texts) > 1
+    text = "".join(f"==> {p} <==\n{t}" if several else t for p, t in texts.items())
+    _print(values, texts, text)
     return 0
 
 
 def resubmit(values: Namespace, _rest: list[str]) -> int:
     """Submit runs again, to resume from their checkpoints."""
-    found = _runs(values)
-    numbers = {run.name: submission.resubmit(run) for run in found}
-    text = "".join(f"{name} goes on as job {n}\n" for name, n in numbers.items())
+    selected = _runs(values)
+    numbers = {run.name: submission.resubmit(run) for run in selected}
+    text = "".join(f"{name} continues as job {n}\n" for name, n in numbers.items())
     _print(values, numbers, text)
-    return _wait(values, found) if values.wait else 0
+    return _wait(values, selected) if values.wait else 0
 
 
 def explain(values: Namespace, _rest: list[str]) -> int:
     """Print the meaning of each directive of a script."""
-    lines = explain_lines(_read(values.script))
+    lines = explain_script(_read(values.script))
     text = ""
     for number, group in itertools.groupby(lines, key=lambda line: line.number):
         options = list(group)
         text += f"{number:>4}  {options[0].text}\n"
-        for each in options:
-            named = f"{each.option}: " if len(options) > 1 else ""
-            text += f"      {named}{each.meaning}\n"
-    _print(values, [vars(each) for each in lines], text)
+        for line in options:
+            name = f"{line.option}: " if len(options) > 1 else ""
+            text += f"      {name}{line.meaning}\n"
+    _print(values, [vars(line) for line in lines], text)
     return 0
 
 
 def lint(values: Namespace, _rest: list[str]) -> int:
     """Print the problems of a script; return 1 if there are any."""
     site = find_site(values.site, "") if values.site else None
-    most = (site.max_array if site else 0) or 1001
-    found = lint_script(Script(_read(values.script), Path(), most))
+    max_array = (site.max_array if site else 0) or 1001
+    findings = lint_script(_read(values.script), max_array=max_array)
     text = "".join(
-        f"{values.script}:{each.line or ''}: {each.trap}: {each.text}; {each.remedy}\n"
-        for each in found
+        f"{values.script}:{one.line or ''}: {one.trap}: {one.text}; {one.remedy}\n"
+        for one in findings
     )
-    _print(values, [vars(each) for each in found], text or "no trap found\n")
-    return 1 if found else 0
+    _print(values, [vars(one) for one in findings], text or "no problems\n")
+    return 1 if findings else 0
 
 
 def site(values: Namespace, _rest: list[str]) -> int:
     """Print a site file for the cluster of this login node."""
-    found, doubts = probe(values.scheduler)
-    text = "".join(f"# {doubt}\n" for doubt in doubts) + found.as_toml()
-    _print(values, {"site": vars(found), "doubts": doubts}, text)
+    site, by_hand = probe_site(values.scheduler)
+    text = "".join(f"# {note}\n" for note in by_hand) + site.as_toml()
+    _print(values, {"site": vars(site), "doubts": by_hand}, text)
     return 0
 
 
@@ -259,7 +257,7 @@ def _read(name: str) -> str:
     try:
         if name == "-":
             return sys.stdin.buffer.read().decode("utf-8", errors="replace")
-        # Line ends as they are: a carriage return is one of the traps.
+        # Unchanged line ends: a carriage return is a finding of lint.
         return Path(name).read_bytes().decode("utf-8", errors="replace")
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror}") from error

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from mpiapps.base.errors import UsageError
 from mpiapps.batch.directives import Directive
-from mpiapps.batch.options import DIALECTS
-from mpiapps.batch.scheduler import TABLE
+from mpiapps.batch.options import Dialect
+from mpiapps.batch.scheduler import dialects
 from mpiapps.batch.script import Script
 
 
@@ -22,36 +21,39 @@ class Line:
     meaning: str
 
 
-def explain(script: str) -> list[Line]:
-    """Return the meaning of each option in the directives of `script`.
+def explain(text: str) -> list[Line]:
+    """Return the meaning of each option in the directives of a script.
 
     Raises
     ------
     UsageError
-        If it holds no directive of any scheduler.
+        If it has no directives.
     """
-    read, texts = Script(script, Path()), script.splitlines()
-    ignored = (
-        f"Ignored: it comes after the first command, in line {read.first_command}."
-    )
-    lines = [Line(n, texts[n - 1], texts[n - 1], ignored) for n in read.late]
+    known, texts = dialects(), text.splitlines()
+    script = Script(text, known)
+    ignored = f"Ignored: after the first command, in line {script.first_command}."
+    lines = [Line(n, texts[n - 1], texts[n - 1], ignored) for n in script.ignored]
     lines += [
-        Line(each.line, texts[each.line - 1], each.text, meaning(scheduler, each))
-        for scheduler, found in read.directives.items()
-        for each in found
+        Line(
+            directive.line,
+            texts[directive.line - 1],
+            directive.text,
+            meaning(known[name], directive),
+        )
+        for name, directives in script.directives.items()
+        for directive in directives
     ]
     if not lines:
-        prefixes = ", ".join(each.prefix for each in TABLE.values())
-        raise UsageError(f"no directive in the script; they begin with {prefixes}")
+        prefixes = ", ".join(dialect.prefix for dialect in known.values())
+        raise UsageError(f"the script has no directives; they begin with {prefixes}")
     return sorted(lines, key=lambda line: line.number)
 
 
-def meaning(scheduler: str, directive: Directive) -> str:
+def meaning(dialect: Dialect, directive: Directive) -> str:
     """Return the meaning of one option."""
     if directive.fault:
         return f"Not accepted: {directive.fault}."
-    command = DIALECTS[scheduler].command
     text = directive.option.meaning if directive.option else ""
     if not text:
-        return f"An option that is not explained here: see `man {command}`."
+        return f"An option that is not explained here: see `man {dialect.command}`."
     return text.replace("{}", directive.value)

@@ -82,7 +82,7 @@ def read(folder: Path) -> list[Event]:
 def _event(line: str) -> Event | None:
     try:
         fields = json.loads(line)
-        # Elements of PBS once wrote 12[3].server for their array, which is 12[].server.
+        # Old scripts wrote 12[3].server for the array of a PBS element, 12[].server.
         number = re.sub(r"\[\d+\]", "[]", str(fields["job"]))
         return Event(
             str(fields["event"]),
@@ -113,16 +113,14 @@ def history(events: Sequence[Event], array: Sequence[Event] | None = None) -> Hi
     if last is None:
         return History(JobId(""))
     since = _since(events, last)
-    began = [event for event in since if not event.by_hand]
-    own = [event for event in began if event.event != "cancel"]
-    links = [event for event in own if event.event in ("start", "submit")]
-    ends = [event for event in events if event.event in ("start", "end")]
-    job = links[-1].job if links else last.job
+    own = [e for e in since if not e.by_hand and e.event != "cancel"]
+    chain = [event for event in own if event.event in ("start", "submit")]
+    attempts = [event for event in events if event.event in ("start", "end")]
     return History(
-        job,
+        chain[-1].job if chain else last.job,
         own[-1] if own else None,
         max(0, sum(event.event == "start" for event in own) - 1),
-        bool(ends) and ends[-1].event == "end" and ends[-1].code == 0,
+        bool(attempts) and attempts[-1].event == "end" and attempts[-1].code == 0,
         last.time,
         any(event.event == "cancel" for event in since),
         None if array is None else last.job,
@@ -131,13 +129,12 @@ def history(events: Sequence[Event], array: Sequence[Event] | None = None) -> Hi
 
 def _since(events: Sequence[Event], last: Event) -> Sequence[Event]:
     """Return the events since a submission, which may follow the job's start."""
-    after = [n for n, event in enumerate(events) if event == last]
-    start = after[-1] if after else len(events)
-    if not after:  # an element has the submission's job, but not the submission
-        first = (n for n, event in enumerate(events) if event.job.same(last.job))
-        return events[next(first, start) :]
-    begun = itertools.takewhile(
+    positions = [n for n, event in enumerate(events) if event == last]
+    if not positions:  # an element has the submission's job, but not the submission
+        same = (n for n, event in enumerate(events) if event.job.same(last.job))
+        return events[next(same, len(events)) :]
+    started = itertools.takewhile(
         lambda event: not event.by_hand and event.job.same(last.job),
-        reversed(events[:start]),
+        reversed(events[: positions[-1]]),
     )
-    return events[start - sum(1 for _ in begun) :]
+    return events[positions[-1] - sum(1 for _ in started) :]

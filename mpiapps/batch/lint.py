@@ -1,27 +1,21 @@
-"""The known traps in job scripts that people already have: for `mpiapps lint`."""
+"""Find known problems in job scripts, for `mpiapps lint`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
-from mpiapps.batch import directive_rules, launch_rules
-from mpiapps.batch.directive_rules import Found
+from mpiapps.batch.rules import Problems, Rule, rule
+from mpiapps.batch.scheduler import dialects, schedulers
 from mpiapps.batch.script import Script
 
-
-@dataclass(frozen=True)
-class Rule:
-    """A trap: its name, how it is found, and what to do."""
-
-    name: str
-    find: Callable[[Script], Found]
-    remedy: str
+LAUNCHER = r"(^|[\s/(])(srun|mpirun|mpiexec)(\s|$)"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A trap in a script: line (0: the whole), trap, what is wrong, what to do."""
+    """A problem: line (0: the whole script), name of the rule, problem, remedy."""
 
     line: int
     trap: str
@@ -29,99 +23,128 @@ class Finding:
     remedy: str
 
 
-RULES = (
-    Rule("no-interpreter", directive_rules.no_interpreter, "begin with #!/bin/bash"),
-    Rule(
-        "not-accepted",
-        directive_rules.not_accepted,
-        "correct it, or begin the line with ##",
-    ),
-    Rule("memory-twice", directive_rules.memory_twice, "keep one of them"),
-    Rule("memory-unit", directive_rules.memory_unit, "write the unit: G or M"),
-    Rule(
-        "short-time", directive_rules.short_time, "write hours:minutes:seconds: 1:30:00"
-    ),
-    Rule("no-time", directive_rules.no_time, "give a limit"),
-    Rule(
-        "missing-folder",
-        directive_rules.missing_folder,
-        "make it before you submit: mkdir -p",
-    ),
-    Rule(
-        "two-schedulers",
-        directive_rules.two_schedulers,
-        "one script for each scheduler",
-    ),
-    Rule(
-        "late-directive",
-        directive_rules.late_directive,
-        "move it above the first command",
-    ),
-    Rule(
-        "near-directive",
-        directive_rules.near_directive,
-        "begin the line with #SBATCH, #PBS, #BSUB",
-    ),
-    Rule(
-        "unexpanded",
-        directive_rules.unexpanded,
-        "write the value, or give it at submission",
-    ),
-    Rule(
-        "carriage-return", directive_rules.carriage_return, "sed -i 's/\\r$//' SCRIPT"
-    ),
-    Rule("no-nodes", directive_rules.no_nodes, "add --nodes and --ntasks-per-node"),
-    Rule(
-        "srun-mpi",
-        launch_rules.srun_mpi,
-        "--mpi=pmix for Open MPI, pmi2 for MPICH and Intel MPI",
-    ),
-    Rule(
-        "srun-cpus", launch_rules.srun_cpus, "repeat it, or export SRUN_CPUS_PER_TASK"
-    ),
-    Rule("srun-kill", launch_rules.srun_kill, "add --kill-on-bad-exit=1"),
-    Rule(
-        "threads", launch_rules.threads, "export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK"
-    ),
-    Rule(
-        "hardware-threads", directive_rules.hardware_threads, "use --hint=nomultithread"
-    ),
-    Rule(
-        "array-limit",
-        directive_rules.array_limit,
-        "split the array, or give elements more work",
-    ),
-    Rule(
-        "signal",
-        directive_rules.signal,
-        "trap 'kill -USR1 $pid' USR1, and --signal=B:USR1@...",
-    ),
-    Rule(
-        "lost-code",
-        launch_rules.lost_code,
-        "keep it: code=$?, and exit $code at the end",
-    ),
-    Rule(
-        "grid-engine-comment",
-        directive_rules.grid_engine_comment,
-        "put a blank after the #",
-    ),
-    Rule(
-        "grid-engine-slots", launch_rules.grid_engine_slots, "add -pe ENVIRONMENT SLOTS"
-    ),
-    Rule("pbs-chunks", directive_rules.pbs_chunks, "write select=N:ncpus=C:mpiprocs=R"),
-    Rule("pbs-folder", launch_rules.pbs_folder, 'begin with cd "$PBS_O_WORKDIR"'),
-    Rule(
-        "environment", directive_rules.environment, "name the variables that it needs"
-    ),
-)
+def lint(text: str, folder: Path = Path(), max_array: int = 1001) -> list[Finding]:
+    """Return the problems of a script, by line.
 
-
-def lint(script: Script) -> list[Finding]:
-    """Return what is wrong with `script`, by line."""
-    found = [
-        Finding(number, trap.name, text, trap.remedy)
-        for trap in RULES
-        for number, text in trap.find(script)
+    Parameters
+    ----------
+    text : str
+    folder : Path
+        The folder that the script is submitted from.
+    max_array : int
+        Slurm's MaxArraySize.
+    """
+    script = Script(text, dialects(), folder, max_array)
+    findings = [
+        Finding(number, rule.name, problem, rule.remedy)
+        for rule in all_rules()
+        for number, problem in rule.find(script)
     ]
-    return sorted(found, key=lambda each: each.line)
+    return sorted(findings, key=lambda finding: finding.line)
+
+
+def all_rules() -> list[Rule]:
+    """Return the rules for all scripts, and those of each scheduler."""
+    return [
+        *RULES,
+        *(rule for scheduler in schedulers() for rule in scheduler.lint_rules),
+    ]
+
+
+@rule("not-accepted", "correct it, or begin the line with ##")
+def _not_accepted(script: Script) -> Problems:
+    for directives in script.directives.values():
+        for directive in directives:
+            if directive.fault:
+                yield directive.line, directive.fault
+
+
+@rule("no-time", "set a time limit")
+def _no_time(script: Script) -> Problems:
+    for name, dialect in dialects().items():
+        if script.directives[name] and not script.options(name, dialect.time):
+            text = "no time limit: the default of the queue applies, without backfill"
+            yield 0, text
+
+
+@rule("missing-folder", "create it before the submission: mkdir -p")
+def _missing_folder(script: Script) -> Problems:
+    for name, dialect in dialects().items():
+        for directive in script.options(name, *dialect.outputs):
+            folder, slash, _ = directive.value.rpartition("/")
+            if re.search(r"[%$^~:]", folder) or not slash:
+                continue  # replaced at the start of the job
+            if not (script.folder / (folder or "/")).is_dir():
+                text = f"folder {folder} does not exist: no output and no message"
+                yield directive.line, text
+
+
+@rule("late-directive", "move it above the first command")
+def _late_directive(script: Script) -> Problems:
+    for number in script.ignored:
+        yield number, f"ignored: after the first command (line {script.first_command})"
+
+
+@rule("near-directive", "begin the line with the prefix alone, such as #SBATCH")
+def _near_directive(script: Script) -> Problems:
+    prefixes = [dialect.prefix[1:] for dialect in dialects().values()]
+    names = "|".join(prefix for prefix in prefixes if prefix.isalnum())
+    near = rf"#[ \t]+({names})\s+-|\s+#({names})\s+-|#(?i:{names})\s+-"
+    starts = "|".join(dialect.start_pattern for dialect in dialects().values())
+    for number, line in script.lines:
+        if re.match(near, line) and not re.match(starts, line):
+            yield number, "a comment that looks like a directive"
+
+
+@rule("unexpanded", "write the value, or set it at the submission")
+def _unexpanded(script: Script) -> Problems:
+    for name, dialect in dialects().items():
+        for directive in script.directives[name]:
+            variable = re.search(r"\$\{?\w+", directive.text)
+            replaced = dialect.variables and re.search(
+                dialect.variables, directive.text
+            )
+            if variable and not replaced:
+                text = f"{variable[0]}: variables in directives are not replaced"
+                yield directive.line, text
+
+
+@rule("carriage-return", "sed -i 's/\\r$//' SCRIPT")
+def _carriage_return(script: Script) -> Problems:
+    for number, line in enumerate(script.text.split("\n"), 1):
+        if line.endswith("\r"):
+            yield number, "carriage return: the scheduler or bash rejects it"
+            return
+
+
+@rule("threads", "export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK")
+def _threads(script: Script) -> Problems:
+    for name, dialect in dialects().items():
+        option, pattern = dialect.cores
+        for directive in script.options(name, option):
+            multiple = re.fullmatch(pattern, directive.value)
+            if multiple and "OMP_NUM_THREADS" not in script.text:
+                text = "several cores per rank, but OMP_NUM_THREADS is not set"
+                yield directive.line, text
+
+
+@rule("hardware-threads", "use --hint=nomultithread")
+def _hardware_threads(script: Script) -> Problems:
+    for number, _ in script.calls(r"--(use-hwthread-cpus|map-by hwthread)"):
+        yield number, "ranks on hardware threads share the units of a core"
+
+
+@rule("lost-code", "keep it: code=$?, and exit $code at the end")
+def _lost_code(script: Script) -> Problems:
+    keeps = re.search(r"^\s*(exit\s|set -[a-z]*e|exec\s)", script.text, re.MULTILINE)
+    launches = [number for number, _ in script.calls(LAUNCHER)]
+    if not launches or keeps or script.commands[-1][0] <= launches[-1]:
+        return
+    if not script.text.splitlines()[launches[-1] - 1].endswith("\\"):
+        yield launches[-1], "exit code lost: the job ends with that of a later command"
+
+
+RULES = (
+    *(_not_accepted, _no_time, _missing_folder, _late_directive, _near_directive),
+    *(_unexpanded, _carriage_return, _threads, _hardware_threads, _lost_code),
+)

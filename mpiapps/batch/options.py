@@ -1,4 +1,4 @@
-"""The options of sbatch, qsub and bsub: what each takes, and what it means."""
+"""The options of a submission command: the value that each takes, and its meaning."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mpiapps.batch import option_rows
-
-NONE, VALUE, MAYBE, WORDS = "", "=", "?", "*"
-COUNT, SPAN, MEMORY, TIME = "#", "N", "M", "T"
-# What Slurm reads as such a value.
+NONE, VALUE, OPTIONAL, WORDS = "", "=", "?", "*"
+COUNT, COUNTS, MEMORY, TIME = "#", "N", "M", "T"
+# Values as Slurm accepts them: pattern, and its description in errors.
 PATTERNS: Mapping[str, tuple[str, str]] = {
     COUNT: (r"\d+", "a number"),
-    SPAN: (r"\d+[kKmM]?([,:-]\d+[kKmM]?)*", "a number"),
+    COUNTS: (r"\d+[kKmM]?([,:-]\d+[kKmM]?)*", "a number"),
     MEMORY: (r"\d+([kKmMgGtT][bB]?)?", "a size, such as 16G"),
     TIME: (
         r"\d+(-\d+)?(:\d+){0,2}|(?i:unlimited|infinite)",
         "a time, such as 1:30:00 or 2-00:00:00",
     ),
 }
+# A name of an option; resources and attributes count as options.
+NAME = re.compile(r"-l \w+|-W \w+|\S+")
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Option:
     Attributes
     ----------
     names : tuple of str
-        The first one stands for all.
+        The first one is the name in directives that are read.
     takes : str
-        ``""`` no value, ``=`` one, ``?`` one that is attached or left out, ``*`` all
-        words up to the next option; or the name of one of `PATTERNS`.
+        ``""`` no value, ``=`` a value, ``?`` an optional attached value, ``*`` all
+        words up to the next option, or a key of `PATTERNS`.
     meaning : str
-        Empty if it is not explained here.
+        Text for `mpiapps explain`; empty: refer to the manual.
     """
 
     names: tuple[str, ...]
@@ -44,54 +44,93 @@ class Option:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How one command reads directives.
+    """The directives of one scheduler, and how its submission command reads them.
 
     Attributes
     ----------
     command : str
-    start : str
-        Pattern of what begins a directive.
+        The submission command.
+    prefix : str
+        Start of a directive line.
     options : mapping of str to Option
-        By each of their names.
+        By each of their names: see `option_table`.
+    reserved : mapping of str
+        Options of mpiapps, and the options that the rendered script sets by them.
+    time : str
+        Option of the time limit.
+    outputs : tuple of str
+        Options of output files.
+    cores : tuple of str
+        Option of the cores per rank, and a pattern of values above one core.
+    variables : str
+        Pattern of the variables that the scheduler replaces in a directive.
+    start : str
+        Pattern of the start of a directive. Default is the prefix.
     attached : bool
         Whether ``-N2`` is ``-N 2``.
     whole : bool
         Whether directives after the first command are read too.
     renamed : mapping of str
-        Options of old versions, with the ones in their place.
+        Old option names, and their replacements.
     """
 
     command: str
-    start: str
+    prefix: str
     options: Mapping[str, Option]
+    reserved: Mapping[str, str]
+    time: str
+    outputs: tuple[str, ...]
+    cores: tuple[str, str] = ("", "")
+    variables: str = ""
+    start: str = ""
     attached: bool = True
     whole: bool = False
     renamed: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def start_pattern(self) -> str:
+        """Pattern of the start of a directive."""
+        return self.start or re.escape(self.prefix)
 
-def _table(rows: option_rows.Rows) -> dict[str, Option]:
-    """Return the options by name."""
-    explained, rare = rows
-    found = []
+
+def option_table(
+    explained: Mapping[str, str], others: Mapping[str, str]
+) -> dict[str, Option]:
+    """Return options by each of their names.
+
+    Parameters
+    ----------
+    explained : mapping of str
+        Meanings by names and kind of value: ``"--nodes -N N": "Hosts: {}."``. ``{}``
+        stands for the value; the kind ``.`` is an option without a value.
+    others : mapping of str
+        Options without a meaning, by kind of value; names of one option are joined by
+        ``/``.
+    """
+    table = []
     for key, meaning in explained.items():
-        *names, takes = re.findall(r"-l \w+|\S+", key)
-        found.append(Option(tuple(names), takes.strip("."), meaning))
-    for takes, text in rare.items():
-        found += [Option(tuple(each.split("/")), takes, "") for each in text.split()]
-    return {name: option for option in found for name in option.names}
+        *names, takes = NAME.findall(key)
+        table.append(Option(tuple(names), takes.strip("."), meaning))
+    for takes, text in others.items():
+        table += [Option(tuple(word.split("/")), takes, "") for word in text.split()]
+    return {name: option for option in table for name in option.names}
 
 
-DIALECTS: Mapping[str, Dialect] = {
-    "slurm": Dialect(
-        "sbatch",
-        "#SBATCH",
-        _table(option_rows.SBATCH),
-        renamed={"--workdir": "--chdir", "--share": "--oversubscribe"},
-    ),
-    # Grid Engine reads every line that begins with #$; lint finds those without option.
-    "sge": Dialect(
-        "qsub", r"#\$(?=\s*-)", _table(option_rows.QSUB_SGE), attached=False, whole=True
-    ),
-    "pbs": Dialect("qsub", r"\s*#PBS", _table(option_rows.QSUB_PBS)),
-    "lsf": Dialect("bsub", "#BSUB", _table(option_rows.BSUB)),
+# Options of qsub that PBS and Grid Engine share.
+QSUB = {
+    "-A =": "Account to charge: {}.",
+    "-P =": "Project to charge: {}.",
+    "-M =": "Mail address: {}.",
+    "-N =": "Name of the job: {}; it cannot begin with a digit.",
+    "-S =": "Shell that reads the script: {}; the default may not be bash.",
+    "-V .": "Pass the whole environment: the job depends on it.",
+    "-a =": "Earliest start: {}.",
+    "-e =": "Standard error: {}.",
+    "-h .": "Hold the job until `qrls`.",
+    "-j =": "Merge standard error into standard output: {}.",
+    "-m =": "Events that send mail: {} (b: begin, e: end, a: abort).",
+    "-o =": "Standard output: {}.",
+    "-p =": "Priority: {}.",
+    "-q =": "Queue: {}.",
+    "-v =": "Environment variables of the job: {}.",
 }

@@ -41,7 +41,9 @@ def _arguments(name: str, parser: argparse.ArgumentParser) -> None:
     if name in ("render", "submit"):
         parser.epilog = EPILOG
         parser.add_argument(
-            "program", metavar="PROGRAM", help="of `mpiapps list`, or a script.py"
+            "program",
+            metavar="PROGRAM",
+            help="a program of `mpiapps list`, or script.py",
         )
         add_options(parser, Request)
     if name == "render":
@@ -52,14 +54,18 @@ def _arguments(name: str, parser: argparse.ArgumentParser) -> None:
         )
     if name == "submit":
         parser.add_argument(
-            "--dry-run", action="store_true", help="check, print, submit nothing"
+            "--dry-run",
+            action="store_true",
+            help="check and print the script; submit nothing",
         )
     if name in ("submit", "resubmit"):
-        parser.add_argument("--wait", action="store_true", help="wait for the end")
-    if name in ("status", "wait", "cancel", "logs", "resubmit"):
-        least = "*" if name == "status" else "+"
         parser.add_argument(
-            "runs", nargs=least, metavar="RUN", help="a run's name or job number"
+            "--wait", action="store_true", help="wait for the end of the job"
+        )
+    if name in ("status", "wait", "cancel", "logs", "resubmit"):
+        nargs = "*" if name == "status" else "+"
+        parser.add_argument(
+            "runs", nargs=nargs, metavar="RUN", help="a run's name or job number"
         )
         parser.add_argument("--logs", default="logs", help="folder of the runs")
     if name in ("explain", "lint"):
@@ -67,9 +73,11 @@ def _arguments(name: str, parser: argparse.ArgumentParser) -> None:
             "script", metavar="SCRIPT", help="a file, or - for standard input"
         )
     if name == "lint":
-        parser.add_argument("--site", default="", help="site whose limits apply")
+        parser.add_argument("--site", default="", help="site with the limits to check")
     if name == "site":
-        parser.add_argument("action", choices=("probe",), help="what to do")
+        parser.add_argument(
+            "action", choices=("probe",), help="probe: query the scheduler of this host"
+        )
         parser.add_argument(
             "--scheduler", default="", choices=("", *SCHEDULERS), metavar="NAME"
         )

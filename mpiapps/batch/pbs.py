@@ -1,78 +1,157 @@
-"""PBS Pro and OpenPBS: directives, submission, states."""
+"""PBS Pro and OpenPBS."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from mpiapps.base.errors import UsageError
-from mpiapps.batch.client import NoAnswer, query
-from mpiapps.batch.job_state import (
-    CANCELLED,
-    DONE,
-    FAILED,
-    PENDING,
-    RUNNING,
-    TIMED_OUT,
-    UNKNOWN,
-    Answers,
-    JobId,
-    JobStatus,
-    Submission,
-    element,
-)
-from mpiapps.batch.quoting import parse_array
+from mpiapps.batch import job_state, pbs_options, rules
+from mpiapps.batch.client import CommandError
+from mpiapps.batch.job_state import Answers, JobStatus, Submission, element
+from mpiapps.batch.launchers import LaunchCommand
+from mpiapps.batch.quoting import format_indices
 from mpiapps.batch.request import Job
+from mpiapps.batch.rules import Problems, Rule
+from mpiapps.batch.scheduler import Scheduler
+from mpiapps.batch.script import Script
 
 STATES = {
-    **dict.fromkeys("QHWTM", PENDING),
-    **dict.fromkeys("RBESU", RUNNING),
-    **dict.fromkeys("FX", DONE),
+    **dict.fromkeys("QHWTM", job_state.PENDING),
+    **dict.fromkeys("RBESU", job_state.RUNNING),
+    **dict.fromkeys("FX", job_state.DONE),
 }
-# What the server gives in place of the script's code (pbs_error: JOB_EXEC_*), and the
-# signals that end a job: PBS adds 256 to their number.
+# Exit status of a job over its time limit (pbs_error: JOB_EXEC_*); for a job that a
+# signal has ended, the number of the signal is added to SIGNALLED.
 KILLED_WALLTIME = -29
 SIGNALLED = 256
+# Over ssh, ranks of Open MPI would not get the environment of the script.
+LAUNCH_ADDITIONS = {
+    ("mpiexec", "openmpi"): LaunchCommand(
+        before=("export PRTE_MCA_prte_fwd_environment=1",)
+    )
+}
+CHUNKS = "write select=N:ncpus=C:mpiprocs=R"
+NO_RANKS = (
+    r"(?!.*mpiprocs).*",
+    "select without mpiprocs: PBS_NODEFILE has one line per chunk",
+)
 
 
-def directives(job: Job) -> list[str]:
-    """Return the options of qsub. Local; `UsageError` for what it cannot say."""
-    request = job.request
-    chunk = f"{request.nodes}:ncpus={request.cores_per_node}"
-    chunk += f":mpiprocs={request.ranks_per_node}:ompthreads={request.threads}"
-    chunk += f":mem={request.memory_per_node}mb" if request.memory else ""
-    gpus = request.gpus * request.ranks_per_node
-    chunk += f":ngpus={gpus}" if gpus else ""
-    lines = [
-        "-S /bin/bash",
-        f"-N {request.name}",
-        f"-l select={chunk}",
-        "-l place=scatter",
-        f"-l walltime={clock(request.time)}",
-        "-j oe",
-        f"-o {request.logs}/",
-        "-r y",
-    ]
-    lines += [f"-A {request.account}"] if request.account else []
-    lines += [f"-q {request.queue}"] if request.queue else []
-    if request.array:
-        lines += [_array(job)]
-    if request.dependency:
-        kind = "afterany" if request.after_any else "afterok"
-        lines += [f"-W depend={kind}:{':'.join(request.after_ids)}"]
-    lines += ["-m ae", f"-M {request.mail_user}"] * bool(request.mail_user)
-    return [*lines, *job.directives]
+@rules.rule("pbs-chunks", CHUNKS)
+def _two_requests(script: Script) -> Problems:
+    if script.options("pbs", "-l select"):
+        for directive in script.options("pbs", "-l nodes"):
+            yield directive.line, "nodes= together with select="
 
 
-def _array(job: Job) -> str:
-    indices, at_once = job.request.one_range("PBS"), job.request.array_parallelism
-    if len(indices) == 1:
-        raise UsageError(
-            f"--array {job.request.array}: PBS has no array of one element; submit it"
-            " without --array"
-        )
-    return f"-J {parse_array(indices)}" + (f"%{at_once}" if at_once else "")
+@rules.rule("pbs-folder", 'begin with cd "$PBS_O_WORKDIR"')
+def _home_folder(script: Script) -> Problems:
+    if script.directives["pbs"] and "PBS_O_WORKDIR" not in script.text:
+        yield 0, "the job starts in the home folder, not where it was submitted"
+
+
+@rules.rule("array-limit", "submit it without -J")
+def _one_element(script: Script) -> Problems:
+    for directive in script.options("pbs", "-J"):
+        bounds = re.match(r"(\d+)-(\d+)", directive.value)
+        if bounds and int(bounds[1]) >= int(bounds[2]):
+            yield directive.line, "PBS has no array of one element"
+
+
+class Pbs(Scheduler):
+    """PBS Pro and OpenPBS."""
+
+    dialect = pbs_options.DIALECT
+    lint_rules = (
+        _two_requests,
+        _home_folder,
+        _one_element,
+        Rule("pbs-chunks", CHUNKS, rules.values("pbs", "-l select", *NO_RANKS)),
+        rules.short_time("pbs", dialect.time),
+        rules.whole_environment("pbs", "-V"),
+    )
+    library = Path(__file__).parent / "library" / "pbs.sh"
+    detection_command = "pbsnodes"
+    query_command = "qstat"
+    cancel_command = ("qdel",)
+    submit_directory = "PBS_O_WORKDIR"
+    job_pattern = r"^(?P<number>\d+(\[\])?\.?\S*)$"  # 12.server, or 12[].server
+    array = r"^#PBS -J ([0-9:-]+)"
+    one_range = True
+    output = r"{number}(\[\d+\])?\.\S*OU|{name}\.o{number}(\.\d+)?"
+    launch_additions = LAUNCH_ADDITIONS
+
+    def directives(self, job: Job) -> list[str]:
+        """Return the options of qsub."""
+        request = job.request
+        chunk = f"{request.nodes}:ncpus={request.cores_per_node}"
+        chunk += f":mpiprocs={request.ranks_per_node}:ompthreads={request.threads}"
+        chunk += f":mem={request.memory_per_node}mb" if request.memory else ""
+        gpus = request.gpus * request.ranks_per_node
+        chunk += f":ngpus={gpus}" if gpus else ""
+        lines = [
+            "-S /bin/bash",
+            f"-N {request.name}",
+            f"-l select={chunk}",
+            "-l place=scatter",
+            f"-l walltime={clock(request.time)}",
+            "-j oe",
+            f"-o {request.logs}/",
+            "-r y",
+        ]
+        lines += [f"-A {request.account}"] if request.account else []
+        lines += [f"-q {request.queue}"] if request.queue else []
+        lines += [_array(job)] if request.array else []
+        if request.dependency:
+            kind = "afterany" if request.after_any else "afterok"
+            lines += [f"-W depend={kind}:{':'.join(request.after_ids)}"]
+        lines += ["-m ae", f"-M {request.mail_user}"] if request.mail_user else []
+        return [*lines, *job.directives]
+
+    def submission(self, job: Submission) -> list[str]:
+        """Return the command that submits a script."""
+        dependency = f"depend=afterany:{':'.join(job.waits)}"
+        return [
+            *("qsub", "-v", ",".join(job.variables), "-o", f"{job.folder}/"),
+            *(["-W", dependency] if job.waits else []),
+            job.script,
+        ]
+
+    def job_statuses(self, numbers: Sequence[str], _cluster: str, /) -> Answers:
+        """Return the statuses of the servers, whose history has ended jobs too."""
+        command = ["qstat", "-f", "-t", "-F", "json"]
+        try:
+            output = self.run([*command, "-x", *numbers], "Unknown Job Id")
+        except CommandError as error:
+            if "job_history_enable" not in str(error):
+                raise
+            accepted = "Unknown Job Id|has finished"
+            output = self.run([*command, *numbers], accepted)
+        try:
+            jobs = json.loads(output or "{}", strict=False).get("Jobs", {})
+        except ValueError as error:
+            raise CommandError(
+                f"qstat printed no JSON: {output[:80].strip()}"
+            ) from error
+        statuses = {}
+        for name, job in jobs.items():
+            part = re.fullmatch(r"(\d+)\[(\d+)\](.*)", name)
+            key = element(f"{part[1]}[]{part[3]}", part[2]) if part else name
+            statuses[key] = _status(job)
+        return statuses
+
+    def site_settings(self) -> tuple[dict[str, Any], list[str]]:
+        """Return settings from the attributes of the server."""
+        output = self.run(["qstat", "-Bf"])
+        config = dict(re.findall(r"^ +(\w+) = (.*?) *$", output, re.MULTILINE))
+        values: dict[str, Any] = {"max_array": int(config.get("max_array_size", "0"))}
+        if "default_queue" in config:
+            values["queue"] = config["default_queue"]
+        return values, ["account: the server does not show it; set it if needed"]
 
 
 def clock(seconds: int) -> str:
@@ -80,64 +159,28 @@ def clock(seconds: int) -> str:
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
-def submission(job: Submission) -> list[str]:
-    """Return the command that submits a script."""
-    after = f"depend=afterany:{':'.join(job.waits)}"
-    return [
-        *("qsub", "-v", ",".join(job.variables), "-o", f"{job.folder}/"),
-        *(["-W", after] if job.waits else []),
-        job.script,
-    ]
+def _array(job: Job) -> str:
+    indices, limit = job.request.indices(), job.request.array_parallelism
+    if len(indices) == 1:
+        raise UsageError(
+            f"--array {job.request.array}: PBS has no array of one element; submit it"
+            " without --array"
+        )
+    return f"-J {format_indices(indices)}" + (f"%{limit}" if limit else "")
 
 
-def job_id(answer: str) -> JobId | None:
-    """Return the job in what qsub printed: 12.server, 12[].server."""
-    found = re.search(r"^\d+(\[\])?\.?\S*$", answer.strip(), re.MULTILINE)
-    return JobId(found[0]) if found else None
-
-
-def cluster() -> str:
-    """Return nothing: a job's number names its server."""
-    return ""
-
-
-def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
-    """Ask the servers, whose history holds ended jobs too.
-
-    Raises
-    ------
-    NoAnswer
-        If a server cannot be asked.
-    """
-    command = ["qstat", "-f", "-t", "-F", "json"]
-    try:
-        told = query([*command, "-x", *ids], "Unknown Job Id")
-    except NoAnswer as error:
-        if "job_history_enable" not in str(error):
-            raise
-        told = query([*command, *ids], "Unknown Job Id|has finished")
-    try:
-        jobs = json.loads(told or "{}", strict=False).get("Jobs", {})
-    except ValueError as error:
-        raise NoAnswer(f"qstat printed no JSON: {told[:80].strip()}") from error
-    answers = {}
-    for name, job in jobs.items():
-        part = re.fullmatch(r"(\d+)\[(\d+)\](.*)", name)
-        key = element(f"{part[1]}[]{part[3]}", part[2]) if part else name
-        answers[key] = _seen(job)
-    return answers
-
-
-def _seen(job: dict[str, object]) -> JobStatus:
-    state = STATES.get(str(job.get("job_state")), UNKNOWN)
+def _status(job: dict[str, object]) -> JobStatus:
+    state = STATES.get(str(job.get("job_state")), job_state.UNKNOWN)
     code, reason = job.get("Exit_status"), str(job.get("comment", ""))
-    if state != DONE:
+    if state != job_state.DONE:
         return JobStatus(state, None, reason)
     if not isinstance(code, int):
-        # Ended before it ran; an element (X) may have run, and its end is not told.
-        element_ended = job.get("job_state") == "X"
-        return JobStatus(UNKNOWN if element_ended else CANCELLED, None, reason)
+        # Ended before its start; an element (X) may have run, but its end is unknown.
+        is_element = job.get("job_state") == "X"
+        return JobStatus(
+            job_state.UNKNOWN if is_element else job_state.CANCELLED, None, reason
+        )
     if code == KILLED_WALLTIME or ("walltime" in reason and code != 0):
-        return JobStatus(TIMED_OUT, code & 0xFF, reason)
+        return JobStatus(job_state.TIMED_OUT, code & 0xFF, reason)
     code = 128 + code - SIGNALLED if code > SIGNALLED else code & 0xFF
-    return JobStatus(DONE if code == 0 else FAILED, code, reason)
+    return JobStatus(job_state.DONE if code == 0 else job_state.FAILED, code, reason)

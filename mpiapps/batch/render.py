@@ -13,15 +13,12 @@ from mpiapps.base.errors import UsageError
 from mpiapps.base.threads import THREAD_VARIABLES
 from mpiapps.batch import quoting
 from mpiapps.batch.extra_directives import check_directives
-from mpiapps.batch.launchers import launch_of
-from mpiapps.batch.request import Job, Request
-from mpiapps.batch.scheduler import TABLE
+from mpiapps.batch.launchers import LaunchCommand, launch_command
+from mpiapps.batch.request import Job
+from mpiapps.batch.scheduler import LIBRARY, Scheduler, load_scheduler
 
-# Characters of a directive line; no scheduler's parser gets any others.
+# Characters that no scheduler's parser treats specially on a directive line.
 LINE = re.compile(r"""-[A-Za-z0-9_.,:=@%+/^ $&()*"'\[\]{}|<>!~?-]+""")
-
-
-LIBRARY = Path(__file__).parent / "library" / "job_library.sh"
 
 
 def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -> str:
@@ -33,7 +30,7 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
     standalone : bool
         Whether the script contains the shell library, rather than a `.` command.
     library : str
-        Path of the library for a run without a copy of its own.
+        Path of the common library for a run without a copy of its own.
 
     Raises
     ------
@@ -42,8 +39,10 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
         no common world under it.
     """
     request = job.request
-    scheduler = TABLE[request.scheduler]
-    check_directives(job)
+    scheduler = load_scheduler(request.scheduler)
+    check_directives(job, scheduler.dialect)
+    if request.array:
+        scheduler.check_array(job)
     directives = scheduler.directives(job)
     for line in directives:
         if not LINE.fullmatch(line):
@@ -52,21 +51,16 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
                 f" {request.scheduler} may interpret; use letters, digits and"
                 " _ . , : = @ % + / ^ -"
             )
-    _check_path(request)
-    launch = launch_of(job)
-    launch_words = launch.shell(job)
-    is_array = bool(request.array)
-    variables = [
-        (name, value)
-        for name, _, value in (text.partition("=") for text in request.env)
-    ]
     for word in job.argv:
         quoting.check_shell_text(word, "argument")
+    launch = _launch_command(job, scheduler)
+    is_array = bool(request.array)
+    beside_common = scheduler.library.parent == LIBRARY.parent
     return (
         _environment()
         .get_template("script.sh.j2")
         .render(
-            prefix=scheduler.prefix,
+            prefix=scheduler.dialect.prefix,
             directives=directives,
             request=request,
             site=job.site,
@@ -74,34 +68,36 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
             hosts=_count(request.nodes, "host"),
             version=mpiapps.__version__,
             python=request.python,
-            uses_mpiexec=any("$mpiexec" in word for word in launch_words),
+            uses_mpiexec="$mpiexec" in launch.text,
             recorded=job.recorded,
             submit_directory=scheduler.submit_directory,
             standalone=standalone,
             library=library,
-            library_text=LIBRARY.read_text(encoding="utf-8") if standalone else "",
+            library_text=scheduler.shell_library() if standalone else "",
+            scheduler_library="" if beside_common else str(scheduler.library),
             parents=job.parents,
             parents_may_fail=job.parents_may_fail,
             thread_variables=THREAD_VARIABLES,
-            variables=variables,
+            variables=[text.partition("=")[::2] for text in request.env],
             epilogs=job.epilog,
             launch=launch,
-            launch_words=launch_words,
             program_words=[quoting.quote(word, index=is_array) for word in job.argv],
         )
     )
 
 
-def _check_path(request: Request) -> None:
-    """Refuse a path with blanks where Grid Engine's qrsh would split it."""
-    path = str(Path(request.python).absolute())
-    ranks = request.scheduler, request.mpi, request.nodes > 1
-    if ranks == ("sge", "openmpi", True) and re.search(r"\s", path):
-        raise UsageError(
-            f"--python {quoting.printable(path)}: under Grid Engine, Open MPI cannot"
-            " start ranks on other hosts from a path with a blank; create the"
-            " environment elsewhere, or use --mpi mpich"
-        )
+def _launch_command(job: Job, scheduler: Scheduler) -> LaunchCommand:
+    """Return the launch command of the site, or of the launcher and the scheduler."""
+    request, site = job.request, job.site
+    if site.launch:
+        command = LaunchCommand(" ".join(site.launch))
+    else:
+        pair = request.launcher, request.mpi
+        command = launch_command(*pair, scheduler.name)
+        command += scheduler.launch_additions.get(pair, LaunchCommand())
+    names = ("ntasks", "nodes", "ranks_per_node", "threads")
+    values = {name: getattr(request, name) for name in names}
+    return command.filled(values | {"pmi_library": site.pmi_library})
 
 
 @cache

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from mpiapps.app.options import option
 from mpiapps.base.errors import UsageError
 from mpiapps.batch import quoting
-from mpiapps.batch.site import LAUNCHERS, MPIS, SCHEDULERS, Site
+from mpiapps.batch.launchers import LAUNCHERS
+from mpiapps.batch.site import MPIS, SCHEDULERS, Site
 
 MIB = 1024**2
 
@@ -18,7 +19,9 @@ class Request:
     """The options of `render` and `submit`."""
 
     scheduler: str = option(
-        "", "scheduler (default: from the site file or this host)", choices=SCHEDULERS
+        "",
+        "scheduler (default: from the site file or this host)",
+        choices=tuple(SCHEDULERS),
     )
     site: str = option(
         "", "name or path of a site file (docs/clusters.md lists the folders)"
@@ -52,7 +55,7 @@ class Request:
     )
     directive: tuple[str, ...] = option(
         (),
-        "further option of sbatch, qsub or bsub, such as"
+        "further option of the submission command, such as"
         " --directive=--constraint=ib; may be repeated",
         metavar="OPTION",
     )
@@ -63,7 +66,7 @@ class Request:
         metavar="COMMAND",
     )
     launcher: str = option(
-        "", "launcher (default: from the site file)", choices=LAUNCHERS
+        "", "launcher (default: from the site file)", choices=tuple(LAUNCHERS)
     )
     mpi: str = option("", "MPI (default: from the site file)", choices=MPIS)
     python: str = option("", "interpreter on the hosts (default: this one)")
@@ -98,29 +101,13 @@ class Request:
 
     def indices(self) -> range | tuple[int, ...]:
         """Return the indices of the array; an empty range without one."""
-        return quoting.parse_range(self.array)
-
-    def one_range(self, scheduler: str) -> range:
-        """Return the indices for a scheduler whose arrays are one range.
-
-        Raises
-        ------
-        UsageError
-            If they are not.
-        """
-        indices = self.indices()
-        if isinstance(indices, tuple):
-            raise UsageError(
-                f"--array {self.array}: an array of {scheduler} is one range with one"
-                " step; submit a run for each such range"
-            )
-        return indices
+        return quoting.parse_indices(self.array)
 
     @property
     def array_parallelism(self) -> str:
         """The number of elements that may run at once, as text; empty: no limit."""
-        found = quoting.ARRAY.fullmatch(self.array)
-        return (found[2] or "") if found else ""
+        match = quoting.ARRAY.fullmatch(self.array)
+        return (match[2] or "") if match else ""
 
     @property
     def after_any(self) -> bool:
@@ -208,57 +195,35 @@ def resolve(request: Request, site: Site, program: str) -> Request:
             f"--signal-delay {filled.stop_margin} s is not shorter than --time"
             f" {filled.time} s; give a shorter delay or more time"
         )
-    if filled.gpus and not site.gpu_resource and filled.scheduler == "sge":
-        raise UsageError(
-            "--gpus: the site file of this Grid Engine has no gpu_resource; set it to"
-            " the name of the GPU resource"
-        )
-    _check_array(filled, site)
     return filled
 
 
+# Field -> pattern, and its description in errors.
+PATTERNS = {
+    "name": (
+        quoting.NAME,
+        "start with a letter; letters, digits and _ . + - only, 230 at most",
+    ),
+    "mail_user": (quoting.MAIL, "give addresses: name@host,name@host"),
+    "dependency": (quoting.IDS, "give job numbers: 12,13"),
+    "array": (quoting.ARRAY, "write 1-10, 1-10:2, 1,3,7 or 1-10%4"),
+}
+
+
 def _check_texts(request: Request) -> None:
-    expected = "start with a letter; letters, digits and _ . + - only, 230 at most"
-    quoting.check_pattern(quoting.NAME, request.name, "name", expected)
-    for field in ("account", "queue"):
-        if value := getattr(request, field):
+    for field, (pattern, expected) in PATTERNS.items():
+        value = getattr(request, field)
+        if value or field == "name":
+            quoting.check_pattern(pattern, value, field.replace("_", "-"), expected)
+    for field in ("account", "queue", "logs"):
+        value = getattr(request, field)
+        if value or field == "logs":
             quoting.directive(value, field)
-    quoting.directive(request.logs, "logs")
-    if request.mail_user:
-        quoting.check_pattern(
-            quoting.MAIL,
-            request.mail_user,
-            "mail-user",
-            "give addresses: name@host,name@host",
-        )
-    if request.dependency:
-        quoting.check_pattern(
-            quoting.IDS, request.dependency, "dependency", "give job numbers: 12,13"
-        )
     for text in request.env:
         quoting.check_pattern(quoting.VARIABLE, text, "env", "write NAME=VALUE")
         quoting.check_shell_text(text, "--env")
     quoting.check_shell_text(request.python, "--python")
     for text in request.epilog:
         quoting.check_shell_text(text, "--epilog")
-
-
-def _check_array(request: Request, site: Site) -> None:
-    if not request.array:
-        return
-    quoting.check_pattern(
-        quoting.ARRAY, request.array, "array", "write 1-10, 1-10:2, 1,3,7 or 1-10%4"
-    )
-    indices = request.indices()
-    if not indices:
+    if request.array and not request.indices():
         raise UsageError(f"--array {request.array} has no elements; write first-last")
-    limit = site.max_array
-    over = (
-        indices[-1] >= limit if request.scheduler == "slurm" else len(indices) > limit
-    )
-    if limit and over:
-        most = f"indices below {limit}" if request.scheduler == "slurm" else f"{limit}"
-        raise UsageError(
-            f"--array {request.array} is over this site's limit of {most} elements;"
-            " split it, or give each element more work"
-        )

@@ -13,8 +13,8 @@ from mpiapps.batch.history import History
 from mpiapps.batch.job_state import JobStatus
 
 RECORD = "record.json"
-BLOCKED = "not started: what it waits for is not done"
-FORGOTTEN = "the scheduler does not know it any more"
+BLOCKED = "not started: a run that it depends on is not done"
+FORGOTTEN = "the scheduler no longer knows it"
 APPEARS = 60  # s after a submission in which a scheduler may not know the job yet
 
 
@@ -32,11 +32,11 @@ class Status:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the status as a JSON object."""
-        own = {k: v for k, v in vars(self).items() if k != "elements"}
+        values = {k: v for k, v in vars(self).items() if k != "elements"}
         if not self.elements:
-            return own
-        each = {index: status.as_dict() for index, status in self.elements.items()}
-        return own | {"elements": each}
+            return values
+        elements = {index: status.as_dict() for index, status in self.elements.items()}
+        return values | {"elements": elements}
 
 
 def recorded_end(folder: Path, past: History, recorded: bool) -> Status | None:
@@ -48,12 +48,12 @@ def recorded_end(folder: Path, past: History, recorded: bool) -> Status | None:
     code = finished(folder) if recorded else 0 if past.done else None
     if code is None:
         return None
-    found = job_state.FAILED if code else job_state.DONE
-    return Status(str(folder), past.job.number, found, code, past.restarts)
+    state = job_state.FAILED if code else job_state.DONE
+    return Status(str(folder), past.job.number, state, code, past.restarts)
 
 
 def status_of(
-    folder: Path, past: History, seen: JobStatus | None, recorded: bool
+    folder: Path, past: History, job: JobStatus | None, recorded: bool
 ) -> Status:
     """Return the status of one run, or of one element of an array.
 
@@ -62,44 +62,42 @@ def status_of(
     folder : Path
     past : History
         History from the events of the run.
-    seen : JobStatus, optional
-        Answer of the scheduler; `None` if it does not know the job.
+    job : JobStatus, optional
+        Status in the scheduler; `None` if it does not know the job.
     recorded : bool
         Whether the program writes a record.
     """
     proof = recorded_end(folder, past, recorded)
     if proof is not None:
         return proof
-    found, code, reason = _reconcile(past, seen, recorded)
-    return Status(str(folder), past.job.number, found, code, past.restarts, reason)
+    state, code, reason = _reconcile(past, job, recorded)
+    return Status(str(folder), past.job.number, state, code, past.restarts, reason)
 
 
 def _reconcile(
-    past: History, seen: JobStatus | None, recorded: bool
+    past: History, job: JobStatus | None, recorded: bool
 ) -> tuple[str, int | None, str]:
     """Return state, exit code and reason: the scheduler's, unless the events differ."""
-    said, value, reason = (seen.state, seen.code, seen.reason) if seen else ("", 0, "")
+    state, value, reason = (job.state, job.code, job.reason) if job else ("", 0, "")
     event, code = (past.event.event, past.event.code) if past.event else ("", 0)
-    saved = job_state.STOPPED, 75, "saved; `mpiapps resubmit` goes on"
+    saved = job_state.STOPPED, 75, "saved; `mpiapps resubmit` continues it"
+    no_end = job_state.LOST, None, "started, but its end is not recorded"
     rules: list[tuple[bool, tuple[str, int | None, str]]] = [
-        (said in job_state.ACTIVE, (said, None, reason)),
+        (state in job_state.ACTIVE, (state, None, reason)),
         (past.cancelled, (job_state.CANCELLED, None, "")),
         (event == "blocked", (job_state.CANCELLED, None, BLOCKED)),
-        (said in job_state.KILLED, (said, value, reason)),
+        (state in job_state.KILLED, (state, value, reason)),
         (event == "end" and code == 75, saved),
         (event == "end", (job_state.FAILED if code else job_state.DONE, code, reason)),
-        (said in job_state.UNDECIDED, (said, None, reason)),
+        (state in job_state.UNDECIDED, (state, None, reason)),
         (event == "requeue", saved),
-        (said == job_state.DONE and not recorded, (job_state.DONE, 0, reason)),
-        (bool(said), (job_state.FAILED, value or 70, reason or "no finished record")),
-        (
-            event == "start",
-            (job_state.LOST, None, "it began, and its end is not recorded"),
-        ),
+        (state == job_state.DONE and not recorded, (job_state.DONE, 0, reason)),
+        (bool(state), (job_state.FAILED, value or 70, reason or "no finished record")),
+        (event == "start", no_end),
         (past.submitted + APPEARS < time.time(), (job_state.LOST, None, FORGOTTEN)),
         (True, (job_state.UNKNOWN, None, "the scheduler does not know it yet")),
     ]
-    return next(found for holds, found in rules if holds)
+    return next(result for condition, result in rules if condition)
 
 
 def finished(folder: Path) -> int | None:
@@ -118,16 +116,16 @@ def aggregate(whole: Status, elements: dict[str, Status]) -> Status:
         *job_state.UNDECIDED,
         job_state.FAILED,
     ]
-    states = [each.state for each in elements.values()]
-    worst = next((s for s in order if s in states), None)
-    worst = worst or next((s for s in states if s != job_state.DONE), job_state.DONE)
-    speaks = next(each for each in elements.values() if each.state == worst)
+    states = [element.state for element in elements.values()]
+    state = next((s for s in order if s in states), None)
+    state = state or next((s for s in states if s != job_state.DONE), job_state.DONE)
+    first = next(element for element in elements.values() if element.state == state)
     done = f"{states.count(job_state.DONE)} of {len(states)} done"
     return replace(
         whole,
-        state=worst,
-        code=speaks.code,
-        requeues=sum(each.requeues for each in elements.values()),
-        reason=f"{done}; {speaks.reason}" if speaks.reason else done,
+        state=state,
+        code=first.code,
+        requeues=sum(element.requeues for element in elements.values()),
+        reason=f"{done}; {first.reason}" if first.reason else done,
         elements=elements,
     )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import shlex
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from mpiapps.base.errors import UsageError, os_errors
 from mpiapps.batch import history, job_state, quoting
 from mpiapps.batch.history import EVENTS, History
 from mpiapps.batch.job_state import JobId, element
-from mpiapps.batch.scheduler import TABLE, Scheduler
+from mpiapps.batch.scheduler import Scheduler, schedulers
 
 SCRIPT = "script.sh"
 RENDERED = "# Rendered by mpiapps "
@@ -39,22 +39,23 @@ class Run:
     @cached_property
     def scheduler(self) -> Scheduler:
         """The scheduler of the script's directives."""
-        for each in TABLE.values():
-            if re.search(rf"^{re.escape(each.prefix)} ", self.script, re.MULTILINE):
-                return each
+        for scheduler in schedulers():
+            prefix = re.escape(scheduler.dialect.prefix)
+            if re.search(rf"^{prefix} ", self.script, re.MULTILINE):
+                return scheduler
         raise UsageError(f"{self.folder / SCRIPT} has no directives of any scheduler")
 
     @cached_property
     def indices(self) -> list[str]:
         """The indices of the array's elements; empty without an array."""
-        found = re.search(self.scheduler.array, self.script, re.MULTILINE)
-        return list(job_state.indices(found[1])) if found else []
+        match = re.search(self.scheduler.array, self.script, re.MULTILINE)
+        return list(job_state.indices(match[1])) if match else []
 
     @cached_property
     def job_options(self) -> list[str]:
         """The options of `job_begin` in the script."""
-        found = BEGIN.search(self.script)
-        return shlex.split(found[1]) if found else []
+        match = BEGIN.search(self.script)
+        return shlex.split(match[1]) if match else []
 
     @property
     def recorded(self) -> bool:
@@ -72,29 +73,31 @@ class Run:
         """Whether the parent runs may fail."""
         return "--parents-may-fail" in self.job_options
 
-    def part(self, index: str) -> Path:
+    def element_folder(self, index: str) -> Path:
         """Return the folder of an element."""
         return self.folder.with_name(element(self.name, index))
 
     def folders(self) -> dict[str, Path]:
         """Return the folders of the array's elements, or its own as ``""``."""
-        return {index: self.part(index) for index in self.indices} or {"": self.folder}
+        return {index: self.element_folder(index) for index in self.indices} or {
+            "": self.folder
+        }
 
     def histories(self) -> dict[str, History]:
         """Return the histories by element; without an array, by ``""``."""
-        whole = history.read(self.folder)
+        events = history.read(self.folder)
         if not self.indices:
-            return {"": history.history(whole)}
-        parts = {index: history.read(self.part(index)) for index in self.indices}
-        if not whole:  # submitted without `mpiapps`: the first to begin knows the job
-            whole = sorted(itertools.chain(*parts.values()), key=lambda e: e.time)[:1]
-        return {index: history.history(each, whole) for index, each in parts.items()}
+            return {"": history.history(events)}
+        elements = {i: history.read(self.element_folder(i)) for i in self.indices}
+        if not events:  # submitted without `mpiapps`: the first start has the job
+            events = sorted(chain(*elements.values()), key=lambda e: e.time)[:1]
+        return {i: history.history(own, events) for i, own in elements.items()}
 
     def ids(self) -> list[str]:
         """Return the numbers of all jobs of the run, the oldest first."""
         folders = dict.fromkeys([self.folder, *self.folders().values()])
-        told = itertools.chain.from_iterable(map(history.read, folders))
-        return list(dict.fromkeys(event.job.number for event in told))
+        events = chain.from_iterable(map(history.read, folders))
+        return list(dict.fromkeys(event.job.number for event in events))
 
     @property
     def job(self) -> JobId:
@@ -102,8 +105,8 @@ class Run:
 
         For an array it is the array's; without events it has no number.
         """
-        pasts = self.histories().values()
-        return next((past.array or past.job for past in pasts), JobId(""))
+        histories = self.histories().values()
+        return next((past.array or past.job for past in histories), JobId(""))
 
     @property
     def id(self) -> str:
@@ -129,20 +132,20 @@ def find_run(logs: str, name: str) -> Run:
     UsageError
         If there is none, or if several clusters gave the same number to a job.
     """
-    found = all_runs(logs)
-    named = [run for run in found if name in (run.name, str(run.folder))]
-    named = named or [run for run in found if name in run.ids()]
-    if len(named) > 1:
+    runs = all_runs(logs)
+    matches = [run for run in runs if name in (run.name, str(run.folder))]
+    matches = matches or [run for run in runs if name in run.ids()]
+    if len(matches) > 1:
         raise UsageError(
-            f"{', '.join(run.name for run in named)} all had job number {name}; name"
-            " the run"
+            f"{', '.join(run.name for run in matches)} all had job number {name}; give"
+            " the name of the run"
         )
-    if not named:
+    if not matches:
         raise UsageError(
-            f"no run {quoting.printable(name)} in {logs}; `mpiapps status` names them"
-            " all, and --logs says where they are"
+            f"no run {quoting.printable(name)} in {logs}; `mpiapps status` lists the"
+            " runs, --logs selects their folder"
         )
-    return named[0]
+    return matches[0]
 
 
 def all_runs(logs: str) -> list[Run]:
@@ -150,33 +153,33 @@ def all_runs(logs: str) -> list[Run]:
 
     Folders with a script that `mpiapps` has not rendered are ignored.
     """
-    found: dict[Path, tuple[float, Run]] = {}  # an array's elements are one run
+    runs: dict[Path, tuple[float, Run]] = {}  # the elements of an array are one run
     with os_errors(logs, "read"):
         paths = sorted(Path(logs).glob(f"*-*/{SCRIPT}"))
     for path in paths:
         name = ELEMENT.fullmatch(path.parent.name)
         folder = path.parent.with_name(name[1]) if name else path.parent
-        if folder in found and name:
+        if folder in runs and name:
             continue
         try:
-            script, begun = path.read_text(encoding="utf-8"), path.stat().st_mtime
+            script, modified = path.read_text(encoding="utf-8"), path.stat().st_mtime
         except (OSError, UnicodeError):
             continue
         if RENDERED in script:
-            found[folder] = (begun, Run(folder, script))
-    return [run for _, run in sorted(found.values(), key=lambda pair: pair[0])]
+            runs[folder] = (modified, Run(folder, script))
+    return [run for _, run in sorted(runs.values(), key=lambda pair: pair[0])]
 
 
 def outputs(run: Run) -> list[Path]:
     """Return the output files of a run's jobs, the oldest first."""
     title = TITLE.search(run.script)
     name = re.escape(title[1] if title else "")
-    numbers = "|".join(re.escape(re.split("[.[]", each)[0]) for each in run.ids())
+    numbers = "|".join(re.escape(re.split("[.[]", number)[0]) for number in run.ids())
     pattern = run.scheduler.output.replace("{name}", name)
     own = re.compile(pattern.replace("{number}", f"({numbers})"))
-    # In its folder; beside it, if it was not submitted by `mpiapps`.
-    plain = re.search(r"-job\d+$", run.name)
     with os_errors(run.folder.parent, "read"):
-        paths = [*run.folder.glob("*"), *(run.folder.parent.iterdir() if plain else [])]
-    found = [path for path in paths if own.fullmatch(path.name)]
-    return sorted(found, key=lambda path: path.stat().st_mtime)
+        paths = list(run.folder.glob("*"))
+        if re.search(r"-job\d+$", run.name):  # not submitted by `mpiapps`
+            paths += run.folder.parent.iterdir()
+    outputs = [path for path in paths if own.fullmatch(path.name)]
+    return sorted(outputs, key=lambda path: path.stat().st_mtime)

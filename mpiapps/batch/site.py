@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import os
-import shlex
-import shutil
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import mpiapps
 from mpiapps.base.errors import UsageError
+from mpiapps.base.registry import registry
 from mpiapps.batch import quoting
+from mpiapps.batch.launchers import LAUNCHERS
 
-# A command that only this scheduler has: PBS and Grid Engine both have qsub.
-COMMANDS = {"slurm": "sbatch", "sge": "qconf", "pbs": "pbsnodes", "lsf": "bsub"}
-SCHEDULERS = tuple(COMMANDS)
-LAUNCHERS = ("mpiexec", "srun", "srun-pmix", "srun-pmi2")
+# Name -> subclass of `mpiapps.batch.scheduler.Scheduler`; the order of detection.
+SCHEDULERS = registry(
+    "schedulers",
+    {
+        "slurm": "mpiapps.batch.slurm:Slurm",
+        "sge": "mpiapps.batch.sge:GridEngine",
+        "pbs": "mpiapps.batch.pbs:Pbs",
+        "lsf": "mpiapps.batch.lsf:Lsf",
+    },
+)
+# Annotation of a field of `Site` -> type in TOML.
+TYPES = {"str": str, "int": int, "bool": bool}
+TYPES |= {"tuple[str, ...]": list, "dict[str, str]": dict}
 MPIS = ("openmpi", "mpich", "impi")
 
 
@@ -29,9 +36,10 @@ class Site:
 
     Attributes
     ----------
-    scheduler : {"slurm", "sge", "pbs", "lsf"}
-    launcher : {"mpiexec", "srun", "srun-pmix", "srun-pmi2"}
-        ``srun`` takes the plugin that fits the MPI.
+    scheduler : str
+        A name in `SCHEDULERS`.
+    launcher : str
+        A name in `LAUNCHERS`; ``srun`` takes the plugin that fits the MPI.
     mpi : {"openmpi", "mpich", "impi"}
     launch : list of str
         Launch command, in place of the built-in one: ``{ntasks}``, ``{nodes}``,
@@ -83,54 +91,14 @@ class Site:
 
     def as_toml(self) -> str:
         """Return the site as text for `read_site`."""
-        lines = []
-        tables = []
-        for each in dataclasses.fields(self):
-            value = getattr(self, each.name)
+        lines, tables = [], []
+        for name, value in vars(self).items():
             if isinstance(value, dict):
-                tables += [f"\n[{each.name}]"] if value else []
+                tables += [f"\n[{name}]"] if value else []
                 tables += [f"{_toml(k)} = {_toml(v)}" for k, v in value.items()]
             elif value not in ("", (), 0):
-                lines.append(f"{each.name} = {_toml(value)}")
+                lines.append(f"{name} = {_toml(value)}")
         return "\n".join([*lines, *tables]) + "\n"
-
-
-def find_site(name: str, scheduler: str) -> Site:
-    """Return the site called `name`, or a default site of `scheduler`.
-
-    Raises
-    ------
-    UsageError
-        If there is no such site, or no name is given and the host has no scheduler.
-    """
-    if name:
-        site = read_site(_path(name))
-        if scheduler and scheduler != site.scheduler:
-            raise UsageError(
-                f"--scheduler {scheduler} and --site {name}, which has"
-                f" {site.scheduler}; leave one of them out"
-            )
-        return site
-    found = scheduler or next((s for s, c in COMMANDS.items() if shutil.which(c)), "")
-    if not found:
-        raise UsageError(
-            "no scheduler on this host (none of"
-            f" {', '.join(COMMANDS.values())} is on PATH); say which one:"
-            f" --scheduler {'|'.join(SCHEDULERS)}, or --site NAME"
-        )
-    return Site(found, name=found)
-
-
-def folders() -> list[Path]:
-    """Return the folders of site files, in search order."""
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    given = os.environ.get("MPIAPPS_SITES")
-    return [
-        *([Path(given)] if given else []),
-        Path("jobs/sites"),
-        home / "mpiapps" / "sites",
-        Path(mpiapps.__file__).parents[1] / "jobs" / "sites",
-    ]
 
 
 def read_site(path: Path) -> Site:
@@ -145,21 +113,18 @@ def read_site(path: Path) -> Site:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read site file {path}: {error}") from error
-    known = {each.name: each for each in dataclasses.fields(Site)}
+    kinds = {field.name: str(field.type) for field in dataclasses.fields(Site)}
     for key, value in values.items():
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1) or sorted(known)
-            raise UsageError(f"{path}: unknown key {key!r}; use {', '.join(close)}")
-        _check_value(path, key, value, str(known[key].type))
+        if key not in kinds:
+            similar = difflib.get_close_matches(key, kinds, n=1) or sorted(kinds)
+            raise UsageError(f"{path}: unknown key {key!r}; use {', '.join(similar)}")
+        _check_value(path, key, value, kinds[key])
     if "scheduler" not in values:
         raise UsageError(f"{path}: scheduler is missing; add scheduler = 'slurm'")
     lists = {k: tuple(v) for k, v in values.items() if isinstance(v, list)}
     site = Site(**{"name": path.stem, **values, **lists})
-    for key, allowed in (
-        ("scheduler", SCHEDULERS),
-        ("launcher", LAUNCHERS),
-        ("mpi", MPIS),
-    ):
+    choices = {"scheduler": SCHEDULERS, "launcher": LAUNCHERS, "mpi": MPIS}
+    for key, allowed in choices.items():
         if getattr(site, key) not in allowed:
             raise UsageError(
                 f"{path}: {key} = {getattr(site, key)!r} is not one of"
@@ -172,44 +137,11 @@ def _check_value(path: Path, key: str, value: Any, kind: str) -> None:
     texts = value if isinstance(value, list) else [value]
     if isinstance(value, dict):
         texts = [*value, *value.values()]
-    fine = {
-        "str": isinstance(value, str),
-        "int": isinstance(value, int) and not isinstance(value, bool),
-        "bool": isinstance(value, bool),
-        "tuple[str, ...]": isinstance(value, list),
-        "dict[str, str]": isinstance(value, dict),
-    }[kind]
-    if not fine or (kind not in ("int", "bool") and not _all_texts(texts)):
+    is_text = kind not in ("int", "bool")
+    if type(value) is not TYPES[kind] or (is_text and {*map(type, texts)} - {str}):
         raise UsageError(f"{path}: {key} = {value!r} is not of type {kind}")
-    for text in texts:
-        if isinstance(text, str):
-            quoting.check_shell_text(text, f"{path}: {key}")
-
-
-def _all_texts(values: list[Any]) -> bool:
-    return all(isinstance(value, str) for value in values)
-
-
-def _path(name: str) -> Path:
-    if "/" in name or name.endswith(".toml"):
-        return Path(name)
-    for folder in folders():
-        if (folder / f"{name}.toml").is_file():
-            return folder / f"{name}.toml"
-    known = sorted({path.stem for f in folders() for path in f.glob("*.toml")})
-    raise UsageError(
-        f"no site {quoting.printable(name)}; there are {', '.join(known) or 'none'}."
-        f" Make one on a login node: {_remedy()}"
-    )
-
-
-def _remedy() -> str:
-    """Return the command that creates a site file in a searched folder."""
-    *own, _ = folders()  # the last one may be of an installation
-    folder = next((each for each in own if each.is_dir()), own[-1])
-    path = shlex.quote(str(folder))
-    make = "" if folder.is_dir() else f"mkdir -p {path} && "
-    return f"{make}mpiapps site probe > {path}/NAME.toml"
+    for text in texts if is_text else []:
+        quoting.check_shell_text(text, f"{path}: {key}")
 
 
 def _toml(value: Any) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mpiapps.batch import job_state
-from mpiapps.batch.client import NoAnswer
+from mpiapps.batch.client import CommandError
 from mpiapps.batch.history import History
 from mpiapps.batch.job_state import JobStatus, element
 from mpiapps.batch.run_status import Status, aggregate, recorded_end, status_of
 from mpiapps.batch.runs import Run
-from mpiapps.batch.scheduler import TABLE, Scheduler
+from mpiapps.batch.scheduler import Scheduler, load_scheduler
 
-Known = dict[str, JobStatus] | NoAnswer
+Answer = dict[str, JobStatus] | CommandError
+ClusterKey = tuple[str, str]  # scheduler, cluster
 
 
 def status(run: Run) -> Status:
@@ -20,63 +21,66 @@ def status(run: Run) -> Status:
     return statuses([run])[0]
 
 
-def statuses(found: Sequence[Run]) -> list[Status]:
+def statuses(runs: Sequence[Run]) -> list[Status]:
     """Return the status of each run, with one query per scheduler and cluster.
 
     A run whose files prove its end needs no query.
     """
-    pasts = [run.histories() for run in found]
-    asked: dict[tuple[str, str], set[str]] = {}  # scheduler, cluster -> numbers
-    for run, past in zip(found, pasts, strict=True):
+    histories = [run.histories() for run in runs]
+    queries: dict[ClusterKey, set[str]] = {}  # -> job numbers
+    for run, past in zip(runs, histories, strict=True):
         for index, folder in run.folders().items():
             if not recorded_end(folder, past[index], run.recorded):
                 job = past[index].job
-                numbers = asked.setdefault((run.scheduler.name, job.cluster), set())
+                numbers = queries.setdefault((run.scheduler.name, job.cluster), set())
                 numbers.update([job.number] if job.number else [])
     answers = {
-        (name, cluster): _ask(TABLE[name], cluster, sorted(numbers))
-        for (name, cluster), numbers in asked.items()
+        (name, cluster): _query(load_scheduler(name), cluster, sorted(numbers))
+        for (name, cluster), numbers in queries.items()
         if numbers
     }
-    return [_status(run, past, answers) for run, past in zip(found, pasts, strict=True)]
+    pairs = zip(runs, histories, strict=True)
+    return [_status(run, past, answers) for run, past in pairs]
 
 
-def _ask(scheduler: Scheduler, cluster: str, numbers: list[str]) -> Known:
+def _query(scheduler: Scheduler, cluster: str, numbers: list[str]) -> Answer:
     try:
-        return dict(scheduler.seen(numbers, elsewhere(scheduler, cluster)))
-    except NoAnswer as error:
+        return dict(scheduler.job_statuses(numbers, other_cluster(scheduler, cluster)))
+    except CommandError as error:
         return error
 
 
-def elsewhere(scheduler: Scheduler, cluster: str) -> str:
+def other_cluster(scheduler: Scheduler, cluster: str) -> str:
     """Return `cluster`, or an empty string if it is the default cluster of this host.
 
     Raises
     ------
-    NoAnswer
+    CommandError
         If the scheduler of this host cannot query other clusters.
     """
-    here = scheduler.cluster() if cluster else ""
-    if cluster == here:
+    default = scheduler.cluster() if cluster else ""
+    if cluster == default:
         return ""
-    if not scheduler.federated:
-        raise NoAnswer(f"it is a job of {cluster}; this host asks {here or 'nothing'}")
+    if not scheduler.cluster_option:
+        raise CommandError(
+            f"the job is on cluster {cluster}; this host queries {default or 'none'}"
+        )
     return cluster
 
 
 def _status(
-    run: Run, past: dict[str, History], answers: dict[tuple[str, str], Known]
+    run: Run, histories: dict[str, History], answers: dict[ClusterKey, Answer]
 ) -> Status:
     elements = {}
     for index, folder in run.folders().items():
-        own = past[index]
-        known = answers.get((run.scheduler.name, own.job.cluster), {})
-        if isinstance(known, NoAnswer):
-            seen: JobStatus | None = JobStatus(job_state.NO_ANSWER, None, str(known))
+        past = histories[index]
+        answer = answers.get((run.scheduler.name, past.job.cluster), {})
+        if isinstance(answer, CommandError):
+            job: JobStatus | None = JobStatus(job_state.NO_ANSWER, None, str(answer))
         else:
-            number = own.job.number
-            seen = known.get(number if own.alone else element(number, index))
-        elements[index] = status_of(folder, own, seen, run.recorded)
+            number = past.job.number
+            job = answer.get(number if past.alone else element(number, index))
+        elements[index] = status_of(folder, past, job, run.recorded)
     if "" in elements:
         return elements[""]
     return aggregate(Status(str(run.folder), run.id, ""), elements)

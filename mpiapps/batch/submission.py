@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +15,12 @@ from mpiapps.base.errors import (
     os_errors,
 )
 from mpiapps.batch import job_state
-from mpiapps.batch.client import run_checked
 from mpiapps.batch.history import EVENTS
 from mpiapps.batch.job_state import JobId, Submission
-from mpiapps.batch.render import LIBRARY
 from mpiapps.batch.run_status import RECORD, Status, finished
 from mpiapps.batch.runs import SCRIPT, Run, append_event, find_run
-from mpiapps.batch.status import elsewhere, status
+from mpiapps.batch.scheduler import LIBRARY, Scheduler
+from mpiapps.batch.status import other_cluster, status
 
 
 def submit(script: str, name: str, logs: str) -> Run:
@@ -42,14 +41,13 @@ def submit(script: str, name: str, logs: str) -> Run:
 
 def _new_folder(logs: Path, name: str) -> Path:
     logs.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
+    number = 1
+    while True:
         folder = logs / f"{name}-{number}"
-        try:
+        with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-        except FileExistsError:
-            continue
-        return folder
-    raise AssertionError("counting has no end")
+            return folder
+        number += 1
 
 
 def resubmit(run: Run) -> str:
@@ -62,17 +60,16 @@ def resubmit(run: Run) -> str:
     UsageError
         If the run is active, done, or in an unknown state.
     """
-    found = status(run)
-    if found.state in (*job_state.ACTIVE, job_state.DONE):
-        raise UsageError(f"{run.name} is {found.state}; there is nothing to resubmit")
-    if found.state in job_state.UNDECIDED:
+    current = status(run)
+    if current.state in (*job_state.ACTIVE, job_state.DONE):
+        raise UsageError(f"{run.name} is {current.state}; there is nothing to resubmit")
+    if current.state in job_state.UNDECIDED:
         raise UsageError(
-            f"{run.name}: {found.state} ({found.reason}); its job may be under way,"
-            " and two jobs in one folder would spoil it. Try again when `mpiapps"
+            f"{run.name}: {current.state} ({current.reason}); its job may be active,"
+            " and two jobs in one folder would corrupt it. Try again when `mpiapps"
             " status` shows how it ended"
         )
-    job = _submit_script(run)
-    return job.number
+    return _submit_script(run).number
 
 
 def cancel(run: Run) -> Status:
@@ -80,31 +77,34 @@ def cancel(run: Run) -> Status:
 
     The event is written when the scheduler has accepted the command.
     """
-    found = status(run)
-    if not _may_be_active(found):
-        return found
-    pasts = run.histories()
-    each = found.elements or {"": found}
-    jobs = {pasts[index].job for index, one in each.items() if _may_be_active(one)}
-    clusters = {job.cluster for job in jobs}
+    before = status(run)
+    if not _may_be_active(before):
+        return before
+    histories = run.histories()
+    elements = before.elements or {"": before}
+    active = [index for index, one in elements.items() if _may_be_active(one)]
+    jobs = {histories[index].job for index in active}
     try:
-        for cluster in clusters:
+        for cluster in {job.cluster for job in jobs}:
             numbers = sorted(job.number for job in jobs if job.cluster == cluster)
-            where = elsewhere(run.scheduler, cluster)
-            run_checked([*run.scheduler.cancel(where), *numbers])
+            _cancel_jobs(run.scheduler, cluster, numbers)
     except LaunchError:
-        found = status(run)  # it may have ended just now
-        if _may_be_active(found):
+        after = status(run)  # it may have ended meanwhile
+        if _may_be_active(after):
             raise
-        return found
-    for index, one in each.items():
-        if _may_be_active(one):
-            append_event(run.folders()[index], "cancel", pasts[index].job)
-    return replace(found, state=job_state.CANCELLED)
+        return after
+    for index in active:
+        append_event(run.folders()[index], "cancel", histories[index].job)
+    return replace(before, state=job_state.CANCELLED)
 
 
-def _may_be_active(found: Status) -> bool:
-    return found.state in (*job_state.ACTIVE, *job_state.UNDECIDED)
+def _cancel_jobs(scheduler: Scheduler, cluster: str, numbers: list[str]) -> None:
+    selection = scheduler.cluster_words(other_cluster(scheduler, cluster))
+    scheduler.run([*scheduler.cancel_command, *selection, *numbers])
+
+
+def _may_be_active(status: Status) -> bool:
+    return status.state in (*job_state.ACTIVE, *job_state.UNDECIDED)
 
 
 def _submit_script(run: Run) -> JobId:
@@ -118,10 +118,11 @@ def _submit_script(run: Run) -> JobId:
     with os_errors(run.folder, "write"):
         run.folder.mkdir(mode=0o700, exist_ok=True)
         path.write_text(run.script, encoding="utf-8")
-        if not (run.folder / LIBRARY.name).exists():
-            shutil.copyfile(LIBRARY, run.folder / LIBRARY.name)
+        library = run.folder / LIBRARY.name
+        if not library.exists():
+            library.write_text(scheduler.shell_library(), encoding="utf-8")
         (run.folder / EVENTS).open("a").close()
-        _put_aside(run)
+        _rename_failed_records(run)
     variables = [f"MPIAPPS_RUN={run.name}"]
     variables += [f"MPIAPPS_WAITED={':'.join(waited)}"] if waited else []
     cluster = scheduler.cluster()
@@ -130,17 +131,19 @@ def _submit_script(run: Run) -> JobId:
     command = scheduler.submission(
         Submission(str(path), variables, folder, is_array, waits)
     )
-    stdin = scheduler.reads_stdin
-    answer = run_checked(command[:-1] if stdin else command, path if stdin else None)
-    job = scheduler.job_id(answer)
+    if scheduler.reads_stdin:
+        output = scheduler.run(command[:-1], stdin=path)
+    else:
+        output = scheduler.run(command)
+    job = scheduler.job_id(output)
     if job is None:
-        raise LaunchError(f"cannot find the job's number in {answer.strip()!r}")
+        raise LaunchError(f"{command[0]} printed no job number: {output.strip()!r}")
     if not job.cluster:
         job = replace(job, cluster=cluster)
     try:
         append_event(run.folder, "submit", job)
     except FileAccessError:
-        run_checked([*scheduler.cancel(elsewhere(scheduler, job.cluster)), job.number])
+        _cancel_jobs(scheduler, job.cluster, [job.number])
         raise
     return job
 
@@ -156,31 +159,31 @@ def _parents(run: Run) -> tuple[list[str], list[str]]:
     UsageError
         If a parent has failed, is in an unknown state, or is on another cluster.
     """
-    waits: list[str] = []
-    waited: list[str] = []
-    here = run.scheduler.cluster()
+    active: list[str] = []
+    known: list[str] = []
+    cluster = run.scheduler.cluster()
     for name in run.parents:
         parent = find_run(str(run.folder.parent), name)
-        found = status(parent)
+        current = status(parent)
         jobs = {past.job for past in parent.histories().values()} | {parent.job}
         numbers = sorted(job.number for job in jobs if job.number)
-        waited += numbers
-        if _may_be_active(found):
-            if parent.job.cluster not in ("", here):
+        known += numbers
+        if _may_be_active(current):
+            if parent.job.cluster not in ("", cluster):
                 raise UsageError(
-                    f"--dependency {name}: it is a job of {parent.job.cluster}; a job"
-                    f" of {here} cannot wait for it"
+                    f"--dependency {name}: its job is on cluster {parent.job.cluster};"
+                    f" a job of {cluster} cannot wait for it"
                 )
-            waits += numbers
-        elif found.state != job_state.DONE and not run.parents_may_fail:
+            active += numbers
+        elif current.state != job_state.DONE and not run.parents_may_fail:
             raise UsageError(
-                f"--dependency {name}: it is {found.state}; `mpiapps resubmit {name}`"
+                f"--dependency {name}: it is {current.state}; `mpiapps resubmit {name}`"
                 f" first, or --dependency any:{name} if it may fail"
             )
-    return waits, waited
+    return active, known
 
 
-def _put_aside(run: Run) -> None:
+def _rename_failed_records(run: Run) -> None:
     """Rename finished records of failures, so that the program runs again."""
     for folder in run.folders().values():
         if finished(folder):

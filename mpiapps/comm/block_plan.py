@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from operator import index
 from typing import Any
@@ -12,19 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mpiapps.comm import chunking
-from mpiapps.comm.chunking import (
-    Array,
-    as_bytes,
-    bcast_bytes,
-    checked_dtype,
-    iter_chunks,
-)
+from mpiapps.comm.chunking import Array, as_bytes, bcast_bytes, iter_chunks
 from mpiapps.comm.consistency import checked_root
 from mpiapps.comm.partition import blocks, counts_displs
 from mpiapps.comm.ranks import Ranks, communicator
 from mpiapps.launch.mpi import MPI
 
 Spec = list[Any]  # mpi4py's buffer specification: array, counts, displs, type
+Transfer = Callable[[Array, int], None]
 Specs = tuple[Spec, Any]  # of a block, and of the whole array if this rank has it
 
 
@@ -78,7 +73,7 @@ class BlockPlan:
                 " rows of each rank"
             )
         self.comm, self.root = comm, checked_root(comm, root)
-        self.dtype = checked_dtype(dtype)
+        self.dtype = chunking.checked_dtype(dtype)
         self.counts = counts
         self.row_shape = tuple(map(index, row_shape))
         self.shape = (sum(counts), *self.row_shape)
@@ -103,7 +98,7 @@ class BlockPlan:
             out = np.empty(self.block_shape, self.dtype)
         part, whole = self._specs(out, array, sends_block=False)
         if self._large:
-            self._scatter_large(part, whole)
+            self._transfer_large(part, whole, scatters=True)
         else:
             self.comm.Scatterv(whole, part, self.root)
         return out
@@ -116,7 +111,7 @@ class BlockPlan:
             out = np.empty(self.shape, self.dtype)
         part, whole = self._specs(block, out, sends_block=True)
         if self._large:
-            self._gather_large(part, whole)
+            self._transfer_large(part, whole, scatters=False)
         else:
             self.comm.Gatherv(part, whole, self.root)
         return out
@@ -181,29 +176,23 @@ class BlockPlan:
         ends = zip(self._displs, self._bytes, strict=True)
         return [data[start : start + length] for start, length in ends]
 
-    def _scatter_large(self, part: Spec, whole: Spec | None) -> None:
+    def _transfer_large(
+        self, part: Spec, whole: Spec | None, *, scatters: bool
+    ) -> None:
+        """Scatter or gather the blocks in messages of at most 1 GiB. Collective."""
+        calls: list[Transfer] = [self.comm.Send, self.comm.Recv]
+        of_root, of_others = calls if scatters else calls[::-1]
         if whole is None:
             for chunk in iter_chunks(part[0]):
-                self.comm.Recv(chunk, source=self.root)
+                of_others(chunk, self.root)
             return
         for rank, block in enumerate(self._blocks_of(whole)):
             if rank == self.root:
-                as_bytes(part[0])[:] = block
+                own = as_bytes(part[0])
+                np.copyto(*((own, block) if scatters else (block, own)))
                 continue
             for chunk in iter_chunks(block):
-                self.comm.Send(chunk, dest=rank)
-
-    def _gather_large(self, part: Spec, whole: Spec | None) -> None:
-        if whole is None:
-            for chunk in iter_chunks(part[0]):
-                self.comm.Send(chunk, dest=self.root)
-            return
-        for rank, block in enumerate(self._blocks_of(whole)):
-            if rank == self.root:
-                block[:] = as_bytes(part[0])
-                continue
-            for chunk in iter_chunks(block):
-                self.comm.Recv(chunk, source=rank)
+                of_root(chunk, rank)
 
     def _allgather_large(self, part: Spec, whole: Spec) -> None:
         for rank, block in enumerate(self._blocks_of(whole)):

@@ -2,8 +2,13 @@
 
 Each call first sends a header (dtype, shape, counts), so that the receivers need no
 arguments, and an array that cannot be sent raises the same error on all ranks instead
-of leaving the others in a collective. For many calls with one layout,
-`mpiapps.comm.block_plan.BlockPlan` does the same without the header.
+of leaving the others in a collective: `TypeError` or `ValueError` for no array, a dtype
+with objects, blocks or counts that do not fit, or roots that differ between ranks. For
+many calls with one layout, `mpiapps.comm.block_plan.BlockPlan` does the same without
+the header.
+
+Cost of each call: one all-reduce of 24 bytes, one broadcast or all-gather of a header
+of about 100 bytes per rank, then each row once, in messages of at most 1 GiB.
 """
 
 from __future__ import annotations
@@ -26,14 +31,11 @@ def scatter(
     counts: Sequence[int] | None = None,
     root: int = 0,
 ) -> Array:
-    """Return this rank's rows of the root's array.
-
-    Collective.
+    """Return this rank's rows of the root's array, C-contiguous. Collective.
 
     Parameters
     ----------
-    comm : MPI.Intracomm
-        The ranks.
+    comm : MPI.Intracomm or World
     array : ndarray or None
         On the root: at least 1-D, of any dtype without objects, in any memory order.
         Ignored elsewhere.
@@ -41,23 +43,6 @@ def scatter(
         Root only: the rows of each rank, summing to ``len(array)``. Default is
         balanced blocks (`mpiapps.comm.partition.block`).
     root : int
-        The rank that has the array; the same on all ranks.
-
-    Returns
-    -------
-    ndarray
-        C-contiguous, of shape ``(counts[rank], *array.shape[1:])``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        On all ranks: no array, a dtype with objects, counts that do not fit the array,
-        or roots that differ between ranks.
-
-    Notes
-    -----
-    Cost: one all-reduce of 24 bytes and one broadcast of a header of O(size) bytes,
-    then each row once.
     """
     comm = communicator(comm)
     header = None
@@ -81,79 +66,40 @@ def scatter(
 
 
 def gather(comm: Ranks, block: Array, root: int = 0) -> Array | None:
-    """Return the blocks of all ranks as one array on the root, `None` elsewhere.
+    """Return the blocks of all ranks, in rank order, on the root. Collective.
 
-    Collective.
+    Returns `None` on other ranks.
 
     Parameters
     ----------
-    comm : MPI.Intracomm
-        The ranks.
+    comm : MPI.Intracomm or World
     block : ndarray
         This rank's rows: at least 1-D, 0 or more rows; the same dtype and row shape on
         all ranks.
     root : int
-        The rank that receives; the same on all ranks.
-
-    Returns
-    -------
-    ndarray or None
-        On the root: C-contiguous, the rows in rank order.
-
-    Raises
-    ------
-    TypeError, ValueError
-        On all ranks: a dtype with objects, or blocks that are inconsistent.
-
-    Notes
-    -----
-    Cost: one all-reduce of 24 bytes, one allgather of headers of about 100 bytes per
-    rank, then each row once.
     """
     comm = communicator(comm)
     return _agreed_plan(comm, block, root, "gather").gather(block)
 
 
 def allgather(comm: Ranks, block: Array) -> Array:
-    """Return the blocks of all ranks as one array on every rank.
-
-    Collective. As `gather`, with the same errors and headers; each rank receives the
-    rows of all others.
-    """
+    """Return the blocks of all ranks on every rank. Collective; as `gather`."""
     comm = communicator(comm)
     return _agreed_plan(comm, block, 0, "allgather").allgather(block)
 
 
 def bcast(comm: Ranks, array: Array | None, root: int = 0) -> Array:
-    """Return the root's array on every rank.
+    """Return the root's array on every rank. Collective.
 
-    Collective.
+    The array itself on the root, a C-contiguous copy elsewhere.
 
     Parameters
     ----------
-    comm : MPI.Intracomm
-        The ranks.
+    comm : MPI.Intracomm or World
     array : ndarray or None
         On the root: any shape, including 0-D, any dtype without objects, any memory
         order. Ignored elsewhere.
     root : int
-        The rank that has the array; the same on all ranks.
-
-    Returns
-    -------
-    ndarray
-        The array itself on the root; a C-contiguous copy elsewhere.
-
-    Raises
-    ------
-    TypeError, ValueError
-        On all ranks: no array, a dtype with objects, or roots that differ between
-        ranks.
-
-    Notes
-    -----
-    Cost: one all-reduce of 24 bytes, a header of about 100 bytes, and one broadcast per
-    GiB.
     """
     comm = communicator(comm)
     header = None

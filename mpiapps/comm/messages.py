@@ -7,10 +7,9 @@ import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from mpiapps.comm.chunking import iter_chunks
 from mpiapps.comm.pickling import Pickled, pack
@@ -63,7 +62,7 @@ class MessageChannel:
         if not packed.buffers and len(packed.data) <= MAX_INLINE_BYTES:
             self._isend(to, self._tag, packed.data)
             return False
-        parts = [as_array(packed.data), *packed.buffers]
+        parts = [np.frombuffer(packed.data, np.uint8), *packed.buffers]
         sizes = [part.nbytes for part in parts]
         self._isend(to, self._tag, pickle.dumps(_LargeMessageHeader(sizes)))
         for part in parts:
@@ -157,13 +156,7 @@ def backoff(max_sleep: float = MAX_SLEEP) -> Iterator[bool]:
         sleep = min(2 * sleep, max_sleep)
 
 
-def as_array(data: Any) -> npt.NDArray[np.uint8]:
-    """Return bytes as an array, without a copy. Local."""
-    return np.frombuffer(data, np.uint8)
-
-
-class _LargeMessageHeader:
+class _LargeMessageHeader(NamedTuple):
     """Precedes a large message; `sizes` are the bytes of its parts."""
 
-    def __init__(self, sizes: list[int]) -> None:
-        self.sizes = sizes
+    sizes: list[int]

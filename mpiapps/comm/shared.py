@@ -26,11 +26,9 @@ class SharedArray:
     Parameters
     ----------
     world : World
-        The ranks.
-    shape : tuple of int
-        The same on all ranks of a host; a side may be 0.
-    dtype : dtype
-        Any NumPy dtype without Python objects; the same on all ranks of a host.
+    shape, dtype
+        The same on all ranks of a host. A side may be 0; any NumPy dtype without Python
+        objects.
 
     Attributes
     ----------
@@ -97,26 +95,12 @@ class SharedArray:
 
 
 def share(world: World, array: Array | None) -> SharedArray:
-    """Return the root's array on every rank, with one read-only copy per host.
+    """Return the root's array on every rank, one read-only copy per host. Collective.
 
-    Collective.
-
-    Parameters
-    ----------
-    world : World
-        The ranks.
-    array : ndarray or None
-        On the root (rank 0): any shape and dtype without objects. Elsewhere unused.
-
-    Raises
-    ------
-    TypeError
-        On all ranks: no array, or a dtype with objects.
-
-    Notes
-    -----
-    Cost: a header of about 100 bytes to all; the array once to the first rank of each
-    host, in messages of at most 1 GiB; memory of one copy per host besides the root's.
+    `array` has any shape and dtype without objects, and is ignored on other ranks than
+    the root. Raises `TypeError` on all ranks if it is not such an array. Cost: a header
+    of about 100 bytes to all; the array once to the first rank of each host, in
+    messages of at most 1 GiB.
     """
     header = None
     with raise_together(world.comm) as same:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.dask_cluster.memory_check import check_worker_memory
-from mpiapps.tasks.engine import Stop, collect, until
+from mpiapps.tasks.engine import Results, Stop, collect, until
 from mpiapps.tasks.task import RemoteTraceback
 from mpiapps.tasks.task_set import Chunks, TaskFailure, TaskSet
 
@@ -19,9 +19,7 @@ FAILURES = "distributed.scheduler.allowed-failures"
 AHEAD = 2  # tasks for each thread of a worker that are submitted before they are needed
 
 
-def on_dask(
-    ctx: RunContext, tasks: TaskSet, chunks: Chunks, stop: Stop
-) -> Generator[tuple[int, Any]]:
+def on_dask(ctx: RunContext, tasks: TaskSet, chunks: Chunks, stop: Stop) -> Results:
     """Yield the results, on the root. Collective; each worker gets the tasks once."""
     from mpiapps.dask_cluster.dask_pool import DaskPool, choose_pool
     from mpiapps.dask_cluster.task_worker import TaskPlugin

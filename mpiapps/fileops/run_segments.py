@@ -17,7 +17,8 @@ from mpiapps.fileops.segments import Segment, Segments, bundle_segments, split_f
 from mpiapps.kernels.jit import is_cached
 from mpiapps.tasks.engine import run_tasks
 from mpiapps.tasks.executors import counter
-from mpiapps.tasks.task_set import TaskFailure, TaskJournal, TaskSet
+from mpiapps.tasks.task_journal import TaskJournal
+from mpiapps.tasks.task_set import TaskFailure, TaskSet
 
 
 @dataclass(frozen=True)

@@ -229,15 +229,8 @@ def count_text(block: np.ndarray, encoding: str, state: int = OUTSIDE) -> TextCo
     if not wide or not len(rest) or len(kinds) > NARROW or _decode(rest, 0)[1] == 0:
         return counts
     more = TextCounts(*_count(rest, kinds_of(True), wide, counts.state))
-    return TextCounts(
-        counts.lines + more.lines,
-        counts.words + more.words,
-        counts.characters + more.characters,
-        counts.invalid + more.invalid,
-        counts.used + more.used,
-        more.state,
-        counts.joins + more.joins,
-    )
+    sums = TextCounts(*map(sum, zip(counts, more, strict=True)))
+    return sums._replace(state=more.state)
 
 
 @kernel
@@ -264,15 +257,9 @@ def _count_files(
 
 
 def count_files(buffer: np.ndarray, ends: Sequence[int], encoding: str) -> np.ndarray:
-    """Count whole files whose bytes are concatenated.
+    """Count whole files whose bytes are concatenated, by the end of each in the buffer.
 
-    Parameters
-    ----------
-    buffer : ndarray of uint8
-    ends : sequence of int
-        End of each file in the buffer.
-    encoding : {"utf-8", "bytes"}
-        See `count_text`.
+    `encoding` is as for `count_text`.
 
     Returns
     -------

@@ -22,16 +22,9 @@ def count_tips(
 ) -> tuple[int, float]:
     """Add trips to `counts` by their tip in percent of the fare.
 
-    Parameters
-    ----------
-    tips, fares : ndarray of float64, (trips,)
-        In dollars; trips without a positive fare or a finite percentage are left out.
-    payment_types : ndarray, (trips,)
-        Only trips paid `BY_CARD` are counted.
-    edges : ndarray of float64, (bins + 1,)
-        Equal intervals, in percent, each with its left edge, the last with both;
-        results are identical to those of `numpy.histogram`.
-    counts : ndarray of int64, (bins,)
+    Only trips paid `BY_CARD`, with a positive fare and a finite percentage. `edges` are
+    those of equal intervals, each with its left edge, the last with both: the counts
+    are identical to those of `numpy.histogram`.
 
     Returns
     -------

@@ -26,5 +26,6 @@ module          contents
 `tsqr`          QR and SVD of tall matrices
 `npy`           .npy files, read and written in parallel
 `residual_check`  error estimates of results, cheap against the computation
+`operations`    operations of the matrix program; `operation`: their interface
 ==============  ======================================================================
 """

@@ -22,17 +22,16 @@ def write_atomic(
 ) -> None:
     """Write the ranks' bytes to one file, in rank order. Collective.
 
+    The file is visible to all ranks; a temporary file in the same folder is written,
+    fsynced and renamed (`mpiapps.storage.replace_file`): readers see the old or the new
+    content.
+
     Parameters
     ----------
-    comm : MPI.Intracomm
-    target : Path
-        Visible to all ranks; replaced atomically (`mpiapps.storage.replace_file`).
     begin : callable
         Called on the root with the path of an empty file: writes the header and
         returns the offset of the data.
-    data : ndarray of bytes
-    method : str
-        One of `parallel_io.IO_METHODS`.
+    method : {"posix", "mpiio"}
 
     Raises
     ------

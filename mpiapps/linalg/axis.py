@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import index
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+Index = TypeVar("Index", int, npt.NDArray[np.int64])
 
 
 @dataclass(frozen=True)
@@ -18,17 +21,8 @@ class Axis:
     (ScaLAPACK Users' Guide, section 4.3). With ``block * procs >= n``
     every coordinate has one contiguous block.
 
-    Parameters
-    ----------
-    n : int
-        Number of indices, 0 or more.
-    block, procs : int
-        1 or more.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not an integer, or is too small.
+    `n` is 0 or more, `block` and `procs` are 1 or more; otherwise `TypeError` or
+    `ValueError` is raised.
     """
 
     n: int
@@ -60,17 +54,13 @@ class Axis:
         full = (per_coord + (coord < extra)) * self.block
         return full + (rest if coord == extra else 0)
 
-    def owner(self, index: int) -> int:
+    def owner(self, index: Index) -> Index:
         """Return the coordinate that owns `index` (ScaLAPACK's INDXG2P)."""
         return index // self.block % self.procs
 
-    def local(self, index: int) -> int:
+    def local(self, index: Index) -> Index:
         """Return the local index of `index` on its owner (ScaLAPACK's INDXG2L)."""
         return index // self.block // self.procs * self.block + index % self.block
-
-    def local_indices(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the local index of each of `indices` on its owner."""
-        return indices // self.block // self.procs * self.block + indices % self.block
 
     def count_below(self, index: int, coord: int) -> int:
         """Return the number of indices below `index` that `coord` owns."""
@@ -96,8 +86,7 @@ class Axis:
 
         A slice if they are contiguous, which NumPy copies fastest.
         """
-        owners = self.indices(coord) // other.block % other.procs
-        local = np.flatnonzero(owners == other_coord)
+        local = np.flatnonzero(other.owner(self.indices(coord)) == other_coord)
         if local.size == 0:
             return slice(0, 0)
         first, last = int(local[0]), int(local[-1])

@@ -33,16 +33,15 @@ def calibrate(comm: Ranks) -> Machine:
     flops = 2 * ROWS * ROWS * WIDTH / product
     if comm.size == 1:
         return Machine(flops, Machine.bandwidth, Machine.latency)
-    large, small = (
-        np.zeros(BANDWIDTH_BYTES, np.uint8),
-        np.zeros(LATENCY_BYTES, np.uint8),
-    )
 
-    def send(array: np.ndarray) -> Callable[[int], None]:
+    def send(size: int) -> Callable[[int], None]:
+        array = np.zeros(size, np.uint8)
         return lambda turn: comm.Bcast(array, root=turn % comm.size)
 
-    latency = _seconds(comm, send(small))
-    bandwidth = BANDWIDTH_BYTES / max(1e-9, _seconds(comm, send(large)) - latency)
+    latency = _seconds(comm, send(LATENCY_BYTES))
+    bandwidth = BANDWIDTH_BYTES / max(
+        1e-9, _seconds(comm, send(BANDWIDTH_BYTES)) - latency
+    )
     return Machine(flops, bandwidth, latency)
 
 

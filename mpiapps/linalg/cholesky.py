@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import get_lapack_funcs
 
 from mpiapps.comm.chunking import Array, iter_chunks
@@ -14,8 +15,10 @@ from mpiapps.linalg.factorization import (
     Panel,
     PanelCallback,
     PartialFactorization,
+    TrailingUpdate,
     bcast_in,
-    panels,
+    factorise_panels,
+    gather_rows,
     square_blocks,
 )
 from mpiapps.linalg.workspace import Workspace
@@ -29,18 +32,11 @@ def cholesky(
     Parameters
     ----------
     a : DistMatrix, n x n
-        Hermitian and positive definite. Only its lower triangle is read; A is not
-        changed.
+        Hermitian and positive definite; only its lower triangle is read.
     block : int, optional
-        Block size. Default: `factorization.block_for`.
+        Block size of L. Default: `factorization.block_for`.
     on_panel : callable, optional
-        Called on all ranks between two panels with a `PartialFactorization`, which it
-        may save for `resume`. May raise.
-
-    Returns
-    -------
-    DistMatrix
-        Zero above the diagonal, in square blocks, block-cyclic.
+        See `factorization.PanelCallback`.
 
     Raises
     ------
@@ -53,9 +49,8 @@ def cholesky(
     Notes
     -----
     Right-looking and blocked (Golub, Van Loan: Matrix Computations, 4.2.6; ScaLAPACK's
-    pdpotrf) with look-ahead: the next panel is factorised and its broadcast started
-    before the rest of the trailing matrix is updated. On a p x q grid each rank
-    receives ``n^2/2p + n^2/2q`` elements, in three messages per panel.
+    pdpotrf) with look-ahead. On a p x q grid each rank receives ``n^2/2p + n^2/2q``
+    elements, in three messages per panel.
     """
     return resume(
         PartialFactorization(square_blocks(a, block, "cholesky", lower=True)), on_panel
@@ -66,27 +61,23 @@ def resume(
     partial: PartialFactorization, on_panel: PanelCallback | None = None
 ) -> DistMatrix:
     """Return L, continuing a partial factorisation. Collective; as `cholesky`."""
-    matrix = partial.matrix
-    parts = Blocks(matrix)
-    pending = list(panels(parts.rows, matrix.layout.grid, partial.done))
+    matrix, parts = partial.matrix, Blocks(partial.matrix)
     workspace = Workspace(matrix.dtype)
-    coming = [_CholeskyPanel(parts, p, workspace) for p in pending[:1]]
-    for number, panel in enumerate(pending):
-        arrived = coming.pop()
-        bad = arrived.wait()
-        if bad:
+
+    def start(panel: Panel) -> _CholeskyPanel:
+        return _CholeskyPanel(parts, panel, workspace)
+
+    def finish(panel: Panel, arrived: _CholeskyPanel) -> TrailingUpdate:
+        if bad := arrived.wait():
             raise np.linalg.LinAlgError(
                 f"the matrix is not positive definite: its leading minor of order {bad}"
                 " is not; look for dependent rows, or use solve"
             )
-        if on_panel is not None and number:
+        if on_panel is not None and panel.k.start > partial.done:
             on_panel(PartialFactorization(matrix, panel.k.start))
-        rest = _CholeskyTrailingUpdate(parts, panel, arrived.column, workspace)
-        for ahead in pending[number + 1 : number + 2]:
-            done = parts.cols_from(ahead.k.stop)
-            rest.update(parts.cols_from(ahead.k.start), done)
-            coming.append(_CholeskyPanel(parts, ahead, workspace))
-            rest.update(done, parts.local.shape[1])
+        return _CholeskyTrailingUpdate(parts, panel, arrived.column, workspace).update
+
+    factorise_panels(parts, partial.done, start, finish)
     _clear_above(parts)
     return matrix
 
@@ -122,8 +113,7 @@ class _CholeskyPanel:
         self._buffer[-1] = 0
         self.column = self._buffer[:-1].reshape(-1, nb)
         if parts.j == panel.col:
-            left = parts.cols.local(panel.k.start)
-            self.column[...] = parts.local[top:, left : left + nb]
+            self.column[...] = parts.column(panel)
             self._buffer[-1] = _factorise(parts, panel, self.column)
         row = parts.grid.row
         chunks = iter_chunks(self._buffer) if row.size > 1 else ()
@@ -163,14 +153,12 @@ class _CholeskyTrailingUpdate:
     ) -> None:
         """Store the panel and broadcast its rows along the columns. Collective."""
         self._parts = parts
-        top = parts.rows_from(panel.k.start)
         if parts.j == panel.col:
-            left = parts.cols.local(panel.k.start)
-            parts.local[top:, left : left + len(panel)] = column
+            parts.column(panel)[...] = column
         self._top = parts.rows_from(panel.k.stop)
         self._left = parts.cols_from(panel.k.stop)
         self._columns = parts.cols.indices(parts.j)
-        self._below = column[self._top - top :]
+        self._below = column[self._top - parts.rows_from(panel.k.start) :]
         self._across = _across(parts, panel, self._below, workspace)
 
     def update(self, left: int, right: int, bottom: int | None = None) -> None:
@@ -211,21 +199,13 @@ def _across(parts: Blocks, panel: Panel, below: Array, workspace: Workspace) -> 
 
     They are distributed by rows over the process column. Collective in that column.
     """
-    first = parts.cols_from(panel.k.stop)
-    columns = parts.cols.indices(parts.j)[first:]
-    owner = columns // parts.rows.block % parts.rows.procs
+    columns = parts.cols.indices(parts.j)[parts.cols_from(panel.k.stop) :]
     top = parts.rows_from(panel.k.stop)
     across = workspace.get("across", columns.size, len(panel))
-    for root in range(parts.grid.col.size):
-        its = np.flatnonzero(owner == root)
-        target = across if its.size == columns.size else None
-        piece = target
-        if piece is None:
-            piece = workspace.get("piece", its.size, len(panel))
-        if root == parts.i:
-            rows = parts.rows.local_indices(columns[its]) - top
-            np.take(below, rows, axis=0, out=piece, mode="clip")  # unbuffered
-        bcast_in(parts.grid.col, piece, root)
-        if target is None:
-            across[its] = piece
+
+    def copy(numbers: npt.NDArray[np.int64], out: Array) -> None:
+        rows = parts.rows.local(columns[numbers]) - top
+        np.take(below, rows, axis=0, out=out, mode="clip")  # unbuffered
+
+    gather_rows(parts.grid.col, parts.rows.owner(columns), copy, across, workspace)
     return across

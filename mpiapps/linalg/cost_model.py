@@ -13,17 +13,7 @@ from mpiapps.linalg.schedule import WIDTH, Layouts, product
 
 @dataclass(frozen=True)
 class Machine:
-    """Speed of one rank of a machine.
-
-    Attributes
-    ----------
-    flops : float
-        Speed of gemm, flop/s.
-    bandwidth : float
-        Receive bandwidth, byte/s.
-    latency : float
-        Latency of a message, s.
-    """
+    """Speed of one rank: flop/s of gemm, byte/s received, and s per message."""
 
     flops: float = 50e9
     bandwidth: float = 5e9
@@ -36,12 +26,8 @@ class Plan:
 
     Attributes
     ----------
-    grid : Grid
-    received : int
-        Bytes that a rank receives.
-    messages : int
-        Broadcasts and exchanges that a rank takes part in.
-    flops : int
+    received, messages : int
+        Bytes that a rank receives; broadcasts and exchanges that it takes part in.
     memory : int
         Peak memory of a rank in bytes, panels included.
     bound : float

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from operator import index
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,7 @@ from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.grid import ProcessGrid, grid_of
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,11 @@ class PartialFactorization:
         return self.matrix.layout.rows.block
 
 
+# Called on all ranks between two panels; may save the factorisation for `resume`, or
+# raise.
 PanelCallback = Callable[[PartialFactorization], None]
+TrailingUpdate = Callable[[int, int], None]
+Started = TypeVar("Started")
 _NONE = np.empty((0, 2), np.int64)
 
 
@@ -126,6 +133,57 @@ def panels(axis: Axis, grid: tuple[int, int], start: int = 0) -> Iterator[Panel]
         yield Panel(k, number % grid[0], number % grid[1])
 
 
+def factorise_panels(
+    parts: Blocks,
+    done: int,
+    start: Callable[[Panel], Started],
+    finish: Callable[[Panel, Started], TrailingUpdate],
+) -> None:
+    """Factorise the panels from column `done` on, one panel ahead. Collective.
+
+    Parameters
+    ----------
+    start : callable
+        Start the factorisation and the broadcast of a panel.
+    finish : callable
+        Wait for a panel; return the function that updates columns ``left`` to ``right``
+        of the trailing matrix.
+    """
+    pending = list(panels(parts.rows, parts.matrix.layout.grid, done))
+    coming = [start(panel) for panel in pending[:1]]
+    for panel, ahead in zip_longest(pending, pending[1:]):
+        update = finish(panel, coming.pop())
+        if ahead is not None:
+            stop = parts.cols_from(ahead.k.stop)
+            update(parts.cols_from(ahead.k.start), stop)
+            coming.append(start(ahead))
+            update(stop, parts.local.shape[1])
+
+
+def gather_rows(
+    comm: MPI.Intracomm,
+    owner: npt.NDArray[np.int64],
+    copy: Callable[[npt.NDArray[np.int64], Array], None],
+    rows: Array,
+    workspace: Workspace,
+) -> None:
+    """Fill `rows` on all ranks, each from its owner. Collective.
+
+    ``copy(numbers, out)`` copies the rows of these numbers on their owner.
+    """
+    for root in range(comm.size):
+        numbers = np.flatnonzero(owner == root)
+        is_all = numbers.size == owner.size
+        piece = rows
+        if not is_all:
+            piece = workspace.get("piece", numbers.size, rows.shape[1])
+        if root == comm.rank:
+            copy(numbers, piece)
+        bcast_in(comm, piece, root)
+        if not is_all:
+            rows[numbers] = piece
+
+
 class Blocks:
     """A matrix in square blocks, with its process grid and local indices."""
 
@@ -140,6 +198,11 @@ class Blocks:
     def rows_from(self, index: int) -> int:
         """Return the local index of this rank's first row from `index` on. Local."""
         return self.rows.count_below(index, self.i)
+
+    def column(self, panel: Panel) -> Array:
+        """Return the panel from its diagonal block on, a view, on its owners. Local."""
+        left = self.cols.local(panel.k.start)
+        return self.local[self.rows_from(panel.k.start) :, left : left + len(panel)]
 
     def cols_from(self, index: int) -> int:
         """Return the local index of this rank's first column from `index` on. Local."""

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, cast
-
-import numpy as np
-import numpy.typing as npt
 
 from mpiapps.comm.chunking import Array, iter_chunks
 from mpiapps.launch.mpi import MPI
@@ -64,10 +60,6 @@ def exchange(comm: MPI.Comm, to: int, out: Array, source: int, into: Array) -> N
 
     Both C-contiguous; empty arrays are not sent. Messages of at most 1 GiB.
     """
-    requests = [comm.Irecv(chunk, source=source) for chunk in _chunks(into)]
-    requests += [comm.Isend(chunk, dest=to) for chunk in _chunks(out)]
+    requests = [comm.Irecv(chunk, source=source) for chunk in iter_chunks(into)]
+    requests += [comm.Isend(chunk, dest=to) for chunk in iter_chunks(out)]
     MPI.Request.Waitall(requests)
-
-
-def _chunks(array: Array) -> Iterator[npt.NDArray[np.uint8]]:
-    return iter_chunks(array) if array.size else iter(())

@@ -89,24 +89,13 @@ class Grid:
         pm, pn, pk = self.pm, self.pn, self.pk
         ranks = np.arange(self.size).reshape(pk, pm, pn)
         flat = tuple(ranks.transpose(1, 0, 2).ravel().tolist())
-
         rows, col, slab = self.parts(m, n, k)
         row = rows // pk  # of C on one rank, after the sum
-        a = Layout(
-            Axis(m, row * pk, pm),
-            Axis(k, max(1, -(-slab // pn)), pk * pn),
-            flat,
-        )
-        b = Layout(
-            Axis(k, max(1, -(-slab // pm)), pk * pm),
-            Axis(n, col, pn),
-            tuple(range(self.size)),
-        )
-        c = Layout(
-            Axis(m, row, pm * pk),
-            Axis(n, col, pn),
-            flat,
-        )
+        a_cols = Axis(k, max(1, -(-slab // pn)), pk * pn)
+        b_rows = Axis(k, max(1, -(-slab // pm)), pk * pm)
+        a = Layout(Axis(m, row * pk, pm), a_cols, flat)
+        b = Layout(b_rows, Axis(n, col, pn), tuple(range(self.size)))
+        c = Layout(Axis(m, row, pm * pk), Axis(n, col, pn), flat)
         return a, b, c
 
     def fibre_layout(self) -> Layout:

@@ -71,21 +71,10 @@ def read_hdf5(
 
 
 def write_hdf5(path: str | Path, a: DistMatrix, name: str = NAME) -> None:
-    """Write A as a dataset of an HDF5 file, atomically. Collective.
+    """Write A as dataset `name` of an HDF5 file. Collective.
 
-    Parameters
-    ----------
-    path : path
-        Visible to all ranks; replaced as by `atomic_write.write_atomic`. Other
-        contents of the file are kept.
-    a : DistMatrix
-    name : str
-        Dataset; replaced if it exists. Missing groups are created.
-
-    Raises
-    ------
-    FileAccessError
-        On all ranks, if it cannot be written; the old file is unchanged.
+    The file is replaced by `atomic_write.write_atomic`, its other contents are kept,
+    and missing groups are created.
 
     Notes
     -----

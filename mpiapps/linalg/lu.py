@@ -17,8 +17,10 @@ from mpiapps.linalg.factorization import (
     Panel,
     PanelCallback,
     PartialFactorization,
+    TrailingUpdate,
     bcast_in,
-    panels,
+    factorise_panels,
+    gather_rows,
     square_blocks,
 )
 from mpiapps.linalg.workspace import Workspace
@@ -43,17 +45,7 @@ class LU:
 def lu(
     a: DistMatrix, block: int | None = None, *, on_panel: PanelCallback | None = None
 ) -> LU:
-    """Return the LU factors of A with partial pivoting. Collective.
-
-    Parameters
-    ----------
-    a : DistMatrix, n x n
-        A is not changed.
-    block : int, optional
-        Block size. Default: `factorization.block_for`.
-    on_panel : callable, optional
-        Called on all ranks between two panels with a `PartialFactorization`, which it
-        may save for `resume`. May raise.
+    """Return the LU factors of A with partial pivoting. Collective; as `cholesky`.
 
     Raises
     ------
@@ -65,10 +57,10 @@ def lu(
     Notes
     -----
     Right-looking and blocked (Golub, Van Loan: Matrix Computations, 3.4; ScaLAPACK's
-    pdgetrf) with look-ahead, as `cholesky`. A panel is gathered on the rank of its
-    diagonal block and factorised there by getrf: two messages per panel, where a
-    distributed pivot search takes two per column. On a p x q grid a rank receives
-    ``n^2/2p + n^2/2q`` elements, and the swapped rows.
+    pdgetrf) with look-ahead. A panel is gathered on the rank of its diagonal block and
+    factorised there by getrf: two messages per panel, where a distributed pivot search
+    takes two per column. On a p x q grid a rank receives ``n^2/2p + n^2/2q`` elements,
+    and the swapped rows.
     """
     matrix = square_blocks(a, block, "lu")
     return resume(
@@ -78,29 +70,27 @@ def lu(
 
 def resume(partial: PartialFactorization, on_panel: PanelCallback | None = None) -> LU:
     """Return the factors, continuing a partial factorisation. Collective; as `lu`."""
+    assert partial.rows is not None
     matrix, order = partial.matrix, partial.rows
-    assert order is not None
     parts, workspace = Blocks(matrix), Workspace(matrix.dtype)
-    pending = list(panels(parts.rows, matrix.layout.grid, partial.done))
-    coming = [_LUPanel(parts, p, workspace) for p in pending[:1]]
-    for number, panel in enumerate(pending):
-        arrived = coming.pop()
-        bad = arrived.wait()
-        if bad:
+
+    def start(panel: Panel) -> _LUPanel:
+        return _LUPanel(parts, panel, workspace)
+
+    def finish(panel: Panel, arrived: _LUPanel) -> TrailingUpdate:
+        nonlocal order
+        if bad := arrived.wait():
             raise np.linalg.LinAlgError(
                 f"the matrix is singular: column {bad - 1} has no nonzero pivot"
             )
-        if on_panel is not None and number:
+        if on_panel is not None and panel.k.start > partial.done:
             on_panel(PartialFactorization(matrix, panel.k.start, order))
         permutation = _permutation(order.size, panel, arrived.pivots)
         order = order[permutation]
         _swap(parts, permutation, panel, workspace)
-        rest = _LUTrailingUpdate(parts, panel, arrived.column, workspace)
-        for ahead in pending[number + 1 : number + 2]:
-            done = parts.cols_from(ahead.k.stop)
-            rest.update(parts.cols_from(ahead.k.start), done)
-            coming.append(_LUPanel(parts, ahead, workspace))
-            rest.update(done, parts.local.shape[1])
+        return _LUTrailingUpdate(parts, panel, arrived.column, workspace).update
+
+    factorise_panels(parts, partial.done, start, finish)
     return LU(matrix, order)
 
 
@@ -125,13 +115,12 @@ class _LUPanel:
         self._pivots_info = np.zeros(nb + 1, np.int64)
         self.pivots = self._pivots_info[:-1]
         if parts.j == panel.col:
-            left = parts.cols.local(panel.k.start)
-            self.column[...] = parts.local[top:, left : left + nb]
+            self.column[...] = parts.column(panel)
             _factorise(parts, panel, self.column, self._pivots_info, workspace)
         row, comm = parts.grid.row, parts.matrix.comm
         root = panel.row * parts.matrix.layout.grid[1] + panel.col
         self._requests = [comm.Ibcast(self._pivots_info, root=root)]
-        if row.size > 1 and self.column.size:
+        if row.size > 1:
             chunks = iter_chunks(self.column)
             self._requests += [row.Ibcast(piece, root=panel.col) for piece in chunks]
 
@@ -217,26 +206,20 @@ def _swap_in(
     workspace: Workspace,
 ) -> None:
     """Permute the `moved` rows of `local`. Collective in the process column."""
-    col, axis = parts.grid.col, parts.rows
-    owner, source = moved // axis.block % axis.procs, order[moved]
-    from_, width = source // axis.block % axis.procs, local.shape[1]
-    rows = workspace.get("rows", moved.size, width)
-    for root in range(col.size):
-        its = np.flatnonzero(from_ == root)
-        # Broadcast all swapped rows of one owner: at most 2 nb rows.
-        alone = its.size == moved.size
-        piece = rows if alone else workspace.get("of one", its.size, width)
-        if root == parts.i:
-            # Row by row: fancy indexing would copy twice.
-            for place, row in enumerate(axis.local_indices(source[its]).tolist()):
-                piece[place] = local[row]
-        bcast_in(col, piece, root)
-        if not alone:
-            rows[its] = piece
-    own = np.flatnonzero(owner == parts.i)
-    into = axis.local_indices(moved[own]).tolist()
-    for place, row in zip(own.tolist(), into, strict=True):
-        local[row] = rows[place]
+    axis, source = parts.rows, order[moved]
+    rows = workspace.get("rows", moved.size, local.shape[1])
+
+    def copy(numbers: npt.NDArray[np.int64], out: Array) -> None:
+        # Row by row: fancy indexing would copy twice.
+        for number, row in enumerate(axis.local(source[numbers]).tolist()):
+            out[number] = local[row]
+
+    # Broadcast all swapped rows of one owner: at most 2 nb rows.
+    gather_rows(parts.grid.col, axis.owner(source), copy, rows, workspace)
+    own = np.flatnonzero(axis.owner(moved) == parts.i)
+    into = axis.local(moved[own]).tolist()
+    for number, row in zip(own.tolist(), into, strict=True):
+        local[row] = rows[number]
 
 
 class _LUTrailingUpdate:
@@ -250,8 +233,7 @@ class _LUTrailingUpdate:
         self._parts = parts
         self._left = parts.cols_from(panel.k.stop)
         if parts.j == panel.col:
-            left = parts.cols.local(panel.k.start)
-            parts.local[top:, left : left + nb] = column
+            parts.column(panel)[...] = column
         upper = workspace.get("upper", nb, parts.local.shape[1] - self._left)
         self._below = column
         if parts.i == panel.row:

@@ -39,13 +39,7 @@ def mean(a: DistMatrix, axis: int | None = None) -> Any:
 def std(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
     """Return the standard deviation, on every rank. Collective; as `numpy.std`.
 
-    Parameters
-    ----------
-    a : DistMatrix, m x n
-    axis : {None, 0, 1, -2, -1}
-        As for `mean`.
-    ddof : int
-        The divisor is the number of elements minus `ddof`.
+    `axis` is as for `mean`; the divisor is the number of elements minus `ddof`.
 
     Notes
     -----
@@ -58,10 +52,14 @@ def std(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
         axis, ddof = _axis(axis), index(ddof)
         same("std", a, axis, ddof)
     center = _broadcast_center(a, _mean(a, axis), axis)
-    squares, deviations = np.zeros(_shape(a, axis)), np.zeros(_shape(a, axis), _wide(a))
-    width = max(1, a.local.shape[1])
-    step = max(1, BLOCK_ELEMENTS // width)
-    for begin in range(0, a.local.shape[0], step):
+    m, n = a.local.shape
+    shape = {None: (), 0: (n,), 1: (m,)}[axis]
+    squares, deviations = (
+        np.zeros(shape),
+        np.zeros(shape, np.result_type(a.dtype, float)),
+    )
+    step = max(1, BLOCK_ELEMENTS // max(1, n))
+    for begin in range(0, m, step):
         rows = slice(begin, begin + step)
         deviation = a.local[rows] - (center[rows] if axis == 1 else center)
         square = (deviation * deviation.conj()).real
@@ -84,12 +82,6 @@ def _broadcast_center(a: DistMatrix, center: Array, axis: int | None) -> Array:
     return center[a.col_indices] if axis == 0 else center[a.row_indices][:, None]
 
 
-def _shape(a: DistMatrix, axis: int | None) -> tuple[int, ...]:
-    """Return the shape of the local sums."""
-    m, n = a.local.shape
-    return {None: (), 0: (n,), 1: (m,)}[axis]
-
-
 def _axis(axis: int | None) -> int | None:
     """Return the axis as None, 0 or 1."""
     if axis not in {None, 0, 1, -2, -1}:
@@ -97,12 +89,10 @@ def _axis(axis: int | None) -> int | None:
     return None if axis is None else index(axis) % 2
 
 
-def _wide(a: DistMatrix) -> type[np.inexact[Any]]:
-    return np.complex128 if a.dtype.kind == "c" else np.float64
-
-
 def _mean(a: DistMatrix, axis: int | None) -> Array:
-    local_sums = np.asarray(a.local.sum(axis=axis, dtype=_wide(a)))
+    local_sums = np.asarray(
+        a.local.sum(axis=axis, dtype=np.result_type(a.dtype, float))
+    )
     return np.asarray(sum_over_ranks(a, local_sums, axis) / _count(a, axis))
 
 

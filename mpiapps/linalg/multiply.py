@@ -64,10 +64,6 @@ def multiply(  # noqa: PLR0913 - the arguments of PBLAS gemm
         Default: the result of `choose_grid`, or the current grid of A and B if that is
         as cheap.
 
-    Returns
-    -------
-    DistMatrix
-
     Raises
     ------
     TypeError, ValueError

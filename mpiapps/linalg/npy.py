@@ -31,17 +31,9 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Header:
-    """Header of a .npy file.
+    """Header of a .npy file: `fortran` is column-major order, `offset` the data's.
 
-    Attributes
-    ----------
-    shape : tuple of int
-    fortran : bool
-        Column-major order.
-    dtype : dtype
-        As stored, with its byte order.
-    offset : int
-        Offset of the first element in bytes.
+    `dtype` is as stored, with its byte order.
     """
 
     shape: tuple[int, int]
@@ -107,22 +99,9 @@ def read_npy(
 def write_npy(
     path: str | Path, a: DistMatrix, *, fortran: bool = False, method: str = "posix"
 ) -> None:
-    """Write A to a .npy file, atomically. Collective.
+    """Write A to a .npy file, by `atomic_write.write_atomic`. Collective.
 
-    Parameters
-    ----------
-    path : path
-        Visible to all ranks. A temporary file in the same folder is written, fsynced
-        and renamed: readers see the old or the new content.
-    a : DistMatrix
-    fortran : bool
-        Write in Fortran order.
-    method : {"posix", "mpiio"}
-
-    Raises
-    ------
-    FileAccessError
-        On all ranks, if it cannot be written; the old file is unchanged.
+    In Fortran order if `fortran`; `method` is "posix" or "mpiio", as for `read_npy`.
     """
     comm, (m, n) = a.comm, a.shape
     shape = (n, m) if fortran else (m, n)

@@ -8,15 +8,18 @@ are compared.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
 
 from mpiapps.comm.consistency import raise_together
+from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.moments import mean, std
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reductions import col_sums, matvec, norm, row_sums, total, trace
+from mpiapps.linalg.solve import inverse, solve
 
 SUMS = (col_sums, row_sums)  # by axis
 ORDERS = {None: "fro", "fro": "fro", 1: "1", np.inf: "inf"}
@@ -72,24 +75,6 @@ def _sum(a: DistMatrix, axis: int | None = None) -> Any:
     return total(a) if axis is None else SUMS[range(2)[axis]](a)
 
 
-def _solve(a: Any, b: Any) -> Any:
-    from mpiapps.linalg.solve import solve
-
-    return solve(a, b)
-
-
-def _inverse(a: DistMatrix) -> DistMatrix:
-    from mpiapps.linalg.solve import inverse
-
-    return inverse(a)
-
-
-def _cholesky(a: DistMatrix) -> DistMatrix:
-    from mpiapps.linalg.cholesky import cholesky
-
-    return cholesky(a)
-
-
 def _all(test: Callable[[Any, Any], bool], a: Any, b: Any) -> bool:
     """Return whether `test` holds for the local operands of all ranks. Collective."""
     like = a if isinstance(a, DistMatrix) else b
@@ -102,23 +87,15 @@ def _all(test: Callable[[Any, Any], bool], a: Any, b: Any) -> bool:
     return all(like.comm.allgather(result))
 
 
-def _array_equal(a: Any, b: Any) -> bool:
-    return _all(np.array_equal, a, b)
-
-
-def _allclose(a: Any, b: Any, **options: Any) -> bool:
-    return _all(lambda x, y: np.allclose(x, y, **options), a, b)
-
-
 FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
-    np.allclose: _allclose,
-    np.array_equal: _array_equal,
+    np.allclose: lambda a, b, **options: _all(partial(np.allclose, **options), a, b),
+    np.array_equal: lambda a, b: _all(np.array_equal, a, b),
     np.copy: DistMatrix.copy,
     np.dot: matmul,
-    np.linalg.cholesky: _cholesky,
-    np.linalg.inv: _inverse,
+    np.linalg.cholesky: cholesky,
+    np.linalg.inv: inverse,
     np.linalg.norm: _norm,
-    np.linalg.solve: _solve,
+    np.linalg.solve: solve,
     np.mean: mean,
     np.ndim: lambda a: a.ndim,
     np.shape: lambda a: a.shape,

@@ -1,65 +1,96 @@
-"""The table of operations: computation, check and factorisation by name."""
+"""The operations of the matrix program; each imports NumPy and MPI when it runs.
+
+To add one, write a function here, and decorate it. Another package adds one as an entry
+point of the group ``mpiapps.matrix_operations``: a function decorated likewise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import pkgutil
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from mpiapps.base.registry import registry
+from mpiapps.linalg.operation import USER_KIND, Operation, operation, square
 
-from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.moments import mean, std
-from mpiapps.linalg.multiply import gram
-from mpiapps.linalg.reductions import NORMS, norm
-from mpiapps.linalg.solve import Factors, inverse, solve
-from mpiapps.linalg.tsqr import singular_values
+if TYPE_CHECKING:
+    from mpiapps.linalg.distmatrix import DistMatrix
+    from mpiapps.linalg.layout import Layout
+    from mpiapps.linalg.solve import Factors
 
+CHECKS = "mpiapps.linalg.residual_check:"
 Values = dict[str, Any]
-Inputs = list[DistMatrix]
-Computed = tuple[DistMatrix | None, Values]
 
 
-@dataclass(frozen=True)
-class Operation:
-    """One operation.
+def _layouts_of_product(ranks: int, m: int, n: int, k: int) -> tuple[Layout, ...]:
+    from mpiapps.linalg.grid_choice import choose_grid
 
-    Attributes
-    ----------
-    compute : callable
-        Return the resulting matrix or `None`, and values by name, from the operands
-        and the factors of the first one. Collective.
-    check : str
-        Key of `mpiapps.linalg.residual_check.CHECKS`, or empty.
-    factors : str
-        Factorisation of the first operand: a key of `solve.KINDS`, `USER_KIND`, or
-        empty for none.
-    """
-
-    compute: Callable[[Inputs, Any], Computed]
-    check: str = ""
-    factors: str = ""
+    return choose_grid(m, n, k, ranks).layouts(m, n, k)[:2]
 
 
-USER_KIND = "user"  # the factorisation selected by --kind
+@operation(
+    shapes=lambda m, n, k: [(m, k), (k, n)],
+    layouts=_layouts_of_product,
+    product=lambda m, n, k: (m, n, k),
+    output=True,
+    check=CHECKS + "product_error",
+)
+def multiply(a: DistMatrix, b: DistMatrix) -> DistMatrix:
+    """Return ``A B``."""
+    return a @ b
 
 
-def _matrix(result: DistMatrix) -> Computed:
-    return result, {"rows": result.shape[0], "columns": result.shape[1]}
+@operation(
+    product=lambda m, n=None: (m, m, m) if n is None else (n, n, m),
+    output=True,
+    check=CHECKS + "gram_error",
+)
+def gram(a: DistMatrix) -> DistMatrix:
+    """Return ``A.H A``."""
+    from mpiapps.linalg.multiply import gram
+
+    return gram(a)
 
 
-def _solve(inputs: Inputs, factors: Factors) -> Computed:
-    return _matrix(solve(inputs[0], inputs[1], factors=factors))
+@operation(
+    shapes=square, output=True, check=CHECKS + "factor_error", factors="positive"
+)
+def cholesky(_a: DistMatrix, factors: DistMatrix) -> DistMatrix:
+    """Return L with ``A = L L.H``."""
+    return factors
 
 
-def _inverse(inputs: Inputs, factors: Factors) -> Computed:
-    return _matrix(inverse(inputs[0], factors=factors))
+@operation(
+    shapes=lambda n, r=1: [(n, n), (n, r)],
+    output=True,
+    check=CHECKS + "solution_error",
+    factors=USER_KIND,
+)
+def solve(a: DistMatrix, b: DistMatrix, factors: Factors) -> DistMatrix:
+    """Return X with ``A X = B``."""
+    from mpiapps.linalg.solve import solve
+
+    return solve(a, b, factors=factors)
 
 
-def _svd(inputs: Inputs, _: None) -> Computed:
-    comm, sigma = inputs[0].comm, singular_values(inputs[0])
+@operation(
+    shapes=square, output=True, check=CHECKS + "inverse_error", factors=USER_KIND
+)
+def inverse(a: DistMatrix, factors: Factors) -> DistMatrix:
+    """Return the inverse of A."""
+    from mpiapps.linalg.solve import inverse
+
+    return inverse(a, factors=factors)
+
+
+@operation(output=True)
+def svd(a: DistMatrix) -> tuple[DistMatrix, Values]:
+    """Return the singular values."""
+    from mpiapps.linalg.distmatrix import DistMatrix
+    from mpiapps.linalg.tsqr import singular_values
+
+    sigma = singular_values(a)
     column = DistMatrix.from_function(
-        comm, (sigma.size, 1), lambda i, _: sigma[i], sigma.dtype
+        a.comm, (sigma.size, 1), lambda i, _: sigma[i], sigma.dtype
     )
     largest, smallest = (float(sigma[0]), float(sigma[-1])) if sigma.size else (0, 0)
     return column, {
@@ -69,35 +100,53 @@ def _svd(inputs: Inputs, _: None) -> Computed:
     }
 
 
-def _moments(inputs: Inputs, _: None) -> Computed:
-    whole, columns = mean(inputs[0]), mean(inputs[0], 0)
+@operation()
+def norm(a: DistMatrix) -> Values:
+    """Return all norms."""
+    from mpiapps.linalg.reductions import NORMS, norm
+
+    names = {"fro": "frobenius", "1": "one", "inf": "infinity", "max": "largest"}
+    return {names[kind]: norm(a, kind) for kind in NORMS}
+
+
+@operation()
+def moments(a: DistMatrix) -> Values:
+    """Return means and standard deviations of A and of its columns."""
+    from mpiapps.linalg.moments import mean, std
+
+    whole, columns = mean(a), mean(a, 0)
     values = {
         "mean": float(whole.real),
-        "std": float(std(inputs[0])),
+        "std": float(std(a)),
         "column_means": columns.real.tolist(),
-        "column_stds": std(inputs[0], 0).tolist(),
+        "column_stds": std(a, 0).tolist(),
     }
-    if np.iscomplexobj(whole):
+    if a.dtype.kind == "c":
         values |= {
             "mean_imaginary": float(whole.imag),
             "column_means_imaginary": columns.imag.tolist(),
         }
-    return None, values
+    return values
 
 
-def _norm(inputs: Inputs, _: None) -> Computed:
-    names = {"fro": "frobenius", "1": "one", "inf": "infinity", "max": "largest"}
-    return None, {names[kind]: norm(inputs[0], kind) for kind in NORMS}
+@operation(output=True, check=CHECKS + "transpose_error")
+def transpose(a: DistMatrix) -> DistMatrix:
+    """Return ``A.T``."""
+    return a.T
 
 
-OPERATIONS = {
-    "multiply": Operation(lambda inputs, _: _matrix(inputs[0] @ inputs[1]), "product"),
-    "gram": Operation(lambda inputs, _: _matrix(gram(inputs[0])), "gram"),
-    "cholesky": Operation(lambda _, factors: _matrix(factors), "factor", "positive"),
-    "solve": Operation(_solve, "solution", USER_KIND),
-    "inverse": Operation(_inverse, "inverse", USER_KIND),
-    "svd": Operation(_svd),
-    "norm": Operation(_norm),
-    "moments": Operation(_moments),
-    "transpose": Operation(lambda inputs, _: _matrix(inputs[0].T), "transpose"),
-}
+# Names -> `module:operation`, with those of other packages.
+OPERATIONS = registry(
+    "matrix_operations",
+    {
+        name: f"{__name__}:{name}"
+        for name, value in list(globals().items())
+        if isinstance(value, Operation)
+    },
+)
+
+
+def find_operation(name: str) -> Operation:
+    """Return the operation of a name; import its module."""
+    found: Operation = pkgutil.resolve_name(OPERATIONS[name])
+    return found

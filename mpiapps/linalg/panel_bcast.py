@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,19 +22,6 @@ SHM_FOLDER = "/dev/shm"  # shared memory of MPI libraries on Linux
 Part = tuple[Array, int]  # a part of a panel, and its owner
 
 
-class PanelTransport(Protocol):
-    """Interface. `get_buffer` and `complete` are local, `start` is collective."""
-
-    def get_buffer(self, number: int, *shape: int) -> Array:
-        """Return the buffer of panel `number`; the owners fill in their parts."""
-
-    def start(self, parts: list[Part], /) -> list[MPI.Request]:
-        """Start the transfer of the parts; return requests to wait for."""
-
-    def complete(self) -> None:
-        """Make the panel readable, after the requests completed."""
-
-
 class BroadcastTransport:
     """Broadcasts into private memory, in messages of at most 1 GiB."""
 
@@ -42,20 +29,19 @@ class BroadcastTransport:
         self._comm, self._workspace = comm, Workspace(dtype)
 
     def get_buffer(self, number: int, *shape: int) -> Array:
-        """Return a private buffer."""
+        """Return the buffer of a panel; the owners fill in their parts. Local."""
         return self._workspace.get(str(number % 2), *shape)
 
     def start(self, parts: list[Part]) -> list[MPI.Request]:
-        """Start the broadcasts."""
+        """Start the transfer; return requests to wait for. Collective."""
         return [
             self._comm.Ibcast(piece, root=root)
             for part, root in parts
-            if part.size
             for piece in iter_chunks(part)
         ]
 
     def complete(self) -> None:
-        """Do nothing."""
+        """Make the panel readable, after the requests completed. Local."""
 
 
 class SharedMemoryTransport:
@@ -78,17 +64,20 @@ class SharedMemoryTransport:
         ]
 
     def get_buffer(self, number: int, *shape: int) -> Array:
-        """Return a slot of the window."""
+        """Return a slot of the window. Local."""
         return self._slots[number % SLOTS][: math.prod(shape)].reshape(shape)
 
     def start(self, _: list[Part]) -> list[MPI.Request]:
-        """Start the barrier after which other ranks may read."""
+        """Start the barrier after which other ranks may read. Collective."""
         self._window.Sync()
         return [self._comm.Ibarrier()]
 
     def complete(self) -> None:
-        """Synchronise the memory with the writes of other ranks."""
+        """Synchronise the memory with the writes of other ranks. Local."""
         self._window.Sync()
+
+
+PanelTransport = BroadcastTransport | SharedMemoryTransport
 
 
 def panel_transport(

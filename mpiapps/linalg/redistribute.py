@@ -15,21 +15,11 @@ from mpiapps.linalg.layout import Layout
 def redistribute(
     comm: MPI.Intracomm, local: Array, old: Layout, new: Layout, op: str = "N"
 ) -> Array:
-    """Return the local block of a matrix in the `new` layout. Collective.
+    """Return the local block of op(A) in the `new` layout. Collective.
 
-    Parameters
-    ----------
-    comm : MPI.Intracomm
-    local : ndarray, shape ``old.local_shape(comm.rank)``
-    old, new : Layout
-        The same on all ranks.
-    op : {"N", "T", "H"}
-        Unchanged, transposed, or conjugate transposed; `new` has the shape of op(A).
-
-    Returns
-    -------
-    ndarray, shape ``new.local_shape(comm.rank)``, the same dtype
-        `local` itself if the layouts are equal.
+    `op` is "N", "T" or "H": unchanged, transposed, or conjugate transposed; `new` has
+    the shape of op(A). Both layouts are the same on all ranks. Returns `local` itself
+    if op is "N" and the layouts are equal.
 
     Notes
     -----

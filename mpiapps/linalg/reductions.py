@@ -124,15 +124,13 @@ def diagonal(a: DistMatrix) -> Array:
         same("diagonal", a)
     rows, cols = a.layout.rows, a.layout.cols
     diag = np.arange(min(a.shape))
-    position = diag // rows.block % rows.procs * cols.procs
-    position += diag // cols.block % cols.procs
-    owner = np.array(a.layout.ranks)[position]
+    owner = np.array(a.layout.ranks)[rows.owner(diag) * cols.procs + cols.owner(diag)]
     local_values = diag[owner == a.comm.rank]
     counts = np.bincount(owner, minlength=a.comm.size)
     result = np.empty(diag.size, a.dtype)
     result[np.argsort(owner, kind="stable")] = _allgather(
         a,
-        a.local[rows.local_indices(local_values), cols.local_indices(local_values)],
+        a.local[rows.local(local_values), cols.local(local_values)],
         counts.tolist(),
     )
     return result

@@ -7,7 +7,7 @@ or NaN for a result that is not finite.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -64,16 +64,6 @@ def solution_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float:
     a, b = inputs
     errors = residual(a, result, b)[1]
     return float(errors.max(initial=0.0)) / float(np.finfo(result.dtype).eps)
-
-
-CHECKS: Mapping[str, Callable[[Sequence[DistMatrix], DistMatrix], float]] = {
-    "product": product_error,
-    "gram": gram_error,
-    "transpose": transpose_error,
-    "factor": factor_error,
-    "inverse": inverse_error,
-    "solution": solution_error,
-}
 
 
 def probe_error(

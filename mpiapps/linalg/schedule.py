@@ -26,10 +26,8 @@ class Step:
         Root of a broadcast.
     k : range
         Columns of A, rows of B.
-    received : int
-        Elements that this rank receives.
-    flops : int
-        Floating-point operations of this rank.
+    received, flops : int
+        Elements that this rank receives, and its floating-point operations.
     """
 
     op: str
@@ -42,16 +40,9 @@ class Step:
 
 @dataclass(frozen=True)
 class GridPosition:
-    """Position of a rank in its layer of the grid, and shape of its block of C.
+    """Position (i, j) of a rank in a layer of the grid, of shape (rows, cols).
 
-    Attributes
-    ----------
-    i, j : int
-        Row and column in the layer.
-    rows, cols : int
-        Shape of the layer.
-    m, n : int
-        Shape of the local block of C.
+    Its local block of C has the shape (m, n).
     """
 
     i: int
@@ -77,7 +68,6 @@ def summa(
         The columns of A and the rows of B.
     slab : range
         The range of k of this layer.
-    position : GridPosition
     width : int
         Minimum panel width; the last panel may be narrower.
     """

@@ -41,24 +41,16 @@ def factorise(
     kind : {"general", "positive"}
         LU with partial pivoting, or Cholesky for a Hermitian positive definite A.
     on_panel : callable, optional
-        Called on all ranks between two panels with a `PartialFactorization`, which it
-        may save. May raise.
+        See `factorization.PanelCallback`.
     partial : PartialFactorization, optional
         Factorisation to resume; A is then ignored.
-
-    Raises
-    ------
-    numpy.linalg.LinAlgError, ValueError
-        As `lu.lu` and `cholesky.cholesky`.
     """
     if kind not in KINDS:
         raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
     begin, resume = KINDS[kind]
-    return (
-        begin(a, on_panel=on_panel)
-        if partial is None
-        else resume(partial, on_panel=on_panel)
-    )
+    if partial is not None:
+        return resume(partial, on_panel)
+    return begin(a, on_panel=on_panel)
 
 
 @accept_arrays
@@ -78,7 +70,7 @@ def solve(
     b : DistMatrix, n x r, or an array that is the same on all ranks
         The solution for a vector is a vector on every rank.
     kind : {"general", "positive"}
-        LU with partial pivoting, or Cholesky for a Hermitian positive definite A.
+        See `factorise`.
     refinements : int
         Maximum number of steps of iterative refinement in working precision; one step
         makes LU with partial pivoting rowwise backward stable (Higham: Accuracy and

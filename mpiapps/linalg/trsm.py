@@ -23,7 +23,7 @@ def solve_triangular(
     op: str = "N",
     unit: bool = False,
 ) -> DistMatrix:
-    """Return X with ``op(A) X = B`` for a triangular A. Collective.
+    """Return X, in the layout of B, with ``op(A) X = B``, A triangular. Collective.
 
     Parameters
     ----------
@@ -36,11 +36,6 @@ def solve_triangular(
     op : {"N", "T", "H"}
     unit : bool
         Assume a unit diagonal.
-
-    Returns
-    -------
-    DistMatrix, n x r
-        In the layout of B.
 
     Raises
     ------
@@ -106,34 +101,21 @@ def _step(parts: Blocks, x: Array, panel: Panel, *, lower: bool, unit: bool) -> 
         column[...] = parts.local[part, left : left + nb]
     bcast_in(parts.grid.row, column, panel.col)
     # The diagonal block is first in forward, last in back substitution.
-    inner = slice(0, nb) if lower else slice(column.shape[0] - nb, column.shape[0])
-    rest = slice(nb, None) if lower else slice(0, column.shape[0] - nb)
+    height, own = len(column), nb if parts.i == panel.row else 0
+    rest = slice(own, height) if lower else slice(0, height - own)
     top = parts.rows.local(k.start)
     solved = np.empty((nb, x.shape[1]), x.dtype)
     zero = np.full(1, -1, np.int64)
     if parts.i == panel.row:
-        corner = column[inner]
+        corner = column[:nb] if lower else column[height - nb :]
         at = np.flatnonzero(np.diagonal(corner) == 0)
         if at.size and not unit:
             zero[0] = k.start + at[0]
         solve_rows(corner, x[top : top + nb], lower=lower, unit=unit)
         solved[...] = x[top : top + nb]
-    else:
-        rest = slice(None)
     bcast_in(parts.grid.col, zero, panel.row)
     if zero[0] >= 0:
         return int(zero[0])
     bcast_in(parts.grid.col, solved, panel.row)
-    rows = _remaining_rows(part, panel, parts, nb, lower=lower)
-    add_product(x[rows], column[rest], solved, -1)
+    add_product(x[part][rest], column[rest], solved, -1)
     return -1
-
-
-def _remaining_rows(
-    part: slice, panel: Panel, parts: Blocks, nb: int, *, lower: bool
-) -> slice:
-    """Return the local rows of X that are still to be updated. Local."""
-    solved = nb if parts.i == panel.row else 0
-    if lower:
-        return slice(part.start + solved, part.stop)
-    return slice(part.start, part.stop - solved)

@@ -14,28 +14,14 @@ from mpiapps.linalg.layout import Layout
 def qr(a: DistMatrix) -> tuple[DistMatrix, Array]:
     """Return Q and R with ``A = Q R`` and a nonnegative diagonal of R. Collective.
 
-    Parameters
-    ----------
-    a : DistMatrix, m x n
-        ``m >= n``; workspace on each rank: n x n elements per rank.
-
-    Returns
-    -------
-    q : DistMatrix, m x n
-        Orthonormal columns, distributed by rows.
-    r : ndarray, n x n
-        Upper triangular, on every rank; unique for A of full rank.
-
-    Raises
-    ------
-    ValueError
-        On all ranks, if ``m < n``, or A is not finite.
+    Q is distributed by rows, R is on every rank, and unique for A of full rank. Raises
+    `ValueError` on all ranks if A, m x n, has ``m < n`` or is not finite.
 
     Notes
     -----
     TSQR in one round (Demmel, Grigori, Hoemmen, Langou: Communication-optimal parallel
     and sequential QR, SISC 34 (2012)): as stable as Householder QR. Cost: one
-    all-gather of n^2 elements from each rank.
+    all-gather of n^2 elements from each rank, into workspace of that size.
     """
     m, n = a.shape
     if m < n:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from mpiapps.base.optional import resolve_callable
 from mpiapps.model_selection.problem import CVProblem, Fit
-from mpiapps.tasks.task_set import TaskJournal, TaskSet
+from mpiapps.tasks.task_journal import TaskJournal
+from mpiapps.tasks.task_set import TaskSet
 
 if TYPE_CHECKING:
     from mpiapps.tasks.engine import TaskResults  # it starts MPI, and workers do not
@@ -31,6 +34,11 @@ class FitTasks(TaskSet):
     def __len__(self) -> int:
         """Return the number of fits."""
         return len(self.problem)
+
+    def prepare(self) -> None:
+        """Import the estimator and the scorers."""
+        resolve_callable(self.problem.estimator, "Class")
+        importlib.import_module("sklearn.metrics")
 
     def run(self, numbers: Sequence[int]) -> Iterator[Any]:
         """Yield the values of each fit."""

@@ -56,6 +56,11 @@ class RankJournal:
         self._journal.add(record)
         self._journal.sync_if_due()
 
+    def sync_if_due(self) -> None:
+        """Flush records that have waited for some time."""
+        if self._journal is not None:
+            self._journal.sync_if_due()
+
     def sync(self) -> None:
         """Flush all records to disk."""
         if self._journal is not None:

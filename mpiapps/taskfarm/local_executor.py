@@ -12,8 +12,8 @@ from typing import Any
 
 from mpiapps.base.errors import LaunchError
 from mpiapps.base.launch_environment import without_rank_variables
+from mpiapps.taskfarm.attempt_queue import TaskAttempt
 from mpiapps.taskfarm.output_files import FileDigest, fsync_and_hash
-from mpiapps.taskfarm.state import TaskAttempt
 from mpiapps.taskfarm.supervisor import Supervisor, wait_for
 from mpiapps.taskfarm.task_list import Task, input_files
 from mpiapps.taskfarm.task_process import TaskExit

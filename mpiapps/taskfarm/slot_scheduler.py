@@ -25,13 +25,13 @@ class SlotScheduler:
     def __init__(self, cores: Sequence[int]) -> None:
         self.cores = list(cores)
         self._free = list(cores)
-        self._queues: dict[int, deque[str]] = {}  # cores -> tasks
+        self._queues: dict[int, deque[int]] = {}  # cores -> tasks
 
     def __len__(self) -> int:
         """Return the number of queued tasks."""
         return sum(map(len, self._queues.values()))
 
-    def enqueue(self, name: str, cores: int, *, first: bool = False) -> None:
+    def enqueue(self, number: int, cores: int, *, first: bool = False) -> None:
         """Queue a task, before the others of its width if `first`.
 
         Raises
@@ -44,9 +44,9 @@ class SlotScheduler:
                 f"needs {cores} cores, and the largest host has {max(self.cores)}"
             )
         queue = self._queues.setdefault(max(1, cores), deque())
-        (queue.appendleft if first else queue.append)(name)
+        (queue.appendleft if first else queue.append)(number)
 
-    def next(self, wanted: Callable[[str], bool]) -> tuple[str, int] | None:
+    def next(self, wanted: Callable[[int], bool]) -> tuple[int, int] | None:
         """Return a task and its host, or `None` if none can start now.
 
         Tasks that are not `wanted` are dropped.

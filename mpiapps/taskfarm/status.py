@@ -14,8 +14,8 @@ from typing import Any
 from mpiapps.base.processes import process
 from mpiapps.base.units import format_seconds, format_size
 from mpiapps.storage.journal import Record, read, scan
+from mpiapps.taskfarm.farm_journal import DIGESTS_FILE, exit_reason, journals_of
 from mpiapps.taskfarm.output_files import FileDigest, diff
-from mpiapps.taskfarm.state import DIGESTS_FILE, exit_reason, journals_of
 from mpiapps.taskfarm.task_list import part_of
 from mpiapps.taskfarm.task_process import STOPPED
 

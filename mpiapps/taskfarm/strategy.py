@@ -13,7 +13,7 @@ from typing import Any
 from mpiapps.base.errors import InputError
 from mpiapps.base.units import format_seconds
 from mpiapps.storage.journal import Record, scan
-from mpiapps.taskfarm.state import journals_of
+from mpiapps.taskfarm.farm_journal import journals_of
 from mpiapps.taskfarm.task_list import Task, by_identity
 
 JOB_OVERHEAD = 20.0  # s that a job costs the scheduler and its host, about
@@ -79,7 +79,7 @@ def costs(tasks: Sequence[Task], task_time: float, folder: Path) -> list[float]:
     default = task_time or (mean(measured.values()) if measured else 0.0)
     if not default:
         raise InputError(
-            "the time per task is unknown; give --each, or run some of the tasks first"
+            "the time per task is unknown; give --task-time, or run some tasks first"
         )
     return [measured.get(name, default) for name in by_identity(tasks)]
 
@@ -88,7 +88,7 @@ def strategies(
     tasks: Sequence[Task],
     seconds: Sequence[float],
     cores: int,
-    wall: float,
+    max_time: float,
     max_array: int,
 ) -> list[Strategy]:
     """Return the ways to run a list of tasks, the best first.
@@ -99,7 +99,7 @@ def strategies(
         The tasks and their wall times.
     cores : int
         Cores per host.
-    wall : float
+    max_time : float
         Maximum wall time of a job, s.
     max_array : int
         Maximum number of elements of a job array.
@@ -108,7 +108,7 @@ def strategies(
     longest = max(seconds, default=0.0)
     widest = max((task.cores for task in tasks), default=1)
     ranks = min(cores, max(widest, sum(task.cores for task in tasks)))
-    room = wall / TIME_MARGIN - JOB_OVERHEAD - longest  # s of a job besides those
+    room = max_time / TIME_MARGIN - JOB_OVERHEAD - longest  # s of a job besides those
     nodes = max(1, math.ceil(work / (ranks * room))) if room > 0 else len(tasks)
 
     def requested(hosts: int) -> float:

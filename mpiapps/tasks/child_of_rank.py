@@ -1,4 +1,4 @@
-"""Tasks in a process that joblib started: it ends with the rank that it works for."""
+"""Tasks in a child process of a rank, which ends with the rank."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ def run_for_rank(tasks: TaskSet, number: int, rank_pid: int) -> tuple[int, Any]:
     Workers of loky outlive a rank that is killed, and keep open the outputs whose end
     mpiexec waits for.
     """
-    if os.getppid() == rank_pid and not _watchers:
-        watcher = threading.Thread(target=_end_with, args=[rank_pid], daemon=True)
-        _watchers.append(watcher)
-        watcher.start()
+    if os.getppid() == rank_pid:
+        end_with_parent(rank_pid)
     return tasks.run_one(number)
 
 
-def _end_with(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
+    """End this process when `parent`, its parent, has ended."""
+    if not _watchers:
+        _watchers.append(threading.Thread(target=_watch, args=[parent], daemon=True))
+        _watchers[0].start()
+
+
+def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(POLL_SECONDS)
     os._exit(1)

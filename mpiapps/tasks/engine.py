@@ -11,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mpiapps.app.context import RunContext
 from mpiapps.launch.mpi import MPI
-from mpiapps.storage.rank_journal import RankJournal, recorded
-from mpiapps.tasks.task_set import Chunks, TaskFailure, TaskJournal, TaskSet
+from mpiapps.tasks.task_journal import OpenJournal, TaskJournal, hashable
+from mpiapps.tasks.task_set import Chunks, TaskFailure, TaskSet, Unfinished
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,10 @@ class TaskResults:
 
 Stop = Callable[[], bool]
 # Does the tasks of chunks; all ranks call it. It yields numbers and results on the rank
-# that keeps and records them, and begins no more tasks once `Stop` returns true.
-Executor = Callable[[RunContext, TaskSet, Chunks, Stop], Generator[tuple[int, Any]]]
+# that keeps and records them, `None` while it waits for long, and begins no more tasks
+# once `Stop` returns true.
+Results = Generator[tuple[int, Any] | None]
+Executor = Callable[[RunContext, TaskSet, Chunks, Stop], Results]
 
 
 def run_tasks(
@@ -100,18 +101,20 @@ def run_tasks(
                 ctx.locked(journal.directory, force_unlock=journal.force_unlock)
             )
             own = _RankResults(tasks)
-            done = _resume(ctx, tasks, journal, own)
-            log = RankJournal(journal.directory, journal.header, world.rank)
-            stack.enter_context(log)
+            with world.agree():
+                log = stack.enter_context(journal.open(world))
+            done = _resume(ctx, tasks, log, own)
             chunks = tasks.chunks(np.flatnonzero(~done), world.size)
 
         def stop() -> bool:
-            return log.records and ctx.deadline.remaining() <= 0
+            return bool(journal.directory) and ctx.deadline.remaining() <= 0
 
-        results = stack.enter_context(closing(executor(ctx, tasks, chunks, stop)))
-        for number, value in results:
-            if not isinstance(value, TaskFailure):
-                log.add({"key": tasks.key(number), "value": value})
+        for result in stack.enter_context(closing(executor(ctx, tasks, chunks, stop))):
+            if result is None:
+                log.sync_if_due()
+                continue
+            number, value = result
+            log.add(tasks.key(number), value)
             own.add(number, value)
         log.sync()
         with world.timed("gather"):
@@ -130,16 +133,18 @@ def collect(
     ctx: RunContext,
     tasks: TaskSet,
     numbers: Sequence[int],
-    results: Iterator[tuple[int, Any]],
-) -> Generator[tuple[int, Any]]:
+    results: Iterator[tuple[int, Any] | None],
+) -> Results:
     """Yield the results that come to the root, with timer and progress. Root only."""
     with (
         ctx.world.timed(tasks.timer),
         ctx.progress(max(1, tasks.cost(numbers)), tasks.unit) as progress,
     ):
-        for number, value in results:
-            yield number, value
-            progress.add(tasks.cost([number]))
+        for result in results:
+            yield result
+            if result is not None:
+                ended = not isinstance(result[1], Unfinished)
+                progress.add(tasks.cost([result[0]]) if ended else 0)
 
 
 class _RankResults:
@@ -152,6 +157,8 @@ class _RankResults:
         self.failures: dict[int, TaskFailure] = {}
 
     def add(self, number: int, value: Any) -> None:
+        if isinstance(value, Unfinished):
+            return
         if isinstance(value, TaskFailure):
             self.failures[number] = value
             return
@@ -160,27 +167,19 @@ class _RankResults:
 
 
 def _resume(
-    ctx: RunContext, tasks: TaskSet, journal: TaskJournal, own: _RankResults
+    ctx: RunContext, tasks: TaskSet, log: OpenJournal, own: _RankResults
 ) -> np.ndarray:
     """Return which tasks have recorded results; the root takes these. Collective."""
     done = np.zeros(len(tasks), bool)
     with ctx.world.agree():
-        if journal.directory and ctx.world.is_root:
-            records = recorded(
-                Path(journal.directory), journal.header, journal.depends_on
-            )
-            values = {_hashable(record["key"]): record["value"] for record in records}
-            for number in range(len(tasks)) if values else ():
-                key = _hashable(tasks.key(number))
-                if key in values and tasks.is_valid(number, values[key]):
-                    own.add(number, values[key])
-                    done[number] = True
+        values = log.recorded() if ctx.world.is_root else {}
+        for number in range(len(tasks)) if values else ():
+            key = hashable(tasks.key(number))
+            if key in values and tasks.is_valid(number, values[key]):
+                own.add(number, values[key])
+                done[number] = True
     ctx.world.comm.Bcast(done)
     return done
-
-
-def _hashable(key: Any) -> Any:
-    return tuple(key) if isinstance(key, list) else key
 
 
 def _gather(

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
@@ -21,7 +21,7 @@ from mpiapps.base.errors import LaunchError, MpiAppsError
 from mpiapps.base.launch_environment import without_rank_variables
 from mpiapps.launch.interrupter import MainThreadInterrupter
 from mpiapps.tasks.child_of_rank import run_for_rank
-from mpiapps.tasks.engine import Stop, collect, until
+from mpiapps.tasks.engine import Results, Stop, collect, until
 from mpiapps.tasks.task_set import Chunks, TaskSet
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def on_joblib(
     stop: Stop,
     *,
     backend: str,
-) -> Generator[tuple[int, Any]]:
+) -> Results:
     """Yield the results, on the root. Collective."""
     world, numbers = ctx.world, [number for chunk in chunks for number in chunk]
     with _processors_of_host(world) as cores:
@@ -106,7 +106,7 @@ def _whole(backend: str, unit: str) -> Iterator[None]:
     """Raise `WorkerLost` if a worker ends while fits are done.
 
     A pool of multiprocessing has another one then, and waits for the lost fit for ever;
-    loky replaces workers as it likes, and tells of those that were lost.
+    loky replaces workers as it likes, and reports those that were lost.
     """
     pool = active_children() if backend == "multiprocessing" else []
     first = {each.pid for each in pool}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 Chunks = Sequence[Sequence[int]]  # numbers of tasks that are done together
 
@@ -31,6 +34,19 @@ class TaskFailure:
     reason: str
     stack: str = ""
     traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """What an attempt yields that does not end its task: it is tried again.
+
+    Attributes
+    ----------
+    record
+        For the journal.
+    """
+
+    record: Any
 
 
 class TaskSet(ABC):
@@ -60,9 +76,22 @@ class TaskSet(ABC):
     def run(self, numbers: Sequence[int]) -> Iterator[Any]:
         """Yield the result of each task, as JSON holds it, or a `TaskFailure`."""
 
+    def prepare(self) -> None:  # noqa: B027 - most have nothing to import
+        """Import what `run` needs: called where time limits are measured."""
+
     def run_one(self, number: int) -> tuple[int, Any]:
         """Return the number of a task and its result."""
         return number, next(iter(self.run([number])))
+
+    def ranks(self, number: int) -> int:
+        """Return how many ranks a task takes, for the executor `teams`."""
+        del number
+        return 1
+
+    def run_on(self, comm: MPI.Intracomm, number: int) -> Any:
+        """Return the result of a task of several ranks. Collective over `comm`."""
+        del comm
+        return self.run_one(number)[1]
 
     def key(self, number: int) -> Any:
         """Return what identifies a task in a later run, as JSON holds it."""
@@ -90,26 +119,3 @@ class TaskSet(ABC):
     def pack(self, values: list[Any]) -> Any:
         """Return results as they are sent to the root: a list, or an array of rows."""
         return values
-
-
-@dataclass(frozen=True)
-class TaskJournal:
-    """Where results are recorded.
-
-    Attributes
-    ----------
-    directory : str
-        Of the journals, one per rank and run; empty for none: then the run cannot stop
-        early.
-    header : mapping
-        What the results depend on, besides the keys of tasks.
-    depends_on : str
-        The same in words, for the error of a directory of other results.
-    force_unlock : bool
-        Whether to take the directory from a run on another host.
-    """
-
-    directory: str = ""
-    header: Mapping[str, Any] = field(default_factory=dict)
-    depends_on: str = ""
-    force_unlock: bool = False

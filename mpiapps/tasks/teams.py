@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from mpiapps.comm.messages import MessageChannel
-from mpiapps.comm.pickling import Pickled, attempt, pack, unpack
+from mpiapps.comm.pickling import Pickled, attempt, pack
 from mpiapps.comm.ranks import Ranks, communicator
 from mpiapps.launch.forks import is_child
 from mpiapps.launch.mpi import MPI
@@ -30,44 +30,16 @@ from mpiapps.tasks.task import (
     Outcome,
     PickledOutcome,
     TaskError,
-    UnpicklableFunction,
     execute_task,
     pack_call,
-    pack_outcome,
     pickling_failure,
-    unpack_call,
     unpack_outcome,
-    unpickling_failure,
 )
+from mpiapps.tasks.team_member import ROOT, FreeTeam, Order, work
 
 T = TypeVar("T")
-ROOT = 0
 ORDERS, REPORTS = 40, 50  # tags; large messages use the next ones too
 GRACE_SECONDS = 5.0  # s for the other ranks of a team to fail after the first one
-N_TAGS = 2**14  # tags for creating communicators of teams
-
-
-class _Order(NamedTuple):
-    """A task, sent to each rank of its team."""
-
-    number: int  # of the team, unique in this `Teams`
-    task: int  # number in its call
-    members: list[int]
-    call: Pickled
-    item: Pickled
-
-
-class _FreeTeam(NamedTuple):
-    """Sent after all ranks of a team have reported, to free its communicator."""
-
-    number: int
-
-
-class _Report(NamedTuple):
-    """The outcome of a task on one rank; results are sent by the team's rank 0 only."""
-
-    number: int
-    outcome: PickledOutcome
 
 
 @dataclass
@@ -123,21 +95,7 @@ class Teams:
         """Return this on the root; work and return None on others. Collective."""
         if self._comm.rank == ROOT:
             return self
-        failed: dict[int, MPI.Intracomm] = {}  # teams of tasks that failed on this rank
-        while (order := self._orders.recv(ROOT)[1]) is not None:
-            if isinstance(order, _FreeTeam):
-                if order.number in failed:
-                    failed.pop(order.number).Free()
-                continue
-            team, outcome = _execute(self._comm, order)
-            report = _Report(order.number, pack_outcome(outcome))
-            if self._reports.isend(ROOT, report):
-                self._reports.close()
-            if outcome[0]:
-                team.Free()
-            else:
-                failed[order.number] = team  # other ranks may still use it
-        self._reports.close()
+        work(self._comm, self._orders, self._reports)
         return None
 
     def __exit__(self, *exc: object) -> None:
@@ -192,50 +150,72 @@ class Teams:
         TaskError
             If a task failed on some ranks of its team and others do not return.
         """
+        outcomes = {
+            task: (outcome, rank)
+            for task, outcome, rank in self._outcomes(function, items, sizes)
+        }
+        return [_value(task, *outcomes[task]) for task in range(len(outcomes))]
+
+    def imap_unordered(
+        self,
+        function: Callable[[MPI.Intracomm, Any], T],
+        items: Iterable[Any],
+        sizes: int | Sequence[int],
+        stop: Callable[[], bool] = bool,
+    ) -> Iterator[tuple[int, T]]:
+        """Yield the number and the result of each task as it ends. Root only.
+
+        As `map`; no task starts once ``stop()`` is true.
+        """
+        for task, outcome, rank in self._outcomes(function, items, sizes, stop):
+            yield task, _value(task, outcome, rank)
+
+    def _outcomes(
+        self,
+        function: Callable[[MPI.Intracomm, Any], T],
+        items: Iterable[Any],
+        sizes: int | Sequence[int],
+        stop: Callable[[], bool] = bool,
+    ) -> Iterator[tuple[int, Outcome, int]]:
+        """Yield the number, the outcome and the rank of each task as it ends."""
         item_list = list(items)
-        team_sizes = self._team_sizes(sizes, len(item_list))
+        ranks = team_sizes(self._comm, sizes, len(item_list))
         call = Call(function, "star")
         pickled_call = None if self._alone else pack_call(call)
-        pending = sorted(range(len(item_list)), key=lambda task: -team_sizes[task])
+        pending = sorted(range(len(item_list)), key=lambda task: -ranks[task])
         results: dict[int, tuple[Outcome, int]] = {}
-        while len(results) < len(item_list):
+        while pending or self._is_running(results):
             for task in list(pending):
-                if team_sizes[task] > len(self._free):
+                if stop():
+                    pending.clear()
+                    break
+                if ranks[task] > len(self._free):
                     continue
                 pending.remove(task)
                 if pickled_call is None:
                     outcome = execute_task(call, task, (self._comm, item_list[task]))
-                    results[task] = outcome, ROOT
+                    yield task, outcome, ROOT
                     continue
                 ok, item = attempt(pack, item_list[task])
                 if ok:
-                    team = _Team(task, self._allocate(team_sizes[task]), results)
+                    team = _Team(task, self._allocate(ranks[task]), results)
                     self._start(team, pickled_call, item)
                 else:
-                    results[task] = pickling_failure(task, item), ROOT
-            if len(results) < len(item_list):
+                    yield task, pickling_failure(task, item), ROOT
+            if pending or self._is_running(results):
                 self._receive_report()
-        return [_value(task, *results[task]) for task in range(len(item_list))]
+            for task in list(results):
+                yield task, *results.pop(task)
 
-    def _team_sizes(self, sizes: int | Sequence[int], n: int) -> list[int]:
-        """Return the size of the team of each of `n` tasks."""
-        team_sizes = [sizes] * n if isinstance(sizes, int) else list(sizes)
-        if len(team_sizes) != n:
-            raise ValueError(f"{len(team_sizes)} sizes for {n} items")
-        max_size = max(1, self._comm.size - 1)
-        for size in team_sizes:
-            if not 1 <= size <= max_size:
-                raise ValueError(
-                    f"a team of {size} ranks: give 1 to {max_size}, since rank 0 is"
-                    " the manager"
-                )
-        return team_sizes
+    def _is_running(self, results: dict[int, tuple[Outcome, int]]) -> bool:
+        """Return whether a team of the call with these results is running."""
+        return any(team.results is results for team in self._teams.values())
 
     def _start(self, team: _Team, call: Pickled, item: Pickled) -> None:
         """Send the task of a team to its ranks."""
         number = next(self._numbers)
         self._teams[number] = team
-        order = _Order(number, team.task, team.members, call, item)
+        order = Order(number, team.task, team.members, call, item)
         for rank in team.members:
             self._orders.isend(rank, order)
 
@@ -272,26 +252,28 @@ class Teams:
         team.results[team.task] = team.result()
         if team.first_failed() is not None:
             for member in team.members:
-                self._orders.isend(member, _FreeTeam(number))
+                self._orders.isend(member, FreeTeam(number))
 
 
-def _execute(comm: MPI.Intracomm, order: _Order) -> tuple[MPI.Intracomm, Outcome]:
-    """Execute a task; return the communicator and the outcome. Collective: its team."""
-    world = comm.Get_group()
-    group = world.Incl(order.members)
-    team = comm.Create_group(group, order.number % N_TAGS)
-    group.Free()
-    world.Free()
-    call = unpack_call(order.call)
-    has_item, item = attempt(unpack, order.item)
-    can_start = has_item and not isinstance(call.function, UnpicklableFunction)
-    # If one rank cannot start, the others would hang in their first collective.
-    if not team.allreduce(can_start, op=MPI.LAND) and can_start:
-        return team, (True, None)  # another rank reports the error
-    if not has_item:
-        return team, unpickling_failure(order.task, item)
-    ok, value = execute_task(call, order.task, (team, item))
-    return team, (ok, value if team.rank == 0 or not ok else None)
+def team_sizes(comm: MPI.Intracomm, sizes: int | Sequence[int], n: int) -> list[int]:
+    """Return the size of the team of each of `n` tasks. Local.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1, or above the number of workers.
+    """
+    ranks = [sizes] * n if isinstance(sizes, int) else list(sizes)
+    if len(ranks) != n:
+        raise ValueError(f"{len(ranks)} sizes for {n} items")
+    max_size = max(1, comm.size - 1)
+    for size in ranks:
+        if not 1 <= size <= max_size:
+            raise ValueError(
+                f"a team of {size} ranks: give 1 to {max_size}, since rank 0 is the"
+                " manager"
+            )
+    return ranks
 
 
 def _value(task: int, outcome: Outcome, rank: int) -> Any:

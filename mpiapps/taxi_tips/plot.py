@@ -10,7 +10,7 @@ from mpiapps.base.optional import import_optional
 
 def load_backend() -> Any:
     """Return the Agg backend of matplotlib; raise `LaunchError` if not installed."""
-    return import_optional("matplotlib.backends.backend_agg", "plot", "a picture")
+    return import_optional("matplotlib.backends.backend_agg", "plot", "a plot")
 
 
 def draw(values: dict[str, Any]) -> bytes:

@@ -16,7 +16,8 @@ from mpiapps.kernels.jit import is_cached
 from mpiapps.kernels.tips import KERNELS, count_tips
 from mpiapps.tasks.engine import run_tasks
 from mpiapps.tasks.executors import counter
-from mpiapps.tasks.task_set import TaskJournal, TaskSet
+from mpiapps.tasks.task_journal import TaskJournal
+from mpiapps.tasks.task_set import TaskSet
 from mpiapps.taxi_tips.summary import COLUMNS, GroupCounts
 
 EMPTY = np.empty(0)

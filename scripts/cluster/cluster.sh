@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Several hosts on this machine, with a real Slurm and a real Grid Engine: for the tests.
+# Test cluster: several hosts on this machine, with a real Slurm and a real Grid Engine.
 #
-#   cluster.sh install         the Debian packages that it needs
-#   cluster.sh up              hosts head, n1, n2, n3; both schedulers on them
+#   cluster.sh install         install the required Debian packages
+#   cluster.sh up              start the hosts head, n1, n2, n3 and both schedulers
 #   cluster.sh on HOST CMD...  run CMD on HOST
-#   cluster.sh cut|join HOST   take its network down | up
-#   cluster.sh logs            what the daemons logged
-#   cluster.sh down            end every process, remove every trace
+#   cluster.sh cut|join HOST   set the network of HOST down | up
+#   cluster.sh logs            print the logs of the daemons
+#   cluster.sh down            kill all processes, remove all files
 #
-# TEST_CLUSTER=N is a cluster of its own beside the others; 0 unless it is set.
+# TEST_CLUSTER=N selects one of several independent clusters; default 0.
 #
 # A host is a set of namespaces: its own network, hostname, processes, /tmp, /run, /dev/shm,
-# /var/spool and /var/log. The file system else is shared, as on a cluster.
+# /var/spool and /var/log. The rest of the file system is shared, as on a cluster.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -32,11 +32,11 @@ need_root_on_debian() {
     command -v apt-get >/dev/null || fail "no apt-get; the cluster needs Debian or Ubuntu"
 }
 
-# What each host has of its own cannot be the folder that all of them see.
+# The clone must be in a folder that all hosts share.
 need_shared_folder() {
     case $HERE/ in
     /tmp/* | /run/* | /dev/shm/* | /var/spool/* | /var/log/*)
-        fail "$HERE is where each host has its own folder; clone elsewhere, as in your home"
+        fail "$HERE is not shared by the hosts; put the clone elsewhere, such as in your home"
         ;;
     esac
 }
@@ -45,7 +45,7 @@ install() {
     need_root_on_debian
     if ! dpkg-query -W "${PACKAGES[@]}" >/dev/null 2>&1; then
         apt-get update -qq
-        # The daemons are for the hosts: this runlevel starts none on this machine.
+        # In runlevel 1 the packages start no daemons on this machine.
         RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
             "${PACKAGES[@]}" >/dev/null
     fi
@@ -67,10 +67,10 @@ retry() {
     done
 }
 
-# Its first process holds a host up; the end of that process ends all others in it.
+# The first process of a host keeps it running; when it ends, the kernel kills the others.
 start_host() {
     local host=$1 address=$2 init
-    # The pids are this machine's: --fork's child is the one to enter.
+    # nsenter needs the pid on this machine of the child of `unshare --fork`.
     unshare --net --uts --mount --pid --ipc --fork --mount-proc --kill-child \
         bash "$HERE/host.sh" "$host" "$ROOT" >"$ROOT/log/$host.log" 2>&1 &
     retry 10 pgrep -P $!
@@ -86,7 +86,7 @@ start_host() {
 up() {
     need_shared_folder
     install
-    [ ! -e "$ROOT" ] || fail "$ROOT is there: a cluster is up; run \`make cluster-down\`"
+    [ ! -e "$ROOT" ] || fail "$ROOT exists: a cluster is up; run \`make cluster-down\`"
     mkdir -p "$ROOT/log"
     local i
     {

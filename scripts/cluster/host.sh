@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The first process of a host: makes what is its own, then holds it up and reaps children.
+# First process of a host: mounts its own folders, then keeps it running and reaps children.
 # usage: host.sh NAME ROOT, in fresh namespaces
 set -euo pipefail
 
@@ -11,7 +11,7 @@ for folder in /tmp /run /dev/shm /var/spool /var/log; do
 done
 chmod 1777 /tmp /dev/shm
 touch "$root/$name.ready"
-# Daemons leave their children to the first process: bash reaps them while it waits.
+# Orphans of daemons become children of this process; bash reaps them while it waits.
 while :; do
     sleep 3600 &
     wait $!

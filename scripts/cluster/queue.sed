@@ -1,4 +1,4 @@
-# From Grid Engine's default queue to the one of the test cluster.
+# Edits Grid Engine's default queue into the queue of the test cluster.
 s/^qname .*/qname main.q/
 s/^hostlist .*/hostlist @allhosts/
 s/^pe_list .*/pe_list mpi1 mpi2 smp any/

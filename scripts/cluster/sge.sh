@@ -25,11 +25,11 @@ sge_up() {
     done
     sge_configure >"$ROOT/log/qconf.log" 2>&1 || fail "$(tail -n 3 "$ROOT/log/qconf.log")"
     for host in "${SGE_NODES[@]}"; do on "$host" sge_execd; done
-    # shellcheck disable=SC2016 # the host's shell expands it
+    # shellcheck disable=SC2016 # expanded by the shell on the host
     retry 60 on head sh -c 'test "$(qstat -f | grep -c "lx-amd64  *$")" -eq 2'
 }
 
-# Root may run jobs, the shebang counts, changes are seen at once; four kinds of PE.
+# Root may run jobs, scripts use their shebang, scheduling is immediate; four PEs.
 sge_configure() {
     on head qconf -sconf |
         sed 's/^min_uid.*/min_uid 0/; s/^min_gid.*/min_gid 0/;
@@ -42,7 +42,7 @@ sge_configure() {
     on head qconf -Msconf "$ROOT/schedule"
     printf 'group_name @allhosts\nhostlist %s\n' "${SGE_NODES[*]}" >"$ROOT/hostgroup"
     on head qconf -Ahgrp "$ROOT/hostgroup"
-    # shellcheck disable=SC2016 # the rules begin with a dollar
+    # shellcheck disable=SC2016 # allocation rules begin with a dollar
     for pe in 'mpi1 1' 'mpi2 2' 'smp $pe_slots' 'any $fill_up'; do
         sed "s/@NAME@/${pe% *}/; s/@RULE@/${pe#* }/" "$HERE/pe.conf" >"$ROOT/pe"
         on head qconf -Ap "$ROOT/pe"

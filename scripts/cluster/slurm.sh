@@ -13,6 +13,6 @@ slurm_up() {
     done
     on head slurmctld
     for host in "${NODES[@]}"; do on "$host" slurmd; done
-    # shellcheck disable=SC2016 # the host's shell expands it
+    # shellcheck disable=SC2016 # expanded by the shell on the host
     retry 60 on head sh -c 'test "$(sinfo -h -t idle -o %D)" -eq 3'
 }

@@ -1,20 +1,20 @@
 # shellcheck shell=bash disable=SC2154
-# Secure shell on the hosts, as on clusters whose PBS starts nothing on other hosts.
+# sshd on the hosts: launchers use ssh where PBS does not start processes on other hosts.
 
 ssh_up() {
-    local host place=$ROOT/ssh
-    mkdir -p "$place"
-    ssh-keygen -q -t ed25519 -N '' -f "$place/key"
-    cat >"$place/sshd_config" <<END
-HostKey $place/key
-AuthorizedKeysFile $place/key.pub
+    local host folder=$ROOT/ssh
+    mkdir -p "$folder"
+    ssh-keygen -q -t ed25519 -N '' -f "$folder/key"
+    cat >"$folder/sshd_config" <<END
+HostKey $folder/key
+AuthorizedKeysFile $folder/key.pub
 PermitRootLogin prohibit-password
 StrictModes no
 UsePAM no
 PidFile none
 END
-    cat >"$place/ssh_config" <<END
-IdentityFile $place/key
+    cat >"$folder/ssh_config" <<END
+IdentityFile $folder/key
 StrictHostKeyChecking no
 UserKnownHostsFile /dev/null
 LogLevel ERROR
@@ -22,7 +22,7 @@ END
     for host in "${HOSTS[@]}"; do
         on "$host" sh -c "
             mkdir -p /run/sshd
-            mount --bind $place/ssh_config /etc/ssh/ssh_config
-            exec /usr/sbin/sshd -f $place/sshd_config"
+            mount --bind $folder/ssh_config /etc/ssh/ssh_config
+            exec /usr/sbin/sshd -f $folder/sshd_config"
     done
 }

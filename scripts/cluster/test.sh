@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Run a command with two test clusters up; end both whatever happens. If the command fails,
-# what the daemons logged is printed, and kept in .cluster/daemons.log.
+# Run a command while two test clusters are up, then shut both down. If the command fails,
+# print the logs of the daemons, and keep them in .cluster/daemons.log.
 # usage: test.sh COMMAND...
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-# usage: each COMMAND: of both clusters
-each() {
+# usage: both COMMAND: run cluster.sh COMMAND for both clusters
+both() {
     TEST_CLUSTER=0 bash "$HERE/cluster.sh" "$1"
     TEST_CLUSTER=1 bash "$HERE/cluster.sh" "$1"
 }
@@ -16,13 +16,13 @@ finish() {
     code=$?
     if [ "$code" -ne 0 ]; then
         mkdir -p .cluster
-        each logs | tee .cluster/daemons.log || true
+        both logs | tee .cluster/daemons.log || true
     fi
-    each down
+    both down
     exit "$code"
 }
 trap 'exit 143' TERM INT
-each down
+both down
 trap finish EXIT
-each up
+both up
 "$@"

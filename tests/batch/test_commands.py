@@ -61,7 +61,7 @@ def test_options_and_commands_for_one_submission(capsys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["render", "pi"], "say which one: --scheduler slurm|sge|pbs|lsf"),
+        (["render", "pi"], "select one: --scheduler slurm|sge|pbs|lsf"),
         (
             ["render", "nothing", *SLURM],
             "'nothing' is not a program; the programs are crossval, dask, farm",
@@ -78,7 +78,7 @@ def test_options_and_commands_for_one_submission(capsys):
         ),
         (["render", "pi", *SLURM, "--name", "a b"], "start with a letter"),
         (["render", "pi", *SLURM, "--array", "5"], "write 1-10"),
-        (["render", "pi", *SLURM, "--directive=-Jx"], "say it by --name of mpiapps"),
+        (["render", "pi", *SLURM, "--directive=-Jx"], "use --name of mpiapps"),
         (["render", "pi", *SLURM, "--dependency", "pi-3"], "no run 'pi-3' in logs"),
         (["render", "pi", *SLURM, "--", "--samples", "0"], "the minimum is 1"),
         (["render", "pi", *SLURM, "--launcher", "srun-pmi2"], "use --launcher mpiexec"),
@@ -117,13 +117,13 @@ def test_lint_and_explain():
     (found,) = json.loads(mpiapps("lint", "job.sh", "--json").out)
     assert (found["line"], found["trap"]) == (2, "short-time")
     ended = mpiapps("explain", "job.sh")
-    assert "The limit: 1:30" in ended.out
+    assert "Time limit: 1:30" in ended.out
     (line,) = json.loads(mpiapps("explain", "job.sh", "--json").out)
     assert (line["number"], line["text"]) == (2, "#SBATCH --time=1:30")
     Path("job.sh").write_text("#!/bin/bash\n#SBATCH --time=1:30:00 -N 2\n")
     ended = mpiapps("lint", "job.sh")
-    assert (ended.code, ended.out) == (0, "no trap found\n")
-    assert "      -N 2: Hosts: 2." in mpiapps("explain", "job.sh").out
+    assert (ended.code, ended.out) == (0, "no problems\n")
+    assert "      -N 2: Hosts: 2;" in mpiapps("explain", "job.sh").out
 
 
 def test_a_script_on_standard_input(monkeypatch, capsys):
@@ -132,7 +132,7 @@ def test_a_script_on_standard_input(monkeypatch, capsys):
     assert "-:1: short-time" in capsys.readouterr().out
 
 
-# A scheduler of one host: it runs a job at once, and tells how it ended when asked.
+# A scheduler of one host: it runs a job at once; squeue prints how it ended.
 BASH, CAT = shutil.which("bash"), shutil.which("cat")
 SBATCH = f"""#!{BASH}
 for word; do case $word in
@@ -229,7 +229,7 @@ PROBES = {
 def test_a_site_file_from_what_a_login_node_tells(place, monkeypatch, scheduler, lines):
     ended = mpiapps("site", "probe", "--scheduler", scheduler)
     assert ended.code == 78
-    assert "gave no answer; is this a" in ended.err
+    assert "on this host; is it a login node" in ended.err
     for name, text in PROBES.items():
         answers = text if isinstance(text, dict) else {"*": text}
         cases = "".join(

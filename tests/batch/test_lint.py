@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from mpiapps.base.errors import UsageError
 from mpiapps.batch.explain import explain
-from mpiapps.batch.lint import RULES, lint
-from mpiapps.batch.options import DIALECTS, MAYBE, NONE
-from mpiapps.batch.scheduler import TABLE
+from mpiapps.batch.lint import all_rules, lint
+from mpiapps.batch.options import NONE, OPTIONAL
+from mpiapps.batch.scheduler import dialects
 from mpiapps.batch.script import Script
 from mpiapps.batch.site import SCHEDULERS
 from tests.batch.jobs import SITES, directives, script
@@ -124,7 +124,7 @@ CASES = [
 
 def found(text, folder):
     (folder / "logs").mkdir(exist_ok=True)
-    return lint(Script(text, folder))
+    return lint(text, folder)
 
 
 @pytest.mark.parametrize("text", [GOOD, SGE, PBS, LSF])
@@ -216,7 +216,7 @@ READ = {
 
 @pytest.mark.parametrize("line", READ)
 def test_a_line_is_read_as_its_scheduler_reads_it(line):
-    (directives,) = filter(None, Script(f"#!\n{line}", Path()).directives.values())
+    (directives,) = filter(None, Script(f"#!\n{line}", dialects()).directives.values())
     assert [f"{e.name} {e.value}".strip() for e in directives] == READ[line]
     assert not any(each.fault for each in directives)
     assert [each.number for each in explain(line)] == [1] * len(READ[line])
@@ -225,12 +225,12 @@ def test_a_line_is_read_as_its_scheduler_reads_it(line):
 @st.composite
 def written(draw, scheduler):
     """Return options as texts, each in one of its forms, and what they are read as."""
-    dialect = DIALECTS[scheduler]
+    dialect = dialects()[scheduler]
     names = draw(st.lists(st.sampled_from(sorted(dialect.options)), max_size=6))
     texts, expected = [], []
     for name in names:
         option = dialect.options[name]
-        if option.takes in (NONE, MAYBE) or not name.startswith("-") or " " in name:
+        if option.takes in (NONE, OPTIONAL) or not name.startswith("-") or " " in name:
             continue
         value = draw(st.sampled_from(["7", "1:30", "a b", "x#y", "it's"]))
         value = {"=": value, "T": "1:30"}.get(option.takes, "7")
@@ -251,22 +251,22 @@ def written(draw, scheduler):
 @given(data=st.data())
 def test_options_are_read_alike_in_every_form(scheduler, data):
     texts, expected = data.draw(written(scheduler))
-    prefix = TABLE[scheduler].prefix
+    prefix = dialects()[scheduler].prefix
     many = "".join(f"{prefix} {text} # why\n" for text in texts)
     for body in (many, f"{prefix} {' '.join(texts)}\t# -N 9\n"):
-        read = Script(f"#!/bin/bash\n{body}true\n", Path()).directives[scheduler]
+        read = Script(f"#!/bin/bash\n{body}true\n", dialects()).directives[scheduler]
         assert [(each.name, each.value) for each in read] == expected
         assert [each.fault for each in read] == [""] * len(expected)
 
 
 @settings(max_examples=40)
-@given(st.lists(st.text(), max_size=4), st.sampled_from(SCHEDULERS))
+@given(st.lists(st.text(), max_size=4), st.sampled_from(sorted(SCHEDULERS)))
 def test_any_text_is_looked_at(texts, scheduler):
-    prefix = TABLE[scheduler].prefix
+    prefix = dialects()[scheduler].prefix
     text = "#!\n" + "\n".join(f"{prefix} -{each}" for each in texts) + "\nsrun -n 2 x"
     count = len(text.splitlines())
-    assert all(0 <= each.line <= count for each in lint(Script(text, Path("/"))))
-    if any(Script(text, Path()).directives.values()):
+    assert all(0 <= each.line <= count for each in lint(text, Path("/")))
+    if any(Script(text, dialects()).directives.values()):
         assert all(1 <= each.number <= count for each in explain(text))
 
 
@@ -280,7 +280,7 @@ def test_each_trap_is_found_alone_with_a_remedy(tmp_path, case):
 
 
 def test_every_trap_has_a_case():
-    assert {case[0] for case in CASES} == {trap.name for trap in RULES}
+    assert {case[0] for case in CASES} == {trap.name for trap in all_rules()}
 
 
 def test_the_line_is_told(tmp_path):
@@ -321,24 +321,24 @@ def test_rendered_scripts_have_no_trap_and_are_explained(tmp_path, scheduler, re
     ("line", "says"),
     [
         ("#SBATCH -t 1:30", "90 seconds"),
-        ("#SBATCH --mem=4G", "Memory of each host: 4G"),
+        ("#SBATCH --mem=4G", "Memory per host: 4G"),
         ("#SBATCH --frobnicate=1", "Not accepted: --frobnicate is not an option of"),
         ("#SBATCH nodes=1", "Not accepted: nodes=1 is not an option"),
         ("#SBATCH --mcs-label=x", "not explained"),
         ("#SBATCH --gres=gpu:a100:2", "gpu:a100:2"),
-        ("#SBATCH --gpus=2", "GPUs in all: 2"),
-        ("#SBATCH --qos=long", "quality of service: long"),
-        ("#SBATCH -x n[1-3]", "Not on these hosts: n[1-3]"),
+        ("#SBATCH --gpus=2", "GPUs in total: 2"),
+        ("#SBATCH --qos=long", "Quality of service: long"),
+        ("#SBATCH -x n[1-3]", "Exclude these hosts: n[1-3]"),
         ("#SBATCH -w n1", "n1"),
         ("#SBATCH --reservation=r", "reservation r"),
-        ("#SBATCH -e err.txt", "error by itself: err.txt"),
-        ("#SBATCH -N2   # two", "Hosts: 2."),
+        ("#SBATCH -e err.txt", "error: err.txt"),
+        ("#SBATCH -N2   # two", "Hosts: 2;"),
         ("#SBATCH packjob", "heterogeneous"),
         ("#$ -pe mpi 8", "slots: mpi 8"),
         ("#$ -l h_vmem=4G", "Resources: h_vmem=4G"),
         ("#PBS -l select=2:ncpus=4", "Chunks: 2:ncpus=4"),
-        ("#PBS -l walltime=1:00:00", "The limit: 1:00:00"),
-        ("#BSUB -W 1:00", "The limit: 1:00"),
+        ("#PBS -l walltime=1:00:00", "Time limit: 1:00:00"),
+        ("#BSUB -W 1:00", "Time limit: 1:00"),
     ],
 )
 def test_the_meaning_of_a_line(line, says):
@@ -360,5 +360,5 @@ def test_a_script_without_directives_has_nothing_to_explain():
 def test_the_sites_limit_of_arrays_counts(tmp_path):
     (tmp_path / "logs").mkdir()
     text = GOOD.replace(NODES, NODES + "#SBATCH --array=1-2000\n")
-    assert lint(Script(text, tmp_path, max_array=2001)) == []
+    assert lint(text, tmp_path, max_array=2001) == []
     assert SITES["slurm"].max_array == 1001

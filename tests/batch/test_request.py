@@ -212,7 +212,7 @@ def test_a_site_may_name_its_own_launcher():
 
 def test_a_sites_directives_are_guarded_too():
     site = Site("slurm", "bad", directives=("--comment=$(touch x); `y`",))
-    with pytest.raises(UsageError, match=r"site bad: .* holds ';'"):
+    with pytest.raises(UsageError, match=r"site bad: .* has ';'"):
         script("slurm", site=site)
 
 
@@ -248,11 +248,11 @@ REFUSED = {
         "-d afterok:1": "--dependency",
         "-N 3": "--nodes",
         "-C ib -n 3": "--ranks-per-node",
-        "--wrap=x": "leave it out",
+        "--wrap=x": "remove it",
         "--constraint=a b": "b is not an option",
         "--time=2h": "not a time",
-        "--comment=a;b": "holds ';'",
-        "--comment=a # b": "holds '#'",
+        "--comment=a;b": "has ';'",
+        "--comment=a # b": "has '#'",
         '--comment="a': "not closed",
         "C ib": "does not begin with -",
         "": "does not begin with -",

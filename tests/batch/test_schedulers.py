@@ -6,9 +6,10 @@ import shutil
 import pytest
 
 from mpiapps.batch import job_state
-from mpiapps.batch.client import NoAnswer
+from mpiapps.batch.client import CommandError
 from mpiapps.batch.job_state import JobId, JobStatus, indices
-from mpiapps.batch.scheduler import TABLE
+from mpiapps.batch.scheduler import load_scheduler
+from mpiapps.batch.site import SCHEDULERS
 
 CAT = shutil.which("cat") or "cat"
 
@@ -57,7 +58,7 @@ SACCT = """12|COMPLETED|0:0
 
 def test_slurm_by_the_controller_and_by_accounting(answering):
     answering(squeue=SQUEUE, sacct=SACCT)
-    found = TABLE["slurm"].seen(["12"], "")
+    found = load_scheduler("slurm").job_statuses(["12"], "")
     assert states(found) == {
         "2": job_state.CANCELLED,
         "3": job_state.PENDING,
@@ -117,7 +118,7 @@ def test_grid_engine_by_the_queue_and_by_its_accounting(answering):
         task=2, failed=0, code=3
     )
     answering(qstat=QSTAT, qacct=ended)
-    found = TABLE["sge"].seen(["12", "13", "14", "15"], "")
+    found = load_scheduler("sge").job_statuses(["12", "13", "14", "15"], "")
     assert states(found) == {
         "12": job_state.RUNNING,
         "13": job_state.PENDING,
@@ -149,7 +150,7 @@ def test_grid_engine_by_its_accounting(answering, failed, code, expected):
     for task, key in (("undefined", "16"), ("2", "16_2")):
         text = QACCT.format(task=task, failed=failed, code=code)
         answering(qstat="", qacct=text)
-        assert TABLE["sge"].seen(["16"], "")[key].state == expected
+        assert load_scheduler("sge").job_statuses(["16"], "")[key].state == expected
 
 
 def pbs(state_letter, number="12.s", **more):
@@ -184,7 +185,7 @@ def pbs(state_letter, number="12.s", **more):
 )
 def test_pbs(answering, text, key, expected):
     answering(qstat=text)
-    assert TABLE["pbs"].seen(["12.s"], "") == {key: expected}
+    assert load_scheduler("pbs").job_statuses(["12.s"], "") == {key: expected}
 
 
 def lsf(stat, code="", reason="", index="0", pending=""):
@@ -225,7 +226,7 @@ def lsf(stat, code="", reason="", index="0", pending=""):
 )
 def test_lsf(answering, text, key, expected):
     answering(bjobs=text)
-    assert TABLE["lsf"].seen(["12"], "") == {key: expected}
+    assert load_scheduler("lsf").job_statuses(["12"], "") == {key: expected}
 
 
 # Command, exit code and what it says of a job that is not there.
@@ -242,7 +243,7 @@ def test_a_job_that_is_not_there_is_an_answer(answering, scheduler, texts):
     if scheduler == "sge":
         answering(qstat="")
     answering(1, **texts)
-    assert TABLE[scheduler].seen(["12"], "") == {}
+    assert load_scheduler(scheduler).job_statuses(["12"], "") == {}
 
 
 # What an outage looks like: said with an exit code, or printed as if all were well.
@@ -268,25 +269,28 @@ MUTE = [
     ("pbs", 0, {"qstat": "no JSON"}),
     ("lsf", 255, {"bjobs": "Failed in an LSF library call: LIM is down; try later"}),
     ("lsf", 0, {"bjobs": "no JSON"}),
-    *[(name, 0, {}) for name in TABLE],  # no such command on this host
+    *[(name, 0, {}) for name in SCHEDULERS],  # no such command on this host
 ]
 
 
 @pytest.mark.parametrize(("scheduler", "code", "texts"), MUTE)
 def test_an_outage_is_no_answer(answering, scheduler, code, texts):
     answering(code, **texts)
-    with pytest.raises(NoAnswer):
-        TABLE[scheduler].seen(["12"], "")
+    with pytest.raises(CommandError):
+        load_scheduler(scheduler).job_statuses(["12"], "")
 
 
 def test_slurm_without_accounting_or_with_one_that_is_down(answering):
     answering(squeue=SQUEUE)
     answering(1, sacct="Slurm accounting storage is disabled")
-    assert "12" not in TABLE["slurm"].seen(["12"], "")
+    assert "12" not in load_scheduler("slurm").job_statuses(["12"], "")
     answering(1, sacct="sacct: error: Unable to connect to database")
-    assert TABLE["slurm"].seen(["5", "18"], "")["5"].state == job_state.FAILED
-    with pytest.raises(NoAnswer, match="database"):
-        TABLE["slurm"].seen(["5", "12"], "")
+    assert (
+        load_scheduler("slurm").job_statuses(["5", "18"], "")["5"].state
+        == job_state.FAILED
+    )
+    with pytest.raises(CommandError, match="database"):
+        load_scheduler("slurm").job_statuses(["5", "12"], "")
 
 
 @pytest.mark.usefixtures("answering")
@@ -297,7 +301,9 @@ def test_pbs_without_a_history(tmp_path):
         f"echo '{pbs('R')}'\n"
     )
     (tmp_path / "qstat").chmod(0o755)
-    assert TABLE["pbs"].seen(["12.s"], "") == {"12.s": JobStatus(job_state.RUNNING)}
+    assert load_scheduler("pbs").job_statuses(["12.s"], "") == {
+        "12.s": JobStatus(job_state.RUNNING)
+    }
 
 
 @pytest.mark.parametrize(
@@ -310,11 +316,11 @@ def test_pbs_without_a_history(tmp_path):
         ("pbs", "12.server.example.org\n", JobId("12.server.example.org")),
         ("pbs", "12[].server\n", JobId("12[].server")),
         ("lsf", "Job <12> is submitted to queue <normal>.\n", JobId("12")),
-        *[(name, "no number here", None) for name in TABLE],
+        *[(name, "no number here", None) for name in SCHEDULERS],
     ],
 )
 def test_the_job_is_found_in_what_submission_prints(scheduler, text, job):
-    assert TABLE[scheduler].job_id(text) == job
+    assert load_scheduler(scheduler).job_id(text) == job
 
 
 @pytest.mark.parametrize(
@@ -328,4 +334,16 @@ def test_the_job_is_found_in_what_submission_prints(scheduler, text, job):
 )
 def test_the_cluster_of_this_host(answering, scheduler, texts, expected):
     answering(**texts)
-    assert TABLE[scheduler].cluster() == expected
+    assert load_scheduler(scheduler).cluster() == expected
+
+
+def test_variables_that_override_a_script_are_removed(monkeypatch):
+    for name in ("SBATCH_TIMELIMIT", "SLURM_NTASKS", "SLURM_CONF", "MPIAPPS_RUN"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("SLURM_CONF_SERVER", "x")
+    environments = {n: load_scheduler(n).environment() for n in ("slurm", "sge")}
+    assert "SLURM_CONF" in environments["slurm"]
+    names = {"SBATCH_TIMELIMIT", "SLURM_NTASKS", "MPIAPPS_RUN", "SLURM_CONF_SERVER"}
+    assert not names & environments["slurm"].keys()
+    assert "MPIAPPS_RUN" not in environments["sge"]
+    assert "PATH" in environments["sge"]

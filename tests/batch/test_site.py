@@ -4,7 +4,8 @@ import subprocess
 import pytest
 
 from mpiapps.base.errors import UsageError
-from mpiapps.batch.site import SCHEDULERS, Site, find_site, read_site
+from mpiapps.batch.site import SCHEDULERS, Site, read_site
+from mpiapps.batch.site_search import find_site
 from tests.batch.jobs import SITES
 from tests.commands import ROOT
 
@@ -86,7 +87,7 @@ def test_the_remedy_works_where_it_is_typed(tmp_path, monkeypatch, place):
 
 def test_without_a_site_the_hosts_commands_tell(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UsageError, match="say which one"):
+    with pytest.raises(UsageError, match="select one"):
         find_site("", "")
     (tmp_path / "qconf").write_text("#!/bin/sh\n")
     (tmp_path / "qconf").chmod(0o755)

@@ -11,7 +11,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.timeout(900))  # `wait` reports sooner, and why
+            item.add_marker(pytest.mark.timeout(900))  # `wait` gives up earlier
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,7 +21,7 @@ def prepared():
 
 @pytest.fixture(scope="session")
 def hits():
-    """Return the hits of 10**7 darts on this machine: they are the same anywhere."""
+    """Return the hits of 10**7 darts, the same on any machine and number of ranks."""
     ended = on_ranks(
         "openmpi", 1, "-m", "mpiapps.pi", "--samples", "1e7", "--json", "-"
     )

@@ -1,17 +1,17 @@
-"""Dask on several hosts: by job scripts, with outside clients, by dask-jobqueue."""
+"""Dask on several hosts: in jobs, with clients outside the job, with dask-jobqueue."""
 
 import json
 
 import pytest
 
 from tests.cluster.hosts import (
-    PLACE,
     SCHEDULERS,
     SHAPES,
+    SHARED,
     cluster,
     mpiapps,
     on,
-    other,
+    other_host,
     output,
     record,
     shape,
@@ -42,11 +42,11 @@ def test_a_script_has_workers_on_all_hosts(scheduler):
 
 
 def test_a_run_resumes_after_the_loss_of_a_host():
-    marks = PLACE / "dask-lost"
+    marks = SHARED / "dask-lost"
     args = ["--time", "10m", "--", "dask_slow.py", str(marks)]
     run = submit("slurm", "dask", "--nodes", "3", "--ranks-per-node", "2", *args)
     until(lambda: marks.exists() and marks.stat().st_size > 10, "some tasks")
-    lost = other(run)
+    lost = other_host(run)
     cluster("cut", lost)
     done = wait(run, "failed", "pending", limit=120)
     assert done["state"] != "done"
@@ -59,14 +59,14 @@ def test_a_run_resumes_after_the_loss_of_a_host():
 
 
 def test_the_head_node_connects_to_a_cluster_in_a_job():
-    file = PLACE / "private" / "dask.json"
+    file = SHARED / "private" / "dask.json"
     args = ["--time", "10m", "--", "--scheduler-file", str(file)]
     run = submit("slurm", "dask", "--nodes", "2", "--ranks-per-node", "2", *args)
     until(file.exists, "the start of the cluster")
     connected = mpiapps("dask", "connect", str(file), "dask_client.py", "3")
     assert connected.code == 0, connected.err
     assert last_line(connected.out)["workers"] == 3
-    (PLACE / "end.py").write_text(
+    (SHARED / "end.py").write_text(
         "from distributed import get_client\nget_client().shutdown()\n"
     )
     mpiapps("dask", "connect", str(file), "end.py")
@@ -76,8 +76,8 @@ def test_the_head_node_connects_to_a_cluster_in_a_job():
 
 def test_the_same_client_code_runs_on_dask_jobqueue():
     python = str(folder("openmpi") / "python")
-    done = on("head", python, "dask_jobs.py", str(PLACE / "jobqueue"))
-    assert done.code == 0, done.err + output_of(PLACE / "jobqueue")
+    done = on("head", python, "dask_jobs.py", str(SHARED / "jobqueue"))
+    assert done.code == 0, done.err + output_of(SHARED / "jobqueue")
     values = last_line(done.out)
     assert (values["workers"], values["sum"], values["tls"]) == (2, 2500, True)
 

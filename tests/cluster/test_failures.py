@@ -1,4 +1,4 @@
-"""Limits, kills and cuts on real daemons: never a false success, never lost work."""
+"""Time limits, kills and lost networks: no false success, no lost work."""
 
 import json
 import os
@@ -8,8 +8,8 @@ import pytest
 
 from tests.cluster.hosts import (
     CLUSTER,
-    PLACE,
     SCHEDULERS,
+    SHARED,
     cluster,
     events,
     mpiapps,
@@ -23,14 +23,9 @@ from tests.cluster.hosts import (
     wait,
 )
 
-LIMIT = [
-    "--time",
-    "1m",
-    "--signal-delay",
-    "40s",
-]  # 20 s of each start are for the program
+LIMIT = ["--time", "1m", "--signal-delay", "40s"]  # 20 s per start for the program
 HOSTS = "n1", "n2", "n3"
-LONG, SHORT = 20, 10  # s of work for all cores: for longer than that, or not
+LONG, SHORT = 20, 10  # s of work on all cores: more than one start allows, or less
 
 
 def arguments(samples):
@@ -39,53 +34,53 @@ def arguments(samples):
 
 @pytest.fixture(scope="module")
 def references():
-    """Return records of runs in one go on one host, by how long they should take."""
+    """Return records of uninterrupted runs on one host, by their duration."""
     cores = str(min(os.cpu_count() or 1, 6))
-    first = pi(cores, 2 * 10**9)
+    first = run_pi(cores, 2 * 10**9)
     rate = 2 / first["timings"]["kernel"]["max"]  # 10**9 darts a second
-    return {each: pi(cores, round(rate * each) * 10**9) for each in (LONG, SHORT)}
+    return {s: run_pi(cores, round(rate * s) * 10**9) for s in (LONG, SHORT)}
 
 
-def pi(ranks, samples):
+def run_pi(ranks, samples):
     ended = mpiapps("run", "pi", "-n", ranks, "--samples", str(samples), "--json", "-")
     assert ended.code == 0, ended.err
     return json.loads(ended.out)
 
 
-def same(run, reference):
-    """Assert that the record is bit for bit that of the run in one go."""
-    found = record(run)
-    assert found["values"] == reference["values"]
-    assert found["options"] == reference["options"]
-    assert found["finished"] is True
+def assert_same_record(run, reference):
+    """Assert that the record has the bits of that of the uninterrupted run."""
+    recorded = record(run)
+    assert recorded["values"] == reference["values"]
+    assert recorded["options"] == reference["options"]
+    assert recorded["finished"] is True
 
 
-def outlives(scheduler, asked, reference):
-    """Submit a job that outlives its limit; return its run, done."""
+def run_past_limit(scheduler, request, reference):
+    """Run a job that takes longer than its time limit; return its run."""
     samples = reference["options"]["samples"]
-    run = submit(scheduler, "pi", *asked, *LIMIT, *arguments(samples))
+    run = submit(scheduler, "pi", *request, *LIMIT, *arguments(samples))
     ended = wait(run, limit=400)
     assert (ended["state"], ended["code"]) == ("done", 0), output(run)
     assert ended["requeues"] >= 1
     assert "which is saved in" in output(run)
-    same(run, reference)
-    assert not (PLACE / "logs" / run / "checkpoint.json").exists()
+    assert_same_record(run, reference)
+    assert not (SHARED / "logs" / run / "checkpoint.json").exists()
     return run
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_a_job_outlives_its_limit(scheduler, references):
-    outlives(scheduler, shape(scheduler), references[LONG])
+def test_a_job_is_requeued_at_its_limit(scheduler, references):
+    run_past_limit(scheduler, shape(scheduler), references[LONG])
 
 
-def test_grid_engine_starts_a_job_of_one_host_again(references):
-    run = outlives("sge", ["--ranks-per-node", "2"], references[LONG])
+def test_grid_engine_reruns_a_job_of_one_host(references):
+    run = run_past_limit("sge", ["--ranks-per-node", "2"], references[LONG])
     assert len({json.loads(line)["job"] for line in events(run, "")}) == 1
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to a running job, and how it may end then."""
+    """A fault of a running job, and the states in which the run may end."""
 
     name: str
     scheduler: str
@@ -96,8 +91,8 @@ FAULTS = [
     Fault("cancel", "slurm", ("cancelled",)),
     Fault("script", "slurm", ("failed",)),
     Fault("rank", "slurm", ("failed",)),
-    # Ranks end with their daemon: the job has failed if Slurm notices the loss later.
-    # It starts a job again whose host is lost.
+    # Ranks end with their daemon. The job fails, unless Slurm notices the loss of the
+    # daemon first and requeues the job.
     Fault("daemon", "slurm", ("done", "failed")),
     Fault("network", "slurm", ("done",)),
     Fault("cancel", "sge", ("cancelled",)),
@@ -116,7 +111,7 @@ def test_ranks_of_a_killed_launcher_end_on_all_hosts(scheduler, mpi):
     seed = f"seed={1 + SCHEDULERS.index(scheduler)}{len(mpi)}4242"  # a name for pgrep
     words = ["--nodes", "2", "--ranks-per-node", "2", *arguments(1e14), f"--{seed}"]
     run = submit(scheduler, "pi", *words, mpi=mpi)
-    until((PLACE / "logs" / run / "checkpoint.json").exists, f"{run} to save")
+    until((SHARED / "logs" / run / "checkpoint.json").exists, f"{run} to save")
     kill(json.loads(events(run, '"start"')[-1])["host"], f"(mpiexec|prterun).*{seed}")
     assert wait(run)["state"] == "failed"
     until(
@@ -126,8 +121,8 @@ def test_ranks_of_a_killed_launcher_end_on_all_hosts(scheduler, mpi):
     )
 
 
-def strike(fault, run):
-    """Do it, where the job's script does not run unless it is the script."""
+def inject(fault, run):
+    """Cause a fault; return the host, on which the job script does not run."""
     first = json.loads(events(run, "")[-1])["host"]
     other = next(host for host in ("n2", "n1") if host != first)
     match fault.name, fault.scheduler:
@@ -146,14 +141,14 @@ def strike(fault, run):
     return other
 
 
-def mend(fault, host, run):
-    """Give the host back once the scheduler has noticed its loss."""
+def recover(fault, host, run):
+    """Make the host available again after the scheduler has noticed its loss."""
     if fault.name not in ("daemon", "network"):
         return
     ended = ("pending", "done", "failed")
     try:
         until(lambda: starts(run) or status(run)["state"] in ended, "a new start")
-    finally:  # the tests that follow need it
+    finally:  # other tests need the host
         if fault.name == "network":
             cluster("join", host)
         else:
@@ -165,28 +160,28 @@ def starts(run):
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.scheduler}-{f.name}")
-def test_no_fault_is_a_success(fault, references):
+def test_faults_are_reported_and_resubmission_completes(fault, references):
     reference = references[SHORT]
-    asked = ["--nodes", "2", "--ranks-per-node", "2", "--time", "10m"]
+    request = ["--nodes", "2", "--ranks-per-node", "2", "--time", "10m"]
     samples = reference["options"]["samples"]
-    run = submit(fault.scheduler, "pi", *asked, *arguments(samples))
-    checkpoint = PLACE / "logs" / run / "checkpoint.json"
+    run = submit(fault.scheduler, "pi", *request, *arguments(samples))
+    checkpoint = SHARED / "logs" / run / "checkpoint.json"
     until(checkpoint.exists, f"{run} to save")
-    host = strike(fault, run)
-    mend(fault, host, run)
+    host = inject(fault, run)
+    recover(fault, host, run)
     ended = wait(run, limit=200)
     assert ended["state"] in fault.states, (ended, output(run))
     if ended["state"] != "done":
-        assert not (PLACE / "logs" / run / "record.json").exists()
+        assert not (SHARED / "logs" / run / "record.json").exists()
         ended = mpiapps("resubmit", run)
         assert ended.code == 0, ended.err
         ended = wait(run, "done", "failed", "stopped")
         assert ended["state"] == "done", output(run)
-    same(run, reference)
+    assert_same_record(run, reference)
 
 
 def preempt_by(options):
-    """Set the controller's options; return what it had."""
+    """Add options to slurm.conf; return its path and its previous text."""
     conf = CLUSTER / "slurm.conf"
     before = conf.read_text()
     conf.write_text(before + options)
@@ -194,19 +189,28 @@ def preempt_by(options):
     return conf, before
 
 
-# Who is told first when the grace time begins: the ranks' daemons, or the script.
-TOLD = {"steps": "", "script": "SlurmctldParameters=preempt_send_user_signal\n"}
+# What Slurm signals when the grace time begins -> options in slurm.conf.
+SIGNALLED = {"steps": "", "script": "SlurmctldParameters=preempt_send_user_signal\n"}
 
 
-@pytest.mark.parametrize("told", TOLD)
-def test_a_preempted_run_goes_on(told, references):
+@pytest.mark.parametrize("signalled", SIGNALLED)
+def test_a_preempted_run_resumes(signalled, references):
     reference = references[LONG]
-    asked = ["--nodes", "2", "--ranks-per-node", "2", "--time", "10m", "--queue", "low"]
-    conf, before = preempt_by(TOLD[told])
+    request = [
+        "--nodes",
+        "2",
+        "--ranks-per-node",
+        "2",
+        "--time",
+        "10m",
+        "--queue",
+        "low",
+    ]
+    conf, before = preempt_by(SIGNALLED[signalled])
     try:
         samples = reference["options"]["samples"]
-        run = submit("slurm", "pi", *asked, *arguments(samples))
-        checkpoint = PLACE / "logs" / run / "checkpoint.json"
+        run = submit("slurm", "pi", *request, *arguments(samples))
+        checkpoint = SHARED / "logs" / run / "checkpoint.json"
         until(checkpoint.exists, f"{run} to save")
         urgent = submit("slurm", "pi", *shape("slurm"), "--", "--samples", "1e6")
         assert wait(urgent)["state"] == "done", output(urgent)
@@ -216,5 +220,5 @@ def test_a_preempted_run_goes_on(told, references):
     ended = wait(run)
     assert ended["state"] == "done", output(run)
     assert ended["requeues"] == 1
-    assert output(run).count("which is saved in") == (told == "script")
-    same(run, reference)
+    assert output(run).count("which is saved in") == (signalled == "script")
+    assert_same_record(run, reference)

@@ -1,16 +1,16 @@
-"""A farm over three hosts, which loses a rank, and then a host."""
+"""Farms on three hosts, also with a lost rank and a lost host."""
 
 import pytest
 
 from mpiapps.storage.journal import read
 from tests.cluster.hosts import (
-    PLACE,
     SCHEDULERS,
+    SHARED,
     cluster,
     events,
     mpiapps,
     on,
-    other,
+    other_host,
     output,
     record,
     shape,
@@ -24,60 +24,61 @@ THREE = ["--nodes", "3", "--ranks-per-node", "2"]
 SLOTS = 6
 
 
-def done(where):
-    """Return the tasks that the journal tells are done."""
-    if not (where / "journal").exists():
+def done(folder):
+    """Return the records of tasks in the journal."""
+    if not (folder / "journal").exists():
         return []
-    return [each for each in read(where / "journal").records if "task" in each]
+    records = read(folder / "journal").records
+    return [record for record in records if "task" in record]
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_a_farm_over_three_hosts(scheduler):
-    where = PLACE / f"farm-{scheduler}"
-    tasks = where.with_suffix(".txt")
+def test_a_farm_on_all_hosts(scheduler):
+    folder = SHARED / f"farm-{scheduler}"
+    tasks = folder.with_suffix(".txt")
     tasks.write_text("".join(f"sleep 0.3; echo {n}\n" for n in range(24)))
-    asked = shape(scheduler)
-    words = ["--", str(tasks), "--directory", str(where)]
-    run = submit(scheduler, "farm", *asked, *words)
+    request = shape(scheduler)
+    words = ["--", str(tasks), "--directory", str(folder)]
+    run = submit(scheduler, "farm", *request, *words)
     assert wait(run)["state"] == "done", output(run)
     assert record(run)["values"]["done"] == 24
-    assert len({each["host"] for each in done(where)}) == int(asked[1])
-    assert {path.read_text() for path in (where / "logs").iterdir()} == {
+    assert len({task["host"] for task in done(folder)}) == int(request[1])
+    assert {path.read_text() for path in (folder / "logs").iterdir()} == {
         f"{n}\n" for n in range(24)
     }
 
 
-def test_an_array_is_the_same_list_in_parts():
-    where = PLACE / "farm-array"
-    tasks = where.with_suffix(".txt")
-    tasks.write_text("".join(f"echo {n} >> {where}/{n}.out\n" for n in range(10)))
-    where.mkdir()
-    words = ["--", str(tasks), "--directory", str(where), "--part", "{index}/3"]
+def test_an_array_runs_the_parts_of_one_list():
+    folder = SHARED / "farm-array"
+    tasks = folder.with_suffix(".txt")
+    tasks.write_text("".join(f"echo {n} >> {folder}/{n}.out\n" for n in range(10)))
+    folder.mkdir()
+    words = ["--", str(tasks), "--directory", str(folder), "--part", "{index}/3"]
     run = submit("slurm", "farm", "--array", "1-3", *words)
     assert wait(run)["state"] == "done", output(run)
-    assert {path.read_text() for path in where.glob("*.out")} == {
+    assert {path.read_text() for path in folder.glob("*.out")} == {
         f"{n}\n" for n in range(10)
     }
-    assert "10 of 10 tasks done" in mpiapps("farm", "status", str(where)).out
+    assert "10 of 10 tasks done" in mpiapps("farm", "status", str(folder)).out
 
 
 def test_a_farm_loses_a_rank_and_then_a_host():
-    where = PLACE / "farm-faults"
-    (where / "out").mkdir(parents=True)
-    tasks = where / "tasks"
+    folder = SHARED / "farm-faults"
+    (folder / "out").mkdir(parents=True)
+    tasks = folder / "tasks"
     tasks.write_text(
-        "".join(f"sleep 0.5; echo {n} >> {where}/out/{n}\n" for n in range(120))
+        "".join(f"sleep 0.5; echo {n} >> {folder}/out/{n}\n" for n in range(120))
     )
-    words = ["--time", "10m", "--", str(tasks), "--directory", str(where)]
+    words = ["--time", "10m", "--", str(tasks), "--directory", str(folder)]
     run = submit("slurm", "farm", *THREE, *words)
-    until(lambda: len(done(where)) >= 20, "20 tasks to be done")
-    assert on(other(run), "pkill", "-9", "-f", "mpiapps.farm ").code == 0
+    until(lambda: len(done(folder)) >= 20, "20 tasks to be done")
+    assert on(other_host(run), "pkill", "-9", "-f", "mpiapps.farm ").code == 0
     assert wait(run)["state"] == "failed", output(run)
-    before = {each["task"] for each in done(where)}
+    before = {task["task"] for task in done(folder)}
     again = mpiapps("resubmit", run)
     assert again.code == 0, again.err
-    until(lambda: len(done(where)) >= len(before) + 20, "20 more")
-    lost = other(run)
+    until(lambda: len(done(folder)) >= len(before) + 20, "20 more")
+    lost = other_host(run)
     cluster("cut", lost)
     starts = len(events(run, '"start"'))
     until(
@@ -90,8 +91,8 @@ def test_a_farm_loses_a_rank_and_then_a_host():
     ended = wait(run, limit=200)
     assert ended["state"] == "done", (ended, output(run))
     assert record(run)["values"]["done"] == 120
-    names = [each["task"] for each in done(where)]
-    assert len(names) == len(set(names)) == 120  # none recorded was done again
-    times = [len((where / "out" / f"{n}").read_text().split()) for n in range(120)]
+    names = [task["task"] for task in done(folder)]
+    assert len(names) == len(set(names)) == 120  # no recorded task ran again
+    times = [len((folder / "out" / f"{n}").read_text().split()) for n in range(120)]
     assert min(times) == 1
     assert sum(times) - 120 <= 2 * SLOTS

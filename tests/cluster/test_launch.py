@@ -1,14 +1,14 @@
-"""The launch matrix on real daemons: MPI x launcher x scheduler x shape."""
+"""Launches on real daemons, for each MPI, scheduler, launcher and shape."""
 
 import json
 
 import pytest
 
-from tests.cluster.hosts import PLACE, SHAPES, mpiapps, output, record, submit, wait
+from tests.cluster.hosts import SHAPES, SHARED, mpiapps, output, record, submit, wait
 from tests.commands import MPIS
 
 LAUNCHERS = [("slurm", "mpiexec"), ("slurm", "srun"), ("sge", "mpiexec")]
-# Ranks on each host x threads of each: all cores by ranks, or by threads.
+# The last two: ranks per host and threads per rank, which use all cores.
 MATRIX = [
     (mpi, scheduler, launcher, ranks, 2 // ranks)
     for mpi in MPIS
@@ -34,25 +34,25 @@ def matrix():
 
 
 @pytest.mark.parametrize("case", MATRIX, ids=lambda case: "-".join(map(str, case)))
-def test_ranks_are_where_they_should_be(matrix, hits, case):
+def test_hosts_and_cores_of_ranks(matrix, hits, case):
     _, scheduler, _, _, threads = case
     ended = wait(matrix[case], limit=600)
     assert ended["state"] == "done", output(matrix[case])
-    told = json.loads(
+    report = json.loads(
         next(line for line in output(matrix[case]).splitlines() if line[:1] == "{")
     )
-    assert told["hits"] == hits
+    assert report["hits"] == hits
     by_host = {}
-    for host, cores, omp in told["rows"]:
+    for host, cores, omp in report["rows"]:
         by_host.setdefault(host, []).append(cores)
         assert omp == str(threads)
     assert len(by_host) == SHAPES[scheduler][0]
     for cores in by_host.values():
         expected = [[0], [1]] if threads == 1 else [[0, 1]]
-        assert sorted(cores) == expected  # each rank on cores of its own
+        assert sorted(cores) == expected  # no rank shares a core
 
 
-# What ranks of several hosts say to each other beside their work, on every MPI.
+# Messages of the package between ranks on several hosts, with each MPI.
 PARTS = [(mpi, scheduler) for mpi in MPIS for scheduler in SHAPES]
 FAILS = (
     "from mpiapps.comm import open_world\nwith open_world(): raise ValueError('all')\n"
@@ -62,23 +62,23 @@ FAILS = (
 @pytest.fixture(scope="module")
 def parts():
     """Submit, for each MPI: a run with a checkpoint, one that fails, and a farm."""
-    (PLACE / "fails.py").write_text(FAILS)
-    tasks = PLACE / "matrix.txt"
+    (SHARED / "fails.py").write_text(FAILS)
+    tasks = SHARED / "matrix.txt"
     tasks.write_text("".join(f"echo {n}\n" for n in range(12)))
-    found = {}
+    runs = {}
     for mpi, scheduler in PARTS:
         nodes, ranks = SHAPES[scheduler]
-        asked = ["--nodes", str(nodes), "--ranks-per-node", str(ranks)]
-        asked += ["--time", "3m"]
-        where = str(PLACE / f"matrix-{mpi}-{scheduler}")
+        request = ["--nodes", str(nodes), "--ranks-per-node", str(ranks)]
+        request += ["--time", "3m"]
+        folder = str(SHARED / f"matrix-{mpi}-{scheduler}")
         pi = ["--", "--samples", "1e7", "--checkpoint-every", "1"]
-        farm = ["--", str(tasks), "--directory", where]
-        found[mpi, scheduler] = [
-            submit(scheduler, "pi", *asked, *pi, mpi=mpi),
-            submit(scheduler, "fails.py", *asked, mpi=mpi),
-            submit(scheduler, "farm", *asked, *farm, mpi=mpi),
+        farm = ["--", str(tasks), "--directory", folder]
+        runs[mpi, scheduler] = [
+            submit(scheduler, "pi", *request, *pi, mpi=mpi),
+            submit(scheduler, "fails.py", *request, mpi=mpi),
+            submit(scheduler, "farm", *request, *farm, mpi=mpi),
         ]
-    return found
+    return runs
 
 
 @pytest.mark.parametrize("part", PARTS, ids="-".join)
@@ -88,25 +88,25 @@ def test_checkpoint_failure_and_farm(parts, hits, part):
     assert record(saved)["values"]["hits"] == hits
     ended = wait(fails, limit=600)
     assert ended["state"] == "failed", output(fails)
-    assert ended["code"] in (1, 255)  # Intel MPI's mpiexec returns its own
+    assert ended["code"] in (1, 255)  # 255: mpiexec of Intel MPI
     assert output(fails).count("ValueError: all") == 1
     assert wait(farm, limit=600)["state"] == "done", output(farm)
     assert record(farm)["values"]["done"] == 12
 
 
 @pytest.mark.parametrize(("mpi", "plugin"), [("openmpi", "pmi2"), ("mpich", "pmix")])
-def test_wrong_pairs_are_refused_and_if_forced_found_by_the_guard(mpi, plugin):
-    asked = ["--site", str(PLACE / "slurm.toml"), "--nodes", "2", "--mpi", mpi]
-    ended = mpiapps("submit", "pi", *asked, "--launcher", f"srun-{plugin}", mpi=mpi)
+def test_incompatible_pairs_are_refused_and_detected_by_the_guard(mpi, plugin):
+    request = ["--site", str(SHARED / "slurm.toml"), "--nodes", "2", "--mpi", mpi]
+    ended = mpiapps("submit", "pi", *request, "--launcher", f"srun-{plugin}", mpi=mpi)
     assert ended.code == 2
     assert "use --launcher" in ended.err
-    forced = PLACE / f"forced-{mpi}.toml"
+    forced = SHARED / f"forced-{mpi}.toml"
     forced.write_text(
-        (PLACE / "slurm.toml").read_text()
+        (SHARED / "slurm.toml").read_text()
         + f'launch = ["srun", "--mpi={plugin}", "--ntasks={{ntasks}}"]\n'
     )
-    asked[1] = str(forced)
-    ended = mpiapps("submit", "pi", *asked, "--", "--samples", "1e6", mpi=mpi)
+    request[1] = str(forced)
+    ended = mpiapps("submit", "pi", *request, "--", "--samples", "1e6", mpi=mpi)
     assert ended.code == 0, ended.err
     run = ended.out.strip()
     ended = wait(run)

@@ -1,4 +1,4 @@
-"""What a request can say, as the real parsers take it."""
+"""Requests with all options, read by the real schedulers."""
 
 import hashlib
 import json
@@ -6,8 +6,8 @@ import json
 import pytest
 
 from tests.cluster.hosts import (
-    PLACE,
     SCHEDULERS,
+    SHARED,
     mpiapps,
     on,
     output,
@@ -22,21 +22,21 @@ from tests.hostile import carried, hostile
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_every_option_is_accepted_by_the_real_parser(scheduler):
-    asked = ["--nodes", "2", "--ranks-per-node", "1", "--threads", "2"]
-    asked += ["--memory", "100MiB", "--time", "1h30m", "--array", "1-9:2%2"]
-    asked += ["--mail-user", "user@example.org", "--name", "all.options"]
-    if scheduler == "slurm":  # an account and a queue that are there
-        asked += ["--account", "root", "--queue", "main"]
+    request = ["--nodes", "2", "--ranks-per-node", "1", "--threads", "2"]
+    request += ["--memory", "100MiB", "--time", "1h30m", "--array", "1-9:2%2"]
+    request += ["--mail-user", "user@example.org", "--name", "all.options"]
+    if scheduler == "slurm":  # an existing account and queue
+        request += ["--account", "root", "--queue", "main"]
     else:
-        asked += ["--queue", "main.q"]
-    site = ["--site", str(PLACE / f"{scheduler}.toml")]
-    ended = mpiapps("submit", "pi", *site, *asked, "--dry-run", "--json")
+        request += ["--queue", "main.q"]
+    site = ["--site", str(SHARED / f"{scheduler}.toml")]
+    ended = mpiapps("submit", "pi", *site, *request, "--dry-run", "--json")
     assert ended.code == 0, ended.err
     assert json.loads(ended.out)["script"].startswith("#!/bin/bash\n")
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_an_array_and_a_job_that_waits_for_it(scheduler):
+def test_an_array_and_a_run_that_depends_on_it(scheduler):
     first = submit(
         scheduler, "pi", "--array", "1-3", "--", "--samples", "1e6", "--seed", "{index}"
     )
@@ -54,18 +54,18 @@ def test_an_array_and_a_job_that_waits_for_it(scheduler):
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_arguments_arrive_byte_for_byte(scheduler):
-    canary = PLACE / f"canary-{scheduler}"
+    canary = SHARED / f"canary-{scheduler}"
     words = [text for text in hostile(str(canary)) if carried(text)][:24]
-    told = 'it\'s $(touch canary) `x` \\ "é"'
-    run = submit(scheduler, "words.py", "--env", f"TOLD={told}", "--", *words)
+    text = 'it\'s $(touch canary) `x` \\ "é"'
+    run = submit(scheduler, "words.py", "--env", f"TEXT={text}", "--", *words)
     assert wait(run)["state"] == "done", output(run)
     line = next(line for line in output(run).splitlines() if line[:1] == "[")
-    assert json.loads(line) == [words, told]
+    assert json.loads(line) == [words, text]
     assert not canary.exists()
-    assert not (PLACE / "canary").exists()
+    assert not (SHARED / "canary").exists()
 
 
-def test_scripts_of_the_repository_work_as_they_are():
+def test_scripts_in_jobs_can_be_submitted_unchanged():
     ended = on("head", "sh", "-c", f"cd {ROOT} && sbatch --parsable jobs/slurm/pi.sh")
     assert ended.code == 0, ended.err
     run = f"pi-mpiapps-job{ended.out.strip()}"
@@ -76,29 +76,29 @@ def test_scripts_of_the_repository_work_as_they_are():
 
 
 @pytest.mark.parametrize("operation", ["multiply", "solve"])
-def test_matrices_over_three_hosts(operation):
+def test_matrices_on_three_hosts(operation):
     sizes = ["300", "200", "400"] if operation == "multiply" else ["300", "7"]
-    asked = ["--nodes", "3", "--ranks-per-node", "2"]
+    request = ["--nodes", "3", "--ranks-per-node", "2"]
     words = ["--", operation, "--random", *sizes, "--check"]
-    run = submit("slurm", "matrix", *asked, *words)
+    run = submit("slurm", "matrix", *request, *words)
     assert wait(run)["state"] == "done", output(run)
-    found = record(run)
-    assert len({row["host"] for row in found["ranks"]}) == 3
-    assert 0 < found["values"]["check"] < 10
+    recorded = record(run)
+    assert len({row["host"] for row in recorded["ranks"]}) == 3
+    assert 0 < recorded["values"]["check"] < 10
 
 
-def test_files_over_three_hosts_outlive_their_limit():
-    place, sums = PLACE / "files", PLACE / "sums"
-    place.mkdir()
+def test_files_on_three_hosts_resume_after_the_limit():
+    folder, sums = SHARED / "files", SHARED / "sums"
+    folder.mkdir()
     for n in range(24):
-        (place / f"{n}").write_bytes(bytes([n]) * 1000 * n)
-    (PLACE / "slow.py").write_text(
+        (folder / f"{n}").write_bytes(bytes([n]) * 1000 * n)
+    (SHARED / "slow.py").write_text(
         "import hashlib, time\n"
         "def digest(path):\n"
         "    time.sleep(2)\n"
         "    return hashlib.sha256(open(path, 'rb').read()).hexdigest()\n"
     )
-    asked = [
+    request = [
         "--nodes",
         "3",
         "--ranks-per-node",
@@ -108,15 +108,15 @@ def test_files_over_three_hosts_outlive_their_limit():
         "--signal-delay",
         "50s",
     ]
-    words = ["--", "map", "slow:digest", str(place), "-o", str(sums)]
-    run = submit("slurm", "files", *asked, *words)
+    words = ["--", "map", "slow:digest", str(folder), "-o", str(sums)]
+    run = submit("slurm", "files", *request, *words)
     ended = wait(run, limit=200)
     assert ended["state"] == "done", output(run)
     assert ended["requeues"] >= 1
     rows = [json.loads(line) for line in sums.read_text().splitlines()]
-    found = {row["path"]: row["value"] for row in rows}
-    wanted = {
+    digests = {row["path"]: row["value"] for row in rows}
+    expected = {
         str(path): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in place.iterdir()
+        for path in folder.iterdir()
     }
-    assert found == wanted
+    assert digests == expected

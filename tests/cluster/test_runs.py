@@ -1,10 +1,10 @@
-"""Runs of several jobs: arrays, chains, runs that wait for others; and outages."""
+"""Runs of several jobs: arrays, chains, dependencies; outages of the scheduler."""
 
 import pytest
 
 from tests.cluster.hosts import (
-    PLACE,
     SCHEDULERS,
+    SHARED,
     mpiapps,
     on,
     output,
@@ -16,27 +16,27 @@ from tests.cluster.hosts import (
 )
 from tests.commands import MPIS
 
-# A program of a user's own: element 1 ends well, 2 fails once, others sleep.
+# A script without a record: element 1 succeeds, 2 fails once, the others sleep.
 OWN = """import os, pathlib, sys, time
-index, place = sys.argv[1:]
-with open(place + index, "a") as stream:
-    stream.write("begun\\n")
-if index == "2" and not os.path.exists(place + "mended"):
+index, prefix = sys.argv[1:]
+with open(prefix + index, "a") as stream:
+    stream.write("started\\n")
+if index == "2" and not os.path.exists(prefix + "fixed"):
     sys.exit(3)
 time.sleep(0 if index in "12" else 600)
 """
 
 
-def states(found):
-    return [each["state"] for each in found["elements"].values()]
+def states(whole):
+    return [element["state"] for element in whole["elements"].values()]
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_elements_of_an_array_each_have_their_state(scheduler):
-    place = str(PLACE / f"{scheduler}-own-")
-    (PLACE / "own.py").write_text(OWN)
-    asked = ["--array", "1-6%2", "--ranks-per-node", "1", "--time", "10m"]
-    run = submit(scheduler, "own.py", *asked, "--", "{index}", place)
+def test_each_element_of_an_array_has_a_state(scheduler):
+    prefix = str(SHARED / f"{scheduler}-own-")
+    (SHARED / "own.py").write_text(OWN)
+    request = ["--array", "1-6%2", "--ranks-per-node", "1", "--time", "10m"]
+    run = submit(scheduler, "own.py", *request, "--", "{index}", prefix)
     expected = ["done", "failed", "running", "running", "pending", "pending"]
     until(lambda: states(status(run)) == expected, f"{run} to be {expected}")
     assert status(run)["reason"].startswith("1 of 6 done")
@@ -47,27 +47,26 @@ def test_elements_of_an_array_each_have_their_state(scheduler):
     assert ended.code == 0, ended.err
     expected = ["done", "failed", *["cancelled"] * 4]
     until(lambda: states(status(run)) == expected, f"{run} to be {expected}")
-    # Again: what is done is not done twice, and the old failure is no answer.
-    (PLACE / f"{scheduler}-own-mended").touch()
+    # Resubmitted: the element that is done does not run again, the failed one does.
+    (SHARED / f"{scheduler}-own-fixed").touch()
     assert mpiapps("resubmit", run).code == 0
     expected = ["done", "done", "running", "running", "pending", "pending"]
     until(lambda: states(status(run)) == expected, f"{run} to be {expected}")
     assert mpiapps("cancel", run).code == 0
     until(lambda: status(run)["state"] == "cancelled", f"{run} to be cancelled")
-    assert (PLACE / f"{scheduler}-own-1").read_text() == "begun\n"
+    assert (SHARED / f"{scheduler}-own-1").read_text() == "started\n"
     assert output(run).count("is finished already") == 1
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_a_run_waits_for_the_whole_of_another_one(scheduler):
+def test_a_run_waits_for_all_jobs_of_another_run(scheduler):
     limit = ["--time", "1m", "--signal-delay", "50s", "--max-requeues", "2"]
     words = ["--", "--samples", "1e14", "--checkpoint-every", "1"]
     first = submit(scheduler, "pi", *shape(scheduler), *limit, *words)
     words = ["--", "--samples", "1e6"]
     second = submit(scheduler, "pi", "--dependency", first, *words)
     third = submit(scheduler, "pi", "--dependency", f"any:{first}", *words)
-    begun = wait(first, "running")
-    assert begun["requeues"] == 0
+    assert wait(first, "running")["requeues"] == 0
     assert wait(first)["state"] == "stopped"  # after three starts
     assert status(first)["requeues"] == 2
     assert wait(third)["state"] == "done"
@@ -75,33 +74,33 @@ def test_a_run_waits_for_the_whole_of_another_one(scheduler):
     assert (ended["state"], "is not done" in ended["reason"]) == ("cancelled", True)
     for run in (second, third):
         assert (
-            not (PLACE / "logs" / run / "events.jsonl").read_text().count('"requeue"')
+            not (SHARED / "logs" / run / "events.jsonl").read_text().count('"requeue"')
         )
-    # Both again: the second waits for the job as which the first goes on now.
+    # Both are resubmitted: the second waits for the new job of the first.
     assert "`mpiapps resubmit" in mpiapps("resubmit", second).err
     assert mpiapps("resubmit", first).code == 0
     assert mpiapps("resubmit", second).code == 0
-    until(lambda: status(first)["state"] == "running", "the first to begin")
+    until(lambda: status(first)["state"] == "running", "the first to start")
     assert status(second)["state"] == "pending"
     assert mpiapps("cancel", first).code == 0
     assert wait(second)["state"] == "cancelled"
-    assert not (PLACE / "logs" / second / "record.json").exists()
+    assert not (SHARED / "logs" / second / "record.json").exists()
 
 
 @pytest.mark.parametrize(
     ("scheduler", "mpi"), [("slurm", "openmpi"), *(("sge", mpi) for mpi in MPIS)]
 )
-def test_a_cancelled_script_of_ones_own_leaves_no_rank(scheduler, mpi):
+def test_ranks_of_a_cancelled_script_end(scheduler, mpi):
     name = f"sleeps-{scheduler}-{mpi}.py"
-    (PLACE / name).write_text(
+    (SHARED / name).write_text(
         "import time\n"
         "from mpi4py import MPI\n"
-        "print('begun', flush=True)\n"
+        "print('started', flush=True)\n"
         "time.sleep(600)\n"
     )
-    asked = ["--nodes", "2", "--ranks-per-node", "2", "--time", "10m"]
-    run = submit(scheduler, name, *asked, mpi=mpi)
-    until(lambda: output(run).count("begun") == 4, f"{run} to begin")
+    request = ["--nodes", "2", "--ranks-per-node", "2", "--time", "10m"]
+    run = submit(scheduler, name, *request, mpi=mpi)
+    until(lambda: output(run).count("started") == 4, f"{run} to start")
     assert mpiapps("cancel", run).code == 0
     hosts = ("n1", "n2", "n3")
     until(
@@ -116,11 +115,11 @@ DAEMONS = {"slurm": "slurmctld", "sge": "sge_qmaster"}
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_an_outage_is_not_the_end_of_a_run(scheduler):
-    until_then = PLACE / f"until-{scheduler}"
-    (PLACE / "until.py").write_text(
+    stop_file = SHARED / f"until-{scheduler}"
+    (SHARED / "until.py").write_text(
         "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.2)\n"
     )
-    run = submit(scheduler, "until.py", "--", str(until_then))
+    run = submit(scheduler, "until.py", "--", str(stop_file))
     wait(run, "running")
     assert on("head", "pkill", DAEMONS[scheduler]).code == 0
     try:
@@ -131,6 +130,6 @@ def test_an_outage_is_not_the_end_of_a_run(scheduler):
     finally:
         on("head", DAEMONS[scheduler])
     until(lambda: status(run)["state"] == "running", "an answer")
-    until_then.touch()
+    stop_file.touch()
     ended = mpiapps("wait", run)
     assert ended.code == 0, (ended.out, ended.err)

@@ -20,7 +20,7 @@ from mpiapps.base.errors import Checkpointed, InputError, UsageError
 from mpiapps.fileops import reading, segments
 from mpiapps.fileops.listing import expand, gather_listing, read_list
 from mpiapps.fileops.run_segments import run_segments
-from mpiapps.tasks.task_set import TaskJournal
+from mpiapps.tasks.task_journal import TaskJournal
 from tests.fileops.runs import run_files
 
 pytestmark = pytest.mark.mpi

@@ -120,7 +120,7 @@ def definite(comm):
 
 
 @pytest.mark.parametrize("call", DIFFERENT.values(), ids=DIFFERENT)
-def test_ranks_that_disagree_all_learn_of_it(comm, call):
+def test_disagreeing_ranks_all_raise(comm, call):
     if comm.size == 1:
         call(Try(comm, odd=False))
         return
@@ -165,7 +165,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("call", WRONG.values(), ids=WRONG)
-def test_one_rank_that_errs_is_an_error_on_all(comm, call):
+def test_an_error_of_one_rank_is_raised_on_all(comm, call):
     tried = Try(comm, odd=comm.rank == comm.size - 1)
     with pytest.raises((TypeError, ValueError, KeyError)) as caught:
         call(tried)

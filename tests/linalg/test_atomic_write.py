@@ -95,7 +95,7 @@ def test_the_owner_is_kept(comm, place, write):
 
 
 @pytest.mark.parametrize("name", ["npy", "hdf5"])
-def test_what_is_not_a_regular_file_is_not_replaced(comm, place, name):
+def test_special_files_are_not_replaced(comm, place, name):
     fifo, folder = place / "fifo", place / "folder"
     on_root(comm, lambda: (os.mkfifo(fifo), folder.mkdir()))
     for path, reason in ((fifo, "Not a regular file"), (folder, "Is a directory")):

@@ -23,14 +23,14 @@ def test_each_index_has_one_owner_and_one_place(axis):
 
 
 @given(AXES, st.integers(0, 60), st.integers(0, 4))
-def test_how_many_lie_below(axis, index, coord):
+def test_count_below(axis, index, coord):
     coord, index = coord % axis.procs, min(index, axis.n)
     expected = sum(i < index for i in axis.indices(coord).tolist())
     assert axis.count_below(index, coord) == expected
 
 
 @given(AXES, AXES, st.integers(0, 4), st.integers(0, 4))
-def test_what_two_distributions_share(one, other, here, there):
+def test_overlap_of_two_distributions(one, other, here, there):
     other = Axis(one.n, other.block, other.procs)
     here, there = here % one.procs, there % other.procs
     mine = one.indices(here)
@@ -38,7 +38,7 @@ def test_what_two_distributions_share(one, other, here, there):
     assert mine[one.overlap(here, other, there)].tolist() == expected.tolist()
 
 
-def test_a_layout_that_cannot_be_is_refused():
+def test_an_invalid_layout_is_refused():
     with pytest.raises(ValueError, match="blocks of 0"):
         Axis(5, 0, 1)
     with pytest.raises(ValueError, match="one for each position"):

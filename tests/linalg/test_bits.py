@@ -36,7 +36,7 @@ def wide(shape, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_sums_of_whole_rows_and_columns(comm, shape, dtype):
+def test_sums_of_complete_rows_and_columns_have_the_same_bits(comm, shape, dtype):
     x = wide(shape, dtype)
     rows = [
         row_sums,
@@ -57,7 +57,7 @@ def test_sums_of_whole_rows_and_columns(comm, shape, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(40, 40), (7, 90), (90, 7), (0, 3)])
-def test_what_has_the_same_bits_in_any_layout(comm, shape, dtype):
+def test_results_with_the_same_bits_in_any_layout(comm, shape, dtype):
     x = wide(shape, dtype)
     for layout in layouts(shape, comm.size):
         a = spread(comm, x, layout)
@@ -67,7 +67,7 @@ def test_what_has_the_same_bits_in_any_layout(comm, shape, dtype):
         assert bits((a * 3 - 1 / (a + 7)).to_all()) == bits(x * 3 - 1 / (x + 7))
 
 
-def test_run_after_run(comm):
+def test_repeated_calls_have_the_same_bits(comm):
     x = wide((60, 70), "f8")
     for layout in layouts(x.shape, comm.size):
         a = spread(comm, x, layout)
@@ -99,7 +99,7 @@ def test_single_precision_random_numbers_stay_below_one(comm):
     assert (made.local[row, last] == np.nextafter(np.float32(1), np.float32(0))).all()
 
 
-def test_the_whole_on_all_ranks_must_fit_each_host(comm, monkeypatch):
+def test_to_all_checks_the_memory_of_each_host(comm, monkeypatch):
     from mpiapps.linalg import distmatrix
 
     a = DistMatrix.eye(comm, 10)  # 800 bytes

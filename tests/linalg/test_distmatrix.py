@@ -11,7 +11,7 @@ SHAPES = [(0, 0), (0, 3), (1, 1), (1, 7), (7, 1), (4, 4), (13, 10)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_any_layout_from_the_root_and_back(comm, shape):
+def test_from_root_and_back_in_any_layout(comm, shape):
     array = whole(shape)
     for layout in layouts(shape, comm.size):
         for root in {0, comm.size - 1}:
@@ -26,7 +26,7 @@ def test_any_layout_from_the_root_and_back(comm, shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_from_any_layout_to_any_other(comm, shape):
+def test_redistribution_between_any_layouts(comm, shape):
     array = whole(shape, "c16")
     for old in layouts(shape, comm.size):
         made = spread(comm, array, old)
@@ -48,7 +48,7 @@ def test_random_elements_do_not_depend_on_the_grid(comm, dtype):
         close(DistMatrix.random(comm, shape, 7, dtype, layout), array, 0)
 
 
-def test_made_of_a_function(comm):
+def test_from_function(comm):
     i, j = np.ogrid[:6, :5]
     for layout in layouts((6, 5), comm.size):
         made = DistMatrix.from_function(
@@ -58,7 +58,7 @@ def test_made_of_a_function(comm):
     close(DistMatrix.eye(comm, 5), np.eye(5), 0)
 
 
-def test_elements_by_operators_and_functions(comm):
+def test_elementwise_operators_and_functions(comm):
     x, y = whole((8, 9)), whole((8, 9), seed=1)
     for other in layouts((8, 9), comm.size):
         a, b = spread(comm, x), spread(comm, y, other)
@@ -71,13 +71,13 @@ def test_elements_by_operators_and_functions(comm):
     assert (spread(comm, x) * 1j).dtype == np.complex128
 
 
-def test_the_local_part_may_be_changed_in_place(comm):
+def test_the_local_block_may_be_changed_in_place(comm):
     made = DistMatrix.zeros(comm, (5, 5))
     made.local += comm.rank
     assert np.asarray(made).sum() == comm.allreduce(comm.rank * made.local.size)
 
 
-def test_what_does_not_fit_is_refused_on_all_ranks(comm):
+def test_mismatched_arguments_are_refused_on_all_ranks(comm):
     a, b = DistMatrix.zeros(comm, (3, 4)), DistMatrix.zeros(comm, (4, 3))
     with pytest.raises(ValueError, match=r"\(3, 4\) and \(4, 3\) differ"):
         a + b

@@ -36,7 +36,7 @@ def test_cholesky(comm, n, block, dtype):
     close(found, np.linalg.cholesky(x) if n else x)
 
 
-def test_cholesky_looks_at_the_lower_triangle_alone(comm):
+def test_cholesky_reads_only_the_lower_triangle(comm):
     x = positive(9)
     for layout in layouts((9, 9), comm.size):
         for other in (1, np.nan, np.inf):
@@ -50,7 +50,7 @@ def test_cholesky_looks_at_the_lower_triangle_alone(comm):
 
 
 @pytest.mark.parametrize("minor", [1, 4, 9])
-def test_the_minor_that_is_not_positive_is_named(comm, minor):
+def test_the_error_has_the_order_of_the_nonpositive_minor(comm, minor):
     x = positive(9)
     x[minor - 1, minor - 1] = -1
     with pytest.raises(np.linalg.LinAlgError, match=f"minor of order {minor} is"):
@@ -71,7 +71,7 @@ def test_lu(comm, n, block, dtype):
     close(spread(comm, lower @ np.triu(factors)), x[found.rows])
 
 
-def test_a_singular_matrix_is_named(comm):
+def test_the_error_has_the_column_without_pivot(comm):
     x = whole((8, 8))
     x[:, 5] = 0
     with pytest.raises(np.linalg.LinAlgError, match="column 5 has no nonzero pivot"):
@@ -82,7 +82,7 @@ def test_a_singular_matrix_is_named(comm):
 @pytest.mark.parametrize("lower", [True, False])
 @pytest.mark.parametrize("op", ["N", "T", "H"])
 @pytest.mark.parametrize("unit", [True, False])
-def test_triangles(comm, lower, op, unit):
+def test_triangular_solves(comm, lower, op, unit):
     n, r = 11, 4
     x = whole((n, n), "c16") + 5 * np.eye(n)
     half = np.tril(x) if lower else np.triu(x)
@@ -96,7 +96,7 @@ def test_triangles(comm, lower, op, unit):
         close(found, np.linalg.solve(turned, b), 1e5)
 
 
-def test_a_zero_on_the_diagonal_is_named(comm):
+def test_the_error_has_the_zero_diagonal_element(comm):
     x = np.tril(whole((7, 7)))
     x[4, 4] = 0
     with pytest.raises(np.linalg.LinAlgError, match=r"element \(4, 4\)"):
@@ -115,7 +115,7 @@ def test_solve_and_inverse(comm, kind, dtype):
     close(inverse(spread(comm, x), kind=kind), np.linalg.inv(x), factor)
 
 
-def test_refinement_mends_a_badly_scaled_system(comm):
+def test_refinement_corrects_a_badly_scaled_system(comm):
     x = whole((12, 12)) * 10.0 ** np.arange(-6, 6)[:, None]
     truth = whole((12, 1))
     found = np.asarray(solve(spread(comm, x), spread(comm, x @ truth), refinements=2))
@@ -178,7 +178,7 @@ def test_norms_neither_overflow_nor_lose_a_nan(comm):
         lu(spread(comm, x))
 
 
-def test_what_does_not_fit_is_refused(comm):
+def test_mismatched_operands_are_refused(comm):
     a = DistMatrix.zeros(comm, (3, 4))
     for call in (cholesky, lu):
         with pytest.raises(ValueError, match="3 x 4; expected a square"):
@@ -193,7 +193,7 @@ def test_what_does_not_fit_is_refused(comm):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", ["general", "positive"])
-def test_factors_go_on_from_any_block_column(comm, tmp_path_factory, kind, dtype):
+def test_factorisations_resume_from_any_panel(comm, tmp_path_factory, kind, dtype):
     mine = tmp_path_factory.mktemp("saved") / "data"
     path = comm.bcast(mine)
     x = positive(17, dtype) if kind == "positive" else whole((17, 17), dtype)

@@ -31,7 +31,7 @@ def saved(comm, path, **contents):
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0), (1, 1), (2, 5), (13, 7)])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_read_and_written_as_h5py_does(comm, place, shape, dtype):
+def test_files_are_those_of_h5py(comm, place, shape, dtype):
     array = whole(shape, dtype)
     path = saved(comm, place / "x.h5", a=(array, {}))
     close(read(comm, path), array, 0)
@@ -60,7 +60,7 @@ def test_chunks_compression_vectors_and_integers(comm, place):
     close(read(comm, path + ":whole"), np.arange(6.0).reshape(2, 3), 0)
 
 
-def test_what_is_not_there_is_told_on_all_ranks(comm, place):
+def test_missing_data_is_an_error_on_all_ranks(comm, place):
     two = saved(
         comm, place / "two.h5", a=(np.eye(2), {}), b=(np.eye(2), {}), c=(b"text", {})
     )
@@ -120,7 +120,7 @@ def content(path):
         return links, arrays, dict(file.attrs), dict(file["packed"].attrs)
 
 
-def test_all_else_in_the_file_is_kept(comm, place):
+def test_other_contents_of_the_file_are_kept(comm, place):
     path = furnished(comm, place / "d.h5")
     x = whole((40, 7))
     write(path + ":x", spread(comm, x))
@@ -157,7 +157,7 @@ def test_a_user_block_is_kept(comm, place):
         ("a/x", "/a is a dataset"),
     ],
 )
-def test_what_is_in_the_way_is_refused_and_kept(comm, place, name, says):
+def test_conflicting_objects_are_refused_and_kept(comm, place, name, says):
     path = furnished(comm, place / "d.h5")
     before, a = Path(path).read_bytes(), spread(comm, np.eye(2))
     for call in (
@@ -170,7 +170,7 @@ def test_what_is_in_the_way_is_refused_and_kept(comm, place, name, says):
     assert Path(path).read_bytes() == before
 
 
-def test_a_write_that_fails_leaves_all_data_sets(comm, place, monkeypatch):
+def test_a_failed_write_leaves_all_datasets(comm, place, monkeypatch):
     path = furnished(comm, place / "d.h5")
     before = Path(path).read_bytes()
 
@@ -188,7 +188,7 @@ def test_a_write_that_fails_leaves_all_data_sets(comm, place, monkeypatch):
         assert {each.name for each in place.iterdir()} == {"d.h5", "other.h5"}
 
 
-def test_links_of_every_kind_lead_to_a_matrix(comm, place):
+def test_links_of_all_kinds_are_followed(comm, place):
     path = furnished(comm, place / "d.h5")
     for name, expected in [
         ("again", whole((6, 4))),
@@ -203,7 +203,7 @@ def test_links_of_every_kind_lead_to_a_matrix(comm, place):
         read(comm, path)
 
 
-def test_one_matrix_with_two_names_needs_none(comm, place):
+def test_one_matrix_with_two_names_is_read_without_a_name(comm, place):
     path = saved(comm, place / "x.h5", a=(np.eye(3), {}), text=(b"text", {}))
     if comm.rank == 0:
         with h5py.File(path, "a") as file:

@@ -24,7 +24,7 @@ def same(found, expected):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("axis", [None, 0, 1, -1])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_any_layout_has_numpys_moments(comm, shape, axis, dtype):
+def test_moments_in_any_layout_are_those_of_numpy(comm, shape, axis, dtype):
     array = whole(shape, dtype)
     for layout in layouts(shape, comm.size):
         made = spread(comm, array, layout)
@@ -34,7 +34,7 @@ def test_any_layout_has_numpys_moments(comm, shape, axis, dtype):
 
 @pytest.mark.parametrize("ddof", [1, 5, 40])
 @pytest.mark.parametrize("axis", [None, 0, 1])
-def test_degrees_of_freedom_are_taken_off(comm, axis, ddof):
+def test_degrees_of_freedom_are_subtracted(comm, axis, ddof):
     array = whole((5, 6))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -44,7 +44,7 @@ def test_degrees_of_freedom_are_taken_off(comm, axis, ddof):
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
 @pytest.mark.parametrize("axis", [None, 0, 1])
-def test_nothing_has_no_mean(comm, shape, axis):
+def test_the_mean_of_no_elements_is_nan(comm, shape, axis):
     array = whole(shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -55,7 +55,7 @@ def test_nothing_has_no_mean(comm, shape, axis):
         same(std(made, axis), expected[1])
 
 
-def test_large_numbers_that_differ_little_keep_their_digits(comm):
+def test_large_numbers_with_small_differences_keep_their_digits(comm):
     array = whole((200, 30)) + 1e8
     found = std(spread(comm, array), 0)
     np.testing.assert_allclose(found, array.std(axis=0), rtol=1e-7)
@@ -63,7 +63,7 @@ def test_large_numbers_that_differ_little_keep_their_digits(comm):
 
 @pytest.mark.parametrize("kind", ["f8", "c16"])
 @pytest.mark.parametrize("offset", [1e12, 1e15])
-def test_the_rounding_of_a_large_mean_is_taken_off(comm, offset, kind):
+def test_the_rounding_error_of_a_large_mean_is_corrected(comm, offset, kind):
     array = whole((300, 4), kind) + offset  # rounded here, and exact from here on
     exact = np.array([[Fraction(x) for x in row] for row in array.real])
     squares = variances(exact)
@@ -80,6 +80,6 @@ def variances(columns):
     return ((columns - means) ** 2).sum(axis=0) / len(columns)
 
 
-def test_an_axis_that_is_none_is_told_of(comm):
+def test_an_invalid_axis_is_refused(comm):
     with pytest.raises(ValueError, match="axis 2 is not one of"):
         mean(spread(comm, whole((2, 2))), 2)

@@ -32,7 +32,7 @@ def test_any_grid_gives_the_product(comm, sizes):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("op_a", OPS)
 @pytest.mark.parametrize("op_b", OPS)
-def test_gemm_of_all_kinds(comm, dtype, op_a, op_b):
+def test_gemm_with_all_ops_and_dtypes(comm, dtype, op_a, op_b):
     m, n, k = 6, 5, 8
     x = whole((m, k) if op_a == "N" else (k, m), dtype)
     y = whole((k, n) if op_b == "N" else (n, k), dtype)
@@ -53,7 +53,7 @@ def test_mixed_dtypes_and_complex_factors(comm):
     close(found, (2j * (x @ x.T)).astype("c8"))
 
 
-def test_wide_panels_are_cut_and_narrow_ones_joined(comm):
+def test_wide_panels_are_split_and_narrow_ones_merged(comm):
     x, y = whole((30, 1500)), whole((1500, 20))
     for la in layouts((30, 1500), comm.size):
         lb = layouts((1500, 20), comm.size)[0]
@@ -69,14 +69,14 @@ def test_a_gram_matrix_is_exactly_hermitian(comm):
         assert (array == array.conj().T).all()
 
 
-def test_the_same_bits_run_after_run(comm):
+def test_repeated_products_have_the_same_bits(comm):
     a, b = spread(comm, whole((60, 70))), spread(comm, whole((70, 50)))
     for grid in grids(comm.size):
         first, second = (multiply(a, b, grid=grid).local for _ in range(2))
         assert first.tobytes() == second.tobytes()
 
 
-def test_what_does_not_fit_is_refused(comm):
+def test_mismatched_operands_are_refused(comm):
     a, b = spread(comm, whole((3, 4))), spread(comm, whole((3, 4)))
     with pytest.raises(ValueError, match="3 x 4 by 3 x 4: 4 columns, but 3 rows"):
         a @ b
@@ -86,7 +86,7 @@ def test_what_does_not_fit_is_refused(comm):
         multiply(a, b, op_a="X")
 
 
-def test_nan_stays_where_it_belongs(comm):
+def test_nan_does_not_spread_to_other_elements(comm):
     x, y = whole((6, 6)), np.eye(6)
     x[2, 3] = np.nan
     found = np.asarray(spread(comm, x) @ spread(comm, y))

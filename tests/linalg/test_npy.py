@@ -31,7 +31,7 @@ def saved(comm, path, array):
 @pytest.mark.parametrize("method", IO_METHODS)
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (1, 1), (2, 5), (13, 7)])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_read_and_written_as_numpy_does(comm, place, method, shape, order):
+def test_files_are_those_of_numpy(comm, place, method, shape, order):
     for dtype in DTYPES:
         array = np.asarray(whole(shape, dtype), order=order)
         path = saved(comm, place / f"{dtype}.npy", array)
@@ -59,7 +59,7 @@ def header(version, shape, dtype="<f8"):
 
 
 @pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
-def test_every_version_of_the_format(comm, place, version):
+def test_all_format_versions_are_read(comm, place, version):
     if comm.rank == 0:
         data = header(version, "(2, 3)") + np.arange(6.0).tobytes()
         (place / "x.npy").write_bytes(data)
@@ -67,14 +67,14 @@ def test_every_version_of_the_format(comm, place, version):
     close(read_npy(comm, place / "x.npy"), np.load(place / "x.npy"), 0)
 
 
-def test_sizes_may_be_numpys_integers(comm, place):
+def test_sizes_may_be_numpy_integers(comm, place):
     a = DistMatrix.zeros(comm, (np.int64(6), np.int32(4)))
     write_npy(place / "x.npy", a)
     assert np.load(place / "x.npy").shape == (6, 4)
 
 
 @pytest.mark.parametrize("dtype", [">f8", ">c8", "i4", "u1", "?", "f2", ">f2", "u8"])
-def test_other_kinds_of_numbers(comm, place, dtype):
+def test_other_dtypes_are_converted(comm, place, dtype):
     array = np.arange(12).reshape(3, 4).astype(dtype)
     found = read_npy(comm, saved(comm, place / "x.npy", array))
     close(found, array.astype(found.dtype), 0)
@@ -120,7 +120,7 @@ def test_a_wrong_file_is_refused_on_all_ranks(comm, place, content, says):
         read_npy(comm, path)
 
 
-def test_a_file_that_is_cut_off_is_refused(comm, place):
+def test_a_truncated_file_is_refused(comm, place):
     path = saved(comm, place / "x.npy", np.zeros((10, 10)))
     if comm.rank == 0:
         os.truncate(path, 500)
@@ -129,7 +129,7 @@ def test_a_file_that_is_cut_off_is_refused(comm, place):
         read_npy(comm, path)
 
 
-def test_what_cannot_be_read_or_written_is_told_on_all_ranks(comm, place):
+def test_access_errors_are_raised_on_all_ranks(comm, place):
     with pytest.raises(FileAccessError, match=r"cannot read .*: No such file"):
         read_npy(comm, place / "gone.npy")
     a = spread(comm, np.zeros((3, 3)))
@@ -139,7 +139,7 @@ def test_what_cannot_be_read_or_written_is_told_on_all_ranks(comm, place):
         write_npy(place, a)
 
 
-def test_a_disk_that_is_full_leaves_the_old_file(comm, place, monkeypatch):
+def test_a_full_disk_leaves_the_old_file(comm, place, monkeypatch):
     path = saved(comm, place / "x.npy", np.ones((2, 2)))
 
     def full(*_args):

@@ -109,7 +109,7 @@ def test_single_precision_stays_single(comm):
         assert (other + a).dtype == (other + x).dtype == np.float64
 
 
-def test_functions_of_the_table_are_numpys(comm):
+def test_supported_functions_are_those_of_numpy(comm):
     x = whole((N, N)) + 4 * np.eye(N)
     a = spread(comm, x)
     s = x @ x.T
@@ -136,7 +136,7 @@ def test_functions_of_the_table_are_numpys(comm):
     close(np.linalg.solve(a, a), np.eye(N))
 
 
-def test_comparisons_are_of_whole_matrices(comm):
+def test_comparisons_cover_the_whole_matrix(comm):
     x = whole((M, N))
     for layout in layouts((M, N), comm.size):
         a, b = spread(comm, x), spread(comm, x, layout)
@@ -184,7 +184,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("call", REFUSED.values(), ids=REFUSED)
-def test_what_is_not_there_is_refused_and_gathers_nothing(comm, call, monkeypatch):
+def test_unsupported_functions_are_refused_and_gather_nothing(comm, call, monkeypatch):
     a = spread(comm, whole((N, N)))
     monkeypatch.setattr(DistMatrix, "to_all", lambda _: pytest.fail("it gathers"))
     with pytest.raises((TypeError, ValueError)):
@@ -203,7 +203,7 @@ def test_the_error_names_the_function_and_the_remedy(comm):
         np.add(a, a, out=np.zeros((3, 3)))
 
 
-def test_the_page_names_what_there_is():
+def test_the_documentation_lists_the_supported_functions():
     from tests.commands import ROOT
 
     page = (ROOT / "docs" / "matrix.md").read_text()
@@ -212,7 +212,7 @@ def test_the_page_names_what_there_is():
         assert f"`{name}`" in page, name
 
 
-def test_an_array_is_the_whole_on_every_rank(comm):
+def test_asarray_gives_the_whole_matrix_on_every_rank(comm):
     x = whole((M, N))
     a = spread(comm, x)
     np.testing.assert_array_equal(np.asarray(a), x)

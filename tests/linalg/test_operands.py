@@ -47,7 +47,7 @@ PARTS = {
 
 @pytest.mark.parametrize("view", PARTS.values(), ids=PARTS)
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
-def test_any_part_is_taken_as_its_elements(comm, view):
+def test_any_view_is_accepted_as_local_block(comm, view):
     x, eye = whole((9, 9)), DistMatrix.eye(comm, 9)
     for layout in layouts((9, 9), comm.size):
         assigned = spread(comm, x, layout)
@@ -77,7 +77,7 @@ def test_any_part_is_taken_as_its_elements(comm, view):
         lambda a: None if a.size else [],
     ],
 )
-def test_a_part_that_does_not_fit_is_not_assigned(comm, wrong):
+def test_a_local_block_that_does_not_fit_is_not_assigned(comm, wrong):
     made = spread(comm, whole((5, 4)))
     with pytest.raises((TypeError, ValueError)):
         made.local = wrong(made.local)
@@ -125,7 +125,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("array", BAD.values(), ids=BAD)
-def test_what_is_not_a_matrix_is_refused_on_all_ranks(comm, array):
+def test_other_objects_than_matrices_are_refused_on_all_ranks(comm, array):
     for root in range(comm.size):
         with pytest.raises((TypeError, ValueError)):
             DistMatrix.from_root(comm, array if comm.rank == root else None, root=root)
@@ -136,7 +136,7 @@ def test_what_is_not_a_matrix_is_refused_on_all_ranks(comm, array):
 @pytest.mark.parametrize(
     "name", ["masked", "objects", "fields", "text", "dates", "cube"]
 )
-def test_what_is_not_an_array_of_numbers_is_not_an_operand(comm, name):
+def test_operands_must_be_arrays_of_numbers(comm, name):
     a = DistMatrix.eye(comm, 3)
     left = np.asarray(BAD[name])  # a masked one would take the array of `a` first
     for call in (
@@ -148,7 +148,7 @@ def test_what_is_not_an_array_of_numbers_is_not_an_operand(comm, name):
             call()
 
 
-def test_a_matrix_is_not_an_array_to_deal_out(comm):
+def test_a_distributed_matrix_is_not_scattered(comm):
     a = DistMatrix.eye(comm, 3)
     for make in (DistMatrix.from_root, DistMatrix.from_all):
         with pytest.raises(TypeError, match="expected an array"):
@@ -176,7 +176,7 @@ def test_a_layout_of_another_shape_is_refused(comm):
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64, np.uint64])
-def test_numpys_integers_are_sizes(comm, kind):
+def test_numpy_integers_are_sizes(comm, kind):
     sides = kind(6), kind(4)
     made = DistMatrix.random(comm, sides, kind(3))
     assert made.layout == Layout.cyclic((6, 4), comm.size)
@@ -196,7 +196,7 @@ def test_numpys_integers_are_sizes(comm, kind):
 
 
 @pytest.mark.parametrize("size", [2.0, "2", None, np.float64(2)])
-def test_what_is_not_an_integer_is_not_a_size(comm, size):
+def test_sizes_must_be_integers(comm, size):
     for call in (
         lambda: Axis(size, 1, 1),
         lambda: Axis(1, size, 1),
@@ -216,7 +216,7 @@ NUMBERS = [2, -2.5, 2j, True, np.float32(1.5), np.float64(1.5), np.int8(3),
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("number", NUMBERS, ids=repr)
-def test_numbers_of_any_kind_are_factors(comm, number, dtype):
+def test_numbers_of_any_type_are_factors(comm, number, dtype):
     x = whole((6, 6), dtype)
     a = spread(comm, x)
     complex_ = np.iscomplexobj(number)
@@ -231,7 +231,7 @@ def test_numbers_of_any_kind_are_factors(comm, number, dtype):
 
 
 @pytest.mark.parametrize("number", ["2", None, [2], "x", object(), np.str_("2")])
-def test_what_is_not_a_number_is_not_a_factor(comm, number):
+def test_factors_must_be_numbers(comm, number):
     a = DistMatrix.eye(comm, 3)
     for call in (
         lambda: multiply(a, a, alpha=number),

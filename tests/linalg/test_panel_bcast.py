@@ -30,7 +30,7 @@ def made(monkeypatch):
 # Many panels: each slot is used again while others are still being read.
 @pytest.mark.parametrize("k", [1, WIDTH - 1, 5 * WIDTH + 7, 9 * WIDTH])
 @pytest.mark.parametrize("dtype", ["f4", "c16"])
-def test_products_are_the_same_by_memory_as_by_messages(
+def test_shared_memory_and_broadcasts_give_the_same_product(
     world, made, monkeypatch, k, dtype
 ):
     comm = world.comm
@@ -51,7 +51,7 @@ def test_products_are_the_same_by_memory_as_by_messages(
 
 @pytest.mark.mpi
 @pytest.mark.usefixtures("made")
-def test_a_host_without_room_gets_messages(comm, monkeypatch):
+def test_broadcasts_replace_missing_shared_memory(comm, monkeypatch):
     monkeypatch.setattr(panel_bcast, "SHM_FOLDER", "/not/there")
     duplicate = comm.Dup()
     found = panel_bcast.panel_transport(duplicate, np.dtype("f8"), 10, 10)
@@ -61,7 +61,7 @@ def test_a_host_without_room_gets_messages(comm, monkeypatch):
 
 @pytest.mark.mpi
 @pytest.mark.usefixtures("made")
-def test_memory_grows_and_goes_with_its_communicator(comm):
+def test_windows_grow_and_are_freed_with_the_communicator(comm):
     for size in (10, 1000, 100, 100_000) if comm.size > 1 else ():
         duplicate = comm.Dup()
         for each in (size, 2 * size):

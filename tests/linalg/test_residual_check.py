@@ -6,7 +6,14 @@ import pytest
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.multiply import gram, multiply
 from mpiapps.linalg.residual import residual
-from mpiapps.linalg.residual_check import CHECKS
+from mpiapps.linalg.residual_check import (
+    factor_error,
+    gram_error,
+    inverse_error,
+    product_error,
+    solution_error,
+    transpose_error,
+)
 from mpiapps.linalg.solve import condition, inverse, solve
 from mpiapps.matrix import TOLERANCE
 from tests.linalg.cases import DTYPES, spread, whole
@@ -38,15 +45,15 @@ def definite(comm, dtype, scale):
 def results(comm, dtype, scale):
     """Yield each check, its operands and a right result."""
     a, b = graded(comm, dtype, scale), graded(comm, dtype, scale, seed=1)
-    yield "product", [a, b], multiply(a, b)
-    yield "gram", [a], gram(a)
-    yield "transpose", [a], a.T
-    yield "solution", [a, b], solve(a, b)
-    yield "inverse", [a], inverse(a)
+    yield product_error, [a, b], multiply(a, b)
+    yield gram_error, [a], gram(a)
+    yield transpose_error, [a], a.T
+    yield solution_error, [a, b], solve(a, b)
+    yield inverse_error, [a], inverse(a)
     a = definite(comm, dtype, scale)
-    yield "factor", [a], cholesky(a)
-    yield "solution", [a, b], solve(a, b, kind="positive")
-    yield "inverse", [a], inverse(a, kind="positive")
+    yield factor_error, [a], cholesky(a)
+    yield solution_error, [a, b], solve(a, b, kind="positive")
+    yield inverse_error, [a], inverse(a, kind="positive")
 
 
 def spoiled(made, how, number):
@@ -66,17 +73,17 @@ def spoiled(made, how, number):
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_right_results_pass_and_wrong_ones_fail(comm, dtype, scale):
+def test_correct_results_pass_and_wrong_ones_fail(comm, dtype, scale):
     # Each way to spoil a result meets each number for some of the cases.
     numbers, turn = [0, N // 2, N - 1], [*SCALES].index(scale) + DTYPES.index(dtype)
-    for name, given, made in results(comm, dtype, scale):
-        error = CHECKS[name](given, made)
-        assert error < TOLERANCE / 10, name
+    for error_of, given, made in results(comm, dtype, scale):
+        error = error_of(given, made)
+        assert error < TOLERANCE / 10, error_of
         for how in ("row", "column", "nan"):
             turn += 1
             number = numbers[turn % 3]
-            error = CHECKS[name](given, spoiled(made, how, number))
-            assert not error <= TOLERANCE, (name, how, number)
+            error = error_of(given, spoiled(made, how, number))
+            assert not error <= TOLERANCE, (error_of, how, number)
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
@@ -85,33 +92,33 @@ def test_a_zeroed_row_of_a_large_product_fails_in_single_precision(comm, dtype):
     a = spread(comm, rng.standard_normal((40, 4000)).astype(dtype))
     b = spread(comm, rng.standard_normal((4000, 1000)).astype(dtype))
     made = multiply(a, b)
-    assert CHECKS["product"]([a, b], made) < 1
+    assert product_error([a, b], made) < 1
     for how in ("row", "column"):
-        assert CHECKS["product"]([a, b], spoiled(made, how, 20)) > 5 * TOLERANCE
+        assert product_error([a, b], spoiled(made, how, 20)) > 5 * TOLERANCE
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-300, 1e150, 1e-310])
 def test_extreme_scales_neither_fail_nor_pass_anything(comm, value):
     a, b = (spread(comm, whole((9, 9), seed=s) * x) for s, x in ((0, value), (1, 1e8)))
     made = multiply(a, b)
-    assert CHECKS["product"]([a, b], made) <= TOLERANCE
+    assert product_error([a, b], made) <= TOLERANCE
     if value:
-        assert not CHECKS["product"]([a, b], spoiled(made, "row", 4)) <= TOLERANCE
+        assert not product_error([a, b], spoiled(made, "row", 4)) <= TOLERANCE
 
 
 def test_an_overflow_fails(comm):
     a = spread(comm, np.full((4, 4), 1e200))
-    assert not CHECKS["product"]([a, a], multiply(a, a)) <= TOLERANCE
+    assert not product_error([a, a], multiply(a, a)) <= TOLERANCE
 
 
-def test_a_solution_with_parts_that_are_zero_passes(comm):
+def test_a_solution_with_zero_blocks_passes(comm):
     """The first half of X is zero but for rounding errors, and so are its rows."""
     x = whole((N, N))
     x[: N // 2, N // 2 :] = 0
     y = whole((N, 3))
     y[: N // 2] = 0
     a, b = spread(comm, x), spread(comm, y)
-    assert CHECKS["solution"]([a, b], solve(a, b)) < TOLERANCE
+    assert solution_error([a, b], solve(a, b)) < TOLERANCE
 
 
 def growing(n):
@@ -123,7 +130,7 @@ def growing(n):
 
 @pytest.mark.parametrize("n", [40, 60, 100, 200])
 @pytest.mark.parametrize("steps", [1, 3, 9])
-def test_refinement_never_makes_a_solution_worse(comm, n, steps):
+def test_refinement_never_worsens_a_solution(comm, n, steps):
     x = growing(n)
     truth = np.hstack([np.ones((n, 1)), whole((n, 6)), np.abs(whole((n, 2), seed=1))])
     a, b = spread(comm, x), spread(comm, x @ truth)
@@ -136,7 +143,7 @@ def test_refinement_never_makes_a_solution_worse(comm, n, steps):
         assert errors[1].max() < 1e-10
 
 
-def test_what_overflows_is_not_spread_by_refinement(comm):
+def test_refinement_does_not_spread_an_overflow(comm):
     a = spread(comm, np.diag([1e-300, 1.0, 2.0]))
     b = spread(comm, np.array([[1e300, 1], [1, 1], [4, 4]]))
     found, plain = (np.asarray(solve(a, b, refinements=most)) for most in (3, 0))
@@ -146,7 +153,7 @@ def test_what_overflows_is_not_spread_by_refinement(comm):
     np.testing.assert_array_equal(np.asarray(solve(a, alone)), [[np.inf], [1], [2]])
 
 
-def test_refinement_of_a_definite_system_uses_the_lower_triangle_alone(comm):
+def test_refinement_of_a_definite_system_reads_only_the_lower_triangle(comm):
     x, y = np.asarray(definite(comm, "c16", "rows")), whole((N, 2), "c16")
     expected = np.linalg.solve(x, y)
     other = np.tril(x) + np.triu(whole((N, N), "c16"), 1)
@@ -156,7 +163,7 @@ def test_refinement_of_a_definite_system_uses_the_lower_triangle_alone(comm):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("scale", ["rows", "both"])
-def test_one_step_is_backward_stable_by_rows(comm, dtype, scale):
+def test_one_refinement_is_rowwise_backward_stable(comm, dtype, scale):
     a, b = graded(comm, dtype, scale), graded(comm, dtype, "even", seed=1)
     errors = residual(a, solve(a, b, refinements=1), b)[1]
     assert errors.max() < 20 * np.finfo(dtype).eps
@@ -164,7 +171,7 @@ def test_one_step_is_backward_stable_by_rows(comm, dtype, scale):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [10, 60, 300])
-def test_the_condition_of_a_matrix_whose_pivots_grow(comm, dtype, n):
+def test_the_condition_of_a_matrix_with_pivot_growth(comm, dtype, n):
     found = condition(spread(comm, growing(n).astype(dtype)))
     np.testing.assert_allclose(found, n, 1e-3)
 

@@ -57,7 +57,7 @@ def received(monkeypatch):
 
 @pytest.mark.mpi
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_a_run_moves_what_its_schedule_says(comm, received, shape):
+def test_a_product_receives_the_scheduled_elements(comm, received, shape):
     m, n, k = shape
     for grid in grids(comm.size):
         layouts = grid.layouts(m, n, k)
@@ -71,7 +71,7 @@ def test_a_run_moves_what_its_schedule_says(comm, received, shape):
 
 
 @pytest.mark.mpi
-def test_matrices_that_lie_well_are_not_moved(comm, received):
+def test_matrices_in_good_layouts_are_not_redistributed(comm, received):
     for shape in SHAPES[:3]:
         m, n, k = shape
         grid = choose_grid(m, n, k, comm.size)
@@ -85,7 +85,7 @@ def test_matrices_that_lie_well_are_not_moved(comm, received):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_plans_do_what_the_product_takes_and_no_more(shape):
+def test_plans_cover_the_product_exactly(shape):
     m, n, k = shape
     for size in range(1, 17):
         grid = choose_grid(m, n, k, size)
@@ -115,7 +115,7 @@ def test_the_best_grid_is_near_the_lower_bound(shape, size):
 
 
 @pytest.mark.parametrize("size", [10**4, 10**6, 999_983])
-def test_few_grids_are_looked_at_for_many_ranks(size):
+def test_few_grids_are_examined_for_many_ranks(size):
     looked_at = list(grids(size))
     assert len(looked_at) < 300_000
     assert all(size - size // 8 <= grid.size <= size for grid in looked_at)
@@ -123,7 +123,7 @@ def test_few_grids_are_looked_at_for_many_ranks(size):
 
 @pytest.mark.parametrize("size", [1031, 1500, 2047])
 @pytest.mark.parametrize("sizes", [(4096, 4096, 4096), (100_000, 2000, 2000)])
-def test_the_grids_left_out_are_no_better(size, sizes):
+def test_the_omitted_grids_are_not_better(size, sizes):
     used = range(size - size // 8, size + 1)
     every = (
         Grid(pm, part // pm, number // part)

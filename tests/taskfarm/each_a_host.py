@@ -4,6 +4,7 @@ import sys
 
 from mpiapps import farm
 from mpiapps.app import main
+from mpiapps.taskfarm.executor import Hosts
 
 
 def hosts(self, world):
@@ -13,5 +14,5 @@ def hosts(self, world):
 
 
 if __name__ == "__main__":
-    farm.Hosts.__init__ = hosts
+    Hosts.__init__ = hosts
     sys.exit(main(farm.PROGRAM))

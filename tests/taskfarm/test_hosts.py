@@ -10,6 +10,7 @@ from mpiapps.app.context import RunContext
 from mpiapps.base.errors import InputError
 from mpiapps.farm import Options
 from mpiapps.storage.journal import read
+from mpiapps.taskfarm.executor import Hosts
 
 pytestmark = pytest.mark.mpi
 
@@ -26,7 +27,7 @@ def each_rank_a_host(monkeypatch, world):
         self.agents = list(range(world.size))
         self.cores = [2] * world.size
 
-    monkeypatch.setattr(farm.Hosts, "__init__", hosts)
+    monkeypatch.setattr(Hosts, "__init__", hosts)
 
 
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 40])

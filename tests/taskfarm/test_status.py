@@ -1,14 +1,17 @@
 """The status of a farm counts the journal records of the tasks in its list."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from mpiapps.base.deadline import Deadline
-from mpiapps.storage.directory_lock import DirectoryLock
 from mpiapps.storage.journal import Journal, read
 from mpiapps.taskfarm import status
+from mpiapps.taskfarm.attempt_queue import AttemptQueue, TaskAttempt
+from mpiapps.taskfarm.executor import as_result
+from mpiapps.taskfarm.farm_journal import HEADER, FarmJournal
 from mpiapps.taskfarm.local_executor import as_record
-from mpiapps.taskfarm.state import HEADER, FarmState
-from mpiapps.taskfarm.task_list import by_identity, read_list
+from mpiapps.taskfarm.task_list import by_identity, part_of, read_list
 from mpiapps.taskfarm.task_process import TaskExit
 
 
@@ -25,18 +28,23 @@ def farm(tmp_path, clock):
     """Return a function that simulates a run; `codes` are exit codes by command."""
 
     def simulate(lines, part="", number=10**9, seconds=1.0, **codes):
-        tasks = by_identity(read_list(lines))
-        state = FarmState(tasks, tmp_path, [1], DirectoryLock, Deadline(), part=part)
+        listed = by_identity(read_list(lines))
+        names = [name for name in listed if name in part_of(listed, part)]
+        tasks = [listed[name] for name in names]
+        journal = FarmJournal(tmp_path, part, force_unlock=True)
         started = []
-        with state:
-            while len(started) < number and (assignment := state.next()) is not None:
+        with journal.open(SimpleNamespace(is_root=True)):
+            pending = [n for n, i in enumerate(names) if i not in journal.recorded()]
+            queue = AttemptQueue(tasks, pending, [1], Deadline(), 10)
+            journal.begin(listed, len(names), len(pending))
+            while len(started) < number and (assignment := queue.next()) is not None:
                 clock[0] += seconds
-                attempt = assignment[0]
-                command = attempt.task.command
-                task_exit = TaskExit(codes.get(command, 0), "", seconds)
-                state.record_result(as_record(attempt, task_exit))
-                started.append(command)
-            state.report()
+                name, task = names[assignment[0]], tasks[assignment[0]]
+                attempt, log = journal.next_attempt(name)
+                task_exit = TaskExit(codes.get(task.command, 0), "", seconds)
+                record = as_record(TaskAttempt(name, attempt, task, log), task_exit)
+                journal.add(name, as_result(queue, assignment[0], record))
+                started.append(task.command)
         return started
 
     return simulate

@@ -10,10 +10,11 @@ from mpiapps.base.deadline import Deadline
 from mpiapps.base.errors import Checkpointed, InputError, LaunchError
 from mpiapps.storage.directory_lock import DirectoryLock
 from mpiapps.tasks.engine import run_tasks
-from mpiapps.tasks.executors import counter, manager, static
+from mpiapps.tasks.executors import counter, manager, static, teams
 from mpiapps.tasks.joblib_executor import loky, threading
-from mpiapps.tasks.task_set import TaskFailure, TaskJournal, TaskSet
-from tests.tasks.roots import Roots
+from mpiapps.tasks.task_journal import TaskJournal
+from mpiapps.tasks.task_set import TaskFailure, TaskSet
+from tests.tasks.roots import Roots, TeamSizes
 
 pytestmark = pytest.mark.mpi
 EXECUTORS = pytest.mark.parametrize("executor", [counter, static])
@@ -70,8 +71,9 @@ def done_by_all(world, tasks):
         manager,
         threading,
         loky,
+        teams,
     ],
-    ids=["static", "counter", "manager", "threading", "loky"],
+    ids=["static", "counter", "manager", "threading", "loky", "teams"],
 )
 def test_results_are_the_same_on_any_executor(world, executor, directory):
     ctx, journal = RunContext.make(world), TaskJournal(directory)
@@ -195,3 +197,25 @@ def test_a_journal_names_its_tasks_by_their_keys(world, directory):
     if world.is_root:
         text = "".join(p.read_text() for p in Path(directory).glob("journal.*"))
         assert text.count('"square"') == 4
+
+
+def test_tasks_of_several_ranks_are_recorded_and_resumed(world, directory):
+    size, n = max(1, world.size - 1), 6
+    sizes = [1 + number % size for number in range(n)]
+    deadline = Deadline(environ={})
+    ctx, journal = RunContext.make(world, deadline=deadline), TaskJournal(directory)
+    tasks = TeamSizes(sizes)
+    deadline.stop_requested = True
+    stopped = run_tasks(ctx, tasks, teams, journal)
+    assert stopped.remaining == n
+    deadline.stop_requested = False
+    assert run_tasks(ctx, tasks, teams, journal).remaining == 0
+    results = run_tasks(ctx, TeamSizes(["none runs again"] * n), teams, journal)
+    assert results.resumed == n
+    if world.is_root:
+        assert results.values == [[size] * size for size in sizes]
+
+
+def test_a_task_of_more_ranks_than_there_are_is_an_error(world):
+    with pytest.raises(ValueError, match="a team of 99 ranks: give 1 to"):
+        run_tasks(RunContext.make(world), TeamSizes([99]), teams)

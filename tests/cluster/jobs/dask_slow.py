@@ -1,4 +1,4 @@
-"""A script that takes a while in its first attempt, and ends soon in the next."""
+"""A script whose first attempt takes minutes, and the next one seconds."""
 
 import os
 import sys

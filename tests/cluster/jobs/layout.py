@@ -1,4 +1,4 @@
-"""Where the ranks are, what each may use, and pi from all of them."""
+"""Print host, cores and threads of each rank, and the hits of pi."""
 
 import json
 import os

@@ -1,7 +1,7 @@
-"""What arrived: the arguments, byte for byte."""
+"""Print the arguments and a variable, as received."""
 
 import json
 import os
 import sys
 
-print(json.dumps([sys.argv[1:], os.environ.get("TOLD")]), flush=True)
+print(json.dumps([sys.argv[1:], os.environ.get("TEXT")]), flush=True)

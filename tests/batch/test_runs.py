@@ -1,6 +1,5 @@
-"""What is made of a scheduler's word with a run's own events; runs and their jobs."""
+"""Runs: submission, cancellation, status of arrays and clusters, output files."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -8,179 +7,14 @@ import pytest
 
 from mpiapps.base.errors import FileAccessError, LaunchError, UsageError
 from mpiapps.batch import job_state, runs, submission
-from mpiapps.batch.history import history, read
-from mpiapps.batch.job_state import JobId, JobStatus
-from mpiapps.batch.render import LIBRARY
-from mpiapps.batch.run_status import status_of
+from mpiapps.batch.history import read
+from mpiapps.batch.job_state import JobId
+from mpiapps.batch.scheduler import LIBRARY, load_scheduler
 from mpiapps.batch.status import status, statuses
 from tests.batch.jobs import script
+from tests.batch.run_files import finish, write_events
 
 CAT = shutil.which("cat") or "cat"
-
-# A run's events, the exit code of its finished record, and what the scheduler says ->
-# what is made of it. An event is name, code, job and attempt: 0, 7 and 1 if left out.
-JUDGED = [
-    (["submit 0 7 0"], None, JobStatus(job_state.PENDING), job_state.PENDING, None),
-    (["start"], None, JobStatus(job_state.RUNNING), job_state.RUNNING, None),
-    (["start", "end 0"], 0, JobStatus(job_state.DONE, 0), job_state.DONE, 0),
-    (["start", "end 0"], 0, None, job_state.DONE, 0),  # the scheduler has forgotten
-    (["start", "end 3"], 3, JobStatus(job_state.FAILED, 3), job_state.FAILED, 3),
-    (["start", "end 3"], None, None, job_state.FAILED, 3),
-    # Never a false success: an exit code 0 needs a witness.
-    (["start"], None, JobStatus(job_state.DONE, 0), job_state.FAILED, 70),
-    (["start", "end 70"], None, JobStatus(job_state.DONE, 0), job_state.FAILED, 70),
-    (["submit 0 7 0"], None, JobStatus(job_state.DONE, 0), job_state.FAILED, 70),
-    # Nor a false failure: the launcher died after the record was complete.
-    (["start", "end 0"], 0, JobStatus(job_state.FAILED, 137), job_state.DONE, 0),
-    (["start"], 0, JobStatus(job_state.FAILED, 137), job_state.DONE, 0),
-    (["start"], 0, JobStatus(job_state.RUNNING), job_state.DONE, 0),
-    # Cancelled, whatever the scheduler makes of it; but not what is done or still runs.
-    (
-        ["start", "cancel"],
-        None,
-        JobStatus(job_state.FAILED, 143),
-        job_state.CANCELLED,
-        None,
-    ),
-    (
-        ["start", "end 1", "cancel"],
-        None,
-        JobStatus(job_state.FAILED, 1),
-        job_state.CANCELLED,
-        None,
-    ),
-    (["start", "cancel", "end 143"], None, None, job_state.CANCELLED, None),
-    (["start", "end 75", "cancel"], None, None, job_state.CANCELLED, None),
-    (
-        ["start", "end 0", "cancel"],
-        0,
-        JobStatus(job_state.CANCELLED),
-        job_state.DONE,
-        0,
-    ),
-    (["start", "cancel"], None, JobStatus(job_state.RUNNING), job_state.RUNNING, None),
-    (["start"], None, JobStatus(job_state.TIMED_OUT), job_state.TIMED_OUT, None),
-    (
-        ["start"],
-        None,
-        JobStatus(job_state.OUT_OF_MEMORY, 137),
-        job_state.OUT_OF_MEMORY,
-        137,
-    ),
-    (["start"], None, JobStatus(job_state.PREEMPTED), job_state.PREEMPTED, None),
-    (["start", "end 75"], None, None, job_state.STOPPED, 75),
-    (["start", "end 75"], None, JobStatus(job_state.FAILED, 75), job_state.STOPPED, 75),
-    (
-        ["start", "requeue 75"],
-        None,
-        JobStatus(job_state.PENDING),
-        job_state.PENDING,
-        None,
-    ),
-    (["start", "requeue 75"], None, None, job_state.STOPPED, 75),
-    (["start"], None, None, job_state.LOST, None),
-    (["submit 0 7 0"], None, None, job_state.LOST, None),  # long ago
-    # Its parents are not done.
-    (
-        ["submit 0 7 0", "blocked 1"],
-        None,
-        JobStatus(job_state.FAILED, 1),
-        job_state.CANCELLED,
-        None,
-    ),
-    # The scheduler cannot be asked: what the run says is believed, and no more.
-    (["start", "end 3"], None, JobStatus(job_state.NO_ANSWER), job_state.FAILED, 3),
-    (["start", "end 0"], 0, JobStatus(job_state.NO_ANSWER), job_state.DONE, 0),
-    (["start"], None, JobStatus(job_state.NO_ANSWER), job_state.NO_ANSWER, None),
-    (
-        ["start", "requeue 75"],
-        None,
-        JobStatus(job_state.NO_ANSWER),
-        job_state.NO_ANSWER,
-        None,
-    ),
-    (["submit 0 7 0"], None, JobStatus(job_state.NO_ANSWER), job_state.NO_ANSWER, None),
-    # The job had ended before its submission was noted.
-    (["start", "end 3", "submit 0 7 0"], None, None, job_state.FAILED, 3),
-    # A new submission: what came before it says nothing.
-    (["start", "end 3", "submit 0 8 0"], None, None, job_state.LOST, None),
-    (
-        ["start", "cancel", "submit 0 8 0"],
-        None,
-        JobStatus(job_state.FAILED),
-        job_state.FAILED,
-        70,
-    ),
-]
-
-
-def write(folder, told, cluster=""):
-    folder.mkdir(exist_ok=True)
-    with (folder / "events.jsonl").open("a") as stream:
-        for text in told:
-            given = text.split()
-            event, code, job, attempt = [*given, *["", "0", "7", "1"][len(given) :]]
-            line = {"event": event, "code": int(code), "job": job}
-            line |= {"attempt": int(attempt), "cluster": cluster}
-            stream.write(json.dumps(line) + "\n")
-
-
-def finish(folder, code):
-    folder.mkdir(exist_ok=True)
-    content = {"exit_code": code, "finished": True}
-    (folder / "record.json").write_text(json.dumps(content))
-
-
-@pytest.mark.parametrize("case", JUDGED, ids=str)
-def test_the_judgement(tmp_path, case):
-    told, record, seen, expected, code = case
-    write(tmp_path, told)
-    if record is not None:
-        finish(tmp_path, record)
-    found = status_of(tmp_path, history(read(tmp_path)), seen, recorded=True)
-    assert (found.state, found.code) == (expected, code)
-
-
-@pytest.mark.parametrize(
-    ("told", "job", "restarts"),
-    [
-        ([], "", 0),
-        (["submit 0 7 0"], "7", 0),
-        (["submit 0 7 0", "start", "requeue 75", "start"], "7", 1),
-        (["submit 0 7 0", "start", "start"], "7", 1),  # by the scheduler itself
-        (["submit 0 7 0", "start", "submit 0 8 1", "start 0 8"], "8", 1),  # a chain
-        (["start", "start", "submit 0 9 0", "start 0 9"], "9", 0),
-        (["start", "submit 0 7 0"], "7", 0),
-        (["start 0 12[3].s"], "12[].s", 0),
-    ],
-)
-def test_the_job_and_its_restarts(tmp_path, told, job, restarts):
-    write(tmp_path, told)
-    found = history(read(tmp_path))
-    assert (found.job.number, found.restarts) == (job, restarts)
-
-
-def test_a_script_of_ones_own_has_no_record(tmp_path):
-    found = status_of(
-        tmp_path, history([]), JobStatus(job_state.DONE, 0), recorded=False
-    )
-    assert (found.state, found.code) == (job_state.DONE, 0)
-    write(tmp_path, ["start", "end 0", "cancel"])
-    past = history(read(tmp_path))
-    found = status_of(tmp_path, past, JobStatus(job_state.CANCELLED), recorded=False)
-    assert (found.state, found.code) == (job_state.DONE, 0)
-
-
-def test_torn_and_foreign_files_are_read_as_far_as_they_go(tmp_path):
-    (tmp_path / "events.jsonl").write_text(
-        '[1]\n{"event": "start", "code": 0, "job": "7"}\n{"event": "x"}\n{"e'
-    )
-    for text in ('{"exit_code": 0, "finish', '{"finished": true}', "[]", "null"):
-        (tmp_path / "record.json").write_text(text)
-        found = status_of(tmp_path, history(read(tmp_path)), None, recorded=True)
-        assert found.state == job_state.LOST
-
-
 SBATCH = """#!/bin/sh
 [ ! -e refuse ] || { echo 'sbatch: error: no such partition' >&2; exit 1; }
 printf '%s\\n' "$@" >sbatch.told
@@ -227,7 +61,8 @@ def queue(place, *rows):
 def test_each_submission_has_a_folder_of_its_own(place):
     text = script("slurm")
     first = submission.submit(text, "pi", "logs")
-    assert (first.folder / LIBRARY.name).read_text() == LIBRARY.read_text()
+    library = (first.folder / LIBRARY.name).read_text()
+    assert library == load_scheduler("slurm").shell_library()
     assert (first.name, first.id) == ("pi-1", "11")
     (place / "number").unlink()  # the cluster was set up anew: numbers come again
     second = submission.submit(text, "pi", "logs")
@@ -266,7 +101,7 @@ def test_a_cancelled_run_goes_on_under_its_name(place):
 
 def test_what_has_ended_is_not_cancelled(place):
     run = submission.submit(script("slurm"), "pi", "logs")
-    write(run.folder, ["start 0 11", "end 3 11"])
+    write_events(run.folder, ["start 0 11", "end 3 11"])
     assert submission.cancel(run).state == job_state.FAILED
     assert status(run).state == job_state.FAILED
     assert not (place / "scancel.told").exists()
@@ -274,7 +109,7 @@ def test_what_has_ended_is_not_cancelled(place):
 
 def test_an_outage_is_no_end(place):
     run = submission.submit(script("slurm"), "pi", "logs")
-    write(run.folder, ["start 0 11"])
+    write_events(run.folder, ["start 0 11"])
     (place / "outage").touch()
     found = status(run)
     assert found.state == job_state.NO_ANSWER
@@ -303,28 +138,30 @@ def test_an_array_is_as_its_elements_are(place, array):
     run = submission.submit(script("slurm", array=array), "pi", "logs")
     first, second, third = run.indices
     queue(place, f"11 {first} PENDING 0 JobHeldUser", f"11 {second} RUNNING 0 None")
-    finish(run.part(third), 0)
+    finish(run.element_folder(third), 0)
     found = status(run)
     assert [each.state for each in found.elements.values()] == [
         *(job_state.PENDING, job_state.RUNNING, job_state.DONE)
     ]
     assert (found.state, found.reason) == (job_state.RUNNING, "1 of 3 done")
     for index, code in zip(run.indices, (0, 0, 4), strict=True):
-        finish(run.part(index), code)
-        write(run.part(index), ["start 0 11", f"end {code} 11"])
+        finish(run.element_folder(index), code)
+        write_events(run.element_folder(index), ["start 0 11", f"end {code} 11"])
     found = status(run)
     assert (found.state, found.code, found.reason) == ("failed", 4, "2 of 3 done")
     assert found.as_dict()["elements"][third]["state"] == "failed"
-    (place / "logs" / "pi-1" / "script.sh").rename(run.part(third) / "script.sh")
+    (place / "logs" / "pi-1" / "script.sh").rename(
+        run.element_folder(third) / "script.sh"
+    )
     assert [each.name for each in runs.all_runs("logs")] == ["pi-1"]
 
 
 def test_an_array_that_is_resubmitted_is_under_way_again(place):
     run = submission.submit(script("slurm", array="1-3"), "pi", "logs")
     for index, code in (("1", 0), ("2", 3), ("3", 137)):
-        write(run.part(index), ["start 0 11", f"end {code} 11"])
-    finish(run.part("1"), 0)
-    finish(run.part("2"), 3)
+        write_events(run.element_folder(index), ["start 0 11", f"end {code} 11"])
+    finish(run.element_folder("1"), 0)
+    finish(run.element_folder("2"), 3)
     assert status(run).state == job_state.FAILED
     submission.resubmit(run)
     queue(place, "12 2 RUNNING 0 None", "12 3 PENDING 0 None")
@@ -335,7 +172,7 @@ def test_an_array_that_is_resubmitted_is_under_way_again(place):
     assert {each.id for each in found.elements.values()} == {"12"}
     # One of them goes on by a chain, and its link is a job of its own.
     chain = ["start 0 12", "requeue 75 12", "submit 0 20 1"]
-    write(run.part("2"), chain, cluster="alpha")
+    write_events(run.element_folder("2"), chain, cluster="alpha")
     queue(place, "20 N/A RUNNING 0 None", "12 3 PENDING 0 None")
     found = status(run).elements["2"]
     assert (found.state, found.id) == (job_state.RUNNING, "20")
@@ -348,7 +185,7 @@ def test_an_array_that_sbatch_was_given_is_one_run(place):
         folder = place / "logs" / f"pi-alpha-job11_{index}"
         folder.mkdir(parents=True)
         (folder / "script.sh").write_text(script("slurm", array="1-2"))
-        write(folder, ["start 0 11"])
+        write_events(folder, ["start 0 11"])
     (run,) = runs.all_runs("logs")
     assert (run.name, run.id) == ("pi-alpha-job11", "11")
     queue(place, "11 1 RUNNING 0 None", "11 2 RUNNING 0 None")
@@ -382,7 +219,10 @@ def test_grid_engine_is_not_asked_for_another_cluster(place):
     (place / "here").write_text("head2")
     found = status(run)
     assert found.state == job_state.NO_ANSWER
-    assert found.reason == "it is a job of default@head1; this host asks default@head2"
+    assert (
+        found.reason
+        == "the job is on cluster default@head1; this host queries default@head2"
+    )
     with pytest.raises(LaunchError, match="default@head1"):
         submission.cancel(run)
 
@@ -420,7 +260,7 @@ def test_a_logs_folder_that_is_none(place):
 
 def test_a_folder_that_cannot_be_written_is_found_before_the_submission(place):
     run = submission.submit(script("slurm"), "pi", "logs")
-    write(run.folder, ["start 0 11", "end 3 11"])
+    write_events(run.folder, ["start 0 11", "end 3 11"])
     before = (place / "number").read_text()
     events = run.folder / "events.jsonl"
     events.rename(place / "events.jsonl")
@@ -455,7 +295,7 @@ def test_output_is_found_by_number_and_by_nothing_like_it(
     folder = place / "logs" / "pi-1"
     folder.mkdir(parents=True)
     (folder / "script.sh").write_text(script(scheduler))
-    write(folder, [f"submit 0 {number} 0"])
+    write_events(folder, [f"submit 0 {number} 0"])
     for name in names | others:
         (folder / name).touch()
         (place / "logs" / name).touch()  # of another cluster's job, perhaps

@@ -1,0 +1,29 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # Slurm's functions for job_library.sh
+scheduler_identify() {
+    job_id="${SLURM_ARRAY_JOB_ID:-${SLURM_JOB_ID:-}}" job_cluster="${SLURM_CLUSTER_NAME:-}"
+    index="${SLURM_ARRAY_TASK_ID:-}" job_submit=sbatch job_timer=''
+    job_unchained='#SBATCH \(--\(array\|dependency\|kill-on-invalid-dep\)\|-[ad]\)'
+    export SLURM_EXPORT_ENV=ALL  # exported variables reach the ranks
+    unset SLURM_TRES_PER_TASK  # a step fails if it differs from the step's cores, as MaxMemPerCPU makes it
+    [ -n "$mpiexec" ] || return 0
+    # mpiexec starts one daemon per host through srun; the ranks run on the daemon's cores.
+    export SRUN_CPUS_PER_TASK="$job_cores" SLURM_CPU_BIND=none
+    unset SLURM_NTASKS_PER_NODE  # counts ranks, not daemons
+}
+scheduler_chain() {
+    local IFS=:
+    sbatch --parsable --dependency=afterany:"$*" --output="$job_logs/$job_base/%x-%j.out" \
+        --export=MPIAPPS_RUN="$job_base",MPIAPPS_INDEX="$index",MPIAPPS_WAITED="$job_waited" \
+        "$run/next.sh" | cut -d ';' -f 1
+}
+scheduler_requeue() { # without scontrol on the nodes: the next job of a chain
+    scontrol requeue "$SLURM_JOB_ID" || job_chain "$SLURM_JOB_ID" || code=78
+    exit "$code"
+}
+# Preemption with a grace time sends TERM to the steps, which ends the ranks and the daemons
+# of mpiexec, but not this script; the job runs until the grace time is over.
+scheduler_preempted() {
+    local state
+    state=$(scontrol show job "$SLURM_JOB_ID" 2>/dev/null)
+    [[ "$state" == *JobState=RUNNING* && "$state" == *PreemptTime=[0-9]* ]]
+}

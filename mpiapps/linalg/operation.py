@@ -1,0 +1,101 @@
+"""The interface of an operation of the matrix program; imports no NumPy and no MPI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mpiapps.linalg.distmatrix import DistMatrix
+    from mpiapps.linalg.layout import Layout
+
+Shapes = list[tuple[int, int]]
+USER_KIND = "user"  # the factorisation selected by --kind
+
+
+def square(n: int) -> Shapes:
+    """Return the shape of one square matrix."""
+    return [(n, n)]
+
+
+def rectangle(m: int, n: int | None = None) -> Shapes:
+    """Return the shape of one matrix, square by default."""
+    return [(m, m if n is None else n)]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation of the matrix program.
+
+    Attributes
+    ----------
+    function : callable
+        Takes a matrix per parameter; with `factors`, the last parameter is the
+        factorisation of the first matrix. Collective. Returns a `DistMatrix`, values
+        for the record by name, or a pair of both. Imports NumPy when it is called.
+    shapes : callable
+        Return the shapes of random matrices. Its parameters are the sizes of
+        ``--random``; those with a default may be omitted.
+    output : bool
+        Whether a matrix is returned, for ``--output``.
+    check : str
+        Function that returns the error of the result in units of the rounding error,
+        given the list of matrices and the result: ``module:function``, for ``--check``.
+    factors : str
+        Factorisation that may be resumed: a key of `mpiapps.linalg.solve.KINDS`,
+        `USER_KIND`, or empty for none.
+    product : callable, optional
+        Return M, N, K of the product to plan from the sizes, for ``--plan``.
+    layouts : callable, optional
+        Return the layouts of random matrices from the number of ranks and the sizes.
+    """
+
+    function: Callable[..., Any]
+    shapes: Callable[..., Shapes] = rectangle
+    output: bool = False
+    check: str = ""
+    factors: str = ""
+    product: Callable[..., tuple[int, int, int]] | None = None
+    layouts: Callable[..., Sequence[Layout]] | None = None
+
+    @property
+    def operands(self) -> int:
+        """Number of matrices."""
+        return len(signature(self.function).parameters) - bool(self.factors)
+
+    @property
+    def sizes(self) -> range:
+        """Allowed numbers of sizes for ``--random``."""
+        parameters = signature(self.shapes).parameters.values()
+        required = sum(p.default is Parameter.empty for p in parameters)
+        return range(required, len(parameters) + 1)
+
+    @property
+    def supports(self) -> dict[str, bool]:
+        """Whether it supports each of the options that not all operations have."""
+        return {
+            "output": self.output,
+            "check": bool(self.check),
+            "plan": self.product is not None,
+            "kind": self.factors == USER_KIND,
+        }
+
+    def compute(
+        self, operands: Sequence[DistMatrix], factors: Any = None
+    ) -> tuple[DistMatrix | None, dict[str, Any]]:
+        """Return the resulting matrix or `None`, and values by name. Collective."""
+        arguments = [*operands, factors] if self.factors else operands
+        result = self.function(*arguments)
+        if isinstance(result, Mapping):
+            return None, dict(result)
+        if isinstance(result, tuple):
+            matrix, values = result
+            return matrix, dict(values)
+        return result, {"rows": result.shape[0], "columns": result.shape[1]}
+
+
+def operation(**attributes: Any) -> Callable[[Callable[..., Any]], Operation]:
+    """Return a decorator that makes a function an `Operation` with these attributes."""
+    return lambda function: Operation(function, **attributes)
