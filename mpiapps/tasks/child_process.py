@@ -163,7 +163,10 @@ class _Child:
                 self._process.wait(EXIT_SECONDS)
             self.kill()
             return TaskFailure(number, f"its process ended with {self._exit_status()}")
-        value = pickle.loads(content)
+        try:
+            value = pickle.loads(content)
+        except Exception as error:
+            return TaskFailure(number, f"its result cannot be unpickled: {error!r}")
         if raised:
             raise value
         return value

@@ -8,6 +8,13 @@ from pathlib import Path
 from mpiapps.tasks.task_set import TaskFailure, TaskSet
 
 
+class Unloadable:
+    """Can be pickled, and not unpickled."""
+
+    def __reduce__(self):
+        return int, ("no number",)
+
+
 class Limited(TaskSet):
     """Task n does what `acts[n]` names; the result is its process."""
 
@@ -36,6 +43,8 @@ class Limited(TaskSet):
             raise ValueError("raised")
         elif act == "unpicklable":
             return lambda: 0
+        elif act == "unloadable":
+            return Unloadable()
         elif act == "once":  # it crashes at its first attempt
             path = Path(self.folder, f"tried-{number}")
             if not path.exists():
