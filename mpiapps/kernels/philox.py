@@ -67,3 +67,43 @@ def fill_words(
         words[4 * i + 1] = w1 & _LOW
         words[4 * i + 2] = w2 & _LOW
         words[4 * i + 3] = w3 & _LOW
+
+
+@inline
+def _put_pair(  # noqa: PLR0913, PLR0917 - a part of the kernel below
+    seed: Word, stream: Word, index: Word, block: Word, numbers: Any, i: int, k: int
+) -> None:
+    w0, w1, w2, w3 = words_at(index, block, seed, stream)
+    numbers[i, 2 * k] = _number(w0, w1)
+    numbers[i, 2 * k + 1] = _number(w2, w3)
+
+
+@inline
+def _number(low: Word, high: Word) -> Any:
+    """Return the upper 53 bits of two words as a number in [-1, 1)."""
+    bits = ((high & _LOW) << np.uint64(21)) | ((low & _LOW) >> np.uint64(11))
+    return np.float64(np.int64(bits)) * 2.0**-52 - 1.0
+
+
+@kernel
+def fill_uniform(
+    seed: np.uint64,
+    stream: np.uint64,
+    first: np.uint64,
+    blocks: npt.NDArray[np.uint64],
+    numbers: npt.NDArray[np.float64],
+) -> None:
+    """Fill row i of `numbers` with numbers uniform in [-1, 1) of ``blocks[i]``.
+
+    `numbers` is C-contiguous with an even number of columns; columns 2k and 2k + 1 are
+    from the counter ``first + k``, 53 bits each.
+    """
+    pairs = numbers.shape[1] // 2
+    if pairs < 8:  # the longer loop inside: it is the one that is vectorised
+        for k in range(pairs):
+            for i in range(blocks.size):
+                _put_pair(seed, stream, first + np.uint64(k), blocks[i], numbers, i, k)
+    else:
+        for i in range(blocks.size):
+            for k in range(pairs):
+                _put_pair(seed, stream, first + np.uint64(k), blocks[i], numbers, i, k)

@@ -5,30 +5,49 @@ from __future__ import annotations
 import numpy as np
 
 from mpiapps.comm.chunking import Array
-from mpiapps.comm.random import Stream
+from mpiapps.kernels.philox import fill_uniform
 from mpiapps.linalg.layout import Layout
+
+CHUNK = 2**15  # numbers at a time, so that they stay in the cache
 
 
 def fill(local: Array, layout: Layout, rank: int, seed: int) -> None:
     """Fill a local block with numbers uniform in [-1, 1). Local.
 
     Element (i, j) is number j of block i of stream 0 under `seed`, its imaginary part
-    that of stream 1.
+    that of stream 1, as `mpiapps.comm.random.Stream.uniform` has them in [0, 1).
     """
     coords = layout.coords(rank)
     if coords is None or not local.size:
         return
-    rows, runs = layout.rows.indices(coords[0]), list(layout.cols.runs(coords[1]))
-    maximum = np.nextafter(local.real.dtype.type(1), local.real.dtype.type(0))
+    rows = layout.rows.indices(coords[0]).astype(np.uint64)
     parts = [local.real, local.imag] if local.dtype.kind == "c" else [local]
     for stream, part in enumerate(parts):
-        numbers = Stream(seed, stream)
-        for local_row, row in enumerate(rows):
-            start = 0
-            for run in runs:
-                draws = numbers.uniform(run.start, len(run), block=int(row))
-                # In single precision, 16 draws in 2**28 would round to 1.
-                part[local_row, start : start + len(run)] = np.minimum(
-                    2 * draws - 1, maximum
-                )
-                start += len(run)
+        column = 0
+        for run in layout.cols.runs(coords[1]):
+            key = np.uint64(seed), np.uint64(stream)
+            _fill_columns(key, rows, run, part[:, column : column + len(run)])
+            column += len(run)
+
+
+def _fill_columns(
+    key: tuple[np.uint64, np.uint64], rows: Array, columns: range, part: Array
+) -> None:
+    """Fill a part with the elements of `rows` in adjacent columns."""
+    # In single precision, 16 numbers in 2**28 would round to 1.
+    maximum = np.nextafter(part.dtype.type(1), part.dtype.type(0))
+    for start in range(columns.start, columns.stop, CHUNK):
+        stop = min(start + CHUNK, columns.stop)
+        pairs = range(start // 2, -(-stop // 2))
+        step = max(1, CHUNK // (2 * len(pairs)))
+        numbers = np.empty((min(step, len(rows)), 2 * len(pairs)))
+        skip = start - 2 * pairs.start
+        target = part[:, start - columns.start : stop - columns.start]
+        for top in range(0, len(rows), step):
+            blocks = rows[top : top + step]
+            filled = numbers[: len(blocks)]
+            fill_uniform(*key, np.uint64(pairs.start), blocks, filled)
+            values = filled[:, skip : skip + stop - start]
+            np.minimum(
+                values, maximum, out=target[top : top + step], casting="same_kind"
+            )
