@@ -3,8 +3,11 @@
 A new launcher is a new row of the tables.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+JOB_ID_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,12 @@ class LaunchEnvironment:
         True without a launcher.
         """
         return self.rank in (None, 0)
+
+
+def job_id() -> str:
+    """Return the ID of the scheduler's job that this process is in, or nothing."""
+    variables = (name for name in JOB_ID_VARIABLES if name in os.environ)
+    return next((os.environ[name] for name in variables), "")
 
 
 def without_rank_variables(environ: Mapping[str, str]) -> dict[str, str]:

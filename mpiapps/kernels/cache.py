@@ -8,6 +8,10 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from mpiapps.base.launch_environment import job_id
+
+COMMON = Path("/tmp")  # of all jobs
+
 
 def cache_folder() -> Path:
     """Return this user's folder for compiled code; create its parent if missing.
@@ -21,7 +25,7 @@ def cache_folder() -> Path:
     """
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in sources))
-    base = Path(tempfile.gettempdir()) / f"mpiapps-{os.getuid()}"
+    base = _temporary_folder() / f"mpiapps-{os.getuid()}"
     with suppress(FileExistsError):
         base.mkdir(mode=0o700)
     status = base.lstat()
@@ -29,3 +33,15 @@ def cache_folder() -> Path:
     if not private or status.st_uid != os.getuid():
         base = Path(tempfile.mkdtemp(prefix="mpiapps-"))
     return base / f"numba-{socket.gethostname()}-{digest.hexdigest()[:16]}"
+
+
+def _temporary_folder() -> Path:
+    """Return the host's temporary folder; not one that ends with the job.
+
+    Grid Engine and many sites make one per job and name it after the job: there each
+    job would compile again.
+    """
+    folder = Path(tempfile.gettempdir())
+    job = job_id()
+    of_job = bool(job) and any(job in part for part in folder.parts)
+    return COMMON if of_job and os.access(COMMON, os.W_OK) else folder

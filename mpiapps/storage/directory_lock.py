@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mpiapps.base.errors import LaunchError, os_errors
+from mpiapps.base.launch_environment import job_id
 from mpiapps.base.processes import start_of
 
-# Job ids, recorded so that a user can check whether the job still runs.
-JOB_ID_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 # Errors of a file system without locks, such as Lustre mounted without flock.
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
@@ -102,7 +101,7 @@ class DirectoryLock:
                 f"{self._path.parent} is locked by {_describe(owner)}, which is still"
                 " running; wait for it, or stop it, or use another directory"
             )
-        job = _job_id()
+        job = job_id()
         same_job = bool(job) and owner.get("job") == job  # an earlier start of it
         remote = bool(owner) and owner.get("host") != socket.gethostname()
         if remote and not same_job and not self._force_unlock:
@@ -172,7 +171,7 @@ def _this_process() -> Owner:
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "start": start_of(os.getpid()),
-        "job": _job_id(),
+        "job": job_id(),
     }
 
 
@@ -183,11 +182,6 @@ def _is_running(owner: Owner) -> bool:
         return False
     start = start_of(pid)
     return start is not None and owner.get("start") in (None, start)
-
-
-def _job_id() -> str:
-    variables = (name for name in JOB_ID_VARIABLES if name in os.environ)
-    return next((os.environ[name] for name in variables), "")
 
 
 def _describe(owner: Owner) -> str:

@@ -1,9 +1,11 @@
 import os
+import shutil
 import socket
 import sys
 
 import pytest
 
+from mpiapps.base.launch_environment import JOB_ID_VARIABLES
 from mpiapps.kernels.cache import cache_folder
 from tests.commands import run
 
@@ -58,3 +60,29 @@ def test_an_untrusted_folder_is_not_used(temporary, state):
     assert folder.parent != base
     assert folder.parent.stat().st_mode & 0o777 == 0o700
     assert folder.parent.stat().st_uid == os.getuid()
+
+
+# TMPDIR as Grid Engine, PBS and sites with Slurm set it, and one of a user.
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("JOB_ID", "41", "41.1.all.q", True),
+        ("PBS_JOBID", "41.server", "pbs.41.server", True),
+        ("SLURM_JOB_ID", "41", "job_41", True),
+        ("SLURM_JOB_ID", "41", "scratch", False),
+    ],
+)
+def test_the_folder_outlives_the_job(temporary, monkeypatch, case):
+    variable, job, folder, of_job = case
+    common, own = temporary / "common", temporary / folder
+    common.mkdir()
+    own.mkdir()
+    monkeypatch.setattr("mpiapps.kernels.cache.COMMON", common)
+    monkeypatch.setattr("tempfile.tempdir", str(own))
+    for name in JOB_ID_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert cache_folder().parents[1] == own
+    monkeypatch.setenv(variable, job)
+    assert cache_folder().parents[1] == (common if of_job else own)
+    shutil.rmtree(common)
+    assert cache_folder().parents[1] == own
