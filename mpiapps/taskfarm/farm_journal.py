@@ -75,10 +75,14 @@ class FarmJournal(TaskJournal):
         self._logs = (self.path / "logs").absolute()
         with os_errors(self.path, "make"):
             self._logs.mkdir(parents=True, exist_ok=True)
-        for other in journals_of(self._folder):
-            if other != path:  # of another partition of the list
-                scan(other, self._replay_done)
         self._file = Journal(path, HEADER, self._replay)
+        try:  # after the own one: a task that failed here may be done there
+            for other in journals_of(self._folder):
+                if other != path:  # of another partition of the list
+                    scan(other, self._replay_done)
+        except BaseException:
+            self._file.close()
+            raise
         self.sync, self.sync_if_due = self._file.sync, self._file.sync_if_due
         return self
 

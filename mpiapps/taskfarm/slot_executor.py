@@ -144,7 +144,7 @@ class _Manager:
         self._orders = MessageChannel(comm, ORDER_TAG)
         self._reports = MessageChannel(comm, REPORT_TAG)
         self._running: dict[str, int] = {}  # identity -> number
-        self._lost_ranks = set[int]()
+        self._lost_ranks, self._to_remove = set[int](), list[int]()
         self._failures = 0
 
     def records(self) -> Iterator[tuple[int, Any] | None]:
@@ -157,6 +157,8 @@ class _Manager:
             records = self._local.wait(timeout) + self._received()
             for record in records:
                 yield self._end(record)
+            while self._to_remove:  # after the records that they have sent
+                self._remove(self._to_remove.pop())
             if not records:
                 yield None
         for rank in range(1, self._size):
@@ -189,8 +191,7 @@ class _Manager:
                 records += message[1] if message[0] not in self._lost_ranks else []
         except ProcFailedError as error:
             self._lost_ranks.update(error.ranks)
-            for rank in error.ranks:
-                self._remove(rank)
+            self._to_remove += error.ranks
         return records
 
     def _end(self, record: dict[str, Any]) -> tuple[int, Any]:

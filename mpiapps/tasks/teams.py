@@ -113,6 +113,8 @@ class Teams:
                 self._orders.isend(rank, None)
             if exc[0] is not None:
                 return
+            while any(t.first_failed() is None for t in self._teams.values()):
+                self._receive_report()  # of a call that was left before its end
             if self._teams:
                 stuck = sorted({r for t in self._teams.values() for r in t.missing()})
                 raise TaskError(

@@ -1,7 +1,10 @@
 """Tasks that hang, crash and fail, for child processes: they load no MPI."""
 
+import ctypes
 import os
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +16,13 @@ class Unloadable:
 
     def __reduce__(self):
         return int, ("no number",)
+
+
+class TwoArguments(Exception):
+    """Fails when it is unpickled: its class wants two arguments."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one} {two}")
 
 
 class Limited(TaskSet):
@@ -29,25 +39,65 @@ class Limited(TaskSet):
             yield self.act(number, self.acts[number])
 
     def act(self, number, act):
-        if act == "hang":
-            time.sleep(60)
-        elif act == "hang with a child":
-            os.system("sleep 77.25")
-        elif act == "segfault":
-            os.kill(os.getpid(), 11)
-        elif act == "exit":
-            sys.exit(3)
-        elif act == "fail":
-            return TaskFailure(number, "it failed")
-        elif act == "raise":
-            raise ValueError("raised")
-        elif act == "unpicklable":
-            return lambda: 0
-        elif act == "unloadable":
-            return Unloadable()
-        elif act == "once":  # it crashes at its first attempt
-            path = Path(self.folder, f"tried-{number}")
-            if not path.exists():
-                path.touch()
-                os._exit(1)
+        if act:
+            return getattr(self, act.replace(" ", "_"))(number)
+        return os.getpid()
+
+    def hang(self, _number):
+        time.sleep(60)
+
+    def hang_with_a_child(self, _number):
+        os.system(f"sleep 60; : {self.folder}")
+
+    def segfault(self, _number):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    def real_time_signal(self, _number):
+        os.kill(os.getpid(), 40)
+
+    def exit(self, _number):
+        sys.exit(3)
+
+    def leave_a_process_and_exit(self, _number):
+        if os.fork() == 0:
+            time.sleep(30)
+        os._exit(3)
+
+    def send_a_part(self, _number):
+        """Write the beginning of a reply, as large ones are written."""
+        replies = int(sys.argv[2])
+        os.write(replies, (100).to_bytes(8) + b"part")
+        time.sleep(60)
+
+    def return_twice(self, _number):
+        os.fork()
+        return os.getpid()
+
+    def end_later(self, _number):
+        threading.Timer(0.2, os._exit, [9]).start()
+        return os.getpid()
+
+    def hold_the_interpreter(self, _number):
+        ctypes.PyDLL(None).sleep(60)
+
+    def fail(self, number):
+        return TaskFailure(number, "it failed")
+
+    def raise_error(self, _number):
+        raise ValueError("raised")
+
+    def raise_unpicklable(self, _number):
+        raise TwoArguments("raised", "so")
+
+    def unpicklable(self, _number):
+        return lambda: 0
+
+    def unloadable(self, _number):
+        return Unloadable()
+
+    def crash_once(self, number):
+        path = Path(self.folder, f"tried-{number}")
+        if not path.exists():
+            path.touch()
+            os._exit(1)
         return os.getpid()

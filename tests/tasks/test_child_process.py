@@ -2,9 +2,11 @@
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
+import traceback
 
 import pytest
 
@@ -12,16 +14,21 @@ from mpiapps.app.context import RunContext
 from mpiapps.base.processes import start_of
 from mpiapps.tasks.child_process import InChildProcess
 from mpiapps.tasks.engine import run_tasks
-from mpiapps.tasks.executors import counter, manager, static
+from mpiapps.tasks.executors import counter, manager, static, teams
 from mpiapps.tasks.joblib_executor import loky, threading
 from mpiapps.tasks.task_set import TaskFailure
+from tests.commands import run
 from tests.tasks.limited import Limited
+from tests.tasks.roots import TeamSizes
 
 CASES = [
     ("hang", "terminated at its time limit of 1 s"),
     ("hang with a child", "terminated at its time limit of 1 s"),
     ("segfault", "its process ended with signal 11 (SIGSEGV)"),
+    ("real time signal", "its process ended with signal 40"),
     ("exit", "its process ended with exit code 3"),
+    ("leave a process and exit", "its process ended with exit code 3"),
+    ("send a part", "terminated at its time limit of 1 s"),
     ("fail", "it failed"),
     (
         "unloadable",
@@ -55,23 +62,27 @@ def test_a_task_fails_alone(limited, act, reason):
     assert os.getpid() not in (first, last)
 
 
-def test_what_a_terminated_task_has_started_is_terminated(limited):
-    list(limited("hang with a child", seconds=1).run([0]))
-    assert subprocess.run(["pgrep", "-f", "^sleep 77.25"], check=False).returncode == 1
+def test_what_a_terminated_task_has_started_is_terminated(limited, tmp_path):
+    folder = str(tmp_path)
+    list(limited("hang with a child", seconds=1, folder=folder).run([0]))
+    assert subprocess.run(["pgrep", "-f", folder], check=False).returncode == 1
 
 
 @pytest.mark.parametrize(
-    ("act", "error"), [("raise", ValueError), ("unpicklable", Exception)]
+    ("act", "error"), [("raise error", ValueError), ("unpicklable", Exception)]
 )
 def test_an_error_is_raised_where_the_task_is_run(limited, act, error):
     tasks = limited(act, "")
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         list(tasks.run([0]))
+    if act.startswith("raise"):  # the line of the task is in it
+        text = "".join(traceback.format_exception(caught.value))
+        assert "in raise_" in text
     assert isinstance(*tasks.run([1]), int)
 
 
 def test_a_task_is_run_again_after_a_crash(limited, tmp_path):
-    acts = "once", "segfault"
+    acts = "crash once", "segfault"
     good, bad = limited(*acts, folder=str(tmp_path), retries=1).run(range(2))
     assert isinstance(good, int)
     assert isinstance(bad, TaskFailure)
@@ -94,8 +105,62 @@ def test_imports_do_not_count_against_the_limit(limited, monkeypatch, tmp_path):
 def test_a_copy_has_the_limits(limited):
     tasks = limited("a", "b", seconds=7, retries=2, max_tasks=3)
     copy = pickle.loads(pickle.dumps(tasks))
-    assert copy.__reduce__()[1][1:] == (7, 2, 3)
+    assert copy.__reduce__()[1][2:] == (7, 2, 3)
+    assert pickle.loads(pickle.dumps(tasks)) is copy  # a process has one
     assert len(copy) == 2
+
+
+def test_a_task_that_returns_twice_has_one_result(limited):
+    first, *others = limited("return twice", "", "").run(range(3))
+    assert others == [first, first]
+
+
+def test_a_task_is_not_blamed_for_the_end_of_another(limited):
+    tasks = limited("end later", "")
+    (first,) = tasks.run([0])
+    time.sleep(1)
+    assert first not in list(tasks.run([1]))
+
+
+def test_an_interrupted_task_does_not_give_its_result_to_the_next(limited):
+    tasks = limited("hang", "")
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    before = signal.signal(signal.SIGALRM, lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(tasks.run([0]))
+    signal.signal(signal.SIGALRM, before)
+    assert isinstance(*tasks.run([1]), int)
+
+
+def test_a_long_limit(limited):
+    assert isinstance(*limited("", seconds=400 * 86400).run([0]), int)
+
+
+def test_a_fork_of_the_rank_leaves_its_child_alone():
+    code = (
+        "import os; from mpiapps.tasks.child_process import InChildProcess;"
+        "from tests.tasks.limited import Limited;"
+        "tasks = InChildProcess(Limited(['', '']));"
+        "first = list(tasks.run([0])); pid = os.fork();"
+        "pid or exit(); os.waitpid(pid, 0); print(first == list(tasks.run([1])))"
+    )
+    ended = run([sys.executable, "-c", code])
+    assert ended.out == "True\n"
+
+
+@pytest.mark.mpi
+def test_workers_of_joblib_keep_their_child(world, limited):
+    tasks = limited(*[""] * 12)
+    results = run_tasks(RunContext.make(world), tasks, loky)
+    if world.is_root:
+        assert len(set(results.values)) <= os.cpu_count()
+
+
+@pytest.mark.mpi
+def test_tasks_of_several_ranks_are_refused(world):
+    tasks = InChildProcess(TeamSizes([1, 2]))
+    with pytest.raises(TypeError, match="task 1 takes 2 ranks"):
+        run_tasks(RunContext.make(world), tasks, teams)
 
 
 @pytest.mark.mpi
@@ -112,11 +177,12 @@ def test_limits_hold_on_any_executor(world, limited, executor):
         assert results.numbers.tolist() == [0, 3]
 
 
-def test_a_child_ends_with_its_rank():
+@pytest.mark.parametrize("act", ["hang", "hold the interpreter"])
+def test_a_child_ends_with_its_rank(act):
     code = (
         "import sys; from mpiapps.tasks.child_process import InChildProcess;"
         "from tests.tasks.limited import Limited;"
-        "tasks = InChildProcess(Limited(['', 'hang']));"
+        f"tasks = InChildProcess(Limited(['', '{act}']));"
         "print(*tasks.run([0]), flush=True); list(tasks.run([1]))"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as rank:

@@ -44,3 +44,11 @@ def test_errors_are_raised_on_the_root(comm):
                 teams.map(total, [0], max_size + 1)
             with pytest.raises(ValueError, match="2 sizes for 1 items"):
                 teams.map(total, [0], [1, 1])
+
+
+def test_a_call_that_is_left_early_ends(comm):
+    with Teams(comm) as teams:
+        if teams is not None:
+            for number, result in teams.imap_unordered(total, range(20), 1):
+                assert result[0] == number
+                break
