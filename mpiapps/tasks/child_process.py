@@ -80,7 +80,7 @@ class InChildProcess(TaskSet):
         """Return 1; raise `TypeError` for a task of several ranks."""
         if (ranks := self._tasks.ranks(number)) != 1:
             raise TypeError(
-                f"task {number} takes {ranks} ranks, and a child process is no rank:"
+                f"task {number} takes {ranks} ranks, and a child process is not a rank:"
                 " run these tasks without InChildProcess"
             )
         return ranks
