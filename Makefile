@@ -133,7 +133,8 @@ lint: $(READY) ## format and lint of Python and shell
 	$(BIN)/codespell mpiapps docs jobs scripts README.md CHANGELOG.md Makefile
 	$(BIN)/python scripts/check_words.py
 	$(BIN)/shellcheck scripts/*.sh scripts/cluster/*.sh jobs/*/*.sh \
-		mpiapps/batch/library/*.sh tests/cluster/bin/* .ci/run
+		mpiapps/batch/library/*.sh tests/batch/flux_package/*.sh \
+		tests/cluster/bin/* .ci/run
 
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy
