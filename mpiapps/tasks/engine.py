@@ -101,6 +101,8 @@ def run_tasks(
                 ctx.locked(journal.directory, force_unlock=journal.force_unlock)
             )
             own = _RankResults(tasks)
+            with world.timed(tasks.timer):  # in the record also if no task is left
+                pass
             with world.agree():
                 log = stack.enter_context(journal.open(world))
             done = _resume(ctx, tasks, log, own)

@@ -219,3 +219,10 @@ def test_tasks_of_several_ranks_are_recorded_and_resumed(world, directory):
 def test_a_task_of_more_ranks_than_there_are_is_an_error(world):
     with pytest.raises(ValueError, match="a team of 99 ranks: give 1 to"):
         run_tasks(RunContext.make(world), TeamSizes([99]), teams)
+
+
+@EXECUTORS
+def test_a_run_without_tasks_has_its_timings(world, executor):
+    run_tasks(RunContext.make(world), Squares(0), executor)
+    timings = world.timings()
+    assert not world.is_root or "kernel" in timings
