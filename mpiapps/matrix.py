@@ -18,7 +18,7 @@ from mpiapps.app import Program, Result, main, option
 from mpiapps.app.collective_checkpoint import CollectiveCheckpointer
 from mpiapps.base.errors import InputError
 from mpiapps.linalg.operation import USER_KIND, Operation
-from mpiapps.linalg.operations import OPERATIONS, find_operation
+from mpiapps.linalg.operations import OPERATIONS, find_operation, load_algorithms
 
 if TYPE_CHECKING:
     from mpiapps.app.context import RunContext
@@ -149,8 +149,7 @@ def run(ctx: RunContext, options: Options) -> Result:
     world, operation = ctx.world, find_operation(options.operation)
     if options.plan:
         return Result(_planned(world, options, operation))
-    # Imported here, so that the timings include no import.
-    from mpiapps.linalg import tsqr  # noqa: F401
+    load_algorithms()
     from mpiapps.linalg.files import check_output, write
 
     if options.output:

@@ -92,6 +92,17 @@ def on_ranks(mpi: str, ntasks: int, *words: str, **variables: str) -> Ended:
     return run([python, script, str(ntasks), *words], **found | variables)
 
 
+def install(site: Path, entry_points: str, **modules: str) -> str:
+    """Install modules with entry points in a folder; return the `PYTHONPATH` for it."""
+    info = site / "another-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: another\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(entry_points)
+    for name, text in modules.items():
+        (site / f"{name}.py").write_text(text)
+    return f"{site}:{ROOT}"
+
+
 def marked(mark: str) -> dict[int, bytes]:
     """Return the processes that have `mark` in their environment, and what they are."""
     found = {}

@@ -8,7 +8,16 @@ import pytest
 
 import mpiapps
 from mpiapps.app.progress import COMPILES
-from tests.commands import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks, run
+from tests.commands import (
+    LIMIT,
+    MPIS,
+    ROOT,
+    clean_environment,
+    folder,
+    install,
+    on_ranks,
+    run,
+)
 
 PI_HELP = ("-m", "mpiapps.pi", "--help")
 HEAVY = ("mpi4py", "numpy", "numba", "scipy", "tqdm", "threadpoolctl")
@@ -265,23 +274,15 @@ def test_a_script_has_its_own_arguments(tmp_path):
 
 
 def test_programs_of_other_packages_are_found(tmp_path):
-    (tmp_path / "heat.py").write_text(OWN_PROGRAM)
-    (tmp_path / "heat-1.dist-info").mkdir()
-    (tmp_path / "heat-1.dist-info" / "METADATA").write_text("Name: heat\nVersion: 1\n")
-    (tmp_path / "heat-1.dist-info" / "entry_points.txt").write_text(
-        "[mpiapps.programs]\nheat = heat:PROGRAM\ngone = nowhere:PROGRAM\n"
-    )
+    entries = "[mpiapps.programs]\nheat = heat:PROGRAM\ngone = nowhere:PROGRAM\n"
+    path = install(tmp_path, entries, heat=OWN_PROGRAM)
     command = [str(folder("mpich") / "python"), "-m", "mpiapps"]
     words = ["run", "heat", "-n", "2", "--steps", "3", "--json", "-"]
-    ended = run([*command, *words], PYTHONPATH=f"{tmp_path}:{ROOT}")
+    ended = run([*command, *words], PYTHONPATH=path)
     assert json.loads(ended.out)["values"] == {"steps": 3, "ranks": 2}, ended.err
     assert "nowhere:PROGRAM cannot be loaded" in ended.err
-    assert (
-        "python -m heat: error"
-        in run(
-            [*command, "run", "heat", "--nothing"], PYTHONPATH=f"{tmp_path}:{ROOT}"
-        ).err
-    )
+    ended = run([*command, "run", "heat", "--nothing"], PYTHONPATH=path)
+    assert "python -m heat: error" in ended.err
 
 
 @pytest.mark.parametrize("mpi", MPIS)

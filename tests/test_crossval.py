@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mpiapps.storage.journal import read
-from tests.commands import ROOT, clean_environment, folder, marked, on_ranks
+from tests.commands import ROOT, clean_environment, folder, install, marked, on_ranks
 
 DATA_ARGS = ("--data", "iris", "--folds", "4")
 SPACE = str(Path(__file__).parent / "model_selection" / "space.toml")
@@ -160,16 +160,13 @@ def test_workers_of_loky_end_with_a_killed_rank(tmp_path):
 
 
 def test_a_backend_of_another_package_is_found(tmp_path, wanted):
-    (tmp_path / "mine.py").write_text(
+    module = (
         "from mpiapps.tasks.executors import static\n"
         "def executor(ctx, tasks, chunks, stop):\n"
         "    yield from static(ctx, tasks, chunks, stop)\n"
     )
-    info = tmp_path / "mine-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[mpiapps.backends]\nmine = mine:executor\n")
-    path = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    entry = "[mpiapps.backends]\nmine = mine:executor\n"
+    path = {"PYTHONPATH": install(tmp_path, entry, mine=module)}
     args = (*SEARCH, "--backend", "mine", "--json", "-")
     assert values_of(crossval("mpich", 2, *args, **path)) == wanted
 

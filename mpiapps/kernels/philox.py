@@ -70,12 +70,10 @@ def fill_words(
 
 
 @inline
-def _put_pair(  # noqa: PLR0913, PLR0917 - a part of the kernel below
-    seed: Word, stream: Word, index: Word, block: Word, numbers: Any, i: int, k: int
-) -> None:
+def _pair_at(index: Word, block: Word, seed: Word, stream: Word) -> Any:
+    """Return the two numbers in [-1, 1) of a counter; see `words_at`."""
     w0, w1, w2, w3 = words_at(index, block, seed, stream)
-    numbers[i, 2 * k] = _number(w0, w1)
-    numbers[i, 2 * k + 1] = _number(w2, w3)
+    return _number(w0, w1), _number(w2, w3)
 
 
 @inline
@@ -102,8 +100,10 @@ def fill_uniform(
     if pairs < 8:  # the longer loop inside: it is the one that is vectorised
         for k in range(pairs):
             for i in range(blocks.size):
-                _put_pair(seed, stream, first + np.uint64(k), blocks[i], numbers, i, k)
+                pair = _pair_at(first + np.uint64(k), blocks[i], seed, stream)
+                numbers[i, 2 * k], numbers[i, 2 * k + 1] = pair
     else:
         for i in range(blocks.size):
             for k in range(pairs):
-                _put_pair(seed, stream, first + np.uint64(k), blocks[i], numbers, i, k)
+                pair = _pair_at(first + np.uint64(k), blocks[i], seed, stream)
+                numbers[i, 2 * k], numbers[i, 2 * k + 1] = pair

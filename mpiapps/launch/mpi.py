@@ -8,7 +8,6 @@ from mpiapps.launch.start import start_or_exit
 
 start_or_exit()
 
-# An earlier import would start MPI before the checks.
-from mpi4py import MPI  # noqa: E402
+from mpi4py import MPI  # noqa: E402 - an earlier import starts MPI before the checks
 
 __all__ = ["MPI"]

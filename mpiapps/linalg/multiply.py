@@ -183,7 +183,7 @@ def _multiply_on(
     return DistMatrix(comm, lc, local, agreed=True)
 
 
-def run(  # noqa: PLR0913, PLR0917 - the state of a schedule
+def run(  # noqa: PLR0913, PLR0917 - independent operands, of this call alone
     panels: Iterable[list[Step]],
     comms: Mapping[str, MPI.Intracomm],
     parts: tuple[Array, Array],
@@ -218,7 +218,7 @@ def run(  # noqa: PLR0913, PLR0917 - the state of a schedule
 class _SummaPanel:
     """A panel of columns of A and rows of B, and its transfer to this rank."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - see `run`
+    def __init__(  # noqa: PLR0913, PLR0917 - the operands of `run` and the panel's own
         self,
         number: int,
         steps: list[Step],

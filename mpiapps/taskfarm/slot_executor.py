@@ -79,7 +79,7 @@ class SlotExecutor:
     Attributes
     ----------
     ended : int
-        Root only: tasks that this run has executed to an end.
+        Root only: tasks of which an attempt has ended in this run.
     """
 
     journal: FarmJournal
@@ -110,7 +110,7 @@ class SlotExecutor:
                     self.journal.begin(self.listed, len(tasks), len(numbers))
             if world.is_root:
                 work = self.journal, tasks, queue
-                manager = _Manager(work, hosts.agents, local, comm)
+                manager = _Dispatcher(work, hosts.agents, local, comm)
                 yield from collect(ctx, tasks, numbers, manager.records())
                 self.ended = len(queue.tries)
                 lines = [
@@ -129,7 +129,7 @@ class SlotExecutor:
             comm.Free()
 
 
-class _Manager:
+class _Dispatcher:
     """The root's part: sends commands to node agents, receives their records."""
 
     def __init__(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.batch.jobs import directives
-from tests.commands import ROOT, clean_environment, run
+from tests.commands import clean_environment, install, run
 
 PACKAGE = Path(__file__).parent / "flux_package"
 ENTRY_POINTS = """[mpiapps.schedulers]
@@ -49,19 +49,18 @@ def installed(tmp_path, monkeypatch):
     """Install the package and a stub of flux; return how to run `mpiapps` with them."""
     site, folder, work = (tmp_path / name for name in ("site", "bin", "work"))
     shutil.copytree(PACKAGE, site)
-    info = site / "flux_scheduler-1.dist-info"
-    for path in (info, folder, work):
+    python_path = install(site, ENTRY_POINTS)
+    for path in (folder, work):
         path.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: f\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
     (folder / "flux").write_text(FLUX)
     (folder / "flux").chmod(0o755)
     monkeypatch.chdir(work)
 
     def mpiapps(*words, path=f"{folder}:/usr/bin:/bin"):
         command = [sys.executable, "-m", "mpiapps", *words]
-        return run(command, cwd=work, PYTHONPATH=f"{site}:{ROOT}", PATH=path)
+        return run(command, cwd=work, PYTHONPATH=python_path, PATH=path)
 
+    info = site / "another-1.dist-info"
     mpiapps.site, mpiapps.info, mpiapps.bin = site, info, folder
     return mpiapps
 

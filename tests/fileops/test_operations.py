@@ -2,7 +2,7 @@
 
 import json
 
-from tests.commands import ROOT, on_ranks
+from tests.commands import install, on_ranks
 
 OPERATION = """
 from mpiapps.fileops.operation import Operation
@@ -18,18 +18,12 @@ def sizes(run):
 
 
 def test_an_operation_of_another_package(tmp_path):
-    (tmp_path / "mine.py").write_text(OPERATION)
-    info = tmp_path / "mine-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(
-        "[mpiapps.file_operations]\nsizes = mine:sizes\n"
-    )
+    entry = "[mpiapps.file_operations]\nsizes = mine:sizes\n"
+    path = install(tmp_path / "site", entry, mine=OPERATION)
     for n in range(5):
         (tmp_path / f"{n}.txt").write_text("x" * n)
     files = [str(tmp_path / f"{n}.txt") for n in range(5)]
     argv = ["-m", "mpiapps.files", "sizes", *files, "--json", "-"]
-    path = f"{tmp_path}:{ROOT}"
     done = on_ranks("mpich", 2, *argv, "--output", str(tmp_path / "o"), PYTHONPATH=path)
     assert done.code == 0, done.err
     assert json.loads(done.out)["values"]["total"] == 10

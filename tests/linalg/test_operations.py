@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.commands import ROOT, on_ranks, run
+from tests.commands import install, on_ranks, run
 
 MATRIX = ("-m", "mpiapps.matrix")
 PACKAGE = """
@@ -41,13 +41,9 @@ NAMES = ("trace", "symmetrise", "skew", "determinant", "norm")
 @pytest.fixture
 def path(tmp_path):
     """The `PYTHONPATH` of a process that has the package; it cannot replace `norm`."""
-    (tmp_path / "own_operations.py").write_text(PACKAGE)
-    info = tmp_path / "own_operations-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1\n")
     entries = "".join(f"{name} = own_operations:{name}\n" for name in NAMES)
-    (info / "entry_points.txt").write_text(f"[mpiapps.matrix_operations]\n{entries}")
-    return f"{tmp_path}:{ROOT}"
+    entries = f"[mpiapps.matrix_operations]\n{entries}"
+    return install(tmp_path, entries, own_operations=PACKAGE)
 
 
 def record(path, *argv, code=0):
@@ -108,3 +104,28 @@ def test_a_login_node_checks_added_operations_without_numpy(path, argv, code, me
     done = run([sys.executable, "-c", program], PYTHONPATH=path)
     assert done.code == code, done.err
     assert message in done.out + done.err
+
+
+def test_timers_count_no_import():
+    """An operation of this package imports no more of it once the algorithms are."""
+    program = (
+        "import sys\n"
+        "from mpiapps.comm import open_world\n"
+        "from mpiapps.linalg.operations import OPERATIONS, find_operation\n"
+        "from mpiapps.linalg.operations import load_algorithms\n"
+        "with open_world() as world:\n"
+        "    load_algorithms()\n"
+        "    from mpiapps.linalg.distmatrix import DistMatrix\n"
+        "    from mpiapps.linalg.solve import factorise\n"
+        "    eye = DistMatrix.eye(world.comm, 4)\n"
+        "    before = set(sys.modules)\n"
+        "    for name in OPERATIONS:\n"
+        "        operation = find_operation(name)\n"
+        "        kind = 'positive' if operation.factors == 'positive' else 'general'\n"
+        "        factors = factorise(eye, kind) if operation.factors else None\n"
+        "        count = 2 if name in ('multiply', 'solve') else 1\n"
+        "        operation.compute([eye] * count, factors)\n"
+        "    print([m for m in set(sys.modules) - before if m[:7] == 'mpiapps'])\n"
+    )
+    done = run([sys.executable, "-c", program])
+    assert done.out == "[]\n", done.out + done.err
