@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 import weakref
 from contextlib import suppress
 from typing import IO, Any
@@ -22,6 +21,15 @@ from typing import IO, Any
 from mpiapps.base.errors import LaunchError
 from mpiapps.base.launch_environment import without_rank_variables
 from mpiapps.base.units import format_seconds
+from mpiapps.tasks.task import (
+    Call,
+    PickledOutcome,
+    RemoteTraceback,
+    TaskError,
+    execute_task,
+    pack_outcome,
+    unpack_outcome,
+)
 from mpiapps.tasks.task_set import TaskFailure, TaskSet
 
 EXIT_SECONDS = 5.0  # from the end of a child's pipe to that of the child
@@ -103,13 +111,12 @@ class TaskChild:
         finally:
             if not content:  # interrupted, too: a late reply is not the next task's
                 self.kill()
-        try:
-            raised, value = pickle.loads(content)
-        except Exception as error:
-            return TaskFailure(number, f"its result cannot be unpickled: {error!r}")
-        if raised:
-            raise value
-        return value
+        ok, value = unpack_outcome(number, PickledOutcome(*pickle.loads(content)))
+        if ok:
+            return value
+        if isinstance(value.error, TaskError):  # sys.exit, or nothing to be pickled
+            return TaskFailure(number, str(value.error), traceback=value.text)
+        raise value.error from RemoteTraceback(value.text, number)
 
     def _receive(self, seconds: float) -> bytes:
         """Return the content of a reply.
@@ -173,17 +180,12 @@ def serve(orders: IO[bytes], replies: IO[bytes], parent: int) -> None:
     tasks: TaskSet = pickle.load(orders)
     tasks.prepare()
     _reply(replies, b"ready")
-    pid = os.getpid()
+    call = Call(lambda number: tasks.run_one(number)[1], "one")
     with suppress(EOFError):
         while True:
             number = pickle.load(orders)
-            try:
-                content = pickle.dumps((False, next(iter(tasks.run([number])))))
-            except Exception as error:
-                content = _pickled(error)
-            if os.getpid() != pid:  # the task has forked and returned twice
-                os._exit(0)
-            _reply(replies, content)
+            outcome = pack_outcome(execute_task(call, number, number))
+            _reply(replies, pickle.dumps(tuple(outcome)))
 
 
 def end_with_thread(parent: int) -> None:
@@ -196,18 +198,6 @@ def end_with_thread(parent: int) -> None:
 def _reply(replies: IO[bytes], content: bytes) -> None:
     replies.write(len(content).to_bytes(LENGTH_BYTES) + content)
     replies.flush()
-
-
-def _pickled(error: Exception) -> bytes:
-    """Return an error with its traceback; its text, if it cannot be unpickled."""
-    text = traceback.format_exc()
-    error.add_note(text)
-    try:
-        content = pickle.dumps((True, error))
-        pickle.loads(content)
-    except Exception:
-        return pickle.dumps((True, RuntimeError(text)))
-    return content
 
 
 if __name__ == "__main__":
