@@ -19,7 +19,7 @@ SEES = {
     "linalg": {"base", "storage", "kernels", "launch", "comm"},
     "app": {"base", "storage", "launch", "comm"},
     "tasks": {"base", "storage", "launch", "comm", "app"},
-    "batch": {"base", "launch", "app"},
+    "batch": {"base", "storage", "launch", "app"},
     "taskfarm": {"base", "storage", "launch", "comm", "app", "tasks"},
     "dask_cluster": {"base", "launch", "comm", "app", "tasks"},
     "taxi_tips": {"base", "kernels", "comm", "tasks", "app", "dask_cluster"},

@@ -80,7 +80,7 @@ job_begin() {
         [ -z "$job_record" ] || exit "$(job_record_code "$run")"
         exit 0
     fi
-    [ "$0" -ef "$run/script.sh" ] || cp -- "$0" "$run/script.sh"
+    [ "$0" -ef "$run/script.sh" ] || job_replace "$run/script.sh" "$0"
     [ "${#job_parents[@]}" -eq 0 ] || job_check_parents
 
     export MPIAPPS_NTASKS="$job_ntasks" MPIAPPS_ATTEMPT="$job_attempt" MPIAPPS_INDEX="$index"
@@ -95,6 +95,14 @@ job_begin() {
     "${end_with_parent[@]}" true 2>/dev/null || end_with_parent=(env)
 }
 
+# `mpiapps status` and other jobs may read FILE at any moment, so it is replaced whole.
+job_replace() { # FILE SOURCE...
+    local part="$1.$HOSTNAME.$$"
+    if ! cat -- "${@:2}" >"$part" || ! mv -f -- "$part" "$1"; then
+        rm -f -- "$part"
+        return 1
+    fi
+}
 job_event() { # EVENT CODE [JOB]: append to the events of the run
     printf '{"event": "%s", "attempt": %d, "job": "%s", "cluster": "%s", "host": "%s", "code": %d, "time": %d}\n' \
         "$1" "$job_attempt" "${3:-$job_id}" "$job_cluster" "$HOSTNAME" "$2" "$(date +%s)" >>"$job_events"
@@ -117,7 +125,7 @@ job_chain() { # JOB...: submit this script again, to start after these jobs
     local number library="$job_logs/$job_base/job_library.sh"
     mkdir -p -- "$job_logs/$job_base"
     [ "${BASH_SOURCE[0]}" = "$0" ] || [ -e "$library" ] ||
-        cat -- "${BASH_SOURCE[0]}" ${job_scheduler_library:+"$job_scheduler_library"} >"$library"
+        job_replace "$library" "${BASH_SOURCE[0]}" ${job_scheduler_library:+"$job_scheduler_library"}
     grep -v "^$job_unchained" "$run/script.sh" >"$run/next.sh"
     number=$(scheduler_chain "$@") && [ -n "$number" ] && job_event submit 0 "$number"
 }

@@ -21,6 +21,7 @@ from mpiapps.batch.run_status import RECORD, Status, finished
 from mpiapps.batch.runs import SCRIPT, Run, append_event, find_run
 from mpiapps.batch.scheduler import LIBRARY, Scheduler
 from mpiapps.batch.status import other_cluster, status
+from mpiapps.storage.atomic_file import AtomicFile
 
 
 def submit(script: str, name: str, logs: str) -> Run:
@@ -117,10 +118,10 @@ def _submit_script(run: Run) -> JobId:
     waits, waited = _parents(run)
     with os_errors(run.folder, "write"):
         run.folder.mkdir(mode=0o700, exist_ok=True)
-        path.write_text(run.script, encoding="utf-8")
+        AtomicFile(path).commit(run.script)  # `mpiapps status` reads it at any moment
         library = run.folder / LIBRARY.name
         if not library.exists():
-            library.write_text(scheduler.shell_library(), encoding="utf-8")
+            AtomicFile(library).commit(scheduler.shell_library())
         (run.folder / EVENTS).open("a").close()
         _rename_failed_records(run)
     variables = [f"MPIAPPS_RUN={run.name}"]

@@ -56,6 +56,18 @@ def test_a_good_run(tmp_path, scheduler, standalone):
     assert (tmp_path / "logs" / "pi-job7").stat().st_mode & 0o777 == 0o700
 
 
+def test_readers_never_see_a_part_of_the_script(tmp_path):
+    # The folder has a script already: a job that was requeued, or `mpiapps submit`.
+    folder = tmp_path / "logs" / "pi-job7"
+    folder.mkdir(parents=True)
+    (folder / "script.sh").write_text("before")
+    with (folder / "script.sh").open() as reader:
+        run_script(tmp_path, script("slurm"))
+        assert reader.read() == "before"
+    assert (folder / "script.sh").read_text() == script("slurm")
+    assert not list(folder.glob("script.sh?*"))
+
+
 @pytest.mark.parametrize("library", ["it's here/lib.sh", str(LIBRARY)])
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_a_spooled_script_finds_the_library(tmp_path, scheduler, library):
