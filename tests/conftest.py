@@ -18,6 +18,7 @@ import shutil
 import sys
 import tempfile
 import time
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class RankReports:
         start_mpi()
         from mpi4py import MPI
 
-        self._comm = MPI.COMM_WORLD.Dup()
+        self._comm, self._max = MPI.COMM_WORLD.Dup(), MPI.MAX
         self.rank = self._comm.rank
         # Ranks that clear up one common folder trip over each other.
         self._own = Path(tempfile.mkdtemp(prefix=f"rank-{self.rank}-"))
@@ -75,12 +76,15 @@ class RankReports:
         report = yield
         if item.get_closest_marker("mpi") is None:
             return report
-        request = self._comm.Ibarrier()
+        alone, anywhere = array("i", [report.failed]), array("i", [0])
+        request = self._comm.Iallreduce(alone, anywhere, self._max)
         deadline = time.monotonic() + GRACE_SECONDS
         while not request.Test():
-            time.sleep(0.001)
+            time.sleep(0.0001)
             if report.failed and time.monotonic() > deadline:
                 self._give_up(item, report)
+        if not anywhere[0]:
+            return report
         mine = (report.outcome, str(report.longrepr) if report.failed else "")
         everyone = self._comm.allgather(mine)
         failures = [
@@ -88,9 +92,8 @@ class RankReports:
             for rank, (outcome, text) in enumerate(everyone)
             if outcome == "failed"
         ]
-        if failures:
-            report.outcome = "failed"
-            report.longrepr = "\n".join(failures)
+        report.outcome = "failed"
+        report.longrepr = "\n".join(failures)
         return report
 
     def _give_up(self, item: pytest.Item, report: pytest.TestReport) -> None:
@@ -109,6 +112,13 @@ class RankReports:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--with-mpi"):
         config.pluginmanager.register(RankReports(config), "rank-reports")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Skip files without rank tests on ranks, where each rank would import them."""
+    if config.getoption("--with-mpi") and collection_path.name.startswith("test_"):
+        return "mark.mpi" not in collection_path.read_text() or None
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,19 +11,26 @@ pytestmark = [pytest.mark.mpi, pytest.mark.slow]
 N = 2**31 + 1000  # bytes; as int8 elements and as displacement beyond an int
 
 
+# A prime period, so that shifts by powers of two are detected. Made once: to make the
+# expected bytes of each comparison would take longer than the messages.
+PERIOD, STEP = 251, 2**26
+TILE = np.resize(np.arange(PERIOD, dtype=np.uint8), STEP + PERIOD)
+
+
 def pattern(start, count):
-    """Bytes that depend on their position."""
-    tile = np.arange(
-        251, dtype=np.uint8
-    )  # a prime, so that shifts by powers of two are detected
-    return np.resize(np.roll(tile, -(start % 251)), count)
+    """Return bytes that depend on their position."""
+    array = np.empty(count, np.uint8)
+    for offset in range(0, count, STEP):
+        piece = array[offset : offset + STEP]
+        piece[:] = TILE[(start + offset) % PERIOD :][: len(piece)]
+    return array
 
 
 def assert_pattern(array, start=0):
-    step = 2**26
-    for offset in range(0, len(array), step):
-        piece = array[offset : offset + step]
-        assert (piece == pattern(start + offset, len(piece))).all(), offset
+    for offset in range(0, len(array), STEP):
+        piece = array[offset : offset + STEP]
+        expected = TILE[(start + offset) % PERIOD :][: len(piece)]
+        assert (piece == expected).all(), offset
 
 
 def test_bcast_above_2_gib(comm):
