@@ -31,7 +31,7 @@ def run_suite(folder: Path, text: str):
     after = "def test_after(comm):\n    comm.Barrier()\n"
     (folder / "test_suite.py").write_text(header + text + after)
     argv = ["-m", "pytest", "--with-mpi", "--color=no", "-p", "no:cacheprovider"]
-    limits = ["--timeout=4", "--timeout-method=thread", "-o", "timeout_func_only=true"]
+    limits = ["--timeout=2", "--timeout-method=thread", "-o", "timeout_func_only=true"]
     argv += [*limits, f"--junitxml={folder}/report.xml", str(folder)]
     return on_ranks("openmpi", 3, *argv, MPIAPPS_TEST_GRACE="1")
 

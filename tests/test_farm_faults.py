@@ -176,7 +176,7 @@ def test_kills_lose_no_task_and_repeat_only_running_ones(
     tasks, tmp_path, mpi, victim, capsys
 ):
     rng, out = random.Random(f"{mpi}-{victim}"), tmp_path / "out"
-    count, between = (2000, (30, 80)) if FAULTS else (90, (8, 20))
+    count, between = (2000, (30, 80)) if FAULTS else (40, (5, 12))
     out.mkdir()
     # A sleep time that pgrep can find.
     mark = f"0.05{zlib.crc32(str(tmp_path).encode()) % 10**6 + 10**6}"
