@@ -38,6 +38,11 @@ LONG = {ROOT / "tests" / "launch": 0, ROOT / "tests": 1}
 # Names by which modules of tests start processes.
 STARTERS = {"subprocess", "on_ranks", "run", "folder", "multiprocessing"}
 
+ONE_MPI = (
+    "one_mpi: rank tests of what is computed, whose messages other rank tests send on"
+    " all MPIs; `make test-others` leaves them out"
+)
+
 
 class RankReports:
     """Makes one outcome of the outcomes of all ranks."""
@@ -110,6 +115,7 @@ class RankReports:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", ONE_MPI)
     if config.getoption("--with-mpi"):
         config.pluginmanager.register(RankReports(config), "rank-reports")
 

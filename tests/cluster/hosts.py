@@ -22,6 +22,7 @@ SHARED = ROOT / ".cluster" / NUMBER  # a folder of all hosts; /tmp is per host
 os.environ["TEST_CLUSTER"] = NUMBER  # for SCRIPT
 HERE = Path(__file__).parent
 LIMIT = 240  # s, maximum duration of a job in these tests
+POLL_SECONDS = 2.0  # between calls of `mpiapps status`, which the jobs' cores run, too
 
 SCHEDULERS = ("slurm", "sge")
 # Scheduler -> number of hosts, and of ranks per host, that use all cores.
@@ -77,7 +78,7 @@ def wait(run: str, *states: str, limit: float = LIMIT) -> dict:
         )
         if now["state"] in states or (ended and not states):
             return now
-        time.sleep(1)
+        time.sleep(POLL_SECONDS)
     logs = "".join(p.read_text() for p in (SHARED / "logs").glob("*.out"))
     pytest.fail(f"{run} is {now} after {limit} s\n{logs[-3000:]}")
 
@@ -104,12 +105,12 @@ def other_host(run: str) -> str:
     return next(host for host in ("n2", "n1") if f'"{host}"' not in script)
 
 
-def until(condition, what: str, limit: float = 90) -> None:
+def until(condition, what: str, limit: float = 90, every: float = 0.2) -> None:
     """Wait until `condition()` holds."""
     end = time.monotonic() + limit
     while not condition():
         assert time.monotonic() < end, f"waited {limit} s for: {what}"
-        time.sleep(0.2)
+        time.sleep(every)
 
 
 def cluster(*words: str) -> None:

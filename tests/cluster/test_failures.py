@@ -1,5 +1,6 @@
 """Time limits, kills and lost networks: no false success, no lost work."""
 
+import fcntl
 import json
 import os
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ import pytest
 
 from tests.cluster.hosts import (
     CLUSTER,
+    POLL_SECONDS,
     SCHEDULERS,
     SHARED,
     cluster,
@@ -25,7 +27,7 @@ from tests.cluster.hosts import (
 
 LIMIT = ["--time", "1m", "--signal-delay", "40s"]  # 20 s per start for the program
 HOSTS = "n1", "n2", "n3"
-LONG, SHORT = 20, 10  # s of work on all cores: more than one start allows, or less
+LONG, SHORT = 20, 7  # s of work on all cores: more than one start allows, or less
 
 
 def arguments(samples):
@@ -33,12 +35,23 @@ def arguments(samples):
 
 
 @pytest.fixture(scope="module")
-def references():
-    """Return records of uninterrupted runs on one host, by their duration."""
-    cores = str(min(os.cpu_count() or 1, 6))
-    first = run_pi(cores, 2 * 10**9)
-    rate = 2 / first["timings"]["kernel"]["max"]  # 10**9 darts a second
-    return {s: run_pi(cores, round(rate * s) * 10**9) for s in (LONG, SHORT)}
+def references(tmp_path_factory, testrun_uid):
+    """Return records of uninterrupted runs on one host, by their duration.
+
+    The first process of pytest-xdist that needs them computes them for all.
+    """
+    path = tmp_path_factory.getbasetemp().parent / f"references-{testrun_uid}"
+    with path.open("a+") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        stream.seek(0)
+        if not (records := [json.loads(line) for line in stream]):
+            cores = str(min(os.cpu_count() or 1, 6))
+            first = run_pi(cores, 2 * 10**9)
+            rate = 2 / first["timings"]["kernel"]["max"]  # 10**9 darts a second
+            samples = [round(rate * seconds) * 10**9 for seconds in (LONG, SHORT)]
+            records = [run_pi(cores, number) for number in samples]
+            stream.writelines(json.dumps(each) + "\n" for each in records)
+    return dict(zip((LONG, SHORT), records, strict=True))
 
 
 def run_pi(ranks, samples):
@@ -147,7 +160,11 @@ def recover(fault, host, run):
         return
     ended = ("pending", "done", "failed")
     try:
-        until(lambda: starts(run) or status(run)["state"] in ended, "a new start")
+        until(
+            lambda: starts(run) or status(run)["state"] in ended,
+            "a new start",
+            every=POLL_SECONDS,
+        )
     finally:  # other tests need the host
         if fault.name == "network":
             cluster("join", host)

@@ -23,7 +23,7 @@ from mpiapps.fileops.run_segments import run_segments
 from mpiapps.tasks.task_journal import TaskJournal
 from tests.fileops.runs import run_files
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
 
 
 def text(seed, size):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fileops.runs import run_files
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
 
 
 @pytest.mark.usefixtures("small_segments")

@@ -9,7 +9,7 @@ import pytest
 from mpiapps.base.errors import InputError
 from tests.fileops.runs import run_files
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
 
 
 def test_images_are_transformed_or_fail(world, place, on_root):

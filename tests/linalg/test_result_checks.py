@@ -18,7 +18,7 @@ from mpiapps.linalg.solve import condition, inverse, solve
 from mpiapps.matrix import TOLERANCE
 from tests.linalg.cases import DTYPES, spread, whole
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
 N = 60
 SCALES = {  # of rows, and of columns
     "even": (0, 0),

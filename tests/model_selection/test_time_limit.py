@@ -12,15 +12,15 @@ SPACE = '[search]\nact = ["", "hang", "crash"]\n'
 
 # Threads, and processes of three kinds: ranks, of loky, and daemons of Dask.
 @pytest.mark.parametrize(
-    "backend", ["mpi", "dask", "loky", "threading"], ids=lambda name: f"on-{name}"
+    ("size", "backend"), [(3, "mpi"), (2, "dask"), (1, "loky"), (1, "threading")]
 )
-def test_a_fit_with_a_time_limit_fails_alone(backend, tmp_path):
+def test_a_fit_with_a_time_limit_fails_alone(size, backend, tmp_path):
     (tmp_path / "space.toml").write_text(SPACE)
     fits = tmp_path / "fits.csv"
     command = ["-m", "mpiapps.crossval", "tests.model_selection.stuck:Stuck"]
     data = ["--data", "iris", "--folds", "2", "--params", str(tmp_path / "space.toml")]
     search = ["--n-iter", "3", "--time", "2s", "--backend", backend, "-o", str(fits)]
-    ended = on_ranks("openmpi", 3, *command, *data, *search)
+    ended = on_ranks("openmpi", size, *command, *data, *search)
     assert ended.code == 3, ended.err
     rows = list(csv.DictReader(io.StringIO(fits.read_text())))
     assert len(rows) == 6

@@ -22,13 +22,13 @@ from tests.tasks.limited import Limited
 from tests.tasks.roots import TeamSizes
 
 CASES = [
-    ("hang", "terminated at its time limit of 1 s"),
-    ("hang with a child", "terminated at its time limit of 1 s"),
+    ("hang", "terminated at its time limit of 500 ms"),
+    ("hang with a child", "terminated at its time limit of 500 ms"),
     ("segfault", "its process ended with signal 11 (SIGSEGV)"),
     ("real time signal", "its process ended with signal 40"),
     ("exit", "task 1 called sys.exit(3)"),
     ("leave a process and exit", "its process ended with exit code 3"),
-    ("send a part", "terminated at its time limit of 1 s"),
+    ("send a part", "terminated at its time limit of 500 ms"),
     ("fail", "it failed"),
     (
         "unpicklable",
@@ -65,7 +65,7 @@ def limited():
 
 @pytest.mark.parametrize(("act", "reason"), CASES)
 def test_a_task_fails_alone(limited, act, reason):
-    tasks = limited("", act, "", seconds=1)
+    tasks = limited("", act, "", seconds=0.5)
     first, failed, last = tasks.run(range(3))
     assert (failed.number, failed.reason) == (1, reason)
     assert (first == last) == (act in KEPT)  # else the child was replaced
@@ -173,7 +173,7 @@ def test_tasks_of_several_ranks_are_refused(world):
 @pytest.mark.parametrize("executor", [static, counter, manager, threading, loky])
 def test_limits_hold_on_any_executor(world, limited, executor):
     acts = "", "hang", "segfault", "", "fail"
-    results = run_tasks(RunContext.make(world), limited(*acts, seconds=1), executor)
+    results = run_tasks(RunContext.make(world), limited(*acts, seconds=0.5), executor)
     assert {n: f.reason for n, f in results.failures.items()} == {
         1: CASES[0][1],
         2: CASES[2][1],
