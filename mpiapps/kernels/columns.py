@@ -23,7 +23,7 @@ from mpiapps.kernels.records import (
     advance_quote_states,
     find_record_end,
 )
-from mpiapps.kernels.text import separates
+from mpiapps.kernels.utf8 import separates
 
 MAX_FIELD_BYTES = 2**16  # of a field that spans blocks; a longer one is not a number
 MIN_ROOM = 256  # numbers in an output array

@@ -8,19 +8,34 @@ bytes, and those above 126 are not printable.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import uint8, uint16
 
-from mpiapps.kernels.characters import NARROW, OTHER, PRINTABLE, SEPARATOR, kinds_of
-from mpiapps.kernels.jit import inline, kernel
+from mpiapps.kernels.character_scan import (
+    INSIDE,
+    OUTSIDE,
+    UNKNOWN,
+    Scanned,
+    decode,
+    scan,
+    scan_bytes,
+)
+from mpiapps.kernels.characters import NARROW, kinds_of
+from mpiapps.kernels.jit import kernel
+from mpiapps.kernels.utf8 import (
+    begins_with_separator,
+    count_wide,
+    printable_bits,
+    separates,
+)
 
 CHUNK_BYTES = 4080  # of one vector loop; the counts fit 16 bits
 PIECE_BYTES = 257  # of a chunk that is not plain ASCII: whole vectors, plus one byte
-OUTSIDE, INSIDE, UNKNOWN = 0, 1, 2  # position relative to a word
-# By length: the least first byte of longer characters.
-LEADS = (0, 0, 0xE0, 0xF0, 0xF8, 0xFC, 0xFE)
+MAX_REFUSED = 2  # pieces in a row of a chunk, after which all of it goes by characters
+Table = tuple[np.ndarray, np.ndarray]  # `kinds_of`, and `printable_bits` of them
 
 
 class TextCounts(NamedTuple):
@@ -47,12 +62,6 @@ class TextCounts(NamedTuple):
     used: int
     state: int
     joins: int
-
-
-@inline
-def separates(c: Any) -> Any:
-    """Return whether a byte is one of the six ASCII blanks, as 0 or 1."""
-    return uint8((c == uint8(32)) | (uint8(c - uint8(9)) <= uint8(4)))
 
 
 @kernel
@@ -94,110 +103,54 @@ def _count_ascii(block: np.ndarray, inside: bool) -> tuple[int, int, int]:
 
 
 @kernel
-def _decode(block: np.ndarray, i: int) -> tuple[int, int]:
-    """Return the character at `i` and its length in bytes.
-
-    The character is -1 if it is invalid, the length 0 if it is truncated. As in the GNU
-    C library, characters have up to 31 bits in up to 6 bytes.
-    """
-    c = int(block[i])
-    if c < 0x80:
-        return c, 1
-    if c < 0xC2 or c > 0xFD:
-        return -1, 1
-    n = 2
-    while c >= LEADS[n]:
-        n += 1
-    value = c & (0x7F >> n)
-    for k in range(1, n):
-        if i + k == len(block):
-            return -1, 0
-        more = int(block[i + k])
-        if more & 0xC0 != 0x80:
-            return -1, 1
-        value = value << 6 | (more & 0x3F)
-        if k == 1 and n > 2 and value >> (8 - n) == 0:
-            return -1, 1  # overlong encoding
-    return (-1, 1) if 0xD800 <= value < 0xE000 else (value, n)
-
-
-def next_character(block: np.ndarray, offset: int) -> int:
-    """Return the start of the first character at or after `offset`.
-
-    It depends only on the 5 bytes before `offset` and the 5 after it: a continuation
-    byte that does not continue a character is a character by itself.
-    """
-    for begin in range(offset - 1, max(-1, offset - 6), -1):
-        if block[begin] & 0xC0 != 0x80:
-            return max(offset, begin + int(_decode(block, begin)[1]))
-    return offset
+def _character_boundary(block: np.ndarray, begin: int, stop: int) -> int:
+    """Return `stop`, or the start of the character that it cuts."""
+    for n in range(4):
+        boundary = stop - n
+        if boundary <= begin or stop == len(block):
+            break
+        if block[boundary] & 0xC0 != 0x80:
+            return boundary
+    return stop
 
 
 @kernel
-def _scan(
-    block: np.ndarray, stop: int, kinds: np.ndarray, wide: bool, state: int
-) -> tuple[int, int, int, int, int, int, int]:
-    """Count the characters that begin before `stop`, one by one."""
+def _count(block: np.ndarray, table: Table, wide: bool, state: int) -> Scanned:
     lines, words, characters, invalid, joins, i = 0, 0, 0, 0, 0, 0
-    last = len(block) - 2
-    while i < stop:
-        c = block[i]
-        if c < 128 or not wide:
-            value, i = int(c), i + 1
-        elif len(kinds) == NARROW and _decode(block, i)[0] >= 0:
-            break  # the wide table is needed
-        elif 0xC2 <= c < 0xE0 and i < last and block[i + 1] & 0xC0 == 0x80:
-            value = (int(c) & 0x1F) << 6 | (int(block[i + 1]) & 0x3F)
-            i += 2
-        elif (
-            0xE1 <= c < 0xED  # neither overlong nor a surrogate
-            and i < last
-            and block[i + 1] & 0xC0 == 0x80
-            and block[i + 2] & 0xC0 == 0x80
-        ):
-            high = (int(c) & 0xF) << 12 | (int(block[i + 1]) & 0x3F) << 6
-            value = high | (int(block[i + 2]) & 0x3F)
-            i += 3
-        else:
-            value, n = _decode(block, i)
-            if n == 0:
-                break  # truncated
-            i += n
-            if value < 0:
-                invalid += 1
-                continue
-        characters += 1
-        lines += value == 10
-        kind = kinds[value] if value < len(kinds) else uint8(OTHER)
-        if kind == SEPARATOR:
-            state = OUTSIDE
-        elif kind == PRINTABLE and state != INSIDE:
-            joins += state == UNKNOWN
-            words += 1
-            state = INSIDE
-    return lines, words, characters, invalid, i, state, joins
-
-
-@kernel
-def _count(
-    block: np.ndarray, kinds: np.ndarray, wide: bool, state: int
-) -> tuple[int, int, int, int, int, int, int]:
-    lines, words, characters, invalid, joins, i, piece_stop = 0, 0, 0, 0, 0, 0, 0
+    piece_stop, refused = 0, 0
+    kinds, bits = table
+    work = np.empty((3, CHUNK_BYTES + 8), np.uint8)
     while i < len(block):
         size = PIECE_BYTES if i < piece_stop else CHUNK_BYTES
         stop = min(len(block), i + size)
-        more_lines, more_words, other = _count_ascii(block[i:stop], state == INSIDE)
-        if other == 0:
+        inside = state == INSIDE
+        more_lines, more_words, other = _count_ascii(block[i:stop], inside)
+        more_characters, counted = stop - i, other == 0
+        ends_inside = not separates(block[stop - 1])
+        if other and wide:
+            stop = _character_boundary(block, i, stop)
+            counted, more_lines, more_words, more_characters, ends_inside = count_wide(
+                block[i:stop], inside, bits, work
+            )
+        if counted:
             lines += more_lines
             words += more_words
-            characters += stop - i
-            joins += state == UNKNOWN and not separates(block[i])
-            state = OUTSIDE if separates(block[stop - 1]) else INSIDE
+            characters += more_characters
+            joins += state == UNKNOWN and not begins_with_separator(block, i)
+            state = INSIDE if ends_inside else OUTSIDE
             i = stop
+            refused = 0
         elif size == CHUNK_BYTES:  # split the chunk to find its plain pieces
-            piece_stop = stop
+            piece_stop, refused = i + size, 0
         else:
-            more = _scan(block[i:], stop - i, kinds, wide, state)
+            refused += 1
+            if refused == MAX_REFUSED:  # few are plain: do not try the rest
+                stop = min(len(block), piece_stop)
+            more = (
+                scan(block[i:], stop - i, kinds, state)
+                if wide
+                else scan_bytes(block[i:stop], kinds, state)
+            )
             lines += more[0]
             words += more[1]
             characters += more[2]
@@ -208,6 +161,11 @@ def _count(
             if i < stop:
                 break
     return lines, words, characters, invalid, i, state, joins
+
+
+@cache
+def _table(wide: bool) -> Table:
+    return kinds_of(wide), printable_bits(kinds_of(wide))
 
 
 def count_text(block: np.ndarray, encoding: str, state: int = OUTSIDE) -> TextCounts:
@@ -223,12 +181,13 @@ def count_text(block: np.ndarray, encoding: str, state: int = OUTSIDE) -> TextCo
         Whether the byte before the block is inside a word.
     """
     wide = encoding == "utf-8"
-    kinds = kinds_of(wide and kinds_of.cache_info().currsize > 1)
-    counts = TextCounts(*_count(block, kinds, wide, state))
+    table = _table(wide and _table.cache_info().currsize > 1)
+    counts = TextCounts(*_count(block, table, wide, state))
     rest = block[counts.used :]
-    if not wide or not len(rest) or len(kinds) > NARROW or _decode(rest, 0)[1] == 0:
+    complete = not len(rest) or decode(rest, 0)[1] == 0
+    if not wide or complete or len(table[0]) > NARROW:
         return counts
-    more = TextCounts(*_count(rest, kinds_of(True), wide, counts.state))
+    more = TextCounts(*_count(rest, _table(True), wide, counts.state))
     sums = TextCounts(*map(sum, zip(counts, more, strict=True)))
     return sums._replace(state=more.state)
 
@@ -237,7 +196,7 @@ def count_text(block: np.ndarray, encoding: str, state: int = OUTSIDE) -> TextCo
 def _count_files(
     buffer: np.ndarray,
     ends: np.ndarray,
-    kinds: np.ndarray,
+    table: Table,
     wide: bool,
     rows: np.ndarray,
 ) -> bool:
@@ -246,9 +205,9 @@ def _count_files(
     for n in range(len(ends)):
         block = buffer[start : ends[n]]
         lines, words, characters, invalid, used, _, _ = _count(
-            block, kinds, wide, OUTSIDE
+            block, table, wide, OUTSIDE
         )
-        if used < len(block) and _decode(block, used)[1] > 0:
+        if used < len(block) and decode(block, used)[1] > 0:
             return False
         rows[n, 0], rows[n, 1], rows[n, 2] = lines, words, characters
         rows[n, 3], rows[n, 4] = len(block), invalid + len(block) - used
@@ -268,10 +227,10 @@ def count_files(buffer: np.ndarray, ends: Sequence[int], encoding: str) -> np.nd
     """
     wide = encoding == "utf-8"
     rows, stops = np.zeros((len(ends), 7), np.int64), np.array(ends, np.int64)
-    kinds = kinds_of(wide and kinds_of.cache_info().currsize > 1)
-    if not _count_files(buffer, stops, kinds, wide, rows):
-        _count_files(buffer, stops, kinds_of(True), wide, rows)
+    table = _table(wide and _table.cache_info().currsize > 1)
+    if not _count_files(buffer, stops, table, wide, rows):
+        _count_files(buffer, stops, _table(True), wide, rows)
     return rows
 
 
-KERNELS: list[Callable[..., Any]] = [_count, _count_files, _decode]
+KERNELS: list[Callable[..., Any]] = [_count, _count_files, decode]

@@ -15,7 +15,7 @@ import numpy as np
 from numba import int64, uint64
 
 from mpiapps.kernels.jit import inline, kernel
-from mpiapps.kernels.text import separates
+from mpiapps.kernels.utf8 import separates
 
 OFFSET, PRIME = 0xCBF29CE484222325, 0x100000001B3  # of FNV-1a, 64 bits
 INITIAL_SLOTS = 2**12

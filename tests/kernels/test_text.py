@@ -52,6 +52,40 @@ def test_every_character_is_classified_as_by_wc():
     assert counts.invalid == 0
 
 
+SCRIPTS = {
+    "ascii": "abc",
+    "german": "aäöüßÄ\u2013„“\u2019",
+    "russian": "абвЯё№",
+    "greek": "αβγώΩ",
+    "hebrew": "אבגש",
+    "arabic": "ابتثي",
+    "vietnamese": "ăếỹ",
+    "hindi": "कखगा",
+    "thai": "กขฃ",
+    "chinese": "中文。\uff0c",
+    "japanese": "いろカナー\uff08",
+    "korean": "나는한",
+    "emoji": "a😀🎉",
+    "unassigned": "a\u0378\u0e00",
+}
+SPACES = " \t\n\u00a0\u2009\u202f\u205f\u2060\u3000\u1680"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32), length=st.integers(1, 9000), bad=st.booleans())
+def test_long_texts_of_any_script(script, seed, length, bad):
+    rng = np.random.default_rng(seed)
+    letters = [*SCRIPTS[script] * 3, *" \n"]
+    letters += SPACES if seed % 2 else ""
+    data = bytearray("".join(rng.choice(letters, length)).encode())
+    if bad:
+        data[rng.integers(len(data))] = rng.integers(256)
+    counts = count_text(as_array(data), "utf-8")
+    if counts.used == len(data):  # else a character is cut off, which wc counts
+        assert [counts.lines, counts.words, counts.characters] == wc(data, "utf-8")
+
+
 @settings(max_examples=100, deadline=None)
 @given(pieces=st.lists(PIECES, max_size=12), at=st.integers(0, 40))
 def test_counting_continues_across_blocks(pieces, at):
