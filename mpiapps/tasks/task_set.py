@@ -54,6 +54,10 @@ class Unfinished:
 class TaskSet(ABC):
     """Independent tasks, numbered from 0; the same on all ranks.
 
+    A task that draws random numbers takes its generator from
+    `mpiapps.comm.random.spawned_generators`, by seed and number: its result is then the
+    same on any rank, executor and attempt.
+
     Attributes
     ----------
     unit : str

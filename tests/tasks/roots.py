@@ -1,10 +1,11 @@
 """Tasks for any executor: workers load this module, and no MPI."""
 
+from mpiapps.comm.random import spawned_generators
 from mpiapps.tasks.task_set import TaskSet
 
 
 class Roots(TaskSet):
-    """Tasks that can be pickled."""
+    """Tasks that can be pickled: roots of the first random number of each."""
 
     n_jobs = 2
 
@@ -12,7 +13,8 @@ class Roots(TaskSet):
         return 7
 
     def run(self, numbers):
-        yield from (number**0.5 for number in numbers)
+        for generator in spawned_generators(5, numbers):
+            yield generator.random() ** 0.5
 
 
 class TeamSizes(TaskSet):
