@@ -17,7 +17,8 @@ module          contents
 `schedule`      the steps of a product, without data; without MPI
 `cost_model`    the cost of a product on any number of ranks; without MPI
 `calibrate`     measured flop/s, bandwidth and latency of a rank
-`reductions`    sums, norms, trace, diagonal, products with a vector
+`matvec`        products with a vector
+`reductions`    sums, norms, trace, diagonal
 `moments`       mean and standard deviation
 `cholesky`      Cholesky factorisation
 `lu`            LU factorisation with partial pivoting

@@ -16,9 +16,10 @@ import numpy as np
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.matvec import matvec
 from mpiapps.linalg.moments import mean, std
 from mpiapps.linalg.multiply import multiply
-from mpiapps.linalg.reductions import col_sums, matvec, norm, row_sums, total, trace
+from mpiapps.linalg.reductions import col_sums, norm, row_sums, total, trace
 from mpiapps.linalg.solve import inverse, solve
 
 SUMS = (col_sums, row_sums)  # by axis
