@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mpiapps.comm.chunking import Array
+from mpiapps.kernels.transpose import transposed
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.grid import exchange
 from mpiapps.linalg.layout import Layout
@@ -29,10 +30,9 @@ def redistribute(
     if op == "N" and old.matches(new):
         return local
     if op != "N":
-        local, old = local.T, old.T
-        local = local.conj() if op == "H" else local
+        local, old = transposed(local, conjugate=op == "H"), old.T
     if old.matches(new):
-        return np.ascontiguousarray(local)
+        return local
     result = np.empty(new.local_shape(comm.rank), local.dtype)
     for shift in range(comm.size):
         to, source = (comm.rank + shift) % comm.size, (comm.rank - shift) % comm.size
