@@ -13,6 +13,7 @@ module          contents
 `numpy_api`     NumPy functions that accept a `DistMatrix`
 `layout`        `Layout`: block-cyclic distribution; `axis`: one dimension of it
 `multiply`      ``alpha op(A) op(B) + beta C``, and ``A.H A``
+`product_choice`  the cheapest algorithm of a product; without MPI
 `grid_choice`   `choose_grid`: the cheapest grid for a product; without MPI
 `schedule`      the steps of a product, without data; without MPI
 `cost_model`    the cost of a product on any number of ranks; without MPI

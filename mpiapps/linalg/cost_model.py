@@ -8,7 +8,8 @@ from typing import Any
 
 from mpiapps.linalg.grid_choice import Grid, choose_grid
 from mpiapps.linalg.lower_bound import lower_bound
-from mpiapps.linalg.schedule import WIDTH, Layouts, product
+from mpiapps.linalg.product_choice import WIDTH, Layouts
+from mpiapps.linalg.schedule import summa_product
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the sizes of a product have names
 def count(grid: Grid, layouts: Layouts, rank: int) -> tuple[int, int, int]:
     """Return elements received, messages and flops of one rank's schedule."""
     received = messages = flops = 0
-    for panel in product(grid, layouts, rank):
+    for panel in summa_product(grid, layouts, rank):
         for step in panel:
             received, flops = received + step.received, flops + step.flops
             messages += {"bcast": 1, "sum": grid.pk - 1}.get(step.op, 0)

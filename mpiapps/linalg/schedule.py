@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
-
-WIDTH = 512  # panel width: gemm updates of rank 256 and more run at full speed
+from mpiapps.linalg.product_choice import WIDTH, Layouts
 
 
 @dataclass(frozen=True)
@@ -99,10 +98,7 @@ def _end(axis: Axis, index: int) -> int:
     return (index // axis.block + 1) * axis.block
 
 
-Layouts = tuple[Layout, Layout, Layout]
-
-
-def product(grid: Grid, layouts: Layouts, rank: int) -> Iterator[list[Step]]:
+def summa_product(grid: Grid, layouts: Layouts, rank: int) -> Iterator[list[Step]]:
     """Yield all panels of one rank on a grid, and the sum over the layers.
 
     `layouts` is the result of ``grid.layouts``; a rank outside the grid has no steps.
