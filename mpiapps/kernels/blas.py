@@ -116,6 +116,9 @@ def set_gram(out: Array, a: Array) -> None:
     if not k:
         out[...] = 0
         return
+    if n == 1:  # dot is ten times as fast as syrk
+        out[0, 0] = np.vdot(a, a).real
+        return
     # A column-major lower triangle is a row-major upper one.
     real = np.zeros((), out.dtype).real
     _call(

@@ -158,6 +158,26 @@ def choose_product(  # noqa: PLR0913, PLR0917 - the sizes of a product have name
     MemoryError
         If no algorithm fits.
     """
+    ranked = rank_choices(m, n, k, size, itemsize, memory, a, b, gram=gram)
+    return ranked[0][1]
+
+
+def rank_choices(  # noqa: PLR0913, PLR0917 - the sizes of a product have names
+    m: int,
+    n: int,
+    k: int,
+    size: int,
+    itemsize: int = 8,
+    memory: float = math.inf,
+    a: Layout | None = None,
+    b: Layout | None = None,
+    *,
+    gram: bool = False,
+) -> list[tuple[float, Choice]]:
+    """Return the algorithms with their estimated seconds, the fastest one first.
+
+    Parameters and errors are those of `choose_product`.
+    """
     grid = choose_grid(m, n, k, size, itemsize, memory)
     choices = [Choice(SUMMA, grid, grid.layouts(m, n, k))]
     for choice in _candidates(m, n, k, size, a, b):
@@ -166,21 +186,17 @@ def choose_product(  # noqa: PLR0913, PLR0917 - the sizes of a product have name
             choices.append(choice)
 
     def seconds(choice: Choice) -> float:
-        return sum(
-            cost.seconds(itemsize)
-            for cost in (
-                choice.cost(size, gram=gram),
-                *(
-                    _redistribution_cost(old, new, size)
-                    for old, new, replicated in zip(
-                        (a, b), choice.layouts, choice.replicated, strict=False
-                    )
-                    if not replicated
-                ),
-            )
-        )
+        costs = [choice.cost(size, gram=gram)]
+        for old, new, replicated in zip(
+            (a, b), choice.layouts, choice.replicated, strict=False
+        ):
+            if not replicated:
+                costs.append(_redistribution_cost(old, new, size))
+        return sum(cost.seconds(itemsize) for cost in costs)
 
-    return min(choices, key=seconds)
+    return sorted(
+        ((seconds(choice), choice) for choice in choices), key=lambda pair: pair[0]
+    )
 
 
 def _redistribution_cost(old: Layout | None, new: Layout, size: int) -> Cost:
