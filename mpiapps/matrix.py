@@ -266,10 +266,8 @@ def _planned(world: World, options: Options, operation: Operation) -> dict[str, 
     size = options.ranks or world.size
     itemsize = np.dtype(options.dtype).itemsize
     with _as_input():
-        cost = plan(
-            *(m, n, k, size, itemsize, options.memory or math.inf),
-            gram=options.operation == "gram",
-        )
+        limit, gram = options.memory or math.inf, options.operation == "gram"
+        cost = plan(m, n, k, size, itemsize, limit, gram=gram)
     machine = Machine()
     if options.calibrate:
         from mpiapps.linalg.calibrate import calibrate
