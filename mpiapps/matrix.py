@@ -83,7 +83,7 @@ class Options:
         choices=("general", "positive"),
     )
     check: bool = option(False, "check the result; exit code 4 if the check fails")
-    plan: bool = option(False, "only print grid, memory and messages of a product")
+    plan: bool = option(False, "only print algorithm, memory and messages of a product")
     ranks: int = option(
         0,
         "number of ranks for --plan (default: those of this run)",
@@ -266,7 +266,8 @@ def _planned(world: World, options: Options, operation: Operation) -> dict[str, 
     size = options.ranks or world.size
     itemsize = np.dtype(options.dtype).itemsize
     with _as_input():
-        cost = plan(m, n, k, size, itemsize, options.memory or math.inf)
+        limit, gram = options.memory or math.inf, options.operation == "gram"
+        cost = plan(m, n, k, size, itemsize, limit, gram=gram)
     machine = Machine()
     if options.calibrate:
         from mpiapps.linalg.calibrate import calibrate

@@ -6,6 +6,7 @@ for n = 0, n < size and n beyond 2**53.
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from operator import index
 
@@ -113,10 +114,17 @@ def process_grid(size: int, shape: tuple[int, int] = (1, 1)) -> tuple[int, int]:
     """
     (m, n), size = map(index, shape), index(size)
     _check(min(m, n), size)
-    small = [d for d in range(1, math.isqrt(size) + 1) if size % d == 0]
-    divisors = sorted({*small, *(size // d for d in small)})
-    rows = min(divisors, key=lambda rows: rows * max(n, 1) + (size // rows) * max(m, 1))
+    rows = min(
+        divisors(size), key=lambda rows: rows * max(n, 1) + (size // rows) * max(m, 1)
+    )
     return rows, size // rows
+
+
+@cache
+def divisors(n: int) -> tuple[int, ...]:
+    """Return the divisors of n, 1 or more, ascending. Local."""
+    small = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
+    return tuple(sorted({*small, *(n // d for d in small)}))
 
 
 def grid_block(

@@ -25,48 +25,120 @@ MAX_TRSM_SIZE = 64
 # Path of another BLAS with 32-bit integers: libmkl_rt.so, libblis.so.
 BLAS_VARIABLE = "MPIAPPS_BLAS"
 INT_MAX = 2**31 - 1
+STRIP = 64  # rows that are transposed at a time: a few pages fit in the TLB
+OPS = {"N": b"N", "T": b"T", "H": b"C"}
 TYPE_PREFIXES = {"f4": "s", "f8": "d", "c8": "c", "c16": "z"}
 
 
-def add_product(
-    out: Array, a: Array, b: Array, alpha: complex = 1.0, op_b: str = "N"
+def add_product(  # noqa: PLR0913 - the arguments of BLAS gemm
+    out: Array,
+    a: Array,
+    b: Array,
+    alpha: complex = 1.0,
+    op_b: str = "N",
+    *,
+    op_a: str = "N",
+    overwrite: bool = False,
 ) -> None:
-    """Compute ``out += alpha a op(b)`` in place (gemm).
+    """Compute ``out += alpha op(a) op(b)`` in place (gemm, or gemv for a vector).
 
     Parameters
     ----------
     out, a, b : ndarray
-        m x n, m x k, and k x n (n x k with an op), all of one dtype: f4, f8, c8 or
-        c16. Row-major with any leading dimension. `out` must be writeable.
+        m x n, m x k, and k x n (a and b transposed with an op), all of one dtype: f4,
+        f8, c8 or c16. Row-major with any leading dimension. `out` must be writeable.
     alpha : number
-    op_b : {"N", "T", "H"}
-        Use b unchanged, transposed, or conjugate transposed.
+    op_a, op_b : {"N", "T", "H"}
+        Use the operand unchanged, transposed, or conjugate transposed.
+    overwrite : bool
+        Do not read `out`: ``out = alpha op(a) op(b)``.
 
     Notes
     -----
     Cost: ``2 m n k`` flops (four times as many for complex). BLAS is column-major, so
-    gemm computes ``out.T += alpha op(b).T a.T``.
+    gemm computes ``out.T += alpha op(b).T op(a).T``. With one row or column, gemv is
+    twice as fast as gemm.
     """
-    (m, n), k = out.shape, a.shape[1]
-    expected = (k, n) if op_b == "N" else (n, k)
-    if a.shape[0] != m or b.shape != expected:
+    (m, n), k = out.shape, a.shape[1 if op_a == "N" else 0]
+    shapes = (m, k) if op_a == "N" else (k, m), (k, n) if op_b == "N" else (n, k)
+    if (a.shape, b.shape) != shapes:
         raise ValueError(
             f"gemm shapes do not match: {out.shape} += {a.shape} times {b.shape} with"
-            f" op_b {op_b!r}; b must be {expected}"
+            f" op_a {op_a!r} and op_b {op_b!r}; expected {shapes[0]} and {shapes[1]}"
         )
-    if not (m and n and k):
+    if not (m and n):
         return
     _check_out(out)
-    if op_b == "H" and b.dtype.kind == "c":
-        b = b.conj()
-    letter = b"N" if op_b == "N" else b"T"
-    one, factor = _number(1.0, out), _number(alpha, out)
+    if not k:
+        if overwrite:
+            out[...] = 0
+        return
+    factor, old = _number(alpha, out), _number(0.0 if overwrite else 1.0, out)
+    if out.dtype.kind != "c":
+        op_a, op_b = op_a.replace("H", "T"), op_b.replace("H", "T")
+    if 1 in {m, n} and "H" not in {op_a, op_b}:  # gemv conjugates neither alone
+        matrix, x, op = (a, b, op_a) if n == 1 else (b, a, op_b)
+        letter = b"T" if (op == "N") == (n == 1) else b"N"
+        _call(
+            "gemv",
+            out,
+            *(letter, *matrix.shape[::-1], factor, matrix, _ld(matrix)),
+            *(x, _increment(x), old, out, _increment(out)),
+        )
+        return
     _call(
         "gemm",
         out,
-        *(letter, b"N", n, m, k, factor, b, _ld(b), a, _ld(a)),
-        *(one, out, _ld(out)),
+        *(OPS[op_b], OPS[op_a], n, m, k, factor, b, _ld(b), a, _ld(a)),
+        *(old, out, _ld(out)),
     )
+
+
+def set_gram(out: Array, a: Array) -> None:
+    """Compute ``out = a.H a``, exactly Hermitian (syrk, herk).
+
+    Parameters
+    ----------
+    out, a : ndarray
+        n x n and k x n, of one dtype, row-major as for `add_product`.
+
+    Notes
+    -----
+    Cost: ``n^2 k`` flops, half of those of a product: one triangle is computed, and
+    copied to the other.
+    """
+    (k, n), (rows, cols) = a.shape, out.shape
+    if (rows, cols) != (n, n):
+        raise ValueError(f"gram shapes do not match: {out.shape} = {a.shape}, squared")
+    if not n:
+        return
+    _check_out(out)
+    if not k:
+        out[...] = 0
+        return
+    if n == 1:  # dot is ten times as fast as syrk
+        out[0, 0] = np.vdot(a, a).real
+        return
+    # A column-major lower triangle is a row-major upper one.
+    real = np.zeros((), out.dtype).real
+    _call(
+        "herk" if out.dtype.kind == "c" else "syrk",
+        out,
+        *(b"L", b"N", n, k, _number(1.0, real), a, _ld(a)),
+        *(_number(0.0, real), out, _ld(out)),
+    )
+    mirror_upper(out)
+
+
+def mirror_upper(out: Array) -> None:
+    """Copy the upper triangle of a square matrix, conjugated, to the lower one."""
+    for start in range(0, len(out), STRIP):
+        rows = slice(start, start + STRIP)
+        block = out[rows, rows]
+        lower = np.tri(len(block), k=-1, dtype=bool)
+        block[lower] = block.T.conj()[lower]
+        right = out[rows, start + STRIP :].T
+        out[start + STRIP :, rows] = right.conj() if out.dtype.kind == "c" else right
 
 
 def solve_rows(triangle: Array, out: Array, *, lower: bool, unit: bool = False) -> None:
@@ -135,6 +207,11 @@ def _ld(array: Array) -> int:
     return max(1, leading)
 
 
+def _increment(vector: Array) -> int:
+    """Return the distance in elements of a row or column's elements."""
+    return _ld(vector) if vector.shape[1] == 1 else 1
+
+
 def _check_out(out: Array) -> None:
     if not out.flags.writeable:
         raise ValueError("the output array is read-only; copy it first")
@@ -151,7 +228,7 @@ def _call(name: str, like: Array, *values: Any) -> None:
         if isinstance(argument, bytes):
             arguments.append(ctypes.c_char_p(argument))
         elif isinstance(argument, np.ndarray):
-            if argument.dtype != like.dtype:
+            if argument.ndim == 2 and argument.dtype != like.dtype:
                 raise TypeError(f"dtypes {argument.dtype} and {like.dtype} are mixed")
             arguments.append(argument.ctypes.data_as(ctypes.c_void_p))
         else:

@@ -13,11 +13,13 @@ module          contents
 `numpy_api`     NumPy functions that accept a `DistMatrix`
 `layout`        `Layout`: block-cyclic distribution; `axis`: one dimension of it
 `multiply`      ``alpha op(A) op(B) + beta C``, and ``A.H A``
+`product_choice`  the cheapest algorithm of a product; without MPI
 `grid_choice`   `choose_grid`: the cheapest grid for a product; without MPI
 `schedule`      the steps of a product, without data; without MPI
 `cost_model`    the cost of a product on any number of ranks; without MPI
 `calibrate`     measured flop/s, bandwidth and latency of a rank
-`reductions`    sums, norms, trace, diagonal, products with a vector
+`matvec`        products with a vector
+`reductions`    sums, norms, trace, diagonal
 `moments`       mean and standard deviation
 `cholesky`      Cholesky factorisation
 `lu`            LU factorisation with partial pivoting

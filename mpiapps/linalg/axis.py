@@ -47,6 +47,17 @@ class Axis:
         n, procs = index(n), index(procs)
         return cls(n, max(1, -(-n // max(1, procs))), procs)
 
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the indices of every coordinate are contiguous."""
+        return self.procs == 1 or self.block * self.procs >= self.n
+
+    def matches(self, other: Axis) -> bool:
+        """Return whether all indices have the same owners; block sizes may differ."""
+        if self.n != other.n or self.procs != other.procs:
+            return False
+        return self.procs == 1 or self.block == other.block
+
     def count(self, coord: int) -> int:
         """Return the number of indices that `coord` owns (ScaLAPACK's NUMROC)."""
         blocks, rest = divmod(self.n, self.block)
@@ -65,6 +76,13 @@ class Axis:
     def count_below(self, index: int, coord: int) -> int:
         """Return the number of indices below `index` that `coord` owns."""
         return Axis(index, self.block, self.procs).count(coord)
+
+    def span(self, coord: int) -> range:
+        """Return the indices of `coord` if the axis `is_contiguous`."""
+        if self.procs == 1:
+            return range(self.n)
+        start = min(coord * self.block, self.n)
+        return range(start, min(start + self.block, self.n))
 
     def runs(self, coord: int) -> Iterator[range]:
         """Yield the blocks of contiguous indices that `coord` owns, in order."""
@@ -86,6 +104,10 @@ class Axis:
 
         A slice if they are contiguous, which NumPy copies fastest.
         """
+        if self.is_contiguous and other.is_contiguous:
+            own, others = self.span(coord), other.span(other_coord)
+            start, stop = max(own.start, others.start), min(own.stop, others.stop)
+            return slice(start - own.start, max(start, stop) - own.start)
         local = np.flatnonzero(other.owner(self.indices(coord)) == other_coord)
         if local.size == 0:
             return slice(0, 0)

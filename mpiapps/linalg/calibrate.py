@@ -12,7 +12,7 @@ from mpiapps.comm.ranks import Ranks, communicator
 from mpiapps.kernels.blas import add_product
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.cost_model import Machine
-from mpiapps.linalg.schedule import WIDTH
+from mpiapps.linalg.product_choice import WIDTH
 
 REPEATS = 5
 ROWS = 2048  # of the gemm operands: large enough for the full speed of BLAS

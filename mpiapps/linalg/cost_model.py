@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from mpiapps.linalg.grid_choice import Grid, choose_grid
+from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.lower_bound import lower_bound
-from mpiapps.linalg.schedule import WIDTH, Layouts, product
+from mpiapps.linalg.product_choice import SUMMA, WIDTH, Choice, rank_choices
+from mpiapps.linalg.schedule import product
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Plan:
-    """Grid and cost of a product, for the busiest of the ranks examined.
+    """Algorithm and cost of a product, for the busiest of the ranks examined.
 
     Attributes
     ----------
@@ -32,14 +33,22 @@ class Plan:
         Peak memory of a rank in bytes, panels included.
     bound : float
         Lower bound of the bytes that some rank moves, for any algorithm.
+    estimates : dict of str to float
+        Rough seconds of each algorithm, by which the first one was chosen.
     """
 
-    grid: Grid
+    choice: Choice
     received: int
     messages: int
     flops: int
     memory: int
     bound: float
+    estimates: dict[str, float]
+
+    @property
+    def grid(self) -> Grid:
+        """The process grid."""
+        return self.choice.grid
 
     def seconds(self, machine: Machine) -> float:
         """Return the time without overlap of communication and computation."""
@@ -52,6 +61,8 @@ class Plan:
     def values(self, machine: Machine) -> dict[str, Any]:
         """Return the plan as values of the run record."""
         return {
+            "algorithm": self.choice.algorithm,
+            "estimates": self.estimates,
             "grid": [self.grid.pm, self.grid.pn, self.grid.pk],
             "memory": self.memory,
             "received": self.received,
@@ -71,31 +82,50 @@ def plan(  # noqa: PLR0913, PLR0917 - the sizes of a product have names
     size: int,
     itemsize: int = 8,
     memory: float = math.inf,
+    *,
+    gram: bool = False,
 ) -> Plan:
     """Return the cost of a product on `size` ranks, from its schedule.
 
-    Examines the ranks at the corners of the grid and next to the first: blocks are
-    largest on the first rank and smallest on the last.
+    The operands are in the layouts that the algorithm needs. Examines the ranks at the
+    corners of the grid and next to the first: blocks are largest on the first rank and
+    smallest on the last.
     """
-    grid = choose_grid(m, n, k, size, itemsize, memory)
-    layouts = grid.layouts(m, n, k)
+    ranked = rank_choices(m, n, k, size, itemsize, memory, gram=gram)
+    choice = ranked[0][1]
+    grid = choice.grid
     rows_at = {0, min(1, grid.pm - 1), grid.pm - 1}
     cols_at = {0, min(1, grid.pn - 1), grid.pn - 1}
     ranks = {i * grid.pn + j for i in rows_at for j in cols_at} | {grid.size - 1}
-    counts = [count(grid, layouts, rank) for rank in sorted(ranks)]
+    counts = [count(choice, rank, size, gram=gram) for rank in sorted(ranks)]
     received, messages, flops = (max(values) for values in zip(*counts, strict=True))
-    rows, cols = layouts[0].rows.count(0), layouts[1].cols.count(0)
-    elements = rows * cols + 2 * WIDTH * (rows + cols)
-    elements += sum(math.prod(layout.local_shape(0)) for layout in layouts[:2])
+    elements = choice.memory()
+    if choice.algorithm == SUMMA:
+        rows, cols = choice.layouts[0].rows.count(0), choice.layouts[1].cols.count(0)
+        elements += 2 * WIDTH * (rows + cols)
     bound = lower_bound(m, n, k, size) * itemsize
-    return Plan(grid, received * itemsize, messages, flops, elements * itemsize, bound)
+    estimates: dict[str, float] = {}
+    for seconds, other in ranked:
+        estimates.setdefault(other.algorithm, seconds)
+    return Plan(
+        choice,
+        received * itemsize,
+        messages,
+        flops,
+        elements * itemsize,
+        bound,
+        estimates,
+    )
 
 
-def count(grid: Grid, layouts: Layouts, rank: int) -> tuple[int, int, int]:
+def count(
+    choice: Choice, rank: int, size: int, *, gram: bool = False
+) -> tuple[int, int, int]:
     """Return elements received, messages and flops of one rank's schedule."""
     received = messages = flops = 0
-    for panel in product(grid, layouts, rank):
+    repeats = {"sum": choice.grid.pk - 1, "exchange": size - 1, "gemm": 0}
+    for panel in product(choice, rank, size, gram=gram):
         for step in panel:
             received, flops = received + step.received, flops + step.flops
-            messages += {"bcast": 1, "sum": grid.pk - 1}.get(step.op, 0)
+            messages += repeats.get(step.op, 1)
     return received, messages, flops

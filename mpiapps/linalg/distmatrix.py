@@ -53,8 +53,8 @@ class DistMatrix(Operators):
     ) -> DistMatrix:
         """Return a matrix of zeros. Collective.
 
-        `layout` must have the shape `shape`; default: `Layout.cyclic`. All arguments
-        must be the same on all ranks.
+        `layout` must have the shape `shape`; default: `Layout.balanced`. All
+        arguments must be the same on all ranks.
         """
         comm = communicator(comm)
         with raise_together(comm) as same:
@@ -72,7 +72,7 @@ class DistMatrix(Operators):
     ) -> DistMatrix:
         """Return a matrix of zeros without comparing the arguments. Local."""
         m, n = operands.sides(shape)
-        layout = layout or Layout.cyclic((m, n), comm.size)
+        layout = layout or Layout.balanced((m, n), comm.size)
         layout.checked((m, n), comm.size)
         local = np.zeros(layout.local_shape(comm.rank), check_dtype(dtype))
         return cls(comm, layout, local, agreed=True)
@@ -171,7 +171,7 @@ class DistMatrix(Operators):
                 check_dtype(whole.dtype)
         shape, dtype = comm.bcast((whole.shape, whole.dtype.str), root=root)
         # All ranks have the same values from here on, and raise the same errors.
-        layout = layout or Layout.cyclic(shape, comm.size)
+        layout = layout or Layout.balanced(shape, comm.size)
         layout.checked(shape, comm.size)
         if comm.rank != root:
             whole = np.empty((0, 0), dtype)

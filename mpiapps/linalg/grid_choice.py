@@ -10,6 +10,7 @@ from operator import index
 
 import numpy as np
 
+from mpiapps.comm.partition import divisors
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.layout import Layout
 
@@ -113,8 +114,8 @@ def grids(size: int) -> Iterator[Grid]:
     """
     for used in range(size - size // 8, size + 1):
         if size <= MAX_EXHAUSTIVE_RANKS or used == size or _is_smooth(used):
-            for pm in _divisors(used):
-                for pn in _divisors(used // pm):
+            for pm in divisors(used):
+                for pn in divisors(used // pm):
                     yield Grid(pm, pn, used // pm // pn)
 
 
@@ -169,9 +170,3 @@ def choose_grid(  # noqa: PLR0913, PLR0917 - the sizes of a product have names
             *(-g.size, g.pk, -g.pm),
         ),
     )
-
-
-@cache
-def _divisors(n: int) -> list[int]:
-    small = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
-    return sorted({*small, *(n // d for d in small)})

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import index
 
-from mpiapps.comm.partition import process_grid
+from mpiapps.comm.partition import divisors, process_grid
 from mpiapps.linalg.axis import Axis
 
 BLOCK = 256  # block size: gemm updates of lower rank are slower
+# Percent of the mean number of elements that the largest block may have by default.
+MAX_BLOCK_PERCENT = 105
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,6 +58,17 @@ class Layout:
         """Return the layout for factorisations: square blocks, block-cyclic."""
         p, q = process_grid(size)
         return cls(Axis(shape[0], block, p), Axis(shape[1], block, q))
+
+    @classmethod
+    def balanced(cls, shape: tuple[int, int], size: int) -> Layout:
+        """Return the default layout: one contiguous block per rank, on all ranks.
+
+        The grid is the one with the least perimeter of a block, which gives rows of
+        tall matrices and columns of wide ones, among those whose largest block is
+        within 5 % of an equal share; if there is none, among those with the smallest
+        largest block. Of equal grids, the one with more rows.
+        """
+        return cls.blocks(shape, _balanced_grid(*shape, size))
 
     @classmethod
     def blocks(cls, shape: tuple[int, int], grid: tuple[int, int]) -> Layout:
@@ -124,6 +137,25 @@ class Layout:
             )
         return self
 
+    def matches(self, other: Layout) -> bool:
+        """Return whether all elements are on the same ranks, in the same order."""
+        return self == other or (
+            self.ranks == other.ranks
+            and self.rows.matches(other.rows)
+            and self.cols.matches(other.cols)
+        )
+
     def of_shape(self, m: int, n: int) -> Layout:
         """Return the same distribution for another shape."""
         return replace(self, rows=replace(self.rows, n=m), cols=replace(self.cols, n=n))
+
+
+@lru_cache(maxsize=1024)
+def _balanced_grid(m: int, n: int, size: int) -> tuple[int, int]:
+    def order(p: int) -> tuple[int, int, int]:
+        rows, cols = -(-m // p), -(-n // (size // p))
+        percent = 100 * rows * cols * size
+        return max(percent, MAX_BLOCK_PERCENT * m * n), rows + cols, -p
+
+    p = min(divisors(size), key=order)
+    return p, size // p

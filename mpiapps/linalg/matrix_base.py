@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
+from mpiapps.kernels.transpose import transposed
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import operands
 from mpiapps.linalg.dtypes import NAMES
@@ -126,7 +127,7 @@ class MatrixBase:
     @property
     def T(self) -> Self:  # noqa: N802 - as in NumPy
         """The transposed matrix, each element on the same rank. Local; a copy."""
-        return self._with_local(np.array(self.local.T, order="C"), self.layout.T)
+        return self._with_local(transposed(self.local), self.layout.T)
 
     @property
     def H(self) -> Self:  # noqa: N802 - as in SciPy

@@ -1,8 +1,7 @@
-"""Distributed gemm, ``C = alpha op(A) op(B) + beta C``, by SUMMA on a 3-D grid."""
+"""Distributed gemm, ``C = alpha op(A) op(B) + beta C``, and Gram matrices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,30 +9,51 @@ import numpy as np
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
-from mpiapps.kernels.blas import add_product
+from mpiapps.kernels.blas import add_product, set_gram
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import operands
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.grid import exchange, grid_of
-from mpiapps.linalg.grid_choice import Grid, choose_grid
+from mpiapps.linalg.grid import grid_of
+from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
-from mpiapps.linalg.panel_bcast import PanelTransport, panel_transport
-from mpiapps.linalg.redistribute import redistribute
-from mpiapps.linalg.schedule import WIDTH, GridPosition, Step, product, summa
+from mpiapps.linalg.product_choice import (
+    REPLICATE_BOTH,
+    SUM,
+    SUMMA,
+    Choice,
+    choose_product,
+)
+from mpiapps.linalg.redistribute import own_part, redistribute, replicate
+from mpiapps.linalg.summa import multiply_on, reduce_scatter
 
 OPS = ("N", "T", "H")
-Sizes = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class ProductPlan:
-    """Parameters of a product."""
+class Operand:
+    """``op(matrix)``, not computed: BLAS transposes and conjugates."""
 
-    dtype: np.dtype[Any]
-    alpha: complex
-    op_a: str
-    op_b: str
+    matrix: DistMatrix
+    op: str
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of the transposed or unchanged matrix."""
+        layout = self.matrix.layout
+        return layout if self.op == "N" else layout.T
+
+    def in_layout(self, layout: Layout, dtype: np.dtype[Any]) -> Array:
+        """Return the local block, before the op, if op(matrix) is in `layout`."""
+        matrix, stored = self.matrix, layout if self.op == "N" else layout.T
+        local = redistribute(matrix.comm, matrix.local, matrix.layout, stored)
+        return local.astype(dtype, copy=False)
+
+    def replicated(self, dtype: np.dtype[Any]) -> Array:
+        """Return the whole matrix, before the op, on every rank. Collective."""
+        matrix = self.matrix
+        whole = replicate(matrix.comm, matrix.local, matrix.layout)
+        return whole.astype(dtype, copy=False)
 
 
 def multiply(  # noqa: PLR0913 - the arguments of PBLAS gemm
@@ -79,20 +99,13 @@ def multiply(  # noqa: PLR0913 - the arguments of PBLAS gemm
     with raise_together(a.comm) as same:
         alpha, beta = operands.number(alpha, "alpha"), operands.number(beta, "beta")
         same("multiply", a, b, c, alpha, beta, op_a, op_b, grid)
-        m, n, k = _sizes(a, b, c, op_a, op_b)
+        _check(a, b, c, op_a, op_b)
         if grid is not None and not 1 <= grid.size <= a.comm.size:
             raise ValueError(
                 f"{grid} needs {grid.size} ranks; the communicator has {a.comm.size}"
             )
-        plan = ProductPlan(np.result_type(a.dtype, b.dtype, alpha), alpha, op_a, op_b)
-    plain = op_a == op_b == "N" and grid is None
-    if plain and _grid_is_good(a, b, m, n, k):
-        layout = Layout(a.layout.rows, b.layout.cols, a.layout.ranks)
-        local = np.zeros(layout.local_shape(a.comm.rank), plan.dtype)
-        result = _multiply_in_place(a, b, local, alpha)
-    else:
-        grid = grid or choose_grid(m, n, k, a.comm.size, plan.dtype.itemsize)
-        result = _multiply_on(a, b, grid, (m, n, k), plan)
+        dtype = np.result_type(a.dtype, b.dtype, alpha)
+    result = _product(Operand(a, op_a), Operand(b, op_b), dtype, alpha, grid)
     if c is None:
         return result
     result = result.redistribute(c.layout)
@@ -100,17 +113,42 @@ def multiply(  # noqa: PLR0913 - the arguments of PBLAS gemm
 
 
 def gram(a: DistMatrix) -> DistMatrix:
-    """Return ``A.H A``, exactly Hermitian. Collective; as `multiply`."""
-    result = multiply(a, a, op_a="H")
-    i, j = result.row_indices[:, None], result.col_indices[None, :]
-    above = result.map(lambda local: np.where(i < j, local, 0))
-    on = result.map(lambda local: np.where(i == j, local.real, 0).astype(local.dtype))
-    return above + on + above.H
+    """Return ``A.H A``, exactly Hermitian. Collective.
+
+    Cost: half the flops of a product if C fits on one rank, which then has its terms of
+    all of C; they are added in rank order. Else a product and one redistribution of C.
+    """
+    with raise_together(a.comm) as same:
+        same("gram", a)
+    (k, n), comm = a.shape, a.comm
+    left, right = Operand(a, "H"), Operand(a, "N")
+    choice = choose_product(
+        *(n, n, k, comm.size, a.dtype.itemsize),
+        a=left.layout,
+        b=right.layout,
+        gram=True,
+    )
+    if choice.algorithm == SUMMA:
+        return _hermitian(_execute(choice, left, right, a.dtype, 1.0))
+    local, (_, right_layout, layout) = a.local, choice.layouts
+    if choice.algorithm == SUM:
+        local = redistribute(comm, local, a.layout, right_layout)
+    else:
+        local = replicate(comm, local, a.layout)
+    whole = np.empty((n, n), a.dtype)
+    if comm.rank in layout.ranks:
+        set_gram(whole, local)
+    if choice.algorithm == SUM:
+        block = _sum_terms(comm, whole, choice)
+    else:
+        block = whole[own_part(layout, comm.rank)]
+    return DistMatrix(comm, layout, block, agreed=True)
 
 
-def _sizes(
+def _check(
     a: DistMatrix, b: DistMatrix, c: DistMatrix | None, op_a: str, op_b: str
-) -> tuple[int, int, int]:
+) -> None:
+    """Raise `TypeError` or `ValueError` if the operands do not match. Local."""
     for op in (op_a, op_b):
         if op not in OPS:
             raise ValueError(f"op {op!r} is not one of {', '.join(OPS)}")
@@ -132,164 +170,68 @@ def _sizes(
         )
     if c is not None and c.shape != (m, n):
         raise ValueError(f"C has shape {c.shape}; expected {(m, n)}")
-    return m, n, k
 
 
-def _grid_is_good(a: DistMatrix, b: DistMatrix, m: int, n: int, k: int) -> bool:
-    """Return whether the common grid of A and B is cheaper than redistribution."""
-    if a.layout.grid != b.layout.grid or a.layout.ranks != b.layout.ranks:
-        return False
-    current = Grid(*a.layout.grid)
-    if a.layout.ranks != tuple(range(current.size)):
-        return False
-    best = choose_grid(m, n, k, a.comm.size, a.dtype.itemsize)
-    moved = (m * k + k * n) / a.comm.size
-    return current.received_elements(m, n, k) <= best.received_elements(m, n, k) + moved
-
-
-def _multiply_in_place(
-    a: DistMatrix, b: DistMatrix, local: Array, alpha: complex
+def _product(
+    a: Operand, b: Operand, dtype: np.dtype[Any], alpha: complex, grid: Grid | None
 ) -> DistMatrix:
-    layout = Layout(a.layout.rows, b.layout.cols, a.layout.ranks)
-    grid = grid_of(a.comm, layout)
-    if grid.coords is not None:
-        position = GridPosition(*grid.coords, *layout.grid, *local.shape)
-        axes = a.layout.cols, b.layout.rows
-        steps = summa(*axes, range(axes[0].n), position)
-        comms: dict[str, MPI.Intracomm] = {"row": grid.row, "col": grid.col}
-        run(steps, comms, (a.local, b.local), axes, local, alpha)
-    return DistMatrix(a.comm, layout, local, agreed=True)
+    """Return ``alpha op(A) op(B)`` by the cheapest algorithm, or on `grid`."""
+    (m, k), n, size = a.layout.shape, b.layout.shape[1], a.matrix.comm.size
+    if grid is None:
+        choice = choose_product(m, n, k, size, dtype.itemsize, a=a.layout, b=b.layout)
+    else:
+        choice = Choice(SUMMA, grid, grid.layouts(m, n, k))
+    return _execute(choice, a, b, dtype, alpha)
 
 
-def _multiply_on(
-    a: DistMatrix, b: DistMatrix, grid: Grid, sizes: Sizes, plan: ProductPlan
+def _execute(
+    choice: Choice, a: Operand, b: Operand, dtype: np.dtype[Any], alpha: complex
 ) -> DistMatrix:
-    comm, layouts = a.comm, grid.layouts(*sizes)
-    la, lb, lc = layouts
-    parts = (
-        redistribute(comm, a.local, a.layout, la, plan.op_a),
-        redistribute(comm, b.local, b.layout, lb, plan.op_b),
+    comm, (la, lb, lc) = a.matrix.comm, choice.layouts
+    if choice.algorithm == SUMMA:
+        parts = _transformed(a, la, dtype), _transformed(b, lb, dtype)
+        local = multiply_on(comm, choice.grid, choice.layouts, parts, alpha)
+        return DistMatrix(comm, lc, local, agreed=True)
+    left, right = (
+        x.replicated(dtype) if whole else x.in_layout(layout, dtype)
+        for x, whole, layout in zip((a, b), choice.replicated, (la, lb), strict=True)
     )
-    comms = {"row": grid_of(comm, lb).row, "col": grid_of(comm, la).col}
-    fibre = grid_of(comm, grid.fibre_layout()).row
-    i, j = divmod(comm.rank % (grid.pm * grid.pn), grid.pn)
-    inside = comm.rank < grid.size
-    shape = (la.rows.count(i), lb.cols.count(j)) if inside else (0, 0)
-    steps = product(grid, layouts, comm.rank)
-    local = np.zeros(shape, plan.dtype)
-    run(steps, comms, parts, (la.cols, lb.rows), local, plan.alpha)
-    if inside and grid.pk > 1:
-        local = _reduce_scatter(fibre, local, Axis(shape[0], lc.rows.block, grid.pk))
+    if choice.algorithm == REPLICATE_BOTH:
+        rows, cols = own_part(lc, comm.rank)
+        left = left[rows] if a.op == "N" else left[:, rows]
+        right = right[:, cols] if b.op == "N" else right[cols]
+    if comm.rank not in lc.ranks:
+        m, n = 0, 0
+    else:
+        m, n = left.shape[a.op != "N"], right.shape[b.op == "N"]
+    local = np.empty((m, n), dtype)
+    if local.size:
+        add_product(local, left, right, alpha, b.op, op_a=a.op, overwrite=True)
+    if choice.algorithm == SUM:
+        local = _sum_terms(comm, local, choice)
     return DistMatrix(comm, lc, local, agreed=True)
 
 
-def run(  # noqa: PLR0913, PLR0917 - independent operands, of this call alone
-    panels: Iterable[list[Step]],
-    comms: Mapping[str, MPI.Intracomm],
-    parts: tuple[Array, Array],
-    axes: tuple[Axis, Axis],
-    out: Array,
-    alpha: complex,
-) -> None:
-    """Execute a schedule up to its sum; add the product to `out`. Collective.
-
-    Look-ahead: the transfer of a panel starts before the previous product.
-    """
-    pending = None
-    a, b = (part.astype(out.dtype, copy=False) for part in parts)
-    k = axes[0].n
-    sides = {"row": (comms["row"], len(a)), "col": (comms["col"], b.shape[1])}
-    transports = {
-        name: panel_transport(comm, out.dtype, min(WIDTH, k) * length, k * length)
-        for name, (comm, length) in sides.items()
-        if comm != MPI.COMM_NULL
-    }
-    for number, steps in enumerate(panels):
-        if steps[0].op == "sum":
-            break
-        panel = _SummaPanel(number, steps, comms, (a, b), axes, transports)
-        if pending is not None:
-            pending.multiply(out, alpha)
-        pending = panel
-    if pending is not None:
-        pending.multiply(out, alpha)
+def _transformed(x: Operand, layout: Layout, dtype: np.dtype[Any]) -> Array:
+    """Return the local block of op(X) in `layout`. Collective."""
+    matrix = x.matrix
+    local = redistribute(matrix.comm, matrix.local, matrix.layout, layout, x.op)
+    return local.astype(dtype, copy=False)
 
 
-class _SummaPanel:
-    """A panel of columns of A and rows of B, and its transfer to this rank."""
-
-    def __init__(  # noqa: PLR0913, PLR0917 - the operands of `run` and the panel's own
-        self,
-        number: int,
-        steps: list[Step],
-        comms: Mapping[str, MPI.Intracomm],
-        parts: tuple[Array, Array],
-        axes: tuple[Axis, Axis],
-        transports: Mapping[str, PanelTransport],
-    ) -> None:
-        """Start the transfer. Collective; not needed along a dimension of one rank."""
-        whole, (a, b) = steps[-1].k, parts
-        self._requests: list[MPI.Request] = []
-        self._transports = transports
-        self._a = [_local_rows(a.T, axes[0], whole).T]
-        self._b = _local_rows(b, axes[1], whole)
-        m, n = a.shape[0], b.shape[1]
-        if comms["row"].size > 1:  # m x k blocks, one per owner
-            flat = transports["row"].get_buffer(number, m * len(whole))
-            own = [step for step in steps if step.comm == "row"]
-            self._a = [_block(flat, m, _within(step.k, whole)) for step in own]
-            for step, part in zip(own, self._a, strict=True):
-                if comms["row"].rank == step.root:
-                    part[...] = _local_rows(a.T, axes[0], step.k).T
-            self._begin("row", own, self._a)
-        if comms["col"].size > 1:
-            self._b = transports["col"].get_buffer(number, len(whole), n)
-            own = [step for step in steps if step.comm == "col"]
-            rows = [self._b[_within(step.k, whole)] for step in own]
-            for step, part in zip(own, rows, strict=True):
-                if comms["col"].rank == step.root:
-                    part[...] = _local_rows(b, axes[1], step.k)
-            self._begin("col", own, rows)
-
-    def _begin(self, name: str, steps: list[Step], parts: list[Array]) -> None:
-        owned = [(part, step.root) for part, step in zip(parts, steps, strict=True)]
-        self._requests += self._transports[name].start(owned)
-
-    def multiply(self, out: Array, alpha: complex) -> None:
-        """Wait for the panel and add its product to `out`. Local."""
-        MPI.Request.Waitall(self._requests)
-        for transport in self._transports.values():
-            transport.complete()
-        a = self._a[0] if len(self._a) == 1 else np.hstack(self._a)
-        add_product(out, a, self._b, alpha)
+def _sum_terms(comm: MPI.Intracomm, local: Array, choice: Choice) -> Array:
+    """Return this rank's rows of the sum of the terms of all ranks. Collective."""
+    la, _, lc = choice.layouts
+    fibre = grid_of(comm, la).row
+    if comm.rank not in la.ranks:
+        return np.empty(lc.local_shape(comm.rank), local.dtype)
+    return reduce_scatter(fibre, local, Axis(lc.rows.n, lc.rows.block, fibre.size))
 
 
-def _block(flat: Array, m: int, k: slice) -> Array:
-    """Return columns `k` of a panel of m rows as a contiguous block. Local."""
-    return flat[m * k.start : m * k.stop].reshape(m, k.stop - k.start)
-
-
-def _within(k: range, whole: range) -> slice:
-    return slice(k.start - whole.start, k.stop - whole.start)
-
-
-def _local_rows(local: Array, axis: Axis, k: range) -> Array:
-    """Return the rows of `local` with the global indices `k`, in one block. Local."""
-    first = axis.local(k.start)
-    return local[first : first + len(k)]
-
-
-def _reduce_scatter(fibre: MPI.Comm, local: Array, rows: Axis) -> Array:
-    """Return this rank's rows of the sum over the layers, in rank order. Collective."""
-    own = next(rows.runs(fibre.rank), range(0))
-    blocks = np.empty((fibre.size, len(own), local.shape[1]), local.dtype)
-    blocks[fibre.rank] = local[own.start : own.stop]
-    for shift in range(1, fibre.size):
-        to = (fibre.rank + shift) % fibre.size
-        source = (fibre.rank - shift) % fibre.size
-        other = next(rows.runs(to), range(0))
-        exchange(fibre, to, local[other.start : other.stop], source, blocks[source])
-    total: Array = blocks[0]
-    for part in blocks[1:]:
-        total += part
-    return total
+def _hermitian(c: DistMatrix) -> DistMatrix:
+    """Return C with its lower triangle replaced by the upper one. Collective."""
+    i, j = c.row_indices[:, None], c.col_indices[None, :]
+    adjoint = redistribute(c.comm, c.local, c.layout, c.layout, "H")
+    np.copyto(c.local, adjoint, where=i > j)
+    np.copyto(c.local, c.local.real, where=i == j)
+    return c

@@ -16,9 +16,10 @@ import numpy as np
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.matvec import matvec, vecmat
 from mpiapps.linalg.moments import mean, std
 from mpiapps.linalg.multiply import multiply
-from mpiapps.linalg.reductions import col_sums, matvec, norm, row_sums, total, trace
+from mpiapps.linalg.reductions import col_sums, norm, row_sums, total, trace
 from mpiapps.linalg.solve import inverse, solve
 
 SUMS = (col_sums, row_sums)  # by axis
@@ -29,14 +30,15 @@ def matmul(a: Any, b: Any) -> Any:
     """Return ``A @ B``; one operand may be an array. Collective.
 
     Two matrices, or a matrix and a two-dimensional array: a `DistMatrix`, by
-    `multiply`. A matrix and a vector: an array on every rank, by `matvec`.
+    `multiply`. A matrix and a vector: an array on every rank, by `matvec`
+    or `vecmat`.
     """
     if isinstance(a, DistMatrix) and isinstance(b, DistMatrix):
         return multiply(a, b)
     a_first = isinstance(a, DistMatrix)
     matrix, other = (a, b) if a_first else (b, a)
     if np.ndim(other) == 1:
-        return matvec(matrix if a_first else matrix.T, other)
+        return matvec(a, other) if a_first else vecmat(other, b)
     whole = DistMatrix.from_all(matrix.comm, other)
     return multiply(matrix, whole) if a_first else multiply(whole, matrix)
 

@@ -30,9 +30,9 @@ def load_algorithms() -> None:
 
 
 def _layouts_of_product(ranks: int, m: int, n: int, k: int) -> tuple[Layout, ...]:
-    from mpiapps.linalg.grid_choice import choose_grid
+    from mpiapps.linalg.product_choice import choose_product
 
-    return choose_grid(m, n, k, ranks).layouts(m, n, k)[:2]
+    return choose_product(m, n, k, ranks).layouts[:2]
 
 
 @operation(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from mpiapps.comm.block_plan import BlockPlan
 from mpiapps.comm.chunking import Array
+from mpiapps.kernels.transpose import transposed
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.grid import exchange
 from mpiapps.linalg.layout import Layout
@@ -26,13 +30,12 @@ def redistribute(
     Each element that changes ranks is sent once, in at most one message per pair of
     ranks and GiB. Workspace: the elements that one pair of ranks exchanges.
     """
-    if op == "N" and old == new:
+    if op == "N" and old.matches(new):
         return local
     if op != "N":
-        local, old = local.T, old.T
-        local = local.conj() if op == "H" else local
-    if old == new:
-        return np.ascontiguousarray(local)
+        local, old = transposed(local, conjugate=op == "H"), old.T
+    if old.matches(new):
+        return local
     result = np.empty(new.local_shape(comm.rank), local.dtype)
     for shift in range(comm.size):
         to, source = (comm.rank + shift) % comm.size, (comm.rank - shift) % comm.size
@@ -46,6 +49,35 @@ def redistribute(
         exchange(comm, to, out, source, into)
         result[received] = into
     return result
+
+
+def replicate(comm: MPI.Intracomm, local: Array, layout: Layout) -> Array:
+    """Return the whole matrix on every rank; `local` itself on one rank. Collective.
+
+    Cost: one all-gather.
+    """
+    if comm.size == 1 and layout.rows.is_contiguous and layout.cols.is_contiguous:
+        return local
+    sizes = [math.prod(layout.local_shape(rank)) for rank in range(comm.size)]
+    blocks = BlockPlan(comm, sizes, (), local.dtype).allgather(local.reshape(-1))
+    if layout.cols.procs == 1 and layout.rows.is_contiguous and _ascend(layout.ranks):
+        return blocks.reshape(layout.shape)
+    whole, end = np.empty(layout.shape, local.dtype), 0
+    for rank, size in enumerate(sizes):
+        if size:
+            start, end = end, end + size
+            block = blocks[start:end].reshape(layout.local_shape(rank))
+            whole[own_part(layout, rank)] = block
+    return whole
+
+
+def _ascend(ranks: tuple[int, ...]) -> bool:
+    return all(first < second for first, second in pairwise(ranks))
+
+
+def own_part(layout: Layout, rank: int) -> Any:
+    """Return the indices of a rank's block in the whole matrix. Local."""
+    return _overlap(Layout.on_one(layout.shape, 0), 0, layout, rank)
 
 
 def _overlap(layout: Layout, rank: int, other_layout: Layout, other: int) -> Any:

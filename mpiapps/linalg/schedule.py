@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
-
-WIDTH = 512  # panel width: gemm updates of rank 256 and more run at full speed
+from mpiapps.linalg.product_choice import SUM, SUMMA, WIDTH, Choice, Layouts
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,10 @@ class Step:
 
     Attributes
     ----------
-    op : {"bcast", "gemm", "sum"}
-    comm : {"row", "col", "fibre", ""}
-        Communicator: ranks with the same rows of C, the same columns, or the same
-        block; empty for gemm.
+    op : {"bcast", "allgather", "gemm", "sum", "exchange"}
+    comm : {"row", "col", "fibre", "all", ""}
+        Communicator: ranks with the same rows of C, the same columns, the same
+        block, or all ranks; empty for gemm.
     root : int
         Root of a broadcast.
     k : range
@@ -99,10 +101,56 @@ def _end(axis: Axis, index: int) -> int:
     return (index // axis.block + 1) * axis.block
 
 
-Layouts = tuple[Layout, Layout, Layout]
+def product(
+    choice: Choice, rank: int, size: int, *, gram: bool = False
+) -> Iterator[list[Step]]:
+    """Yield the steps of one of `size` ranks, without redistribution of A and B."""
+    (a, b, c), grid = choice.layouts, choice.grid
+    rows, cols = c.local_shape(rank)
+    if choice.algorithm == SUMMA:
+        yield from summa_product(grid, choice.layouts, rank)
+        if gram:  # with the ranks of the transposed block
+            received = sum(
+                math.prod(part)
+                for other in range(size)
+                if other != rank
+                for part in [exchanged_shape(c, rank, c.T, other)]
+            )
+            yield [Step("exchange", "all", received=received)]
+        return
+    for whole, x in zip(choice.replicated, (a, b), strict=True):
+        if whole and size > 1:
+            received = math.prod(x.shape) - math.prod(x.local_shape(rank))
+            yield [Step("allgather", "all", received=received)]
+            if gram:
+                break  # of one matrix
+    if rank not in c.ranks:
+        return
+    m, n, k = rows, cols, a.cols.n
+    if choice.algorithm == SUM:
+        m, n, k = a.rows.n, b.cols.n, a.local_shape(rank)[1]
+    elif gram:
+        m, n = c.shape
+    yield [Step("gemm", k=range(k), flops=(2 - gram) * m * n * k)]
+    if choice.algorithm == SUM and grid.pk > 1:
+        received = rows * cols * (grid.pk - 1)
+        yield [Step("sum", "fibre", received=received, flops=received)]
 
 
-def product(grid: Grid, layouts: Layouts, rank: int) -> Iterator[list[Step]]:
+def exchanged_shape(new: Layout, rank: int, old: Layout, other: int) -> tuple[int, int]:
+    """Return the shape of the elements that `rank` receives from `other`."""
+    to, source = new.coords(rank), old.coords(other)
+    if to is None or source is None:
+        return 0, 0
+    pairs = zip((new.rows, new.cols), (old.rows, old.cols), to, source, strict=True)
+    m, n = (
+        len(np.arange(axis.count(i))[axis.overlap(i, others, j)])
+        for axis, others, i, j in pairs
+    )
+    return m, n
+
+
+def summa_product(grid: Grid, layouts: Layouts, rank: int) -> Iterator[list[Step]]:
     """Yield all panels of one rank on a grid, and the sum over the layers.
 
     `layouts` is the result of ``grid.layouts``; a rank outside the grid has no steps.

@@ -12,7 +12,8 @@ from mpiapps.linalg import cholesky, lu
 from mpiapps.linalg.distmatrix import DistMatrix, accept_arrays
 from mpiapps.linalg.factorization import PanelCallback, PartialFactorization
 from mpiapps.linalg.lu import LU
-from mpiapps.linalg.reductions import matvec, norm
+from mpiapps.linalg.matvec import matvec
+from mpiapps.linalg.reductions import norm
 from mpiapps.linalg.residual import residual
 from mpiapps.linalg.trsm import solve_triangular
 

@@ -9,8 +9,8 @@ from mpiapps.comm.consistency import raise_together
 from mpiapps.kernels.blas import add_product, solve_rows
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.distmatrix import DistMatrix, accept_arrays
-from mpiapps.linalg.factorization import Blocks, Panel, bcast_in, panels
-from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.factorization import Blocks, Panel, bcast_in, block_for, panels
+from mpiapps.linalg.layout import BLOCK, Layout
 from mpiapps.linalg.multiply import OPS
 
 
@@ -62,8 +62,10 @@ def solve_triangular(
     if op != "N":  # the transpose has the other triangle
         transposed = a.T if op == "T" else a.H
         return solve_triangular(transposed, b, lower=not lower, unit=unit)
-    if a.layout.rows.block != a.layout.cols.block or a.layout.grid[0] > a.comm.size:
-        a = a.redistribute(Layout.cyclic((n, n), a.comm.size, a.layout.rows.block))
+    block = a.layout.rows.block
+    if block != a.layout.cols.block or block > BLOCK:
+        block = block_for(n, a.comm.size)
+        a = a.redistribute(Layout.cyclic((n, n), a.comm.size, block))
     dtype = np.result_type(a.dtype, b.dtype)
     parts = Blocks(a if a.dtype == dtype else a.astype(dtype))
     (p, q), nb = a.layout.grid, a.layout.rows.block

@@ -6,7 +6,8 @@ from numpy.lib.stride_tricks import as_strided
 
 from mpiapps.base.errors import LaunchError
 from mpiapps.kernels import blas
-from mpiapps.kernels.blas import add_product, solve_columns, solve_rows
+from mpiapps.kernels.blas import add_product, set_gram, solve_columns, solve_rows
+from mpiapps.kernels.transpose import transposed
 
 DTYPES = ["f4", "f8", "c8", "c16"]
 
@@ -20,27 +21,71 @@ def part(shape, dtype, seed=0):
     return whole.astype(dtype)[1:-1, 2:-1]
 
 
+def tolerance(dtype):
+    return 1e-3 if dtype in ("f4", "c8") else 1e-9
+
+
 def turned(x, op):
     return {"N": x, "T": x.T, "H": x.conj().T}[op]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("op", ["N", "T", "H"])
+@pytest.mark.parametrize("op_a", ["N", "T", "H"])
+@pytest.mark.parametrize("op_b", ["N", "T", "H"])
 @pytest.mark.parametrize(
-    "shape", [(3, 4, 5), (1, 1, 1), (0, 2, 2), (2, 0, 2), (2, 2, 0), (7, 1, 3)]
+    "shape",
+    [(3, 4, 5), (1, 1, 1), (0, 2, 2), (2, 0, 2), (2, 2, 0), (7, 1, 3), (1, 6, 3)],
 )
-def test_products(dtype, op, shape):
+def test_products(dtype, op_a, op_b, shape):
     m, n, k = shape
-    out, a = part((m, n), dtype), part((m, k), dtype, 1)
-    b = part((k, n) if op == "N" else (n, k), dtype, 2)
-    expected = out - 2 * (a @ turned(b, op))
+    out = part((m, n), dtype)
+    a = part((m, k) if op_a == "N" else (k, m), dtype, 1)
+    b = part((k, n) if op_b == "N" else (n, k), dtype, 2)
+    product, rtol = -2 * (turned(a, op_a) @ turned(b, op_b)), tolerance(dtype)
+    expected = out + product
     frame = out.base.copy()
-    add_product(out, a, b, -2, op)
-    np.testing.assert_allclose(
-        out, expected, rtol=1e-3 if dtype in ("f4", "c8") else 1e-9
-    )
+    add_product(out, a, b, -2, op_b, op_a=op_a)
+    np.testing.assert_allclose(out, expected, rtol=rtol)
+    out[...] = np.nan  # not read
+    add_product(out, a, b, -2, op_b, op_a=op_a, overwrite=True)
+    np.testing.assert_allclose(out, product, rtol=rtol)
     frame[1:-1, 2:-1] = out
     np.testing.assert_array_equal(out.base, frame)  # nothing beside it
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(3, 5), (9, 1), (0, 4), (4, 0), (5, 150), (70, 65)])
+def test_gram_matrices_are_exactly_hermitian(dtype, shape):
+    k, n = shape
+    out, a = part((n, n), dtype), part((k, n), dtype, 1)
+    out[...] = np.nan  # not read
+    frame = out.base.copy()
+    set_gram(out, a)
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(out, a.conj().T @ a, rtol=0, atol=50 * max(k, 1) * eps)
+    np.testing.assert_array_equal(out, out.conj().T)
+    frame[1:-1, 2:-1] = out
+    np.testing.assert_array_equal(out.base, frame)  # nothing beside it
+
+
+def test_gram_matrices_have_the_nans_of_a_product():
+    a = part((4, 100), "f8")
+    a[2, 70] = np.nan
+    out = np.empty((100, 100))
+    set_gram(out, a)
+    np.testing.assert_array_equal(np.isnan(out), np.isnan(a.T @ a))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "shape", [(0, 3), (3, 0), (1, 5), (65, 3), (20000, 2), (9, 70)]
+)
+def test_transposed_copies(dtype, shape):
+    x = part(shape, dtype)
+    np.testing.assert_array_equal(transposed(x), x.T)
+    adjoint = transposed(x, conjugate=True)
+    np.testing.assert_array_equal(adjoint, x.conj().T)
+    assert adjoint.flags.c_contiguous
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

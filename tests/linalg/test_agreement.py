@@ -9,12 +9,12 @@ from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.lu import lu
+from mpiapps.linalg.matvec import matvec
 from mpiapps.linalg.moments import mean, std
 from mpiapps.linalg.multiply import gram, multiply
 from mpiapps.linalg.reductions import (
     col_sums,
     diagonal,
-    matvec,
     norm,
     row_sums,
     total,

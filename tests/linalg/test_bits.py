@@ -6,12 +6,12 @@ import pytest
 from mpiapps.comm.random import Stream
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.matvec import matvec
 from mpiapps.linalg.moments import mean, std
 from mpiapps.linalg.multiply import gram
 from mpiapps.linalg.reductions import (
     col_sums,
     diagonal,
-    matvec,
     norm,
     row_sums,
     total,

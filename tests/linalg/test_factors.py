@@ -7,7 +7,8 @@ from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.factorization import block_for
 from mpiapps.linalg.lu import lu
-from mpiapps.linalg.reductions import col_sums, matvec, norm, row_sums, trace
+from mpiapps.linalg.matvec import matvec
+from mpiapps.linalg.reductions import col_sums, norm, row_sums, trace
 from mpiapps.linalg.solve import condition, factorise, inverse, solve
 from mpiapps.linalg.trsm import solve_triangular
 from mpiapps.linalg.tsqr import qr, singular_values, svd

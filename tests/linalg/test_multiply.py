@@ -69,6 +69,22 @@ def test_a_gram_matrix_is_exactly_hermitian(comm):
         assert (array == array.conj().T).all()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(9, 5), (2, 30), (1, 1), (0, 3), (3, 0)])
+def test_products_with_a_vector(comm, shape, dtype):
+    x = whole(shape, dtype)
+    right, left = (whole((n, 1), dtype)[:, 0] for n in shape[::-1])
+    for layout in layouts(shape, comm.size):
+        a = spread(comm, x, layout)
+        before = a.local.copy()
+        for found, expected in [(a @ right, x @ right), (left @ a, left @ x)]:
+            assert found.shape == expected.shape
+            assert found.dtype == expected.dtype
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+            np.add(found, 1, out=found)  # not a view of A
+        np.testing.assert_array_equal(a.local, before)
+
+
 def test_repeated_products_have_the_same_bits(comm):
     a, b = spread(comm, whole((60, 70))), spread(comm, whole((70, 50)))
     for grid in grids(comm.size):

@@ -179,7 +179,7 @@ def test_a_layout_of_another_shape_is_refused(comm):
 def test_numpy_integers_are_sizes(comm, kind):
     sides = kind(6), kind(4)
     made = DistMatrix.random(comm, sides, kind(3))
-    assert made.layout == Layout.cyclic((6, 4), comm.size)
+    assert made.layout == Layout.balanced((6, 4), comm.size)
     assert {type(side) for side in made.shape} == {int}
     close(made, DistMatrix.random(comm, (6, 4), 3).to_all(), 0)
     layout = Layout(

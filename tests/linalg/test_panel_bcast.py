@@ -7,7 +7,7 @@ from mpiapps.linalg import panel_bcast
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.grid_choice import grids
 from mpiapps.linalg.multiply import multiply
-from mpiapps.linalg.schedule import WIDTH
+from mpiapps.linalg.product_choice import WIDTH
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def made(monkeypatch):
         return found
 
     monkeypatch.setattr(panel_bcast, "MIN_SHARED_BYTES", 0)
-    monkeypatch.setattr("mpiapps.linalg.multiply.panel_transport", noted)
+    monkeypatch.setattr("mpiapps.linalg.summa.panel_transport", noted)
     return kinds
 
 
