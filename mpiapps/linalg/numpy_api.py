@@ -16,6 +16,7 @@ import numpy as np
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.eigh import eigh, eigvalsh
 from mpiapps.linalg.moments import mean, std
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reductions import col_sums, matvec, norm, row_sums, total, trace
@@ -93,6 +94,8 @@ FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
     np.copy: DistMatrix.copy,
     np.dot: matmul,
     np.linalg.cholesky: cholesky,
+    np.linalg.eigh: eigh,
+    np.linalg.eigvalsh: eigvalsh,
     np.linalg.inv: inverse,
     np.linalg.norm: _norm,
     np.linalg.solve: solve,
