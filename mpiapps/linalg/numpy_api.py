@@ -17,6 +17,7 @@ from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.eigh import eigh, eigvalsh
+from mpiapps.linalg.lstsq import lstsq
 from mpiapps.linalg.moments import mean, std
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reductions import col_sums, matvec, norm, row_sums, total, trace
@@ -97,6 +98,7 @@ FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
     np.linalg.eigh: eigh,
     np.linalg.eigvalsh: eigvalsh,
     np.linalg.inv: inverse,
+    np.linalg.lstsq: lstsq,
     np.linalg.norm: _norm,
     np.linalg.solve: solve,
     np.mean: mean,

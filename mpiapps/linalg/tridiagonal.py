@@ -20,7 +20,7 @@ from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.factorization import bcast_in
 from mpiapps.linalg.layout import Layout
 
-PANEL = 64  # columns per update of the trailing matrix
+PANEL = 32  # columns per update of the trailing matrix; each rank computes the panel
 ROWS = 8  # block of the cyclic distribution: small, so that the triangle is balanced
 UPDATE_ROWS = 128  # per product of an update: they extend to the longest of its rows
 

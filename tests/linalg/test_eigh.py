@@ -12,7 +12,7 @@ from tests.linalg.cases import DTYPES, layouts, spread, whole
 
 pytestmark = pytest.mark.mpi
 
-N = 70  # more than a panel
+N = 70  # more than two panels
 MAX_ERROR = 5  # in n eps |A|; LAPACK's tests accept 30
 
 
