@@ -11,9 +11,18 @@ import numba
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def kernel_with(**options: Any) -> Callable[[F], F]:
+    """Return a decorator as `kernel`, with options of `numba.njit`."""
+
+    def decorate(function: F) -> F:
+        return cast(F, numba.njit(nogil=True, cache=True, **options)(function))
+
+    return decorate
+
+
 def kernel(function: F) -> F:
     """Compile `function` at its first call, without the GIL, and cache the code."""
-    return cast(F, numba.njit(nogil=True, cache=True)(function))
+    return kernel_with()(function)
 
 
 def is_cached(compiled: Callable[..., Any]) -> bool:

@@ -25,6 +25,8 @@ module          contents
 `lu`            LU factorisation with partial pivoting
 `trsm`          triangular solves
 `solve`         systems of equations, inverses, condition numbers
+`eigh`          eigenvalues and vectors of Hermitian matrices
+`lstsq`         least squares
 `tsqr`          QR and SVD of tall matrices
 `npy`           .npy files, read and written in parallel
 `result_checks`   error estimates of results, cheap against the computation

@@ -104,24 +104,33 @@ def square_blocks(
         On all ranks, if A is not square or holds a NaN or an infinity, or the ranks
         disagree.
     """
-    m, n = a.shape
     with raise_together(a.comm) as same:
         block = None if block is None else index(block)
         same(call, a, block)
-        if m != n:
-            raise ValueError(f"the matrix is {m} x {n}; expected a square matrix")
-        # A finite sum needs no search: it has finite terms only.
-        finite = np.isfinite(a.local.sum())
-        bad = _NONE if finite else np.argwhere(~np.isfinite(a.local))
-        if lower:
-            bad = bad[a.row_indices[bad[:, 0]] >= a.col_indices[bad[:, 1]]]
-        if bad.size:
-            i, j = a.row_indices[bad[0, 0]], a.col_indices[bad[0, 1]]
-            value = a.local[tuple(bad[0])]
-            raise ValueError(f"element ({i}, {j}) is {value}; all must be finite")
+        check_square(a, lower=lower)
+    n = a.shape[0]
     return a.redistribute(
         Layout.cyclic((n, n), a.comm.size, block or block_for(n, a.comm.size))
     )
+
+
+def check_square(a: DistMatrix, *, lower: bool = False) -> None:
+    """Raise `ValueError` if A is not square or its local block not finite. Local.
+
+    With `lower`, elements above the diagonal are not checked.
+    """
+    m, n = a.shape
+    if m != n:
+        raise ValueError(f"the matrix is {m} x {n}; expected a square matrix")
+    # A finite sum needs no search: it has finite terms only.
+    finite = np.isfinite(a.local.sum())
+    bad = _NONE if finite else np.argwhere(~np.isfinite(a.local))
+    if lower:
+        bad = bad[a.row_indices[bad[:, 0]] >= a.col_indices[bad[:, 1]]]
+    if bad.size:
+        i, j = a.row_indices[bad[0, 0]], a.col_indices[bad[0, 1]]
+        value = a.local[tuple(bad[0])]
+        raise ValueError(f"element ({i}, {j}) is {value}; all must be finite")
 
 
 def panels(axis: Axis, grid: tuple[int, int], start: int = 0) -> Iterator[Panel]:

@@ -16,6 +16,8 @@ import numpy as np
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.eigh import eigh, eigvalsh
+from mpiapps.linalg.lstsq import lstsq
 from mpiapps.linalg.matvec import matvec, vecmat
 from mpiapps.linalg.moments import mean, std
 from mpiapps.linalg.multiply import multiply
@@ -95,7 +97,10 @@ FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
     np.copy: DistMatrix.copy,
     np.dot: matmul,
     np.linalg.cholesky: cholesky,
+    np.linalg.eigh: eigh,
+    np.linalg.eigvalsh: eigvalsh,
     np.linalg.inv: inverse,
+    np.linalg.lstsq: lstsq,
     np.linalg.norm: _norm,
     np.linalg.solve: solve,
     np.mean: mean,

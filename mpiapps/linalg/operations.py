@@ -90,6 +90,15 @@ def inverse(a: DistMatrix, factors: Factors) -> DistMatrix:
     return inverse(a, factors=factors)
 
 
+@operation(shapes=square, output=True, check=CHECKS + "eigenvector_error")
+def eigh(a: DistMatrix) -> tuple[DistMatrix, Values]:
+    """Return the eigenvectors and values of A, from its lower triangle."""
+    from mpiapps.linalg.eigh import eigh
+
+    values, vectors = eigh(a)
+    return vectors, {"eigenvalues": values.tolist()}
+
+
 @operation(output=True)
 def svd(a: DistMatrix) -> tuple[DistMatrix, Values]:
     """Return the singular values."""

@@ -13,8 +13,10 @@ import numpy as np
 
 from mpiapps.comm.chunking import Array
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.reductions import norm, sum_over_ranks
+from mpiapps.linalg.multiply import multiply
+from mpiapps.linalg.reductions import col_sums, norm, sum_over_ranks
 from mpiapps.linalg.residual import residual
+from mpiapps.linalg.solve import hermitian
 
 PROBES = 3  # random vectors; each misses a wrong row with probability <= 1/2
 MAX_WEIGHT_RATIO = 2.0**100  # bound of the ratio of column weights
@@ -64,6 +66,25 @@ def solution_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float:
     a, b = inputs
     errors = residual(a, result, b)[1]
     return float(errors.max(initial=0.0)) / float(np.finfo(result.dtype).eps)
+
+
+def eigenvector_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float:
+    """Return the error of the eigenvectors V of a Hermitian A. Collective.
+
+    The largest of the norms of the columns of ``A V - V diag(w)``, relative to A's
+    Frobenius norm, and of ``V.H V = 1``, by `probe_error`. w is the diagonal of
+    ``V.H A V``; A is its lower triangle. Cost: one product.
+    """
+    a, eps = hermitian(inputs[0]), float(np.finfo(result.dtype).eps)
+    size = norm(a, "max") or 1.0
+    a = a.map(lambda local: local / local.real.dtype.type(size))
+    image = multiply(a, result).redistribute(result.layout)
+    values = col_sums(result.map(lambda v, av: v.conj() * av, image)).real
+    image.local[...] -= result.local * values[image.col_indices].astype(result.dtype)
+    rest = np.sqrt(col_sums(image.map(lambda r: r * r.conj())).real)
+    error = float(rest.max(initial=0.0)) / ((norm(a) or 1.0) * eps)
+    whole = probe_error(None, (result, "H"), (result, "N"))
+    return float(np.max([error, whole]))
 
 
 def probe_error(

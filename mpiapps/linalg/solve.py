@@ -103,11 +103,11 @@ def solve(
     if refinements < 1:
         return x
     # Cholesky reads only the lower triangle of A.
-    full = a if isinstance(factors, LU) else _hermitian(a)
+    full = a if isinstance(factors, LU) else hermitian(a)
     return _refine(full, x, b, apply, refinements)
 
 
-def _hermitian(a: DistMatrix) -> DistMatrix:
+def hermitian(a: DistMatrix) -> DistMatrix:
     """Return the Hermitian matrix with the lower triangle of A. Collective."""
     i, j = a.row_indices[:, None], a.col_indices[None, :]
     half = a.map(

@@ -30,7 +30,14 @@ OPTIONS = {
     "calibrate": (True, {"plan": True}),
 }
 SIZES = {"multiply": (6, 5, 4), "solve": (6, 2), "cholesky": (6,), "inverse": (6,)}
-COUNTS = {"multiply": [3], "solve": [1, 2], "cholesky": [1], "inverse": [1]}
+SIZES["eigh"] = (6,)
+COUNTS = {
+    "multiply": [3],
+    "solve": [1, 2],
+    "cholesky": [1],
+    "inverse": [1],
+    "eigh": [1],
+}
 
 
 @pytest.fixture

@@ -1,0 +1,157 @@
+"""Eigenvalues and eigenvectors of symmetric and Hermitian matrices."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import lapack
+
+from mpiapps.comm.chunking import Array
+from mpiapps.comm.consistency import raise_together
+from mpiapps.launch.mpi import MPI
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.divide_conquer import eigh_tridiagonal
+from mpiapps.linalg.factorization import bcast_in, check_square
+from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.redistribute import redistribute
+from mpiapps.linalg.tridiagonal import row_layout, tridiagonalise
+
+SMALL = 1200  # order below which one rank is faster than several
+
+
+class EighResult(NamedTuple):
+    """The result of `eigh`, with the names of NumPy.
+
+    Attributes
+    ----------
+    eigenvalues : ndarray, shape (n,), on every rank
+        Real, ascending.
+    eigenvectors : DistMatrix, n x n
+        Distributed by columns: column j belongs to eigenvalue j.
+    """
+
+    eigenvalues: Array
+    eigenvectors: DistMatrix
+
+
+def eigh(a: DistMatrix, UPLO: str = "L") -> EighResult:  # noqa: N803 - NumPy's name
+    """Return eigenvalues and vectors of a Hermitian A: ``A V = V diag(w)``. Collective.
+
+    Parameters
+    ----------
+    a : DistMatrix, n x n
+        Real symmetric or complex Hermitian.
+    UPLO : {"L", "U"}
+        Read only the lower or the upper triangle, as NumPy; imaginary parts on the
+        diagonal are not read.
+
+    Raises
+    ------
+    ValueError
+        On all ranks, if A is not square, or the triangle holds a NaN or an infinity.
+    numpy.linalg.LinAlgError
+        On all ranks, if LAPACK does not converge.
+
+    Notes
+    -----
+    A is scaled, reduced to tridiagonal form T (`tridiagonal`), T's eigenvectors are
+    computed by divide and conquer (`divide_conquer`) and multiplied by the reflections.
+    Backward stable: the error of an eigenvalue is a small multiple of ``n eps |A|``.
+    Cost: about ``4/3 n^3`` flops for T, at most ``4/3 n^3`` for its vectors, ``2 n^3``
+    for the product, each divided by P; each rank receives about ``1.5 n^2 + 3 n^2/P``
+    elements in about ``n (1 + 3/PANEL)`` messages. Up to order `SMALL` LAPACK computes
+    on rank 0, and V is scattered.
+    """
+    a = _checked(a, UPLO, "eigh")
+    n, size = a.shape[0], a.comm.size
+    columns = Layout.blocks((n, n), (1, size))
+    if n <= SMALL:
+        return _eigh_on_root(a, columns)
+    a, exponent = _scaled_rows(a)
+    diagonal, off_diagonal, reflections = tridiagonalise(a)
+    real = a.local.real.dtype
+    system = eigh_tridiagonal(a.comm, diagonal, off_diagonal, real)
+    rows = Layout.blocks((n, n), (size, 1))
+    vectors = redistribute(a.comm, system.vectors, rows, columns).astype(a.dtype)
+    reflections.apply(vectors)
+    values = np.ldexp(system.values, exponent).astype(real)
+    return EighResult(values, DistMatrix(a.comm, columns, vectors, agreed=True))
+
+
+def eigvalsh(a: DistMatrix, UPLO: str = "L") -> Array:  # noqa: N803 - NumPy's name
+    """Return the eigenvalues of a Hermitian A, ascending, on every rank. Collective.
+
+    As `eigh`, at less than half its cost: rank 0 computes the eigenvalues of T.
+    """
+    a = _checked(a, UPLO, "eigvalsh")
+    real = a.local.real.dtype
+    values = np.empty(a.shape[0], real)
+    if a.shape[0] <= SMALL:
+        whole = a._to_root(0)
+        with raise_together(a.comm):
+            if whole is not None:
+                values = np.linalg.eigvalsh(whole)
+        return bcast_in(a.comm, values, 0)
+    a, exponent = _scaled_rows(a)
+    diagonal, off_diagonal, _ = tridiagonalise(a)
+    with raise_together(a.comm):
+        if a.comm.rank == 0:
+            roots = _tridiagonal_values(diagonal, off_diagonal)
+            values = np.ldexp(roots, exponent).astype(real)
+    return bcast_in(a.comm, values, 0)
+
+
+def _tridiagonal_values(diagonal: Array, off_diagonal: Array) -> Array:
+    """Return the eigenvalues of a tridiagonal matrix, by LAPACK. Local."""
+    if not off_diagonal.size:
+        return diagonal
+    values, info = lapack.dsterf(diagonal, off_diagonal)
+    if info:
+        raise np.linalg.LinAlgError(
+            f"the eigenvalues of the tridiagonal matrix did not converge (info {info})"
+        )
+    return np.asarray(values)
+
+
+def _checked(a: DistMatrix, uplo: str, call: str) -> DistMatrix:
+    """Return the matrix whose lower triangle is to be read. Collective."""
+    with raise_together(a.comm) as same:
+        same(call, a, uplo)
+        if uplo not in ("L", "U"):
+            raise ValueError(f"UPLO {uplo!r}: expected 'L' or 'U'")
+    if uplo == "U":
+        a = a.H
+    with raise_together(a.comm):
+        check_square(a, lower=True)
+    return a
+
+
+def _eigh_on_root(a: DistMatrix, layout: Layout) -> EighResult:
+    """Return the result computed by LAPACK on rank 0. Collective."""
+    whole = a._to_root(0)
+    values = np.empty(a.shape[0], a.local.real.dtype)
+    vectors = np.empty((0, 0), a.dtype)
+    with raise_together(a.comm):
+        if whole is not None:
+            values, vectors = np.linalg.eigh(whole)
+    bcast_in(a.comm, values, 0)
+    one = Layout.on_one(a.shape, 0)
+    local = redistribute(a.comm, vectors, one, layout)
+    return EighResult(values, DistMatrix(a.comm, layout, local, agreed=True))
+
+
+def _scaled_rows(a: DistMatrix) -> tuple[DistMatrix, int]:
+    """Return ``2**-exponent A`` in `row_layout`, and the exponent. Collective.
+
+    The largest element is about one. Elements above the diagonal are zero.
+    """
+    a = a._redistributed(row_layout(a.shape[0], a.comm.size))
+    a.local[a.row_indices[:, None] < a.col_indices] = 0
+    numbers = a.local.view(a.local.real.dtype)
+    largest = np.array(np.abs(numbers).max(initial=0), float)
+    a.comm.Allreduce(MPI.IN_PLACE, largest, op=MPI.MAX)
+    exponent = math.frexp(float(largest))[1]
+    np.ldexp(numbers, -exponent, out=numbers)
+    return a, exponent

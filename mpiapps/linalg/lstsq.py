@@ -1,0 +1,104 @@
+"""Least squares: the solution of smallest norm, also of rank-deficient systems."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mpiapps.comm.chunking import Array
+from mpiapps.comm.consistency import raise_together
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.factorization import bcast_in
+from mpiapps.linalg.multiply import multiply
+from mpiapps.linalg.reductions import col_sums
+from mpiapps.linalg.tsqr import qr
+
+
+class LstsqResult(NamedTuple):
+    """The result of `lstsq`, in NumPy's order.
+
+    Attributes
+    ----------
+    x : DistMatrix, n x r, or ndarray, shape (n,), on every rank
+        The solution.
+    residuals : ndarray, shape (r,) or (0,), on every rank
+        The squared norms of the columns of ``B - A X``; empty unless A has full column
+        rank and ``m > n``.
+    rank : int
+    s : ndarray, shape (min(m, n),), on every rank
+        A's singular values, largest first.
+    """
+
+    x: Any
+    residuals: Array
+    rank: int
+    s: Array
+
+
+def lstsq(
+    a: DistMatrix, b: DistMatrix | npt.ArrayLike, rcond: float | None = None
+) -> LstsqResult:
+    """Return the X of smallest norm that minimises ``|B - A X|``. Collective.
+
+    Parameters
+    ----------
+    a : DistMatrix, m x n
+    b : DistMatrix, m x r, or an array that is the same on all ranks
+        The solution for a vector is a vector on every rank.
+    rcond : float, optional
+        Singular values up to ``rcond`` times the largest are taken as zero. Default:
+        ``eps max(m, n)`` with the eps of the dtype (NumPy takes that of float64 for
+        float32, too). A negative number stands for eps, as in NumPy.
+
+    Raises
+    ------
+    ValueError
+        On all ranks, if shapes do not match, or A or B is not finite.
+
+    Notes
+    -----
+    By TSQR of A (of A.H if it is wide), and the SVD of R on every rank: backward
+    stable, with the same rank as by an SVD of A. Cost: as `tsqr.qr`, ``min(m, n)^2``
+    elements from each rank, and two products.
+    """
+    m, n = a.shape
+    if not isinstance(b, DistMatrix):
+        if np.ndim(b) == 1:
+            column = DistMatrix.from_all(a.comm, np.asanyarray(b)[:, None])
+            result = lstsq(a, column, rcond)
+            return result._replace(x=result.x.to_all()[:, 0])
+        b = DistMatrix.from_all(a.comm, b)
+    dtype = np.result_type(a.dtype, b.dtype)
+    with raise_together(a.comm) as same:
+        same("lstsq", a, b, rcond)
+        if b.shape[0] != m:
+            raise ValueError(
+                f"cannot solve {m} x {n} for {b.shape[0]} rows; expected {m}"
+            )
+        if not np.isfinite(b.local).all():
+            raise ValueError(
+                "B holds a NaN or an infinity; all elements must be finite"
+            )
+    a, b = a.astype(dtype), b.astype(dtype)
+    wide = m < n
+    q, r = qr(a.H if wide else a)
+    u, s, vh = np.linalg.svd(r.conj().T if wide else r)
+    eps = float(np.finfo(dtype).eps)
+    rcond = eps * max(m, n) if rcond is None else rcond
+    rcond = eps if rcond < 0 else rcond
+    rank = int((s > rcond * s.max(initial=0)).sum())
+    factor = vh[:rank].conj().T @ (u[:, :rank].conj().T / s[:rank, None])
+    # One rank's bits on all ranks.
+    inverse = DistMatrix.from_all(a.comm, bcast_in(a.comm, factor, 0))
+    bcast_in(a.comm, s, 0)
+    if wide:
+        x = multiply(q, multiply(inverse, b))
+    else:
+        x = multiply(inverse, multiply(q.H, b))
+    residuals = np.empty(0, s.dtype)
+    if rank == n < m:
+        rest = multiply(a, x, b, alpha=-1, beta=1)
+        residuals = col_sums(rest.map(lambda local: (local * local.conj()).real))
+    return LstsqResult(x, residuals, rank, s)

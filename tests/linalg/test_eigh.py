@@ -1,0 +1,146 @@
+"""Eigenvalues and vectors: small residuals on any number of ranks."""
+
+import numpy as np
+import pytest
+
+from mpiapps.linalg import eigh as module
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.divide_conquer import eigh_tridiagonal
+from mpiapps.linalg.eigh import eigh, eigvalsh
+from mpiapps.linalg.result_checks import eigenvector_error
+from tests.linalg.cases import DTYPES, layouts, spread, whole
+
+pytestmark = pytest.mark.mpi
+
+N = 70  # more than two panels
+MAX_ERROR = 5  # in n eps |A|; LAPACK's tests accept 30
+
+
+@pytest.fixture(autouse=True)
+def _distributed(monkeypatch):
+    """Let all ranks compute also small matrices."""
+    monkeypatch.setattr(module, "SMALL", 0)
+
+
+def hermitian(n, dtype="f8"):
+    x = whole((n, n), dtype)
+    return x + x.conj().T
+
+
+def with_values(values, dtype):
+    q = np.linalg.qr(whole((len(values),) * 2, dtype))[0].astype(dtype)
+    x = (q * values) @ q.conj().T
+    return ((x + x.conj().T) / 2).astype(dtype)
+
+
+def errors(x, w, v):
+    """Return residual, orthogonality and error of the values in units of n eps |A|."""
+    n, eps = len(x), np.finfo(x.dtype).eps
+    largest = float(np.abs(x).max(initial=0)) or 1.0
+    wide = np.result_type(x.dtype, "f8")
+    x, v, w = (x / largest).astype(wide), v.astype(wide), w.astype(float) / largest
+    size = np.abs(x).sum(axis=0).max(initial=0) or 1
+    unit = max(1, n) * eps
+    return [
+        np.abs(x @ v - v * w).sum(axis=0).max(initial=0) / size / unit,
+        np.abs(v.conj().T @ v - np.eye(n)).sum(axis=0).max(initial=0) / unit,
+        np.abs(w - np.linalg.eigvalsh(x)).max(initial=0) / size / unit,
+    ]
+
+
+def check(comm, x, layout=None):
+    a = spread(comm, x, layout)
+    w, v = eigh(a)
+    assert w.dtype == x.real.dtype
+    assert v.dtype == x.dtype
+    assert (np.diff(w) >= 0).all()
+    found = [*errors(x, w, np.asarray(v)), errors(x, eigvalsh(a), np.eye(len(x)))[2]]
+    assert max(found) < MAX_ERROR, found
+    np.testing.assert_array_equal(np.asarray(a), x)  # not changed
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_residuals_of_every_order(comm, dtype):
+    p = comm.size
+    for n in sorted({0, 1, 2, 3, p - 1, p, p + 1, 64, 65, N, 8 * p + 1}):
+        check(comm, hermitian(n, dtype))
+    for layout in layouts((N, N), comm.size):
+        check(comm, hermitian(N, dtype), layout)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_special_matrices(comm, dtype):
+    x = hermitian(N, dtype)
+    power = 150 if x.real.dtype == float else 30
+    grades = 10.0 ** -np.linspace(0, power, N)
+    cluster = np.r_[np.ones(N - 3) + 1e-7 * np.arange(N - 3), 2, 3, -1]
+    for special in [
+        np.eye(N),
+        np.zeros((N, N)),
+        np.diag(grades),
+        x * 10.0**power,
+        x * 10.0**-power,
+        grades[:, None] * x * grades,
+        grades[::-1, None] * x * grades[::-1],
+        with_values(cluster, dtype),
+        with_values(np.arange(N) < 3, dtype),
+        2 * np.eye(N) - np.eye(N, k=1) - np.eye(N, k=-1),
+    ]:
+        check(comm, special.astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", ["f8", "c16"])
+def test_only_one_triangle_is_read(comm, dtype):
+    x = hermitian(N, dtype)
+    for uplo, other in (("L", np.triu), ("U", np.tril)):
+        bad = x + other(np.full((N, N), np.nan), 1 if uplo == "L" else -1)
+        for call in (module.eigvalsh, np.linalg.eigvalsh):
+            w = call(spread(comm, bad), uplo)
+            np.testing.assert_allclose(w, np.linalg.eigvalsh(x), atol=1e-11)
+        w, v = np.linalg.eigh(spread(comm, bad), UPLO=uplo)
+        assert max(errors(x, w, np.asarray(v))) < MAX_ERROR
+
+
+@pytest.mark.parametrize("small", [0, 1000])
+def test_the_result_is_that_of_one_rank_below_some_order(comm, small, monkeypatch):
+    monkeypatch.setattr(module, "SMALL", small)
+    check(comm, hermitian(9, "c16"))
+    result = eigh(spread(comm, hermitian(9)))
+    np.testing.assert_array_equal(result.eigenvalues, result[0])
+    assert isinstance(result.eigenvectors, DistMatrix)
+
+
+@pytest.mark.parametrize("n", [1, 2, 21, 200])
+@pytest.mark.parametrize("weak", [1, 1e-8, 1e-17, 0])
+def test_divide_and_conquer_of_glued_wilkinson_matrices(comm, n, weak):
+    diagonal = np.abs(np.arange(n) % 21 - 10.0)
+    off_diagonal = np.where(np.arange(1, n) % 21 == 0, weak, 1.0)
+    found = eigh_tridiagonal(comm, diagonal, off_diagonal, np.dtype("f8"))
+    v = np.vstack(comm.allgather(found.vectors))
+    t = np.diag(diagonal) + np.diag(off_diagonal, 1) + np.diag(off_diagonal, -1)
+    assert max(errors(t, found.values, v)) < MAX_ERROR
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_unsuitable_matrices_are_refused_on_all_ranks(comm, value):
+    x = hermitian(9)
+    x[7, 2] = value
+    for call in (eigh, eigvalsh):
+        with pytest.raises(ValueError, match=r"element \(7, 2\) is"):
+            call(spread(comm, x))
+        with pytest.raises(ValueError, match="3 x 4; expected a square"):
+            call(DistMatrix.zeros(comm, (3, 4)))
+        with pytest.raises(ValueError, match="UPLO"):
+            call(spread(comm, x), "X")
+
+
+def test_the_check_detects_wrong_vectors(comm):
+    for dtype in DTYPES:
+        a = spread(comm, hermitian(N, dtype))
+        _, v = eigh(a)
+        assert eigenvector_error([a], v) < 10
+        right = np.asarray(v)
+        for factor, other in ((0, 1), (1, 1e-2), (np.nan, 0)):
+            wrong = right.copy()
+            wrong[:, 3] = factor * right[:, 3] + other * right[:, 4]
+            assert not eigenvector_error([a], spread(comm, wrong)) < 100
