@@ -16,6 +16,7 @@ from mpiapps.comm.consistency import raise_together
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.grid import ProcessGrid, grid_of
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.workspace import Workspace
@@ -108,6 +109,7 @@ def square_blocks(
     with raise_together(a.comm) as same:
         block = None if block is None else index(block)
         same(call, a, block)
+        refuse_masks(call, a.dtype)
         if m != n:
             raise ValueError(f"the matrix is {m} x {n}; expected a square matrix")
         # A finite sum needs no search: it has finite terms only.
