@@ -9,20 +9,18 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from mpiapps.base.memory import available_memory
 from mpiapps.comm.chunking import Array
-from mpiapps.comm.collectives import bcast
 from mpiapps.comm.consistency import checked_root, raise_together
 from mpiapps.comm.random import Stream
 from mpiapps.comm.ranks import Ranks, communicator
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import operands
-from mpiapps.linalg.dtypes import NAMES, check_dtype
+from mpiapps.linalg.array_methods import ArrayMethods
+from mpiapps.linalg.dtypes import NAMES, check_dtype, refuse_masks
+from mpiapps.linalg.gathering import Gathering
 from mpiapps.linalg.layout import Layout
-from mpiapps.linalg.operators import Operators, elementwise
+from mpiapps.linalg.operators import elementwise
 from mpiapps.linalg.redistribute import redistribute
-
-MIN_CHECKED_BYTES = 2**26  # below it, `to_all` does not check the available memory
 
 Operator = Callable[["DistMatrix", Any], "DistMatrix"]
 Solver = TypeVar("Solver", bound=Callable[..., Any])
@@ -36,11 +34,12 @@ def _both(ufunc: np.ufunc) -> tuple[Operator, Operator]:
     )
 
 
-class DistMatrix(Operators):
+class DistMatrix(ArrayMethods, Gathering):
     """A distributed matrix. Construction and use are collective.
 
-    Parameters and attributes are documented in `MatrixBase`, operators in `Operators`.
-    The methods of this class construct and gather matrices.
+    Parameters and attributes are documented in `MatrixBase`, operators in `Operators`,
+    indices in `Indexing`, other methods in `ArrayMethods` and `Gathering`. The methods
+    of this class construct and convert matrices.
     """
 
     @classmethod
@@ -102,6 +101,35 @@ class DistMatrix(Operators):
         return matrix
 
     @classmethod
+    def full(
+        cls,
+        comm: Ranks,
+        shape: tuple[int, int],
+        value: complex,
+        dtype: npt.DTypeLike = float,
+        layout: Layout | None = None,
+    ) -> DistMatrix:
+        """Return a matrix filled with `value`. Collective; as `zeros`."""
+        comm = communicator(comm)
+        with raise_together(comm) as same:
+            matrix = cls._zeros(comm, shape, dtype, layout)
+            value = operands.number(value, "value")
+            same("DistMatrix.full", matrix, value)
+            np.copyto(matrix.local, value, casting="same_kind")
+        return matrix
+
+    @classmethod
+    def ones(
+        cls,
+        comm: Ranks,
+        shape: tuple[int, int],
+        dtype: npt.DTypeLike = float,
+        layout: Layout | None = None,
+    ) -> DistMatrix:
+        """Return a matrix of ones. Collective; as `zeros`."""
+        return cls.full(comm, shape, 1, dtype, layout)
+
+    @classmethod
     def eye(
         cls,
         comm: Ranks,
@@ -133,6 +161,7 @@ class DistMatrix(Operators):
         with raise_together(comm) as same:
             matrix = cls._zeros(comm, shape, dtype, layout)
             same("DistMatrix.random", matrix, Stream(seed).seed)
+            refuse_masks("DistMatrix.random", matrix.dtype)
             fill(matrix.local, matrix.layout, comm.rank, seed)
         return matrix
 
@@ -197,57 +226,6 @@ class DistMatrix(Operators):
             matrix = cls._zeros(comm, whole.shape, dtype, layout)
             matrix.local[...] = matrix._local_operand(whole)
         return matrix
-
-    def to_root(self, root: int = 0) -> Array | None:
-        """Return a copy of the whole matrix on the root, else ``None``. Collective.
-
-        Cost: each element is sent once.
-        """
-        with raise_together(self.comm) as same:
-            root = checked_root(self.comm, root)
-            same("to_root", self, root)
-        return self._to_root(root)
-
-    def _to_root(self, root: int) -> Array | None:
-        one = Layout.on_one(self.shape, root)
-        whole = redistribute(self.comm, self.local, self.layout, one)
-        return operands.own(whole, self.local) if self.comm.rank == root else None
-
-    def to_all(self) -> Array:
-        """Return a copy of the whole matrix on every rank. Collective.
-
-        Raises
-        ------
-        MemoryError
-            On all ranks, if the memory available on a host does not suffice.
-        """
-        with raise_together(self.comm) as same:
-            same("to_all", self)
-        self._check_memory()
-        return bcast(self.comm, self._to_root(0))
-
-    def _check_memory(self) -> None:
-        """Raise on all ranks if a host lacks memory for the copies. Collective."""
-        if self.nbytes < MIN_CHECKED_BYTES:
-            return
-        hosts = self.comm.allgather((MPI.Get_processor_name(), available_memory()))
-        names = [name for name, _ in hosts]
-        for name, free in hosts:
-            ranks = names.count(name)
-            if self.nbytes * ranks > free:
-                raise MemoryError(
-                    f"{self.shape[0]} x {self.shape[1]} elements on each of {ranks}"
-                    f" ranks of {name} need {self.nbytes * ranks} bytes, but only"
-                    f" {free} are available; use to_root, or write a file"
-                )
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        """Return `to_all`, for ``np.asarray``. Collective."""
-        if copy is False:
-            raise ValueError(
-                "copy=False: a distributed matrix cannot become an array without a copy"
-            )
-        return self.to_all().astype(dtype or self.dtype, copy=False)
 
     def redistribute(self, layout: Layout) -> DistMatrix:
         """Return a copy in another layout. Collective."""

@@ -1,4 +1,4 @@
-"""The dtypes that BLAS and LAPACK compute in."""
+"""The dtypes of matrices: those of BLAS and LAPACK, and bool for masks."""
 
 from __future__ import annotations
 
@@ -13,18 +13,29 @@ from mpiapps.comm.chunking import Array
 
 MAX_EXACT_INTEGER = 2**53  # no integer up to it is rounded in float64
 DTYPES = tuple(np.dtype(code) for code in ("f4", "f8", "c8", "c16"))
-NAMES = {dtype: str(dtype) for dtype in DTYPES}  # str(dtype) takes 2 us
+BOOL = np.dtype(bool)
+# str(dtype) takes 2 us.
+NAMES = {dtype: str(dtype) for dtype in (*DTYPES, BOOL)}
 
 
 def check_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
-    """Return `dtype` if it is one of `DTYPES`, else raise `TypeError`."""
+    """Return `dtype` if a matrix can have it, else raise `TypeError`."""
     result = np.dtype(dtype)
-    if result not in DTYPES:
+    if result not in NAMES:
         raise TypeError(
-            f"dtype {result}: expected float32, float64, complex64 or complex128;"
-            " convert with astype"
+            f"dtype {result}: expected float32, float64, complex64 or complex128, or"
+            " bool for masks; convert with astype"
         )
     return result
+
+
+def refuse_masks(call: str, *dtypes: np.dtype[Any]) -> None:
+    """Raise `TypeError` if one of `dtypes` is bool, which BLAS does not have."""
+    if BOOL in dtypes:
+        raise TypeError(
+            f"{call} of a matrix of dtype bool: expected numbers; convert the matrix"
+            " with A.astype(float)"
+        )
 
 
 def native_dtype(dtype: np.dtype[Any], path: str | Path) -> np.dtype[Any]:

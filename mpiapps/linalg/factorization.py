@@ -16,6 +16,7 @@ from mpiapps.comm.consistency import raise_together
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.grid import ProcessGrid, grid_of
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.workspace import Workspace
@@ -107,6 +108,7 @@ def square_blocks(
     with raise_together(a.comm) as same:
         block = None if block is None else index(block)
         same(call, a, block)
+        refuse_masks(call, a.dtype)
         check_square(a, lower=lower)
     n = a.shape[0]
     return a.redistribute(

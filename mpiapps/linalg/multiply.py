@@ -14,6 +14,7 @@ from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import operands
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.grid import grid_of
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
@@ -162,6 +163,7 @@ def _check(
             raise ValueError(
                 "the matrices are on different communicators; expected one"
             )
+    refuse_masks("a product", a.dtype, b.dtype)
     m, k = a.shape if op_a == "N" else a.shape[::-1]
     kb, n = b.shape if op_b == "N" else b.shape[::-1]
     if k != kb:

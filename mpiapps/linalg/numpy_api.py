@@ -14,17 +14,18 @@ from typing import Any, NoReturn
 import numpy as np
 
 from mpiapps.comm.consistency import raise_together
+from mpiapps.linalg.array_functions import ARRAY_FUNCTIONS
+from mpiapps.linalg.axis_reductions import REDUCTIONS
 from mpiapps.linalg.cholesky import cholesky
+from mpiapps.linalg.concatenation import CONCATENATIONS
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.eigh import eigh, eigvalsh
 from mpiapps.linalg.lstsq import lstsq
 from mpiapps.linalg.matvec import matvec, vecmat
-from mpiapps.linalg.moments import mean, std
 from mpiapps.linalg.multiply import multiply
-from mpiapps.linalg.reductions import col_sums, norm, row_sums, total, trace
+from mpiapps.linalg.reductions import norm, trace
 from mpiapps.linalg.solve import inverse, solve
 
-SUMS = (col_sums, row_sums)  # by axis
 ORDERS = {None: "fro", "fro": "fro", 1: "1", np.inf: "inf"}
 
 
@@ -75,10 +76,6 @@ def _norm(a: DistMatrix, ord: Any = None) -> float:  # noqa: A002 - NumPy's name
     return norm(a, ORDERS[ord])
 
 
-def _sum(a: DistMatrix, axis: int | None = None) -> Any:
-    return total(a) if axis is None else SUMS[range(2)[axis]](a)
-
-
 def _all(test: Callable[[Any, Any], bool], a: Any, b: Any) -> bool:
     """Return whether `test` holds for the local operands of all ranks. Collective."""
     like = a if isinstance(a, DistMatrix) else b
@@ -94,7 +91,6 @@ def _all(test: Callable[[Any, Any], bool], a: Any, b: Any) -> bool:
 FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
     np.allclose: lambda a, b, **options: _all(partial(np.allclose, **options), a, b),
     np.array_equal: lambda a, b: _all(np.array_equal, a, b),
-    np.copy: DistMatrix.copy,
     np.dot: matmul,
     np.linalg.cholesky: cholesky,
     np.linalg.eigh: eigh,
@@ -103,12 +99,8 @@ FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
     np.linalg.lstsq: lstsq,
     np.linalg.norm: _norm,
     np.linalg.solve: solve,
-    np.mean: mean,
-    np.ndim: lambda a: a.ndim,
-    np.shape: lambda a: a.shape,
-    np.size: lambda a: a.size,
-    np.std: std,
-    np.sum: _sum,
     np.trace: trace,
-    np.transpose: lambda a: a.T,
+    **REDUCTIONS,
+    **ARRAY_FUNCTIONS,
+    **CONCATENATIONS,
 }

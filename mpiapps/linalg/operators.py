@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn, Self, overload
+from functools import partial
+from typing import Any, Self, overload
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from mpiapps.comm.chunking import Array
+from mpiapps.comm.collectives import bcast
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg import operands
 from mpiapps.linalg.dtypes import NAMES
+from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.matrix_base import MatrixBase
 
 
-def elementwise(ufunc: np.ufunc, *inputs: Any) -> Any:
-    """Return a NumPy ufunc of a matrix and other operands. Collective.
+def elementwise(
+    function: Callable[..., Any], *inputs: Any, name: str = "", **options: Any
+) -> Any:
+    """Return an element-wise function of matrices and other operands. Collective.
 
-    As `Operators.map`. The result has the layout of the first matrix.
+    As `Operators.map`. The result has the layout of the first matrix that has its
+    shape; a matrix of one row or column broadcasts, and is gathered on every rank.
     """
-    like = next(operand for operand in inputs if isinstance(operand, Operators))
-    return like._map(ufunc.__name__, ufunc, inputs)
+    matrices = [operand for operand in inputs if isinstance(operand, Operators)]
+    like = next(
+        (one for one in matrices if not any(map(one._broadcasts_to, matrices))),
+        matrices[0],
+    )
+    name = name or function.__name__
+    if options:
+        function = partial(function, **options)
+        name = f"{name} {sorted(options.items())}"
+    return like._map(name, function, inputs)
 
 
-class Operators(MatrixBase):
+class Operators(MatrixBase, NDArrayOperatorsMixin):
     """Element-wise operations of a `DistMatrix`. All are collective.
 
-    The other operand is a matrix, a number, or a replicated array that broadcasts to
-    the matrix, as for `map`.
+    NumPy's mixin maps each Python operator to a ufunc, in-place operators to one with
+    `out`. The other operand is a matrix, a number, or a replicated array that
+    broadcasts to the matrix, as for `map`.
     """
 
     def map(self, function: Callable[..., Any], *others: Any) -> Self:
@@ -62,12 +78,6 @@ class Operators(MatrixBase):
         with raise_together(self.comm) as same:
             parts = [self._local_operand(operand) for operand in inputs]
             result = operands.numbers(function(*parts), f"the result of {name}")
-            if result.dtype.kind == "b":
-                raise TypeError(
-                    f"the result of {name} has dtype bool, which is not supported;"
-                    " np.array_equal(A, B) and np.allclose(A, B) compare matrices, and"
-                    " A.map(lambda a: (a > 0).astype(float)) returns ones and zeros"
-                )
             if result.shape != self.local.shape:
                 raise ValueError(
                     f"the function returned shape {result.shape}; expected"
@@ -78,13 +88,29 @@ class Operators(MatrixBase):
         return self._with_local(result)
 
     def _aligned(self, other: Any) -> Any:
-        """Return an operand in this layout. Collective if redistributed."""
-        if not isinstance(other, MatrixBase) or other.layout == self.layout:
+        """Return an operand in this layout. Collective if redistributed.
+
+        A matrix of one row or column is gathered if it broadcasts to this one.
+        """
+        if not isinstance(other, Operators) or other.layout == self.layout:
             return other
+        broadcasts = other._broadcasts_to(self)
         with raise_together(self.comm) as same:
             same("operands", self, other)
-            self._check_fits(other)
+            if not broadcasts:
+                self._check_fits(other)
+        if broadcasts:
+            one = other._redistributed(Layout.on_one(other.shape, 0))
+            return bcast(self.comm, one.local)
         return other._redistributed(self.layout)
+
+    def _broadcasts_to(self, other: MatrixBase) -> bool:
+        """Return whether this is a row or a column that broadcasts to `other`."""
+        return (
+            self.shape != other.shape
+            and self.comm == other.comm
+            and all(m in {1, n} for m, n in zip(self.shape, other.shape, strict=True))
+        )
 
     def _check_fits(self, other: MatrixBase) -> None:
         if other.shape != self.shape:
@@ -110,14 +136,6 @@ class Operators(MatrixBase):
         rows = whole if whole.shape[0] == 1 else whole[self.row_indices]
         return rows if whole.shape[1] == 1 else rows[:, self.col_indices]
 
-    def __neg__(self) -> Self:
-        """Return ``-A``. Collective."""
-        return self._map("negative", np.negative, (self,))
-
-    def __abs__(self) -> Self:
-        """Return ``abs(A)``, real. Collective."""
-        return self._map("absolute", np.absolute, (self,))
-
     @overload
     def __matmul__(self, other: Self) -> Self: ...
     @overload
@@ -134,32 +152,15 @@ class Operators(MatrixBase):
 
         return matmul(other, self)
 
-    def __eq__(self, other: object) -> NoReturn:
-        """Raise: a matrix of dtype bool is not supported."""
-        raise TypeError(
-            "== between matrices would return dtype bool, which is not supported;"
-            " np.array_equal(A, B) and np.allclose(A, B) compare matrices, and"
-            " A is B compares objects"
-        )
-
     __hash__ = object.__hash__  # by identity, because == does not compare elements
 
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any
     ) -> Any:
         """Apply a NumPy ufunc. Collective."""
-        from mpiapps.linalg.numpy_api import matmul, refuse
+        from mpiapps.linalg.ufuncs import apply
 
-        name = f"np.{ufunc.__name__}"
-        if method != "__call__":
-            refuse(f"{name}.{method}")
-        if options:
-            refuse(f"{name} with {', '.join(options)}")
-        if ufunc is np.matmul:
-            return matmul(*inputs)
-        if ufunc.signature is not None or ufunc.nout != 1:
-            refuse(name)
-        return elementwise(ufunc, *inputs)
+        return apply(ufunc, method, inputs, options)
 
     def __array_function__(
         self,

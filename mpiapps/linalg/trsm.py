@@ -9,6 +9,7 @@ from mpiapps.comm.consistency import raise_together
 from mpiapps.kernels.blas import add_product, solve_rows
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.distmatrix import DistMatrix, accept_arrays
+from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.factorization import Blocks, Panel, bcast_in, block_for, panels
 from mpiapps.linalg.layout import BLOCK, Layout
 from mpiapps.linalg.multiply import OPS
@@ -52,6 +53,7 @@ def solve_triangular(
     (m, n), (rows, _) = a.shape, b.shape
     with raise_together(a.comm) as same:
         same("solve_triangular", a, b, bool(lower), op, bool(unit))
+        refuse_masks("solve_triangular", a.dtype, b.dtype)
         if op not in OPS:
             raise ValueError(f"op {op!r} is not one of {', '.join(OPS)}")
         if m != n or rows != n:

@@ -8,6 +8,7 @@ from mpiapps.comm.chunking import Array
 from mpiapps.comm.collectives import allgather
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.layout import Layout
 
 
@@ -31,6 +32,7 @@ def qr(a: DistMatrix) -> tuple[DistMatrix, Array]:
     rows = a.redistribute(Layout.blocks(a.shape, (a.comm.size, 1)))
     with raise_together(a.comm) as same:
         same("qr", a)
+        refuse_masks("qr", a.dtype)
         if not np.isfinite(rows.local).all():
             raise ValueError(
                 "the matrix holds a NaN or an infinity; all elements must be finite"

@@ -100,22 +100,23 @@ def test_single_precision_random_numbers_stay_below_one(comm):
 
 
 def test_to_all_checks_the_memory_of_each_host(comm, monkeypatch):
-    from mpiapps.linalg import distmatrix
+
+    from mpiapps.linalg import gathering
 
     a = DistMatrix.eye(comm, 10)  # 800 bytes
-    monkeypatch.setattr(distmatrix, "MIN_CHECKED_BYTES", 0)
+    monkeypatch.setattr(gathering, "MIN_CHECKED_BYTES", 0)
     needed = 800 * comm.size  # tests run on one host
-    monkeypatch.setattr(distmatrix, "available_memory", lambda: needed)
+    monkeypatch.setattr(gathering, "available_memory", lambda: needed)
     np.testing.assert_array_equal(a.to_all(), np.eye(10))
     # The least counts, and is the same error on all ranks.
     less = needed - (comm.rank == comm.size - 1)
-    monkeypatch.setattr(distmatrix, "available_memory", lambda: less)
+    monkeypatch.setattr(gathering, "available_memory", lambda: less)
     with pytest.raises(
         MemoryError, match=f"need {needed} bytes, but only {needed - 1} are"
     ):
         a.to_all()
     # Hosts of one rank each need as much for it alone.
     name = f"host{comm.rank}"
-    monkeypatch.setattr(distmatrix.MPI, "Get_processor_name", lambda: name)
-    monkeypatch.setattr(distmatrix, "available_memory", lambda: 800)
+    monkeypatch.setattr(gathering.MPI, "Get_processor_name", lambda: name)
+    monkeypatch.setattr(gathering, "available_memory", lambda: 800)
     np.testing.assert_array_equal(np.asarray(a), np.eye(10))

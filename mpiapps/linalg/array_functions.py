@@ -1,0 +1,99 @@
+"""NumPy's functions of arrays that are element-wise, select elements, or create."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from operator import index
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mpiapps.comm.chunking import Array
+from mpiapps.comm.consistency import raise_together
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.dtypes import check_dtype
+from mpiapps.linalg.operators import elementwise
+
+# Functions of NumPy that are element-wise, but not ufuncs.
+ELEMENTWISE = (
+    np.angle, np.imag, np.iscomplex, np.isclose, np.isreal, np.nan_to_num, np.real,
+    np.round, np.sinc, np.where,
+)  # fmt: skip
+
+
+def clip(
+    a: Any,
+    a_min: Any = None,
+    a_max: Any = None,
+    *,
+    min: Any = None,
+    max: Any = None,
+) -> DistMatrix:
+    """Return the elements limited to an interval. Collective; as `numpy.clip`."""
+    low, high = a_min if min is None else min, a_max if max is None else max
+    result: DistMatrix = a.copy() if low is None else elementwise(np.maximum, a, low)
+    return result if high is None else result._map("clip", np.minimum, (result, high))
+
+
+def triangle(a: DistMatrix, k: int = 0, *, lower: bool) -> DistMatrix:
+    """Return the elements on and below, or above, diagonal k; else 0. Collective."""
+    i, j = a.row_indices[:, None], a.col_indices[None, :]
+
+    def masked(local: Array) -> Array:
+        kept = j - i <= index(k) if lower else j - i >= index(k)
+        return np.where(kept, local, local.dtype.type(0))
+
+    return a._map(f"{'tril' if lower else 'triu'} {k}", masked, (a,))
+
+
+def diagonal(a: DistMatrix, k: int = 0) -> Array:
+    """Return diagonal k on every rank: above the main one if positive. Collective.
+
+    Cost: one all-gather of the diagonal.
+    """
+    with raise_together(a.comm) as same:
+        same("diagonal", a, k)
+        below, above = max(0, -index(k)), max(0, index(k))
+    numbers = np.arange(max(0, min(a.shape[0] - below, a.shape[1] - above)))
+    return np.asarray(a[numbers + below, numbers + above])
+
+
+def filled(a: DistMatrix, value: Any, dtype: npt.DTypeLike | None = None) -> DistMatrix:
+    """Return a matrix of A's shape and layout, and one value. Collective."""
+    with raise_together(a.comm) as same:
+        to = a.dtype if dtype is None else check_dtype(dtype)
+        same("full_like", a, value, to.str)
+        local = np.full(a.local.shape, value, to)
+    return a._with_local(local)
+
+
+def take(a: DistMatrix, indices: Any, axis: int) -> Any:
+    """Return rows (axis 0) or columns (axis 1). Collective; as indexing."""
+    key = indices if isinstance(indices, int) else np.asarray(indices)
+    return a[:, key] if range(2)[axis] else a[key]
+
+
+ARRAY_FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
+    **{function: partial(elementwise, function) for function in ELEMENTWISE},
+    np.clip: clip,
+    np.copy: DistMatrix.copy,
+    np.diag: diagonal,
+    np.diagonal: lambda a, offset=0: diagonal(a, offset),
+    np.empty_like: lambda prototype, dtype=None: filled(prototype, 0, dtype),
+    np.fliplr: lambda m: m[:, ::-1],
+    np.flipud: lambda m: m[::-1],
+    np.full_like: lambda a, fill_value, dtype=None: filled(a, fill_value, dtype),
+    np.iscomplexobj: lambda x: x.dtype.kind == "c",
+    np.isrealobj: lambda x: x.dtype.kind != "c",
+    np.ndim: lambda a: a.ndim,
+    np.ones_like: lambda a, dtype=None: filled(a, 1, dtype),
+    np.shape: lambda a: a.shape,
+    np.size: lambda a, axis=None: a.size if axis is None else a.shape[axis],
+    np.take: take,
+    np.transpose: lambda a: a.T,
+    np.tril: partial(triangle, lower=True),
+    np.triu: partial(triangle, lower=False),
+    np.zeros_like: lambda a, dtype=None: filled(a, 0, dtype),
+}

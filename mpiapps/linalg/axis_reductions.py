@@ -1,0 +1,190 @@
+"""Reductions of a matrix with NumPy's names and arguments; results on every rank.
+
+`REDUCTIONS` has the implementation of each NumPy function. All are collective. Results
+are numbers, 1-D arrays, or with ``keepdims=True`` 2-D arrays, as in NumPy; so are NaN,
+the dtypes, and the errors of empty matrices. Unless noted, the cost is an all-gather of
+one value per local column (axis 0), local row (axis 1) or rank (no axis).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from inspect import Signature, signature
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from mpiapps.comm.block_plan import BlockPlan
+from mpiapps.comm.chunking import Array
+from mpiapps.comm.consistency import raise_together
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.dtypes import check_dtype
+from mpiapps.linalg.moments import mean, std
+from mpiapps.linalg.reductions import col_sums, row_sums, total
+
+AxisOption = int | None
+Compute = Callable[..., Any]  # takes a matrix, the axis, and named options
+
+
+def reduce(a: DistMatrix, ufunc: np.ufunc, axis: AxisOption) -> Any:
+    """Return ``ufunc.reduce(A, axis)`` of a matrix that is not empty. Collective.
+
+    The values of the ranks are reduced in the order of the process grid.
+    """
+    values = _stacked(a, ufunc.reduce(_or_none(a.local), axis=axis), axis)
+    return ufunc.reduce(values, axis=0)
+
+
+def _or_none(local: Array) -> Array:
+    """Return a local block; if it is empty, one element whose value is not used."""
+    return local if local.size else np.ones((1, 1), local.dtype)
+
+
+def _stacked(a: DistMatrix, local_values: Any, axis: AxisOption) -> Array:
+    """Return the local results of all ranks, one row for each that is reduced further.
+
+    Collective. Shape (k, n) for axis 0, (k, m) for axis 1, (k,) for no axis, for k
+    process rows, process columns, or ranks with elements.
+    """
+    shapes = [a.layout.local_shape(rank) for rank in range(a.comm.size)]
+    counts = [
+        0 if 0 in shape else 1 if axis is None else shape[1 - axis] for shape in shapes
+    ]
+    block = np.atleast_1d(local_values)[: counts[a.comm.rank]]
+    gathered = BlockPlan(a.comm, counts, (), block.dtype).allgather(block)
+    if axis is None:
+        return gathered
+    across = (a.layout.cols, a.layout.rows)[axis]
+    stacked = np.empty((sum(counts) // across.n, across.n), block.dtype)
+    ends = np.cumsum(counts)
+    filled: dict[int, int] = {}  # process row or column -> row of the result
+    for rank, count in enumerate(counts):
+        coords = a.layout.coords(rank)
+        if coords is None or count == 0:
+            continue
+        row = filled.setdefault(coords[axis], len(filled))
+        part = gathered[ends[rank] - count : ends[rank]]
+        stacked[row, across.indices(coords[1 - axis])] = part
+    return stacked
+
+
+def _extreme_index(a: DistMatrix, axis: AxisOption, extreme: np.ufunc) -> Any:
+    """Return the index of the first largest or smallest element, or NaN. Collective.
+
+    Cost: two all-gathers.
+    """
+    find = np.argmax if extreme is np.maximum else np.argmin
+    local = _or_none(a.local)
+    at = find(local, axis=axis)
+    i, j = np.unravel_index(at, local.shape) if axis is None else (
+        (at, np.arange(at.size)) if axis == 0 else (np.arange(at.size), at)
+    )  # fmt: skip
+    values = _stacked(a, local[i, j], axis)
+    if a.local.size:
+        at = (
+            a.row_indices[i] * a.shape[1] + a.col_indices[j]
+            if axis is None
+            else (a.row_indices[i] if axis == 0 else a.col_indices[j])
+        )
+    indices = _stacked(a, np.asarray(at, np.int64), axis)
+    best = extreme.reduce(values, axis=0)
+    found = (values == best) | (np.isnan(values) & np.isnan(best))
+    return np.where(found, indices, a.size).min(axis=0)
+
+
+def _sum(a: DistMatrix, axis: AxisOption) -> Any:
+    if a.dtype.kind == "b":
+        return reduce(a, np.add, axis)
+    return total(a) if axis is None else (col_sums, row_sums)[axis](a)
+
+
+def _numbers(a: DistMatrix) -> DistMatrix:
+    return a.astype(float) if a.dtype.kind == "b" else a
+
+
+def _std(a: DistMatrix, axis: AxisOption, ddof: int = 0) -> Any:
+    return std(_numbers(a), axis, ddof)
+
+
+def _with_ufunc(ufunc: np.ufunc) -> Compute:
+    return lambda a, axis: reduce(a, ufunc, axis)
+
+
+COMPUTE: Mapping[Callable[..., Any], Compute] = {
+    np.sum: _sum,
+    np.prod: _with_ufunc(np.multiply),
+    np.mean: lambda a, axis: mean(_numbers(a), axis),
+    np.std: _std,
+    np.var: lambda a, axis, **options: np.square(_std(a, axis, **options)),
+    np.max: _with_ufunc(np.maximum),
+    np.min: _with_ufunc(np.minimum),
+    np.ptp: lambda a, axis: reduce(a, np.maximum, axis) - reduce(a, np.minimum, axis),
+    np.all: _with_ufunc(np.logical_and),
+    np.any: _with_ufunc(np.logical_or),
+    np.argmax: lambda a, axis: _extreme_index(a, axis, np.maximum),
+    np.argmin: lambda a, axis: _extreme_index(a, axis, np.minimum),
+    np.count_nonzero: lambda a, axis: _sum(a.astype(bool), axis),
+}
+OPTIONS = {"axis", "dtype", "keepdims", "ddof"}
+
+
+def _implementation(function: Callable[..., Any], compute: Compute) -> Compute:
+    """Return the implementation of NumPy's reduction `function`. Local."""
+    parameters = signature(function)
+
+    def call(*args: Any, **named: Any) -> Any:
+        return _reduced(function, parameters, compute, args, named)
+
+    return call
+
+
+def _reduced(
+    function: Callable[..., Any],
+    parameters: Signature,
+    compute: Compute,
+    args: tuple[Any, ...],
+    named: dict[str, Any],
+) -> Any:
+    """Check the arguments, and compute a reduction. Collective."""
+    a = args[0] if args else named.get("a")
+    name = f"np.{function.__name__}"
+    if not isinstance(a, DistMatrix):
+        raise TypeError(f"{name}: out and where must not be distributed matrices")
+    with raise_together(a.comm) as same:
+        options = dict(parameters.bind(*args, **named).arguments)
+        del options["a"]
+        options = {key: v for key, v in options.items() if v is not None}
+        if unknown := options.keys() - OPTIONS:
+            supported = sorted(OPTIONS.intersection(parameters.parameters))
+            raise TypeError(
+                f"{name} of a distributed matrix with {', '.join(sorted(unknown))};"
+                f" supported are {', '.join(supported)}"
+            )
+        axis = _single_axis(options.pop("axis", None))
+        if "dtype" in options:
+            options["dtype"] = check_dtype(options["dtype"]).str
+        same(name, a, axis, options)
+    if a.size == 0:
+        return function(np.empty(a.shape, a.dtype), axis=axis, **options)
+    keeps = options.pop("keepdims", False)
+    if "dtype" in options:
+        a = a.astype(options.pop("dtype"))
+    result = compute(a, axis, **options)
+    if keeps:
+        return np.expand_dims(result, (0, 1) if axis is None else axis)
+    return result
+
+
+def _single_axis(axis: Any) -> AxisOption:
+    """Return the axis as 0, 1, or None for both; raise as NumPy does."""
+    axes = (0, 1) if axis is None else normalize_axis_tuple(axis, 2)
+    if len(axes) == 0:
+        raise ValueError("axis=() reduces nothing; expected None, 0 or 1")
+    return None if len(axes) == 2 else axes[0]
+
+
+REDUCTIONS = {
+    function: _implementation(function, compute)
+    for function, compute in COMPUTE.items()
+}

@@ -1,0 +1,174 @@
+"""Moving elements between distributed matrices, from any indices to any indices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mpiapps.comm.chunking import Array
+from mpiapps.launch.mpi import MPI
+from mpiapps.linalg.axis import Axis
+from mpiapps.linalg.grid import exchange
+from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.selection import Indices
+
+Part = slice | Array  # indices; a slice where possible, which NumPy copies fastest
+NONE = slice(0, 0)
+
+
+class Elements(NamedTuple):
+    """The elements ``(rows[k], cols[l])`` of a matrix, with this rank's local block."""
+
+    local: Array
+    layout: Layout
+    rows: Indices
+    cols: Indices
+
+
+@dataclass(frozen=True)
+class AxisMove:
+    """Indices of a source axis, and the indices of a target axis that they move to.
+
+    ``source_indices[k]`` moves to ``target_indices[k]``. All methods are local.
+    """
+
+    source: Axis
+    source_indices: Indices
+    target: Axis
+    target_indices: Indices
+
+    def sent(self, coord: int) -> list[Part]:
+        """Return the local indices that `coord` sends to each target coordinate."""
+        others = range(self.target.procs)
+        if self.source == self.target and self._keeps_indices():
+            stays = slice(0, self.source.count(coord))
+            return [stays if other == coord else NONE for other in others]
+        numbers = _owned(self.source, self.source_indices, coord)
+        owners = self.target.owner(_at(self.target_indices, numbers))
+        local = self.source.local(_at(self.source_indices, numbers))
+        return [_part(local[owners == other]) for other in others]
+
+    def _keeps_indices(self) -> bool:
+        """Return whether every index moves to itself."""
+        every = range(self.source.n)
+        return all(
+            isinstance(indices, range) and indices == every
+            for indices in (self.source_indices, self.target_indices)
+        )
+
+    def received(self, coord: int) -> list[Part]:
+        """Return the local indices that each source coordinate sends to `coord`."""
+        return AxisMove(
+            self.target, self.target_indices, self.source, self.source_indices
+        ).sent(coord)
+
+
+def _owned(axis: Axis, indices: Indices, coord: int) -> Array:
+    """Return the ascending numbers k for which `coord` owns ``indices[k]``."""
+    if not isinstance(indices, range):
+        return np.flatnonzero(axis.owner(indices) == coord)
+    numbers = axis.indices(coord) - indices.start
+    if indices.step != 1:
+        numbers, rest = np.divmod(numbers, indices.step)
+        numbers = numbers[rest == 0]
+    numbers = numbers[(numbers >= 0) & (numbers < len(indices))]
+    return numbers if indices.step > 0 else numbers[::-1]
+
+
+def _at(indices: Indices, numbers: Array) -> Array:
+    if isinstance(indices, range):
+        return indices.start + indices.step * numbers
+    return indices[numbers]
+
+
+def _part(local: Array) -> Part:
+    """Return local indices as a slice, if they have a positive step."""
+    if local.size == 0:
+        return NONE
+    first, last = int(local[0]), int(local[-1])
+    step = int(local[1]) - first if local.size > 1 else 1
+    if step > 0 and np.array_equal(local, np.arange(first, last + 1, step)):
+        return slice(first, last + 1, step)
+    return local
+
+
+def owned(elements: Elements, rank: int) -> tuple[Any, Any]:
+    """Return the elements that `rank` owns, as indices of two arrays. Local.
+
+    The first index is for the local block, the second for an array of all elements.
+    """
+    _, layout, rows, cols = elements
+    coords = layout.coords(rank)
+    if coords is None:
+        return (NONE, NONE), (NONE, NONE)
+    numbers = (
+        _owned(layout.rows, rows, coords[0]),
+        _owned(layout.cols, cols, coords[1]),
+    )
+    local = (
+        layout.rows.local(_at(rows, numbers[0])),
+        layout.cols.local(_at(cols, numbers[1])),
+    )
+    return (
+        _both((_part(local[0]), _part(local[1]))),
+        _both((_part(numbers[0]), _part(numbers[1]))),
+    )
+
+
+def move(comm: MPI.Intracomm, source: Elements, target: Elements) -> None:
+    """Copy elements of one distributed matrix to those of another. Collective.
+
+    Element (k, l) of the source becomes element (k, l) of the target; no target index
+    occurs twice. The local blocks may differ in dtype and layout, but must not share
+    memory. Layouts and indices are the same on all ranks.
+
+    Notes
+    -----
+    Each element that changes ranks is sent once, in at most one message per pair of
+    ranks and GiB. Workspace: the elements that one pair of ranks exchanges, and the
+    indices of the local rows and columns.
+    """
+    old, new = source.layout, target.layout
+    rows = AxisMove(old.rows, source.rows, new.rows, target.rows)
+    cols = AxisMove(old.cols, source.cols, new.cols, target.cols)
+    own, place = old.coords(comm.rank), new.coords(comm.rank)
+    sent = (rows.sent(own[0]), cols.sent(own[1])) if own else None
+    received = (rows.received(place[0]), cols.received(place[1])) if place else None
+    for shift in range(comm.size):
+        to, origin = (comm.rank + shift) % comm.size, (comm.rank - shift) % comm.size
+        part = source.local[_both(_pair(sent, new.coords(to)))]
+        put = _pair(received, old.coords(origin))
+        if shift > 0:
+            out, part = np.ascontiguousarray(part), np.empty(_size(put), part.dtype)
+            exchange(comm, to, out, origin, part)
+        if part.size:
+            target.local[_both(put)] = part
+
+
+def _pair(
+    parts: tuple[list[Part], list[Part]] | None, coords: tuple[int, int] | None
+) -> tuple[Part, Part]:
+    """Return the local rows and columns exchanged with the rank at `coords`."""
+    if parts is None or coords is None:
+        return NONE, NONE
+    return parts[0][coords[0]], parts[1][coords[1]]
+
+
+def _both(pair: tuple[Part, Part]) -> Any:
+    """Return rows and columns as one index."""
+    rows, cols = pair
+    if isinstance(rows, np.ndarray) and isinstance(cols, np.ndarray):
+        return np.ix_(rows, cols)
+    return pair
+
+
+def _size(pair: tuple[Part, Part]) -> tuple[int, int]:
+    rows, cols = (
+        len(range(part.start, part.stop, part.step or 1))
+        if isinstance(part, slice)
+        else part.size
+        for part in pair
+    )
+    return rows, cols

@@ -1,0 +1,93 @@
+"""NumPy's universal functions of distributed matrices. All are collective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from mpiapps.comm.consistency import raise_together
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.numpy_api import call, matmul, refuse
+from mpiapps.linalg.operators import elementwise
+
+# The functions that ``ufunc.reduce`` computes.
+REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: np.sum,
+    np.multiply: np.prod,
+    np.maximum: np.max,
+    np.minimum: np.min,
+    np.logical_and: np.all,
+    np.logical_or: np.any,
+}
+
+
+def apply(
+    ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    """Return ``ufunc(*inputs, **options)``, or ``ufunc.reduce(...)``. Collective.
+
+    Supported are `out` (a `DistMatrix`), `where` together with `out`, `dtype` and
+    `casting`, and `reduce` of the functions in `REDUCTIONS`.
+    """
+    name = f"np.{ufunc.__name__}"
+    if method == "reduce" and ufunc in REDUCTIONS:
+        matrix, *positional = inputs
+        named = dict(
+            zip(("axis", "dtype", "out", "keepdims"), positional, strict=False)
+        )
+        given = {"axis": 0} | named | options
+        given = {key: value for key, value in given.items() if value is not None}
+        return call(REDUCTIONS[ufunc], (matrix,), {"axis": None} | given)
+    if method != "__call__":
+        refuse(f"{name}.{method}")
+    (out,) = options.pop("out", (None,)) if ufunc.nout == 1 else (None,)
+    unknown = options.keys() - {"where", "dtype", "casting"}
+    if unknown or (out is None and "where" in options):
+        refuse(f"{name} with {', '.join(options)}, without out" if out is None
+               else f"{name} with {', '.join(unknown)}")  # fmt: skip
+    if ufunc is np.matmul:
+        if options:
+            refuse(f"{name} with {', '.join(options)}")
+        product = matmul(*inputs)
+        return product if out is None else _into(out, np.positive, (product,), {})
+    if ufunc.signature is not None:
+        refuse(name)
+    if out is not None:
+        return _into(out, ufunc, inputs, options)
+    if ufunc.nout == 1:
+        return elementwise(ufunc, *inputs, **options)
+    return tuple(
+        elementwise(
+            partial(_one_result, ufunc, number),
+            *inputs,
+            name=f"{ufunc.__name__}[{number}]",
+            **options,
+        )
+        for number in range(ufunc.nout)
+    )
+
+
+def _one_result(ufunc: np.ufunc, number: int, *inputs: Any, **options: Any) -> Any:
+    """Return one of the results of a function that has several. Local."""
+    return ufunc(*inputs, **options)[number]
+
+
+def _into(
+    out: Any, ufunc: np.ufunc, inputs: tuple[Any, ...], options: dict[str, Any]
+) -> DistMatrix:
+    """Compute a function in the memory of `out`, and return it. Collective."""
+    if not isinstance(out, DistMatrix):
+        raise TypeError(
+            f"np.{ufunc.__name__} with out of type {type(out).__name__}: expected a"
+            " DistMatrix; for an array x, use x = A.to_all()"
+        )
+    where = options.pop("where", True)
+    operands = tuple(out._aligned(operand) for operand in (*inputs, where))
+    with raise_together(out.comm) as same:
+        same(f"np.{ufunc.__name__}", out, *operands, *sorted(options.items()))
+        *parts, mask = (out._local_operand(operand) for operand in operands)
+        ufunc(*parts, out=out.local, where=mask, **options)
+    return out
