@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mpiapps.comm.world import World
     from mpiapps.linalg.distmatrix import DistMatrix
     from mpiapps.linalg.factorization import PartialFactorization
-    from mpiapps.linalg.layout import Layout
     from mpiapps.linalg.solve import Factors
 
 # Largest error that a check accepts, in rounding errors; correct results are below 10.
@@ -155,7 +154,7 @@ def run(ctx: RunContext, options: Options) -> Result:
     if options.output:
         check_output(world.comm, options.output, options.files)
     with world.timed("read"), _as_input():
-        operands = _operands(world, options, operation)
+        operands, vector = _operands(world, options, operation)
     with world.timed(options.operation), _as_input():
         factors = None
         if operation.factors:
@@ -174,32 +173,25 @@ def run(ctx: RunContext, options: Options) -> Result:
             )
     if options.output and result is not None:
         with world.timed("write"):
-            write(options.output, result)
+            write(options.output, result, vector=vector)
     ranks = world.comm.gather(
         {"rank": world.rank, "host": world.host, "elements": operands[0].local.size}
     )
     return Result(values, ranks or [], notes, code)
 
 
-def _operands(world: World, options: Options, operation: Operation) -> list[DistMatrix]:
-    from mpiapps.linalg.distmatrix import DistMatrix
-    from mpiapps.linalg.files import read
+def _operands(
+    world: World, options: Options, operation: Operation
+) -> tuple[list[DistMatrix], bool]:
+    """Return the operands, and whether the result is a vector. Collective."""
+    from mpiapps.linalg.files import read_operands
+    from mpiapps.linalg.random_operands import random_operands
 
     if not options.random:
-        return [read(world.comm, name) for name in options.files]
-    shapes = operation.shapes(*options.random)
-    layouts: Sequence[Layout | None] = [None] * len(shapes)
-    if operation.layouts:
-        layouts = operation.layouts(world.size, *options.random)
-    matrices = [
-        DistMatrix.random(world.comm, shape, options.seed + i, options.dtype, layout)
-        for i, (shape, layout) in enumerate(zip(shapes, layouts, strict=True))
-    ]
-    if operation.factors and _kind(options, operation) == "positive":
-        a, n = matrices[0], shapes[0][0]
-        eye = DistMatrix.eye(world.comm, n, options.dtype, a.layout)
-        matrices[0] = a + a.H.redistribute(a.layout) + (2 * n) * eye
-    return matrices
+        return read_operands(world.comm, options.files, vectors=operation.vectors)
+    positive = bool(operation.factors) and _kind(options, operation) == "positive"
+    values = options.random, options.seed, options.dtype
+    return random_operands(world.comm, operation, *values, positive=positive), False
 
 
 def _kind(options: Options, operation: Operation) -> str:

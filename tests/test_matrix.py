@@ -22,6 +22,7 @@ def files(tmp_path):
     a = rng.standard_normal((30, 30)) + 10 * np.eye(30)
     np.save(tmp_path / "a.npy", a)
     np.save(tmp_path / "b.npy", a[:, :2])
+    np.save(tmp_path / "x.npy", a[0])
     np.save(tmp_path / "spd.npy", a @ a.T)
     return tmp_path
 
@@ -40,7 +41,7 @@ def computed(ranks, files, *words):
 
 
 def test_operations_agree_with_numpy(files):
-    a, b, spd = (np.load(files / f"{name}.npy") for name in ("a", "b", "spd"))
+    a, b, x, spd = (np.load(files / f"{name}.npy") for name in ("a", "b", "x", "spd"))
     for words, expected in [
         (("multiply", "a.npy", "b.npy"), a @ b),
         (("gram", "b.npy"), b.T @ b),
@@ -48,8 +49,12 @@ def test_operations_agree_with_numpy(files):
         (("solve", "a.npy", "b.npy"), np.linalg.solve(a, b)),
         (("solve", "spd.npy", "b.npy", "--kind", "positive"), np.linalg.solve(spd, b)),
         (("inverse", "a.npy"), np.linalg.inv(a)),
+        (("multiply", "x.npy", "a.npy"), x @ a),
+        (("lstsq", "a.npy", "x.npy"), np.linalg.solve(a, x)),
     ]:
-        np.testing.assert_allclose(computed(2, files, *words), expected, atol=1e-8)
+        result = computed(2, files, *words)
+        assert result.shape == expected.shape
+        np.testing.assert_allclose(result, expected, atol=1e-8)
 
 
 def test_moments_agree_with_numpy(files):

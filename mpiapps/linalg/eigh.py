@@ -13,6 +13,7 @@ from mpiapps.comm.consistency import raise_together
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.divide_conquer import eigh_tridiagonal
+from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.factorization import bcast_in, check_square
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.redistribute import redistribute
@@ -119,6 +120,7 @@ def _checked(a: DistMatrix, uplo: str, call: str) -> DistMatrix:
     """Return the matrix whose lower triangle is to be read. Collective."""
     with raise_together(a.comm) as same:
         same(call, a, uplo)
+        refuse_masks(call, a.dtype)
         if uplo not in ("L", "U"):
             raise ValueError(f"UPLO {uplo!r}: expected 'L' or 'U'")
     if uplo == "U":

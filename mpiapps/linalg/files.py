@@ -15,11 +15,12 @@ from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.hdf5 import (
     NAME,
     check_target,
+    dimensions,
     read_hdf5,
     same_dataset,
     write_hdf5,
 )
-from mpiapps.linalg.npy import read_npy, write_npy
+from mpiapps.linalg.npy import read_header, read_npy, write_npy
 from mpiapps.storage.replace_file import create_temporary, real_path
 
 
@@ -34,7 +35,9 @@ class Format:
     Attributes
     ----------
     read, write : callable
-        Collective.
+        Collective. The last argument of `write` is `vector`.
+    dimensions : callable
+        Return the number of dimensions of a matrix: 1 or 2. Local.
     same : callable
         Return whether the first path and name denote the same matrix as the second.
     check : callable
@@ -42,18 +45,21 @@ class Format:
     """
 
     read: Callable[[MPI.Intracomm, Path, str], DistMatrix]
-    write: Callable[[Path, DistMatrix, str], None]
+    write: Callable[[Path, DistMatrix, str, bool], None]
+    dimensions: Callable[[Path, str], int]
     same: Callable[[Path, str, Path, str], bool] = _same_file
     check: Callable[[Path, str], object] = lambda _path, _name: None
 
 
 NPY = Format(
     lambda comm, path, _: read_npy(comm, path),
-    lambda path, a, _: write_npy(path, a),
+    lambda path, a, _, vector: write_npy(path, a, vector=vector),
+    lambda path, _: read_header(path).ndim,
 )
 HDF5 = Format(
     read_hdf5,
-    lambda path, a, name: write_hdf5(path, a, name or NAME),
+    lambda path, a, name, vector: write_hdf5(path, a, name or NAME, vector=vector),
+    dimensions,
     lambda path, name, *other: same_dataset(path, name or NAME, *other),
     lambda path, name: check_target(path, name or NAME),
 )
@@ -73,8 +79,47 @@ def read(comm: Ranks, file: str) -> DistMatrix:
     return format_.read(comm, path, name)
 
 
-def write(file: str, a: DistMatrix) -> None:
+def is_vector(comm: Ranks, file: str) -> bool:
+    """Return whether a file holds an array of shape (n,). Collective; as `read`.
+
+    `read` returns it as a column.
+    """
+    comm = communicator(comm)
+    answer = None
+    with raise_together(comm):
+        if comm.rank == 0:
+            format_, path, name = _split_name(file)
+            answer = format_.dimensions(path, name) == 1
+    return bool(comm.bcast(answer))
+
+
+def read_operands(
+    comm: Ranks, files: Sequence[str], *, vectors: bool
+) -> tuple[list[DistMatrix], bool]:
+    """Return matrices, and whether one of them is a vector. Collective; as `read`.
+
+    If `vectors`, an array of shape (n,) is a vector, as for ``A @ x`` and ``x @ A``: a
+    row as the first operand, a column as the second. At most one operand is a vector.
+    Otherwise such an array is a column, and not a vector.
+    """
+    matrices = [read(comm, file) for file in files]
+    if not vectors:
+        return matrices, False
+    are_vectors = [is_vector(comm, file) for file in files]
+    if all(are_vectors):
+        raise InputError(
+            f"{' and '.join(files)} are vectors of shape (n,), and at least one operand"
+            " must be a matrix; store it with two dimensions, (1, n) or (n, 1)"
+        )
+    if are_vectors[0]:
+        matrices[0] = matrices[0].T
+    return matrices, any(are_vectors)
+
+
+def write(file: str, a: DistMatrix, *, vector: bool = False) -> None:
     """Write A to a .npy file, or to an HDF5 ``FILE.h5:NAME``. Collective.
+
+    If `vector`, a matrix of one row or column becomes an array of shape (n,).
 
     Raises
     ------
@@ -82,7 +127,7 @@ def write(file: str, a: DistMatrix) -> None:
         On all ranks, if the suffix is unknown, or the file cannot be written.
     """
     format_, path, name = _split_name(file)
-    format_.write(path, a, name)
+    format_.write(path, a, name, vector)
 
 
 def check_output(comm: MPI.Intracomm, file: str, inputs: Sequence[str]) -> None:

@@ -70,11 +70,14 @@ def read_hdf5(
     return matrix if layout is None else matrix.redistribute(layout)
 
 
-def write_hdf5(path: str | Path, a: DistMatrix, name: str = NAME) -> None:
+def write_hdf5(
+    path: str | Path, a: DistMatrix, name: str = NAME, *, vector: bool = False
+) -> None:
     """Write A as dataset `name` of an HDF5 file. Collective.
 
     The file is replaced by `atomic_write.write_atomic`, its other contents are kept,
-    and missing groups are created.
+    and missing groups are created. If `vector`, a matrix of one row or column becomes a
+    dataset of shape (n,).
 
     Notes
     -----
@@ -85,6 +88,7 @@ def write_hdf5(path: str | Path, a: DistMatrix, name: str = NAME) -> None:
     comm, name = a.comm, name.strip("/")
     stored = Layout.blocks(a.shape, (comm.size, 1))
     local = redistribute(comm, a.local, a.layout, stored)
+    shape = (a.size,) if vector else a.shape
     old = real_path(Path(path))
 
     def begin(part: Path) -> int:
@@ -98,12 +102,18 @@ def write_hdf5(path: str | Path, a: DistMatrix, name: str = NAME) -> None:
             plist.set_layout(h5py.h5d.CONTIGUOUS)
             plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
             plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-            data = file.create_dataset(name, a.shape, a.dtype, dcpl=plist)
+            data = file.create_dataset(name, shape, a.dtype, dcpl=plist)
             # None for an empty dataset.
             offset: int | None = data.id.get_offset()
         return offset or 0
 
     write_atomic(comm, old, begin, as_bytes(local))
+
+
+def dimensions(path: Path, name: str) -> int:
+    """Return the number of dimensions of a matrix of an HDF5 file: 1 or 2. Local."""
+    with _opened(path) as file:
+        return len(_dataset(file, path, name).shape)
 
 
 def check_target(path: Path, name: str) -> bool:

@@ -121,6 +121,7 @@ def gram(a: DistMatrix) -> DistMatrix:
     """
     with raise_together(a.comm) as same:
         same("gram", a)
+        refuse_masks("gram", a.dtype)
     (k, n), comm = a.shape, a.comm
     left, right = Operand(a, "H"), Operand(a, "N")
     choice = choose_product(

@@ -33,14 +33,16 @@ HEADERS = {
 class Header:
     """Header of a .npy file.
 
-    `fortran` is column-major order, `offset` the first byte of data, `dtype` as stored,
-    with its byte order.
+    `shape` is that of the matrix, `ndim` is 1 if the file holds a vector, `fortran` is
+    column-major order, `offset` the first byte of data, `dtype` as stored, with its
+    byte order.
     """
 
     shape: tuple[int, int]
     fortran: bool
     dtype: np.dtype[Any]
     offset: int
+    ndim: int = 2
 
 
 def read_npy(
@@ -98,18 +100,24 @@ def read_npy(
 
 
 def write_npy(
-    path: str | Path, a: DistMatrix, *, fortran: bool = False, method: str = "posix"
+    path: str | Path,
+    a: DistMatrix,
+    *,
+    fortran: bool = False,
+    method: str = "posix",
+    vector: bool = False,
 ) -> None:
     """Write A to a .npy file, by `atomic_write.write_atomic`. Collective.
 
-    In Fortran order if `fortran`; `method` is "posix" or "mpiio", as for `read_npy`.
+    In Fortran order if `fortran`; `method` is "posix" or "mpiio", as for `read_npy`. If
+    `vector`, a matrix of one row or column becomes an array of shape (n,).
     """
     comm, (m, n) = a.comm, a.shape
     shape = (n, m) if fortran else (m, n)
     stored = Layout.blocks(shape, (comm.size, 1))
     op = "T" if fortran else "N"
     local = redistribute(comm, a.local, a.layout, stored, op)
-    header = Header((m, n), fortran, a.dtype, 0)
+    header = Header((m, n), fortran, a.dtype, 0, 1 if vector else 2)
     write_atomic(
         comm, Path(path), lambda part: _begin(part, header), as_bytes(local), method
     )
@@ -127,7 +135,8 @@ def read_header(path: Path) -> Header:
             size = os.fstat(stream.fileno()).st_size
     except (ValueError, EOFError) as error:
         raise InputError(f"{path} is not a .npy file: {error}") from error
-    if len(shape) == 1:
+    ndim = len(shape)
+    if ndim == 1:
         shape = (shape[0], 1)
     if len(shape) != 2:
         raise InputError(
@@ -144,7 +153,7 @@ def read_header(path: Path) -> Header:
             f"{path} ends after {size} bytes; {shape[0]} x {shape[1]} elements of"
             f" {dtype} need {needed}; the file is truncated"
         )
-    return Header(shape, fortran, dtype, offset)
+    return Header(shape, fortran, dtype, offset, ndim)
 
 
 def _before(stored: Layout, rank: int) -> int:
@@ -155,13 +164,14 @@ def _before(stored: Layout, rank: int) -> int:
 
 def _begin(part: Path, header: Header) -> int:
     """Write the header; return the offset of the elements. Root only."""
+    shape = header.shape if header.ndim == 2 else (header.shape[0] * header.shape[1],)
     with part.open("wb") as stream:
         npy_format.write_array_header_1_0(
             stream,
             {
                 "descr": npy_format.dtype_to_descr(header.dtype),
                 "fortran_order": header.fortran,
-                "shape": tuple(map(int, header.shape)),  # np.int64 has another repr
+                "shape": tuple(map(int, shape)),  # np.int64 has another repr
             },
         )
         return stream.tell()

@@ -48,6 +48,10 @@ class Operation:
         `USER_KIND`, or empty for none.
     product : callable, optional
         Return M, N, K of the product to plan from the sizes, for ``--plan``.
+    vectors : bool
+        Whether operands of shape (n,) are vectors, as in NumPy: the result is then
+        written with one dimension, and the first operand is a row. Otherwise they are
+        columns.
     layouts : callable, optional
         Return the layouts of random matrices from the number of ranks and the sizes.
     """
@@ -58,6 +62,7 @@ class Operation:
     check: str = ""
     factors: str = ""
     product: Callable[..., tuple[int, int, int]] | None = None
+    vectors: bool = False
     layouts: Callable[..., Sequence[Layout]] | None = None
 
     @property

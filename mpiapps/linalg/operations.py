@@ -40,6 +40,7 @@ def _layouts_of_product(ranks: int, m: int, n: int, k: int) -> tuple[Layout, ...
     layouts=_layouts_of_product,
     product=lambda m, n, k: (m, n, k),
     output=True,
+    vectors=True,
     check=CHECKS + "product_error",
 )
 def multiply(a: DistMatrix, b: DistMatrix) -> DistMatrix:
@@ -70,6 +71,7 @@ def cholesky(_a: DistMatrix, factors: DistMatrix) -> DistMatrix:
 @operation(
     shapes=lambda n, r=1: [(n, n), (n, r)],
     output=True,
+    vectors=True,
     check=CHECKS + "solution_error",
     factors=USER_KIND,
 )
@@ -97,6 +99,24 @@ def eigh(a: DistMatrix) -> tuple[DistMatrix, Values]:
 
     values, vectors = eigh(a)
     return vectors, {"eigenvalues": values.tolist()}
+
+
+@operation(
+    shapes=lambda m, n, r=1: [(m, n), (m, r)],
+    output=True,
+    vectors=True,
+    check=CHECKS + "least_squares_error",
+)
+def lstsq(a: DistMatrix, b: DistMatrix) -> tuple[DistMatrix, Values]:
+    """Return the X of smallest norm that minimises ``|B - A X|``."""
+    from mpiapps.linalg.lstsq import lstsq
+
+    x, residuals, rank, sigma = lstsq(a, b)
+    return x, {
+        "rank": rank,
+        "residuals": residuals.tolist(),
+        "singular_values": sigma.tolist(),
+    }
 
 
 @operation(output=True)

@@ -87,6 +87,21 @@ def eigenvector_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float
     return float(np.max([error, whole]))
 
 
+def least_squares_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float:
+    """Return the error of the X that minimises ``|B - A X|``. Collective.
+
+    The norm of ``A.H (B - A X)``, zero for the exact X, relative to
+    ``|A| (|A| |X| + |B|)`` in Frobenius norms and to the larger side of A, as in
+    LAPACK's tests. Cost: two products.
+    """
+    a, b = inputs
+    rest = multiply(a, result, b, alpha=-1, beta=1)
+    size = norm(a)
+    gradient = norm(multiply(a, rest, op_a="H"))
+    scale = size * (size * norm(result) + norm(b)) * max(1, *a.shape)
+    return gradient / ((scale or 1.0) * float(np.finfo(result.dtype).eps))
+
+
 def probe_error(
     whole: DistMatrix | None,
     *factors: Factor,

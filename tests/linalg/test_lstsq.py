@@ -5,6 +5,7 @@ import pytest
 
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.lstsq import lstsq
+from mpiapps.linalg.result_checks import least_squares_error
 from tests.linalg.cases import DTYPES, layouts, spread, whole
 
 pytestmark = pytest.mark.mpi
@@ -71,3 +72,12 @@ def test_unsuitable_operands_are_refused_on_all_ranks(comm):
         lstsq(a, b)
     with pytest.raises(ValueError, match="finite"):
         lstsq(spread(comm, b), np.ones(4))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(30, 8), (8, 30)])
+def test_the_check_detects_a_wrong_solution(comm, dtype, shape):
+    a, b = spread(comm, whole(shape, dtype)), spread(comm, whole((shape[0], 2), dtype))
+    x = lstsq(a, b).x
+    assert least_squares_error([a, b], x) < 10
+    assert least_squares_error([a, b], x * 1.1) > 100

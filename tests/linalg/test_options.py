@@ -30,13 +30,14 @@ OPTIONS = {
     "calibrate": (True, {"plan": True}),
 }
 SIZES = {"multiply": (6, 5, 4), "solve": (6, 2), "cholesky": (6,), "inverse": (6,)}
-SIZES["eigh"] = (6,)
+SIZES |= {"eigh": (6,), "lstsq": (6, 4, 2)}
 COUNTS = {
     "multiply": [3],
     "solve": [1, 2],
     "cholesky": [1],
     "inverse": [1],
     "eigh": [1],
+    "lstsq": [2, 3],
 }
 
 
@@ -75,7 +76,7 @@ def test_an_option_changes_something_or_is_refused(
     world, place, operation, monkeypatch
 ):
     monkeypatch.setattr(calibrate, "calibrate", lambda _comm: Machine(1, 2, 3))
-    count = 2 if operation in ("multiply", "solve") else 1
+    count = 2 if operation in ("multiply", "solve", "lstsq") else 1
     operands = tuple(str(place / name) for name in ("a.npy", "b.npy")[:count])
     for given in ({"random": SIZES.get(operation, (6, 4))}, {"files": operands}):
         for option in OPTIONS:
