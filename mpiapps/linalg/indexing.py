@@ -227,7 +227,7 @@ def resized_layout(layout: Layout, shape: tuple[int, int], size: int) -> Layout:
         rows=_resized_axis(layout.rows, shape[0]),
         cols=_resized_axis(layout.cols, shape[1]),
     )
-    default = Layout.cyclic(shape, size)
+    default = Layout.balanced(shape, size)
     largest = MAX_IMBALANCE * _largest_share(default)
     return similar if _largest_share(similar) <= largest else default
 

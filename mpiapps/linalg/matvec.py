@@ -42,7 +42,7 @@ def matvec(a: DistMatrix, x: npt.ArrayLike) -> Array:
                 f"cannot multiply {a.shape[0]} x {a.shape[1]} by a vector of shape"
                 f" {vector.shape}; expected ({a.shape[1]},)"
             )
-    return _collect(a, a.local @ vector[own_part(a.layout, a.comm.rank)[1]])
+    return _collect(a, a.local @ _own_elements(a, vector, 1))
 
 
 def vecmat(x: npt.ArrayLike, a: DistMatrix) -> Array:
@@ -55,8 +55,14 @@ def vecmat(x: npt.ArrayLike, a: DistMatrix) -> Array:
                 f"cannot multiply a vector of shape {vector.shape} by {a.shape[0]} x"
                 f" {a.shape[1]}; expected ({a.shape[0]},)"
             )
-    terms = vector[own_part(a.layout, a.comm.rank)[0]] @ a.local
-    return _collect(a, terms, left=True)
+    return _collect(a, _own_elements(a, vector, 0) @ a.local, left=True)
+
+
+def _own_elements(a: DistMatrix, vector: Array, axis: int) -> Array:
+    """Return the elements of a vector for the local rows or columns. Local."""
+    # Where both are index arrays, they have two dimensions, as from `numpy.ix_`.
+    elements: Array = vector[own_part(a.layout, a.comm.rank)[axis]].reshape(-1)
+    return elements
 
 
 def _collect(a: DistMatrix, terms: Array, *, left: bool = False) -> Array:

@@ -1,4 +1,6 @@
-"""Arrays of shape (n,) in files: operands and results as in NumPy."""
+"""Operands of shape (n,) keep NumPy's shapes, in Python and in files."""
+
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -6,50 +8,103 @@ import pytest
 
 from mpiapps.base.errors import InputError
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.files import read_operands, write
+from mpiapps.linalg.files import is_vector, read, read_operands, write
+from mpiapps.linalg.operations import find_operation
+from mpiapps.linalg.solve import factorise, solve
+from tests.linalg.cases import DTYPES, layouts, whole
 
 pytestmark = pytest.mark.mpi
 
 
-def load(file):
-    if file.endswith(".npy"):
-        return np.load(file)
-    with h5py.File(file) as stream:
-        return stream["matrix"][()]
-
-
-@pytest.fixture(params=["npy", "h5"])
-def suffix(request):
-    return request.param
-
-
 @pytest.fixture
-def file(comm, tmp_path_factory, suffix):
-    folder = comm.bcast(tmp_path_factory.mktemp("vectors"))
-    return lambda name: f"{folder}/{name}.{suffix}"
+def folder(comm, tmp_path_factory):
+    """A folder that all ranks share."""
+    return Path(comm.bcast(str(tmp_path_factory.mktemp("vectors"))))
 
 
-@pytest.mark.parametrize("shape", [(5, 1), (1, 5), (1, 1), (0, 1)])
-def test_a_vector_keeps_its_shape(comm, file, shape):
-    values = np.arange(np.prod(shape), dtype=float).reshape(shape)
-    write(file("x"), DistMatrix.from_all(comm, values), vector=True)
-    np.testing.assert_array_equal(load(file("x")), values.ravel(), strict=True)
-    write(file("column"), DistMatrix.from_all(comm, values))
-    assert load(file("column")).shape == shape
+def saved(comm, path, array):
+    if comm.rank == 0 and path.suffix == ".npy":
+        np.save(path, array)
+    elif comm.rank == 0:
+        with h5py.File(path, "w") as file:
+            file["x"] = array
+    comm.Barrier()
+    return str(path)
 
 
-def test_the_side_of_a_vector_decides(comm, file):
-    a = DistMatrix.from_all(comm, np.ones((3, 3)))
-    x = DistMatrix.from_all(comm, np.arange(3.0)[:, None])
-    write(file("a"), a)
-    write(file("x"), x, vector=True)
-    for names, shapes in (("ax", [(3, 3), (3, 1)]), ("xa", [(1, 3), (3, 3)])):
-        operands, vector = read_operands(comm, [*map(file, names)], vectors=True)
-        assert [each.shape for each in operands] == shapes
-        assert vector
-    operands, vector = read_operands(comm, [file("x")], vectors=False)
-    assert (operands[0].shape, vector) == ((3, 1), False)
-    operands, vector = read_operands(comm, [file("a")] * 2, vectors=True)
-    assert not vector
+def loaded(path):
+    if path.suffix == ".npy":
+        return np.load(path)
+    with h5py.File(path) as file:
+        return file["matrix"][...]
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".h5"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_files_of_products_and_solutions_have_the_shapes_of_numpy(
+    comm, folder, suffix, dtype
+):
+    a = whole((5, 5), dtype) + 5 * np.eye(5, dtype=dtype)
+    b, x = whole((5, 3), dtype, 1), whole((1, 5), dtype, 2)[0]
+    file = {
+        name: saved(comm, folder / f"{name}{suffix}", array)
+        for name, array in {
+            "a": a, "b": b, "x": x, "row": x[None, :], "column": x[:, None]
+        }.items()
+    }  # fmt: skip
+    out = folder / f"out{suffix}"
+    for name, operands, expected in [
+        ("multiply", ("a", "x"), a @ x),
+        ("multiply", ("x", "b"), x @ b),
+        ("multiply", ("a", "column"), a @ x[:, None]),
+        ("multiply", ("row", "b"), x[None, :] @ b),
+        ("solve", ("a", "x"), np.linalg.solve(a, x)),
+        ("solve", ("a", "column"), np.linalg.solve(a, x[:, None])),
+    ]:
+        operation = find_operation(name)
+        matrices, vector = read_operands(
+            comm, [file[key] for key in operands], vectors=operation.vectors
+        )
+        factors = factorise(matrices[0]) if operation.factors else None
+        result, _ = operation.compute(matrices, factors)
+        write(str(out), result, vector=vector)
+        found = loaded(out)
+        assert found.shape == expected.shape
+        assert found.dtype == expected.dtype
+        tolerance = 100 * np.finfo(dtype).eps
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+        assert is_vector(comm, str(out)) == (expected.ndim == 1)
+        comm.Barrier()
+    matrices, vector = read_operands(comm, [file["x"]], vectors=False)
+    assert (matrices[0].shape, vector) == ((5, 1), False)
     with pytest.raises(InputError, match=r"vectors of shape \(n,\)"):
-        read_operands(comm, [file("x")] * 2, vectors=True)
+        read_operands(comm, [file["x"], file["x"]], vectors=True)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7])
+@pytest.mark.parametrize("suffix", [".npy", ".h5"])
+def test_a_row_and_a_column_are_written_as_vectors(comm, folder, suffix, n):
+    for shape in [(n, 1), (1, n)]:
+        for layout in layouts(shape, comm.size):
+            x, out = whole(shape), folder / f"out{suffix}"
+            write(str(out), DistMatrix.from_all(comm, x, layout), vector=True)
+            np.testing.assert_array_equal(loaded(out), x.ravel())
+            np.testing.assert_array_equal(read(comm, str(out)), x.reshape(n, 1))
+            comm.Barrier()
+
+
+def test_vectors_in_python(comm):
+    x, v = whole((5, 5)) + 5 * np.eye(5), whole((5, 1), seed=1)[:, 0]
+    for layout in [None, *layouts((5, 5), comm.size)]:
+        a = DistMatrix.from_all(comm, x, layout)
+        for found, expected in [
+            (a @ v, x @ v),
+            (v @ a, v @ x),
+            (solve(a, v), np.linalg.solve(x, v)),
+            (a @ v[:, None], x @ v[:, None]),
+            (v[None, :] @ a, v[None, :] @ x),
+            (solve(a, v[:, None]), np.linalg.solve(x, v[:, None])),
+        ]:
+            assert found.shape == expected.shape
+            assert isinstance(found, DistMatrix) == (expected.ndim == 2)
+            np.testing.assert_allclose(found, expected)
