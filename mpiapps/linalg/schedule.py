@@ -118,12 +118,11 @@ def product(
             )
             yield [Step("exchange", "all", received=received)]
         return
-    for whole, x in zip(choice.replicated, (a, b), strict=True):
+    operands = list(zip(choice.replicated, (a, b), strict=True))
+    for whole, x in operands[gram:]:  # a Gram matrix has one, as its right operand
         if whole and size > 1:
             received = math.prod(x.shape) - math.prod(x.local_shape(rank))
             yield [Step("allgather", "all", received=received)]
-            if gram:
-                break  # of one matrix
     if rank not in c.ranks:
         return
     m, n, k = rows, cols, a.cols.n
