@@ -85,8 +85,6 @@ class Worker:
 
     def _enqueue(self, ended: list[int], orders: list[Order]) -> None:
         """Enqueue chunks; an item that cannot be unpickled fails its task alone."""
-        for call_number in ended:
-            self._calls.pop(call_number, None)
         returned = []
         for call_number, first, n, payload, pickled_call in orders:
             if pickled_call is not None:
@@ -100,6 +98,8 @@ class Worker:
             else:
                 report = pack_outcomes([unpickling_failure(first, items)])
                 self._add_done((call_number, first, 1, report, 0.0))
+        for call_number in ended:  # last: a call may end while its order is assigned
+            self._calls.pop(call_number, None)
         if returned:
             self._report(returned)
 

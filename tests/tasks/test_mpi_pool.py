@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mpiapps.tasks.mpi_pool import MPIPool
-from mpiapps.tasks.task import TaskError
+from mpiapps.tasks.task import Call, TaskError, pack_call
+from mpiapps.tasks.worker import Worker
 
 pytestmark = pytest.mark.mpi
 
@@ -199,6 +200,14 @@ def test_futures(comm):
             pending = [pool.submit(square, x) for x in range(9)]
     if comm.rank == 0:  # leaving the block waits for submitted tasks
         assert [future.result() for future in pending] == [x * x for x in range(9)]
+
+
+def test_a_call_that_ends_while_its_order_is_assigned(comm):
+    # Another thread cancels it between the choice of a chunk and its message.
+    worker = Worker(comm, 0)
+    worker._enqueue([], [(1, 0, 1, [2], pack_call(Call(square)))])
+    worker._enqueue([1], [(1, 1, 1, [3], None)])
+    assert [list(chunk.tasks) for chunk in worker._queue] == [[(0, 2)], [(1, 3)]]
 
 
 def test_invalid_chunksizes(comm):
