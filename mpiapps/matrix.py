@@ -185,13 +185,15 @@ def _operands(
 ) -> tuple[list[DistMatrix], bool]:
     """Return the operands, and whether the result is a vector. Collective."""
     from mpiapps.linalg.files import read_operands
-    from mpiapps.linalg.random_operands import random_operands
+    from mpiapps.linalg.random_operands import positive_definite, random_operands
 
     if not options.random:
         return read_operands(world.comm, options.files, vectors=operation.vectors)
-    positive = bool(operation.factors) and _kind(options, operation) == "positive"
     values = options.random, options.seed, options.dtype
-    return random_operands(world.comm, operation, *values, positive=positive), False
+    matrices = random_operands(world.comm, operation, *values)
+    if operation.factors and _kind(options, operation) == "positive":
+        matrices[0] = positive_definite(matrices[0])
+    return matrices, False
 
 
 def _kind(options: Options, operation: Operation) -> str:

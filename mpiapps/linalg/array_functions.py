@@ -15,6 +15,7 @@ from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import check_dtype
 from mpiapps.linalg.operators import elementwise
+from mpiapps.linalg.reductions import diagonal
 
 # Functions of NumPy that are element-wise, but not ufuncs.
 ELEMENTWISE = (
@@ -46,18 +47,6 @@ def triangle(a: DistMatrix, k: int = 0, *, lower: bool) -> DistMatrix:
         return np.where(kept, local, local.dtype.type(0))
 
     return a._map(f"{'tril' if lower else 'triu'} {k}", masked, (a,))
-
-
-def diagonal(a: DistMatrix, k: int = 0) -> Array:
-    """Return diagonal k on every rank: above the main one if positive. Collective.
-
-    Cost: one all-gather of the diagonal.
-    """
-    with raise_together(a.comm) as same:
-        same("diagonal", a, k)
-        below, above = max(0, -index(k)), max(0, index(k))
-    numbers = np.arange(max(0, min(a.shape[0] - below, a.shape[1] - above)))
-    return np.asarray(a[numbers + below, numbers + above])
 
 
 def filled(a: DistMatrix, value: Any, dtype: npt.DTypeLike | None = None) -> DistMatrix:

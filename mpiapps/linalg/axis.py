@@ -104,6 +104,8 @@ class Axis:
 
         A slice if they are contiguous, which NumPy copies fastest.
         """
+        if self.matches(other):
+            return slice(0, self.count(coord) if coord == other_coord else 0)
         if self.is_contiguous and other.is_contiguous:
             own, others = self.span(coord), other.span(other_coord)
             start, stop = max(own.start, others.start), min(own.stop, others.stop)

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from mpiapps.comm.block_plan import BlockPlan
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import check_dtype
 from mpiapps.linalg.moments import mean, std
-from mpiapps.linalg.reductions import col_sums, row_sums, total
+from mpiapps.linalg.reductions import col_sums, row_sums, stacked, total
 
 AxisOption = int | None
 Compute = Callable[..., Any]  # takes a matrix, the axis, and named options
@@ -32,41 +31,13 @@ def reduce(a: DistMatrix, ufunc: np.ufunc, axis: AxisOption) -> Any:
 
     The values of the ranks are reduced in the order of the process grid.
     """
-    values = _stacked(a, ufunc.reduce(_or_none(a.local), axis=axis), axis)
+    values = stacked(a, ufunc.reduce(_or_none(a.local), axis=axis), axis)
     return ufunc.reduce(values, axis=0)
 
 
 def _or_none(local: Array) -> Array:
     """Return a local block; if it is empty, one element whose value is not used."""
     return local if local.size else np.ones((1, 1), local.dtype)
-
-
-def _stacked(a: DistMatrix, local_values: Any, axis: AxisOption) -> Array:
-    """Return the local results of all ranks, one row for each that is reduced further.
-
-    Collective. Shape (k, n) for axis 0, (k, m) for axis 1, (k,) for no axis, for k
-    process rows, process columns, or ranks with elements.
-    """
-    shapes = [a.layout.local_shape(rank) for rank in range(a.comm.size)]
-    counts = [
-        0 if 0 in shape else 1 if axis is None else shape[1 - axis] for shape in shapes
-    ]
-    block = np.atleast_1d(local_values)[: counts[a.comm.rank]]
-    gathered = BlockPlan(a.comm, counts, (), block.dtype).allgather(block)
-    if axis is None:
-        return gathered
-    across = (a.layout.cols, a.layout.rows)[axis]
-    stacked = np.empty((sum(counts) // across.n, across.n), block.dtype)
-    ends = np.cumsum(counts)
-    filled: dict[int, int] = {}  # process row or column -> row of the result
-    for rank, count in enumerate(counts):
-        coords = a.layout.coords(rank)
-        if coords is None or count == 0:
-            continue
-        row = filled.setdefault(coords[axis], len(filled))
-        part = gathered[ends[rank] - count : ends[rank]]
-        stacked[row, across.indices(coords[1 - axis])] = part
-    return stacked
 
 
 def _extreme_index(a: DistMatrix, axis: AxisOption, extreme: np.ufunc) -> Any:
@@ -80,14 +51,14 @@ def _extreme_index(a: DistMatrix, axis: AxisOption, extreme: np.ufunc) -> Any:
     i, j = np.unravel_index(at, local.shape) if axis is None else (
         (at, np.arange(at.size)) if axis == 0 else (np.arange(at.size), at)
     )  # fmt: skip
-    values = _stacked(a, local[i, j], axis)
+    values = stacked(a, local[i, j], axis)
     if a.local.size:
         at = (
             a.row_indices[i] * a.shape[1] + a.col_indices[j]
             if axis is None
             else (a.row_indices[i] if axis == 0 else a.col_indices[j])
         )
-    indices = _stacked(a, np.asarray(at, np.int64), axis)
+    indices = stacked(a, np.asarray(at, np.int64), axis)
     best = extreme.reduce(values, axis=0)
     found = (values == best) | (np.isnan(values) & np.isnan(best))
     return np.where(found, indices, a.size).min(axis=0)

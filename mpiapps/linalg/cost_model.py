@@ -8,7 +8,7 @@ from typing import Any
 
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.lower_bound import lower_bound
-from mpiapps.linalg.product_choice import SUMMA, WIDTH, Choice, rank_choices
+from mpiapps.linalg.product_choice import SUMMA, WIDTH, Choice, Product, rank_choices
 from mpiapps.linalg.schedule import product
 
 
@@ -91,7 +91,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the sizes of a product have names
     corners of the grid and next to the first: blocks are largest on the first rank and
     smallest on the last.
     """
-    ranked = rank_choices(m, n, k, size, itemsize, memory, gram=gram)
+    ranked = rank_choices(Product(m, n, k, size, itemsize, memory, gram=gram))
     choice = ranked[0][1]
     grid = choice.grid
     rows_at = {0, min(1, grid.pm - 1), grid.pm - 1}

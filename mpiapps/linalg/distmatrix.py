@@ -248,6 +248,18 @@ class DistMatrix(ArrayMethods, Gathering):
     __pow__, __rpow__ = _both(np.power)
 
 
+def as_matrix(a: DistMatrix, b: Any) -> tuple[DistMatrix, bool]:
+    """Return a second operand as a matrix, and whether it is a vector. Collective.
+
+    A replicated array of shape (n,) is a vector, and becomes a column.
+    """
+    if isinstance(b, DistMatrix):
+        return b, False
+    is_vector = np.ndim(b) == 1
+    array = np.asanyarray(b)[:, None] if is_vector else b  # with its mask
+    return DistMatrix.from_all(a.comm, array), is_vector
+
+
 def accept_arrays(solver: Solver) -> Solver:
     """Decorate a solver to accept a replicated array as second operand.
 
@@ -257,11 +269,8 @@ def accept_arrays(solver: Solver) -> Solver:
 
     @wraps(solver)
     def call(a: DistMatrix, b: Any, **options: Any) -> Any:
-        if isinstance(b, DistMatrix):
-            return solver(a, b, **options)
-        if np.ndim(b) != 1:
-            return solver(a, DistMatrix.from_all(a.comm, b), **options)
-        column = DistMatrix.from_all(a.comm, np.asanyarray(b)[:, None])  # with its mask
-        return solver(a, column, **options).to_all()[:, 0]
+        matrix, is_vector = as_matrix(a, b)
+        result = solver(a, matrix, **options)
+        return result.to_all()[:, 0] if is_vector else result
 
     return cast(Solver, call)

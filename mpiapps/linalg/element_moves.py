@@ -26,6 +26,12 @@ class Elements(NamedTuple):
     rows: Indices
     cols: Indices
 
+    @classmethod
+    def all(cls, local: Array, layout: Layout) -> Elements:
+        """Return all elements of a matrix."""
+        m, n = layout.shape
+        return cls(local, layout, range(m), range(n))
+
 
 @dataclass(frozen=True)
 class AxisMove:
@@ -42,9 +48,9 @@ class AxisMove:
     def sent(self, coord: int) -> list[Part]:
         """Return the local indices that `coord` sends to each target coordinate."""
         others = range(self.target.procs)
-        if self.source == self.target and self._keeps_indices():
-            stays = slice(0, self.source.count(coord))
-            return [stays if other == coord else NONE for other in others]
+        if self._keeps_indices():
+            overlaps = (self.source.overlap(coord, self.target, x) for x in others)
+            return list(overlaps)
         numbers = _owned(self.source, self.source_indices, coord)
         owners = self.target.owner(_at(self.target_indices, numbers))
         local = self.source.local(_at(self.source_indices, numbers))
@@ -53,7 +59,7 @@ class AxisMove:
     def _keeps_indices(self) -> bool:
         """Return whether every index moves to itself."""
         every = range(self.source.n)
-        return all(
+        return self.target.n == self.source.n and all(
             isinstance(indices, range) and indices == every
             for indices in (self.source_indices, self.target_indices)
         )
@@ -112,8 +118,22 @@ def owned(elements: Elements, rank: int) -> tuple[Any, Any]:
         layout.cols.local(_at(cols, numbers[1])),
     )
     return (
-        _both((_part(local[0]), _part(local[1]))),
-        _both((_part(numbers[0]), _part(numbers[1]))),
+        _index((_part(local[0]), _part(local[1]))),
+        _index((_part(numbers[0]), _part(numbers[1]))),
+    )
+
+
+def own_part(layout: Layout, rank: int) -> Any:
+    """Return the index of a rank's block in the whole matrix. Local."""
+    coords = layout.coords(rank)
+    if coords is None:
+        return NONE, NONE
+    whole = Layout.on_one(layout.shape, 0)
+    return _index(
+        (
+            whole.rows.overlap(0, layout.rows, coords[0]),
+            whole.cols.overlap(0, layout.cols, coords[1]),
+        )
     )
 
 
@@ -138,13 +158,13 @@ def move(comm: MPI.Intracomm, source: Elements, target: Elements) -> None:
     received = (rows.received(place[0]), cols.received(place[1])) if place else None
     for shift in range(comm.size):
         to, origin = (comm.rank + shift) % comm.size, (comm.rank - shift) % comm.size
-        part = source.local[_both(_pair(sent, new.coords(to)))]
+        part = source.local[_index(_pair(sent, new.coords(to)))]
         put = _pair(received, old.coords(origin))
         if shift > 0:
             out, part = np.ascontiguousarray(part), np.empty(_size(put), part.dtype)
             exchange(comm, to, out, origin, part)
         if part.size:
-            target.local[_both(put)] = part
+            target.local[_index(put)] = part
 
 
 def _pair(
@@ -156,7 +176,7 @@ def _pair(
     return parts[0][coords[0]], parts[1][coords[1]]
 
 
-def _both(pair: tuple[Part, Part]) -> Any:
+def _index(pair: tuple[Part, Part]) -> Any:
     """Return rows and columns as one index."""
     rows, cols = pair
     if isinstance(rows, np.ndarray) and isinstance(cols, np.ndarray):

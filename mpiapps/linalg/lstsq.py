@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
-from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.distmatrix import DistMatrix, as_matrix
 from mpiapps.linalg.factorization import bcast_in
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reductions import col_sums
@@ -64,12 +64,7 @@ def lstsq(
     elements from each rank, and two products.
     """
     m, n = a.shape
-    if not isinstance(b, DistMatrix):
-        if np.ndim(b) == 1:
-            column = DistMatrix.from_all(a.comm, np.asanyarray(b)[:, None])
-            result = lstsq(a, column, rcond)
-            return result._replace(x=result.x.to_all()[:, 0])
-        b = DistMatrix.from_all(a.comm, b)
+    b, is_vector = as_matrix(a, b)
     dtype = np.result_type(a.dtype, b.dtype)
     with raise_together(a.comm) as same:
         same("lstsq", a, b, rcond)
@@ -101,4 +96,4 @@ def lstsq(
     if rank == n < m:
         rest = multiply(a, x, b, alpha=-1, beta=1)
         residuals = col_sums(rest.map(lambda local: (local * local.conj()).real))
-    return LstsqResult(x, residuals, rank, s)
+    return LstsqResult(x.to_all()[:, 0] if is_vector else x, residuals, rank, s)

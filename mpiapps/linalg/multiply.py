@@ -15,6 +15,7 @@ from mpiapps.linalg import operands
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import refuse_masks
+from mpiapps.linalg.element_moves import own_part
 from mpiapps.linalg.grid import grid_of
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
@@ -23,9 +24,10 @@ from mpiapps.linalg.product_choice import (
     SUM,
     SUMMA,
     Choice,
+    Product,
     choose_product,
 )
-from mpiapps.linalg.redistribute import own_part, redistribute, replicate
+from mpiapps.linalg.redistribute import redistribute, replicate
 from mpiapps.linalg.summa import multiply_on, reduce_scatter
 
 OPS = ("N", "T", "H")
@@ -82,8 +84,8 @@ def multiply(  # noqa: PLR0913 - the arguments of PBLAS gemm
     op_a, op_b : {"N", "T", "H"}
         Unchanged, transposed, conjugate transposed.
     grid : Grid, optional
-        Default: the result of `choose_grid`, or the current grid of A and B if that is
-        as cheap.
+        Multiply by SUMMA on this grid. Default: the algorithm of least estimated time,
+        `product_choice.choose_product`.
 
     Raises
     ------
@@ -93,9 +95,9 @@ def multiply(  # noqa: PLR0913 - the arguments of PBLAS gemm
 
     Notes
     -----
-    A and B are redistributed to the layouts of the grid if necessary, each element
-    sent at most once. The product then costs `Grid.received_elements`. The order of
-    summation depends only on the grid: the same bits in every run.
+    A and B are redistributed to the layouts of the algorithm if necessary, each element
+    sent at most once. The product then costs what `Choice.cost` estimates. The order of
+    summation depends only on the layouts: the same bits in every run.
     """
     with raise_together(a.comm) as same:
         alpha, beta = operands.number(alpha, "alpha"), operands.number(beta, "beta")
@@ -124,12 +126,8 @@ def gram(a: DistMatrix) -> DistMatrix:
         refuse_masks("gram", a.dtype)
     (k, n), comm = a.shape, a.comm
     left, right = Operand(a, "H"), Operand(a, "N")
-    choice = choose_product(
-        *(n, n, k, comm.size, a.dtype.itemsize),
-        a=left.layout,
-        b=right.layout,
-        gram=True,
-    )
+    sizes = n, n, k, comm.size, a.dtype.itemsize
+    choice = choose_product(Product(*sizes, a=left.layout, b=right.layout, gram=True))
     if choice.algorithm == SUMMA:
         return _hermitian(_execute(choice, left, right, a.dtype, 1.0))
     local, (_, right_layout, layout) = a.local, choice.layouts
@@ -181,7 +179,8 @@ def _product(
     """Return ``alpha op(A) op(B)`` by the cheapest algorithm, or on `grid`."""
     (m, k), n, size = a.layout.shape, b.layout.shape[1], a.matrix.comm.size
     if grid is None:
-        choice = choose_product(m, n, k, size, dtype.itemsize, a=a.layout, b=b.layout)
+        sizes = m, n, k, size, dtype.itemsize
+        choice = choose_product(Product(*sizes, a=a.layout, b=b.layout))
     else:
         choice = Choice(SUMMA, grid, grid.layouts(m, n, k))
     return _execute(choice, a, b, dtype, alpha)

@@ -30,9 +30,9 @@ def load_algorithms() -> None:
 
 
 def _layouts_of_product(ranks: int, m: int, n: int, k: int) -> tuple[Layout, ...]:
-    from mpiapps.linalg.product_choice import choose_product
+    from mpiapps.linalg.product_choice import Product, choose_product
 
-    return choose_product(m, n, k, ranks).layouts[:2]
+    return choose_product(Product(m, n, k, ranks)).layouts[:2]
 
 
 @operation(

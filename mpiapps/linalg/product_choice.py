@@ -129,22 +129,11 @@ def _summa_cost(choice: Choice) -> Cost:
     )
 
 
-@lru_cache(maxsize=1024)
-def choose_product(  # noqa: PLR0913, PLR0917 - the sizes of a product have names
-    m: int,
-    n: int,
-    k: int,
-    size: int,
-    itemsize: int = 8,
-    memory: float = math.inf,
-    a: Layout | None = None,
-    b: Layout | None = None,
-    *,
-    gram: bool = False,
-) -> Choice:
-    """Return the algorithm of least estimated time, redistribution included.
+@dataclass(frozen=True)
+class Product:
+    """A product on ``size`` ranks: ``op(A)`` is m x k, ``op(B)`` k x n.
 
-    Parameters
+    Attributes
     ----------
     m, n, k, size, itemsize, memory
         As for `choose_grid`.
@@ -152,35 +141,38 @@ def choose_product(  # noqa: PLR0913, PLR0917 - the sizes of a product have name
         Layouts of op(A) and op(B). Default: those that the algorithm needs.
     gram : bool
         Whether the product is ``A.H A``.
-
-    Raises
-    ------
-    MemoryError
-        If no algorithm fits.
     """
-    ranked = rank_choices(m, n, k, size, itemsize, memory, a, b, gram=gram)
-    return ranked[0][1]
+
+    m: int
+    n: int
+    k: int
+    size: int
+    itemsize: int = 8
+    memory: float = math.inf
+    a: Layout | None = None
+    b: Layout | None = None
+    gram: bool = False
 
 
-def rank_choices(  # noqa: PLR0913, PLR0917 - the sizes of a product have names
-    m: int,
-    n: int,
-    k: int,
-    size: int,
-    itemsize: int = 8,
-    memory: float = math.inf,
-    a: Layout | None = None,
-    b: Layout | None = None,
-    *,
-    gram: bool = False,
-) -> list[tuple[float, Choice]]:
+@lru_cache(maxsize=1024)
+def choose_product(product: Product) -> Choice:
+    """Return the algorithm of least estimated time, redistribution included.
+
+    Raises `MemoryError` if none fits.
+    """
+    return rank_choices(product)[0][1]
+
+
+def rank_choices(product: Product) -> list[tuple[float, Choice]]:
     """Return the algorithms with their estimated seconds, the fastest one first.
 
-    Parameters and errors are those of `choose_product`.
+    Raises `MemoryError` if none fits.
     """
+    m, n, k, size = product.m, product.n, product.k, product.size
+    itemsize, memory, gram = product.itemsize, product.memory, product.gram
     grid = choose_grid(m, n, k, size, itemsize, memory)
     choices = [Choice(SUMMA, grid, grid.layouts(m, n, k))]
-    for choice in _candidates(m, n, k, size, a, b):
+    for choice in candidates(product):
         halves = gram and sum(choice.replicated) == 1  # which no single rank has
         if choice.memory() * itemsize <= memory and not halves:
             choices.append(choice)
@@ -188,7 +180,7 @@ def rank_choices(  # noqa: PLR0913, PLR0917 - the sizes of a product have names
     def seconds(choice: Choice) -> float:
         costs = [choice.cost(size, gram=gram)]
         for old, new, replicated in zip(
-            (a, b), choice.layouts, choice.replicated, strict=False
+            (product.a, product.b), choice.layouts, choice.replicated, strict=False
         ):
             if not replicated:
                 costs.append(_redistribution_cost(old, new, size))
@@ -206,10 +198,10 @@ def _redistribution_cost(old: Layout | None, new: Layout, size: int) -> Cost:
     return Cost(0, REDISTRIBUTION_PASSES * max(parts), size - 1)
 
 
-def _candidates(  # noqa: PLR0913, PLR0917 - the sizes of a product have names
-    m: int, n: int, k: int, size: int, a: Layout | None, b: Layout | None
-) -> Iterator[Choice]:
+def candidates(product: Product) -> Iterator[Choice]:
     """Yield the algorithms, with operands where they are if the algorithm allows it."""
+    m, n, k, size = product.m, product.n, product.k, product.size
+    a, b = product.a, product.b
     complete_rows = [a] if a and a.cols.procs == 1 else []
     for x in (*complete_rows, Layout.blocks((m, k), (size, 1))):
         c = Layout(x.rows, Axis.contiguous(n, 1), x.ranks)

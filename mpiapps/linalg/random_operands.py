@@ -10,29 +10,25 @@ from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.operation import Operation
 
 
-def random_operands(  # noqa: PLR0913 - options of the program
+def random_operands(
     comm: MPI.Intracomm,
     operation: Operation,
     sizes: Sequence[int],
     seed: int,
     dtype: str,
-    *,
-    positive: bool,
 ) -> list[DistMatrix]:
-    """Return the operands of an operation for ``--random SIZES``. Collective.
-
-    If `positive`, the first one is positive definite.
-    """
+    """Return the operands of an operation for ``--random SIZES``. Collective."""
     shapes = operation.shapes(*sizes)
     layouts: Sequence[Layout | None] = [None] * len(shapes)
     if operation.layouts:
         layouts = operation.layouts(comm.size, *sizes)
-    matrices = [
+    return [
         DistMatrix.random(comm, shape, seed + i, dtype, layout)
         for i, (shape, layout) in enumerate(zip(shapes, layouts, strict=True))
     ]
-    if positive:
-        a, n = matrices[0], shapes[0][0]
-        eye = DistMatrix.eye(comm, n, dtype, a.layout)
-        matrices[0] = a + a.H.redistribute(a.layout) + (2 * n) * eye
-    return matrices
+
+
+def positive_definite(a: DistMatrix) -> DistMatrix:
+    """Return ``A + A.H + 2 n I`` for elements in [-1, 1), n x n. Collective."""
+    eye = DistMatrix.eye(a.comm, len(a), a.dtype, a.layout)
+    return a + a.H.redistribute(a.layout) + (2 * len(a)) * eye

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from mpiapps.comm.block_plan import BlockPlan
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.redistribute import ascend
 
 NORMS = ("fro", "1", "inf", "max")
 
@@ -61,51 +63,58 @@ def sum_over_ranks(a: DistMatrix, local_values: Array, axis: int | None) -> Arra
     ndarray
         One value per global column or row, or a scalar; summed in rank order.
     """
-    ranks = range(a.comm.size)
+    values = stacked(a, local_values, axis)
     if axis is None:
-        numbers = _allgather(a, local_values, [1] * a.comm.size)
-        return np.asarray(numbers.sum())
-    summed_axis = a.layout.rows if axis else a.layout.cols
-    coords = map(a.layout.coords, ranks)
-    indices = [
-        np.empty(0, np.int64) if coord is None else summed_axis.indices(coord[1 - axis])
-        for coord in coords
-    ]
-    numbers = _allgather(a, local_values, [part.size for part in indices])
-    result = np.zeros(summed_axis.n, local_values.dtype)
-    begin = 0
-    for part in indices:
-        result[part] += numbers[begin : begin + part.size]
-        begin += part.size
+        return np.asarray(values.sum())
+    if len(values) == 1:
+        return np.asarray(values[0])
+    result = np.zeros(values.shape[1], values.dtype)
+    for part in values:
+        result += part
     return result
 
 
-def _allgather(a: DistMatrix, local_values: Array, counts: list[int]) -> Array:
-    """Return the values of all ranks, in rank order. Collective."""
-    return BlockPlan(a.comm, counts, (), local_values.dtype).allgather(
-        local_values.reshape(-1)
-    )
+def stacked(a: DistMatrix, local_values: Array, axis: int | None) -> Array:
+    """Return the local values of all ranks, as rows that are then reduced. Collective.
+
+    Shape (k, n) for axis 0, (k, m) for axis 1, (k,) for no axis, for k process rows,
+    process columns, or ranks with elements, in rank order. Cost: one all-gather.
+    """
+    layout = a.layout
+    shapes = [layout.local_shape(rank) for rank in range(a.comm.size)]
+    counts = [
+        0 if 0 in shape else 1 if axis is None else shape[1 - axis] for shape in shapes
+    ]
+    own = np.atleast_1d(local_values)[: counts[a.comm.rank]]
+    gathered = BlockPlan(a.comm, counts, (), own.dtype).allgather(own)
+    if axis is None:
+        return gathered
+    across = (layout.cols, layout.rows)[axis]
+    k, n = sum(counts) // max(1, across.n), across.n
+    if 1 in layout.grid and across.is_contiguous and ascend(layout.ranks):
+        return gathered.reshape(k, n)
+    result = np.empty((k, n), own.dtype)
+    rows: dict[int, int] = {}  # process row or column -> row of the result
+    ends = np.cumsum(counts)
+    for rank, count in enumerate(counts):
+        coords = layout.coords(rank)
+        if coords is not None and count:
+            row = rows.setdefault(coords[axis], len(rows))
+            part = gathered[ends[rank] - count : ends[rank]]
+            result[row, across.indices(coords[1 - axis])] = part
+    return result
 
 
-def diagonal(a: DistMatrix) -> Array:
-    """Return the diagonal, shape (min(m, n),), on every rank. Collective.
+def diagonal(a: DistMatrix, k: int = 0) -> Array:
+    """Return diagonal k on every rank: above the main one if positive. Collective.
 
     Cost: one all-gather of the diagonal.
     """
     with raise_together(a.comm) as same:
-        same("diagonal", a)
-    rows, cols = a.layout.rows, a.layout.cols
-    diag = np.arange(min(a.shape))
-    owner = np.array(a.layout.ranks)[rows.owner(diag) * cols.procs + cols.owner(diag)]
-    local_values = diag[owner == a.comm.rank]
-    counts = np.bincount(owner, minlength=a.comm.size)
-    result = np.empty(diag.size, a.dtype)
-    result[np.argsort(owner, kind="stable")] = _allgather(
-        a,
-        a.local[rows.local(local_values), cols.local(local_values)],
-        counts.tolist(),
-    )
-    return result
+        same("diagonal", a, k)
+        below, above = max(0, -index(k)), max(0, index(k))
+    numbers = np.arange(max(0, min(a.shape[0] - below, a.shape[1] - above)))
+    return np.asarray(a[numbers + below, numbers + above])
 
 
 def trace(a: DistMatrix) -> Any:

@@ -44,10 +44,10 @@ def apply(
     if method != "__call__":
         refuse(f"{name}.{method}")
     (out,) = options.pop("out", (None,)) if ufunc.nout == 1 else (None,)
-    unknown = options.keys() - {"where", "dtype", "casting"}
-    if unknown or (out is None and "where" in options):
-        refuse(f"{name} with {', '.join(options)}, without out" if out is None
-               else f"{name} with {', '.join(unknown)}")  # fmt: skip
+    supported = {"dtype", "casting"} | ({"where"} if out is not None else set())
+    if unknown := options.keys() - supported:
+        without = ", without out" if out is None else ""
+        refuse(f"{name} with {', '.join(sorted(unknown))}{without}")
     if ufunc is np.matmul:
         if options:
             refuse(f"{name} with {', '.join(options)}")

@@ -188,7 +188,7 @@ REFUSED = {
     "inverse of a mask": lambda a: np.linalg.inv(a > 0),
     "random mask": lambda a: DistMatrix.random(a.comm, a.shape, dtype=bool),
     "negative mask": lambda a: -(a > 0),
-    "None": lambda a: a == None,  # noqa: E711
+    "None": lambda a: a == None,  # noqa: E711 - the operator is tested
     "text": lambda a: a == "x",
     "truth": bool,
     "float of many": float,

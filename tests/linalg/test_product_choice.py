@@ -15,7 +15,8 @@ from mpiapps.linalg.product_choice import (
     REPLICATE_BOTH,
     SUM,
     SUMMA,
-    _candidates,
+    Product,
+    candidates,
     choose_product,
 )
 from tests.linalg.cases import DTYPES, close, layouts, spread, whole
@@ -24,7 +25,7 @@ SIZES = [(5, 7, 11), (1, 4, 9), (9, 1, 4), (4, 3, 1), (3, 4, 0), (0, 2, 3)]
 
 
 def choices(sizes, size, a, b):
-    found = list(_candidates(*sizes, size, a, b))
+    found = list(candidates(Product(*sizes, size, a=a, b=b)))
     algorithms = {choice.algorithm for choice in found}
     assert algorithms >= {REPLICATE_A, REPLICATE_B, REPLICATE_BOTH, SUM}
     return found
@@ -73,12 +74,12 @@ def test_every_algorithm_gives_a_hermitian_gram_matrix(comm, monkeypatch, shape,
 def test_large_operands_stay_where_they_are(comm):
     tall = Layout.balanced((10**6, 64), comm.size)
     small = Layout.balanced((64, 64), comm.size)
-    choice = choose_product(10**6, 64, 64, comm.size, a=tall, b=small)
+    choice = choose_product(Product(10**6, 64, 64, comm.size, a=tall, b=small))
     assert choice.layouts[0].matches(tall)
     wide = tall.T
-    choice = choose_product(64, 10**6, 64, comm.size, a=small, b=wide)
+    choice = choose_product(Product(64, 10**6, 64, comm.size, a=small, b=wide))
     assert choice.layouts[1].matches(wide)
-    choice = choose_product(64, 64, 10**6, comm.size, a=wide, b=tall)
+    choice = choose_product(Product(64, 64, 10**6, comm.size, a=wide, b=tall))
     assert all(
         new.matches(old) for new, old in zip(choice.layouts, (wide, tall), strict=False)
     )
@@ -89,9 +90,9 @@ def test_large_operands_stay_where_they_are(comm):
 
 @pytest.mark.parametrize("size", [2, 3, 4, 7, 16, 64])
 def test_the_choice_follows_the_sizes(size):
-    assert choose_product(8192, 8192, 8192, size).algorithm == SUMMA
-    assert choose_product(64, 64, 10**7, size).grid.pk == size
+    assert choose_product(Product(8192, 8192, 8192, size)).algorithm == SUMMA
+    assert choose_product(Product(64, 64, 10**7, size)).grid.pk == size
     tall = Layout.balanced((10**6, 64), size)
-    choice = choose_product(64, 64, 10**6, size, a=tall.T, b=tall, gram=True)
+    choice = choose_product(Product(64, 64, 10**6, size, a=tall.T, b=tall, gram=True))
     assert choice.algorithm == SUM
     assert choice.layouts[1].matches(tall)

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from mpiapps.comm.block_plan import BlockPlan
+from mpiapps.linalg import element_moves
 from mpiapps.linalg import multiply as product_module
-from mpiapps.linalg import redistribute
 from mpiapps.linalg import summa as module
 from mpiapps.linalg.cost_model import count, plan
 from mpiapps.linalg.distmatrix import DistMatrix
@@ -15,6 +15,7 @@ from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.product_choice import (
     SUMMA,
     Choice,
+    Product,
     choose_product,
     rank_choices,
 )
@@ -68,11 +69,11 @@ def received(monkeypatch):
     def exchange(comm, *arguments):
         plain_exchange(Counted(comm, total), *arguments)
 
-    plain_allgather, plain_exchange = BlockPlan.allgather, redistribute.exchange
+    plain_allgather, plain_exchange = BlockPlan.allgather, element_moves.exchange
     monkeypatch.setattr(module, "grid_of", counted)
     monkeypatch.setattr(product_module, "grid_of", counted)
     monkeypatch.setattr(BlockPlan, "allgather", allgather)
-    monkeypatch.setattr(redistribute, "exchange", exchange)
+    monkeypatch.setattr(element_moves, "exchange", exchange)
     return total
 
 
@@ -84,7 +85,7 @@ def test_every_algorithm_receives_the_planned_elements(
 ):
     m, n, k = shape
     m = n if gram else m
-    for _, choice in rank_choices(m, n, k, comm.size, gram=gram):
+    for _, choice in rank_choices(Product(m, n, k, comm.size, gram=gram)):
         monkeypatch.setattr(
             product_module, "choose_product", lambda *_, choice=choice, **__: choice
         )
@@ -131,7 +132,7 @@ def test_matrices_in_good_layouts_are_not_redistributed(comm, received):
         b = DistMatrix.random(comm, (k, n), layout=layouts[1])
         received[0] = 0
         a @ b
-        choice = choose_product(m, n, k, comm.size, a=layouts[0], b=layouts[1])
+        choice = choose_product(Product(m, n, k, comm.size, a=layouts[0], b=layouts[1]))
         assert received[0] == count(choice, comm.rank, comm.size)[0] * 8
 
 
