@@ -50,10 +50,10 @@ FORCE:
 
 venv: $(VENV)/.installed ## make the environment that `make demo` uses, of some 450 MB
 
-venvs: ## make the environments of all three MPIs that the tests start
-	@for mpi in $(TEST_MPIS); do \
-		$(MAKE) --no-print-directory MPI=$$mpi venv-dev || exit 1; \
-	done
+venvs: $(TEST_MPIS:%=venv-of-%) ## make the environments of all three MPIs that the tests start
+
+venv-of-%:
+	@$(MAKE) --no-print-directory MPI=$* venv-dev
 
 venv-dev: $(READY) ## make the environment of those who develop it, of 1.4 GB
 

@@ -61,8 +61,10 @@ def test_each_element_of_an_array_has_a_state(scheduler):
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_a_run_waits_for_all_jobs_of_another_run(scheduler):
     limit = ["--time", "1m", "--signal-delay", "50s", "--max-requeues", "2"]
-    words = ["--", "--samples", "1e14", "--checkpoint-every", "1"]
-    first = submit(scheduler, "pi", *shape(scheduler), *limit, *words)
+    sleeps = SHARED / f"sleeps-{scheduler}.txt"
+    sleeps.write_text("sleep 3000\n" * 12)
+    words = ["--", str(sleeps), "--directory", str(SHARED / f"sleeps-{scheduler}")]
+    first = submit(scheduler, "farm", *shape(scheduler), *limit, *words)
     words = ["--", "--samples", "1e6"]
     second = submit(scheduler, "pi", "--dependency", first, *words)
     third = submit(scheduler, "pi", "--dependency", f"any:{first}", *words)

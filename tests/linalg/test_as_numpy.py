@@ -14,6 +14,7 @@ from tests.linalg.cases import DTYPES, layouts, whole
 
 pytestmark = [
     pytest.mark.mpi,
+    pytest.mark.one_mpi,
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),  # as NumPy's, of NaN
 ]
 SHAPES = [(7, 5), (1, 4), (6, 1), (1, 1)]

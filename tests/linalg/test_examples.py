@@ -15,7 +15,7 @@ from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.solve import solve
 from tests.linalg.cases import DTYPES, close, spread, whole
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
 same = settings(derandomize=True, database=None, deadline=None, max_examples=60)
 
 dtypes = st.sampled_from(DTYPES)

@@ -10,7 +10,7 @@ from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.layout import Layout
 from tests.linalg.cases import DTYPES, layouts, spread, whole
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
 
 M, N = 7, 5
 s_ = np.s_

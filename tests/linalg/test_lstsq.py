@@ -8,7 +8,7 @@ from mpiapps.linalg.lstsq import lstsq
 from mpiapps.linalg.result_checks import least_squares_error
 from tests.linalg.cases import DTYPES, layouts, spread, whole
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
 
 SHAPES = [(1, 1), (9, 9), (40, 6), (6, 40), (17, 1), (1, 17), (5, 0), (0, 5)]
 

@@ -9,7 +9,7 @@ import pytest
 from mpiapps.linalg.moments import mean, std
 from tests.linalg.cases import DTYPES, layouts, spread, whole
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
 
 SHAPES = [(1, 1), (1, 7), (7, 1), (4, 4), (13, 10)]
 

@@ -13,7 +13,7 @@ from mpiapps.linalg.solve import solve
 from mpiapps.linalg.trsm import solve_triangular
 from tests.linalg.cases import close, layouts, spread, whole
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
 
 M, N = 6, 5
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]

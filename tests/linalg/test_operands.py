@@ -11,7 +11,7 @@ from mpiapps.linalg.moments import mean, std
 from mpiapps.linalg.multiply import multiply
 from tests.linalg.cases import DTYPES, close, layouts, spread, whole
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
 
 
 def unaligned(a):

@@ -71,6 +71,7 @@ def observed(world, place, options):
 
 
 @pytest.mark.mpi
+@pytest.mark.one_mpi
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_option_changes_something_or_is_refused(
     world, place, operation, monkeypatch
@@ -139,6 +140,7 @@ def test_tips_by_dask_refuse_a_checkpoint():
 
 
 @pytest.mark.mpi
+@pytest.mark.one_mpi
 @pytest.mark.parametrize(
     ("output", "error", "says"),
     [
@@ -168,6 +170,7 @@ def test_a_wrong_output_is_refused_before_the_computation(
 
 
 @pytest.mark.mpi
+@pytest.mark.one_mpi
 @pytest.mark.parametrize("shape", [(7, 4), (4, 7), (5, 5)])
 @pytest.mark.parametrize("dtype", ["f4", "c16"])
 def test_singular_values_are_written_as_a_column(world, place, shape, dtype):
@@ -186,6 +189,7 @@ def test_singular_values_are_written_as_a_column(world, place, shape, dtype):
 
 
 @pytest.mark.mpi
+@pytest.mark.one_mpi
 def test_moments_have_imaginary_means(world):
     options = Options("moments", random=(6, 3), dtype="c16")
     values = run(RunContext.make(world), options).values
