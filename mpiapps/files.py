@@ -18,6 +18,7 @@ from mpiapps.app import Program, Result, main, option
 from mpiapps.app.output import printable
 from mpiapps.base import units
 from mpiapps.fileops.choices import (
+    ALGORITHMS,
     COUNTS,
     ENCODINGS,
     FORMATS,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from mpiapps.fileops.run_segments import SegmentResults
 
 # Operation -> required option.
-NEEDS = {"hash": "output", "map": "output", "flip": "output_dir", "histogram": "column"}
+NEEDS = {"map": "output", "flip": "output_dir", "histogram": "column"}
 MAX_REPORTED_ERRORS = 10  # failed files in the report
 
 
@@ -74,6 +75,17 @@ class Options:
     )
     strict_utf8: bool = option(False, "count: treat a file that is not UTF-8 as failed")
     no_decompress: bool = option(False, "count: do not decompress compressed files")
+    algorithm: str = option(
+        "sha256",
+        "hash: " + ", ".join(ALGORITHMS),
+        choices=tuple(ALGORITHMS),
+        metavar="NAME",
+    )
+    check: str = option(
+        "",
+        "hash: compare the files that a manifest names with their digests in it",
+        metavar="MANIFEST",
+    )
     transform: str = option(
         "left-right",
         "flip: mirroring, or rotation counterclockwise in degrees",
@@ -133,7 +145,11 @@ def check(options: Options) -> None:
     is_map = options.operation == "map"
     if is_map and (not options.paths or ":" not in options.paths[0]):
         raise ValueError("map: MODULE:FUNCTION is required before the paths")
-    if len(options.paths) <= is_map and not options.list:
+    if options.check and (options.operation != "hash" or options.paths or options.list):
+        raise ValueError("--check: for hash alone; the files are those in the manifest")
+    if options.operation == "hash" and not (options.check or options.output):
+        raise ValueError("hash: --output or --check is required")
+    if len(options.paths) <= is_map and not (options.list or options.check):
         raise ValueError(
             "no files: name files, folders or patterns, or use --list FILE"
         )
@@ -178,9 +194,12 @@ def run(ctx: RunContext, options: Options) -> Result:
 
 def _list_files(options: Options) -> list[str]:
     """Return the files that the options name. Root only."""
+    from mpiapps.fileops.digest import read_manifest
     from mpiapps.fileops.images import without_results
     from mpiapps.fileops.listing import expand, read_list
 
+    if options.check:
+        return list(read_manifest(options.check, options.algorithm))
     paths = options.paths[options.operation == "map" :]
     listed = [name for path in options.list for name in read_list(path)]
     names = expand(paths, listed, tables=options.operation == "histogram")
@@ -237,8 +256,8 @@ class _FileRun:
 
 def _identity(options: Options) -> dict[str, Any]:
     """Return the options that determine the recorded results."""
-    excluded = ("paths", "list", "output", "directory", "strict", "force_unlock",
-                "bins", "range")  # fmt: skip
+    excluded = ("paths", "list", "output", "check", "directory", "strict",
+                "force_unlock", "bins", "range")  # fmt: skip
     identity = {k: v for k, v in vars(options).items() if k not in excluded}
     identity["only"] = list(options.only)
     if options.operation == "map":

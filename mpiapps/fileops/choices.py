@@ -16,6 +16,16 @@ OPERATIONS = registry(
 )
 COUNTS = ("lines", "words", "characters", "bytes")
 ENCODINGS = ("utf-8", "bytes")  # those of wc in the locales C.UTF-8 and C
+# Value of --algorithm -> constructor; names as of md5sum, b2sum and xxh128sum.
+ALGORITHMS = {
+    "sha256": "hashlib:sha256",
+    "sha512": "hashlib:sha512",
+    "sha1": "hashlib:sha1",
+    "md5": "hashlib:md5",
+    "b2": "hashlib:blake2b",
+    "xxh64": "xxhash:xxh64",
+    "xxh128": "xxhash:xxh128",
+}
 # Value of --transform -> name in Pillow's `Image.Transpose`.
 TRANSPOSITIONS = {
     "left-right": "FLIP_LEFT_RIGHT",

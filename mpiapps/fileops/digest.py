@@ -4,22 +4,86 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pkgutil
+import re
 from pathlib import Path
+from typing import Any
 
+from mpiapps.base.errors import InputError
+from mpiapps.base.optional import require
+from mpiapps.fileops.choices import ALGORITHMS
 from mpiapps.fileops.operation import Operation
 from mpiapps.fileops.reading import check_not_truncated
 from mpiapps.fileops.segments import Segment
 
+# `DIGEST  NAME` and `DIGEST *NAME`; a backslash before it marks an escaped name.
+LINE = re.compile(r"(\\?)([0-9a-fA-F]+) [ *](.+)", re.DOTALL)
+TAGGED_LINE = re.compile(r"(\\?)[\w-]+ \((.+)\) = ([0-9a-fA-F]+)", re.DOTALL)
+ESCAPES = {r"\\": "\\", r"\n": "\n", r"\r": "\r"}
+
 
 class Digest(Operation):
-    """The SHA-256 of each file. Files are not split: SHA-256 is sequential."""
+    """The digest of each file. Files are not split: the algorithms are sequential."""
+
+    def __init__(self, algorithm: str) -> None:
+        """Take one of `ALGORITHMS`; a missing library is a `LaunchError`."""
+        self._hash = _hash(algorithm)
 
     def execute(self, segment: Segment) -> str:
         """Return the digest in hexadecimal."""
         with Path(segment.name).open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest = hashlib.file_digest(stream, self._hash).hexdigest()
             check_not_truncated(stream.fileno(), stream.tell(), segment.size)
             return digest
+
+
+def _hash(algorithm: str) -> Any:
+    """Return the constructor of an algorithm, with the interface of hashlib."""
+    name = ALGORITHMS[algorithm]
+    require(name.partition(":")[0], "files", f"--algorithm {algorithm}")
+    return pkgutil.resolve_name(name)
+
+
+def read_manifest(path: str, algorithm: str) -> dict[str, str]:
+    """Return name -> digest of a manifest as written by sha256sum, also by ``--tag``.
+
+    Raises
+    ------
+    InputError
+        If a line is no digest of this algorithm and a name, or if a name has two
+        different digests.
+    """
+    length = 2 * _hash(algorithm)().digest_size
+    digests: dict[str, str] = {}
+    lines = os.fsdecode(Path(path).read_bytes()).split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line or line.startswith("#"):
+            continue
+        name, digest = _parse(line.removesuffix("\r"))
+        if len(digest) != length:
+            raise InputError(
+                f"{path}, line {number}: {line[:80]!r} is not a digest of {length}"
+                f" hexadecimal digits, as by {algorithm}, and a name; name the"
+                " algorithm with --algorithm"
+            )
+        if digests.setdefault(name, digest) != digest:
+            raise InputError(
+                f"{path}, line {number}: {name!r} has another digest above"
+            )
+    return digests
+
+
+def _parse(line: str) -> tuple[str, str]:
+    """Return name and digest of a line; an empty digest if it has none."""
+    if match := LINE.fullmatch(line):
+        escaped, digest, name = match.groups()
+    elif match := TAGGED_LINE.fullmatch(line):
+        escaped, name, digest = match.groups()
+    else:
+        return line, ""
+    if escaped:
+        name = re.sub(r"\\[\\nr]", lambda match: ESCAPES[match[0]], name)
+    return name, digest.lower()
 
 
 def manifest_line(name: str, digest: str) -> bytes:

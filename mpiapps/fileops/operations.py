@@ -17,7 +17,7 @@ from mpiapps.fileops.choices import COUNTS
 from mpiapps.fileops.count import ROW, TextCount, join_words
 from mpiapps.fileops.csv_header import CSVOptions
 from mpiapps.fileops.csv_quotes import QuoteStates, quote_states
-from mpiapps.fileops.digest import Digest, line_with_name, manifest_line
+from mpiapps.fileops.digest import Digest, line_with_name, manifest_line, read_manifest
 from mpiapps.fileops.images import ImageTransform
 from mpiapps.fileops.listing import Listing
 from mpiapps.fileops.map_function import MapFunction
@@ -91,12 +91,24 @@ def count(run: FileRun) -> ValuesAndLines:
 
 
 def manifest(run: FileRun) -> ValuesAndLines:
-    """Write a manifest of digests. Collective."""
-    results = run.execute(Digest())
-    names = run.listing.names
+    """Write a manifest of digests, or compare with one. Collective."""
+    options, names = run.options, run.listing.names
+    results = run.execute(Digest(options.algorithm))
+    digests = {file: digest for file, (digest,) in results.by_file().items()}
+    if options.check:
+        changed = {}
+        with run.ctx.world.agree():
+            if run.ctx.world.is_root:
+                expected = read_manifest(options.check, options.algorithm)
+                changed = {
+                    file: f"its digest {digest} differs from that in {options.check}"
+                    for file, digest in digests.items()
+                    if digest != expected.get(names[file])
+                }
+        run.errors |= run.ctx.world.comm.bcast(changed, run.ctx.world.root)
     return {}, [
         manifest_line(names[file], digest).decode(errors="surrogateescape")
-        for file, (digest,) in results.by_file().items()
+        for file, digest in digests.items()
     ]
 
 

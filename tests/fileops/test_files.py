@@ -17,7 +17,7 @@ from mpiapps.app.context import RunContext
 from mpiapps.app.output import as_text
 from mpiapps.base.deadline import Deadline
 from mpiapps.base.errors import Checkpointed, InputError, UsageError
-from mpiapps.fileops import reading, segments
+from mpiapps.fileops import choices, reading, segments
 from mpiapps.fileops.listing import expand, gather_listing, read_list
 from mpiapps.fileops.run_segments import run_segments
 from mpiapps.tasks.task_journal import TaskJournal
@@ -149,7 +149,9 @@ def test_a_digest_of_a_truncated_file_fails(world, place, on_root):
     on_root(lambda: [Path(name).write_text("some lines\n") for name in names])
     listing = gather_listing(world.comm, names if world.is_root else None)
     on_root(lambda: os.truncate(names[1], 3))
-    results = run_segments(RunContext.make(world), listing, Digest(), TaskJournal())
+    results = run_segments(
+        RunContext.make(world), listing, Digest("sha256"), TaskJournal()
+    )
     assert results.errors == {1: "truncated to 3 bytes; it had 11 bytes"}
 
 
@@ -221,6 +223,22 @@ def test_compressed_files_are_decompressed(world, place, on_root, suffix):
         assert plain.values["bytes"] == path.stat().st_size
 
 
+@pytest.mark.parametrize("algorithm", choices.ALGORITHMS)
+def test_digests_of_all_algorithms(world, place, on_root, algorithm):
+    on_root((place / "abc").write_bytes, b"abc")
+    sums = place.parent / "sums"
+    result = run_files(world, "hash", place, output=str(sums), algorithm=algorithm)
+    assert result.exit_code == 0
+    result = run_files(world, "hash", check=str(sums), algorithm=algorithm)
+    assert result.exit_code == 0
+    if world.is_root and algorithm.startswith("xxh"):  # of the specification's tests
+        known = {
+            "xxh64": "44bc2cf5ad770999",
+            "xxh128": "06b05ab6733a618578af5f94892f3950",
+        }
+        assert sums.read_text().split()[0] == known[algorithm]
+
+
 def test_a_manifest_that_sha256sum_checks(world, place, on_root):
     names = [b"plain", b"with space", b"new\nline", b"back\\slash", b"-dash", b"\xff"]
 
@@ -235,6 +253,47 @@ def test_a_manifest_that_sha256sum_checks(world, place, on_root):
         command = ["sha256sum", "-c", "--strict", place.parent / "sums"]
         out = subprocess.run(command, capture_output=True, check=True).stdout
         assert out.count(b": OK\n") == len(names)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "command"),
+    [("sha256", ["sha256sum"]), ("md5", ["md5sum", "--tag"]), ("b2", ["b2sum", "-b"])],
+)
+def test_digests_are_compared_with_a_manifest(
+    world, place, on_root, algorithm, command
+):
+    names = ["plain", "new\nline", "back\\slash", "(a) = b", "changed", "gone"]
+    sums = place.parent / "sums"
+
+    def write():
+        paths = [place / name for name in names]
+        for path in paths:
+            path.write_text(path.name)
+        with sums.open("wb") as stream:
+            subprocess.run([*command, "--", *paths], stdout=stream, check=True)
+        paths[-2].write_text("CHANGED")
+        paths[-1].unlink()
+
+    on_root(write)
+    result = run_files(world, "hash", check=str(sums), algorithm=algorithm)
+    assert result.exit_code == 3
+    if world.is_root:
+        assert (result.values["files"], result.values["failed"]) == (4, 2)
+        assert {note.split(": ")[0] for note in result.notes} == {
+            str(place / "changed"),
+            str(place / "gone"),
+        }
+    with pytest.raises(InputError, match="is not a digest of 40"):
+        run_files(world, "hash", check=str(sums), algorithm="sha1")
+
+
+@pytest.mark.parametrize("line", ["no digest", f"{'0' * 64} name", f"{'0' * 63}  name"])
+def test_a_line_that_is_no_digest_is_an_error(tmp_path, line):
+    from mpiapps.fileops.digest import read_manifest
+
+    (tmp_path / "sums").write_text(f"{'0' * 64}  good\n{line}\n")
+    with pytest.raises(InputError, match="line 2"):
+        read_manifest(str(tmp_path / "sums"), "sha256")
 
 
 def count_lines(lines):
