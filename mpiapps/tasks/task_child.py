@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from mpiapps.base.errors import LaunchError
 from mpiapps.base.launch_environment import without_rank_variables
+from mpiapps.base.processes import end_session
 from mpiapps.base.units import format_seconds
 from mpiapps.tasks.task import (
     Call,
@@ -165,9 +166,9 @@ def _kill(
     """Kill a child and the other processes of its session; wait for its end."""
     if os.getpid() != owner:  # in a fork of its parent
         return
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
+    end_session(process.pid, EXIT_SECONDS)
     with suppress(BrokenPipeError):
         orders.close()
     os.close(replies)

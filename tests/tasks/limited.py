@@ -47,7 +47,8 @@ class Limited(TaskSet):
         time.sleep(60)
 
     def hang_with_a_child(self, _number):
-        os.system(f"sleep 60; : {self.folder}")
+        # In a process group of its own, as timeout(1) makes it.
+        os.system(f"timeout 60 sh -c 'sleep 60; : {self.folder}'")
 
     def segfault(self, _number):
         os.kill(os.getpid(), signal.SIGSEGV)
