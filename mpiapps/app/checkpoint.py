@@ -119,7 +119,7 @@ class Checkpoint:
         """
         from mpiapps.comm.safepoint import CHECKPOINT, CONTINUE, STOP
 
-        if self.deadline.stop_requested or self.deadline.passed():
+        if self.deadline.remaining() <= 0:
             return STOP
         if time.monotonic() - self._last_save < self.interval:
             return CONTINUE

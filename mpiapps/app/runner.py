@@ -18,7 +18,7 @@ from mpiapps.app.options import add_options, from_namespace, option
 from mpiapps.app.parser import Parser
 from mpiapps.app.program import Program, Result
 from mpiapps.base.deadline import Deadline
-from mpiapps.base.errors import MpiAppsError
+from mpiapps.base.errors import LaunchError, MpiAppsError
 from mpiapps.base.launch_environment import (
     ALLOW_SINGLETON,
     LaunchEnvironment,
@@ -26,6 +26,7 @@ from mpiapps.base.launch_environment import (
 )
 from mpiapps.base.streams import SafeStream, reserve_streams, write_err, write_out
 from mpiapps.base.threads import limit_threads
+from mpiapps.launch.exit_before_mpi import end_all
 from mpiapps.storage.atomic_file import AtomicFile
 
 if TYPE_CHECKING:
@@ -78,7 +79,10 @@ def main(program: Program, argv: Sequence[str] | None = None) -> int:
     reserve_streams()
     launch = detect_launch(os.environ)
     options, common = parse(program, sys.argv[1:] if argv is None else argv, launch)
-    deadline = Deadline(common.seconds or float("inf")).install()
+    try:
+        deadline = Deadline(common.seconds or float("inf")).install()
+    except LaunchError as error:
+        end_all(launch, error.exit_code, f"mpiapps: error: {error}\n", alike=True)
     if common.allow_singleton:
         os.environ[ALLOW_SINGLETON] = "1"
     limit_threads(launch, os.environ)

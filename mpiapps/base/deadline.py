@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import signal
 import threading
 import time
 from collections.abc import Mapping
 from types import FrameType
+
+from mpiapps.base.errors import LaunchError
 
 # Set by the job script: seconds since 1970 at which the program should stop and save.
 DEADLINE = "MPIAPPS_DEADLINE"
@@ -26,6 +29,11 @@ class Deadline:
     environ : mapping, optional
         Where the job script's deadline is read from.
 
+    Raises
+    ------
+    LaunchError
+        If the deadline there is not a number.
+
     Attributes
     ----------
     stop_requested : bool
@@ -35,8 +43,7 @@ class Deadline:
     def __init__(
         self, seconds: float = float("inf"), environ: Mapping[str, str] = os.environ
     ) -> None:
-        text = environ.get(DEADLINE, "")
-        self._deadline = float(text) if text.isdigit() else float("inf")
+        self._deadline = _number(environ, DEADLINE, float("inf"))
         self._limit = time.monotonic() + seconds
         self._chained: Deadline | None = None
         self.stop_requested = False
@@ -66,10 +73,6 @@ class Deadline:
         if self._chained is not None:
             self._chained._on_signal(number, frame)
 
-    def passed(self) -> bool:
-        """Return whether the deadline or the limit has passed."""
-        return time.time() >= self._deadline or time.monotonic() >= self._limit
-
     def remaining(self) -> float:
         """Return the seconds until the run is to stop; 0 after SIGUSR1."""
         if self.stop_requested:
@@ -89,5 +92,18 @@ def _ignore_signals() -> None:
 
 def attempt(environ: Mapping[str, str] = os.environ) -> int:
     """Return the number of this start of the run, from 1."""
-    text = environ.get(ATTEMPT, "")
-    return int(text) if text.isdigit() else 1
+    return int(_number(environ, ATTEMPT, 1))
+
+
+def _number(environ: Mapping[str, str], name: str, default: float) -> float:
+    """Return the number in a variable of the job script."""
+    text = environ.get(name, "")
+    try:
+        number = float(text or default)
+    except ValueError:
+        number = math.nan
+    if math.isnan(number):
+        raise LaunchError(
+            f"{name}={text!r} is not a number; only job scripts set it: unset it"
+        )
+    return number
