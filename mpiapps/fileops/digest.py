@@ -50,7 +50,7 @@ def read_manifest(path: str, algorithm: str) -> dict[str, str]:
     Raises
     ------
     InputError
-        If a line is no digest of this algorithm and a name, or if a name has two
+        If a line is not a digest of this algorithm and a name, or if a name has two
         different digests.
     """
     length = 2 * _hash(algorithm)().digest_size
