@@ -86,6 +86,11 @@ def run(ctx: RunContext, options: Options) -> Result:
                 raise InputError(
                     f"{options.tasks}: no tasks, only blank lines and comments"
                 )
+            if options.part and any(t.after or t.stage for t in listed.values()):
+                raise InputError(
+                    f"{options.tasks}: after= and barriers need all tasks in one farm;"
+                    " run it without --part"
+                )
             part = part_of(listed, options.part)
             own = {name: task for name, task in listed.items() if name in part}
     tasks = CommandTasks(own, world.comm.bcast(len(own)))

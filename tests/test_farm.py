@@ -115,6 +115,33 @@ def test_tasks_get_their_cores(tasks, tmp_path):
     assert "true: needs 3 cores, and the largest host has 2" in ended.err
 
 
+def test_tasks_wait_for_others_and_at_barriers(tasks, tmp_path):
+    out = tmp_path / "out"
+    lines = [
+        f"sleep 0.3; echo 1 >> {out} #: name=slow",
+        f"echo 2 >> {out} #: after=slow name=fast",
+        f"test -e {tmp_path}/fixed #: name=bad",
+        f"echo 4 >> {out} #: after=fast,bad",
+        "#: barrier",
+        f"echo 5 >> {out}",
+    ]
+    argv = [*FARM, tasks(*lines), "--json", "-"]
+    result = values(on_ranks("openmpi", 3, *argv), code=3)
+    assert (result["done"], result["failed"], result["remaining"]) == (2, 3, 0)
+    assert out.read_text() == "1\n2\n"
+    failed = Path(result["directory"], "failed.txt").read_text()
+    assert failed == "".join(
+        f"{line}\n" for line in [lines[2], f"echo 4 >> {out} #: after=bad", *lines[4:]]
+    )
+    (tmp_path / "fixed").touch()
+    result = values(on_ranks("openmpi", 3, *argv))
+    assert (result["done"], result["now"]) == (5, 3)
+    assert out.read_text() == "1\n2\n4\n5\n"
+    ended = on_ranks("openmpi", 1, *argv, "--part", "1/2")
+    assert ended.code == 65
+    assert "run it without --part" in ended.err
+
+
 def test_parts_cover_the_list(tasks, tmp_path):
     path = tasks(*(f"echo {n} >> {tmp_path}/out" for n in range(7)))
     for n in range(3):

@@ -13,11 +13,13 @@ from statistics import median
 from mpiapps.base.deadline import Deadline
 from mpiapps.base.errors import InputError, RankExited
 from mpiapps.storage.journal import Record
+from mpiapps.taskfarm.dependencies import Dependencies
 from mpiapps.taskfarm.slot_scheduler import SlotScheduler
 from mpiapps.taskfarm.task_list import Task
 from mpiapps.taskfarm.task_process import STOPPED
 
-CRASH_LIMIT = 2  # retries, alone, of a task whose helper was killed
+CRASH_LIMIT = 2  # retries, alone, of a task whose helper was killed or host was lost
+DEPENDENCY = "a failed dependency"  # reason of a task that waits for one that failed
 RETRY_DELAY, MAX_RETRY_DELAY = 0.1, 60.0  # s before a retry; doubles each time
 
 
@@ -69,11 +71,13 @@ class AttemptQueue:
         Tasks that ran when their helper was killed.
     tries : Counter
         Ended attempts of each task in this run; stopped ones do not count.
+    not_run : list of (int, str)
+        Tasks that failed without an attempt's record, and why, for the caller to take.
 
     Raises
     ------
     InputError
-        If a task fits on no host.
+        If a task fits on no host, or the dependencies cannot be met.
     """
 
     def __init__(
@@ -87,14 +91,20 @@ class AttemptQueue:
         self._tasks, self._deadline = tasks, deadline
         self._drain, self._drain_end = drain, float("inf")
         self._scheduler = SlotScheduler(cores)
+        self._dependencies = Dependencies(tasks, pending)
         for number in pending:
-            try:
-                self._scheduler.enqueue(number, tasks[number].cores)
-            except ValueError as error:
-                raise InputError(f"{tasks[number].command}: {error}") from error
+            if tasks[number].cores > max(cores):
+                raise InputError(
+                    f"{tasks[number].command}: needs {tasks[number].cores} cores, and"
+                    f" the largest host has {max(cores)}"
+                )
+        for number in self._dependencies.ready:
+            self._scheduler.enqueue(number, tasks[number].cores)
         self.tries = Counter[int]()
         self.lost: set[int] = set()
         self.failed: set[int] = set()
+        self.not_run: list[tuple[int, str]] = []
+        self._lost_hosts = Counter[int]()  # how many each task has run on
         self._running: dict[int, int] = {}  # task -> host
         self._retries: list[tuple[float, int]] = []  # heap of times and tasks
         self._seconds = deque[float](maxlen=101)  # wall times of the last tasks
@@ -134,9 +144,12 @@ class AttemptQueue:
         if record["reason"] == "lost":
             self.lost.add(number)
             limit = max(limit, CRASH_LIMIT)
-        if record["code"] and self.tries[number] > limit:
-            self.failed.add(number)
-        elif record["code"]:
+        if not record["code"]:
+            for released in self._dependencies.release(number):
+                self._scheduler.enqueue(released, self._tasks[released].cores)
+        elif self.tries[number] > limit:
+            self._fail(number)
+        else:
             delay = min(MAX_RETRY_DELAY, RETRY_DELAY * 2 ** self.tries[number])
             due = time.monotonic() + delay * random.uniform(0.5, 1)
             heapq.heappush(self._retries, (due, number))
@@ -157,14 +170,23 @@ class AttemptQueue:
         lost = [number for number, at in self._running.items() if at == host]
         for number in lost:
             del self._running[number]
-            self._requeue(number)
+            self._lost_hosts[number] += 1
+            if self._lost_hosts[number] > CRASH_LIMIT:
+                self.not_run.append((number, "lost"))
+                self._fail(number)
+            else:
+                self._requeue(number)
         return lost
 
+    def _fail(self, number: int) -> None:
+        """Record a failure, and those of the tasks that wait for this one."""
+        skipped = list(self._dependencies.skip(number))
+        self.failed.update([number, *skipped])
+        self.not_run += [(other, DEPENDENCY) for other in skipped]
+
     def _requeue(self, number: int) -> None:
-        """Queue a task before the others, unless it fits on no remaining host."""
-        cores = self._tasks[number].cores
-        if cores <= max(self._scheduler.cores):
-            self._scheduler.enqueue(number, cores, first=True)
+        """Queue a task before the others."""
+        self._scheduler.enqueue(number, self._tasks[number].cores, first=True)
 
     def _has_time(self, number: int) -> bool:
         """Return whether a task should end in time: by its limit and the median."""

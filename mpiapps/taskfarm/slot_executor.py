@@ -18,9 +18,9 @@ from mpiapps.launch.ulfm import ProcFailedError, ulfm_enabled
 from mpiapps.taskfarm.attempt_queue import AttemptQueue, TaskAttempt
 from mpiapps.taskfarm.command_tasks import CommandTasks
 from mpiapps.taskfarm.farm_journal import FarmJournal
-from mpiapps.taskfarm.host_runner import HostRunner
-from mpiapps.taskfarm.task_list import as_line
-from mpiapps.taskfarm.task_process import STOPPED
+from mpiapps.taskfarm.host_runner import HostRunner, as_record
+from mpiapps.taskfarm.task_lines import as_lines
+from mpiapps.taskfarm.task_process import STOPPED, TaskExit
 from mpiapps.tasks.engine import Results, Stop, collect
 from mpiapps.tasks.task_set import Chunks, TaskSet, Unfinished
 
@@ -113,10 +113,8 @@ class SlotExecutor:
                 manager = _Dispatcher(work, hosts.agents, local, comm)
                 yield from collect(ctx, tasks, numbers, manager.records())
                 self.ended = len(queue.tries)
-                lines = [
-                    as_line(tasks.tasks[number]) for number in sorted(queue.failed)
-                ]
-                text = "".join(f"{line}\n" for line in lines)
+                failed = [tasks.tasks[number] for number in sorted(queue.failed)]
+                text = "".join(f"{line}\n" for line in as_lines(failed))
                 self.journal.write(self.journal.path / "failed.txt", text)
             else:
                 with world.timed(tasks.timer):
@@ -159,6 +157,8 @@ class _Dispatcher:
                 yield self._end(record)
             while self._to_remove:  # after the records that they have sent
                 self._remove(self._to_remove.pop())
+            while self._queue.not_run:
+                yield self._fail(*self._queue.not_run.pop(0))
             if not records:
                 yield None
         for rank in range(1, self._size):
@@ -201,6 +201,14 @@ class _Dispatcher:
         if record["code"] and self._failures <= MAX_REPORTED_FAILURES:
             _report_failure(record)
         return number, as_result(self._queue, number, record)
+
+    def _fail(self, number: int, reason: str) -> tuple[int, Any]:
+        """Return a task that failed without a record, and its result."""
+        name = self._tasks.names[number]
+        attempt, log = self._journal.next_attempt(name)
+        order = TaskAttempt(name, attempt, self._tasks.tasks[number], log)
+        record = as_record(order, TaskExit(1, reason, 0.0))
+        return number, {**record, "at": time.time()}
 
     def _remove(self, rank: int) -> None:
         """Requeue the tasks of a failed rank, if it was a node agent."""

@@ -34,15 +34,10 @@ class SlotScheduler:
     def enqueue(self, number: int, cores: int, *, first: bool = False) -> None:
         """Queue a task, before the others of its width if `first`.
 
-        Raises
-        ------
-        ValueError
-            If no host has that many cores.
+        A task that needs more cores than any host has is dropped.
         """
         if cores > max(self.cores):
-            raise ValueError(
-                f"needs {cores} cores, and the largest host has {max(self.cores)}"
-            )
+            return
         queue = self._queues.setdefault(max(1, cores), deque())
         (queue.appendleft if first else queue.append)(number)
 

@@ -9,6 +9,8 @@ below::
     ./simulate --seed 2  #: time=1h retries=2
     grep ' #: ' notes  #:
     echo one\u000aecho two  #: escapes=yes
+    #: barrier
+    ./collect            #: after=simulation
 
 A command that does not fit on a line, such as one of a grid, is written with escapes.
 """
@@ -22,7 +24,7 @@ import os
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -37,7 +39,6 @@ from mpiapps.base.units import parse_count, parse_size, parse_time
 
 MARK = "#:"
 ESCAPES = re.compile(r"\\(?:u([0-9a-f]{4})|(\\))")
-UNSAFE = re.compile(r"[\x00-\x1f\x7f]|^[ #\ufeff]| $")  # characters that need escapes
 _NO_ENVIRON: Mapping[str, str] = {}  # shared by all tasks without variables
 
 
@@ -61,6 +62,12 @@ class Task:
     seconds, memory, cores, retries : numbers
         Limits of wall time and of resident bytes (0: none), cores, and how often it
         is run again after a failure.
+    name : str
+        For the `after` of other tasks; several tasks may have one name.
+    after : tuple of str
+        Names of the tasks that must be done before it starts.
+    stage : int
+        Number of barriers above it; the tasks above them must be done before it starts.
     """
 
     command: str
@@ -72,11 +79,14 @@ class Task:
     memory: int = 0
     cores: int = 1
     retries: int = 0
+    name: str = ""
+    after: tuple[str, ...] = ()
+    stage: int = 0
 
     def identity(self, occurrence: int = 0) -> str:
         """Return a digest of the command, folder, environment and inputs.
 
-        The position in the list and the resource limits are not part of the digest.
+        Position, resource limits and dependencies are not part of the digest.
         `occurrence` distinguishes equal tasks of one list.
         """
         stamps = [_stamps(self, name) for name in self.inputs] if self.inputs else []
@@ -123,8 +133,11 @@ def read_list(
                 if "escapes" in attributes:
                     raise ValueError("escapes=yes is only valid after a command")
                 fields = _merged(fields, attributes)
+                fields["stage"] += fields.pop("barrier", 0)
             elif text and not text.startswith("#"):
                 command, own = _split(text)
+                if "barrier" in own:
+                    raise ValueError("barrier is only valid on a line of its own")
                 yield Task(command, **(_merged(fields, own) if own else fields))
         except ValueError as error:
             raise InputError(f"{name}, line {number}: {error}") from error
@@ -169,35 +182,6 @@ def part_of(names: Collection[str], part: str) -> set[str]:
     last, parts = int(match[1]), int(match[2])
     first = (last - 1) * len(names) // parts
     return set(sorted(names)[first : last * len(names) // parts])
-
-
-def as_line(task: Task) -> str:
-    """Return a task as a line for `read_list`."""
-    attributes = []
-    for key, (name, _) in ATTRIBUTES.items():
-        value = getattr(task, name)
-        value = int(value) if isinstance(value, float) else value
-        if value != getattr(Task(""), name):
-            text = ",".join(value) if isinstance(value, tuple) else str(value)
-            attributes.append(f"{key}={text}{UNITS.get(key, '')}")
-    attributes += [f"env.{name}={value}" for name, value in task.environ.items()]
-    line = _join(task.command, attributes)
-    if "\n" not in line and not line.startswith("\ufeff"):
-        with suppress(InputError):
-            if list(read_list([line])) == [task]:
-                return line
-    text = task.command.replace("\\", "\\\\")
-    text = UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-    return _join(text, [*attributes, "escapes=yes"])
-
-
-def _join(command: str, attributes: Sequence[str]) -> str:
-    """Return a line of a list; add an empty mark if the command contains one."""
-    if not attributes and f" {MARK}" not in command:
-        return command
-    # A mark inside an attribute is quoted, so that the last mark remains the right one.
-    text = shlex.join(attributes).replace(f" {MARK}", f" ''{MARK}")
-    return f"{command} {MARK} {text}".rstrip()
 
 
 def _split(line: str) -> tuple[str, Mapping[str, Any]]:
@@ -262,9 +246,9 @@ ATTRIBUTES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "cd": ("folder", str),
     "in": ("inputs", lambda text: tuple(text.split(","))),
     "out": ("outputs", lambda text: tuple(text.split(","))),
+    "name": ("name", str),
+    "after": ("after", lambda text: tuple(text.split(","))),
 }
-
-UNITS = {"memory": "B"}  # units that `as_line` adds, where the parser needs one
 
 
 @lru_cache(1024)
@@ -278,11 +262,15 @@ def _attributes(text: str) -> Mapping[str, Any]:
             fields[name] = parse(value)
         elif token == "escapes=yes":
             fields["escapes"] = True
+        elif token == "barrier":
+            fields["barrier"] = 1
         elif equals and key.startswith("env."):
             fields.setdefault("environ", {})[key.removeprefix("env.")] = value
         else:
             known = ", ".join(ATTRIBUTES)
-            raise ValueError(f"{token!r} is not one of {known}, env.NAME with =VALUE")
+            raise ValueError(
+                f"{token!r} is not one of {known}, env.NAME with =VALUE, or barrier"
+            )
     return fields
 
 

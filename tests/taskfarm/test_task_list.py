@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from mpiapps.base.errors import InputError
 from mpiapps.taskfarm.parameter_grid import grid
+from mpiapps.taskfarm.task_lines import as_line, as_lines
 from mpiapps.taskfarm.task_list import (
     Task,
-    as_line,
     by_identity,
     input_files,
     part_of,
@@ -51,6 +51,20 @@ def test_lines_are_parsed():
         Task("echo five", retries=2, environ={"A": "1"}),
     ]
     assert list(read_list(map(as_line, tasks))) == tasks
+
+
+def test_dependencies_are_read_and_written():
+    lines = ["a #: name=first", "b #: name=first after=x,y", "#: barrier", "c", "d"]
+    tasks = list(read_list(lines))
+    assert [(task.name, task.after, task.stage) for task in tasks] == [
+        ("first", (), 0),
+        ("first", ("x", "y"), 0),
+        ("", (), 1),
+        ("", (), 1),
+    ]
+    # Names of tasks that are not written are not waited for.
+    assert list(as_lines(tasks)) == [lines[0], "b #: name=first", *lines[2:]]
+    assert list(as_lines(tasks[2:])) == ["c", "d"]
 
 
 CHARACTERS = [*"#:\\ \t\n\r'\"$=,\x0b\x1c\x85\u3000\ufeffé\udcff", " #:", "a", "time=3"]
@@ -107,6 +121,7 @@ def test_bom_and_carriage_returns_are_not_part_of_commands(tmp_path):
         ("echo #: cd='/tmp", "No closing quotation"),
         ("grep ' #: ' x", "if this #: belongs to the command, add another at the end"),
         ("#: escapes=yes", "only valid after a command"),
+        ("echo #: barrier", "only valid on a line of its own"),
         ("#DISBATCH REPEAT 10 PREFIX ./x", "directives of disBatch"),
     ],
 )
