@@ -8,13 +8,13 @@ import pkgutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app.output import DIGITS
 from mpiapps.base.errors import UsageError
+from mpiapps.base.registry import installed
 from mpiapps.base.streams import write_err
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _programs() -> dict[str, tuple[Program, str]]:
         program = getattr(importlib.import_module(module.name), "PROGRAM", None)
         if isinstance(program, Program):
             by_name[program.name] = program, module.name
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
+    for entry in installed().select(group=ENTRY_POINT_GROUP):
         try:
             program = entry.load()
         except Exception as error:  # a broken package must not end this command

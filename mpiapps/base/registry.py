@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Mapping
-from importlib.metadata import entry_points
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from mpiapps.base.errors import LaunchError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
+
+@cache
+def installed() -> EntryPoints:
+    """Return the entry points of all packages. Their metadata are read once."""
+    from importlib.metadata import entry_points  # slow to import, and rarely needed
+
+    return entry_points()
 
 
 def registry(kind: str, builtin: Mapping[str, str]) -> dict[str, str]:
@@ -20,7 +31,7 @@ def registry(kind: str, builtin: Mapping[str, str]) -> dict[str, str]:
     builtin : mapping
         The package's own, which no other package replaces.
     """
-    added = {entry.name: entry.value for entry in entry_points(group=f"mpiapps.{kind}")}
+    added = {e.name: e.value for e in installed().select(group=f"mpiapps.{kind}")}
     return {**builtin, **added, **builtin}
 
 
