@@ -83,14 +83,11 @@ class Program:
     reads_stdin: Callable[[Any], bool] = lambda _options: False
 
 
-ENTRY_POINT_GROUP = "mpiapps.programs"  # for programs of other packages
-
-
 def programs() -> dict[str, Program]:
     """Return all programs by name.
 
     Programs are the ``PROGRAM`` of modules of this package, and entry points of
-    installed packages in the group `ENTRY_POINT_GROUP`, such as
+    installed packages in the group ``mpiapps.programs``, such as
     ``heat = "mypackage.heat:PROGRAM"``. Programs import MPI in `run` only.
     """
     return {name: program for name, (program, _) in _programs().items()}
@@ -107,12 +104,12 @@ def _programs() -> dict[str, tuple[Program, str]]:
         program = getattr(importlib.import_module(module.name), "PROGRAM", None)
         if isinstance(program, Program):
             by_name[program.name] = program, module.name
-    for entry in installed().select(group=ENTRY_POINT_GROUP):
+    for entry in installed("programs"):
         try:
             program = entry.load()
         except Exception as error:  # a broken package must not end this command
             write_err(
-                f"mpiapps: note: {ENTRY_POINT_GROUP} {entry.value} cannot be loaded:"
+                f"mpiapps: note: {entry.group} {entry.value} cannot be loaded:"
                 f" {error}\n"
             )
             continue

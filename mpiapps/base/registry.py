@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 
 
 @cache
-def installed() -> EntryPoints:
-    """Return the entry points of all packages. Their metadata are read once."""
+def _installed() -> Any:
     from importlib.metadata import entry_points  # slow to import, and rarely needed
 
     return entry_points()
+
+
+def installed(kind: str) -> EntryPoints:
+    """Return the entry points of other packages of a kind; packages are read once."""
+    selected: EntryPoints = _installed().select(group=f"mpiapps.{kind}")
+    return selected
 
 
 def registry(kind: str, builtin: Mapping[str, str]) -> dict[str, str]:
@@ -31,7 +36,7 @@ def registry(kind: str, builtin: Mapping[str, str]) -> dict[str, str]:
     builtin : mapping
         The package's own, which no other package replaces.
     """
-    added = {e.name: e.value for e in installed().select(group=f"mpiapps.{kind}")}
+    added = {entry.name: entry.value for entry in installed(kind)}
     return {**builtin, **added, **builtin}
 
 
