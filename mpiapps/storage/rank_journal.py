@@ -28,19 +28,27 @@ class RankJournal:
     Parameters
     ----------
     directory : str
-        Its directory.
+        Its directory; empty: nothing is recorded.
     header : mapping
         Identifies the content.
     rank : int
+
+    Attributes
+    ----------
+    records : bool
+        Whether there is a directory.
     """
 
     def __init__(self, directory: str, header: Record, rank: int) -> None:
         self._path = Path(directory, NAME.format(rank=rank, unique=os.urandom(4).hex()))
         self._header = header
         self._journal: Journal | None = None
+        self.records = bool(directory)
 
     def add(self, record: Record) -> None:
         """Append a record, which is durable soon, or after `sync`."""
+        if not self.records:
+            return
         if self._journal is None:
             self._journal = Journal(self._path, self._header)
         self._journal.add(record)

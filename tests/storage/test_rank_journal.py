@@ -31,6 +31,10 @@ def test_concurrent_runs_lose_no_record(tmp_path):
 def test_no_file_without_records(tmp_path):
     with RankJournal(str(tmp_path), HEADER, 0) as empty:
         empty.sync()
+    with RankJournal("", HEADER, 0) as disabled:
+        disabled.add({"n": 1})
+        disabled.sync()
+    assert not disabled.records
     assert list(tmp_path.iterdir()) == []
 
 
