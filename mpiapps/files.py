@@ -7,7 +7,6 @@ program with `comm.scatter` and explains the difference.
 
 from __future__ import annotations
 
-import pkgutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mpiapps.app import Program, Result, main, option
 from mpiapps.app.output import printable
 from mpiapps.base import units
+from mpiapps.base.registry import load_extension
 from mpiapps.fileops.choices import (
     ALGORITHMS,
     COUNTS,
@@ -179,7 +179,7 @@ def run(ctx: RunContext, options: Options) -> Result:
         with world.timed("list"):
             listing = gather_listing(world.comm, names)
         file_run = _FileRun(ctx, options, listing)
-        execute = pkgutil.resolve_name(OPERATIONS[options.operation])
+        execute = load_extension(options.operation, OPERATIONS[options.operation])
         values, lines = execute(file_run)
         with world.agree():
             if target is not None:

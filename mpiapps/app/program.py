@@ -8,13 +8,13 @@ import pkgutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app.output import DIGITS
 from mpiapps.base.errors import UsageError
+from mpiapps.base.registry import installed
 from mpiapps.base.streams import write_err
 
 if TYPE_CHECKING:
@@ -83,14 +83,11 @@ class Program:
     reads_stdin: Callable[[Any], bool] = lambda _options: False
 
 
-ENTRY_POINT_GROUP = "mpiapps.programs"  # for programs of other packages
-
-
 def programs() -> dict[str, Program]:
     """Return all programs by name.
 
     Programs are the ``PROGRAM`` of modules of this package, and entry points of
-    installed packages in the group `ENTRY_POINT_GROUP`, such as
+    installed packages in the group ``mpiapps.programs``, such as
     ``heat = "mypackage.heat:PROGRAM"``. Programs import MPI in `run` only.
     """
     return {name: program for name, (program, _) in _programs().items()}
@@ -107,12 +104,12 @@ def _programs() -> dict[str, tuple[Program, str]]:
         program = getattr(importlib.import_module(module.name), "PROGRAM", None)
         if isinstance(program, Program):
             by_name[program.name] = program, module.name
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
+    for entry in installed("programs"):
         try:
             program = entry.load()
         except Exception as error:  # a broken package must not end this command
             write_err(
-                f"mpiapps: note: {ENTRY_POINT_GROUP} {entry.value} cannot be loaded:"
+                f"mpiapps: note: {entry.group} {entry.value} cannot be loaded:"
                 f" {error}\n"
             )
             continue

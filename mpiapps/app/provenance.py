@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mpiapps
+from mpiapps.base.launch_environment import job_id
 from mpiapps.base.threads import usable_cores
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
 
-# The job ID is the first of these that is set.
-JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 PACKAGES = ("mpi4py", "numpy", "numba", "scipy")
 
 
@@ -50,7 +49,6 @@ def collect(
         {name: pool[name] for name in ("user_api", "internal_api", "num_threads")}
         for pool in threadpool_info()
     ]
-    job = next((environ[name] for name in JOB_VARIABLES if environ.get(name)), None)
     versions = {name: metadata.version(name) for name in PACKAGES}
     return {
         "mpi": str(library),
@@ -62,7 +60,7 @@ def collect(
         "cpu": _cpu(),
         "cores": usable_cores(),
         "threads": pools,
-        "job": job,
+        "job": job_id() or None,
         "user": environ.get("USER"),
         "cwd": str(Path.cwd()),
         **initial,

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Mapping
-from importlib.metadata import entry_points
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from mpiapps.base.errors import LaunchError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
+
+@cache
+def _installed() -> Any:
+    from importlib.metadata import entry_points  # slow to import, and rarely needed
+
+    return entry_points()
+
+
+def installed(kind: str) -> EntryPoints:
+    """Return the entry points of other packages of a kind; packages are read once."""
+    selected: EntryPoints = _installed().select(group=f"mpiapps.{kind}")
+    return selected
 
 
 def registry(kind: str, builtin: Mapping[str, str]) -> dict[str, str]:
@@ -20,7 +36,7 @@ def registry(kind: str, builtin: Mapping[str, str]) -> dict[str, str]:
     builtin : mapping
         The package's own, which no other package replaces.
     """
-    added = {entry.name: entry.value for entry in entry_points(group=f"mpiapps.{kind}")}
+    added = {entry.name: entry.value for entry in installed(kind)}
     return {**builtin, **added, **builtin}
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -34,7 +34,7 @@ def spool() -> dict[str, str]:
 
 
 @contextmanager
-def standard_input(environ: Mapping[str, str] = os.environ) -> Iterator[BinaryIO]:
+def standard_input() -> Iterator[BinaryIO]:
     """Yield standard input, or the copy of `mpiapps run`. Can be used once.
 
     Raises
@@ -44,9 +44,9 @@ def standard_input(environ: Mapping[str, str] = os.environ) -> Iterator[BinaryIO
     FileAccessError
         If the copy cannot be read.
     """
-    name = environ.get(STDIN_FILE, "")
+    name = os.environ.get(STDIN_FILE, "")
     if not name:
-        if NO_EOF_VARIABLE in environ:
+        if NO_EOF_VARIABLE in os.environ:
             raise LaunchError(
                 "Open MPI's mpiexec does not pass the end of standard input to a rank;"
                 " start the program with `mpiapps run`, or write the input to a file"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-
-import jinja2
+from typing import TYPE_CHECKING
 
 import mpiapps
 from mpiapps.base.errors import UsageError
@@ -16,6 +15,9 @@ from mpiapps.batch.extra_directives import check_directives
 from mpiapps.batch.launchers import LaunchCommand, launch_command
 from mpiapps.batch.request import Job
 from mpiapps.batch.scheduler import LIBRARY, Scheduler, load_scheduler
+
+if TYPE_CHECKING:
+    import jinja2
 
 # Characters that no scheduler's parser treats specially on a directive line.
 LINE = re.compile(r"""-[A-Za-z0-9_.,:=@%+/^ $&()*"'\[\]{}|<>!~?-]+""")
@@ -102,6 +104,8 @@ def _launch_command(job: Job, scheduler: Scheduler) -> LaunchCommand:
 
 @cache
 def _environment() -> jinja2.Environment:
+    import jinja2  # the commands that render nothing start faster without it
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=jinja2.StrictUndefined,

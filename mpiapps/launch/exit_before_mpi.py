@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import NoReturn
@@ -98,9 +98,9 @@ def _uncaught(
     os._exit(exit_code(error))  # Python would exit with 1
 
 
-def abort_by_launcher(code: int, environ: Mapping[str, str] = os.environ) -> None:
+def abort_by_launcher(code: int) -> None:
     """Request a PMI launcher to abort the job; no-op without one. Local; before MPI."""
-    descriptor = int_variable(environ, PMI_FD)
+    descriptor = int_variable(os.environ, PMI_FD)
     if descriptor is None:
         return
     with (

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import os
 import signal
-from collections.abc import Mapping
 
 from mpiapps.launch.mpi import MPI
 
@@ -32,9 +31,9 @@ class ProcFailedError(Exception):
         self.ranks = ranks
 
 
-def ulfm_enabled(environ: Mapping[str, str] = os.environ) -> bool:
+def ulfm_enabled() -> bool:
     """Return whether this run continues after the failure of a rank. Local."""
-    return environ.get(ULFM_VARIABLE) == "1"
+    return os.environ.get(ULFM_VARIABLE) == "1"
 
 
 def is_proc_failure(error: MPI.Exception) -> bool:

@@ -6,10 +6,9 @@ group ``mpiapps.backends``: an `mpiapps.tasks.engine.Executor`.
 
 from __future__ import annotations
 
-import pkgutil
 from typing import TYPE_CHECKING
 
-from mpiapps.base.registry import registry
+from mpiapps.base.registry import load_extension, registry
 
 if TYPE_CHECKING:
     from mpiapps.tasks.engine import Executor
@@ -29,5 +28,5 @@ BACKENDS = registry(
 
 def executor_of(backend: str) -> Executor:
     """Return the executor of a backend."""
-    executor: Executor = pkgutil.resolve_name(BACKENDS[backend])
+    executor: Executor = load_extension(backend, BACKENDS[backend])
     return executor

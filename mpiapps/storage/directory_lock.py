@@ -6,7 +6,6 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -122,7 +121,7 @@ class DirectoryLock:
 
     def _create_numbered(self, number: int) -> bool:
         """Return whether this process has become owner `number`."""
-        part = self._path.with_name(f"{self._path.name}.{secrets.token_hex(8)}.part")
+        part = self._path.with_name(f"{self._path.name}.{os.urandom(8).hex()}.part")
         try:
             part.write_text(json.dumps(_this_process()))
             self._numbered(number).hardlink_to(part)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import glob
 import os
-import secrets
 import socket
 import stat
 from contextlib import suppress
@@ -47,7 +46,7 @@ def create_temporary(target: Path) -> tuple[int, Path]:
             raise PermissionError(errno.EACCES, "The file is not writable")
     stem = f".{target.name[:MAX_STEM]}.{socket.gethostname()[:MAX_STEM]}."
     _remove_stale(target.parent, stem)
-    part = target.with_name(f"{stem}{os.getpid()}.{secrets.token_hex(6)}.part")
+    part = target.with_name(f"{stem}{os.getpid()}.{os.urandom(6).hex()}.part")
     return os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), part
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.001  # wait for local tasks, where messages are polled too
 LOCAL_POLL_SECONDS = 0.1  # the same on a single host, without messages
 IDLE_POLL_SECONDS = 0.02  # between polls of an agent without tasks; leaves CPU to tasks
+ROOT = 0
 ORDER_TAG, REPORT_TAG = 10, 20  # the next tag of each is for large messages
 STOP = "stop"  # sent in place of a task: terminate the running ones
 MAX_REPORTED_FAILURES = 10  # failed tasks printed while the farm runs
@@ -230,15 +231,15 @@ def as_result(queue: AttemptQueue, number: int, record: dict[str, Any]) -> Any:
     return Unfinished(record)
 
 
-def worker_loop(local: HostRunner, comm: Intracomm, root: int = 0) -> None:
+def worker_loop(local: HostRunner, comm: Intracomm) -> None:
     """Run the tasks that the root sends, until `None`. Collective but for the root."""
     orders = MessageChannel(comm, ORDER_TAG)
     reports = MessageChannel(comm, REPORT_TAG)
     while True:
         if local.running:
-            message = orders.poll(root)
+            message = orders.poll(ROOT)
         else:
-            message = orders.recv(root, max_sleep=IDLE_POLL_SECONDS)
+            message = orders.recv(ROOT, max_sleep=IDLE_POLL_SECONDS)
         while message is not None:
             order = message[1]
             if order is None:
@@ -248,9 +249,9 @@ def worker_loop(local: HostRunner, comm: Intracomm, root: int = 0) -> None:
                 local.stop()
             else:
                 local.submit(order)
-            message = orders.poll(root)
+            message = orders.poll(ROOT)
         if records := local.wait(POLL_SECONDS):
-            reports.isend(root, records)
+            reports.isend(ROOT, records)
 
 
 def _report_failure(record: dict[str, Any]) -> None:

@@ -19,7 +19,6 @@ from collections.abc import Callable
 from typing import Any
 
 from mpiapps.base.errors import LaunchError
-from mpiapps.comm.messages import MAX_SLEEP
 from mpiapps.comm.pickling import SIGNALS, Pickled
 from mpiapps.comm.ranks import Ranks, communicator
 from mpiapps.launch.forks import is_child
@@ -41,9 +40,6 @@ class MPIPool(BasePool):
     ----------
     comm : MPI.Intracomm
         Duplicated. Any communicator, also one of ``comm.Split``.
-    on_idle : callable, optional
-        Called on the root at least every ms while it waits for results of `map` and
-        `imap`.
 
     Notes
     -----
@@ -59,12 +55,10 @@ class MPIPool(BasePool):
     returns the remaining ranks.
     """
 
-    def __init__(
-        self, comm: Ranks, on_idle: Callable[[], object] | None = None
-    ) -> None:
+    def __init__(self, comm: Ranks) -> None:
         comm = communicator(comm)
         super().__init__()
-        self._comm, self._on_idle = comm.Dup(), on_idle
+        self._comm = comm.Dup()
         self._manager: Manager | None = None
         if comm.size == 1:
             return
@@ -113,12 +107,10 @@ class MPIPool(BasePool):
         if self._manager is None:
             return
         self._manager.close()
-        while not failed and self._manager.is_alive():
-            self._manager.join(MAX_SLEEP if self._on_idle else None)
-            if self._on_idle:
-                self._on_idle()
-        if self._manager.error is not None and not failed:
-            raise self._manager.error
+        if not failed:
+            self._manager.join()
+            if self._manager.error is not None:
+                raise self._manager.error
 
     def _n_workers(self) -> int:
         return self._manager.workers if self._manager else 1
@@ -146,12 +138,8 @@ class MPIPool(BasePool):
                 "a callback of a future cannot wait for other tasks: it runs in the"
                 " thread that receives their results"
             )
-        elif self._on_idle is None:
-            super().wait_until_due(results)
         else:
-            with results.changed:
-                results.changed.wait_for(results.is_due, MAX_SLEEP)
-            self._on_idle()
+            super().wait_until_due(results)
 
     def forget(self, results: MapResult[Any]) -> None:
         """Make ranks release the function of a call that has ended. Any thread."""
