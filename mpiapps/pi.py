@@ -93,9 +93,7 @@ def run(ctx: RunContext, options: Options) -> Result:
         values, notes = estimate_strata(hits, split, side, options.samples)
     else:
         values, notes = estimate_darts(hits, options.samples, 32 if wide else 16)
-    # Show pi to two digits of the standard error.
-    digits = 2 - math.floor(math.log10(values["stderr"] or 1))
-    return Result(values, ranks or [], notes, digits=min(max(10, digits), 17))
+    return Result(values, ranks or [], notes)
 
 
 PROGRAM = Program("pi", "Estimate pi with random darts.", Options, run, check)

@@ -13,7 +13,6 @@ from mpiapps.base.units import format_seconds
 if TYPE_CHECKING:
     from mpiapps.comm.timers import Timing
 
-DIGITS = 10  # significant digits of numbers in the report
 EDGE_ITEMS = 3  # values shown at each end of a long list
 BOLD, PLAIN = "\033[1m", "\033[0m"
 
@@ -34,16 +33,9 @@ def as_text(
     timings: Mapping[str, Timing],
     *,
     color: bool = False,
-    digits: int = DIGITS,
 ) -> str:
-    """Return the text report: a title, then a line per value.
-
-    Numbers are rounded to `digits` significant digits.
-    """
-    lines = [
-        f"{name}\t{_cell(_summarized(value), f'.{digits}g')}"
-        for name, value in values.items()
-    ]
+    """Return the text report: a title, then a line per value."""
+    lines = [f"{name}\t{_cell(_summarized(value))}" for name, value in values.items()]
     for name, timing in timings.items():
         longest, mean = format_seconds(timing.max), format_seconds(timing.mean)
         lines.append(
@@ -87,13 +79,13 @@ def _summarized(value: Any) -> Any:
     return [*edges[:n], "...", *edges[n:], f"({len(value)} in all)"]
 
 
-def _cell(value: Any, spec: str = "") -> str:
-    """Return `value` as text; floats by the format `spec`, exactly by default."""
+def _cell(value: Any) -> str:
+    """Return `value` as text; floats with the fewest digits that `float` reads back."""
     if isinstance(value, list | tuple):
-        return " ".join(_cell(item, spec) for item in value)
+        return " ".join(map(_cell, value))
     if isinstance(value, str):
         return printable(value)
-    return format(float(value), spec) if isinstance(value, float) else str(value)
+    return repr(float(value)) if isinstance(value, float) else str(value)
 
 
 def printable(text: str) -> str:

@@ -12,7 +12,6 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpiapps.app.output import DIGITS
 from mpiapps.base.errors import UsageError
 from mpiapps.base.registry import installed
 from mpiapps.base.streams import write_err
@@ -36,16 +35,12 @@ class Result:
         Remarks on the values.
     exit_code : int
         0, 3 (some tasks failed) or 4 (a check failed).
-    digits : int
-        Significant digits of numbers in the text report; the record and CSV contain
-        exact numbers.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     ranks: Sequence[Mapping[str, Any]] = ()
     notes: Sequence[str] = ()
     exit_code: int = 0
-    digits: int = DIGITS
 
 
 @dataclass(frozen=True)

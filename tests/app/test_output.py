@@ -62,11 +62,13 @@ def test_a_full_device_is_an_error_and_remains_a_device(tmp_path):
 
 
 def test_csv_and_text_contain_the_values():
-    values = {"pi": 3.25, "interval": [3.0, 3.5], "hits": 13}
-    assert as_csv([values]) == "pi,interval,hits\r\n3.25,3.0 3.5,13\r\n"
+    values = {"pi": 3.25, "interval": [3.0, 3.5], "hits": 13, "sum": 0.1 + 0.2}
+    text = "pi,interval,hits,sum\r\n3.25,3.0 3.5,13,0.30000000000000004\r\n"
+    assert as_csv([values]) == text
     text = as_text("title", values, {"kernel": Timing(2.0, 1.0, 1.0)})
     assert text.splitlines()[0] == "title"
-    assert "  interval  3 3.5" in text
+    assert "  interval  3.0 3.5" in text
+    assert "  sum       0.30000000000000004\n" in text
     assert "  a  0 1 2 ... 7 8 9 (10 in all)" in as_text("", {"a": list(range(10))}, {})
     assert "  kernel    2 s (mean 1 s, imbalance 100.0%)" in text
     assert as_text("title", {}, {}, color=True) == "\033[1mtitle\033[0m\n"
