@@ -98,20 +98,20 @@ class ColumnReader:
         if not self.is_splittable(segment.name):
             parser = ColumnParser(column, dialect)
             for block in _skip_bytes(self._reader.blocks(segment), begin):
-                yield from parser.numbers(block)
-            yield from parser.end()
+                yield parser.numbers(block)
+            yield parser.end()
             return
         start = min(max(segment.start, begin), segment.stop)
         state = RECORD if start <= begin else self._state(segment, dialect)
         parser = ColumnParser(column, dialect, state, start)
         for block in self._reader.blocks(segment._replace(start=start)):
-            yield from parser.numbers(block)
+            yield parser.numbers(block)
         rest = segment._replace(start=segment.stop, stop=segment.size)
         for block in self._reader.blocks(rest, FIRST_READ_BYTES) if parser.open else ():
-            yield from parser.numbers(block, once=True)
+            yield parser.numbers(block, once=True)
             if not parser.open:
                 break
-        yield from parser.end()
+        yield parser.end()
 
     def _state(self, segment: Segment, dialect: Dialect) -> int:
         """Return the parser state at the first byte of a segment."""
@@ -144,9 +144,9 @@ class ColumnOperation(Operation):
         dialect = Dialect()
         find_record_end(SAMPLE, RECORD, *dialect)
         advance_quote_states(SAMPLE, NEWLINE, *dialect, np.array(STATES))
-        for values in ColumnParser(0, dialect).numbers(SAMPLE):
-            Moments().add(values)
-            add_to_histogram(values, np.arange(2.0), np.zeros(3, np.int64))
+        values = ColumnParser(0, dialect).numbers(SAMPLE)
+        Moments().add(values)
+        add_to_histogram(values, np.arange(2.0), np.zeros(3, np.int64))
 
     def is_splittable(self, name: str) -> bool:
         """Return whether a file may be split."""
