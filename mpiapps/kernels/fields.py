@@ -112,7 +112,7 @@ def _follow_quotes(
 
 @inline
 def _is_blank(text: Any, start: Any, end: Any, last: Any) -> Any:
-    """Return whether a record of one field is a blank line."""
+    """Return whether a record is a blank line."""
     length = end - start
     first = int(read_byte(text, start)) if start >= 0 else last
     return length == 0 or (length == 1 and first == RETURN)
@@ -189,8 +189,7 @@ def find_fields(  # noqa: PLR0912, PLR0915 - a state machine: a branch for each 
                     field += count
                     break
                 end = i + trailing_zeros(line)
-                blank = field + count == 0 and _is_blank(text, start, end, state[LAST])
-                if field >= 0 and not blank:
+                if field >= 0 and not _is_blank(text, start, end, state[LAST]):
                     spans[rows, 0], spans[rows, 1] = 0, 0
                     rows += 1
             elif field == column:
@@ -198,8 +197,7 @@ def find_fields(  # noqa: PLR0912, PLR0915 - a state machine: a branch for each 
                 if bit == 0:
                     break
                 end = i + trailing_zeros(bit)
-                one = column == 0 and bit == line
-                if not (one and _is_blank(text, start, end, state[LAST])):
+                if bit != line or not _is_blank(text, start, end, state[LAST]):
                     spans[rows, 0], spans[rows, 1] = begin, end
                     rows += 1
                 if bit != line:
