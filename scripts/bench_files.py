@@ -1,4 +1,4 @@
-"""`make bench-files`: counting the content of files, against standard tools.
+"""`make bench-files`: words of files, and histograms of columns, against other tools.
 
 Two ranks. Each ratio compares two measurements of one round; rounds are interleaved,
 and the median over the rounds is reported. For mpiapps it is the time of the work, from
@@ -27,6 +27,7 @@ PYTHON = str(HERE.parent / ".bench/files/bin/python")
 RANKS = 2
 LARGE_BYTES = 10**9  # of the large file
 SMALL_FILES = 100_000  # number of small files
+ROWS = 4_000_000  # of the tables
 BLOCK = "32M"  # of parallel --pipepart: the fastest of 10M, 32M and 100M here
 Seconds = Callable[[], float]
 START_SECONDS: list[float] = []
@@ -95,6 +96,24 @@ def write_small(folder: Path) -> None:
         (subfolder / f"{n}.txt").write_text("some words in a line\n" * (n % 100))
 
 
+def write_tables(folder: Path) -> list[str]:
+    """Write tables of an index, a random number and a word; return their names."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    x = np.random.default_rng(1).random(ROWS)
+    words = pa.array(["a", "some words", "more of them"]).take(
+        pa.array(np.arange(ROWS) % 3)
+    )
+    table = pa.table({"n": np.arange(ROWS), "x": x, "word": words})
+    names = [str(folder / f"table.{suffix}") for suffix in ("csv", "parquet")]
+    pyarrow.csv.write_csv(table, names[0])
+    pyarrow.parquet.write_table(table, names[1])
+    return names
+
+
 def compare(title: str, ours: Seconds, peer: Seconds, minimum: float,
             rounds: int) -> bool:  # fmt: skip
     """Measure, print a row; return whether the ratio is at least `minimum`."""
@@ -131,6 +150,15 @@ def main() -> int:
             ("100,000 small files: a loop in Python", walk,
              script("loop", many, python=sys.executable), 1.8),
         ]  # fmt: skip
+        for table in write_tables(Path(scratch)):
+            numbers = mpiapps_files("histogram", table, "--column", "x")
+            numbers()
+            suffix = Path(table).suffix[1:]
+            rows += [
+                (f"histogram of {suffix}: {peer}", numbers,
+                 script(f"histogram-{peer}", table), 1)
+                for peer in ("polars", "duckdb")
+            ]  # fmt: skip
         words(), lines(), walk()  # compile the kernels, fill the page cache
         print(f"{'seconds':44} {'ours':>8} {'peer':>8} {'ratio':>6} {'min':>6}")
         passed = [

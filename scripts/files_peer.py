@@ -1,6 +1,7 @@
-"""Peers for bench_files.py: files_peer.py polars|duckdb|loop PATH.
+"""Peers for bench_files.py: files_peer.py PEER PATH; `PEERS` lists them.
 
-Prints the number of words, and the seconds on two processors.
+Prints the number of words or of numbers, and the seconds on two processors; for the
+histograms without the import.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ import os
 import sys
 import time
 from pathlib import Path
+
+BINS = 50
+CLOCK = [0.0]  # start of the measurement
 
 
 def with_polars(path: str) -> int:
@@ -46,8 +50,48 @@ def with_loop(path: str) -> int:
     return total
 
 
+def histogram_with_polars(path: str) -> int:
+    """Compute the mean and a histogram of column x of CSV or Parquet."""
+    os.environ["POLARS_MAX_THREADS"] = "2"
+    import polars as pl
+
+    restart_clock()
+    scan = pl.scan_parquet if path.endswith(".parquet") else pl.scan_csv
+    x = scan(path).select("x").collect(engine="streaming")["x"]
+    x.mean()
+    return int(x.hist(bin_count=BINS)["count"].sum())
+
+
+def histogram_with_duckdb(path: str) -> int:
+    """Compute the mean and a histogram of column x of CSV or Parquet."""
+    import duckdb
+
+    restart_clock()
+    duckdb.execute("SET threads TO 2")
+    read = "read_parquet" if path.endswith(".parquet") else "read_csv"
+    row = duckdb.execute(
+        f"WITH t AS (SELECT x FROM {read}(?)), e AS (SELECT min(x) low, max(x) high,"
+        " avg(x) FROM t), b AS (SELECT least(floor((x - low) / (high - low) * ?), ?)"
+        " bin, count(*) n FROM t, e GROUP BY bin) SELECT sum(n) FROM b",
+        [path, BINS, BINS - 1],
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def restart_clock() -> None:
+    """Start the measurement again, after an import."""
+    CLOCK[0] = time.perf_counter()
+
+
+PEERS = {
+    "polars": with_polars,
+    "duckdb": with_duckdb,
+    "loop": with_loop,
+    "histogram-polars": histogram_with_polars,
+    "histogram-duckdb": histogram_with_duckdb,
+}
+
 if __name__ == "__main__":
-    count = {"polars": with_polars, "duckdb": with_duckdb, "loop": with_loop}
-    start = time.perf_counter()
-    words = count[sys.argv[1]](sys.argv[2])
-    print(words, time.perf_counter() - start)
+    restart_clock()
+    count = PEERS[sys.argv[1]](sys.argv[2])
+    print(count, time.perf_counter() - CLOCK[0])

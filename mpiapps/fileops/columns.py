@@ -5,18 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from mpiapps.app.arrow import numbers
-from mpiapps.fileops.csv_header import (
-    MAX_LISTED_COLUMNS,
-    ColumnPosition,
-    CSVOptions,
-    find_column,
-)
+from mpiapps.fileops.csv_header import ColumnPosition, CSVOptions, find_column
 from mpiapps.fileops.operation import Operation
+from mpiapps.fileops.parquet import MODULE, ParquetReader, is_parquet
 from mpiapps.fileops.reading import FIRST_READ_BYTES, SegmentReader, open_segment
 from mpiapps.fileops.segments import OPEN_COST, Segment
 from mpiapps.kernels import columns, moments
@@ -45,26 +41,34 @@ class ColumnReader:
     name : str
         Name or number of the column; see `csv_header.find_column`.
     options : CSVOptions
+    names : iterable of str, optional
+        The files.
 
     Attributes
     ----------
+    has_parquet : bool
+        Whether any of the files is a Parquet file.
     quote_states : mapping of (int, int) to int
         See `csv_quotes.quote_states`.
     """
 
-    def __init__(self, name: str, options: CSVOptions) -> None:
+    def __init__(
+        self, name: str, options: CSVOptions, names: Iterable[str] = ()
+    ) -> None:
         self._name, self._options = name, options
+        self._parquet = ParquetReader(name)
+        self.has_parquet = any(map(is_parquet, names))
         self._reader = SegmentReader()
         self._file, self._position = -1, ColumnPosition(0, 0)
         self.quote_states: Mapping[FilePosition, int] = {}
 
     def is_splittable(self, name: str) -> bool:
         """Return whether a file may be split."""
-        return not is_parquet(name) and self._reader.is_splittable(name)
+        return is_parquet(name) or self._reader.is_splittable(name)
 
     def dialect(self, name: str) -> Dialect:
-        """Return the CSV dialect of a file."""
-        return self._options.dialect(name)
+        """Return the CSV dialect of a file; one without quotes for a Parquet file."""
+        return Dialect(quote=-1) if is_parquet(name) else self._options.dialect(name)
 
     def position(self, segment: Segment) -> ColumnPosition:
         """Return the index of the column in the segment's file, and the data's start.
@@ -91,27 +95,27 @@ class ColumnReader:
             If the file cannot be read, does not have the column, or ends inside quotes.
         """
         if is_parquet(segment.name):
-            yield from _parquet(segment.name, self._name)
+            yield from self._parquet.values(segment)
             return
         column, begin = self.position(segment)
         dialect = self.dialect(segment.name)
         if not self.is_splittable(segment.name):
             parser = ColumnParser(column, dialect)
             for block in _skip_bytes(self._reader.blocks(segment), begin):
-                yield from parser.numbers(block)
-            yield from parser.end()
+                yield parser.numbers(block)
+            yield parser.end()
             return
         start = min(max(segment.start, begin), segment.stop)
         state = RECORD if start <= begin else self._state(segment, dialect)
         parser = ColumnParser(column, dialect, state, start)
         for block in self._reader.blocks(segment._replace(start=start)):
-            yield from parser.numbers(block)
+            yield parser.numbers(block)
         rest = segment._replace(start=segment.stop, stop=segment.size)
         for block in self._reader.blocks(rest, FIRST_READ_BYTES) if parser.open else ():
-            yield from parser.numbers(block, once=True)
+            yield parser.numbers(block, once=True)
             if not parser.open:
                 break
-        yield from parser.end()
+        yield parser.end()
 
     def _state(self, segment: Segment, dialect: Dialect) -> int:
         """Return the parser state at the first byte of a segment."""
@@ -140,13 +144,16 @@ class ColumnOperation(Operation):
         self._source = source
 
     def warm_up(self) -> None:
-        """Compile the kernels by calling them once."""
+        """Compile the kernels by calling them once, import what reads Parquet."""
+        with suppress(ImportError):  # each file that needs it fails
+            if self._source.has_parquet:
+                importlib.import_module(MODULE)
         dialect = Dialect()
         find_record_end(SAMPLE, RECORD, *dialect)
         advance_quote_states(SAMPLE, NEWLINE, *dialect, np.array(STATES))
-        for values in ColumnParser(0, dialect).numbers(SAMPLE):
-            Moments().add(values)
-            add_to_histogram(values, np.arange(2.0), np.zeros(3, np.int64))
+        values = ColumnParser(0, dialect).numbers(SAMPLE)
+        Moments().add(values)
+        add_to_histogram(values, np.arange(2.0), np.zeros(3, np.int64))
 
     def is_splittable(self, name: str) -> bool:
         """Return whether a file may be split."""
@@ -178,9 +185,11 @@ class ColumnMoments(ColumnOperation):
         total = Moments()
         arrays: list[np.ndarray] = []
         for values in self._source.values(segment):
+            others = total.others
             total.add(values)
             if total.count <= self._room:
-                arrays.append(values[np.isfinite(values)])
+                finite = total.others == others
+                arrays.append(values if finite else values[np.isfinite(values)])
         if total.count <= self._room:
             self._room -= total.count
             self.kept_numbers[segment.file, segment.start] = arrays
@@ -218,20 +227,3 @@ class ColumnHistogram(ColumnOperation):
         for values in arrays:
             add_to_histogram(values, self._edges, counts)
         return counts
-
-
-def is_parquet(name: str) -> bool:
-    """Return whether a name is that of a Parquet file."""
-    return name.lower().endswith((".parquet", ".pq"))
-
-
-def _parquet(path: str, column: str) -> Iterator[np.ndarray]:
-    file = importlib.import_module("pyarrow.parquet").ParquetFile(path)
-    names = file.schema_arrow.names
-    if column not in names and column.isdigit() and 1 <= int(column) <= len(names):
-        column = names[int(column) - 1]
-    if column not in names:
-        known = ", ".join(names[:MAX_LISTED_COLUMNS])
-        raise ValueError(f"no column {column}; the columns are {known}")
-    for batch in file.iter_batches(columns=[column]):
-        yield numbers(batch.column(0))

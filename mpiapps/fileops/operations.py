@@ -129,7 +129,7 @@ def histogram(run: FileRun) -> ValuesAndLines:
     """
     options, world = run.options, run.ctx.world
     csv_options = CSVOptions(options.delimiter, options.quote, options.header)
-    source = columns.ColumnReader(options.column, csv_options)
+    source = columns.ColumnReader(options.column, csv_options, run.listing.names)
     if csv_options.quote:
         quotes = run.execute(QuoteStates(source), "quotes")
         source.quote_states = world.comm.bcast(quote_states(quotes.by_file()))

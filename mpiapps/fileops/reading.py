@@ -30,11 +30,11 @@ BLANK = re.compile(rb"[\t\n\v\f\r ]")
 
 # File name suffix -> module and function that open the compressed file.
 OPENERS = {
-    ".gz": ("gzip", "open"),
+    ".gz": ("mpiapps.fileops.decompression", "GzipFile"),
     ".xz": ("lzma", "open"),
     ".lzma": ("lzma", "open"),
     ".bz2": ("bz2", "open"),
-    ".zst": ("mpiapps.fileops.zstd", "ZstdFile"),
+    ".zst": ("mpiapps.fileops.decompression", "ZstdFile"),
 }
 # A compressed archive is read as the uncompressed archive, as with .tar.gz.
 ARCHIVES = {".tgz": ".gz", ".txz": ".xz", ".tbz2": ".bz2", ".tzst": ".zst"}

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from mpiapps.kernels.bits import read_byte
+from mpiapps.kernels.fields import (
+    BASE,
+    BEGIN,
+    FIELD_INDEX,
+    MIN_RECORD_BYTES,
+    OPENED,
+    SKIPPED,
+    STATE_LENGTH,
+    WHERE,
+    find_fields,
+)
 from mpiapps.kernels.jit import kernel
 from mpiapps.kernels.number import parse_number
 from mpiapps.kernels.records import (
-    CLOSED,
-    FIELD,
     NEWLINE,
-    PLAIN,
     QUOTED,
     RECORD,
-    RETURN,
     Dialect,
     advance_quote_states,
     find_record_end,
@@ -26,134 +34,40 @@ from mpiapps.kernels.records import (
 from mpiapps.kernels.utf8 import separates
 
 MAX_FIELD_BYTES = 2**16  # of a field that spans blocks; a longer one is not a number
-MIN_ROOM = 256  # numbers in an output array
-# Indices of the parser's state between blocks: the lexer state and the field index of
-# the next byte, the number of held bytes of that field, whether the field is too long,
-# the file offsets of the block, of the current record and of the last opening quote,
-# the last byte of the previous block, and the position in the block.
-WHERE, FIELD_INDEX, HELD, TOO_LONG, BASE, START, OPENED, LAST, POSITION = range(9)
-SKIPPED = -(2**62)  # field index in a record of the previous segment
-ALL, FULL, HARD, ENDED = 0, 1, 2, 3  # reasons why `_parse` returned
 
 
 @kernel
-def _value(field: np.ndarray, quote: int) -> tuple[float, bool]:
+def _value(text: Any, begin: int, end: int, quote: int) -> tuple[float, bool]:
     """Return the number in a field or NaN, and whether Python must parse it."""
-    begin, end = 0, len(field)
-    quoted = end > 0 and field[0] == quote
-    while end > begin and separates(field[end - 1]):
+    quoted = end > begin and read_byte(text, begin) == quote
+    while end > begin and separates(read_byte(text, end - 1)):
         end -= 1
     if quoted:
-        if end < 2 or field[end - 1] != quote:
+        if end < begin + 2 or read_byte(text, end - 1) != quote:
             return np.nan, True  # text follows the closing quote
-        begin, end = 1, end - 1
-    while end > begin and separates(field[end - 1]):
-        end -= 1
-    while begin < end and separates(field[begin]):
+        begin, end = begin + 1, end - 1
+        while end > begin and separates(read_byte(text, end - 1)):
+            end -= 1
+    while begin < end and separates(read_byte(text, begin)):
         begin += 1
-    return parse_number(field, begin, end)
+    return parse_number(text, begin, end)
 
 
 @kernel
-def _hold(block: np.ndarray, held: np.ndarray, state: np.ndarray) -> None:
-    """Append bytes of a field to the held bytes."""
-    count = state[HELD]
-    if count + len(block) > len(held):
-        state[TOO_LONG] = 1
-        return
-    held[count : count + len(block)] = block
-    state[HELD] += len(block)
+def _parse(
+    block: np.ndarray, spans: np.ndarray, quote: int, values: np.ndarray, first: int
+) -> int:
+    """Fill the numbers of fields, NaN for others, from the index `first` on.
 
-
-@kernel
-def _end_field(
-    block: np.ndarray, quote: int, state: np.ndarray, held: np.ndarray
-) -> tuple[float, bool]:
-    """Return the number in a field that ends here; hold it if Python must parse it."""
-    if state[HELD] == 0 and state[TOO_LONG] == 0:
-        value, hard = _value(block, quote)
-        if hard:
-            _hold(block, held, state)
-    else:
-        _hold(block, held, state)
-        value, hard = _value(held[: state[HELD]], quote)
-    if state[TOO_LONG] != 0:
-        value, hard = np.nan, False
-    if not hard:
-        state[HELD], state[TOO_LONG] = 0, 0
-    return value, hard
-
-
-@kernel
-def _is_blank(block: np.ndarray, i: int, state: np.ndarray) -> bool:
-    """Return whether the record that ends at `i`, of one field, is a blank line."""
-    length = state[BASE] + i - state[START]
-    previous = int(block[i - 1]) if i > 0 else state[LAST]
-    return bool(length == 0 or (length == 1 and previous == RETURN))
-
-
-@kernel
-def _parse(  # noqa: PLR0912 - a state machine: a branch for each state
-    block: np.ndarray,
-    options: tuple[int, int, int, bool],
-    state: np.ndarray,
-    held: np.ndarray,
-    values: np.ndarray,
-) -> tuple[int, int]:
-    """Fill the numbers of one column; return the reason of the end, and their count.
-
-    `ALL`: the block is parsed; `FULL`: no room for values; `HARD`: Python must parse
-    the last field, which is held; `ENDED`: end of a record, with `once` in the options.
-    Parsing continues at ``state[POSITION]``.
+    Return the index of the next field that Python must parse, or their number.
     """
-    column, delimiter, quote, once = options
-    where, field, i = state[WHERE], state[FIELD_INDEX], state[POSITION]
-    begin, rows, reason, n = i, 0, ALL, len(block)
-    while i < n and reason == ALL:
-        if where == QUOTED:
-            while i < n and block[i] != quote:
-                i += 1
-            if i < n:
-                where = CLOSED
-                i += 1
-            continue
-        if where == RECORD:
-            if rows == len(values):
-                reason = FULL
-                break
-            state[START] = state[BASE] + i
-        if where <= FIELD:
-            begin = i
-        if block[i] == quote and where != PLAIN:
-            if where != CLOSED:
-                state[OPENED] = state[BASE] + i
-            where = QUOTED
-            i += 1
-            continue
-        where = PLAIN
-        while i < n and block[i] != delimiter and block[i] != NEWLINE:
-            i += 1
-        if i == n:
-            break
-        last = block[i] == NEWLINE
-        if last and field == 0 and _is_blank(block, i, state):
-            state[HELD] = 0
-        elif field == column:
-            values[rows], hard = _end_field(block[begin:i], quote, state, held)
-            rows += 1
-            reason = HARD if hard else ALL
-        elif last and 0 <= field < column:
-            values[rows] = np.nan
-            rows += 1
-        where = RECORD if last else FIELD
-        field = 0 if last else field + 1
-        i += 1
-        if once and last and reason == ALL:
-            reason = ENDED
-    if i == n and field == column and where > FIELD:
-        _hold(block[begin:], held, state)
-    state[WHERE], state[FIELD_INDEX], state[POSITION] = where, field, i
-    return reason, rows
+    text = block.ctypes.data
+    for n in range(first, len(values)):
+        begin, end = int(spans[n, 0]), int(spans[n, 1])
+        values[n], undecided = _value(text, begin, end, quote)
+        if undecided:
+            return n
+    return len(values)
 
 
 class ColumnParser:
@@ -174,8 +88,9 @@ class ColumnParser:
         self, column: int, dialect: Dialect, where: int = RECORD, offset: int = 0
     ) -> None:
         self._column, self._dialect = column, dialect
-        self._held = np.empty(MAX_FIELD_BYTES, np.uint8)
-        self._state = np.zeros(9, np.int64)
+        self._spans = np.empty((0, 2), np.int32)
+        self._held = b""  # of a field of the column that continues in the next block
+        self._state = np.zeros(STATE_LENGTH, np.int64)
         self._state[WHERE], self._state[BASE] = where, offset
         if where != RECORD:
             self._state[FIELD_INDEX] = SKIPPED
@@ -185,8 +100,8 @@ class ColumnParser:
         """Whether a record that is not skipped has begun, and not ended."""
         return bool(self._state[WHERE] != RECORD and self._state[FIELD_INDEX] >= 0)
 
-    def numbers(self, block: np.ndarray, once: bool = False) -> Iterator[np.ndarray]:
-        """Yield arrays of the numbers of a block.
+    def numbers(self, block: np.ndarray, once: bool = False) -> np.ndarray:
+        """Return the numbers of the fields of the column that end in a block.
 
         A field that is not a finite number is NaN. Blank lines are not records.
 
@@ -196,21 +111,37 @@ class ColumnParser:
         once : bool
             Whether to stop at the end of the open record.
         """
-        reason, self._state[POSITION] = FULL, 0
+        room = len(block) // MIN_RECORD_BYTES + 1
+        if len(self._spans) < room:
+            self._spans = np.empty((room, 2), np.int32)
         options = (self._column, *self._dialect, once)
-        while reason == FULL or (reason == HARD and (self.open or not once)):
-            values = np.empty(max(MIN_ROOM, len(block) // 8))
-            reason, n = _parse(block, options, self._state, self._held, values)
-            if reason == HARD:
-                raw = self._held[: self._state[HELD]].tobytes()
-                values[n - 1] = parse_field(raw, self._dialect)
-                self._state[HELD] = 0
-            yield values[:n]
-        self._state[BASE] += len(block)
-        self._state[LAST] = block[-1] if len(block) else self._state[LAST]
+        values = np.empty(find_fields(block, options, self._state, self._spans))
+        spans, first = self._spans[: len(values)], 0
+        if self._held and len(spans) and spans[0, 0] == 0:
+            raw = self._held + block[: spans[0, 1]].tobytes()
+            too_long = len(raw) > MAX_FIELD_BYTES
+            values[0] = math.nan if too_long else parse_field(raw, self._dialect)
+            first = 1
+        quote = self._dialect.quote
+        while (n := _parse(block, spans, quote, values, first)) < len(spans):
+            raw = block[spans[n, 0] : spans[n, 1]].tobytes()
+            values[n] = parse_field(raw, self._dialect)
+            first = n + 1
+        self._hold(block)
+        return values
 
-    def end(self) -> Iterator[np.ndarray]:
-        """Yield the number of a last record without a newline.
+    def _hold(self, block: np.ndarray) -> None:
+        """Keep the bytes of a field of the column that continues in the next block."""
+        begin = self._state[BEGIN]
+        if not self.open or self._state[FIELD_INDEX] != self._column:
+            self._held = b""
+        elif begin > 0:
+            self._held = block[begin:].tobytes()
+        elif len(self._held) <= MAX_FIELD_BYTES:
+            self._held += block.tobytes()
+
+    def end(self) -> np.ndarray:
+        """Return the number of a last record without a newline, if there is one.
 
         Raises
         ------
@@ -222,8 +153,7 @@ class ColumnParser:
                 f"the quote at byte {self._state[OPENED]} is not closed; use --quote ''"
                 " if quotes are ordinary characters"
             )
-        if self.open:
-            yield from self.numbers(np.full(1, NEWLINE, np.uint8))
+        return self.numbers(np.full(int(self.open), NEWLINE, np.uint8))
 
 
 def parse_field(raw: bytes, dialect: Dialect) -> float:
@@ -241,4 +171,9 @@ def parse_field(raw: bytes, dialect: Dialect) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-KERNELS: list[Callable[..., Any]] = [_parse, advance_quote_states, find_record_end]
+KERNELS: list[Callable[..., Any]] = [
+    find_fields,
+    _parse,
+    advance_quote_states,
+    find_record_end,
+]

@@ -18,6 +18,7 @@ from mpiapps.kernels.jit import kernel
 CELL_BITS = 32  # of 64; the upper ones hold carries
 CELLS = 68  # 1074 bits below 1, 1024 above, and some for the carry
 FRACTION_BITS = 1074
+SMALLEST_NORMAL = 2.0**-1022  # its reciprocal is finite
 CARRY_INTERVAL = 2**16  # additions between propagations of the carries
 
 
@@ -78,19 +79,17 @@ def add_to_histogram(values: np.ndarray, edges: np.ndarray, counts: np.ndarray) 
     bins = len(edges) - 1
     low, high = edges[0], edges[bins]
     width = high / 2 - low / 2  # cannot overflow
+    scale = bins / width if width > bins * SMALLEST_NORMAL else 0.0
     for value in values:
-        if not np.isfinite(value):
-            continue
-        if value < low or value > high:
+        if low <= value <= high:
+            n = min(bins - 1, int((value / 2 - low / 2) * scale))
+            while n > 0 and value < edges[n]:
+                n -= 1
+            while n < bins - 1 and value >= edges[n + 1]:
+                n += 1
+            counts[n] += 1
+        elif np.isfinite(value):
             counts[bins if value < low else bins + 1] += 1
-            continue
-        guess = (value / 2 - low / 2) / width * bins if width > 0 else 0.0
-        n = min(bins - 1, int(guess))
-        while n > 0 and value < edges[n]:
-            n -= 1
-        while n < bins - 1 and value >= edges[n + 1]:
-            n += 1
-        counts[n] += 1
 
 
 class Moments:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import uint8, uint64
 
+from mpiapps.kernels.bits import WORD_BYTES, matches, trailing_zeros
 from mpiapps.kernels.jit import kernel
 
 QUOTE, NEWLINE, RETURN = 34, 10, 13
@@ -18,7 +20,6 @@ QUOTE, NEWLINE, RETURN = 34, 10, 13
 # inside quotes, or after a quote that closes them unless another quote follows.
 RECORD, FIELD, PLAIN, QUOTED, CLOSED = 0, 1, 2, 3, 4
 STATES = (PLAIN, QUOTED, CLOSED)  # of `advance_quote_states`
-SCAN_BYTES = 256  # searched for a quote by one vector loop
 
 
 class Dialect(NamedTuple):
@@ -60,14 +61,6 @@ def find_record_end(
 
 
 @kernel
-def _contains(block: np.ndarray, byte: int) -> bool:
-    present = 0
-    for j in range(len(block)):
-        present |= block[j] == byte
-    return present != 0
-
-
-@kernel
 def advance_quote_states(
     block: np.ndarray, previous: int, delimiter: int, quote: int, states: np.ndarray
 ) -> None:
@@ -82,14 +75,17 @@ def advance_quote_states(
     states : ndarray of int64
         `PLAIN` (any state outside of quotes), `QUOTED` or `CLOSED`.
     """
-    n, i, last = len(block), 0, -1
-    while i < n:
-        if not _contains(block[i : i + SCAN_BYTES], quote):
-            i += SCAN_BYTES
-            continue
-        for j in range(i, min(n, i + SCAN_BYTES)):
-            if block[j] != quote:
-                continue
+    n, last, text = len(block), -1, block.ctypes.data
+    padded = np.zeros(WORD_BYTES, np.uint8)
+    for i in range(0, n, WORD_BYTES):
+        if i + WORD_BYTES <= n:
+            quotes = matches(text, i, uint8(quote))
+        else:
+            padded[: n - i] = block[i:]
+            quotes = matches(padded.ctypes.data, 0, uint8(quote))
+        while quotes != 0:
+            j = i + trailing_zeros(quotes)
+            quotes &= quotes - uint64(1)
             before = previous if j == 0 else int(block[j - 1])
             begins = (before == delimiter) | (before == NEWLINE)
             for k in range(len(states)):
@@ -100,7 +96,6 @@ def advance_quote_states(
                 else:
                     states[k] = QUOTED if begins else PLAIN
             last = j
-        i += SCAN_BYTES
     for k in range(len(states)):
         if states[k] == CLOSED and last + 1 < n:
             states[k] = PLAIN

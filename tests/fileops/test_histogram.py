@@ -61,6 +61,36 @@ def test_a_histogram_of_parquet(world, place, on_root):
 
 
 @pytest.mark.usefixtures("small_segments")
+@pytest.mark.parametrize("rows", [0, 1, 30, 500])
+def test_each_row_group_of_parquet_is_read_once(world, place, on_root, rows):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    numbers = [float(n) if n % 7 else None for n in range(rows)]
+    table = pa.table({"word": list(map(str, numbers)), "x": pa.array(numbers, "f8")})
+
+    def write():
+        for size in (3, 50, 1000):
+            name = place / f"{size}.pq"
+            pyarrow.parquet.write_table(table, name, row_group_size=size)
+        (place / "no.pq").write_bytes(b"PAR1" * 100)
+
+    on_root(write)
+    output = place.parent / "out.csv"
+    result = run_files(world, "histogram", place, column="2", output=str(output))
+    assert result.exit_code == 3
+    missing = run_files(world, "histogram", place / "3.pq", column="y")
+    if world.is_root:
+        finite = [n for n in numbers if n is not None] * 3
+        counts = result.values["numbers"], result.values["others"]
+        assert counts == (len(finite), 3 * rows - len(finite))
+        lines = list(csv.DictReader(output.read_text().splitlines()))
+        assert sum(int(row["count"]) for row in lines) == len(finite)
+        assert "no.pq: " in result.notes[0]
+        assert "no column y; the columns are word, x" in missing.notes[0]
+
+
+@pytest.mark.usefixtures("small_segments")
 def test_a_mean_has_the_same_bits_in_any_order_and_format(world, place, on_root):
     import pyarrow as pa
     import pyarrow.parquet

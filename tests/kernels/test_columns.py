@@ -25,12 +25,12 @@ from mpiapps.kernels.records import (
 from tests.kernels.test_numbers import as_float
 
 DIALECTS = {'"': Dialect(), "'": Dialect(44, 39), "": Dialect(44, -1)}
-PIECES = st.sampled_from(
-    ['"', '"', "'", ",", "\n", "1", "2.5", '12"', '"34"', '""', " ", "\t", "x", "\\",
-     '"a\\"b"', "\r\n", "-7e3", "1_0", '"5"6', '"two\nlines"', '"a,b"', "é", "inf",
-     "9007199254740993.00000000000000000000001", "1234567890123456789_0"]
-)  # fmt: skip
-RECORDS = st.lists(PIECES, max_size=16).map("".join)
+PIECES = [
+    '"', '"', "'", ",", "\n", "1", "2.5", '12"', '"34"', '""', " ", "\t", "x", "\\",
+    '"a\\"b"', "\r\n", "-7e3", "1_0", '"5"6', '"two\nlines"', '"a,b"', "é", "inf",
+    "9007199254740993.00000000000000000000001", "1234567890123456789_0",
+]  # fmt: skip
+RECORDS = st.lists(st.sampled_from(PIECES), max_size=16).map("".join)
 
 
 def as_array(data):
@@ -40,11 +40,9 @@ def as_array(data):
 def parse(data, column, dialect=DIALECTS['"'], block_size=2**20):
     parser, numbers = ColumnParser(column, dialect), []
     for start in range(0, len(data), block_size):
-        for values in parser.numbers(as_array(data[start : start + block_size])):
-            numbers += values.tolist()
-    for values in parser.end():
-        numbers += values.tolist()
-    return numbers
+        block = as_array(data[start : start + block_size])
+        numbers += parser.numbers(block).tolist()
+    return numbers + parser.end().tolist()
 
 
 def by_csv(text, column, quote):
@@ -81,6 +79,43 @@ def test_an_unclosed_quote_is_located():
     assert parse(b'1,"2"\n"3,4\n5,6\n', 1, DIALECTS[""])[1:] == [4.0, 6.0]
 
 
+@pytest.mark.parametrize("quote", list(DIALECTS), ids=["double", "single", "none"])
+def test_long_texts_are_parsed_as_by_csv_and_float(quote):
+    rng, dialect = np.random.default_rng(2), DIALECTS[quote]
+    for block_size in [*range(1, 10), *range(60, 70), *range(120, 400)]:
+        text = "".join(rng.choice(PIECES, 80))
+        text += quote if is_open(text, dialect) else ""
+        for column in range(3):
+            numbers = parse(text.encode(), column, dialect, block_size)
+            assert np.array_equal(numbers, by_csv(text, column, quote), equal_nan=True)
+
+
+def random_numbers(rng, count):
+    """Yield texts of numbers, and of what is none, of every kind that `float` reads."""
+    bits = rng.integers(0, 2**64, count, np.uint64).view(np.float64)
+    digits = rng.integers(0, 10, (count, 40)).astype("U1")
+    kinds, places = rng.integers(0, 12, count), rng.integers(0, 25, count).tolist()
+    words = ["inf", "-Infinity", "nan", "", "-", ".", "1e", "0x1", "+.5E+3", " 7\t"]
+    for n, (value, k) in enumerate(zip(bits.tolist(), places, strict=True)):
+        text = "".join(digits[n])
+        yield [
+            repr(value), f"{value:.{k}e}", str(n), f"{value % 1000:.{k}f}",
+            f"{text[:k]}.{text[k : 2 * k]}", f"-{text[:k]}e{k - 350}",
+            f"{text[: k + 15]}e+{k * 13}", f"5e-324{text[:k]}", f"00{text[0]}.{text}",
+            str(2**53 + 2 * n + 1), f"{(2 * n + 1) / 2**k!r}", words[n % len(words)],
+        ][kinds[n]]  # fmt: skip
+
+
+def test_many_numbers_of_every_kind_equal_float():
+    texts = list(random_numbers(np.random.default_rng(1), 30_000))
+    data = "\n".join(f"{text},{n}" for n, text in enumerate(texts)).encode()
+    numbers = np.array(parse(data, 0, block_size=5000))
+    wanted = np.array([as_float(text) for text in texts])
+    nan = np.isnan(wanted)
+    assert np.array_equal(np.isnan(numbers), nan)
+    assert numbers[~nan].tobytes() == wanted[~nan].tobytes()
+
+
 def test_long_fields():
     digits = b"1" + b"0" * (MAX_FIELD_BYTES // 2) + b"e-%d" % (MAX_FIELD_BYTES // 2)
     long = b'"' + b"long," * MAX_FIELD_BYTES + b'"'
@@ -104,11 +139,9 @@ def test_a_record_is_read_once_wherever_a_file_is_split(text, offsets):
         previous = data[start - 1] if start else NEWLINE
         known = {NEWLINE: RECORD, dialect.delimiter: FIELD}.get(previous, PLAIN)
         parser = ColumnParser(0, dialect, known if state == PLAIN else state, start)
-        for values in parser.numbers(as_array(data[start:stop])):
-            numbers += values.tolist()
-        rest = as_array(data[stop:])
-        for values in parser.numbers(rest, once=True) if parser.open else ():
-            numbers += values.tolist()
+        numbers += parser.numbers(as_array(data[start:stop])).tolist()
+        if parser.open:
+            numbers += parser.numbers(as_array(data[stop:]), once=True).tolist()
         states = np.array(STATES)
         advance_quote_states(as_array(data[start:stop]), previous, *dialect, states)
         state = states[STATES.index(state)]

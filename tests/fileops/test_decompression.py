@@ -1,0 +1,50 @@
+"""Gzip files are read as by the module gzip, with any members and padding."""
+
+import gzip
+import random
+
+import numpy as np
+import pytest
+
+from mpiapps.fileops.decompression import READ_BYTES, GzipFile
+
+RANDOM = random.Random(1).randbytes(READ_BYTES)  # its compressed form is as long
+PADDING = bytes(READ_BYTES)
+WHOLE = {
+    "empty file": b"",
+    "empty member": gzip.compress(b""),
+    "one member": gzip.compress(RANDOM * 3),
+    "members": gzip.compress(RANDOM) + gzip.compress(b"b" * 10**6) + gzip.compress(b""),
+    "padding at the end": gzip.compress(b"a") + PADDING * 2,
+    "padding between": gzip.compress(RANDOM) + PADDING + b"\0" + gzip.compress(b"b"),
+}
+DAMAGED = {
+    "cut": gzip.compress(RANDOM)[:-1],
+    "cut member": gzip.compress(b"a") + gzip.compress(b"b")[:9],
+    "wrong checksum": gzip.compress(RANDOM)[:-8] + bytes(8),
+    "text": b"plain text",
+    "text after a member": gzip.compress(b"a") + b"plain text",
+    "only zeros": PADDING,
+}
+
+
+def read(path):
+    content, buffer = b"", np.empty(1000, np.uint8)
+    with GzipFile(str(path)) as stream:
+        while n := stream.readinto(buffer):
+            content += buffer[:n].tobytes()
+        assert stream.readinto(buffer) == 0
+    return content
+
+
+@pytest.mark.parametrize("data", WHOLE.values(), ids=list(WHOLE))
+def test_whole_files(tmp_path, data):
+    (tmp_path / "x.gz").write_bytes(data)
+    assert read(tmp_path / "x.gz") == gzip.decompress(data)
+
+
+@pytest.mark.parametrize("data", DAMAGED.values(), ids=list(DAMAGED))
+def test_damaged_files(tmp_path, data):
+    (tmp_path / "x.gz").write_bytes(data)
+    with pytest.raises((OSError, EOFError), match=r"damaged|ended"):
+        read(tmp_path / "x.gz")
