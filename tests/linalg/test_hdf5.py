@@ -280,7 +280,7 @@ def test_an_operand_is_never_the_output(comm, place, output, operand):
     assert not list(place.glob(".*"))
 
 
-def test_integers_and_half_precision(comm, place):
+def test_other_dtypes_are_converted(comm, place):
     half = whole((4, 3)).astype("f2")
     path = saved(
         comm,
@@ -288,7 +288,14 @@ def test_integers_and_half_precision(comm, place):
         half=(half, {}),
         fits=(np.array([2**53, -(2**53)]), {}),
         large=(np.array([1, 2**53 + 1], "u8"), {}),
+        big=(whole((4, 3), "c16").astype(">c16"), {}),
+        mask=(half > 0, {}),
+        long=(half.astype("g"), {}),
     )
+    close(read(comm, path + ":big"), whole((4, 3), "c16"), 0)
+    close(read(comm, path + ":mask"), (half > 0).astype(float), 0)
+    with pytest.raises(InputError, match=r"holds float128; .* convert with astype"):
+        read(comm, path + ":long")
     close(read(comm, path + ":half"), half.astype("f4"), 0)
     close(read(comm, path + ":fits"), np.array([[2.0**53], [-(2.0**53)]]), 0)
     with pytest.raises(InputError, match="the integer 9007199254740993, but float64"):

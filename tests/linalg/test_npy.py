@@ -32,7 +32,7 @@ def saved(comm, path, array):
 
 
 @pytest.mark.parametrize("method", IO_METHODS)
-@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (1, 1), (2, 5), (13, 7)])
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0), (1, 1), (2, 5), (13, 7)])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_files_are_those_of_numpy(comm, place, method, shape, order):
     for dtype in DTYPES:
