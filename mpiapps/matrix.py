@@ -160,6 +160,8 @@ def run(ctx: RunContext, options: Options) -> Result:
         if operation.factors:
             factors = _factors(ctx, options, operation, operands[0])
         result, values = operation.compute(operands, factors)
+    if vector and "rows" in values and result is not None:
+        values |= {"rows": result.size, "columns": 1}  # as it is read from its file
     code, notes = 0, []
     if options.check and result is not None:
         error_of = pkgutil.resolve_name(operation.check)

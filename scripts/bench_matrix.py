@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -44,6 +45,21 @@ AS_ROOT = {
 Time = Callable[[], float]
 
 
+def environment(folder: str) -> str:
+    """Return the path of the Python of a virtual environment."""
+    path = ROOT / folder / "bin" / "python"
+    if not path.exists():
+        raise FileNotFoundError(f"no {path}; make bench-matrix installs it")
+    return str(path)
+
+
+def mkl_library(pattern: str) -> Path:
+    """Return the path of a library of MKL's environment."""
+    for path in (MKL / "lib").glob(pattern):
+        return path
+    raise FileNotFoundError(f"no {pattern} in {MKL / 'lib'}")
+
+
 def started(command: list[str], **variables: str) -> float:
     """Return the minimum of the times that rank 0 prints."""
     done = subprocess.run(
@@ -64,7 +80,7 @@ def ours(operation: str, sizes: list[int], ranks: int = RANKS, blas: str = "") -
     words = [str(HERE / "bench_matrix_ranks.py"), operation, *map(str, sizes), "4"]
     command, variables = command_line(find_launcher(), ranks, words)
     if blas == "mkl":
-        library = str(next((MKL / "lib").glob("libmkl_rt.so.*")))
+        library = str(mkl_library("libmkl_rt.so.*"))
         variables |= {"MPIAPPS_BLAS": library, "MKL_THREADING_LAYER": "SEQUENTIAL"}
     return lambda: started(command, **variables)
 
@@ -74,17 +90,16 @@ def scalapack(which: str, operation: str, sizes: list[int]) -> Time:
     words = [str(HERE / "scalapack_peer.py"), which, operation, *map(str, sizes)]
     words += [str(BLOCKS[which]), "3"]
     if which == "debian":
-        python = str(ROOT / ".venv-system" / "bin" / "python")
+        python = environment(".venv-system")
         return lambda: started(["mpirun.openmpi", "-n", str(RANKS), python, *words])
-    libraries = [next((MKL / "lib").glob(name)) for name in PRELOADED]
-    preload = "LD_PRELOAD=" + ":".join(map(str, libraries))
+    preload = "LD_PRELOAD=" + ":".join(map(str, map(mkl_library, PRELOADED)))
     start = [str(MKL / "bin" / "mpiexec"), "-n", str(RANKS), "env", preload]
     return lambda: started([*start, str(MKL / "bin" / "python"), *words])
 
 
 def dask(sizes: list[int]) -> Time:
     """Return the time of dask.array on two worker processes."""
-    python = str(ROOT / ".bench" / "dask" / "bin" / "python")
+    python = environment(".bench/dask")
     words = [*map(str, sizes), str(CHUNK_BYTES), "4"]
     return lambda: started([python, str(HERE / "dask_peer.py"), *words])
 
@@ -153,38 +168,58 @@ class Row(NamedTuple):
     max_ratio: float = math.inf
 
 
-def rows() -> dict[str, Row]:
-    """Return the comparisons with their minimum ratios."""
+def compared(which: str, operation: str, sizes: list[int], min_ratio: float) -> Row:
+    """Return the comparison with a peer that uses the same BLAS."""
+    own = ours(operation, sizes, blas=which)
+    if which == "numpy":
+        return Row(own, one_core(*sizes), min_ratio)
+    return Row(own, scalapack(which, operation, sizes), min_ratio)
+
+
+def against_dask(sizes: list[int]) -> Row:
+    """Return the comparison with dask.array."""
+    return Row(ours("multiply", sizes), dask(sizes), 2.5)
+
+
+def against_plan(sizes: list[int], ranks: int) -> Row:
+    """Return the comparison with the estimate of --plan."""
+    return Row(ours("multiply", sizes, ranks), planned(sizes, ranks), 0.8, 1.2)
+
+
+def against_file(sizes: list[int], method: str) -> Row:
+    """Return the comparison with NumPy's files."""
+    return Row(ours(f"npy-{method}", sizes), numpy_file(*sizes[:2]), 1.5)
+
+
+def rows() -> dict[str, Callable[[], Row]]:
+    """Return functions that prepare the comparisons, by name."""
     cube, long = [4096] * 3, [512, 512, 131072]
-    big = [8192, 1, 0]
-    cases = {"4096^3 against NumPy on one core, x 2": ("numpy", "multiply", cube, 0.97)}
-    for which, min_ratio in (("debian", 1.3), ("mkl", 1.02)):
-        name = f"4096^3 against ScaLAPACK, {which}"
-        cases[name] = (which, "multiply", cube, min_ratio)
-        name = f"512 x 512 x 131072 against ScaLAPACK, {which}"
-        cases[name] = (which, "multiply", long, 1.4)
-    for operation in ("cholesky", "solve"):
-        name = f"{operation} 8192 against ScaLAPACK, debian"
-        cases[name] = ("debian", operation, big, 1.0)
-    table: dict[str, Row] = {}
-    for name, (which, operation, sizes, min_ratio) in cases.items():
-        peer = (
-            one_core(*sizes) if which == "numpy" else scalapack(which, operation, sizes)
+    big, files = [8192, 1, 0], [8192, 8192, 0]
+    table: dict[str, Callable[[], Row]] = {
+        "4096^3 against NumPy on one core, x 2": partial(
+            compared, "numpy", "multiply", cube, 0.97
         )
-        # Both use the same BLAS.
-        table[name] = Row(ours(operation, sizes, blas=which), peer, min_ratio)
-    table["4096^3 against dask.array, 2 workers"] = Row(
-        ours("multiply", cube), dask(cube), 2.5
-    )
+    }
+    for which, min_ratio in (("debian", 1.3), ("mkl", 1.02)):
+        table |= {
+            f"4096^3 against ScaLAPACK, {which}": partial(
+                compared, which, "multiply", cube, min_ratio
+            ),
+            f"512 x 512 x 131072 against ScaLAPACK, {which}": partial(
+                compared, which, "multiply", long, 1.4
+            ),
+        }
+    for operation in ("cholesky", "solve"):
+        table[f"{operation} 8192 against ScaLAPACK, debian"] = partial(
+            compared, "debian", operation, big, 1.0
+        )
+    table["4096^3 against dask.array, 2 workers"] = partial(against_dask, cube)
     for ranks in (1, 2, 4):
         name = f"4096^3 on {ranks} rank(s) against its plan"
-        own, plan = ours("multiply", cube, ranks), planned(cube, ranks)
-        table[name] = Row(own, plan, 0.8, 1.2)
-    files = [8192, 8192, 0]
+        table[name] = partial(against_plan, cube, ranks)
     for method in ("posix", "mpiio"):
-        alone = numpy_file(*files[:2])
         name = f".npy 512 MiB by {method}, against NumPy in one process"
-        table[name] = Row(ours(f"npy-{method}", files), alone, 1.5)
+        table[name] = partial(against_file, files, method)
     return table
 
 
@@ -196,8 +231,14 @@ def main() -> int:
     options = parser.parse_args()
     print(f"{'':52} {'own s':>8} {'peer s':>8} {'ratio':>6} {'min':>6}")
     failures = 0
-    for name, row in rows().items():
+    for name, prepare in rows().items():
         if options.only not in name:
+            continue
+        try:
+            row = prepare()
+        except FileNotFoundError as error:
+            print(f"{name:52} not measured: {error}", flush=True)
+            failures += 1
             continue
         pairs = [(row.own(), row.peer()) for _ in range(options.rounds)]
         ratio = median(b / a for a, b in pairs)

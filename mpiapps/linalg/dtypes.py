@@ -49,7 +49,10 @@ def native_dtype(dtype: np.dtype[Any], path: str | Path) -> np.dtype[Any]:
         If `dtype` is not numeric, or has a precision that BLAS does not have.
     """
     if dtype.hasobject or dtype.kind not in "fciub":
-        raise InputError(f"{path} holds {dtype}; expected numbers")
+        raise InputError(
+            f"{path} holds {dtype}; expected numbers; convert them with astype, or save"
+            " one field"
+        )
     native = dtype.newbyteorder("=")
     if native.kind in "iub":
         return np.dtype(float)
@@ -57,7 +60,8 @@ def native_dtype(dtype: np.dtype[Any], path: str | Path) -> np.dtype[Any]:
         return np.dtype(np.float32)
     if native not in DTYPES:
         raise InputError(
-            f"{path} holds {dtype}; expected float32, float64, complex64 or complex128"
+            f"{path} holds {dtype}; expected float32, float64, complex64 or complex128;"
+            " convert with astype"
         )
     return native
 

@@ -11,16 +11,9 @@ from mpiapps.base.errors import InputError, UsageError, os_errors
 from mpiapps.comm.consistency import raise_together
 from mpiapps.comm.ranks import Ranks, communicator
 from mpiapps.launch.mpi import MPI
+from mpiapps.linalg import hdf5, npy
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.hdf5 import (
-    NAME,
-    check_target,
-    dimensions,
-    read_hdf5,
-    same_dataset,
-    write_hdf5,
-)
-from mpiapps.linalg.npy import read_header, read_npy, write_npy
+from mpiapps.linalg.hdf5 import NAME, check_target, same_dataset
 from mpiapps.storage.replace_file import create_temporary, real_path
 
 
@@ -34,32 +27,29 @@ class Format:
 
     Attributes
     ----------
-    read, write : callable
-        Collective. The last argument of `write` is `vector`.
-    dimensions : callable
-        Return the number of dimensions of a matrix: 1 or 2. Local.
+    read : callable
+        Return the matrix, and its number of dimensions: 1 or 2. Collective.
+    write : callable
+        Collective. The last argument is `vector`.
     same : callable
         Return whether the first path and name denote the same matrix as the second.
     check : callable
         Raise if writing would destroy other data. Local.
     """
 
-    read: Callable[[MPI.Intracomm, Path, str], DistMatrix]
+    read: Callable[[MPI.Intracomm, Path, str], tuple[DistMatrix, int]]
     write: Callable[[Path, DistMatrix, str, bool], None]
-    dimensions: Callable[[Path, str], int]
     same: Callable[[Path, str, Path, str], bool] = _same_file
     check: Callable[[Path, str], object] = lambda _path, _name: None
 
 
 NPY = Format(
-    lambda comm, path, _: read_npy(comm, path),
-    lambda path, a, _, vector: write_npy(path, a, vector=vector),
-    lambda path, _: read_header(path).ndim,
+    lambda comm, path, _: npy.load(comm, path),
+    lambda path, a, _, vector: npy.write_npy(path, a, vector=vector),
 )
 HDF5 = Format(
-    read_hdf5,
-    lambda path, a, name, vector: write_hdf5(path, a, name or NAME, vector=vector),
-    dimensions,
+    hdf5.load,
+    lambda path, a, name, vector: hdf5.write_hdf5(path, a, name or NAME, vector=vector),
     lambda path, name, *other: same_dataset(path, name or NAME, *other),
     lambda path, name: check_target(path, name or NAME),
 )
@@ -69,28 +59,14 @@ FORMATS = {".npy": NPY, ".h5": HDF5, ".hdf5": HDF5}
 def read(comm: Ranks, file: str) -> DistMatrix:
     """Return the matrix in a .npy file, or in an HDF5 ``FILE.h5:NAME``. Collective.
 
+    An array of shape (n,) is a column.
+
     Raises
     ------
     InputError, FileAccessError
         On all ranks, if the file holds no matrix, or cannot be read.
     """
-    comm = communicator(comm)
-    format_, path, name = _split_name(file)
-    return format_.read(comm, path, name)
-
-
-def is_vector(comm: Ranks, file: str) -> bool:
-    """Return whether a file holds an array of shape (n,). Collective; as `read`.
-
-    `read` returns it as a column.
-    """
-    comm = communicator(comm)
-    answer = None
-    with raise_together(comm):
-        if comm.rank == 0:
-            format_, path, name = _split_name(file)
-            answer = format_.dimensions(path, name) == 1
-    return bool(comm.bcast(answer))
+    return _load(comm, file)[0]
 
 
 def read_operands(
@@ -102,18 +78,21 @@ def read_operands(
     row as the first operand, a column as the second. At most one operand is a vector.
     Otherwise such an array is a column, and not a vector.
     """
-    matrices = [read(comm, file) for file in files]
-    if not vectors:
-        return matrices, False
-    are_vectors = [is_vector(comm, file) for file in files]
-    if all(are_vectors):
+    matrices, dimensions = zip(*(_load(comm, file) for file in files), strict=True)
+    if not vectors or 1 not in dimensions:
+        return list(matrices), False
+    if 2 not in dimensions:
         raise InputError(
             f"{' and '.join(files)} are vectors of shape (n,), and at least one operand"
             " must be a matrix; store it with two dimensions, (1, n) or (n, 1)"
         )
-    if are_vectors[0]:
-        matrices[0] = matrices[0].T
-    return matrices, any(are_vectors)
+    first = matrices[0].T if dimensions[0] == 1 else matrices[0]
+    return [first, *matrices[1:]], True
+
+
+def _load(comm: Ranks, file: str) -> tuple[DistMatrix, int]:
+    format_, path, name = _split_name(file)
+    return format_.read(communicator(comm), path, name)
 
 
 def write(file: str, a: DistMatrix, *, vector: bool = False) -> None:

@@ -12,13 +12,15 @@ import numpy as np
 
 from mpiapps.base.errors import FileAccessError, InputError
 from mpiapps.base.optional import import_optional
-from mpiapps.comm.chunking import as_bytes
 from mpiapps.comm.consistency import raise_together
 from mpiapps.comm.ranks import Ranks, communicator
+from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.atomic_write import write_atomic
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import to_native
+from mpiapps.linalg.file_blocks import file_block, read_layout
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.parallel_io import check_seekable
 from mpiapps.linalg.redistribute import redistribute
 from mpiapps.storage.replace_file import real_path
 
@@ -42,32 +44,47 @@ def read_hdf5(
         matrix. Two-dimensional, or one-dimensional for a column; may be chunked and
         compressed. dtypes as for `read_npy`.
     layout : Layout, optional
-        Default: contiguous rows, as read.
+        Default: `Layout.balanced`.
 
     Raises
     ------
     InputError
         On all ranks, if the file or the matrix is missing or damaged.
+    DisagreementError
+        On all ranks, if they find matrices of different shapes or dtypes.
 
     Notes
     -----
-    Each rank opens the file and reads its own rows; parallel HDF5 is not needed.
-    No messages unless `layout` is given.
+    Each rank opens the file and reads its own elements; parallel HDF5 is not needed.
+    Messages are as for `read_npy`.
     """
-    comm = communicator(comm)
-    with raise_together(comm):
-        with _opened(path) as file:
-            data = _dataset(file, path, name)
-            m, n = (*data.shape, 1)[:2]
-            stored = Layout.blocks((m, n), (comm.size, 1))
-            rows, _ = stored.local_shape(comm.rank)
-            first = min(comm.rank * stored.rows.block, m)
-            local = np.empty((rows, n), data.dtype)
-            if local.size:
-                local[...] = data[first : first + rows].reshape(rows, n)
+    return load(communicator(comm), path, name, layout)[0]
+
+
+def load(
+    comm: MPI.Intracomm,
+    path: str | Path,
+    name: str = "",
+    layout: Layout | None = None,
+) -> tuple[DistMatrix, int]:
+    """Return a matrix, and its dimensions: 1 or 2. Collective; as `read_hdf5`."""
+    with raise_together(comm) as same, _opened(path) as file:
+        data = _dataset(file, path, name)
+        shape, ndim, dtype = (*data.shape, 1)[:2], data.ndim, data.dtype
+        layout = layout or Layout.balanced(shape, comm.size)
+        layout.checked(shape, comm.size)
+        same("read_hdf5", str(path), name, layout, dtype)
+        stored = read_layout(layout, comm.size, dtype.itemsize)
+        local = np.empty(stored.local_shape(comm.rank), dtype)
+        coords = stored.coords(comm.rank)
+        if coords is not None and local.size:
+            spans = stored.rows.span(coords[0]), stored.cols.span(coords[1])
+            part = tuple(slice(span.start, span.stop) for span in spans)
+            target = local if ndim == 2 else local.reshape(-1)
+            data.read_direct(target, part[:ndim])
         local = to_native(local, path)
-    matrix = DistMatrix(comm, stored, local)
-    return matrix if layout is None else matrix.redistribute(layout)
+    local = redistribute(comm, local, stored, layout)
+    return DistMatrix(comm, layout, local, agreed=True), ndim
 
 
 def write_hdf5(
@@ -81,17 +98,18 @@ def write_hdf5(
 
     Notes
     -----
-    The root copies the file and allocates a contiguous dataset, into which each rank
-    writes its own rows. A file with only this dataset is not copied.
+    The root copies the file and allocates a contiguous dataset, into which the ranks
+    write as for `write_npy`. A file with only this dataset is not copied.
     """
     h5py = import_optional("h5py", "hdf5", "an HDF5 file")
     comm, name = a.comm, name.strip("/")
-    stored = Layout.blocks(a.shape, (comm.size, 1))
-    local = redistribute(comm, a.local, a.layout, stored)
+    with raise_together(comm) as same:
+        same("write_hdf5", str(path), a, name, vector)
+    block, local = file_block(a)
     shape = (a.size,) if vector else a.shape
     old = real_path(Path(path))
 
-    def begin(part: Path) -> int:
+    def begin(part: Path) -> range:
         kept = bool(check_target(old, name))
         if kept:
             shutil.copyfile(old, part)
@@ -103,17 +121,12 @@ def write_hdf5(
             plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
             plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
             data = file.create_dataset(name, shape, a.dtype, dcpl=plist)
-            # None for an empty dataset.
-            offset: int | None = data.id.get_offset()
-        return offset or 0
+            offset: int = data.id.get_offset() or 0  # None for an empty dataset
+        return range(offset, offset + a.nbytes)
 
-    write_atomic(comm, old, begin, as_bytes(local))
-
-
-def dimensions(path: Path, name: str) -> int:
-    """Return the number of dimensions of a matrix of an HDF5 file: 1 or 2. Local."""
-    with _opened(path) as file:
-        return len(_dataset(file, path, name).shape)
+    write_atomic(
+        comm, old, begin, lambda write, offset: block.write(write, offset, local)
+    )
 
 
 def check_target(path: Path, name: str) -> bool:
@@ -171,6 +184,7 @@ def _opened(path: str | Path) -> Iterator[Any]:
     """Open a file for reading; raise `InputError` on failure. Local."""
     h5py = import_optional("h5py", "hdf5", "an HDF5 file")
     try:
+        check_seekable(path)
         with h5py.File(path, "r") as file:
             yield file
     except BROKEN as error:

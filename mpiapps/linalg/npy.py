@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,15 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from mpiapps.base.errors import InputError, os_errors
-from mpiapps.comm.chunking import as_bytes
 from mpiapps.comm.consistency import raise_together
 from mpiapps.comm.ranks import Ranks, communicator
+from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.atomic_write import write_atomic
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import native_dtype, to_native
+from mpiapps.linalg.file_blocks import FileBlock, file_block, read_layout
 from mpiapps.linalg.layout import Layout
-from mpiapps.linalg.parallel_io import READ, check_method
+from mpiapps.linalg.parallel_io import READ, check_method, check_seekable
 from mpiapps.linalg.redistribute import redistribute
 
 # Version 3.0 differs from 2.0 only in the encoding of field names.
@@ -27,6 +28,7 @@ HEADERS = {
     (2, 0): npy_format.read_array_header_2_0,
     (3, 0): npy_format.read_array_header_2_0,
 }
+Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,15 @@ class Header:
 
     `shape` is that of the matrix, `ndim` is 1 if the file holds a vector, `fortran` is
     column-major order, `offset` the first byte of data, `dtype` as stored, with its
-    byte order.
+    byte order. `stamp` changes when the file is modified or replaced.
     """
 
     shape: tuple[int, int]
     fortran: bool
     dtype: np.dtype[Any]
-    offset: int
+    offset: int = 0
     ndim: int = 2
+    stamp: Stamp = field(default=(0, 0, 0), repr=False)
 
 
 def read_npy(
@@ -63,40 +66,58 @@ def read_npy(
         byte order. float32, float64, complex64 or complex128; float16 becomes float32,
         integers up to 2**53 become float64.
     layout : Layout, optional
-        Default: contiguous rows (Fortran order: columns), as read.
+        Default: `Layout.balanced`.
     method : {"posix", "mpiio"}
         Use preadv, or MPI-IO (figures in docs/matrix.md).
 
     Raises
     ------
     InputError
-        On all ranks, if it is not such a file, is truncated, or holds integers that
-        float64 would round.
+        On all ranks, if it is not such a file, is truncated, changes while it is read,
+        or holds integers that float64 would round.
     FileAccessError
-        On all ranks, if it cannot be read.
+        On all ranks, if it cannot be read, or is not a regular file.
+    DisagreementError
+        On all ranks, if they find different headers.
 
     Notes
     -----
-    Each rank reads one contiguous range of bytes. No messages unless `layout` is
-    given.
+    Each rank reads its own elements, without messages, if it has one block of complete
+    rows of the file (of columns in Fortran order), or of parts of at least 16 KiB.
+    Otherwise the ranks read contiguous parts, and send each element once.
     """
     comm = communicator(comm)
-    header = None
-    with raise_together(comm):
-        if comm.rank == 0:
-            header = read_header(Path(path))
-    header = comm.bcast(header)
-    m, n = header.shape
-    # Fortran order is C order of the transposed matrix.
-    stored = Layout.blocks((n, m) if header.fortran else (m, n), (comm.size, 1))
-    local = np.empty(stored.local_shape(comm.rank), header.dtype)
-    start = header.offset + _before(stored, comm.rank) * header.dtype.itemsize
+    return load(comm, path, layout, method)[0]
+
+
+def load(
+    comm: MPI.Intracomm,
+    path: str | Path,
+    layout: Layout | None = None,
+    method: str = "posix",
+) -> tuple[DistMatrix, int]:
+    """Return a matrix, and its dimensions: 1 or 2. Collective; as `read_npy`."""
+    with raise_together(comm) as same, os_errors(path, "read"):
+        header = read_header(Path(path))
+        layout = layout or Layout.balanced(header.shape, comm.size)
+        layout.checked(header.shape, comm.size)
+        same("read_npy", str(path), header, layout, check_method(method))
+    dtype, fortran = header.dtype, header.fortran
+    wanted = layout.T if fortran else layout
+    stored = read_layout(wanted, comm.size, dtype.itemsize)
+    block = FileBlock(stored, comm.rank, dtype, fortran)
     with raise_together(comm), os_errors(path, "read"):
-        READ[check_method(method)](comm, path, start, as_bytes(local))
-        local = to_native(local, path)
-    matrix = DistMatrix(comm, stored, local)
-    matrix = matrix.T if header.fortran else matrix
-    return matrix if layout is None else matrix.redistribute(layout)
+        with READ[method](comm, path) as read:
+            local = block.read(
+                read,
+                header.offset,
+                native_dtype(dtype, path),
+                lambda part: to_native(part, path),
+            )
+        if _stamp(Path(path).stat()) != header.stamp:
+            raise InputError(f"{path} changed while it was read; read it again")
+    local = redistribute(comm, local, block.matrix_layout, layout)
+    return DistMatrix(comm, layout, local, agreed=True), header.ndim
 
 
 def write_npy(
@@ -111,28 +132,36 @@ def write_npy(
 
     In Fortran order if `fortran`; `method` is "posix" or "mpiio", as for `read_npy`. If
     `vector`, a matrix of one row or column becomes an array of shape (n,).
+
+    Notes
+    -----
+    As `read_npy`, for parts of at least 1 MiB. The root writes files of up to 1 MiB.
     """
-    comm, (m, n) = a.comm, a.shape
-    shape = (n, m) if fortran else (m, n)
-    stored = Layout.blocks(shape, (comm.size, 1))
-    op = "T" if fortran else "N"
-    local = redistribute(comm, a.local, a.layout, stored, op)
-    header = Header((m, n), fortran, a.dtype, 0, 1 if vector else 2)
+    comm = a.comm
+    with raise_together(comm) as same:
+        same("write_npy", str(path), a, fortran, check_method(method), vector)
+    header = Header(a.shape, fortran, a.dtype, ndim=1 if vector else 2)
+    block, local = file_block(a, fortran=fortran)
     write_atomic(
-        comm, Path(path), lambda part: _begin(part, header), as_bytes(local), method
+        comm,
+        Path(path),
+        lambda part: _begin(part, header),
+        lambda write, offset: block.write(write, offset, local),
+        method,
     )
 
 
 def read_header(path: Path) -> Header:
     """Return the header of `path`, checked against the file size. Local."""
     try:
-        with os_errors(path, "read"), path.open("rb") as stream:
+        check_seekable(path)
+        with path.open("rb") as stream:
             version = npy_format.read_magic(stream)
             if version not in HEADERS:
                 raise ValueError(f"format version {version} is not known")
             shape, fortran, dtype = HEADERS[version](stream)
             offset = stream.tell()
-            size = os.fstat(stream.fileno()).st_size
+            stamp = _stamp(os.fstat(stream.fileno()))
     except (ValueError, EOFError) as error:
         raise InputError(f"{path} is not a .npy file: {error}") from error
     ndim = len(shape)
@@ -148,23 +177,22 @@ def read_header(path: Path) -> Header:
         )
     native_dtype(dtype, path)
     needed = offset + shape[0] * shape[1] * dtype.itemsize
-    if size < needed:
+    if (size := stamp[1]) < needed:
         raise InputError(
             f"{path} ends after {size} bytes; {shape[0]} x {shape[1]} elements of"
             f" {dtype} need {needed}; the file is truncated"
         )
-    return Header(shape, fortran, dtype, offset, ndim)
+    return Header(shape, fortran, dtype, offset, ndim, stamp)
 
 
-def _before(stored: Layout, rank: int) -> int:
-    """Return the number of elements before a rank's rows."""
-    rows = stored.rows
-    return min(rank * rows.block, rows.n) * stored.cols.n
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _begin(part: Path, header: Header) -> int:
-    """Write the header; return the offset of the elements. Root only."""
-    shape = header.shape if header.ndim == 2 else (header.shape[0] * header.shape[1],)
+def _begin(part: Path, header: Header) -> range:
+    """Write the header; return the bytes of the elements. Root only."""
+    size = header.shape[0] * header.shape[1]
+    shape = header.shape if header.ndim == 2 else (size,)
     with part.open("wb") as stream:
         npy_format.write_array_header_1_0(
             stream,
@@ -174,4 +202,5 @@ def _begin(part: Path, header: Header) -> int:
                 "shape": tuple(map(int, shape)),  # np.int64 has another repr
             },
         )
-        return stream.tell()
+        start = stream.tell()
+    return range(start, start + size * header.dtype.itemsize)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,12 @@ from mpiapps.base.errors import InputError
 from mpiapps.launch.mpi import MPI
 
 CHUNK_BYTES = 2**26  # per read or write call
-FLUSH_BYTES = 2**22  # per sync_file_range: small, so that the disk starts early
+FLUSH_BYTES = 2**22  # until sync_file_range: small, so that the disk starts early
 IO_METHODS = ("posix", "mpiio")
 Bytes = npt.NDArray[np.uint8]
 FilePath = str | Path  # visible to all ranks
+Transfer = Callable[[int, Bytes], None]  # from or to an offset of the file
+Opened = Iterator[Transfer]
 
 
 def _chunks(data: Bytes, size: int = CHUNK_BYTES) -> Iterator[tuple[int, Bytes]]:
@@ -26,52 +30,85 @@ def _chunks(data: Bytes, size: int = CHUNK_BYTES) -> Iterator[tuple[int, Bytes]]
         yield start, data[start : start + size]
 
 
-def _pread(_comm: MPI.Intracomm, path: FilePath, start: int, data: Bytes) -> None:
-    with Path(path).open("rb", buffering=0) as stream:
+@contextmanager
+def _posix_reader(_comm: MPI.Intracomm, path: FilePath) -> Opened:
+    file = os.open(path, os.O_RDONLY)
+
+    def read(start: int, data: Bytes) -> None:
         for first, chunk in _chunks(data):
             done = 0
             while done < chunk.size:
                 at = start + first + done
-                count = os.preadv(stream.fileno(), [chunk[done:].data], at)
+                count = os.preadv(file, [chunk[done:].data], at)
                 if count == 0:
                     raise InputError(
                         f"{path} was truncated while it was read; read it again"
                     )
                 done += count
 
+    try:
+        yield read
+    finally:
+        os.close(file)
 
-def _pwrite(_comm: MPI.Intracomm, path: FilePath, start: int, data: Bytes) -> None:
-    with Path(path).open("r+b", buffering=0) as stream:
+
+@contextmanager
+def _posix_writer(comm: MPI.Intracomm, path: FilePath) -> Opened:
+    file = os.open(path, os.O_WRONLY)
+    written = flushed = 0
+
+    def write(start: int, data: Bytes) -> None:
+        nonlocal written, flushed
         for first, chunk in _chunks(data, FLUSH_BYTES):
             done = 0
             while done < chunk.size:
                 at = start + first + done
-                done += os.pwritev(stream.fileno(), [chunk[done:].data], at)
-            _flush_soon(stream.fileno(), start + first, chunk.size)
-        os.fsync(stream.fileno())
+                done += os.pwritev(file, [chunk[done:].data], at)
+            written += done
+            if written - flushed >= FLUSH_BYTES:
+                _flush_soon(file)
+                flushed = written
+
+    try:
+        yield write
+        # The root flushes a small part when it renames the file.
+        if written and (comm.rank > 0 or written >= FLUSH_BYTES):
+            os.fsync(file)
+    finally:
+        os.close(file)
 
 
-def _flush_soon(file: int, start: int, size: int) -> None:
-    """Start writeback of a range (``man 2 sync_file_range``), if available. Local.
+def _flush_soon(file: int) -> None:
+    """Start writeback of a file (``man 2 sync_file_range``), if available. Local.
 
     A hint only: the final fsync then has less to do, and reports errors.
     """
     call = getattr(ctypes.CDLL(None), "sync_file_range", None)
     if call is not None:
-        write = 2
-        call(file, ctypes.c_int64(start), ctypes.c_int64(size), write)
+        to_end, write = ctypes.c_int64(0), 2
+        call(file, to_end, to_end, write)
 
 
-def _mpi_read(comm: MPI.Intracomm, path: FilePath, start: int, data: Bytes) -> None:
+@contextmanager
+def _mpi_reader(comm: MPI.Intracomm, path: FilePath) -> Opened:
     with _opened(comm, path, MPI.MODE_RDONLY) as file:
-        for first, chunk in _chunks(data):
-            file.Read_at(start + first, chunk)
+
+        def read(start: int, data: Bytes) -> None:
+            for first, chunk in _chunks(data):
+                file.Read_at(start + first, chunk)
+
+        yield read
 
 
-def _mpi_write(comm: MPI.Intracomm, path: FilePath, start: int, data: Bytes) -> None:
+@contextmanager
+def _mpi_writer(comm: MPI.Intracomm, path: FilePath) -> Opened:
     with _opened(comm, path, MPI.MODE_WRONLY) as file:
-        for first, chunk in _chunks(data):
-            file.Write_at(start + first, chunk)
+
+        def write(start: int, data: Bytes) -> None:
+            for first, chunk in _chunks(data):
+                file.Write_at(start + first, chunk)
+
+        yield write
         file.Sync()
 
 
@@ -87,9 +124,18 @@ def _opened(comm: MPI.Intracomm, path: FilePath, mode: int) -> Iterator[MPI.File
         file.Close()
 
 
-Transfer = Callable[[MPI.Intracomm, FilePath, int, Bytes], None]
-READ: Mapping[str, Transfer] = {"posix": _pread, "mpiio": _mpi_read}
-WRITE: Mapping[str, Transfer] = {"posix": _pwrite, "mpiio": _mpi_write}
+Opener = Callable[[MPI.Intracomm, FilePath], AbstractContextManager[Transfer]]
+READ: Mapping[str, Opener] = {"posix": _posix_reader, "mpiio": _mpi_reader}
+WRITE: Mapping[str, Opener] = {"posix": _posix_writer, "mpiio": _mpi_writer}
+
+
+def check_seekable(path: FilePath) -> None:
+    """Raise `OSError` for a pipe or device, which ranks cannot read in parts. Local."""
+    mode = Path(path).stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(
+            errno.EINVAL, "Not a regular file; copy the data to a regular file first"
+        )
 
 
 def check_method(method: str) -> str:

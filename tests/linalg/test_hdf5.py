@@ -1,5 +1,6 @@
 """HDF5 files against h5py on the whole."""
 
+import os
 from pathlib import Path
 
 import h5py
@@ -8,6 +9,7 @@ import pytest
 
 from mpiapps.base.errors import FileAccessError, InputError, UsageError
 from mpiapps.linalg.files import check_output, read, write
+from mpiapps.linalg.layout import Layout
 from tests.linalg.cases import DTYPES, close, layouts, spread, whole
 
 pytestmark = pytest.mark.mpi
@@ -58,6 +60,23 @@ def test_chunks_compression_vectors_and_integers(comm, place):
     close(read(comm, path + ":packed"), array, 0)
     close(read(comm, path + ":vector"), array[0][:, None], 0)
     close(read(comm, path + ":whole"), np.arange(6.0).reshape(2, 3), 0)
+
+
+@pytest.mark.parametrize("shape", [(1, 40), (40, 1), (12, 12), (40,)])
+def test_the_default_layout_is_balanced(comm, place, shape):
+    array = np.arange(np.prod(shape), dtype=float).reshape(shape)
+    a = read(comm, saved(comm, place / "x.h5", a=(array, {})))
+    matrix = array.reshape(a.shape)
+    assert a.layout == Layout.balanced(matrix.shape, comm.size)
+    close(a, matrix, 0)
+
+
+def test_a_pipe_is_refused(comm, place):
+    if comm.rank == 0:
+        os.mkfifo(place / "x.h5")
+    comm.Barrier()
+    with pytest.raises(InputError, match="copy the data to a regular file"):
+        read(comm, str(place / "x.h5"))
 
 
 def test_missing_data_is_an_error_on_all_ranks(comm, place):
@@ -261,7 +280,7 @@ def test_an_operand_is_never_the_output(comm, place, output, operand):
     assert not list(place.glob(".*"))
 
 
-def test_integers_and_half_precision(comm, place):
+def test_other_dtypes_are_converted(comm, place):
     half = whole((4, 3)).astype("f2")
     path = saved(
         comm,
@@ -269,7 +288,14 @@ def test_integers_and_half_precision(comm, place):
         half=(half, {}),
         fits=(np.array([2**53, -(2**53)]), {}),
         large=(np.array([1, 2**53 + 1], "u8"), {}),
+        big=(whole((4, 3), "c16").astype(">c16"), {}),
+        mask=(half > 0, {}),
+        long=(half.astype("g"), {}),
     )
+    close(read(comm, path + ":big"), whole((4, 3), "c16"), 0)
+    close(read(comm, path + ":mask"), (half > 0).astype(float), 0)
+    with pytest.raises(InputError, match=r"holds float128; .* convert with astype"):
+        read(comm, path + ":long")
     close(read(comm, path + ":half"), half.astype("f4"), 0)
     close(read(comm, path + ":fits"), np.array([[2.0**53], [-(2.0**53)]]), 0)
     with pytest.raises(InputError, match="the integer 9007199254740993, but float64"):

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from mpiapps.base.errors import FileAccessError, InputError
+from mpiapps.comm.consistency import DisagreementError
+from mpiapps.linalg import file_blocks, npy
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.npy import read_npy, write_npy
 from mpiapps.linalg.parallel_io import IO_METHODS
 from tests.linalg.cases import DTYPES, close, layouts, spread, whole
@@ -29,7 +32,7 @@ def saved(comm, path, array):
 
 
 @pytest.mark.parametrize("method", IO_METHODS)
-@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (1, 1), (2, 5), (13, 7)])
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0), (1, 1), (2, 5), (13, 7)])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_files_are_those_of_numpy(comm, place, method, shape, order):
     for dtype in DTYPES:
@@ -48,6 +51,39 @@ def test_files_are_those_of_numpy(comm, place, method, shape, order):
             comm.Barrier()
     if comm.rank == 0:
         assert not list(place.glob(".*"))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_ranks_access_parts_of_rows(comm, place, monkeypatch, order):
+    """As those of large matrices: without a redistribution, in several tiles."""
+    for name, value in [
+        ("MIN_READ_BYTES", 1),
+        ("MIN_WRITE_BYTES", 1),
+        ("MIN_PARALLEL_BYTES", 0),
+        ("TILE_ELEMENTS", 6),
+        ("TILE_ROWS", 2),
+    ]:
+        monkeypatch.setattr(file_blocks, name, value)
+    shape = (9, 8)
+    for dtype in ("f8", "c8", ">f4", "i2"):
+        array = np.asarray(whole(shape, "f8").astype(dtype), order=order)
+        path = saved(comm, place / f"{array.dtype.name}.npy", array)
+        for layout in layouts(shape, comm.size):
+            a = read_npy(comm, path, layout)
+            close(a, array.astype(a.dtype), 0)
+            write_npy(place / "out.npy", a, fortran=order == "F")
+            np.testing.assert_array_equal(np.load(place / "out.npy"), array)
+            comm.Barrier()
+
+
+@pytest.mark.parametrize("shape", [(1, 40), (40, 1), (12, 12), (0, 3), (40,)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_default_layout_is_balanced(comm, place, shape, order):
+    array = np.arange(np.prod(shape), dtype=float).reshape(shape, order=order)
+    a = read_npy(comm, saved(comm, place / "x.npy", array))
+    matrix = array.reshape(a.shape)
+    assert a.layout == Layout.balanced(matrix.shape, comm.size)
+    close(a, matrix, 0)
 
 
 def header(version, shape, dtype="<f8"):
@@ -90,13 +126,15 @@ def test_a_vector_is_a_column(comm, place):
     ("content", "says"),
     [
         (np.zeros((2, 2, 2)), "has 3 dimensions"),
+        (np.array(1.0), "has 0 dimensions"),
         (np.array([["a"]]), "expected numbers"),
         (np.zeros((2, 2), "g"), "holds float128"),
         (np.array([[0, 2**53 + 1]]), "the integer 9007199254740993"),
         (np.array([[0, -(2**53) - 1]]), "the integer -9007199254740993"),
         (np.array([[2**64 - 1]], "u8"), "the integer 18446744073709551615"),
-        (np.zeros((2, 2), "i4,f8"), "expected numbers"),
-        (np.array([[None]]), "expected numbers"),
+        (np.zeros((2, 2), "i4,f8"), "expected numbers; convert them with astype"),
+        (np.array([[None]]), "expected numbers; convert them with astype"),
+        (np.zeros((2, 2), "M8[s]"), "expected numbers; convert them with astype"),
         (b"", "is not a .npy file"),
         (b"PK\x03\x04 a zip", "is not a .npy file"),
         (b"\x93NUMPY\x01\x00\x10\x00{'descr': oops", "is not a .npy file"),
@@ -129,6 +167,37 @@ def test_a_truncated_file_is_refused(comm, place):
         read_npy(comm, path)
 
 
+def test_a_file_that_is_replaced_meanwhile_is_refused(comm, place, monkeypatch):
+    path = saved(comm, place / "x.npy", np.zeros((4, 4)))
+    read = npy.READ["posix"]
+
+    def replace_first(comm, path):
+        if comm.rank == comm.size - 1:
+            np.save(place / "new.npy", np.ones((4, 4)))
+            (place / "new.npy").replace(path)
+        return read(comm, path)
+
+    monkeypatch.setattr(npy, "READ", {"posix": replace_first})
+    with pytest.raises(InputError, match="changed while it was read; read it again"):
+        read_npy(comm, path)
+
+
+def test_all_ranks_read_one_file(comm, place):
+    for rank in range(comm.size):
+        saved(comm, place / f"{rank}.npy", np.eye(3))
+    if comm.size > 1:
+        with pytest.raises(DisagreementError, match=r"read_npy\('.*0.npy'"):
+            read_npy(comm, place / f"{comm.rank}.npy")
+
+
+def test_a_pipe_is_refused(comm, place):
+    if comm.rank == 0:
+        os.mkfifo(place / "x.npy")
+    comm.Barrier()
+    with pytest.raises(FileAccessError, match="copy the data to a regular file"):
+        read_npy(comm, place / "x.npy")
+
+
 def test_access_errors_are_raised_on_all_ranks(comm, place):
     with pytest.raises(FileAccessError, match=r"cannot read .*: No such file"):
         read_npy(comm, place / "gone.npy")
@@ -137,6 +206,8 @@ def test_access_errors_are_raised_on_all_ranks(comm, place):
         write_npy(place / "nowhere" / "x.npy", a)
     with pytest.raises(FileAccessError, match=r"cannot write .*: Is a directory"):
         write_npy(place, a)
+    with pytest.raises(FileAccessError, match=r"cannot read .*: Is a directory"):
+        read_npy(comm, place)
 
 
 def test_a_full_disk_leaves_the_old_file(comm, place, monkeypatch):
