@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -30,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 WORKER = Path(__file__).with_name("surface_worker.py")
 HEAT = ROOT / ".bench" / "heat" / "bin"
 FLOOR, FIRST_FLOOR, SMALL, MAX_EXTRA = 0.8, 0.7, 1e-3, 50e-6  # s
+PAUSE = 0.1  # s: OpenBLAS's threads spin for some 30 ms after a product
 Cell = dict[str, Any]
 
 Shape = tuple[int, ...]
@@ -107,6 +109,7 @@ class Peer:
 
     def time(self, cell: Cell) -> tuple[float, list[float]] | None:
         """Return the seconds of the first call and of later ones."""
+        time.sleep(PAUSE)
         for pipe in self._pipes:
             print(json.dumps(cell), file=pipe, flush=True)
         assert self._process.stdout is not None

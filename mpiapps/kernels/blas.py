@@ -230,7 +230,7 @@ def _call(name: str, like: Array, *values: Any) -> None:
         elif isinstance(argument, np.ndarray):
             if argument.ndim == 2 and argument.dtype != like.dtype:
                 raise TypeError(f"dtypes {argument.dtype} and {like.dtype} are mixed")
-            arguments.append(argument.ctypes.data_as(ctypes.c_void_p))
+            arguments.append(ctypes.c_void_p(argument.ctypes.data))
         else:
             if argument > INT_MAX:
                 raise ValueError(

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy.linalg import get_lapack_funcs
 
 from mpiapps.comm.chunking import Array, iter_chunks
+from mpiapps.comm.consistency import raise_together
 from mpiapps.kernels.blas import add_product, solve_columns
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.distmatrix import DistMatrix
@@ -17,6 +18,7 @@ from mpiapps.linalg.factorization import (
     PartialFactorization,
     TrailingUpdate,
     bcast_in,
+    block_for,
     factorise_panels,
     gather_rows,
     square_blocks,
@@ -34,7 +36,8 @@ def cholesky(
     a : DistMatrix, n x n
         Hermitian and positive definite; only its lower triangle is read.
     block : int, optional
-        Block size of L. Default: `factorization.block_for`.
+        Block size of L. Default: `factorization.block_for`; L of a small matrix is on
+        rank 0, and computed there (`factorization.on_one_rank`).
     on_panel : callable, optional
         See `factorization.PanelCallback`.
 
@@ -52,8 +55,31 @@ def cholesky(
     pdpotrf) with look-ahead. On a p x q grid each rank receives ``n^2/2p + n^2/2q``
     elements, in three messages per panel.
     """
-    return resume(
-        PartialFactorization(square_blocks(a, block, "cholesky", lower=True)), on_panel
+    if on_panel is not None:
+        block = block or block_for(a.shape[0], a.comm.size)
+    matrix = square_blocks(a, block, "cholesky", lower=True)
+    if block is None and matrix.layout.grid == (1, 1):
+        return _on_one_rank(matrix)
+    return resume(PartialFactorization(matrix), on_panel)
+
+
+def _on_one_rank(matrix: DistMatrix) -> DistMatrix:
+    """Return L, computed in the memory of a matrix on one rank. Collective."""
+    with raise_together(matrix.comm):
+        if matrix.local.size:
+            potrf = get_lapack_funcs("potrf", dtype=matrix.dtype)
+            # The column-major upper factor of A.T is the row-major lower one of A.
+            upper, info = potrf(matrix.local.T, lower=0, clean=1, overwrite_a=1)
+            if info:
+                raise _not_positive(info)
+            matrix.local = upper.T
+    return matrix
+
+
+def _not_positive(minor: int) -> np.linalg.LinAlgError:
+    return np.linalg.LinAlgError(
+        f"the matrix is not positive definite: its leading minor of order {minor}"
+        " is not; look for dependent rows, or use solve"
     )
 
 
@@ -69,10 +95,7 @@ def resume(
 
     def finish(panel: Panel, arrived: _CholeskyPanel) -> TrailingUpdate:
         if bad := arrived.wait():
-            raise np.linalg.LinAlgError(
-                f"the matrix is not positive definite: its leading minor of order {bad}"
-                " is not; look for dependent rows, or use solve"
-            )
+            raise _not_positive(bad)
         if on_panel is not None and panel.k.start > partial.done:
             on_panel(PartialFactorization(matrix, panel.k.start))
         return _CholeskyTrailingUpdate(parts, panel, arrived.column, workspace).update

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from mpiapps.linalg.selection import Indices
 
 Part = slice | Array  # indices; a slice where possible, which NumPy copies fastest
 NONE = slice(0, 0)
+MIN_RUN = 16  # indices: shorter runs are copied element by element
 
 
 class Elements(NamedTuple):
@@ -158,13 +160,13 @@ def move(comm: MPI.Intracomm, source: Elements, target: Elements) -> None:
     received = (rows.received(place[0]), cols.received(place[1])) if place else None
     for shift in range(comm.size):
         to, origin = (comm.rank + shift) % comm.size, (comm.rank - shift) % comm.size
-        part = source.local[_index(_pair(sent, new.coords(to)))]
+        part = _taken(source.local, _pair(sent, new.coords(to)))
         put = _pair(received, old.coords(origin))
         if shift > 0:
             out, part = np.ascontiguousarray(part), np.empty(_size(put), part.dtype)
             exchange(comm, to, out, origin, part)
         if part.size:
-            target.local[_index(put)] = part
+            _put(target.local, put, part)
 
 
 def _pair(
@@ -174,6 +176,50 @@ def _pair(
     if parts is None or coords is None:
         return NONE, NONE
     return parts[0][coords[0]], parts[1][coords[1]]
+
+
+def _taken(local: Array, pair: tuple[Part, Part]) -> Array:
+    """Return the elements at `pair`, a view if both parts are slices."""
+    runs = _runs(pair)
+    if not runs:
+        return np.asarray(local[_index(pair)])
+    part = np.empty(_size(pair), local.dtype)
+    for index, packed in runs:
+        part[packed] = local[index]
+    return part
+
+
+def _put(local: Array, pair: tuple[Part, Part], part: Array) -> None:
+    """Set the elements at `pair`."""
+    for index, packed in _runs(pair) or [(_index(pair), ...)]:
+        local[index] = part[packed]
+
+
+def _runs(pair: tuple[Part, Part]) -> list[tuple[Any, Any]]:
+    """Return indices of blocks of adjacent elements, and of the same in a packed array.
+
+    None if both parts are slices, or blocks are small: NumPy copies arrays of indices
+    element by element, which is slower for large blocks only.
+    """
+    sides = [_axis_runs(part) for part in pair]
+    if not all(sides) or all(isinstance(part, slice) for part in pair):
+        return []
+    return [((rows[0], cols[0]), (rows[1], cols[1])) for rows, cols in product(*sides)]
+
+
+def _axis_runs(part: Part) -> list[tuple[slice, slice]]:
+    """Return the runs of adjacent indices, local and packed; none if they are short."""
+    if isinstance(part, slice):
+        return [(part, slice(None))]
+    ends = np.flatnonzero(np.diff(part) != 1) + 1
+    if part.size < MIN_RUN * (len(ends) + 1):
+        return []
+    bounds = [0, *ends.tolist(), part.size]
+    starts = part[bounds[:-1]].tolist()
+    return [
+        (slice(first, first + stop - start), slice(start, stop))
+        for first, (start, stop) in zip(starts, pairwise(bounds), strict=True)
+    ]
 
 
 def _index(pair: tuple[Part, Part]) -> Any:

@@ -19,6 +19,7 @@ from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.grid import ProcessGrid, grid_of
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.product_choice import REDISTRIBUTION_PASSES, Cost
 from mpiapps.linalg.workspace import Workspace
 
 
@@ -74,6 +75,8 @@ PanelCallback = Callable[[PartialFactorization], None]
 TrailingUpdate = Callable[[int, int], None]
 Started = TypeVar("Started")
 _NONE = np.empty((0, 2), np.int64)
+# Of a panel on several ranks: its messages, and the Python calls around them.
+PANEL_SECONDS = 3e-4
 
 
 def block_for(n: int, size: int) -> int:
@@ -85,10 +88,37 @@ def block_for(n: int, size: int) -> int:
     return max(1, min(256, -(-width // 32) * 32))
 
 
+def on_one_rank(a: DistMatrix, flops: float, columns: int = 0) -> bool:
+    """Return whether rank 0 alone is estimated to be faster than all ranks. Local.
+
+    Parameters
+    ----------
+    a : DistMatrix, n x n
+        To be factorised, or a triangle.
+    flops : float
+        Of the whole operation.
+    columns : int
+        Of right sides, which are moved to the ranks that compute, and back.
+    """
+    n, size = a.shape[0], a.comm.size
+    if size == 1:
+        return True
+    moved = REDISTRIBUTION_PASSES * n * (n + 2 * columns)
+    is_there = a.layout.grid == (1, 1)
+    panels = -(-n // block_for(n, size))
+    one = Cost(flops, 0 if is_there else moved, size - 1)
+    many = Cost(flops / size, moved / size, size - 1)
+    itemsize = a.dtype.itemsize
+    return one.seconds(itemsize) < many.seconds(itemsize) + panels * PANEL_SECONDS
+
+
 def square_blocks(
     a: DistMatrix, block: int | None, call: str, *, lower: bool = False
 ) -> DistMatrix:
-    """Return a copy of the square matrix A in square block-cyclic blocks. Collective.
+    """Return a copy of the square matrix A, in the layout to factorise. Collective.
+
+    Square block-cyclic blocks, or all elements on one rank if `block` is ``None`` and
+    `on_one_rank`.
 
     Parameters
     ----------
@@ -111,7 +141,9 @@ def square_blocks(
         refuse_masks(call, a.dtype)
         check_square(a, lower=lower)
     n = a.shape[0]
-    return a.redistribute(
+    if block is None and on_one_rank(a, 2 / 3 * n**3):
+        return a._redistributed(Layout.on_one(a.shape, 0))
+    return a._redistributed(
         Layout.cyclic((n, n), a.comm.size, block or block_for(n, a.comm.size))
     )
 

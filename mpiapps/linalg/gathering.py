@@ -6,13 +6,12 @@ from typing import Any
 
 from mpiapps.base.memory import available_memory
 from mpiapps.comm.chunking import Array
-from mpiapps.comm.collectives import bcast
 from mpiapps.comm.consistency import checked_root, raise_together
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import operands
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.matrix_base import MatrixBase
-from mpiapps.linalg.redistribute import redistribute
+from mpiapps.linalg.redistribute import redistribute, replicate
 
 MIN_CHECKED_BYTES = 2**26  # below it, `to_all` does not check the available memory
 
@@ -38,6 +37,8 @@ class Gathering(MatrixBase):
     def to_all(self) -> Array:
         """Return a copy of the whole matrix on every rank. Collective.
 
+        Cost: one all-gather.
+
         Raises
         ------
         MemoryError
@@ -46,7 +47,8 @@ class Gathering(MatrixBase):
         with raise_together(self.comm) as same:
             same("to_all", self)
         self._check_memory()
-        return bcast(self.comm, self._to_root(0))
+        whole = replicate(self.comm, self.local, self.layout)
+        return operands.own(whole, self.local)
 
     def _check_memory(self) -> None:
         """Raise on all ranks if a host lacks memory for the copies. Collective."""

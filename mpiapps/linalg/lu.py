@@ -9,7 +9,9 @@ import numpy.typing as npt
 from scipy.linalg import get_lapack_funcs
 
 from mpiapps.comm.chunking import Array, iter_chunks
+from mpiapps.comm.consistency import raise_together
 from mpiapps.kernels.blas import add_product, solve_rows
+from mpiapps.kernels.transpose import transposed
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.factorization import (
@@ -19,6 +21,7 @@ from mpiapps.linalg.factorization import (
     PartialFactorization,
     TrailingUpdate,
     bcast_in,
+    block_for,
     factorise_panels,
     gather_rows,
     square_blocks,
@@ -62,9 +65,35 @@ def lu(
     takes two per column. On a p x q grid a rank receives ``n^2/2p + n^2/2q`` elements,
     and the swapped rows.
     """
+    if on_panel is not None:
+        block = block or block_for(a.shape[0], a.comm.size)
     matrix = square_blocks(a, block, "lu")
+    if block is None and matrix.layout.grid == (1, 1):
+        return _on_one_rank(matrix)
     return resume(
         PartialFactorization(matrix, rows=np.arange(matrix.shape[0])), on_panel
+    )
+
+
+def _on_one_rank(matrix: DistMatrix) -> LU:
+    """Return the factors of a matrix on one rank, in its memory. Collective."""
+    n = matrix.shape[0]
+    pivots = np.arange(n, dtype=np.int64)
+    with raise_together(matrix.comm):
+        if matrix.local.size:
+            getrf = get_lapack_funcs("getrf", dtype=matrix.dtype)
+            whole = transposed(matrix.local).T  # column-major, as LAPACK expects
+            factors, pivots[:], info = getrf(whole, overwrite_a=True)
+            if info:
+                raise _singular(info)
+            matrix.local = transposed(factors.T)
+    bcast_in(matrix.comm, pivots, matrix.layout.ranks[0])
+    return LU(matrix, _permutation(n, 0, pivots))
+
+
+def _singular(column: int) -> np.linalg.LinAlgError:
+    return np.linalg.LinAlgError(
+        f"the matrix is singular: column {column - 1} has no nonzero pivot"
     )
 
 
@@ -80,12 +109,10 @@ def resume(partial: PartialFactorization, on_panel: PanelCallback | None = None)
     def finish(panel: Panel, arrived: _LUPanel) -> TrailingUpdate:
         nonlocal order
         if bad := arrived.wait():
-            raise np.linalg.LinAlgError(
-                f"the matrix is singular: column {bad - 1} has no nonzero pivot"
-            )
+            raise _singular(bad)
         if on_panel is not None and panel.k.start > partial.done:
             on_panel(PartialFactorization(matrix, panel.k.start, order))
-        permutation = _permutation(order.size, panel, arrived.pivots)
+        permutation = _permutation(order.size, panel.k.start, arrived.pivots)
         order = order[permutation]
         _swap(parts, permutation, panel, workspace)
         return _LUTrailingUpdate(parts, panel, arrived.column, workspace).update
@@ -174,13 +201,14 @@ def _panel_rows(parts: Blocks, i: int, start: int) -> npt.NDArray[np.int64]:
 
 
 def _permutation(
-    n: int, panel: Panel, pivots: npt.NDArray[np.int64]
+    n: int, start: int, pivots: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """Return the row permutation of the panel's swaps (laswp). Local."""
+    """Return the row permutation of a panel's swaps from row `start` on (laswp)."""
+    moved: dict[int, int] = {}
+    for one, other in enumerate((pivots + start).tolist(), start):
+        moved[one], moved[other] = moved.get(other, other), moved.get(one, one)
     order = np.arange(n, dtype=np.int64)
-    for offset, pivot in enumerate(pivots):
-        one, other = panel.k.start + offset, panel.k.start + int(pivot)
-        order[[one, other]] = order[[other, one]]
+    order[list(moved)] = list(moved.values())
     return order
 
 

@@ -10,9 +10,14 @@ import numpy as np
 from mpiapps.comm.chunking import Array
 from mpiapps.linalg import cholesky, lu
 from mpiapps.linalg.distmatrix import DistMatrix, accept_arrays
-from mpiapps.linalg.factorization import PanelCallback, PartialFactorization
+from mpiapps.linalg.factorization import (
+    PanelCallback,
+    PartialFactorization,
+    on_one_rank,
+)
 from mpiapps.linalg.lu import LU
 from mpiapps.linalg.matvec import matvec
+from mpiapps.linalg.one_rank import on_rank_0, scattered
 from mpiapps.linalg.reductions import norm
 from mpiapps.linalg.residual import residual
 from mpiapps.linalg.trsm import solve_triangular
@@ -90,14 +95,19 @@ def solve(
     -----
     A column is refined while each step halves its backward error (`residual`); a step
     that does not is discarded, so refinement never worsens a solution. An error
-    estimate costs two products with X and a copy of A.
+    estimate costs two products with X and a copy of A. Rank 0 solves small systems,
+    by `factorization.on_one_rank`: one gather of A and B, and one scatter of X.
     """
     if a.shape[0] != b.shape[0]:
         raise ValueError(
             f"cannot solve {a.shape[0]} x {a.shape[1]} for {b.shape[0]} rows; expected"
             f" {a.shape[0]}"
         )
-    factors = factorise(a, kind) if factors is None else factors
+    if factors is None:
+        if _is_small(a, b.shape[1]):
+            x = on_rank_0(solve, a, b, kind=kind, refinements=refinements)
+            return scattered(a.comm, x, b.layout, np.result_type(a.dtype, b.dtype))
+        factors = factorise(a, kind)
     apply = _solver(factors)
     x = apply(b)
     if refinements < 1:
@@ -105,6 +115,13 @@ def solve(
     # Cholesky reads only the lower triangle of A.
     full = a if isinstance(factors, LU) else hermitian(a)
     return _refine(full, x, b, apply, refinements)
+
+
+def _is_small(a: DistMatrix, columns: int) -> bool:
+    """Return whether rank 0 shall solve for so many right sides. Local."""
+    n = a.shape[0]
+    flops = 2 * n * n * (n / 3 + columns)
+    return a.comm.size > 1 and on_one_rank(a, flops, columns)
 
 
 def hermitian(a: DistMatrix) -> DistMatrix:
@@ -194,7 +211,11 @@ def inverse(
 
     To multiply by the inverse, `solve` is faster and more accurate.
     """
-    factors = factorise(a, kind) if factors is None else factors
+    if factors is None:
+        if _is_small(a, a.shape[0]):
+            result = on_rank_0(inverse, a, kind=kind)
+            return scattered(a.comm, result, a.layout, a.dtype)
+        factors = factorise(a, kind)
     eye = DistMatrix.eye(a.comm, a.shape[0], a.dtype)
     result = solve(a, eye, refinements=0, factors=factors).redistribute(a.layout)
     return result if isinstance(factors, LU) else (result + result.H) * 0.5
@@ -206,9 +227,11 @@ def condition(a: DistMatrix, steps: int = 5) -> float:
     Hager's and Higham's estimator of the inverse's norm (Higham: FORTRAN codes for
     estimating the one-norm, ACM TOMS 14 (1988), algorithm 2.4): rarely more than a
     third too low, at two solves per step. Infinity for a singular matrix, and if
-    elements of the inverse overflow.
+    elements of the inverse overflow. Small matrices as in `solve`.
     """
     n = a.shape[0]
+    if _is_small(a, 1):
+        return float(a.comm.bcast(on_rank_0(condition, a, steps=steps)))
     if n == 0:
         return 0.0
     a = _scale_to_one(a)

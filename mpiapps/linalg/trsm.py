@@ -10,7 +10,14 @@ from mpiapps.kernels.blas import add_product, solve_rows
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.distmatrix import DistMatrix, accept_arrays
 from mpiapps.linalg.dtypes import refuse_masks
-from mpiapps.linalg.factorization import Blocks, Panel, bcast_in, block_for, panels
+from mpiapps.linalg.factorization import (
+    Blocks,
+    Panel,
+    bcast_in,
+    block_for,
+    on_one_rank,
+    panels,
+)
 from mpiapps.linalg.layout import BLOCK, Layout
 from mpiapps.linalg.multiply import OPS
 
@@ -64,10 +71,8 @@ def solve_triangular(
     if op != "N":  # the transpose has the other triangle
         transposed = a.T if op == "T" else a.H
         return solve_triangular(transposed, b, lower=not lower, unit=unit)
-    block = a.layout.rows.block
-    if block != a.layout.cols.block or block > BLOCK:
-        block = block_for(n, a.comm.size)
-        a = a.redistribute(Layout.cyclic((n, n), a.comm.size, block))
+    layout = _layout_of(a, b.shape[1])
+    a = a if layout == a.layout else a._redistributed(layout)
     dtype = np.result_type(a.dtype, b.dtype)
     parts = Blocks(a if a.dtype == dtype else a.astype(dtype))
     (p, q), nb = a.layout.grid, a.layout.rows.block
@@ -89,6 +94,15 @@ def solve_triangular(
     return x.redistribute(b.layout)
 
 
+def _layout_of(a: DistMatrix, columns: int) -> Layout:
+    """Return the layout of A for so many right sides. Local."""
+    n, size, old = a.shape[0], a.comm.size, a.layout
+    if on_one_rank(a, n * n * columns, columns):
+        return old if old.grid == (1, 1) else Layout.on_one(a.shape, 0)
+    is_ready = old.rows.block == old.cols.block <= BLOCK and old.grid != (1, 1)
+    return old if is_ready else Layout.cyclic(a.shape, size, block_for(n, size))
+
+
 def _step(parts: Blocks, x: Array, panel: Panel, *, lower: bool, unit: bool) -> int:
     """Solve for one block of rows and update the other rows. Collective in the grid.
 
@@ -100,10 +114,13 @@ def _step(parts: Blocks, x: Array, panel: Panel, *, lower: bool, unit: bool) -> 
         part = slice(parts.rows_from(k.start), parts.local.shape[0])
     else:
         part = slice(0, parts.rows_from(k.stop))
-    column = np.empty((part.stop - part.start, nb), parts.local.dtype)
-    if parts.j == panel.col:
-        column[...] = parts.local[part, left : left + nb]
-    bcast_in(parts.grid.row, column, panel.col)
+    column = parts.local[part, left : left + nb]
+    if parts.grid.row.size > 1:
+        if parts.j == panel.col:
+            column = np.ascontiguousarray(column)
+        else:
+            column = np.empty((part.stop - part.start, nb), column.dtype)
+        bcast_in(parts.grid.row, column, panel.col)
     # The diagonal block is first in forward, last in back substitution.
     height, own = len(column), nb if parts.i == panel.row else 0
     rest = slice(own, height) if lower else slice(0, height - own)

@@ -59,20 +59,22 @@ def apply(
         return _into(out, ufunc, inputs, options)
     if ufunc.nout == 1:
         return elementwise(ufunc, *inputs, **options)
+    results: list[Any] = []
+
+    def one_result(number: int, *parts: Any, **options: Any) -> Any:
+        if not results:  # the function is called once, and computes all
+            results.extend(ufunc(*parts, **options))
+        return results[number]
+
     return tuple(
         elementwise(
-            partial(_one_result, ufunc, number),
+            partial(one_result, number),
             *inputs,
             name=f"{ufunc.__name__}[{number}]",
             **options,
         )
         for number in range(ufunc.nout)
     )
-
-
-def _one_result(ufunc: np.ufunc, number: int, *inputs: Any, **options: Any) -> Any:
-    """Return one of the results of a function that has several. Local."""
-    return ufunc(*inputs, **options)[number]
 
 
 def _into(

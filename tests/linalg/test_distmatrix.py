@@ -93,3 +93,13 @@ def test_mismatched_arguments_are_refused_on_all_ranks(comm):
         DistMatrix(comm, layout, local if comm.rank else np.zeros((9, 9)))
     with pytest.raises(ValueError, match=f"needs rank {comm.size}"):
         DistMatrix.zeros(comm, (3, 3), float, Layout.blocks((3, 3), (1, comm.size + 1)))
+
+
+def test_redistribution_of_large_blocks(comm):
+    x = whole((130, 90))
+    cyclic = Layout.cyclic(x.shape, comm.size, 20)
+    rows = Layout.blocks(x.shape, (comm.size, 1))
+    moved = spread(comm, x, rows).redistribute(cyclic)
+    close(moved, x)
+    close(moved.redistribute(rows), x)
+    close(moved.redistribute(Layout.cyclic(x.shape, comm.size, 33)), x)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mpiapps.base.errors import Checkpointed
-from mpiapps.linalg import factor_checkpoint
+from mpiapps.linalg import factor_checkpoint, factorization
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.factorization import block_for
@@ -23,6 +23,12 @@ KINDS = [
     *((17, 3, dtype) for dtype in DTYPES),
     *((n, b, "f8") for n in ORDERS for b in BLOCKS),
 ]
+
+
+@pytest.fixture(params=[1, -1], ids=["on rank 0", "on all ranks"])
+def ranks(request, monkeypatch):
+    """Compute on rank 0 alone, as small matrices are, and on all ranks."""
+    monkeypatch.setattr(factorization, "PANEL_SECONDS", request.param)
 
 
 def positive(n, dtype="f8"):
@@ -83,6 +89,7 @@ def test_the_error_has_the_column_without_pivot(comm):
 @pytest.mark.parametrize("lower", [True, False])
 @pytest.mark.parametrize("op", ["N", "T", "H"])
 @pytest.mark.parametrize("unit", [True, False])
+@pytest.mark.usefixtures("ranks")
 def test_triangular_solves(comm, lower, op, unit):
     n, r = 11, 4
     x = whole((n, n), "c16") + 5 * np.eye(n)
@@ -97,6 +104,7 @@ def test_triangular_solves(comm, lower, op, unit):
         close(found, np.linalg.solve(turned, b), 1e5)
 
 
+@pytest.mark.usefixtures("ranks")
 def test_the_error_has_the_zero_diagonal_element(comm):
     x = np.tril(whole((7, 7)))
     x[4, 4] = 0
@@ -106,6 +114,7 @@ def test_the_error_has_the_zero_diagonal_element(comm):
 
 @pytest.mark.parametrize("kind", ["general", "positive"])
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.usefixtures("ranks")
 def test_solve_and_inverse(comm, kind, dtype):
     x = positive(14, dtype) if kind == "positive" else whole((14, 14), dtype)
     y = whole((14, 3), dtype)
@@ -116,6 +125,7 @@ def test_solve_and_inverse(comm, kind, dtype):
     close(inverse(spread(comm, x), kind=kind), np.linalg.inv(x), factor)
 
 
+@pytest.mark.usefixtures("ranks")
 def test_refinement_corrects_a_badly_scaled_system(comm):
     x = whole((12, 12)) * 10.0 ** np.arange(-6, 6)[:, None]
     truth = whole((12, 1))
@@ -125,12 +135,29 @@ def test_refinement_corrects_a_badly_scaled_system(comm):
 
 
 @pytest.mark.parametrize("wanted", [1e1, 1e6, 1e12])
+@pytest.mark.usefixtures("ranks")
 def test_the_condition_estimate_is_within_a_factor(comm, wanted):
     u = np.linalg.qr(whole((20, 20)))[0]
     v = np.linalg.qr(whole((20, 20), seed=1))[0]
     x = u @ np.diag(np.geomspace(1, 1 / wanted, 20)) @ v
     truth = np.linalg.cond(x, 1)
     assert truth / 10 <= condition(spread(comm, x)) <= truth * 1.01
+
+
+def test_rank_0_factorises_small_matrices(comm):
+    x = positive(17)
+    for factor in (cholesky(spread(comm, x)), lu(spread(comm, x)).factors):
+        assert factor.layout.ranks == (0,)
+    x[8, 8] = -1
+    with pytest.raises(np.linalg.LinAlgError, match="minor of order 9 is"):
+        solve(spread(comm, x), spread(comm, x), kind="positive")
+    x[:, 5] = 0
+    with pytest.raises(np.linalg.LinAlgError, match="column 5 has no nonzero pivot"):
+        solve(spread(comm, x), spread(comm, x))
+    # Many right sides are not moved to one rank.
+    b = DistMatrix.zeros(comm, (17, 10**5))
+    found = solve_triangular(spread(comm, np.eye(17)), b)
+    assert found.layout == b.layout
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 5), (30, 4), (4, 4), (6, 0)])
