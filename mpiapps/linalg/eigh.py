@@ -70,7 +70,7 @@ def eigh(a: DistMatrix, UPLO: str = "L") -> EighResult:  # noqa: N803 - NumPy's 
     columns = Layout.blocks((n, n), (1, size))
     if n <= SMALL:
         return _eigh_on_root(a, columns)
-    a, exponent = _scaled_rows(a)
+    a, exponent = scaled_rows(a, lower=True)
     diagonal, off_diagonal, reflections = tridiagonalise(a)
     real = a.local.real.dtype
     system = eigh_tridiagonal(a.comm, diagonal, off_diagonal, real)
@@ -95,8 +95,8 @@ def eigvalsh(a: DistMatrix, UPLO: str = "L") -> Array:  # noqa: N803 - NumPy's n
             if whole is not None:
                 values = np.linalg.eigvalsh(whole)
         return bcast_in(a.comm, values, 0)
-    a, exponent = _scaled_rows(a)
-    diagonal, off_diagonal, _ = tridiagonalise(a)
+    a, exponent = scaled_rows(a, lower=True)
+    diagonal, off_diagonal, _ = tridiagonalise(a, vectors=False)
     with raise_together(a.comm):
         if a.comm.rank == 0:
             roots = _tridiagonal_values(diagonal, off_diagonal)
@@ -144,13 +144,15 @@ def _eigh_on_root(a: DistMatrix, layout: Layout) -> EighResult:
     return EighResult(values, DistMatrix(a.comm, layout, local, agreed=True))
 
 
-def _scaled_rows(a: DistMatrix) -> tuple[DistMatrix, int]:
+def scaled_rows(a: DistMatrix, *, lower: bool = False) -> tuple[DistMatrix, int]:
     """Return ``2**-exponent A`` in `row_layout`, and the exponent. Collective.
 
-    The largest element is about one. Elements above the diagonal are zero.
+    The largest element is about one. With `lower`, elements above the diagonal are
+    zero.
     """
-    a = a._redistributed(row_layout(a.shape[0], a.comm.size))
-    a.local[a.row_indices[:, None] < a.col_indices] = 0
+    a = a._redistributed(row_layout(a.shape, a.comm.size))
+    if lower:
+        a.local[a.row_indices[:, None] < a.col_indices] = 0
     numbers = a.local.view(a.local.real.dtype)
     largest = np.array(np.abs(numbers).max(initial=0), float)
     a.comm.Allreduce(MPI.IN_PLACE, largest, op=MPI.MAX)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpiapps.linalg.solve import Factors
 
 CHECKS = "mpiapps.linalg.result_checks:"
-ALGORITHMS = ("numpy_api", "tsqr")  # the first one imports all others
+ALGORITHMS = ("numpy_api",)  # imports all others
 Values = dict[str, Any]
 
 
@@ -119,11 +119,11 @@ def lstsq(a: DistMatrix, b: DistMatrix) -> tuple[DistMatrix, Values]:
     }
 
 
-@operation(output=True)
+@operation(output=True, check=CHECKS + "singular_value_error")
 def svd(a: DistMatrix) -> tuple[DistMatrix, Values]:
     """Return the singular values."""
     from mpiapps.linalg.distmatrix import DistMatrix
-    from mpiapps.linalg.tsqr import singular_values
+    from mpiapps.linalg.svd import singular_values
 
     sigma = singular_values(a)
     column = DistMatrix.from_function(

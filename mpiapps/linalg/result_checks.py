@@ -17,6 +17,7 @@ from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reductions import col_sums, norm, sum_over_ranks
 from mpiapps.linalg.residual import residual
 from mpiapps.linalg.solve import hermitian
+from mpiapps.linalg.svd import svd
 
 PROBES = 3  # random vectors; each misses a wrong row with probability <= 1/2
 MAX_WEIGHT_RATIO = 2.0**100  # bound of the ratio of column weights
@@ -85,6 +86,27 @@ def eigenvector_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float
     error = float(rest.max(initial=0.0)) / ((norm(a) or 1.0) * eps)
     whole = probe_error(None, (result, "H"), (result, "N"))
     return float(np.max([error, whole]))
+
+
+def singular_value_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float:
+    """Return the error of the singular values s of A, a column. Collective.
+
+    The largest of the norms of the columns of ``A V - U diag(s)``, relative to A's
+    Frobenius norm, and of ``U.H U = 1`` and ``V.H V = 1``, by `probe_error`: a bound of
+    the errors of s (Weyl). The check computes U and V. Cost: `svd` and one product.
+    """
+    a, eps = inputs[0], float(np.finfo(result.dtype).eps)
+    size = norm(a, "max") or 1.0
+    a = a.map(lambda local: local / local.real.dtype.type(size))
+    u, _, vh = svd(a)
+    image = multiply(a, vh, op_b="H").redistribute(u.layout)
+    values = (result.to_all()[:, 0] / size).astype(result.dtype)
+    image.local[...] -= u.local * values[u.col_indices]
+    rest = np.sqrt(col_sums(image.map(lambda r: (r * r.conj()).real)))
+    error = float(rest.max(initial=0.0)) / ((norm(a) or 1.0) * eps)
+    whole = [probe_error(None, (u, "H"), (u, "N"))]
+    whole.append(probe_error(None, (vh, "N"), (vh, "H")))
+    return float(np.max([error, *whole]))
 
 
 def least_squares_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float:
