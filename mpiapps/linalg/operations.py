@@ -93,11 +93,14 @@ def inverse(a: DistMatrix, factors: Factors) -> DistMatrix:
 
 
 @operation(shapes=square, output=True, check=CHECKS + "eigenvector_error")
-def eigh(a: DistMatrix) -> tuple[DistMatrix, Values]:
-    """Return the eigenvectors and values of A, from its lower triangle."""
+def eigh(a: DistMatrix, b: DistMatrix | None = None) -> tuple[DistMatrix, Values]:
+    """Return V and w with ``A V = B V diag(w)``, B = 1 by default. Of lower triangles.
+
+    B is positive definite, and ``V.H B V = 1``.
+    """
     from mpiapps.linalg.eigh import eigh
 
-    values, vectors = eigh(a)
+    values, vectors = eigh(a, b)
     return vectors, {"eigenvalues": values.tolist()}
 
 
