@@ -22,7 +22,9 @@ from mpiapps.linalg.solve import hermitian
 from mpiapps.linalg.tridiagonal import row_layout, tridiagonalise
 from mpiapps.linalg.trsm import solve_triangular
 
-SMALL = 1200  # order below which one rank is faster than several
+# Orders up to which one rank is faster than several, for vectors and for values alone.
+SMALL = 800
+SMALL_VALUES = 1500
 
 
 class EighResult(NamedTuple):
@@ -119,7 +121,7 @@ def eigvalsh(
     a, _ = _problem("eigvalsh", a, b, UPLO)
     real = a.local.real.dtype
     values = np.empty(a.shape[0], real)
-    if a.shape[0] <= SMALL:
+    if a.shape[0] <= SMALL_VALUES:
         whole = a._to_root(0)
         with raise_together(a.comm):
             if whole is not None:
@@ -206,9 +208,17 @@ def scaled_rows(a: DistMatrix, *, lower: bool = False) -> tuple[DistMatrix, int]
     a = a._redistributed(row_layout(a.shape, a.comm.size))
     if lower:
         a.local[a.row_indices[:, None] < a.col_indices] = 0
-    numbers = a.local.view(a.local.real.dtype)
+    return a, scale_to_one(a.comm, a.local)
+
+
+def scale_to_one(comm: MPI.Intracomm, local: Array) -> int:
+    """Multiply by ``2**-exponent``; return the exponent. Collective.
+
+    The largest element of all ranks is then about one.
+    """
+    numbers = local.view(local.real.dtype)
     largest = np.array(np.abs(numbers).max(initial=0), float)
-    a.comm.Allreduce(MPI.IN_PLACE, largest, op=MPI.MAX)
+    comm.Allreduce(MPI.IN_PLACE, largest, op=MPI.MAX)
     exponent = math.frexp(float(largest))[1]
     np.ldexp(numbers, -exponent, out=numbers)
-    return a, exponent
+    return exponent

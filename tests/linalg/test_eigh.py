@@ -21,6 +21,7 @@ MAX_ERROR = 5  # in n eps |A|; LAPACK's tests accept 30
 def _distributed(monkeypatch):
     """Let all ranks compute also small matrices."""
     monkeypatch.setattr(module, "SMALL", 0)
+    monkeypatch.setattr(module, "SMALL_VALUES", 0)
 
 
 def hermitian(n, dtype="f8"):
@@ -105,6 +106,7 @@ def test_only_one_triangle_is_read(comm, dtype):
 @pytest.mark.parametrize("small", [0, 1000])
 def test_the_result_is_that_of_one_rank_below_some_order(comm, small, monkeypatch):
     monkeypatch.setattr(module, "SMALL", small)
+    monkeypatch.setattr(module, "SMALL_VALUES", small)
     check(comm, hermitian(9, "c16"))
     result = eigh(spread(comm, hermitian(9)))
     np.testing.assert_array_equal(result.eigenvalues, result[0])
