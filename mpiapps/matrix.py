@@ -110,9 +110,10 @@ def check(options: Options) -> None:
                 f"{options.operation} --random {' '.join(map(str, options.random))}:"
                 f" expected {counts} sizes and no files"
             )
-    elif len(options.files) != operation.operands:
+    elif len(options.files) not in operation.operands:
+        counts = " or ".join(map(str, operation.operands))
         raise ValueError(
-            f"{options.operation} takes {operation.operands} matrices, and"
+            f"{options.operation} takes {counts} matrices, and"
             f" {len(options.files)} files were given; name the files, or use --random"
         )
     changed = {

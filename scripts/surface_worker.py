@@ -118,7 +118,7 @@ def numpy_library() -> Library:
 def own_library() -> Library:
     """Return mpiapps.linalg. Collective."""
     from mpiapps.launch.mpi import MPI
-    from mpiapps.linalg import eigh, lu, multiply, npy, solve, trsm, tsqr
+    from mpiapps.linalg import eigh, lu, multiply, npy, solve, svd, trsm, tsqr
     from mpiapps.linalg.distmatrix import DistMatrix
     from mpiapps.linalg.layout import Layout
     from mpiapps.linalg.operations import load_algorithms
@@ -159,7 +159,7 @@ def own_library() -> Library:
         "triangular": trsm.solve_triangular,
         "condition": solve.condition,
         "qr": tsqr.qr,
-        "svd values": tsqr.singular_values,
+        "svd values": svd.singular_values,
         "eigh": eigh.eigh,
         "eigvalsh": eigh.eigvalsh,
         "write": npy.write_npy,

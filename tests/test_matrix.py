@@ -106,7 +106,7 @@ def test_a_plan_needs_no_data():
         ("multiply", {"random": (3, 4)}, "expected 3 sizes and no files"),
         ("norm", {"random": (3,), "plan": True}, "--plan applies only to multiply"),
         ("cholesky", {"random": (5, 9)}, "expected 1 sizes and no files"),
-        ("svd", {"files": ("a.npy",), "check": True}, "not svd"),
+        ("norm", {"files": ("a.npy",), "check": True}, "not norm"),
         (
             "norm",
             {"files": ("a.npy",), "calibrate": True},

@@ -252,7 +252,11 @@ def _routine(name: str) -> Callable[..., None]:
                 " to the file of a BLAS library, or unset it to use SciPy's"
             ) from error
         return routine
-    capsule = cython_blas.__pyx_capi__[name]
+    return from_capsule(cython_blas.__pyx_capi__[name])
+
+
+def from_capsule(capsule: object) -> Callable[..., None]:
+    """Return a routine that SciPy exports; it releases the GIL."""
     api = ctypes.pythonapi
     api.PyCapsule_GetName.restype = ctypes.c_char_p
     api.PyCapsule_GetName.argtypes = [ctypes.py_object]

@@ -11,15 +11,20 @@ from scipy.linalg import lapack
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.launch.mpi import MPI
+from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.divide_conquer import eigh_tridiagonal
 from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.factorization import bcast_in, check_square
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.redistribute import redistribute
+from mpiapps.linalg.solve import hermitian
 from mpiapps.linalg.tridiagonal import row_layout, tridiagonalise
+from mpiapps.linalg.trsm import solve_triangular
 
-SMALL = 1200  # order below which one rank is faster than several
+# Orders up to which one rank is faster than several, for vectors and for values alone.
+SMALL = 800
+SMALL_VALUES = 1500
 
 
 class EighResult(NamedTuple):
@@ -37,13 +42,22 @@ class EighResult(NamedTuple):
     eigenvectors: DistMatrix
 
 
-def eigh(a: DistMatrix, UPLO: str = "L") -> EighResult:  # noqa: N803 - NumPy's name
+def eigh(
+    a: DistMatrix,
+    b: DistMatrix | None = None,
+    *,
+    UPLO: str = "L",  # noqa: N803 - NumPy's name
+) -> EighResult:
     """Return eigenvalues and vectors of a Hermitian A: ``A V = V diag(w)``. Collective.
+
+    With B, those of the generalised problem ``A V = B V diag(w)``, ``V.H B V = 1``.
 
     Parameters
     ----------
     a : DistMatrix, n x n
         Real symmetric or complex Hermitian.
+    b : DistMatrix, n x n, optional
+        Hermitian and positive definite.
     UPLO : {"L", "U"}
         Read only the lower or the upper triangle, as NumPy; imaginary parts on the
         diagonal are not read.
@@ -51,9 +65,10 @@ def eigh(a: DistMatrix, UPLO: str = "L") -> EighResult:  # noqa: N803 - NumPy's 
     Raises
     ------
     ValueError
-        On all ranks, if A is not square, or the triangle holds a NaN or an infinity.
+        On all ranks, if A or B is not square, a triangle holds a NaN or an infinity, or
+        the shapes differ.
     numpy.linalg.LinAlgError
-        On all ranks, if LAPACK does not converge.
+        On all ranks, if B is not positive definite, or LAPACK does not converge.
 
     Notes
     -----
@@ -64,13 +79,25 @@ def eigh(a: DistMatrix, UPLO: str = "L") -> EighResult:  # noqa: N803 - NumPy's 
     for the product, each divided by P; each rank receives about ``1.5 n^2 + 3 n^2/P``
     elements in about ``n (1 + 3/PANEL)`` messages. Up to order `SMALL` LAPACK computes
     on rank 0, and V is scattered.
+
+    With B = L L.H, the matrix is ``L^-1 A L^-H``, as in LAPACK's hegvd: a Cholesky
+    factorisation and three triangular solves. The error then grows with the condition
+    number of B.
     """
-    a = _checked(a, UPLO, "eigh")
+    a, factor = _problem("eigh", a, b, UPLO)
+    values, vectors = _eigh(a)
+    if factor is not None:
+        vectors = solve_triangular(factor, vectors, op="H")
+    return EighResult(values, vectors)
+
+
+def _eigh(a: DistMatrix) -> EighResult:
+    """Return the result for the lower triangle of A. Collective."""
     n, size = a.shape[0], a.comm.size
     columns = Layout.blocks((n, n), (1, size))
     if n <= SMALL:
         return _eigh_on_root(a, columns)
-    a, exponent = _scaled_rows(a)
+    a, exponent = scaled_rows(a, lower=True)
     diagonal, off_diagonal, reflections = tridiagonalise(a)
     real = a.local.real.dtype
     system = eigh_tridiagonal(a.comm, diagonal, off_diagonal, real)
@@ -81,22 +108,27 @@ def eigh(a: DistMatrix, UPLO: str = "L") -> EighResult:  # noqa: N803 - NumPy's 
     return EighResult(values, DistMatrix(a.comm, columns, vectors, agreed=True))
 
 
-def eigvalsh(a: DistMatrix, UPLO: str = "L") -> Array:  # noqa: N803 - NumPy's name
+def eigvalsh(
+    a: DistMatrix,
+    b: DistMatrix | None = None,
+    *,
+    UPLO: str = "L",  # noqa: N803 - NumPy's name
+) -> Array:
     """Return the eigenvalues of a Hermitian A, ascending, on every rank. Collective.
 
     As `eigh`, at less than half its cost: rank 0 computes the eigenvalues of T.
     """
-    a = _checked(a, UPLO, "eigvalsh")
+    a, _ = _problem("eigvalsh", a, b, UPLO)
     real = a.local.real.dtype
     values = np.empty(a.shape[0], real)
-    if a.shape[0] <= SMALL:
+    if a.shape[0] <= SMALL_VALUES:
         whole = a._to_root(0)
         with raise_together(a.comm):
             if whole is not None:
                 values = np.linalg.eigvalsh(whole)
         return bcast_in(a.comm, values, 0)
-    a, exponent = _scaled_rows(a)
-    diagonal, off_diagonal, _ = tridiagonalise(a)
+    a, exponent = scaled_rows(a, lower=True)
+    diagonal, off_diagonal, _ = tridiagonalise(a, vectors=False)
     with raise_together(a.comm):
         if a.comm.rank == 0:
             roots = _tridiagonal_values(diagonal, off_diagonal)
@@ -114,6 +146,29 @@ def _tridiagonal_values(diagonal: Array, off_diagonal: Array) -> Array:
             f"the eigenvalues of the tridiagonal matrix did not converge (info {info})"
         )
     return np.asarray(values)
+
+
+def _problem(
+    call: str, a: DistMatrix, b: DistMatrix | None, uplo: str
+) -> tuple[DistMatrix, DistMatrix | None]:
+    """Return a matrix with A's eigenvalues, and L if there is B = L L.H. Collective.
+
+    The lower triangle of the matrix is to be read.
+    """
+    with raise_together(a.comm) as same:
+        same(call, a, b, uplo)
+        if b is not None and a.shape != b.shape:
+            raise ValueError(
+                f"A is {a.shape[0]} x {a.shape[1]} and B {b.shape[0]} x {b.shape[1]};"
+                " expected two square matrices of one order"
+            )
+    a = _checked(a, uplo, call)
+    if b is None:
+        return a, None
+    dtype = np.result_type(a.dtype, b.dtype)
+    factor = cholesky(_checked(b, uplo, call).astype(dtype))
+    half = solve_triangular(factor, hermitian(a.astype(dtype)))
+    return solve_triangular(factor, half.H), factor
 
 
 def _checked(a: DistMatrix, uplo: str, call: str) -> DistMatrix:
@@ -144,16 +199,26 @@ def _eigh_on_root(a: DistMatrix, layout: Layout) -> EighResult:
     return EighResult(values, DistMatrix(a.comm, layout, local, agreed=True))
 
 
-def _scaled_rows(a: DistMatrix) -> tuple[DistMatrix, int]:
+def scaled_rows(a: DistMatrix, *, lower: bool = False) -> tuple[DistMatrix, int]:
     """Return ``2**-exponent A`` in `row_layout`, and the exponent. Collective.
 
-    The largest element is about one. Elements above the diagonal are zero.
+    The largest element is about one. With `lower`, elements above the diagonal are
+    zero.
     """
-    a = a._redistributed(row_layout(a.shape[0], a.comm.size))
-    a.local[a.row_indices[:, None] < a.col_indices] = 0
-    numbers = a.local.view(a.local.real.dtype)
+    a = a._redistributed(row_layout(a.shape, a.comm.size))
+    if lower:
+        a.local[a.row_indices[:, None] < a.col_indices] = 0
+    return a, scale_to_one(a.comm, a.local)
+
+
+def scale_to_one(comm: MPI.Intracomm, local: Array) -> int:
+    """Multiply by ``2**-exponent``; return the exponent. Collective.
+
+    The largest element of all ranks is then about one.
+    """
+    numbers = local.view(local.real.dtype)
     largest = np.array(np.abs(numbers).max(initial=0), float)
-    a.comm.Allreduce(MPI.IN_PLACE, largest, op=MPI.MAX)
+    comm.Allreduce(MPI.IN_PLACE, largest, op=MPI.MAX)
     exponent = math.frexp(float(largest))[1]
     np.ldexp(numbers, -exponent, out=numbers)
-    return a, exponent
+    return exponent

@@ -25,6 +25,7 @@ from mpiapps.linalg.matvec import matvec, vecmat
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reductions import norm, trace
 from mpiapps.linalg.solve import inverse, solve
+from mpiapps.linalg.svd import singular_values, svd
 
 ORDERS = {None: "fro", "fro": "fro", 1: "1", np.inf: "inf"}
 
@@ -71,9 +72,27 @@ def _norm(a: DistMatrix, ord: Any = None) -> float:  # noqa: A002 - NumPy's name
     if ord not in ORDERS:
         raise ValueError(
             f"norm {ord!r} is not one of {', '.join(map(repr, ORDERS))}; the 2-norm is"
-            " the first element of mpiapps.linalg.tsqr.singular_values"
+            " the first element of mpiapps.linalg.svd.singular_values"
         )
     return norm(a, ORDERS[ord])
+
+
+def _svd(
+    a: DistMatrix,
+    full_matrices: bool = True,
+    compute_uv: bool = True,
+    hermitian: bool = False,
+) -> Any:
+    with raise_together(a.comm) as same:
+        same("svd", full_matrices, compute_uv, hermitian)
+        if hermitian:
+            raise TypeError("hermitian=True is not available; use np.linalg.eigh")
+        if compute_uv and full_matrices and a.shape[0] != a.shape[1]:
+            raise TypeError(
+                "the full matrices of a singular value decomposition are not available;"
+                " use full_matrices=False"
+            )
+    return svd(a) if compute_uv else singular_values(a)
 
 
 def _all(test: Callable[[Any, Any], bool], a: Any, b: Any) -> bool:
@@ -93,12 +112,14 @@ FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
     np.array_equal: lambda a, b: _all(np.array_equal, a, b),
     np.dot: matmul,
     np.linalg.cholesky: cholesky,
-    np.linalg.eigh: eigh,
-    np.linalg.eigvalsh: eigvalsh,
+    np.linalg.eigh: lambda a, UPLO="L": eigh(a, UPLO=UPLO),  # noqa: N803
+    np.linalg.eigvalsh: lambda a, UPLO="L": eigvalsh(a, UPLO=UPLO),  # noqa: N803
     np.linalg.inv: inverse,
     np.linalg.lstsq: lstsq,
     np.linalg.norm: _norm,
     np.linalg.solve: solve,
+    np.linalg.svd: _svd,
+    np.linalg.svdvals: singular_values,
     np.trace: trace,
     **REDUCTIONS,
     **ARRAY_FUNCTIONS,

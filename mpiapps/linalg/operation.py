@@ -32,9 +32,10 @@ class Operation:
     Attributes
     ----------
     function : callable
-        Takes a matrix per parameter; with `factors`, the last parameter is the
-        factorisation of the first matrix. Collective. Returns a `DistMatrix`, values
-        for the record by name, or a pair of both. Imports NumPy when it is called.
+        Takes a matrix per parameter, which is optional if it has a default; with
+        `factors`, the last parameter is the factorisation of the first matrix.
+        Collective. Returns a `DistMatrix`, values for the record by name, or a pair of
+        both. Imports NumPy when it is called.
     shapes : callable
         Return the shapes of random matrices. Its parameters are the sizes of
         ``--random``; those with a default may be omitted.
@@ -66,16 +67,16 @@ class Operation:
     layouts: Callable[..., Sequence[Layout]] | None = None
 
     @property
-    def operands(self) -> int:
-        """Number of matrices."""
-        return len(signature(self.function).parameters) - bool(self.factors)
+    def operands(self) -> range:
+        """Allowed numbers of matrices."""
+        allowed = _arguments(self.function)
+        fixed = bool(self.factors)
+        return range(allowed.start - fixed, allowed.stop - fixed)
 
     @property
     def sizes(self) -> range:
         """Allowed numbers of sizes for ``--random``."""
-        parameters = signature(self.shapes).parameters.values()
-        required = sum(p.default is Parameter.empty for p in parameters)
-        return range(required, len(parameters) + 1)
+        return _arguments(self.shapes)
 
     @property
     def supports(self) -> dict[str, bool]:
@@ -99,6 +100,13 @@ class Operation:
             matrix, values = result
             return matrix, dict(values)
         return result, {"rows": result.shape[0], "columns": result.shape[1]}
+
+
+def _arguments(function: Callable[..., Any]) -> range:
+    """Return the allowed numbers of arguments of a function."""
+    parameters = signature(function).parameters.values()
+    required = sum(p.default is Parameter.empty for p in parameters)
+    return range(required, len(parameters) + 1)
 
 
 def operation(**attributes: Any) -> Callable[[Callable[..., Any]], Operation]:

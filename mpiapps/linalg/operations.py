@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpiapps.linalg.solve import Factors
 
 CHECKS = "mpiapps.linalg.result_checks:"
-ALGORITHMS = ("numpy_api", "tsqr")  # the first one imports all others
+ALGORITHMS = ("numpy_api",)  # imports all others
 Values = dict[str, Any]
 
 
@@ -93,11 +93,14 @@ def inverse(a: DistMatrix, factors: Factors) -> DistMatrix:
 
 
 @operation(shapes=square, output=True, check=CHECKS + "eigenvector_error")
-def eigh(a: DistMatrix) -> tuple[DistMatrix, Values]:
-    """Return the eigenvectors and values of A, from its lower triangle."""
+def eigh(a: DistMatrix, b: DistMatrix | None = None) -> tuple[DistMatrix, Values]:
+    """Return V and w with ``A V = B V diag(w)``, B = 1 by default. Of lower triangles.
+
+    B is positive definite, and ``V.H B V = 1``.
+    """
     from mpiapps.linalg.eigh import eigh
 
-    values, vectors = eigh(a)
+    values, vectors = eigh(a, b)
     return vectors, {"eigenvalues": values.tolist()}
 
 
@@ -119,11 +122,11 @@ def lstsq(a: DistMatrix, b: DistMatrix) -> tuple[DistMatrix, Values]:
     }
 
 
-@operation(output=True)
+@operation(output=True, check=CHECKS + "singular_value_error")
 def svd(a: DistMatrix) -> tuple[DistMatrix, Values]:
     """Return the singular values."""
     from mpiapps.linalg.distmatrix import DistMatrix
-    from mpiapps.linalg.tsqr import singular_values
+    from mpiapps.linalg.svd import singular_values
 
     sigma = singular_values(a)
     column = DistMatrix.from_function(

@@ -17,6 +17,7 @@ from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reductions import col_sums, norm, sum_over_ranks
 from mpiapps.linalg.residual import residual
 from mpiapps.linalg.solve import hermitian
+from mpiapps.linalg.svd import svd
 
 PROBES = 3  # random vectors; each misses a wrong row with probability <= 1/2
 MAX_WEIGHT_RATIO = 2.0**100  # bound of the ratio of column weights
@@ -71,20 +72,52 @@ def solution_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float:
 def eigenvector_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float:
     """Return the error of the eigenvectors V of a Hermitian A. Collective.
 
-    The largest of the norms of the columns of ``A V - V diag(w)``, relative to A's
-    Frobenius norm, and of ``V.H V = 1``, by `probe_error`. w is the diagonal of
-    ``V.H A V``; A is its lower triangle. Cost: one product.
+    The largest of the norms of the columns of ``A V - B V diag(w)``, relative to ``|A|
+    + |w| |B|`` in Frobenius norms and to those of V, and of ``V.H B V = 1``, by
+    `probe_error`. w is the diagonal of ``V.H A V``; B is the identity unless there are
+    two inputs. A and B are their lower triangles. Cost: a product, two with B.
     """
-    a, eps = hermitian(inputs[0]), float(np.finfo(result.dtype).eps)
-    size = norm(a, "max") or 1.0
+    eps, size = float(np.finfo(result.dtype).eps), norm(inputs[0], "max") or 1.0
+    a = hermitian(inputs[0])
     a = a.map(lambda local: local / local.real.dtype.type(size))
     image = multiply(a, result).redistribute(result.layout)
     values = col_sums(result.map(lambda v, av: v.conj() * av, image)).real
-    image.local[...] -= result.local * values[image.col_indices].astype(result.dtype)
-    rest = np.sqrt(col_sums(image.map(lambda r: r * r.conj())).real)
-    error = float(rest.max(initial=0.0)) / ((norm(a) or 1.0) * eps)
-    whole = probe_error(None, (result, "H"), (result, "N"))
+    middle: list[Factor] = []
+    weighted, norm_b = result, 1.0
+    for matrix in inputs[1:]:
+        b = hermitian(matrix)
+        middle, norm_b = [(b, "N")], norm(b)
+        weighted = multiply(b, result).redistribute(result.layout)
+    image.local[...] -= weighted.local * values[image.col_indices].astype(result.dtype)
+    scale = ((norm(a) or 1.0) + np.abs(values) * norm_b) * _column_norms(result)
+    with np.errstate(invalid="ignore"):  # of columns of zeros, which are an error
+        error = float((_column_norms(image) / scale / eps).max(initial=0.0))
+    whole = probe_error(None, (result, "H"), *middle, (result, "N"))
     return float(np.max([error, whole]))
+
+
+def _column_norms(a: DistMatrix) -> Array:
+    return np.sqrt(col_sums(a.map(lambda local: (local * local.conj()).real)))
+
+
+def singular_value_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float:
+    """Return the error of the singular values s of A, a column. Collective.
+
+    The largest of the norms of the columns of ``A V - U diag(s)``, relative to A's
+    Frobenius norm, and of ``U.H U = 1`` and ``V.H V = 1``, by `probe_error`: a bound of
+    the errors of s (Weyl). The check computes U and V. Cost: `svd` and one product.
+    """
+    a, eps = inputs[0], float(np.finfo(result.dtype).eps)
+    size = norm(a, "max") or 1.0
+    a = a.map(lambda local: local / local.real.dtype.type(size))
+    u, _, vh = svd(a)
+    image = multiply(a, vh, op_b="H").redistribute(u.layout)
+    values = (result.to_all()[:, 0] / size).astype(result.dtype)
+    image.local[...] -= u.local * values[u.col_indices]
+    error = float(_column_norms(image).max(initial=0.0)) / ((norm(a) or 1.0) * eps)
+    whole = [probe_error(None, (u, "H"), (u, "N"))]
+    whole.append(probe_error(None, (vh, "N"), (vh, "H")))
+    return float(np.max([error, *whole]))
 
 
 def least_squares_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float:

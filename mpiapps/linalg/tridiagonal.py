@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,8 +48,14 @@ class Reflectors:
     shapes: list[tuple[int, int]] = field(default_factory=list)
     panels: list[tuple[Array, Array] | None] = field(default_factory=list)
 
-    def append(self, start: int, vectors: Array, factors: Array) -> None:
-        """Add a panel, the last factor of the product; its owner stores it. Local."""
+    def append(self, start: int, vectors: Array, factors: Sequence[Any]) -> None:
+        """Add a panel, the last factor of the product; its owner stores it. Local.
+
+        Of `vectors`, as many as there are `factors` are used.
+        """
+        vectors = vectors[: len(factors)]
+        if not factors:
+            return
         owner = len(self.starts) % self.comm.size
         self.starts.append(start)
         self.shapes.append(vectors.shape)
@@ -78,7 +84,7 @@ class Reflectors:
             add_product(part, np.ascontiguousarray(vectors.T), inner, -1)
 
 
-def triangular_factor(vectors: Array, factors: Array) -> Array:
+def triangular_factor(vectors: Array, factors: Sequence[Any]) -> Array:
     """Return T with ``(1 - t1 v1 v1.H) (1 - t2 v2 v2.H) ... = 1 - V T V.H``. Local."""
     products = vectors.conj() @ vectors.T
     triangle = np.zeros_like(products)
@@ -111,12 +117,35 @@ def reflection(x: Array) -> tuple[float, Any]:
     return float(value), (value - head) / value
 
 
-def row_layout(n: int, size: int) -> Layout:
-    """Return the layout that `tridiagonalise` needs: rows, block-cyclic. Local."""
-    return Layout(Axis(n, ROWS, size), Axis(n, max(1, n), 1))
+def row_layout(shape: tuple[int, int], size: int) -> Layout:
+    """Return the layout of matrices to reduce: rows, block-cyclic. Local."""
+    m, n = shape
+    return Layout(Axis(m, ROWS, size), Axis(n, max(1, n), 1))
 
 
-def tridiagonalise(a: DistMatrix) -> tuple[Floats, Floats, Reflectors]:
+def gather_part(
+    comm: MPI.Intracomm, local: Array, axis: Axis, rows: range, cols: slice
+) -> Array:
+    """Return some rows and columns of a matrix distributed by rows. Collective.
+
+    On every rank; `local` has this rank's rows of `axis`.
+    """
+    indices = []
+    for rank in range(comm.size):
+        first, end = (axis.count_below(i, rank) for i in (rows.start, rows.stop))
+        indices.append(axis.indices(rank)[first:end] - rows.start)
+        if rank == comm.rank:
+            block = np.ascontiguousarray(local[first:end, cols])
+    counts = [len(i) for i in indices]
+    plan = BlockPlan(comm, counts, block.shape[1:], block.dtype)
+    part = np.empty((len(rows), block.shape[1]), block.dtype)
+    part[np.concatenate(indices)] = plan.allgather(block)
+    return part
+
+
+def tridiagonalise(
+    a: DistMatrix, *, vectors: bool = True
+) -> tuple[Floats, Floats, Reflectors]:
     """Return diagonal, off-diagonal and reflections: ``A = H T H.H``. Collective.
 
     Parameters
@@ -124,6 +153,8 @@ def tridiagonalise(a: DistMatrix) -> tuple[Floats, Floats, Reflectors]:
     a : DistMatrix, n x n, in `row_layout`
         Hermitian with a largest element of about one; only the lower triangle is read.
         Overwritten.
+    vectors : bool
+        If false, no reflections are kept.
 
     Returns
     -------
@@ -153,9 +184,8 @@ def tridiagonalise(a: DistMatrix) -> tuple[Floats, Floats, Reflectors]:
                 off_diagonal[j], tau = reflection(column)
                 steps.reflect(j, column, tau)
                 factors.append(tau)
-        vectors = steps.pairs[0 : 2 * len(factors) : 2, start + 1 :]
-        if factors:
-            reflectors.append(start + 1, vectors, np.array(factors))
+        if vectors:
+            reflectors.append(start + 1, steps.pairs[::2, start + 1 :], factors)
         steps.update_trailing(stop)
     shared = np.concatenate([diagonal, off_diagonal])
     bcast_in(comm, shared, 0)  # the sums of an all-reduce may differ between ranks
@@ -183,7 +213,8 @@ class _Steps:
 
         Collective at the first column.
         """
-        panel = self._gather(start, stop)
+        rows, cols = range(start, self.axis.n), slice(start, stop)
+        panel = gather_part(self.comm, self.local, self.axis, rows, cols).T.copy()
         self.pairs[:, start:] = 0
         self.count = 0
         for j in range(start, stop):
@@ -192,20 +223,6 @@ class _Steps:
             if self.count:
                 column -= _swapped(pairs[:, 0].conj()) @ pairs
             yield j, column[0].real, column[1:]
-
-    def _gather(self, start: int, stop: int) -> Array:
-        """Return columns of the trailing matrix, as rows, on every rank. Collective."""
-        top = Axis(start, self.axis.block, self.axis.procs)
-        ranks = range(self.comm.size)
-        indices = [self.axis.indices(rank)[top.count(rank) :] for rank in ranks]
-        plan = BlockPlan(
-            self.comm, [len(i) for i in indices], (stop - start,), self.local.dtype
-        )
-        first = top.count(self.comm.rank)
-        blocks = plan.allgather(np.ascontiguousarray(self.local[first:, start:stop]))
-        panel = np.empty(blocks.shape[::-1], blocks.dtype)
-        panel[:, np.concatenate(indices) - start] = blocks.T
-        return panel
 
     def reflect(self, j: int, v: Array, tau: Any) -> None:
         """Add the reflection of column j to the panel. Collective."""

@@ -1,4 +1,4 @@
-"""QR and SVD of tall-and-skinny matrices (TSQR)."""
+"""QR of tall-and-skinny matrices (TSQR)."""
 
 from __future__ import annotations
 
@@ -24,19 +24,8 @@ def qr(a: DistMatrix) -> tuple[DistMatrix, Array]:
     and sequential QR, SISC 34 (2012)): as stable as Householder QR. Cost: one
     all-gather of n^2 elements from each rank, into workspace of that size.
     """
-    m, n = a.shape
-    if m < n:
-        raise ValueError(
-            f"the matrix is {m} x {n}; expected at least as many rows as columns"
-        )
-    rows = a.redistribute(Layout.blocks(a.shape, (a.comm.size, 1)))
-    with raise_together(a.comm) as same:
-        same("qr", a)
-        refuse_masks("qr", a.dtype)
-        if not np.isfinite(rows.local).all():
-            raise ValueError(
-                "the matrix holds a NaN or an infinity; all elements must be finite"
-            )
+    rows = _rows("qr", a)
+    with raise_together(a.comm):
         local_q, local_r = np.linalg.qr(rows.local)
     all_r = allgather(a.comm, np.ascontiguousarray(local_r))
     sizes = a.comm.allgather(local_r.shape[0])
@@ -47,21 +36,35 @@ def qr(a: DistMatrix) -> tuple[DistMatrix, Array]:
     return DistMatrix(a.comm, rows.layout, local, agreed=True), r * signs[:, None]
 
 
-def svd(a: DistMatrix) -> tuple[DistMatrix, Array, Array]:
-    """Return U, s and V.H with ``A = U diag(s) V.H``. Collective.
+def r_of_qr(a: DistMatrix) -> Array:
+    """Return an R of ``A = Q R``, on every rank. Collective.
 
-    As `numpy.linalg.svd` with ``full_matrices=False``; U is distributed by rows, s and
-    V.H are on every rank. ``m >= n``; cost and errors as `qr`.
+    As `qr`, without Q: less than half of the flops. Rows of R may have other signs.
     """
+    rows = _rows("r_of_qr", a)
+    with raise_together(a.comm):
+        local_r = _r_of_qr(rows.local)
+    if a.comm.size == 1:
+        return local_r
+    return _r_of_qr(allgather(a.comm, local_r))
+
+
+def _r_of_qr(a: Array) -> Array:
+    return np.ascontiguousarray(np.linalg.qr(a, mode="r"))
+
+
+def _rows(call: str, a: DistMatrix) -> DistMatrix:
+    """Return A distributed by rows, if it has a QR factorisation. Collective."""
     m, n = a.shape
-    if m < n:
-        raise ValueError(f"the matrix is {m} x {n}; use svd(A.T), and swap U and V")
-    q, r = qr(a)
-    u, s, vh = np.linalg.svd(r)
-    return DistMatrix(a.comm, q.layout, q.local @ u, agreed=True), s, vh
-
-
-def singular_values(a: DistMatrix) -> Array:
-    """Return A's singular values, largest first, on every rank. Collective."""
-    tall = a if a.shape[0] >= a.shape[1] else a.H
-    return np.linalg.svd(qr(tall)[1], compute_uv=False)
+    with raise_together(a.comm) as same:
+        same(call, a)
+        refuse_masks(call, a.dtype)
+        if m < n:
+            raise ValueError(
+                f"the matrix is {m} x {n}; expected at least as many rows as columns"
+            )
+        if not np.isfinite(a.local).all():
+            raise ValueError(
+                "the matrix holds a NaN or an infinity; all elements must be finite"
+            )
+    return a._redistributed(Layout.blocks(a.shape, (a.comm.size, 1)))

@@ -21,7 +21,7 @@ def on_dask(path):
 def on_ranks(world, path):
     from mpiapps.linalg.files import read
     from mpiapps.linalg.moments import mean, std
-    from mpiapps.linalg.tsqr import singular_values
+    from mpiapps.linalg.svd import singular_values
 
     a = read(world.comm, path)
     results = mean(a), std(a), mean(a, 0), std(a, 0), singular_values(a)

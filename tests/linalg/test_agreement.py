@@ -20,8 +20,9 @@ from mpiapps.linalg.reductions import (
     total,
     trace,
 )
+from mpiapps.linalg.svd import svd
 from mpiapps.linalg.trsm import solve_triangular
-from mpiapps.linalg.tsqr import qr, svd
+from mpiapps.linalg.tsqr import qr
 from tests.linalg.cases import spread, whole
 
 pytestmark = pytest.mark.mpi

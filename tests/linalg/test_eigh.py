@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 
 from mpiapps.linalg import eigh as module
 from mpiapps.linalg.distmatrix import DistMatrix
@@ -20,6 +21,7 @@ MAX_ERROR = 5  # in n eps |A|; LAPACK's tests accept 30
 def _distributed(monkeypatch):
     """Let all ranks compute also small matrices."""
     monkeypatch.setattr(module, "SMALL", 0)
+    monkeypatch.setattr(module, "SMALL_VALUES", 0)
 
 
 def hermitian(n, dtype="f8"):
@@ -95,7 +97,7 @@ def test_only_one_triangle_is_read(comm, dtype):
     for uplo, other in (("L", np.triu), ("U", np.tril)):
         bad = x + other(np.full((N, N), np.nan), 1 if uplo == "L" else -1)
         for call in (module.eigvalsh, np.linalg.eigvalsh):
-            w = call(spread(comm, bad), uplo)
+            w = call(spread(comm, bad), UPLO=uplo)
             np.testing.assert_allclose(w, np.linalg.eigvalsh(x), atol=1e-11)
         w, v = np.linalg.eigh(spread(comm, bad), UPLO=uplo)
         assert max(errors(x, w, np.asarray(v))) < MAX_ERROR
@@ -104,6 +106,7 @@ def test_only_one_triangle_is_read(comm, dtype):
 @pytest.mark.parametrize("small", [0, 1000])
 def test_the_result_is_that_of_one_rank_below_some_order(comm, small, monkeypatch):
     monkeypatch.setattr(module, "SMALL", small)
+    monkeypatch.setattr(module, "SMALL_VALUES", small)
     check(comm, hermitian(9, "c16"))
     result = eigh(spread(comm, hermitian(9)))
     np.testing.assert_array_equal(result.eigenvalues, result[0])
@@ -131,7 +134,42 @@ def test_unsuitable_matrices_are_refused_on_all_ranks(comm, value):
         with pytest.raises(ValueError, match="3 x 4; expected a square"):
             call(DistMatrix.zeros(comm, (3, 4)))
         with pytest.raises(ValueError, match="UPLO"):
-            call(spread(comm, x), "X")
+            call(spread(comm, x), UPLO="X")
+        with pytest.raises(ValueError, match="A is 9 x 9 and B 3 x 3"):
+            call(spread(comm, x), DistMatrix.eye(comm, 3))
+        with pytest.raises(np.linalg.LinAlgError, match="minor of order 8 is not"):
+            call(DistMatrix.eye(comm, 9), spread(comm, np.diag(7.0 - np.arange(9))))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_generalised_problems(comm, dtype):
+    for n in sorted({0, 1, comm.size + 1, N}):
+        x, y = hermitian(n, dtype), hermitian(n, dtype)
+        y = (y @ y.conj().T + n * np.eye(n)).astype(dtype)
+        for uplo, half in (("L", np.tril), ("U", np.triu)):
+            a, b = spread(comm, half(x)), spread(comm, half(y))
+            w, v = eigh(a, b, UPLO=uplo)
+            assert w.dtype == x.real.dtype
+            assert v.dtype == x.dtype
+            if uplo == "L":
+                assert eigenvector_error([a, b], v) < 20
+            v, unit = np.asarray(v).astype("c16"), n * np.finfo(x.dtype).eps
+            unit *= np.linalg.cond(y) if n else 1
+            np.testing.assert_allclose(v.conj().T @ y @ v, np.eye(n), atol=unit)
+            expected = scipy.linalg.eigh(x, y, eigvals_only=True) if n else w
+            unit *= np.abs(expected).max(initial=0)
+            np.testing.assert_allclose(w, expected, atol=unit)
+            np.testing.assert_allclose(x @ v, y @ v * w, atol=unit * n)
+            values = eigvalsh(a, b, UPLO=uplo)
+            np.testing.assert_allclose(values, expected, atol=unit)
+
+
+def test_operands_of_two_dtypes(comm):
+    x, y = hermitian(9, "f4"), 9 * np.eye(9) + 1j * np.tri(9, k=-1)
+    w, v = eigh(spread(comm, x), spread(comm, y))
+    assert (w.dtype, v.dtype) == (np.dtype("f8"), np.dtype("c16"))
+    expected = scipy.linalg.eigh(x.astype(float), y, eigvals_only=True)
+    np.testing.assert_allclose(w, expected, atol=1e-13)
 
 
 def test_the_check_detects_wrong_vectors(comm):
@@ -139,6 +177,9 @@ def test_the_check_detects_wrong_vectors(comm):
         a = spread(comm, hermitian(N, dtype))
         _, v = eigh(a)
         assert eigenvector_error([a], v) < 10
+        b = DistMatrix.eye(comm, N, dtype) * 2
+        assert eigenvector_error([a, b], v * 2**-0.5) < 10
+        assert eigenvector_error([a, b], v) > 100
         right = np.asarray(v)
         for factor, other in ((0, 1), (1, 1e-2), (np.nan, 0)):
             wrong = right.copy()

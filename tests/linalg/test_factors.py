@@ -11,7 +11,7 @@ from mpiapps.linalg.matvec import matvec
 from mpiapps.linalg.reductions import col_sums, norm, row_sums, trace
 from mpiapps.linalg.solve import condition, factorise, inverse, solve
 from mpiapps.linalg.trsm import solve_triangular
-from mpiapps.linalg.tsqr import qr, singular_values, svd
+from mpiapps.linalg.tsqr import qr
 from tests.linalg.cases import DTYPES, close, layouts, spread, whole
 
 pytestmark = pytest.mark.mpi
@@ -162,7 +162,7 @@ def test_rank_0_factorises_small_matrices(comm):
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 5), (30, 4), (4, 4), (6, 0)])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_qr_and_svd(comm, shape, dtype):
+def test_qr(comm, shape, dtype):
     x = whole(shape, dtype)
     for layout in layouts(shape, comm.size):
         q, r = qr(spread(comm, x, layout))
@@ -170,12 +170,6 @@ def test_qr_and_svd(comm, shape, dtype):
         eye = np.eye(shape[1], dtype=dtype)
         close(spread(comm, np.asarray(q.H) @ np.asarray(q)), eye)
         assert (np.diagonal(r).real >= 0).all()
-        u, s, vh = svd(spread(comm, x, layout))
-        close(spread(comm, (np.asarray(u) * s @ vh).astype(dtype)), x)
-    expected = np.linalg.svd(x, compute_uv=False)
-    np.testing.assert_allclose(
-        singular_values(spread(comm, x.T.copy())), expected, 1e-4
-    )
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (1, 1), (6, 9), (9, 6)])
