@@ -8,7 +8,7 @@ itself, since the work that it recorded is done again.
 from __future__ import annotations
 
 import logging
-import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,9 @@ class RankJournal:
     """
 
     def __init__(self, directory: str, header: Record, rank: int) -> None:
-        self._path = Path(directory, NAME.format(rank=rank, unique=os.urandom(4).hex()))
+        self._path = Path(
+            directory, NAME.format(rank=rank, unique=secrets.token_hex(4))
+        )
         self._header = header
         self._journal: Journal | None = None
         self.records = bool(directory)

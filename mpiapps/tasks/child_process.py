@@ -7,8 +7,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from mpiapps.tasks.task_child import TaskChild
-from mpiapps.tasks.task_set import TaskFailure, TaskSet
+from mpiapps.tasks.task_set import Chunks, TaskFailure, TaskSet
 
 
 class InChildProcess(TaskSet):
@@ -42,8 +44,6 @@ class InChildProcess(TaskSet):
         self.unit, self.timer = tasks.unit, tasks.timer
         self.nbytes, self.n_jobs = tasks.nbytes, tasks.n_jobs
         self._children = threading.local()  # a child for each thread that runs tasks
-        for name in ("key", "chunks", "cost", "is_valid", "for_root", "pack"):
-            setattr(self, name, getattr(tasks, name))
 
     def __reduce__(self) -> Any:
         """Return how to make the copy of a process, which has its own children."""
@@ -84,6 +84,30 @@ class InChildProcess(TaskSet):
                 " run these tasks without InChildProcess"
             )
         return ranks
+
+    def key(self, number: int) -> Any:
+        """Return what identifies a task in a later run."""
+        return self._tasks.key(number)
+
+    def chunks(self, pending: np.ndarray, size: int) -> Chunks:
+        """Return the pending tasks in chunks."""
+        return self._tasks.chunks(pending, size)
+
+    def cost(self, numbers: Sequence[int]) -> float:
+        """Return the units of work in tasks."""
+        return self._tasks.cost(numbers)
+
+    def is_valid(self, number: int, value: Any) -> bool:
+        """Return whether a recorded result still holds. Root only."""
+        return self._tasks.is_valid(number, value)
+
+    def for_root(self, number: int, value: Any) -> Any:
+        """Return the part of a result that the root needs."""
+        return self._tasks.for_root(number, value)
+
+    def pack(self, values: list[Any]) -> Any:
+        """Return results as they are sent to the root."""
+        return self._tasks.pack(values)
 
 
 _copies: dict[str, InChildProcess] = {}  # the last one: joblib sends one with each task
