@@ -22,9 +22,9 @@ from mpiapps.fileops.reading import (
     has_known_length,
 )
 from mpiapps.fileops.segments import OPEN_COST, Segment
-from mpiapps.kernels.character_scan import INSIDE, OUTSIDE, UNKNOWN
 from mpiapps.kernels.text import KERNELS as TEXT_KERNELS
 from mpiapps.kernels.text import count_files, count_newlines, count_text
+from mpiapps.kernels.utf8 import INSIDE, OUTSIDE, UNKNOWN
 from mpiapps.kernels.words import KERNELS as WORD_KERNELS
 from mpiapps.kernels.words import WordCounts, most_frequent
 

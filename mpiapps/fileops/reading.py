@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from mpiapps.fileops.segments import Segment
-from mpiapps.kernels.character_scan import next_character
+from mpiapps.kernels.utf8 import next_character
 
 BLOCK_BYTES = 2**18  # of one read; a block stays in the cache while it is processed
 SMALL_FILE_BYTES = 2**16  # of a file that is read together with others
