@@ -61,7 +61,8 @@ def character_boundary(file: int, offset: int) -> int:
     """Return the start of the first UTF-8 character at `offset` or after it."""
     first = max(0, offset - MAX_CHARACTER_BYTES)
     count = offset - first + MAX_CHARACTER_BYTES
-    data = os.pread(file, count, first) if offset else b""
+    # Not read-only: numba would compile the kernels a second time for that.
+    data = bytearray(os.pread(file, count, first) if offset else b"")
     return first + next_character(np.frombuffer(data, np.uint8), offset - first)
 
 
