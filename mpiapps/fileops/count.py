@@ -22,11 +22,11 @@ from mpiapps.fileops.reading import (
     has_known_length,
 )
 from mpiapps.fileops.segments import OPEN_COST, Segment
-from mpiapps.kernels.character_scan import INSIDE, OUTSIDE, UNKNOWN
 from mpiapps.kernels.text import KERNELS as TEXT_KERNELS
 from mpiapps.kernels.text import count_files, count_newlines, count_text
+from mpiapps.kernels.utf8 import INSIDE, OUTSIDE, UNKNOWN, next_character
+from mpiapps.kernels.words import INITIAL_SLOTS, WordCounts, most_frequent
 from mpiapps.kernels.words import KERNELS as WORD_KERNELS
-from mpiapps.kernels.words import WordCounts, most_frequent
 
 WHOLE_FILES = -1  # key of the words of all files that are not split
 # A row of counts: lines, words, characters, bytes, bytes that are not UTF-8; then
@@ -79,14 +79,16 @@ class TextCount(Operation):
         ]
 
     def warm_up(self) -> None:
-        """Compile the kernels by calling them once."""
+        """Compile the kernels by calling them once, with arrays as when they run."""
         count_newlines(SAMPLE)
+        next_character(SAMPLE, 0)
         if not self._lines:
             count_text(SAMPLE, self.encoding)
             count_files(SAMPLE, [1], self.encoding)
         if self.top:
             words = WordCounts()
-            words.add(np.frombuffer(b"a b", np.uint8))
+            numbers = bytearray(b" ").join(b"%d" % n for n in range(INITIAL_SLOTS))
+            words.add(np.frombuffer(numbers, np.uint8))  # the table grows, too
             words.merge(words.arrays)
             words.update({})
             words.split(1)
@@ -242,7 +244,7 @@ class _WordCounter:
     def end(self) -> WordCounts:
         """Count the word that is open; return the counts of all words."""
         if self._open:
-            self._counts.add(np.frombuffer(b"".join(self._open), np.uint8))
+            self._counts.add(np.frombuffer(bytearray().join(self._open), np.uint8))
             self._open, self._held = [], 0
         return self._counts
 

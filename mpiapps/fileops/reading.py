@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from mpiapps.fileops.segments import Segment
-from mpiapps.kernels.character_scan import next_character
+from mpiapps.kernels.utf8 import next_character
 
 BLOCK_BYTES = 2**18  # of one read; a block stays in the cache while it is processed
 SMALL_FILE_BYTES = 2**16  # of a file that is read together with others
@@ -61,7 +61,8 @@ def character_boundary(file: int, offset: int) -> int:
     """Return the start of the first UTF-8 character at `offset` or after it."""
     first = max(0, offset - MAX_CHARACTER_BYTES)
     count = offset - first + MAX_CHARACTER_BYTES
-    data = os.pread(file, count, first) if offset else b""
+    # Not read-only: numba would compile the kernels a second time for that.
+    data = bytearray(os.pread(file, count, first) if offset else b"")
     return first + next_character(np.frombuffer(data, np.uint8), offset - first)
 
 

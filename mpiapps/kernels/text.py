@@ -8,34 +8,34 @@ bytes, and those above 126 are not printable.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import uint8, uint16
+from numba import uint8, uint16, uint64
 
-from mpiapps.kernels.character_scan import (
-    INSIDE,
-    OUTSIDE,
-    UNKNOWN,
-    Scanned,
-    decode,
-    scan,
-    scan_bytes,
-)
-from mpiapps.kernels.characters import NARROW, kinds_of
+from mpiapps.kernels.characters import KERNELS as CHARACTER_KERNELS
 from mpiapps.kernels.jit import kernel
 from mpiapps.kernels.utf8 import (
-    begins_with_separator,
-    count_wide,
-    printable_bits,
+    COUNT_BITS,
+    INSIDE,
+    LAYERS,
+    NEXT,
+    OUTSIDE,
+    STATE,
+    UNKNOWN,
+    Automaton,
+    automaton,
+    next_character,
     separates,
 )
 
-CHUNK_BYTES = 4080  # of one vector loop; the counts fit 16 bits
-PIECE_BYTES = 257  # of a chunk that is not plain ASCII: whole vectors, plus one byte
-MAX_REFUSED = 2  # pieces in a row of a chunk, after which all of it goes by characters
-Table = tuple[np.ndarray, np.ndarray]  # `kinds_of`, and `printable_bits` of them
+CHUNK_BYTES = 4080  # of the loop over ASCII; the counts fit 16 bits
+WIDE_BYTES = 32000  # of the loop over transitions
+# A transition waits for the one before it. So a chunk has 8 parts, in turn. The counts
+# of 250 bytes of each, and of up to 5 incomplete ones before them, fit 11 bits.
+PARTS, STEPS = 8, 250
+LEAST_PART_BYTES = 64
+LINES, WORDS, CHARACTERS, INVALID = 0, 1, 2, 3  # elements of the counts
 
 
 class TextCounts(NamedTuple):
@@ -103,69 +103,135 @@ def _count_ascii(block: np.ndarray, inside: bool) -> tuple[int, int, int]:
 
 
 @kernel
-def _character_boundary(block: np.ndarray, begin: int, stop: int) -> int:
-    """Return `stop`, or the start of the character that it cuts."""
-    for n in range(4):
-        boundary = stop - n
-        if boundary <= begin or stop == len(block):
-            break
-        if block[boundary] & 0xC0 != 0x80:
-            return boundary
-    return stop
+def _unpack(packed: Any, counts: np.ndarray) -> None:
+    """Add the sums of transitions to the four counts."""
+    for k in range(len(counts)):
+        field = (packed >> uint64(COUNT_BITS * k)) & uint64(2**COUNT_BITS - 1)
+        counts[k] += int(field)
 
 
 @kernel
-def _count(block: np.ndarray, table: Table, wide: bool, state: int) -> Scanned:
-    lines, words, characters, invalid, joins, i = 0, 0, 0, 0, 0, 0
-    piece_stop, refused = 0, 0
-    kinds, bits = table
-    work = np.empty((3, CHUNK_BYTES + 8), np.uint8)
+def _follow(
+    transitions: np.ndarray, part: np.ndarray, last: Any, counts: np.ndarray
+) -> Any:
+    """Follow the transitions of a part after the `last` one; return its last one."""
+    for begin in range(0, len(part), PARTS * STEPS):
+        packed = uint64(0)
+        for c in part[begin : begin + PARTS * STEPS]:
+            last = transitions[(last >> uint64(NEXT)) + c]
+            packed += last
+        _unpack(packed, counts)
+    return last
+
+
+@kernel
+def _follow_parts(
+    transitions: np.ndarray,
+    block: np.ndarray,
+    starts: np.ndarray,
+    lasts: np.ndarray,
+    counts: np.ndarray,
+) -> None:
+    """Follow the transitions of eight parts, in turn; fill the last one of each."""
+    n = np.min(starts[1:] - starts[:-1])
+    p0, p1, p2, p3 = (
+        block[starts[0] :],
+        block[starts[1] :],
+        block[starts[2] :],
+        block[starts[3] :],
+    )
+    p4, p5, p6, p7 = (
+        block[starts[4] :],
+        block[starts[5] :],
+        block[starts[6] :],
+        block[starts[7] :],
+    )
+    t0, t1, t2, t3, t4, t5, t6, t7 = lasts
+    next_ = uint64(NEXT)
+    for begin in range(0, n, STEPS):
+        packed, more = uint64(0), uint64(0)
+        for j in range(uint64(begin), uint64(min(n, begin + STEPS))):
+            t0 = transitions[(t0 >> next_) + p0[j]]
+            t1 = transitions[(t1 >> next_) + p1[j]]
+            t2 = transitions[(t2 >> next_) + p2[j]]
+            t3 = transitions[(t3 >> next_) + p3[j]]
+            t4 = transitions[(t4 >> next_) + p4[j]]
+            t5 = transitions[(t5 >> next_) + p5[j]]
+            t6 = transitions[(t6 >> next_) + p6[j]]
+            t7 = transitions[(t7 >> next_) + p7[j]]
+            packed += (t0 + t1) + (t2 + t3)
+            more += (t4 + t5) + (t6 + t7)
+        _unpack(packed + more, counts)
+    rests = (t0, t1, t2, t3, t4, t5, t6, t7)
+    for k in range(PARTS):
+        rest = block[starts[k] + n : starts[k + 1]]
+        lasts[k] = _follow(transitions, rest, rests[k], counts)
+
+
+@kernel
+def _begins_word(transitions: np.ndarray, part: np.ndarray) -> bool:
+    """Return whether the first separator or printable character is printable."""
+    last = uint64(UNKNOWN) << uint64(STATE)
+    for c in part:
+        last = transitions[(last >> uint64(NEXT)) + c]
+        layer = (last >> uint64(STATE)) % uint64(LAYERS)
+        if layer != UNKNOWN:
+            return bool(layer == INSIDE)
+    return False
+
+
+@kernel
+def _count_wide(
+    block: np.ndarray, machine: Automaton, state: int, counts: np.ndarray
+) -> tuple[int, int, int]:
+    """Count characters of any kind; return bytes used, state after them, and joins."""
+    transitions, pending = machine
+    parts = PARTS if len(block) >= PARTS * LEAST_PART_BYTES else 1
+    starts = np.zeros(parts + 1, np.int64)
+    for k in range(1, parts):
+        starts[k] = next_character(block, k * (len(block) // parts))
+    starts[parts] = len(block)
+    lasts = np.full(parts, uint64(UNKNOWN) << uint64(STATE))
+    if parts == 1:
+        lasts[0] = _follow(transitions, block, lasts[0], counts)
+    else:
+        _follow_parts(transitions, block, starts, lasts, counts)
+    joins, incomplete = 0, 0
+    for k in range(parts):
+        counts[INVALID] += incomplete  # not continued by a part that begins a character
+        number = int(lasts[k] >> uint64(STATE))
+        after, incomplete = number % LAYERS, pending[number // LAYERS]
+        if after == UNKNOWN:
+            continue
+        if state != OUTSIDE and _begins_word(transitions, block[starts[k] :]):
+            counts[WORDS] -= state == INSIDE
+            joins += state == UNKNOWN
+        state = after
+    return len(block) - incomplete, state, joins
+
+
+@kernel
+def _count(
+    block: np.ndarray, machine: Automaton, state: int
+) -> tuple[int, int, int, int, int, int, int]:
+    counts, joins, i = np.zeros(4, np.int64), 0, 0
     while i < len(block):
-        size = PIECE_BYTES if i < piece_stop else CHUNK_BYTES
-        stop = min(len(block), i + size)
-        inside = state == INSIDE
-        more_lines, more_words, other = _count_ascii(block[i:stop], inside)
-        more_characters, counted = stop - i, other == 0
-        ends_inside = not separates(block[stop - 1])
-        if other and wide:
-            stop = _character_boundary(block, i, stop)
-            counted, more_lines, more_words, more_characters, ends_inside = count_wide(
-                block[i:stop], inside, bits, work
-            )
-        if counted:
-            lines += more_lines
-            words += more_words
-            characters += more_characters
-            joins += state == UNKNOWN and not begins_with_separator(block, i)
-            state = INSIDE if ends_inside else OUTSIDE
+        stop = min(len(block), i + CHUNK_BYTES)
+        lines, words, other = _count_ascii(block[i:stop], state == INSIDE)
+        if other == 0:
+            counts[LINES] += lines
+            counts[WORDS] += words
+            counts[CHARACTERS] += stop - i
+            joins += state == UNKNOWN and not separates(block[i])
+            state = OUTSIDE if separates(block[stop - 1]) else INSIDE
             i = stop
-            refused = 0
-        elif size == CHUNK_BYTES:  # split the chunk to find its plain pieces
-            piece_stop, refused = i + size, 0
-        else:
-            refused += 1
-            if refused == MAX_REFUSED:  # few are plain: do not try the rest
-                stop = min(len(block), piece_stop)
-            more = (
-                scan(block[i:], stop - i, kinds, state)
-                if wide
-                else scan_bytes(block[i:stop], kinds, state)
-            )
-            lines += more[0]
-            words += more[1]
-            characters += more[2]
-            invalid += more[3]
-            i += more[4]
-            state = more[5]
-            joins += more[6]
-            if i < stop:
-                break
-    return lines, words, characters, invalid, i, state, joins
-
-
-@cache
-def _table(wide: bool) -> Table:
-    return kinds_of(wide), printable_bits(kinds_of(wide))
+            continue
+        stop = min(len(block), i + WIDE_BYTES)
+        used, state, more = _count_wide(block[i:stop], machine, state, counts)
+        i, joins = i + used, joins + more
+        if i < stop == len(block):
+            break  # a truncated character
+    return counts[0], counts[1], counts[2], counts[3], i, state, joins
 
 
 def count_text(block: np.ndarray, encoding: str, state: int = OUTSIDE) -> TextCounts:
@@ -180,39 +246,21 @@ def count_text(block: np.ndarray, encoding: str, state: int = OUTSIDE) -> TextCo
     state : {OUTSIDE, INSIDE, UNKNOWN}
         Whether the byte before the block is inside a word.
     """
-    wide = encoding == "utf-8"
-    table = _table(wide and _table.cache_info().currsize > 1)
-    counts = TextCounts(*_count(block, table, wide, state))
-    rest = block[counts.used :]
-    complete = not len(rest) or decode(rest, 0)[1] == 0
-    if not wide or complete or len(table[0]) > NARROW:
-        return counts
-    more = TextCounts(*_count(rest, _table(True), wide, counts.state))
-    sums = TextCounts(*map(sum, zip(counts, more, strict=True)))
-    return sums._replace(state=more.state)
+    return TextCounts(*_count(block, automaton(encoding), state))
 
 
 @kernel
 def _count_files(
-    buffer: np.ndarray,
-    ends: np.ndarray,
-    table: Table,
-    wide: bool,
-    rows: np.ndarray,
-) -> bool:
-    """Fill a row of counts for each file; return False if the wide table is needed."""
+    buffer: np.ndarray, ends: np.ndarray, machine: Automaton, rows: np.ndarray
+) -> None:
+    """Fill a row of counts for each file."""
     start = 0
     for n in range(len(ends)):
         block = buffer[start : ends[n]]
-        lines, words, characters, invalid, used, _, _ = _count(
-            block, table, wide, OUTSIDE
-        )
-        if used < len(block) and decode(block, used)[1] > 0:
-            return False
+        lines, words, characters, invalid, used, _, _ = _count(block, machine, OUTSIDE)
         rows[n, 0], rows[n, 1], rows[n, 2] = lines, words, characters
         rows[n, 3], rows[n, 4] = len(block), invalid + len(block) - used
         start = ends[n]
-    return True
 
 
 def count_files(buffer: np.ndarray, ends: Sequence[int], encoding: str) -> np.ndarray:
@@ -225,12 +273,14 @@ def count_files(buffer: np.ndarray, ends: Sequence[int], encoding: str) -> np.nd
     ndarray of int64, (files, 7)
         Lines, words, characters, bytes, bytes that are not UTF-8, and two zeros.
     """
-    wide = encoding == "utf-8"
-    rows, stops = np.zeros((len(ends), 7), np.int64), np.array(ends, np.int64)
-    table = _table(wide and _table.cache_info().currsize > 1)
-    if not _count_files(buffer, stops, table, wide, rows):
-        _count_files(buffer, stops, _table(True), wide, rows)
+    rows = np.zeros((len(ends), 7), np.int64)
+    _count_files(buffer, np.array(ends, np.int64), automaton(encoding), rows)
     return rows
 
 
-KERNELS: list[Callable[..., Any]] = [_count, _count_files, decode]
+KERNELS: list[Callable[..., Any]] = [
+    *CHARACTER_KERNELS,
+    next_character,
+    _count,
+    _count_files,
+]

@@ -216,7 +216,7 @@ class WordCounts:
         rows[:, LENGTH] = [len(word) for word in words]
         rows[:, BEGIN] = np.cumsum(rows[:, LENGTH]) - rows[:, LENGTH]
         rows[:, COUNT] = list(words.values())
-        heap = np.frombuffer(b"".join(words), np.uint8)
+        heap = np.frombuffer(bytearray().join(words), np.uint8)
         _hash_rows(rows, heap)
         self.merge(WordArrays(rows, heap))
 

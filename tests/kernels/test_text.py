@@ -86,6 +86,21 @@ def test_long_texts_of_any_script(script, seed, length, bad):
         assert [counts.lines, counts.words, counts.characters] == wc(data, "utf-8")
 
 
+@pytest.mark.parametrize("encoding", LOCALES)
+@settings(max_examples=40, deadline=None)
+@given(
+    pieces=st.lists(PIECES, min_size=2, max_size=12),
+    seed=st.integers(0, 2**32),
+    length=st.integers(300, 20_000),
+)
+def test_long_inputs_with_invalid_bytes(encoding, pieces, seed, length):
+    rng = np.random.default_rng(seed)
+    data = b"".join(pieces[n] for n in rng.integers(len(pieces), size=length)) + b"\n"
+    counts = count_text(as_array(data), encoding)
+    assert [counts.lines, counts.words, counts.characters] == wc(data, encoding)
+    assert counts.used == len(data)
+
+
 @settings(max_examples=100, deadline=None)
 @given(pieces=st.lists(PIECES, max_size=12), at=st.integers(0, 40))
 def test_counting_continues_across_blocks(pieces, at):
