@@ -67,7 +67,7 @@ test-quick: $(READY) ## tests that start no process, in less than a minute
 
 # Three at a time: part of their time they wait for ends, limits and timers.
 test-serial: $(READY) ## tests of one process, and those that start mpiexec
-	$(LIMIT) 1800 $(BIN)/python $(COVERED) -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
+	$(LIMIT) 2700 $(BIN)/python $(COVERED) -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
 		-m 'not mpi and not cluster' --junitxml=.junit/serial.xml
 
 test-ranks: $(READY) ## rank tests on 1, 2, 3 and 4 ranks
@@ -77,7 +77,7 @@ test-ranks: $(READY) ## rank tests on 1, 2, 3 and 4 ranks
 
 test-ranks-%: $(READY)
 	@echo "== $(MPI), $* ranks"
-	$(LIMIT) 600 $(BIN)/python scripts/on_ranks.py $* \
+	$(LIMIT) 900 $(BIN)/python scripts/on_ranks.py $* \
 		$(COVERED) -m pytest --color=no --with-mpi -m "$(RANK_TESTS)" \
 		--junitxml=.junit/$(MPI)-$*.xml
 
@@ -85,20 +85,20 @@ test-ranks-%: $(READY)
 # matches and completes them in other orders than shared memory does.
 test-network: $(READY)
 	@echo "== $(MPI), 3 ranks over the network module"
-	MPIR_CVAR_NOLOCAL=1 $(LIMIT) 600 $(BIN)/python scripts/on_ranks.py 3 \
+	MPIR_CVAR_NOLOCAL=1 $(LIMIT) 900 $(BIN)/python scripts/on_ranks.py 3 \
 		-m pytest --color=no --with-mpi -m "$(RANK_TESTS)" \
 		--junitxml=.junit/$(MPI)-network.xml
 
 test-many: $(READY) ## matrices on more ranks than cores: uneven grids
 	@echo "== $(MPI), 6 ranks"
-	$(LIMIT) 600 $(BIN)/python scripts/on_ranks.py 6 \
+	$(LIMIT) 900 $(BIN)/python scripts/on_ranks.py 6 \
 		-m pytest --color=no --with-mpi -m "$(RANK_TESTS)" \
 		--junitxml=.junit/$(MPI)-6.xml tests/linalg
 
 # What must move gigabytes, on two ranks; it needs about 10 GiB of memory.
 test-slow: $(READY)
 	@echo "== $(MPI), more than 2 GiB"
-	$(LIMIT) 600 $(BIN)/python scripts/on_ranks.py 2 \
+	$(LIMIT) 900 $(BIN)/python scripts/on_ranks.py 2 \
 		-m pytest --color=no --with-mpi -m 'mpi and slow' --junitxml=.junit/$(MPI)-slow.xml
 
 test-others: venvs ## rank tests on the other MPIs; more than 2 GiB on Open MPI and MPICH
@@ -119,7 +119,7 @@ test-faults: venvs ## some 300 kills of the farm, each gone on from; a quarter o
 
 # Jobs run here, where every host sees them; /tmp is each host's own.
 test-cluster: venvs ## job scripts on the real Slurm and Grid Engine of the test cluster
-	bash scripts/cluster/test.sh $(LIMIT) 1800 $(BIN)/python -m pytest \
+	bash scripts/cluster/test.sh $(LIMIT) 2700 $(BIN)/python -m pytest \
 		-n 2 --dist load --maxschedchunk 1 -m cluster --junitxml=.junit/cluster.xml tests/cluster
 
 jobs: $(READY) ## render the scripts in jobs/

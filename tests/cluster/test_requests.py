@@ -95,7 +95,7 @@ def test_files_on_three_hosts_resume_after_the_limit():
     (SHARED / "slow.py").write_text(
         "import hashlib, time\n"
         "def digest(path):\n"
-        "    time.sleep(2)\n"
+        "    time.sleep(3)\n"
         "    return hashlib.sha256(open(path, 'rb').read()).hexdigest()\n"
     )
     request = [
@@ -106,11 +106,11 @@ def test_files_on_three_hosts_resume_after_the_limit():
         "--time",
         "1m",
         "--signal-delay",
-        "50s",
+        "40s",  # 20 s per start, of 24 s of work and the start itself
     ]
     words = ["--", "map", "slow:digest", str(folder), "-o", str(sums)]
     run = submit("slurm", "files", *request, *words)
-    ended = wait(run, limit=200)
+    ended = wait(run, limit=400)
     assert ended["state"] == "done", output(run)
     assert ended["requeues"] >= 1
     rows = [json.loads(line) for line in sums.read_text().splitlines()]
