@@ -167,18 +167,21 @@ def check(options: Options) -> None:
 
 def run(ctx: RunContext, options: Options) -> Result:
     """Run the operation. Collective."""
+    from mpiapps.fileops.digest import read_manifest
     from mpiapps.fileops.listing import gather_listing
 
-    world, names, target = ctx.world, None, None
+    world, names, target, expected = ctx.world, None, None, dict[str, str]()
     with world.agree():
         if world.is_root:
             target = AtomicFile(Path(options.output)) if options.output else None
             with world.timed("list"):
-                names = _list_files(options)
+                if options.check:
+                    expected = read_manifest(options.check, options.algorithm)
+                names = list(expected) if options.check else _list_files(options)
     try:
         with world.timed("list"):
             listing = gather_listing(world.comm, names)
-        file_run = _FileRun(ctx, options, listing)
+        file_run = _FileRun(ctx, options, listing, expected)
         execute = load_extension(options.operation, OPERATIONS[options.operation])
         values, lines = execute(file_run)
         with world.agree():
@@ -194,12 +197,9 @@ def run(ctx: RunContext, options: Options) -> Result:
 
 def _list_files(options: Options) -> list[str]:
     """Return the files that the options name. Root only."""
-    from mpiapps.fileops.digest import read_manifest
     from mpiapps.fileops.images import without_results
     from mpiapps.fileops.listing import expand, read_list
 
-    if options.check:
-        return list(read_manifest(options.check, options.algorithm))
     paths = options.paths[options.operation == "map" :]
     listed = [name for path in options.list for name in read_list(path)]
     names = expand(paths, listed, tables=options.operation == "histogram")
@@ -211,8 +211,15 @@ def _list_files(options: Options) -> list[str]:
 class _FileRun:
     """A run of the program: its files, and the errors of the operations on them."""
 
-    def __init__(self, ctx: RunContext, options: Options, listing: Listing) -> None:
+    def __init__(
+        self,
+        ctx: RunContext,
+        options: Options,
+        listing: Listing,
+        expected: dict[str, str],
+    ) -> None:
         self.ctx, self.options, self.listing = ctx, options, listing
+        self.expected = expected
         self.errors: dict[int, str] = {}
         self._tracebacks: dict[int, str] = {}
         self._directory = ctx.journal_directory(options.directory)

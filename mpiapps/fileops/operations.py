@@ -17,7 +17,7 @@ from mpiapps.fileops.choices import COUNTS
 from mpiapps.fileops.count import ROW, TextCount, join_words
 from mpiapps.fileops.csv_header import CSVOptions
 from mpiapps.fileops.csv_quotes import QuoteStates, quote_states
-from mpiapps.fileops.digest import Digest, line_with_name, manifest_line, read_manifest
+from mpiapps.fileops.digest import Digest, line_with_name, manifest_line
 from mpiapps.fileops.images import ImageTransform
 from mpiapps.fileops.listing import Listing
 from mpiapps.fileops.map_function import MapFunction
@@ -43,6 +43,8 @@ class FileRun(Protocol):
         Index of a failed file in the listing -> reason.
     recorded : bool
         Whether results are recorded in journals.
+    expected : dict of str to str
+        Root only: the digests of the manifest to compare with.
     """
 
     ctx: RunContext
@@ -50,6 +52,7 @@ class FileRun(Protocol):
     listing: Listing
     errors: dict[int, str]
     recorded: bool
+    expected: dict[str, str]
 
     def execute(self, operation: Operation, name: str = "") -> SegmentResults:
         """Run an operation on all files, recorded under a name. Collective."""
@@ -96,15 +99,11 @@ def manifest(run: FileRun) -> ValuesAndLines:
     results = run.execute(Digest(options.algorithm))
     digests = {file: digest for file, (digest,) in results.by_file().items()}
     if options.check:
-        changed = {}
-        with run.ctx.world.agree():
-            if run.ctx.world.is_root:
-                expected = read_manifest(options.check, options.algorithm)
-                changed = {
-                    file: f"its digest {digest} differs from that in {options.check}"
-                    for file, digest in digests.items()
-                    if digest != expected.get(names[file])
-                }
+        changed = {
+            file: f"its digest {digest} differs from that in {options.check}"
+            for file, digest in digests.items()
+            if digest != run.expected[names[file]]
+        }
         run.errors |= run.ctx.world.comm.bcast(changed, run.ctx.world.root)
     return {}, [
         manifest_line(names[file], digest).decode(errors="surrogateescape")

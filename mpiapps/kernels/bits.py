@@ -25,7 +25,7 @@ def _unary(result: Any, build: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     def code(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return build(builder, args[0])
 
-    def typed(_context: Any, value: Any) -> Any:  # noqa: ARG001 - numba reads it
+    def typed(_context: Any, _value: Any) -> Any:
         return result(types.uint64), code
 
     return cast(Callable[..., Any], intrinsic(typed))
@@ -44,7 +44,7 @@ as_float64 = _unary(
 
 
 @intrinsic
-def _high(_context: Any, a: Any, b: Any) -> Any:  # noqa: ARG001 - numba reads them
+def _high(_context: Any, _a: Any, _b: Any) -> Any:
     def code(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         a, b = (builder.zext(word, _TWO_WORDS) for word in args)
         high = builder.lshr(builder.mul(a, b), _TWO_WORDS(64))
@@ -64,7 +64,7 @@ def _read(kind: Any, result: Any) -> Callable[..., Any]:
         pointer = builder.inttoptr(builder.add(*args), kind.as_pointer())
         return builder.load(pointer, align=1)
 
-    def typed(_context: Any, address: Any, offset: Any) -> Any:  # noqa: ARG001
+    def typed(_context: Any, _address: Any, _offset: Any) -> Any:
         return result(types.uint64, types.int64), code
 
     return cast(Callable[..., Any], intrinsic(typed))
@@ -78,7 +78,7 @@ read_word = _read(_WORD, types.uint64)
 
 
 @intrinsic
-def _matches(_context: Any, address: Any, offset: Any, byte: Any) -> Any:  # noqa: ARG001
+def _matches(_context: Any, _address: Any, _offset: Any, _byte: Any) -> Any:
     def code(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         address = builder.add(args[0], args[1])
         block = builder.load(builder.inttoptr(address, _BYTES.as_pointer()), align=1)

@@ -119,7 +119,7 @@ def _is_blank(text: Any, start: Any, end: Any, last: Any) -> Any:
 
 
 @kernel
-def find_fields(  # noqa: PLR0912, PLR0915 - a state machine: a branch for each state
+def find_fields(  # noqa: PLR0912, PLR0915 - parts of the loop would pass its ten variables
     block: np.ndarray,
     options: tuple[int, int, int, bool],
     state: np.ndarray,

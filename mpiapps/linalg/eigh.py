@@ -17,6 +17,7 @@ from mpiapps.linalg.divide_conquer import eigh_tridiagonal
 from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.factorization import bcast_in, check_square
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.one_rank import scattered
 from mpiapps.linalg.redistribute import redistribute
 from mpiapps.linalg.solve import hermitian
 from mpiapps.linalg.tridiagonal import row_layout, tridiagonalise
@@ -189,14 +190,12 @@ def _eigh_on_root(a: DistMatrix, layout: Layout) -> EighResult:
     """Return the result computed by LAPACK on rank 0. Collective."""
     whole = a._to_root(0)
     values = np.empty(a.shape[0], a.local.real.dtype)
-    vectors = np.empty((0, 0), a.dtype)
+    vectors = None
     with raise_together(a.comm):
         if whole is not None:
             values, vectors = np.linalg.eigh(whole)
     bcast_in(a.comm, values, 0)
-    one = Layout.on_one(a.shape, 0)
-    local = redistribute(a.comm, vectors, one, layout)
-    return EighResult(values, DistMatrix(a.comm, layout, local, agreed=True))
+    return EighResult(values, scattered(a.comm, vectors, layout, a.dtype))
 
 
 def scaled_rows(a: DistMatrix, *, lower: bool = False) -> tuple[DistMatrix, int]:

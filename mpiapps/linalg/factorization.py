@@ -156,6 +156,14 @@ def check_square(a: DistMatrix, *, lower: bool = False) -> None:
     m, n = a.shape
     if m != n:
         raise ValueError(f"the matrix is {m} x {n}; expected a square matrix")
+    check_finite(a, lower=lower)
+
+
+def check_finite(a: DistMatrix, *, lower: bool = False) -> None:
+    """Raise `ValueError` if A's local block holds a NaN or an infinity. Local.
+
+    With `lower`, elements above the diagonal are not checked.
+    """
     # A finite sum needs no search: it has finite terms only.
     finite = np.isfinite(a.local.sum())
     bad = _NONE if finite else np.argwhere(~np.isfinite(a.local))

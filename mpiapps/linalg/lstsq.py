@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix, as_matrix
-from mpiapps.linalg.factorization import bcast_in
+from mpiapps.linalg.factorization import bcast_in, check_finite
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reductions import col_sums
 from mpiapps.linalg.tsqr import qr
@@ -72,10 +72,7 @@ def lstsq(
             raise ValueError(
                 f"cannot solve {m} x {n} for {b.shape[0]} rows; expected {m}"
             )
-        if not np.isfinite(b.local).all():
-            raise ValueError(
-                "B holds a NaN or an infinity; all elements must be finite"
-            )
+        check_finite(b)
     a, b = a.astype(dtype), b.astype(dtype)
     wide = m < n
     q, r = qr(a.H if wide else a)

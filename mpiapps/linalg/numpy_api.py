@@ -112,8 +112,8 @@ FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
     np.array_equal: lambda a, b: _all(np.array_equal, a, b),
     np.dot: matmul,
     np.linalg.cholesky: cholesky,
-    np.linalg.eigh: lambda a, UPLO="L": eigh(a, UPLO=UPLO),  # noqa: N803
-    np.linalg.eigvalsh: lambda a, UPLO="L": eigvalsh(a, UPLO=UPLO),  # noqa: N803
+    np.linalg.eigh: lambda a, UPLO="L": eigh(a, UPLO=UPLO),  # noqa: N803 - NumPy's name
+    np.linalg.eigvalsh: lambda a, UPLO="L": eigvalsh(a, UPLO=UPLO),  # noqa: N803 - NumPy's name
     np.linalg.inv: inverse,
     np.linalg.lstsq: lstsq,
     np.linalg.norm: _norm,

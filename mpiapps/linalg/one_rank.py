@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.distmatrix import DistMatrix
@@ -21,8 +22,9 @@ def on_rank_0(
 ) -> Any:
     """Return ``function(*matrices, **options)`` of rank 0, else ``None``. Collective.
 
-    There the matrices, and a matrix that is returned, are on `SELF`. Cost: one gather
-    of each matrix. An error of the function is raised on all ranks.
+    There the matrices are on `SELF`; of a matrix that it returns, the result is the
+    array. Cost: one gather of each matrix. An error of the function is raised on all
+    ranks.
     """
     comm = matrices[0].comm
     with raise_together(comm) as same:
@@ -37,13 +39,14 @@ def on_rank_0(
             return None
         parts = zip(layouts, wholes, strict=True)
         own = [DistMatrix(SELF, layout, x, agreed=True) for layout, x in parts]
-        return function(*own, **options)
+        result = function(*own, **options)
+        return result.local if isinstance(result, DistMatrix) else result
 
 
 def scattered(
-    comm: MPI.Intracomm, whole: DistMatrix | None, layout: Layout, dtype: np.dtype[Any]
+    comm: MPI.Intracomm, whole: Array | None, layout: Layout, dtype: np.dtype[Any]
 ) -> DistMatrix:
-    """Return a matrix of `on_rank_0` in a layout of all ranks. Collective."""
-    local = np.empty((0, 0), dtype) if whole is None else whole.local
+    """Return rank 0's array as a matrix of all ranks, who know its type. Collective."""
+    local = np.empty((0, 0), dtype) if whole is None else whole
     one = Layout.on_one(layout.shape, 0)
     return DistMatrix(comm, one, local, agreed=True)._redistributed(layout)

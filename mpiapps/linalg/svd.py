@@ -13,9 +13,10 @@ from mpiapps.linalg.bidiagonal import bidiagonalise
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.eigh import scaled_rows
-from mpiapps.linalg.factorization import bcast_in
+from mpiapps.linalg.factorization import bcast_in, check_finite
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.multiply import multiply
+from mpiapps.linalg.one_rank import scattered
 from mpiapps.linalg.redistribute import redistribute
 from mpiapps.linalg.tridiagonal import Reflectors
 from mpiapps.linalg.tsqr import qr, r_of_qr
@@ -111,10 +112,7 @@ def _check(call: str, a: DistMatrix) -> None:
     with raise_together(a.comm) as same:
         same(call, a)
         refuse_masks(call, a.dtype)
-        if not np.isfinite(a.local).all():
-            raise ValueError(
-                "the matrix holds a NaN or an infinity; all elements must be finite"
-            )
+        check_finite(a)
 
 
 def _is_tall(a: DistMatrix) -> bool:
@@ -175,19 +173,13 @@ def _svd_on_root(a: DistMatrix) -> SVDResult:
     """Return the result computed by LAPACK on rank 0. Collective."""
     (m, n), comm = a.shape, a.comm
     whole = a._to_root(0)
-    u = vh = np.empty((0, 0), a.dtype)
+    u = vh = None
     s = np.empty(n, a.local.real.dtype)
     with raise_together(comm):
         if whole is not None:
             u, s, vh = np.linalg.svd(whole, full_matrices=False)
     return SVDResult(
-        _dealt(a, u, Layout.blocks((m, n), (1, comm.size))),
+        scattered(comm, u, Layout.blocks((m, n), (1, comm.size)), a.dtype),
         bcast_in(comm, s, 0),
-        _dealt(a, vh, Layout.blocks((n, n), (comm.size, 1))),
+        scattered(comm, vh, Layout.blocks((n, n), (comm.size, 1)), a.dtype),
     )
-
-
-def _dealt(a: DistMatrix, whole: Array, layout: Layout) -> DistMatrix:
-    """Return the matrix that rank 0 has. Collective."""
-    local = redistribute(a.comm, whole, Layout.on_one(layout.shape, 0), layout)
-    return DistMatrix(a.comm, layout, local, agreed=True)

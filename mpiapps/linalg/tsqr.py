@@ -9,6 +9,7 @@ from mpiapps.comm.collectives import allgather
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import refuse_masks
+from mpiapps.linalg.factorization import check_finite
 from mpiapps.linalg.layout import Layout
 
 
@@ -63,8 +64,5 @@ def _rows(call: str, a: DistMatrix) -> DistMatrix:
             raise ValueError(
                 f"the matrix is {m} x {n}; expected at least as many rows as columns"
             )
-        if not np.isfinite(a.local).all():
-            raise ValueError(
-                "the matrix holds a NaN or an infinity; all elements must be finite"
-            )
+        check_finite(a)
     return a._redistributed(Layout.blocks(a.shape, (a.comm.size, 1)))
