@@ -42,7 +42,7 @@ class Options:
     directory: str = option(
         "",
         "run directory for journal and logs (default: TASKS.farm, or farm)",
-        metavar="FOLDER",
+        metavar="DIRECTORY",
     )
     part: str = option(
         "", "run the I-th of N parts of the tasks, for job arrays", metavar="I/N"

@@ -65,7 +65,7 @@ WORKAROUNDS: Mapping[tuple[str, str], Workaround] = {
 
 
 @dataclass(frozen=True)
-class Launcher:
+class Mpiexec:
     """An mpiexec and its MPI library. Local."""
 
     family: str
@@ -73,7 +73,7 @@ class Launcher:
     mpiexec: str
 
 
-def find_launcher() -> Launcher:
+def find_launcher() -> Mpiexec:
     """Return the mpiexec of the library that mpi4py loads. Local.
 
     Raises
@@ -96,7 +96,7 @@ def find_launcher() -> Launcher:
             f"{library} is loaded, but there is no mpiexec beside it or on PATH; load"
             " the module that provides both"
         )
-    return Launcher(family, library, mpiexec)
+    return Mpiexec(family, library, mpiexec)
 
 
 def conditions(ntasks: int) -> list[str]:
@@ -125,7 +125,7 @@ def can_read_memory() -> bool:
 
 
 def command_line(
-    launcher: Launcher, ntasks: int, argv: Sequence[str]
+    launcher: Mpiexec, ntasks: int, argv: Sequence[str]
 ) -> tuple[list[str], dict[str, str]]:
     """Return the command that runs Python with `argv` on `ntasks` ranks. Local.
 
