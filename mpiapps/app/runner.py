@@ -248,7 +248,9 @@ def _report(
     """Print the text report; on stderr also if stdout gets the record or CSV."""
     to_stderr = to_stderr or "-" in (common.json, common.csv)
     color = output.use_color(common.color, os.environ) and not to_stderr
-    text = output.as_text(title, result.values, timings, color=color)
+    text = result.text
+    if text is None:
+        text = output.as_text(title, result.values, timings, color=color)
     if common.verbose and result.ranks:
         text += "".join(f"  {dict(row)}\n" for row in result.ranks)
     text += "".join(f"  note: {note}\n" for note in result.notes)
