@@ -22,12 +22,13 @@ SCHEMA = 1
 RECORD_VARIABLE = "MPIAPPS_RECORD"  # set by job scripts to the path of the record
 
 
-def as_json(
+def as_json(  # noqa: PLR0913, PLR0917 - the parts of a record
     name: str,
     options: Any,
     result: Result,
     timings: Mapping[str, Timing],
     provenance: Mapping[str, Any],
+    usage: Mapping[str, Any],
 ) -> str:
     """Return the record of a finished run as a line of JSON."""
     record = {
@@ -41,6 +42,7 @@ def as_json(
         },
         "ranks": [dict(row) for row in result.ranks],
         "notes": list(result.notes),
+        "usage": dict(usage),
         "provenance": dict(provenance),
         "exit_code": result.exit_code,
         "finished": True,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpiapps.app import output, progress, provenance, record
+from mpiapps.app import output, progress, provenance, rank_usage, record
 from mpiapps.app.checkpoint import FILE as CHECKPOINT
 from mpiapps.app.context import RunContext
 from mpiapps.app.options import add_options, from_namespace, option
@@ -184,11 +184,12 @@ def _run(
     try:
         with world.timed("total"):
             result = program.run(ctx, options)
-        timings = world.timings()
+        timings, usage = world.timings(), rank_usage.collect(world)
         with world.agree():
-            if timings is not None and _needs_record(program, common):
+            if timings and usage and _needs_record(program, common):
                 origin = provenance.collect(world, initial, os.environ)
-                text = record.as_json(program.name, options, result, timings, origin)
+                parts = result, timings, origin, usage
+                text = record.as_json(program.name, options, *parts)
                 title = f"{program.name} on {_ranks(world)}, {origin['mpi']}"
                 texts = {"csv": output.as_csv([result.values])}
                 texts |= {"json": text, "record": text}
