@@ -24,8 +24,10 @@ from mpiapps.fileops.choices import (
     FORMATS,
     HEADERS,
     OPERATIONS,
+    TABLES,
     TRANSPOSITIONS,
     parse_character,
+    parse_percentiles,
 )
 from mpiapps.storage.atomic_file import AtomicFile
 
@@ -99,10 +101,21 @@ class Options:
         choices=tuple(FORMATS),
         metavar="FORMAT",
     )
-    column: str = option("", "histogram: column name, or column number from 1")
+    column: tuple[str, ...] = option(
+        (),
+        "histogram, describe: column name, or column number from 1; describe: given"
+        " several times, or all columns",
+        metavar="COLUMN",
+    )
+    percentiles: tuple[float, ...] = option(
+        (25.0, 50.0, 75.0),
+        "describe: percentiles, separated by commas",
+        type=parse_percentiles,
+        metavar="LIST",
+    )
     header: str = option(
         "auto",
-        "histogram: whether the first record is a header; auto: if it contains the"
+        "tables: whether the first record is a header; auto: if it contains the"
         " name of the column, or no number",
         choices=HEADERS,
     )
@@ -115,12 +128,12 @@ class Options:
     )
     delimiter: str = option(
         "",
-        "histogram: separator of columns (default: comma, tab for .tsv)",
+        "tables: separator of columns (default: comma, tab for .tsv)",
         type=parse_character,
     )
     quote: str = option(
         '"',
-        "histogram: quote character; empty: no quotes",
+        "tables: quote character; empty: no quotes",
         type=parse_character,
         metavar="CHARACTER",
     )
@@ -159,6 +172,8 @@ def check(options: Options) -> None:
     if required and not getattr(options, required):
         name = required.replace("_", "-")
         raise ValueError(f"{options.operation}: --{name} is required")
+    if options.operation == "histogram" and len(options.column) > 1:
+        raise ValueError("histogram: --column is given once; describe takes several")
     if options.quote and options.quote == options.delimiter:
         raise ValueError(
             f"--delimiter and --quote are both {options.quote!r}; they must differ"
@@ -202,7 +217,7 @@ def _list_files(options: Options) -> list[str]:
 
     paths = options.paths[options.operation == "map" :]
     listed = [name for path in options.list for name in read_list(path)]
-    names = expand(paths, listed, tables=options.operation == "histogram")
+    names = expand(paths, listed, tables=options.operation in TABLES)
     if options.operation == "flip":
         return without_results(names, [*paths, *listed], options.output_dir)
     return names
@@ -221,6 +236,7 @@ class _FileRun:
         self.ctx, self.options, self.listing = ctx, options, listing
         self.expected = expected
         self.errors: dict[int, str] = {}
+        self.notes: list[str] = []
         self._tracebacks: dict[int, str] = {}
         self._directory = ctx.journal_directory(options.directory)
         self.recorded = bool(self._directory)
@@ -253,6 +269,7 @@ class _FileRun:
         notes = [self._note(n) for n in sorted(self.errors)[:MAX_REPORTED_ERRORS]]
         if failed > MAX_REPORTED_ERRORS:
             notes.append(f"{failed - MAX_REPORTED_ERRORS} more files failed")
+        notes += self.notes
         counts = {"files": len(self.listing.names) - failed, "failed": failed}
         return Result({**counts, **values}, [], notes, 3 if failed else 0)
 
@@ -265,8 +282,11 @@ def _identity(options: Options) -> dict[str, Any]:
     """Return the options that determine the recorded results."""
     excluded = ("paths", "list", "output", "check", "directory", "strict",
                 "force_unlock", "bins", "range")  # fmt: skip
-    identity = {k: v for k, v in vars(options).items() if k not in excluded}
-    identity["only"] = list(options.only)
+    identity = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in vars(options).items()
+        if name not in excluded
+    }
     if options.operation == "map":
         identity["function"] = options.paths[0]
     return identity

@@ -11,9 +11,11 @@ OPERATIONS = registry(
         "hash": "mpiapps.fileops.operations:manifest",
         "flip": "mpiapps.fileops.operations:flip",
         "histogram": "mpiapps.fileops.operations:histogram",
+        "describe": "mpiapps.fileops.describe:describe",
         "map": "mpiapps.fileops.operations:map_files",
     },
 )
+TABLES = ("histogram", "describe")  # operations on CSV and Parquet files
 COUNTS = ("lines", "words", "characters", "bytes")
 ENCODINGS = ("utf-8", "bytes")  # those of wc in the locales C.UTF-8 and C
 # Value of --algorithm -> constructor; names as of md5sum, b2sum and xxh128sum.
@@ -51,6 +53,25 @@ FORMATS = {
 }
 HEADERS = ("auto", "yes", "no")
 CHARACTER_NAMES = {r"\t": "\t", "tab": "\t", "space": " "}
+
+
+def parse_percentiles(text: str) -> tuple[float, ...]:
+    """Return the numbers from 0 to 100 in a list separated by commas.
+
+    Raises
+    ------
+    ValueError
+        If one is anything else, or the same as another one.
+    """
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = (-1.0,)
+    if not all(0 <= number <= 100 for number in numbers):
+        raise ValueError(f"{text!r} is not a list of percentiles, such as 5,50,95")
+    if len({f"{number:g}" for number in numbers}) < len(numbers):
+        raise ValueError(f"{text!r} has the same percentile twice")
+    return numbers
 
 
 def parse_character(text: str) -> str:

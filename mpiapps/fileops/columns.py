@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import importlib
-import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from mpiapps.fileops.csv_header import ColumnPosition, CSVOptions, find_column
+from mpiapps.app.arrow import numbers
+from mpiapps.fileops.column_source import ColumnSource, FilePosition, skip_bytes
+from mpiapps.fileops.csv_header import CSVOptions
 from mpiapps.fileops.operation import Operation
-from mpiapps.fileops.parquet import MODULE, ParquetReader, is_parquet
-from mpiapps.fileops.reading import FIRST_READ_BYTES, SegmentReader, open_segment
+from mpiapps.fileops.parquet import MODULE, is_parquet
+from mpiapps.fileops.reading import FIRST_READ_BYTES
 from mpiapps.fileops.segments import OPEN_COST, Segment
 from mpiapps.kernels import columns, moments
 from mpiapps.kernels.columns import ColumnParser
 from mpiapps.kernels.moments import Moments, add_to_histogram
 from mpiapps.kernels.records import (
-    FIELD,
     NEWLINE,
-    PLAIN,
     RECORD,
     STATES,
     Dialect,
@@ -29,62 +28,26 @@ from mpiapps.kernels.records import (
     find_record_end,
 )
 
+Source = TypeVar("Source", bound=ColumnSource)
 SAMPLE = np.full(1, 97, np.uint8)
-FilePosition = tuple[int, int]  # index of a file in the listing, and a byte offset
 
 
-class ColumnReader:
+class ColumnReader(ColumnSource):
     """Reader of the numbers of one column.
 
     Parameters
     ----------
     name : str
-        Name or number of the column; see `csv_header.find_column`.
+        Name or number of the column; see `csv_header.find_columns`.
     options : CSVOptions
     names : iterable of str, optional
         The files.
-
-    Attributes
-    ----------
-    has_parquet : bool
-        Whether any of the files is a Parquet file.
-    quote_states : mapping of (int, int) to int
-        See `csv_quotes.quote_states`.
     """
 
     def __init__(
         self, name: str, options: CSVOptions, names: Iterable[str] = ()
     ) -> None:
-        self._name, self._options = name, options
-        self._parquet = ParquetReader(name)
-        self.has_parquet = any(map(is_parquet, names))
-        self._reader = SegmentReader()
-        self._file, self._position = -1, ColumnPosition(0, 0)
-        self.quote_states: Mapping[FilePosition, int] = {}
-
-    def is_splittable(self, name: str) -> bool:
-        """Return whether a file may be split."""
-        return is_parquet(name) or self._reader.is_splittable(name)
-
-    def dialect(self, name: str) -> Dialect:
-        """Return the CSV dialect of a file; one without quotes for a Parquet file."""
-        return Dialect(quote=-1) if is_parquet(name) else self._options.dialect(name)
-
-    def position(self, segment: Segment) -> ColumnPosition:
-        """Return the index of the column in the segment's file, and the data's start.
-
-        Raises
-        ------
-        OSError, EOFError, ValueError
-            If the file cannot be read, or does not have the column.
-        """
-        if self._file != segment.file:
-            whole = segment._replace(start=0, stop=segment.size)
-            blocks = self._reader.blocks(whole, FIRST_READ_BYTES)
-            dialect, header = self.dialect(segment.name), self._options.header
-            self._position = find_column(blocks, self._name, dialect, header)
-            self._file = segment.file
-        return self._position
+        super().__init__((name,), options, names)
 
     def values(self, segment: Segment) -> Iterator[np.ndarray]:
         """Yield arrays of the numbers of a segment, NaN where a field is not a number.
@@ -95,52 +58,40 @@ class ColumnReader:
             If the file cannot be read, does not have the column, or ends inside quotes.
         """
         if is_parquet(segment.name):
-            yield from self._parquet.values(segment)
+            yield from map(_first_numbers, self.parquet.batches(segment))
             return
-        column, begin = self.position(segment)
+        (column,), begin = self.position(segment)
         dialect = self.dialect(segment.name)
         if not self.is_splittable(segment.name):
             parser = ColumnParser(column, dialect)
-            for block in _skip_bytes(self._reader.blocks(segment), begin):
+            for block in skip_bytes(self.reader.blocks(segment), begin):
                 yield parser.numbers(block)
             yield parser.end()
             return
         start = min(max(segment.start, begin), segment.stop)
-        state = RECORD if start <= begin else self._state(segment, dialect)
+        state = RECORD if start <= begin else self.state(segment, dialect)
         parser = ColumnParser(column, dialect, state, start)
-        for block in self._reader.blocks(segment._replace(start=start)):
+        for block in self.reader.blocks(segment._replace(start=start)):
             yield parser.numbers(block)
         rest = segment._replace(start=segment.stop, stop=segment.size)
-        for block in self._reader.blocks(rest, FIRST_READ_BYTES) if parser.open else ():
+        for block in self.reader.blocks(rest, FIRST_READ_BYTES) if parser.open else ():
             yield parser.numbers(block, once=True)
             if not parser.open:
                 break
         yield parser.end()
 
-    def _state(self, segment: Segment, dialect: Dialect) -> int:
-        """Return the parser state at the first byte of a segment."""
-        quoted = self.quote_states.get((segment.file, segment.start))
-        if quoted is not None:
-            return quoted
-        with open_segment(segment) as file:
-            (previous,) = os.pread(file, 1, segment.start - 1) or b"\0"
-        return {NEWLINE: RECORD, dialect.delimiter: FIELD}.get(previous, PLAIN)
+
+def _first_numbers(arrays: Sequence[Any]) -> np.ndarray:
+    return numbers(arrays[0])
 
 
-def _skip_bytes(blocks: Iterator[np.ndarray], n: int) -> Iterator[np.ndarray]:
-    """Yield blocks without the first `n` bytes of all."""
-    for block in blocks:
-        yield block[n:]
-        n = max(0, n - len(block))
-
-
-class ColumnOperation(Operation):
-    """An operation on the numbers of a column."""
+class ColumnOperation(Operation, Generic[Source]):
+    """An operation on the numbers of columns."""
 
     kernels: Sequence[Callable[..., Any]] = [*columns.KERNELS, *moments.KERNELS]
     open_cost = OPEN_COST
 
-    def __init__(self, source: ColumnReader) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
 
     def warm_up(self) -> None:
@@ -160,7 +111,7 @@ class ColumnOperation(Operation):
         return self._source.is_splittable(name)
 
 
-class ColumnMoments(ColumnOperation):
+class ColumnMoments(ColumnOperation[ColumnReader]):
     """Find the count, the extent and the sum of the numbers.
 
     Parameters
@@ -197,7 +148,7 @@ class ColumnMoments(ColumnOperation):
         return [total.count, total.others, *extent, *total.total()]
 
 
-class ColumnHistogram(ColumnOperation):
+class ColumnHistogram(ColumnOperation[ColumnReader]):
     """Count the numbers between edges.
 
     Parameters

@@ -1,10 +1,10 @@
-"""Header of a CSV file: the start of the data, and the index of a column."""
+"""Header of a CSV file: the start of the data, and the indices of columns."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,25 +42,25 @@ class CSVOptions:
         return Dialect(ord(delimiter), ord(self.quote) if self.quote else -1)
 
 
-class ColumnPosition(NamedTuple):
-    """The result of `find_column`.
+class ColumnPositions(NamedTuple):
+    """The result of `find_columns`.
 
     Attributes
     ----------
-    column : int
-        Index of the column, from 0.
+    columns : tuple of int
+        Indices of the columns, from 0.
     start : int
         Offset of the first byte of the data.
     """
 
-    column: int
+    columns: tuple[int, ...]
     start: int
 
 
-def find_column(
-    blocks: Iterable[np.ndarray], wanted: str, dialect: Dialect, header: str
-) -> ColumnPosition:
-    """Return the index of a column and the start of the data.
+def find_columns(
+    blocks: Iterable[np.ndarray], wanted: Sequence[str], dialect: Dialect, header: str
+) -> ColumnPositions:
+    """Return the indices of columns and the start of the data.
 
     Blank lines and lines that begin with ``#`` before the header are skipped.
 
@@ -68,37 +68,78 @@ def find_column(
     ----------
     blocks : iterable of ndarray of uint8
         The file from its start.
-    wanted : str
-        A name in the header, or the number of the column from 1. If it could be
-        either, it is a name with ``header="yes"``, else a number.
+    wanted : sequence of str
+        Names in the header, or numbers of columns from 1. What could be either is a
+        name with ``header="yes"``, else a number.
     dialect : Dialect
     header : {"auto", "yes", "no"}
-        ``auto``: the first record is a header if it contains the name or, if `wanted`
-        is a number, if none of its fields is a number or a missing value.
+        ``auto``: the first record is a header if it contains one of the names or, if
+        all of `wanted` are numbers, if none of its fields is a number or a missing
+        value.
 
     Raises
     ------
     ValueError
-        If there is no such column.
+        If a column is missing, or several have its name.
     """
-    start = 0
-    names: list[str] = []
+    start, names = 0, list[str]()
     for record in _records(blocks, dialect):
         names = _fields(record, dialect)
-        number = _number(wanted, len(names))
-        if wanted in names and (header == "yes" or (header == "auto" and not number)):
-            return ColumnPosition(names.index(wanted), start + len(record))
-        if record.strip() and not record.startswith(COMMENT):
+        numbers = [_number(name, len(names)) for name in wanted]
+        named = [
+            header == "yes" or (header == "auto" and not number) for number in numbers
+        ]
+        found = [by and name in names for name, by in zip(wanted, named, strict=True)]
+        skipped = not record.strip() or record.startswith(COMMENT)
+        if all(found) or (any(found) and not skipped):
+            indices = [
+                _index(names, name) if by else _at(number, name, names)
+                for name, by, number in zip(wanted, found, numbers, strict=True)
+            ]
+            return ColumnPositions(tuple(indices), start + len(record))
+        if not skipped:
             is_header = {"yes": True, "no": False}.get(header, _is_header(names))
-            if number:
-                return ColumnPosition(number - 1, start + is_header * len(record))
+            start += is_header * len(record)
             break
         start += len(record)
     else:  # the file has no data
-        if number := _number(wanted, MAX_RECORD_BYTES):
-            return ColumnPosition(number - 1, start)
+        numbers = [_number(name, MAX_RECORD_BYTES) for name in wanted]
+        names = []
+    if all(numbers):
+        return ColumnPositions(tuple(number - 1 for number in numbers), start)
+    raise ValueError(_no_column(wanted[numbers.index(0)], names))
+
+
+def _at(number: int, name: str, names: list[str]) -> int:
+    if not number:
+        raise ValueError(_no_column(name, names))
+    return number - 1
+
+
+def _no_column(name: str, names: list[str]) -> str:
     known = ", ".join(names[:MAX_LISTED_COLUMNS])
-    raise ValueError(f"no column {wanted}; the first record is {known}")
+    return f"no column {name}; the first record is {known}"
+
+
+def _index(names: list[str], name: str) -> int:
+    if names.count(name) > 1:
+        raise ValueError(
+            f"{names.count(name)} columns are named {name}; give the column's number"
+        )
+    return names.index(name)
+
+
+def column_names(
+    blocks: Iterable[np.ndarray], dialect: Dialect, header: str
+) -> list[str]:
+    """Return the names of all columns, or their numbers if there is no header."""
+    for record in _records(blocks, dialect):
+        if record.strip() and not record.startswith(COMMENT):
+            names = _fields(record, dialect)
+            if {"yes": True, "no": False}.get(header, _is_header(names)):
+                return names
+            return [str(n + 1) for n in range(len(names))]
+    return []
 
 
 def _records(blocks: Iterable[np.ndarray], dialect: Dialect) -> Iterator[bytes]:

@@ -8,21 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from mpiapps.fileops.columns import ColumnOperation, ColumnReader, FilePosition
+from mpiapps.fileops.column_source import ColumnSource, FilePosition
+from mpiapps.fileops.columns import ColumnOperation
+from mpiapps.fileops.file_run import FileRun
 from mpiapps.fileops.reading import SegmentReader, open_segment
 from mpiapps.fileops.segments import Segment
 from mpiapps.kernels.records import NEWLINE, PLAIN, STATES, advance_quote_states
 
 
-class QuoteStates(ColumnOperation):
+class QuoteStates(ColumnOperation[ColumnSource]):
     """Find the effect of each segment on the quote state, for each state at its start.
 
     Parameters
     ----------
-    source : ColumnReader
+    source : ColumnSource
     """
 
-    def __init__(self, source: ColumnReader) -> None:
+    def __init__(self, source: ColumnSource) -> None:
         super().__init__(source)
         self._reader = SegmentReader()
 
@@ -63,3 +65,11 @@ def quote_states(
             if state != PLAIN:
                 at_position[file, stop] = state
     return at_position
+
+
+def read_quote_states(run: FileRun, source: ColumnSource) -> None:
+    """Set the `quote_states` of a source, by a pass over the files. Collective."""
+    if source.options.quote:
+        quotes = run.execute(QuoteStates(source), "quotes")
+        comm = run.ctx.world.comm
+        source.quote_states = comm.bcast(quote_states(quotes.by_file()))

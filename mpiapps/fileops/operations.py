@@ -7,56 +7,22 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from mpiapps.app.context import RunContext
 from mpiapps.fileops import columns
 from mpiapps.fileops.choices import COUNTS
 from mpiapps.fileops.count import ROW, TextCount, join_words
-from mpiapps.fileops.csv_header import CSVOptions
-from mpiapps.fileops.csv_quotes import QuoteStates, quote_states
+from mpiapps.fileops.csv_quotes import read_quote_states
 from mpiapps.fileops.digest import Digest, line_with_name, manifest_line
+from mpiapps.fileops.file_run import MAX_KEPT_NUMBERS, FileRun, ValuesAndLines
 from mpiapps.fileops.images import ImageTransform
-from mpiapps.fileops.listing import Listing
 from mpiapps.fileops.map_function import MapFunction
-from mpiapps.fileops.operation import Operation
-from mpiapps.fileops.run_segments import SegmentResults
+from mpiapps.fileops.table_columns import csv_options
 from mpiapps.kernels.moments import exact_mean
 
-MAX_KEPT_NUMBERS = 2**24  # in the memory of a rank, from one pass to the next
 MIN_WIDTH_ULPS = 2**10  # half width of the range if all numbers are equal
-ValuesAndLines = tuple[dict[str, Any], list[str]]  # lines of the output file
-
-
-class FileRun(Protocol):
-    """A run of the program: its files, and the errors of the operations on them.
-
-    Attributes
-    ----------
-    ctx : RunContext
-    options
-        Options of the program.
-    listing : Listing
-    errors : dict of int to str
-        Index of a failed file in the listing -> reason.
-    recorded : bool
-        Whether results are recorded in journals.
-    expected : dict of str to str
-        Root only: the digests of the manifest to compare with.
-    """
-
-    ctx: RunContext
-    options: Any
-    listing: Listing
-    errors: dict[int, str]
-    recorded: bool
-    expected: dict[str, str]
-
-    def execute(self, operation: Operation, name: str = "") -> SegmentResults:
-        """Run an operation on all files, recorded under a name. Collective."""
-        ...
 
 
 def count(run: FileRun) -> ValuesAndLines:
@@ -127,11 +93,9 @@ def histogram(run: FileRun) -> ValuesAndLines:
     numbers the second one kept in memory; none are kept if results are recorded.
     """
     options, world = run.options, run.ctx.world
-    csv_options = CSVOptions(options.delimiter, options.quote, options.header)
-    source = columns.ColumnReader(options.column, csv_options, run.listing.names)
-    if csv_options.quote:
-        quotes = run.execute(QuoteStates(source), "quotes")
-        source.quote_states = world.comm.bcast(quote_states(quotes.by_file()))
+    (name,), names = options.column, run.listing.names
+    source = columns.ColumnReader(name, csv_options(run), names)
+    read_quote_states(run, source)
     max_kept = 0 if run.recorded else MAX_KEPT_NUMBERS
     moments = columns.ColumnMoments(source, max_kept)
     results = run.execute(moments, "extent")

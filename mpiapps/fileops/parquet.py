@@ -1,14 +1,11 @@
-"""The numbers of one column of Parquet files, by row groups."""
+"""Columns of Parquet files, by row groups."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from mpiapps.app.arrow import numbers
 from mpiapps.fileops.csv_header import MAX_LISTED_COLUMNS
 from mpiapps.fileops.segments import Segment
 
@@ -22,39 +19,40 @@ def is_parquet(name: str) -> bool:
 
 
 class ParquetReader:
-    """Reader of one column of Parquet files.
+    """Reader of columns of Parquet files.
 
     A row group belongs to the segment that contains its first byte.
 
     Parameters
     ----------
-    column : str
-        Name of the column, or its number from 1.
+    columns : sequence of str
+        Names of the columns, or their numbers from 1.
     """
 
-    def __init__(self, column: str) -> None:
-        self._column = column
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
         self._name, self._file = "", None  # the last file, whose metadata is read once
 
-    def values(self, segment: Segment) -> Iterator[np.ndarray]:
-        """Yield arrays of the numbers of a segment, NaN for nulls.
+    def batches(self, segment: Segment) -> Iterator[list[Any]]:
+        """Yield the columns of a segment, in parts: arrays of pyarrow of equal length.
 
         Raises
         ------
         OSError, ValueError
-            If the file cannot be read, does not have the column, or it is not numeric.
+            If the file cannot be read, or does not have the columns.
         """
         file = self._open(segment.name)
-        column = self._find_column(file.schema_arrow.names)
+        known = file.schema_arrow.names
+        columns = [_find_column(wanted, known) for wanted in self._columns]
         groups = [
             n
             for n in range(file.num_row_groups)
             if segment.start <= _first_byte(file.metadata.row_group(n)) < segment.stop
         ]
         for batch in file.iter_batches(
-            row_groups=groups, columns=[column], use_threads=False
+            row_groups=groups, columns=columns, use_threads=False
         ):
-            yield numbers(batch.column(0))
+            yield [batch.column(name) for name in columns]
 
     def _open(self, name: str) -> Any:
         if self._file is None or self._name != name:
@@ -64,14 +62,25 @@ class ParquetReader:
             self._name = name
         return self._file
 
-    def _find_column(self, names: list[str]) -> str:
-        column = self._column
-        if column not in names and column.isdigit() and 1 <= int(column) <= len(names):
-            column = names[int(column) - 1]
-        if column not in names:
-            known = ", ".join(names[:MAX_LISTED_COLUMNS])
-            raise ValueError(f"no column {column}; the columns are {known}")
-        return column
+
+def numeric_columns(name: str) -> list[str]:
+    """Return the names of the numeric columns of a file, booleans included."""
+    pa: Any = importlib.import_module("pyarrow")
+    schema = importlib.import_module(MODULE).read_schema(name)
+    kinds = pa.types
+    checks = (kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal)
+    return [each.name for each in schema if any(is_a(each.type) for is_a in checks)]
+
+
+def _find_column(column: str, names: list[str]) -> str:
+    if column not in names and column.isdigit() and 1 <= int(column) <= len(names):
+        column = names[int(column) - 1]
+    if column not in names:
+        known = ", ".join(names[:MAX_LISTED_COLUMNS])
+        raise ValueError(f"no column {column}; the columns are {known}")
+    if names.count(column) > 1:
+        raise ValueError(f"{names.count(column)} columns are named {column}")
+    return column
 
 
 def _first_byte(group: Any) -> int:

@@ -25,6 +25,7 @@ from mpiapps.kernels.jit import kernel
 from mpiapps.kernels.number import parse_number
 from mpiapps.kernels.records import (
     NEWLINE,
+    OPEN_QUOTE,
     QUOTED,
     RECORD,
     Dialect,
@@ -37,7 +38,7 @@ MAX_FIELD_BYTES = 2**16  # of a field that spans blocks; a longer one is not a n
 
 
 @kernel
-def _value(text: Any, begin: int, end: int, quote: int) -> tuple[float, bool]:
+def number_in_field(text: Any, begin: int, end: int, quote: int) -> tuple[float, bool]:
     """Return the number in a field or NaN, and whether Python must parse it."""
     quoted = end > begin and read_byte(text, begin) == quote
     while end > begin and separates(read_byte(text, end - 1)):
@@ -64,7 +65,7 @@ def _parse(
     text = block.ctypes.data
     for n in range(first, len(values)):
         begin, end = int(spans[n, 0]), int(spans[n, 1])
-        values[n], undecided = _value(text, begin, end, quote)
+        values[n], undecided = number_in_field(text, begin, end, quote)
         if undecided:
             return n
     return len(values)
@@ -149,10 +150,7 @@ class ColumnParser:
             If a quote is open.
         """
         if self.open and self._state[WHERE] == QUOTED:
-            raise ValueError(
-                f"the quote at byte {self._state[OPENED]} is not closed; use --quote ''"
-                " if quotes are ordinary characters"
-            )
+            raise ValueError(OPEN_QUOTE.format(self._state[OPENED]))
         return self.numbers(np.full(int(self.open), NEWLINE, np.uint8))
 
 

@@ -43,13 +43,13 @@ MIN_RECORD_BYTES = 2  # of a record that is not a blank line
 
 
 @inline
-def _lowest(word: Any) -> Any:
+def lowest(word: Any) -> Any:
     """Return the lowest one of a uint64 alone."""
     return word & (~word + uint64(1))
 
 
 @inline
-def _above(bit: Any) -> Any:
+def above(bit: Any) -> Any:
     """Return the bits above one bit."""
     return ~(bit | (bit - uint64(1)))
 
@@ -63,7 +63,7 @@ def _masks(text: Any, i: Any, delimiter: Any, quote: Any) -> Any:
 
 
 @kernel
-def _follow_quotes(
+def follow_quotes(
     quotes: Any, separators: Any, quoted: bool, opens: Any, closed: Any
 ) -> tuple[Any, Any, bool, int]:
     """Return the effect of quotes in 64 bytes.
@@ -96,7 +96,7 @@ def _follow_quotes(
         found = quotes & rest if quoted else quotes & rest & special
         if found == 0:
             break
-        bit = _lowest(found)
+        bit = lowest(found)
         if quoted:
             inside |= rest & (bit - uint64(1))
             closes |= bit
@@ -104,7 +104,7 @@ def _follow_quotes(
         elif bit & ((closes << uint64(1)) | closed) == 0:
             opened = trailing_zeros(bit)
         quoted = not quoted
-        rest = _above(bit)
+        rest = above(bit)
     if quoted:
         inside |= rest
     return inside, closes, quoted, opened
@@ -161,7 +161,7 @@ def find_fields(  # noqa: PLR0912, PLR0915 - parts of the loop would pass its te
         last_bit = uint64(min(WORD_BYTES, n - i) - 1)
         ends = lines | delimiters
         if quotes != 0 or quoted:
-            inside, closes, quoted, opened = _follow_quotes(
+            inside, closes, quoted, opened = follow_quotes(
                 quotes, ends, quoted, opens, closed
             )
             lines &= ~inside
@@ -174,16 +174,16 @@ def find_fields(  # noqa: PLR0912, PLR0915 - parts of the loop would pass its te
             closed = uint64(0)
         opens = (ends >> last_bit) & uint64(1)
         while True:
-            line = _lowest(lines)
+            line = lowest(lines)
             if field < column:
                 before = delimiters & (line - uint64(1))
                 count = count_ones(before)
                 if field + count >= column:
                     for _ in range(column - field - 1):
                         before &= before - uint64(1)
-                    bit = _lowest(before)
+                    bit = lowest(before)
                     begin, field = i + trailing_zeros(bit) + 1, column
-                    delimiters &= _above(bit)
+                    delimiters &= above(bit)
                     continue
                 if line == 0:
                     field += count
@@ -193,7 +193,7 @@ def find_fields(  # noqa: PLR0912, PLR0915 - parts of the loop would pass its te
                     spans[rows, 0], spans[rows, 1] = 0, 0
                     rows += 1
             elif field == column:
-                bit = _lowest(lines | delimiters)
+                bit = lowest(lines | delimiters)
                 if bit == 0:
                     break
                 end = i + trailing_zeros(bit)
@@ -207,7 +207,7 @@ def find_fields(  # noqa: PLR0912, PLR0915 - parts of the loop would pass its te
             elif line == 0:
                 break
             lines ^= line
-            delimiters &= _above(line)
+            delimiters &= above(line)
             field, begin = 0, i + trailing_zeros(line) + 1
             start = begin
             if once:

@@ -20,6 +20,10 @@ QUOTE, NEWLINE, RETURN = 34, 10, 13
 # inside quotes, or after a quote that closes them unless another quote follows.
 RECORD, FIELD, PLAIN, QUOTED, CLOSED = 0, 1, 2, 3, 4
 STATES = (PLAIN, QUOTED, CLOSED)  # of `advance_quote_states`
+OPEN_QUOTE = (
+    "the quote at byte {} is not closed; use --quote '' if quotes are ordinary"
+    " characters"
+)
 
 
 class Dialect(NamedTuple):

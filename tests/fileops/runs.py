@@ -6,7 +6,9 @@ from mpiapps.files import Options
 
 
 def run_files(world, operation, *paths, **options):
-    """Run the program; return its result."""
+    """Run the program; return its result. `column` may be one name."""
+    if isinstance(options.get("column"), str):
+        options["column"] = (options["column"],)
     options = Options(operation, tuple(map(str, paths)), **options)
     result = files.run(RunContext.make(world), options)
     world.comm.Barrier()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mpiapps.fileops import reading, segments
 from mpiapps.fileops.columns import ColumnReader
 from mpiapps.fileops.count import TextCount, join_words
-from mpiapps.fileops.csv_header import CSVOptions, find_column
+from mpiapps.fileops.csv_header import CSVOptions, find_columns
 from mpiapps.fileops.csv_quotes import QuoteStates, quote_states
 from mpiapps.fileops.reading import SegmentReader, iter_lines
 from mpiapps.fileops.segments import Segment, split_files
@@ -169,7 +169,7 @@ def test_index_of_the_column_and_start_of_the_data(text, wanted, header, column,
     for size in (1, 3, 1000):
         data = as_array(text.encode())
         blocks = (data[n : n + size] for n in range(0, len(data), size))
-        assert find_column(blocks, wanted, Dialect(), header) == (column, start)
+        assert find_columns(blocks, [wanted], Dialect(), header) == ((column,), start)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_missing_column_is_named(wanted, header):
     with pytest.raises(
         ValueError, match=f"no column {wanted}; the first record is a, b"
     ):
-        find_column([as_array(b"a,b\n1,2\n")], wanted, Dialect(), header)
+        find_columns([as_array(b"a,b\n1,2\n")], [wanted], Dialect(), header)
 
 
 def test_a_header_may_be_long(tmp_path):
