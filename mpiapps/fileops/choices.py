@@ -12,10 +12,11 @@ OPERATIONS = registry(
         "flip": "mpiapps.fileops.operations:flip",
         "histogram": "mpiapps.fileops.operations:histogram",
         "describe": "mpiapps.fileops.describe:describe",
+        "group": "mpiapps.fileops.group:group",
         "map": "mpiapps.fileops.operations:map_files",
     },
 )
-TABLES = ("histogram", "describe")  # operations on CSV and Parquet files
+TABLES = ("histogram", "describe", "group")  # operations on CSV and Parquet files
 COUNTS = ("lines", "words", "characters", "bytes")
 ENCODINGS = ("utf-8", "bytes")  # those of wc in the locales C.UTF-8 and C
 # Value of --algorithm -> constructor; names as of md5sum, b2sum and xxh128sum.
@@ -53,6 +54,25 @@ FORMATS = {
 }
 HEADERS = ("auto", "yes", "no")
 CHARACTER_NAMES = {r"\t": "\t", "tab": "\t", "space": " "}
+
+
+def parse_fraction(text: str) -> float:
+    """Return a number above 0 and up to 1.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1:
+        raise ValueError(
+            f"{text!r} is not a fraction above 0 and up to 1, such as 0.01"
+        )
+    return number
 
 
 def parse_percentiles(text: str) -> tuple[float, ...]:

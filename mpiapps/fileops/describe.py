@@ -114,8 +114,11 @@ class _Refinement:
         operation = RefinedCounts(
             self._source, level, prefixes, centers if level == 1 else (), self._skips
         )
-        digest = hashlib.blake2b(repr((prefixes, centers)).encode(), digest_size=6)
-        results = run.execute(operation, f"bits-{level}-{digest.hexdigest()}")
+        # What the recorded counts depend on, besides the files.
+        bits = [each.tolist() for each in prefixes]
+        basis = repr((bits, centers, sorted(self._failed)))
+        digest = hashlib.blake2b(basis.encode(), digest_size=6).hexdigest()
+        results = run.execute(operation, f"bits-{level}-{digest}")
         if changed := set(run.errors) - self._failed:
             file = min(changed)
             raise InputError(

@@ -159,14 +159,22 @@ def parse_field(raw: bytes, dialect: Dialect) -> float:
 
     Equivalent to the kernels, and also handles the cases that they do not.
     """
-    quote = re.escape(bytes([dialect.quote])) if dialect.quote >= 0 else b"(?!)"
-    match = re.fullmatch(b"%b((?:[^%b]|%b%b)*)%b(.*)" % ((quote,) * 5), raw, re.DOTALL)
-    text = match[1].replace(quote * 2, quote) + match[2] if match else raw
+    text = unquote(raw, dialect)
     try:
         value = math.nan if b"_" in text else float(text)
     except ValueError:
         return math.nan
     return value if math.isfinite(value) else math.nan
+
+
+def unquote(raw: bytes, dialect: Dialect) -> bytes:
+    """Return the text of a field, as `csv`: without quotes that begin and end it."""
+    if dialect.quote < 0:
+        return raw
+    mark = bytes([dialect.quote])
+    quote = re.escape(mark)
+    match = re.fullmatch(b"%b((?:[^%b]|%b%b)*)%b(.*)" % ((quote,) * 5), raw, re.DOTALL)
+    return match[1].replace(mark * 2, mark) + match[2] if match else raw
 
 
 KERNELS: list[Callable[..., Any]] = [

@@ -18,8 +18,7 @@ from mpiapps.kernels.jit import inline, kernel
 from mpiapps.kernels.utf8 import separates
 
 OFFSET, PRIME = 0xCBF29CE484222325, 0x100000001B3  # of FNV-1a, 64 bits
-INITIAL_SLOTS = 2**12
-INITIAL_HEAP_BYTES = 2**16
+INITIAL_SLOTS, INITIAL_HEAP_BYTES = 2**12, 2**16
 # Columns of a row: offset and length of the word in the heap, count, hash.
 BEGIN, LENGTH, COUNT, HASH = 0, 1, 2, 3
 # Slots (0, or a row index plus 1), rows, heap, numbers of rows and heap bytes in use.
@@ -51,7 +50,8 @@ def _equal(heap: Any, begin: Any, data: Any, start: Any, length: Any) -> Any:
 
 
 @inline
-def _hash_more(value: Any, byte: Any) -> Any:
+def hash_more(value: Any, byte: Any) -> Any:
+    """Return the hash of a word and one more byte, as uint64."""
     return (value ^ uint64(byte)) * uint64(PRIME)
 
 
@@ -72,15 +72,13 @@ def _slot(store: Any, word: Any) -> Any:
 
 
 @inline
-def _add(store: Any, word: Any, increment: Any) -> Any:
-    """Add to the count of a word; return False if there is no room for the word."""
+def add_word(store: Any, word: Any, increment: Any) -> Any:
+    """Add to the count of a word; return its row, or -1 if there is no room for it."""
     slots, rows, heap, state = store
     data, start, length, mark = word
     slot = _slot(store, word)
     n = int64(slots[slot]) - 1
-    room = n >= 0
     if n < 0 and state[0] < len(rows) and state[1] + length <= len(heap):
-        room = True
         n = state[0]
         slots[slot] = n + 1
         rows[n, BEGIN], rows[n, LENGTH] = state[1], length
@@ -89,13 +87,14 @@ def _add(store: Any, word: Any, increment: Any) -> Any:
             heap[state[1] + k] = data[start + k]
         state[0] += 1
         state[1] += length
-    if room:
+    if n >= 0:
         rows[n, COUNT] += increment
-    return room
+    return n
 
 
 @inline
-def _mark(value: Any) -> Any:
+def hash_mark(value: Any) -> Any:
+    """Return the final mix of a hash, as int64."""
     return int64(value ^ (value >> uint64(32)))
 
 
@@ -108,12 +107,12 @@ def _tally(block: np.ndarray, last: bool, store: Store) -> int:
             i += 1
         start, value = i, uint64(OFFSET)
         while i < n and not separates(block[i]):
-            value = _hash_more(value, block[i])
+            value = hash_more(value, block[i])
             i += 1
         length = i - start
         if length == 0 or (i == n and not last):
             return start
-        if not _add(store, (block, start, length, _mark(value)), 1):
+        if add_word(store, (block, start, length, hash_mark(value)), 1) < 0:
             return start
 
 
@@ -122,7 +121,7 @@ def _merge(first: int, rows: np.ndarray, data: np.ndarray, store: Store) -> int:
     """Add rows of another table from `first` on; return the first one without room."""
     for k in range(first, len(rows)):
         word = (data, rows[k, BEGIN], rows[k, LENGTH], rows[k, HASH])
-        if not _add(store, word, rows[k, COUNT]):
+        if add_word(store, word, rows[k, COUNT]) < 0:
             return k
     return len(rows)
 
@@ -144,12 +143,12 @@ def _hash_rows(rows: np.ndarray, heap: np.ndarray) -> None:
     for k in range(len(rows)):
         value = uint64(OFFSET)
         for i in range(rows[k, BEGIN], rows[k, BEGIN] + rows[k, LENGTH]):
-            value = _hash_more(value, heap[i])
-        rows[k, HASH] = _mark(value)
+            value = hash_more(value, heap[i])
+        rows[k, HASH] = hash_mark(value)
 
 
 @kernel
-def _copy(rows: np.ndarray, heap: np.ndarray, new: np.ndarray) -> None:
+def copy_words(rows: np.ndarray, heap: np.ndarray, new: np.ndarray) -> None:
     """Copy the words of rows to a new heap without gaps."""
     offset = 0
     for k in range(len(rows)):
@@ -232,7 +231,7 @@ class WordCounts:
         for owner in range(n):
             share = rows[owners == owner]
             share_heap = np.empty(int(share[:, LENGTH].sum()), np.uint8)
-            _copy(share, heap, share_heap)
+            copy_words(share, heap, share_heap)
             shares.append(WordArrays(share, share_heap))
         return shares
 
@@ -259,11 +258,11 @@ class WordCounts:
         full = used == len(self._rows)
         short = size + need > len(self._heap)
         if full:
-            self._rows = _larger(self._rows, 2 * used)
+            self._rows = larger(self._rows, 2 * used)
             self._slots = np.zeros(2 * len(self._slots), np.uint32)
             _fill(self._slots, self._rows[:used])
         if short:
-            self._heap = _larger(self._heap, 2 * max(len(self._heap), need))
+            self._heap = larger(self._heap, 2 * max(len(self._heap), need))
         return bool(full or short)
 
 
@@ -280,7 +279,8 @@ def _pairs(words: WordArrays) -> Iterator[tuple[bytes, int]]:
         yield bytes(data[begin : begin + n]), count
 
 
-def _larger(array: np.ndarray, size: int) -> np.ndarray:
+def larger(array: np.ndarray, size: int) -> np.ndarray:
+    """Return a copy of an array with more rows; the values of these are undefined."""
     new = np.empty((size, *array.shape[1:]), array.dtype)
     new[: len(array)] = array
     return new
@@ -296,4 +296,5 @@ def _first_word_length(block: np.ndarray) -> int:
         searched *= 16
 
 
-KERNELS: list[Callable[..., Any]] = [_tally, _merge, _fill, _hash_rows, _copy, _keys]
+KERNELS: list[Callable[..., Any]] = [_tally, _merge, _fill, _hash_rows, copy_words,
+                                     _keys]  # fmt: skip

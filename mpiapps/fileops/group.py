@@ -1,0 +1,192 @@
+"""`files group`: count and mean of a column by the values of another one."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import io
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mpiapps.app.arrow import numbers
+from mpiapps.base.errors import InputError
+from mpiapps.comm.world import World
+from mpiapps.fileops.csv_quotes import read_quote_states
+from mpiapps.fileops.file_run import FileRun, ValuesAndLines
+from mpiapps.fileops.parquet import is_parquet
+from mpiapps.fileops.segments import Segment
+from mpiapps.fileops.summary import KERNELS as SUMMARY_KERNELS
+from mpiapps.fileops.summary import TableOperation
+from mpiapps.fileops.table_columns import csv_options
+from mpiapps.fileops.tables import TableReader
+from mpiapps.kernels import groups, words
+from mpiapps.kernels.group_sums import GroupSums
+from mpiapps.kernels.moments import FRACTION_BITS, exact_mean
+from mpiapps.kernels.numbers_in_rows import NumberParser
+from mpiapps.kernels.records import Dialect
+from mpiapps.kernels.rows import Rows
+
+WHOLE_FILES = -1  # key of the groups of all files that are not split
+MAX_GROUPS = 10**7  # of a rank: some 150 bytes each, and the key
+MAX_REPORTED_GROUPS = 1000  # in the record
+KEY, VALUE = 0, 1  # indices of the columns
+
+Batch = tuple[np.ndarray, np.ndarray, Dialect | None, np.ndarray]
+
+
+class Groups(TableOperation):
+    """Count and add the numbers of each key. `total` is collective.
+
+    Parameters
+    ----------
+    source : TableReader
+        Of the key and the column of numbers.
+    recorded : bool
+        Whether results must contain the groups, since they are recorded.
+    """
+
+    kernels: Sequence[Callable[..., Any]] = [
+        *SUMMARY_KERNELS,
+        *words.KERNELS,
+        *groups.KERNELS,
+    ]
+
+    def __init__(self, source: TableReader, *, recorded: bool) -> None:
+        super().__init__(source)
+        self._recorded = recorded
+        self._groups: defaultdict[int, GroupSums] = defaultdict(GroupSums)
+
+    def warm_up(self) -> None:
+        """Compile the kernels by calling them once, import what reads Parquet."""
+        super().warm_up()
+        table, other = GroupSums(), GroupSums()
+        data, span = np.full(2, 97, np.uint8), np.array([[0, 1]], np.int32)
+        table.add_values(data, span, None, np.ones(1))
+        other.merge_groups(table.groups)
+        other.merge_record(table.record())
+        other.split_groups(1)
+
+    def execute(self, segment: Segment) -> list[Any]:
+        """Return the groups if they are to be recorded; else keep them.
+
+        Raises
+        ------
+        InputError
+            If a rank has more than `MAX_GROUPS` keys.
+        """
+        apart = segment.whole or self._recorded
+        table = GroupSums() if apart else self._groups[segment.file]
+        for batch in self._batches(segment):
+            table.add_values(*batch)
+            if len(table) > MAX_GROUPS:
+                raise too_many_groups(self._source.columns[KEY])
+        if self._recorded:
+            return table.record()
+        if segment.whole:
+            self._merge(WHOLE_FILES, table)
+        return []
+
+    def _merge(self, file: int, table: GroupSums) -> None:
+        self._groups[file].merge_groups(table.groups)
+        if len(self._groups[file]) > MAX_GROUPS:
+            raise too_many_groups(self._source.columns[KEY])
+
+    def for_root(self, segment: Segment, value: list[Any]) -> None:
+        """Keep the groups of a recorded result."""
+        if value:
+            table = GroupSums()
+            table.merge_record(value)
+            self._merge(WHOLE_FILES if segment.whole else segment.file, table)
+
+    def _batches(self, segment: Segment) -> Iterator[Batch]:
+        """Yield bytes of keys, their spans, the dialect of these, and the values."""
+        source = self._source
+        if is_parquet(segment.name):
+            for arrays in source.parquet.batches(segment):
+                yield *text_of(arrays[KEY]), None, numbers(arrays[VALUE])
+            return
+        dialect = source.dialect(segment.name)
+        for offset, rows in source.rows(segment):
+            parser = NumberParser(1, dialect, rows.records)
+            one = Rows(rows.buffer, rows.spans, rows.records, rows.order[VALUE:])
+            spans = rows.spans[rows.order[KEY], : rows.records]
+            for values in parser.arrays([(offset, one)]):
+                yield rows.buffer, spans, dialect, values[0]
+
+    def total(self, world: World, failed: Collection[int]) -> list[GroupSums]:
+        """Return the groups of all ranks in tables of distinct keys. Collective.
+
+        Those of `failed` files are left out. Empty except on the root. Cost: an
+        alltoall and a gather of the groups, as arrays.
+        """
+        total = GroupSums()
+        for file in list(self._groups):
+            table = self._groups.pop(file)
+            if file not in failed:
+                total.merge_groups(table.groups)
+        if world.size == 1:
+            return [total]
+        shares = world.objects.alltoall(total.split_groups(world.size))
+        total = GroupSums()
+        for share in shares:
+            total.merge_groups(share)
+        tables = []
+        for part in world.objects.gather(total.groups, root=world.root) or ():
+            tables.append(GroupSums())
+            tables[-1].merge_groups(part)
+        return tables
+
+
+def too_many_groups(column: str) -> InputError:
+    """Return the error of a key with too many values."""
+    return InputError(
+        f"column {column} has more than {MAX_GROUPS} distinct values on a rank, and"
+        " each is kept in memory; group by a column with fewer, or use fewer files"
+    )
+
+
+def text_of(array: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bytes and the spans of a column of Arrow as text; empty for nulls."""
+    pa: Any = importlib.import_module("pyarrow")
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    column = array.cast(pa.string()).fill_null("")
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int32)[column.offset :][: len(column) + 1]
+    spans = np.stack([ends[:-1], ends[1:]], axis=1)
+    # Not read-only: numba would compile the kernels a second time for that.
+    return np.frombuffer(bytearray(data or b""), np.uint8), spans
+
+
+def group(run: FileRun) -> ValuesAndLines:
+    """Count the numbers of a column, and compute their mean, by key. Collective."""
+    options, world = run.options, run.ctx.world
+    (column,) = options.column
+    columns, names = (options.by, column), run.listing.names
+    source = TableReader(columns, csv_options(run), names)
+    read_quote_states(run, source)
+    operation = Groups(source, recorded=run.recorded)
+    run.execute(operation, "groups")
+    with world.timed("merge"):
+        tables = operation.total(world, run.errors)
+        rows = sorted(row for table in tables for row in table.totals())
+    keys = [key.decode(errors="surrogateescape") for key, *_ in rows]
+    counts = [count for _, count, _, _ in rows]
+    others = [other for _, _, other, _ in rows]
+    means = [
+        exact_mean(count, [(total, -FRACTION_BITS)]) if count else None
+        for _, count, _, total in rows
+    ]
+    values: dict[str, Any] = {"groups": len(rows), "numbers": sum(counts)}
+    values["others"] = sum(others)
+    if len(rows) <= MAX_REPORTED_GROUPS:
+        shown = [key.decode(errors="backslashreplace") for key, *_ in rows]
+        values |= {"key": shown, "count": counts, "mean": means}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([options.by, "count", "others", "mean"])
+    writer.writerows(zip(keys, counts, others, means, strict=True))
+    return values, [text.getvalue()]

@@ -1,0 +1,189 @@
+"""The options of `mpiapps.files`; imports neither NumPy nor MPI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mpiapps.app import option
+from mpiapps.base import units
+from mpiapps.fileops.choices import (
+    ALGORITHMS,
+    COUNTS,
+    ENCODINGS,
+    FORMATS,
+    HEADERS,
+    OPERATIONS,
+    TRANSPOSITIONS,
+    parse_character,
+    parse_fraction,
+    parse_percentiles,
+)
+
+# Operation -> required options.
+NEEDS = {
+    "map": ["output"],
+    "flip": ["output_dir"],
+    "histogram": ["column"],
+    "group": ["column", "by"],
+    "sample": ["output"],
+}
+PER_FILE = ("count", "hash")  # operations with a result for each file
+
+
+@dataclass(frozen=True)
+class Options:
+    """The operation, its files, and its options."""
+
+    operation: str = option(
+        "", ", ".join(OPERATIONS), positional=True, metavar="OPERATION"
+    )
+    paths: tuple[str, ...] = option(
+        (),
+        "files, folders, patterns; for map, MODULE:FUNCTION before them",
+        nargs="*",
+        positional=True,
+        metavar="PATH",
+    )
+    list: tuple[str, ...] = option(
+        (), "file of paths, one per line or ended by zero bytes; -: standard input",
+        metavar="FILE",
+    )  # fmt: skip
+    output: str = option("", "write the result to FILE", metavar="FILE", short="o")
+    only: tuple[str, ...] = option(
+        (), "count: only this count", choices=COUNTS, metavar="|".join(COUNTS)
+    )
+    top: int = option(
+        0,
+        "count: report the N most frequent words; -o: write them with their counts",
+        type="count",
+        min=0,
+    )
+    encoding: str = option(
+        "utf-8",
+        "count: utf-8 as wc in the locale C.UTF-8, bytes as in C",
+        choices=ENCODINGS,
+    )
+    strict_utf8: bool = option(False, "count: treat a file that is not UTF-8 as failed")
+    no_decompress: bool = option(False, "count: do not decompress compressed files")
+    algorithm: str = option(
+        "sha256",
+        "hash: " + ", ".join(ALGORITHMS),
+        choices=tuple(ALGORITHMS),
+        metavar="NAME",
+    )
+    check: str = option(
+        "",
+        "hash: compare the files that a manifest names with their digests in it",
+        metavar="MANIFEST",
+    )
+    transform: str = option(
+        "left-right",
+        "flip: mirroring, or rotation counterclockwise in degrees",
+        choices=tuple(TRANSPOSITIONS),
+    )
+    output_dir: str = option("", "flip: folder of the results", metavar="FOLDER")
+    format: str = option(
+        "",
+        "flip: format of the results: " + ", ".join(FORMATS) + " (default: unchanged)",
+        type=lambda text: text.removeprefix(".").lower(),
+        choices=tuple(FORMATS),
+        metavar="FORMAT",
+    )
+    column: tuple[str, ...] = option(
+        (),
+        "tables: name of a column, or its number from 1; describe: given several"
+        " times, or all columns",
+        metavar="COLUMN",
+    )
+    by: str = option("", "group: column of the keys, which are text", metavar="COLUMN")
+    percentiles: tuple[float, ...] = option(
+        (25.0, 50.0, 75.0),
+        "describe: percentiles, separated by commas",
+        type=parse_percentiles,
+        metavar="LIST",
+    )
+    header: str = option(
+        "auto",
+        "tables: whether the first record is a header; auto: if it contains the"
+        " name of the column, or no number",
+        choices=HEADERS,
+    )
+    bins: int = option(50, "histogram: number of intervals", min=1, max=10**6)
+    range: tuple[float, float] | None = option(
+        None,
+        "histogram: range of the intervals (default: all numbers)",
+        type=units.parse_interval,
+        metavar="LOW:HIGH",
+    )
+    delimiter: str = option(
+        "",
+        "tables: separator of columns (default: comma, tab for .tsv)",
+        type=parse_character,
+    )
+    quote: str = option(
+        '"',
+        "tables: quote character; empty: no quotes",
+        type=parse_character,
+        metavar="CHARACTER",
+    )
+    lines: int = option(
+        0, "sample: take N lines of all files", type="count", min=0, metavar="N"
+    )
+    fraction: float = option(
+        0.0,
+        "sample: take each line with this probability",
+        type=parse_fraction,
+        metavar="P",
+    )
+    seed: int = option(0, "sample: seed of the random numbers", min=0)
+    per_file: bool = option(
+        False, "count, hash: list the results of each file in the record"
+    )
+    records: bool = option(
+        False, "map: pass an iterator over the lines of a byte range, not the path"
+    )
+    directory: str = option(
+        "", "record results in FOLDER, and resume from it", metavar="FOLDER"
+    )
+    strict: bool = option(False, "stop at the first file that fails")
+    force_unlock: bool = option(
+        False, "take over the lock of the directory from a dead run on another host"
+    )
+
+
+def check(options: Options) -> None:
+    """Raise `ValueError` if the options are inconsistent."""
+    if options.operation not in OPERATIONS:
+        raise ValueError(
+            f"operation {options.operation!r} is not one of {', '.join(OPERATIONS)}"
+        )
+    is_map = options.operation == "map"
+    if is_map and (not options.paths or ":" not in options.paths[0]):
+        raise ValueError("map: MODULE:FUNCTION is required before the paths")
+    if options.check and (options.operation != "hash" or options.paths or options.list):
+        raise ValueError("--check: for hash alone; the files are those in the manifest")
+    writes = options.output or options.per_file
+    if options.operation == "hash" and not (options.check or writes):
+        raise ValueError("hash: --output, --check or --per-file is required")
+    if options.per_file and (options.operation not in PER_FILE or options.top):
+        raise ValueError(f"--per-file: for {' and '.join(PER_FILE)}, without --top")
+    if options.operation == "sample" and bool(options.lines) == bool(options.fraction):
+        raise ValueError("sample: either --lines N or --fraction P is required")
+    if len(options.paths) <= is_map and not (options.list or options.check):
+        raise ValueError(
+            "no files: name files, folders or patterns, or use --list FILE"
+        )
+    if options.list.count("-") > 1:
+        raise ValueError("--list -: given twice, but standard input is read only once")
+    for required in NEEDS.get(options.operation, ()):
+        if not getattr(options, required):
+            name = required.replace("_", "-")
+            raise ValueError(f"{options.operation}: --{name} is required")
+    if options.operation in ("histogram", "group") and len(options.column) > 1:
+        raise ValueError(
+            f"{options.operation}: --column is given once; describe takes several"
+        )
+    if options.quote and options.quote == options.delimiter:
+        raise ValueError(
+            f"--delimiter and --quote are both {options.quote!r}; they must differ"
+        )
