@@ -75,7 +75,7 @@ def test_invalid_options_end_before_mpi():
     for arguments, message in {
         ("count",): "name files, folders or patterns",
         ("sort", "x"): "'sort' is not one of count, hash",
-        ("hash", "x"): "hash: --output or --check is required",
+        ("hash", "x"): "hash: --output, --check or --per-file is required",
         ("count", "--list", "-", "--list", "-"): "standard input is read only once",
         (
             "flip",

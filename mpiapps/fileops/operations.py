@@ -49,14 +49,17 @@ def count(run: FileRun) -> ValuesAndLines:
             top = operation.most_frequent(run.ctx.world, options.top, run.errors)
         values["top"] = [f"{w.decode(errors='backslashreplace')}:{n}" for w, n in top]
         return values, [f"{n} {os.fsdecode(word)}\n" for word, n in top]
-    lines = []
-    if options.output and len(rows):
+    lines, per_file = [], []
+    if (options.output or options.per_file) and len(rows):
         firsts = np.flatnonzero(np.diff(results.files, prepend=-1))
         counts = np.add.reduceat(rows, firsts)[:, indices].tolist()
         for row, file in zip(counts, results.files[firsts].tolist(), strict=True):
             name = run.listing.names[file]
             lines.append(line_with_name(" ".join(map(str, row)) + " ", name))
-    return values, lines
+            if options.per_file:
+                named = zip((COUNTS[n] for n in indices), row, strict=True)
+                per_file.append({"path": name, **dict(named)})
+    return values | ({"per_file": per_file} if options.per_file else {}), lines
 
 
 def manifest(run: FileRun) -> ValuesAndLines:
@@ -71,7 +74,14 @@ def manifest(run: FileRun) -> ValuesAndLines:
             if digest != run.expected[names[file]]
         }
         run.errors |= run.ctx.world.comm.bcast(changed, run.ctx.world.root)
-    return {}, [
+    values = {}
+    if options.per_file:
+        values["per_file"] = [
+            {"path": names[file], options.algorithm: digest}
+            for file, digest in digests.items()
+            if file not in run.errors
+        ]
+    return values, [
         manifest_line(names[file], digest).decode(errors="surrogateescape")
         for file, digest in digests.items()
     ]

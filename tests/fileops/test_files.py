@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import hashlib
 import json
 import lzma
 import os
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from mpiapps import files
 from mpiapps.app.context import RunContext
 from mpiapps.app.output import as_text
 from mpiapps.base.deadline import Deadline
@@ -41,7 +41,7 @@ def wc(paths, locale):
 
 
 def counts(result):
-    return [result.values[name] for name in files.COUNTS]
+    return [result.values[name] for name in choices.COUNTS]
 
 
 @pytest.mark.usefixtures("small_segments")
@@ -136,8 +136,8 @@ def test_files_whose_size_is_not_their_length(world, place, on_root):
             result = run_files(world, "count", *names, **options)
             assert result.exit_code == 0, result.notes
             if world.is_root:
-                wanted = dict(zip(files.COUNTS, wc(names, "C.UTF-8"), strict=True))
-                for name in files.COUNTS:
+                wanted = dict(zip(choices.COUNTS, wc(names, "C.UTF-8"), strict=True))
+                for name in choices.COUNTS:
                     value = result.values.get(name, wanted[name])
                     assert value == wanted[name], (names, options)
 
@@ -415,3 +415,33 @@ def test_any_number_of_files(world, place, on_root, n):
     result = run_files(world, "count", place / "in")
     if world.is_root:
         assert counts(result) == [n, n, 2 * n, 2 * n]
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_the_record_lists_each_file(world, place, on_root):
+    def write():
+        (place / "a").write_text("some words\n" * 100)
+        (place / "b").write_text("é")
+
+    on_root(write)
+    counts = run_files(world, "count", place, per_file=True)
+    bytes_only = run_files(world, "count", place, per_file=True, only=("bytes",))
+    digests = run_files(world, "hash", place, per_file=True, algorithm="md5")
+    if world.is_root:
+        assert counts.values["per_file"] == [
+            {"path": f"{place}/a", "lines": 100, "words": 200, "characters": 1100,
+             "bytes": 1100},
+            {"path": f"{place}/b", "lines": 0, "words": 1, "characters": 1, "bytes": 2},
+        ]  # fmt: skip
+        assert [row["bytes"] for row in bytes_only.values["per_file"]] == [1100, 2]
+        wanted = hashlib.md5("é".encode()).hexdigest()
+        assert digests.values["per_file"][1] == {"path": f"{place}/b", "md5": wanted}
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_equally_frequent_words_are_ordered_by_their_bytes(world, place, on_root):
+    words = ["b", "a", "é", "Z", "ab", "a"] * 30
+    on_root(lambda: (place / "t").write_text(" ".join([*words, *words[::-1], "é"])))
+    result = run_files(world, "count", place, top=4)
+    if world.is_root:
+        assert result.values["top"] == ["a:120", "é:61", "Z:60", "ab:60"]
