@@ -13,6 +13,7 @@ OPERATIONS = registry(
         "histogram": "mpiapps.fileops.operations:histogram",
         "describe": "mpiapps.fileops.describe:describe",
         "group": "mpiapps.fileops.group:group",
+        "sample": "mpiapps.fileops.sample:sample",
         "map": "mpiapps.fileops.operations:map_files",
     },
 )
