@@ -81,6 +81,14 @@ class Options:
         "matrix to solve with or to invert: LU, or Cholesky for positive definite",
         choices=("general", "positive"),
     )
+    k: int = option(
+        6, "number of eigenvalues for eigsh", type="count", min=0, metavar="K"
+    )
+    which: str = option(
+        "LM",
+        "eigenvalues for eigsh: largest by magnitude, largest, smallest, or both ends",
+        choices=("LM", "LA", "SA", "BE"),
+    )
     check: bool = option(False, "check the result; exit code 4 if the check fails")
     plan: bool = option(False, "only print algorithm, memory and messages of a product")
     ranks: int = option(
@@ -160,7 +168,8 @@ def run(ctx: RunContext, options: Options) -> Result:
         factors = None
         if operation.factors:
             factors = _factors(ctx, options, operation, operands[0])
-        result, values = operation.compute(operands, factors)
+        given = {name: getattr(options, name) for name in operation.options}
+        result, values = operation.compute(operands, factors, **given)
     if vector and "rows" in values and result is not None:
         values |= {"rows": result.size, "columns": 1}  # as it is read from its file
     code, notes = 0, []

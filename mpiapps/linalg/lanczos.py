@@ -236,6 +236,16 @@ class BlockLanczos:
         combined: Array = basis @ coefficients.astype(basis.dtype)
         return combined
 
+    def polished(self, coefficients: Array) -> Array:
+        """Return `vectors` without the errors of many restarts. Collective.
+
+        By one step of Newton's iteration to orthonormal vectors.
+        """
+        vectors = self.vectors(coefficients)
+        step = (3 * np.eye(vectors.shape[1]) - self._inner(vectors, vectors)) / 2
+        polished: Array = vectors @ step.astype(vectors.dtype)
+        return polished
+
 
 def find_pairs(
     operator: Operator, start: Array, size: int, request: Request, maxiter: int
@@ -269,4 +279,4 @@ def find_pairs(
         lanczos.restart(pairs)
         lanczos.fill()
         pairs = lanczos.ritz_pairs(request)
-    return pairs, lanczos.vectors(pairs.coefficients[:, : request.k])
+    return pairs, lanczos.polished(pairs.coefficients[:, : request.k])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpiapps.linalg.solve import Factors
 
 CHECKS = "mpiapps.linalg.result_checks:"
-ALGORITHMS = ("numpy_api",)  # imports all others
+ALGORITHMS = ("numpy_api", "eigsh")  # import all others
 Values = dict[str, Any]
 
 
@@ -101,6 +101,21 @@ def eigh(a: DistMatrix, b: DistMatrix | None = None) -> tuple[DistMatrix, Values
     from mpiapps.linalg.eigh import eigh
 
     values, vectors = eigh(a, b)
+    return vectors, {"eigenvalues": values.tolist()}
+
+
+@operation(
+    shapes=square,
+    output=True,
+    check=CHECKS + "eigenvector_error",
+    options=("k", "which"),
+)
+def eigsh(a: DistMatrix, *, k: int = 6, which: str = "LM") -> tuple[DistMatrix, Values]:
+    """Return V and w with ``A V = V diag(w)`` for k eigenvalues. Of lower triangles."""
+    from mpiapps.linalg.eigsh import eigsh
+    from mpiapps.linalg.solve import hermitian
+
+    values, vectors = eigsh(hermitian(a), k, which=which)
     return vectors, {"eigenvalues": values.tolist()}
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mpiapps.app.context import RunContext
 from mpiapps.base.errors import exit_code
 from mpiapps.linalg import eigsh as module
 from mpiapps.linalg.distmatrix import DistMatrix
@@ -10,6 +11,7 @@ from mpiapps.linalg.eigsh import NoConvergence, eigsh
 from mpiapps.linalg.lanczos import BlockLanczos
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.skinny_product import SkinnyProduct
+from mpiapps.matrix import Options, run
 from tests.linalg.cases import DTYPES, layouts, spread, whole
 
 pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
@@ -206,3 +208,11 @@ def test_unsuitable_arguments_are_refused_on_all_ranks(comm, small, monkeypatch)
             continue
         with pytest.raises(ValueError, match=message):
             eigsh(matrix, **options)
+
+
+def test_the_program_computes_those_of_the_lower_triangle(world):
+    few = Options("eigsh", random=(N,), k=4, which="SA", check=True)
+    values = run(RunContext.make(world), few).values
+    assert values["check"] < 10
+    every = run(RunContext.make(world), Options("eigh", random=(N,))).values
+    np.testing.assert_allclose(values["eigenvalues"], every["eigenvalues"][:4])

@@ -23,6 +23,8 @@ OPTIONS = {
     "seed": (7, {}),
     "dtype": ("f4", {}),
     "kind": ("positive", {}),
+    "k": (2, {}),
+    "which": ("BE", {"k": 2}),
     "check": (True, {}),
     "plan": (True, {}),
     "ranks": (64, {"plan": True}),
@@ -30,13 +32,14 @@ OPTIONS = {
     "calibrate": (True, {"plan": True}),
 }
 SIZES = {"multiply": (6, 5, 4), "solve": (6, 2), "cholesky": (6,), "inverse": (6,)}
-SIZES |= {"eigh": (6,), "lstsq": (6, 4, 2)}
+SIZES |= {"eigh": (6,), "eigsh": (6,), "lstsq": (6, 4, 2)}
 COUNTS = {
     "multiply": [3],
     "solve": [1, 2],
     "cholesky": [1],
     "inverse": [1],
     "eigh": [1],
+    "eigsh": [1],
     "lstsq": [2, 3],
 }
 
