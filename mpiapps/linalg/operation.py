@@ -58,6 +58,9 @@ class Operation:
         Return the layouts of random matrices from the number of ranks and the sizes.
     options : tuple of str
         Options of the program that are keyword arguments of `function`.
+    reduction : bool
+        Whether `function` has the keyword arguments `on_panel` and `partial` of a
+        reduction that may be resumed, as `mpiapps.linalg.eigh.eigh`.
     """
 
     function: Callable[..., Any]
@@ -69,6 +72,7 @@ class Operation:
     vectors: bool = False
     layouts: Callable[..., Sequence[Layout]] | None = None
     options: tuple[str, ...] = ()
+    reduction: bool = False
 
     @property
     def operands(self) -> range:
@@ -110,7 +114,7 @@ class Operation:
 def _arguments(function: Callable[..., Any]) -> range:
     """Return the allowed numbers of positional arguments of a function."""
     every = signature(function).parameters.values()
-    parameters = [p for p in every if p.kind != Parameter.KEYWORD_ONLY]
+    parameters = [p for p in every if p.kind == Parameter.POSITIONAL_OR_KEYWORD]
     required = sum(p.default is Parameter.empty for p in parameters)
     return range(required, len(parameters) + 1)
 

@@ -129,7 +129,7 @@ def test_every_size_is_used_or_refused(operation):
 def test_a_run_without_checkpoints_refuses_the_option(operation, word, capsys):
     sizes = map(str, SIZES.get(operation, (6,)))
     words = [operation, "--random", *sizes, "--checkpoint=y", word]
-    if operation in ("cholesky", "solve", "inverse"):
+    if operation in ("cholesky", "solve", "inverse", "eigh", "svd"):
         parse(PROGRAM, words, LaunchEnvironment())
         return
     with pytest.raises(SystemExit, match="2"):
