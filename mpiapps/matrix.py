@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, main, option
-from mpiapps.app.collective_checkpoint import CollectiveCheckpointer
+from mpiapps.app.collective_checkpoint import resumed_panels
 from mpiapps.base.errors import InputError
 from mpiapps.linalg.operation import USER_KIND, Operation
 from mpiapps.linalg.operations import OPERATIONS, find_operation, load_algorithms
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from mpiapps.app.context import RunContext
     from mpiapps.comm.world import World
     from mpiapps.linalg.distmatrix import DistMatrix
-    from mpiapps.linalg.factorization import PartialFactorization
-    from mpiapps.linalg.solve import Factors
 
 # Largest error that a check accepts, in rounding errors; correct results are below 10.
 TOLERANCE = 100
@@ -80,6 +78,14 @@ class Options:
         "general",
         "matrix to solve with or to invert: LU, or Cholesky for positive definite",
         choices=("general", "positive"),
+    )
+    k: int = option(
+        6, "number of eigenvalues for eigsh", type="count", min=0, metavar="K"
+    )
+    which: str = option(
+        "LM",
+        "eigenvalues for eigsh: largest by magnitude, largest, smallest, or both ends",
+        choices=("LM", "LA", "SA", "BE"),
     )
     check: bool = option(False, "check the result; exit code 4 if the check fails")
     plan: bool = option(False, "only print algorithm, memory and messages of a product")
@@ -141,7 +147,8 @@ def _check_use(operation: str, name: str, changed: set[str]) -> None:
 
 def resumable(options: Options) -> bool:
     """Return whether the operation supports checkpoints. Local."""
-    return bool(find_operation(options.operation).factors)
+    operation = find_operation(options.operation)
+    return bool(operation.factors) or operation.reduction
 
 
 def run(ctx: RunContext, options: Options) -> Result:
@@ -157,10 +164,7 @@ def run(ctx: RunContext, options: Options) -> Result:
     with world.timed("read"), _as_input():
         operands, vector = _operands(world, options, operation)
     with world.timed(options.operation), _as_input():
-        factors = None
-        if operation.factors:
-            factors = _factors(ctx, options, operation, operands[0])
-        result, values = operation.compute(operands, factors)
+        result, values = _compute(ctx, options, operation, operands)
     if vector and "rows" in values and result is not None:
         values |= {"rows": result.size, "columns": 1}  # as it is read from its file
     code, notes = 0, []
@@ -204,45 +208,25 @@ def _kind(options: Options, operation: Operation) -> str:
     return options.kind if operation.factors == USER_KIND else operation.factors
 
 
-def _factors(
-    ctx: RunContext, options: Options, operation: Operation, a: DistMatrix
-) -> Factors:
-    """Factorise A, or resume from a checkpoint. Collective."""
-    from mpiapps.linalg import factor_checkpoint
+def _compute(
+    ctx: RunContext, options: Options, operation: Operation, operands: list[DistMatrix]
+) -> tuple[DistMatrix | None, dict[str, Any]]:
+    """Return the resulting matrix or `None`, and values. Collective."""
+    from mpiapps.linalg import factor_checkpoint, reduction_checkpoint
     from mpiapps.linalg.solve import factorise
 
-    world, checkpoint = ctx.world, ctx.checkpoint
-    inputs = world.comm.bcast(_file_stamps(options))
-    saved = checkpoint.load()
-    partial = None
-    if saved is not None:
-        if saved.state["inputs"] != inputs:
-            raise InputError(
-                f"{', '.join(options.files)} changed since the checkpoint was written;"
-                " remove the checkpoint to start again"
-            )
-        file = checkpoint.data_path(saved.state["slot"])
-        partial = factor_checkpoint.load(world.comm, file, saved.state)
-    checkpointer = CollectiveCheckpointer(world, checkpoint, saved)
-
-    def work_fraction(done: int) -> float:
-        return 1 - (1 - done / a.shape[0]) ** 3  # of the flops
-
-    begun = 0.0 if partial is None else work_fraction(partial.done)
-    with ctx.progress(1 - begun, "the factorisation") as progress:
-        past = begun
-
-        def on_panel(state: PartialFactorization) -> None:
-            nonlocal past
-            progress.add(work_fraction(state.done) - past)
-            past = work_fraction(state.done)
-            checkpointer.maybe_save(
-                past,
-                lambda file: {**factor_checkpoint.save(state, file), "inputs": inputs},
-            )
-
-        kind = _kind(options, operation)
-        return factorise(a, kind, on_panel=on_panel, partial=partial)
+    columns = min(operands[0].shape)
+    if operation.reduction:
+        inputs = _file_stamps(options)
+        with resumed_panels(ctx, reduction_checkpoint, columns, inputs) as panels:
+            return operation.compute(operands, **panels)
+    factors = None
+    if operation.factors:
+        kind, inputs = _kind(options, operation), _file_stamps(options)
+        with resumed_panels(ctx, factor_checkpoint, columns, inputs) as panels:
+            factors = factorise(operands[0], kind, **panels)
+    given = {name: getattr(options, name) for name in operation.options}
+    return operation.compute(operands, factors, **given)
 
 
 def _file_stamps(options: Options) -> list[list[int]]:

@@ -191,6 +191,41 @@ def test_factorisations_resume_after_the_deadline_with_the_same_bits(
     assert {each.name for each in tmp_path.iterdir()} == {"straight.npy", "late.npy"}
 
 
+REDUCTION = """
+import os, sys
+from mpiapps import matrix
+from mpiapps.app import collective_checkpoint, main
+from mpiapps.linalg import eigh, svd
+eigh.SMALL = svd.SMALL = 0
+save = collective_checkpoint.CollectiveCheckpointer.maybe_save
+def maybe_save(self, progress, write):
+    save(self, progress, write)
+    if "KILLED" in os.environ and progress > 0.7:
+        os.kill(os.getpid(), 9)
+collective_checkpoint.CollectiveCheckpointer.maybe_save = maybe_save
+sys.exit(main(matrix.PROGRAM, sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("operation", ["eigh", "svd"])
+def test_reductions_resume_after_a_kill_with_the_same_bits(operation, tmp_path):
+    words = ["-c", REDUCTION, operation, "--random", "100", "--check", "-o"]
+    straight, late = tmp_path / "straight.npy", tmp_path / "late.npy"
+    ended = on_ranks("mpich", 2, *words, str(straight))
+    assert ended.code == 0, ended.err
+    path = tmp_path / "checkpoint.json"
+    words += [str(late), "--checkpoint", str(path)]
+    ended = on_ranks("mpich", 2, *words, MPIAPPS_DEADLINE="1")
+    assert ended.code == 75, ended.err
+    assert 0 < json.loads(path.read_text())["progress"] < 0.7
+    assert on_ranks("mpich", 2, *words, KILLED="1").code not in (0, 75)
+    assert not late.exists()
+    ended = on_ranks("mpich", 2, *words)
+    assert ended.code == 0, ended.err
+    np.testing.assert_array_equal(np.load(late), np.load(straight))
+    assert {each.name for each in tmp_path.iterdir()} == {"straight.npy", "late.npy"}
+
+
 def test_another_number_of_ranks_resumes_and_changed_files_are_refused(tmp_path):
     a, path = tmp_path / "a.npy", tmp_path / "checkpoint.json"
     np.save(a, np.random.default_rng(0).standard_normal((150, 150)))

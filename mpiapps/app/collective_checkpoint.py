@@ -6,13 +6,16 @@ Independent tasks go through `mpiapps.tasks` instead.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app.checkpoint import Checkpoint, CheckpointContent
+from mpiapps.base.errors import InputError
 
 if TYPE_CHECKING:
+    from mpiapps.app.context import RunContext
     from mpiapps.comm.world import World
 
 MAX_SHARE = 0.1  # of the run time for saves, however short the interval
@@ -88,3 +91,60 @@ class CollectiveCheckpointer:
             raise checkpoint.stopped(progress)
         seconds = time.monotonic() - start
         self._earliest = time.monotonic() + seconds / MAX_SHARE
+
+
+@contextmanager
+def resumed_panels(
+    ctx: RunContext, checkpoints: Any, columns: int, inputs: Any
+) -> Iterator[dict[str, Any]]:
+    """Yield the arguments `on_panel` and `partial` of work by panels. Collective.
+
+    With `on_panel` the work reports its progress, saves and stops; `partial` is what an
+    earlier run saved, or `None`.
+
+    Parameters
+    ----------
+    ctx : RunContext
+    checkpoints : module
+        Has ``save(partial, path)`` and ``load(comm, path, state)``, both collective,
+        as `mpiapps.linalg.factor_checkpoint`; `partial` has the number of columns that
+        are ``done``.
+    columns : int
+        Of all panels. The work of a column is taken as the square of the rest.
+    inputs
+        What identifies the input data, as JSON holds it. Of the root.
+
+    Raises
+    ------
+    InputError
+        On all ranks, if the checkpoint is of other input data, or damaged.
+    """
+    world, checkpoint = ctx.world, ctx.checkpoint
+    inputs = world.comm.bcast(inputs, root=world.root)
+    saved = checkpoint.load()
+    partial = None
+    if saved is not None:
+        if saved.state["inputs"] != inputs:
+            raise InputError(
+                "the input files changed since the checkpoint was written; remove the"
+                f" checkpoint {checkpoint.path} to start again"
+            )
+        file = checkpoint.data_path(saved.state["slot"])
+        partial = checkpoints.load(world.comm, file, saved.state)
+    checkpointer = CollectiveCheckpointer(world, checkpoint, saved)
+
+    def work_fraction(done: int) -> float:
+        return 1 - (1 - done / max(1, columns)) ** 3  # of the flops
+
+    past = 0.0 if partial is None else work_fraction(partial.done)
+    with ctx.progress(1 - past, "the factorisation") as progress:
+
+        def on_panel(state: Any) -> None:
+            nonlocal past
+            progress.add(work_fraction(state.done) - past)
+            past = work_fraction(state.done)
+            checkpointer.maybe_save(
+                past, lambda file: {**checkpoints.save(state, file), "inputs": inputs}
+            )
+
+        yield {"on_panel": on_panel, "partial": partial}

@@ -26,6 +26,7 @@ module          contents
 `trsm`          triangular solves
 `solve`         systems of equations, inverses, condition numbers
 `eigh`          eigenvalues and vectors of Hermitian matrices
+`eigsh`         a few eigenvalues and vectors of Hermitian matrices
 `lstsq`         least squares
 `tsqr`          QR and SVD of tall matrices
 `npy`           .npy files, read and written in parallel

@@ -12,13 +12,14 @@ from mpiapps.kernels.blas import add_product
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.factorization import bcast_in
-from mpiapps.linalg.tridiagonal import (
+from mpiapps.linalg.reflectors import (
     PANEL,
     Floats,
+    PartialReduction,
+    ReductionCallback,
     Reflectors,
-    gather_part,
-    reflection,
 )
+from mpiapps.linalg.tridiagonal import gather_part, reflection
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,13 @@ class Bidiagonal:
     right: Reflectors
 
 
-def bidiagonalise(a: DistMatrix, *, vectors: bool = True) -> Bidiagonal:
+def bidiagonalise(
+    a: DistMatrix,
+    *,
+    vectors: bool = True,
+    on_panel: ReductionCallback | None = None,
+    partial: PartialReduction | None = None,
+) -> Bidiagonal:
     """Return the bidiagonal form of A. Collective.
 
     Parameters
@@ -48,6 +55,10 @@ def bidiagonalise(a: DistMatrix, *, vectors: bool = True) -> Bidiagonal:
         With a largest element of about one. Overwritten.
     vectors : bool
         If false, the reflections are not kept.
+    on_panel : callable, optional
+        Called between two panels, and after the last one; only without `vectors`.
+    partial : PartialReduction, optional
+        Reduction to resume; A is then ignored.
 
     Notes
     -----
@@ -61,8 +72,12 @@ def bidiagonalise(a: DistMatrix, *, vectors: bool = True) -> Bidiagonal:
     shared = np.zeros(2 * n)
     diagonal, off_diagonal = shared[:n], shared[n : n + max(0, n - 1)]
     left, right = Reflectors(comm, a.dtype), Reflectors(comm, a.dtype)
+    done = 0
+    if partial is not None:
+        a, done = partial.matrix, partial.done
+        diagonal[:], off_diagonal[:] = partial.diagonal, partial.off_diagonal
     steps = _Steps(a)
-    for start in range(0, n, PANEL):
+    for start in range(done, n, PANEL):
         stop = min(start + PANEL, n)
         steps.begin_panel(start, stop)
         left_factors, right_factors = [], []
@@ -76,6 +91,8 @@ def bidiagonalise(a: DistMatrix, *, vectors: bool = True) -> Bidiagonal:
             left.append(start, steps.columns[:-1:2, start:], left_factors)
             right.append(start + 1, steps.rows[1::2, start + 1 :], right_factors)
         steps.update_trailing(stop)
+        if on_panel is not None:
+            on_panel(PartialReduction(a, stop, diagonal, off_diagonal))
     bcast_in(comm, shared, 0)  # the sums of an all-reduce may differ between ranks
     return Bidiagonal(diagonal, off_diagonal, left, right)
 

@@ -19,6 +19,7 @@ from mpiapps.linalg.factorization import bcast_in, check_square
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.one_rank import scattered
 from mpiapps.linalg.redistribute import redistribute
+from mpiapps.linalg.reflectors import PartialReduction, ReductionCallback
 from mpiapps.linalg.solve import hermitian
 from mpiapps.linalg.tridiagonal import row_layout, tridiagonalise
 from mpiapps.linalg.trsm import solve_triangular
@@ -48,6 +49,8 @@ def eigh(
     b: DistMatrix | None = None,
     *,
     UPLO: str = "L",  # noqa: N803 - NumPy's name
+    on_panel: ReductionCallback | None = None,
+    partial: PartialReduction | None = None,
 ) -> EighResult:
     """Return eigenvalues and vectors of a Hermitian A: ``A V = V diag(w)``. Collective.
 
@@ -62,6 +65,11 @@ def eigh(
     UPLO : {"L", "U"}
         Read only the lower or the upper triangle, as NumPy; imaginary parts on the
         diagonal are not read.
+    on_panel : callable, optional
+        Called between two panels of the reduction to tridiagonal form, above order
+        `SMALL`. See `reduction_checkpoint`.
+    partial : PartialReduction, optional
+        Reduction to resume, of the same A and B.
 
     Raises
     ------
@@ -86,20 +94,26 @@ def eigh(
     number of B.
     """
     a, factor = _problem("eigh", a, b, UPLO)
-    values, vectors = _eigh(a)
+    values, vectors = _eigh(a, on_panel, partial)
     if factor is not None:
         vectors = solve_triangular(factor, vectors, op="H")
     return EighResult(values, vectors)
 
 
-def _eigh(a: DistMatrix) -> EighResult:
+def _eigh(
+    a: DistMatrix,
+    on_panel: ReductionCallback | None,
+    partial: PartialReduction | None,
+) -> EighResult:
     """Return the result for the lower triangle of A. Collective."""
     n, size = a.shape[0], a.comm.size
     columns = Layout.blocks((n, n), (1, size))
     if n <= SMALL:
         return _eigh_on_root(a, columns)
     a, exponent = scaled_rows(a, lower=True)
-    diagonal, off_diagonal, reflections = tridiagonalise(a)
+    diagonal, off_diagonal, reflections = tridiagonalise(
+        a, on_panel=on_panel, partial=partial
+    )
     real = a.local.real.dtype
     system = eigh_tridiagonal(a.comm, diagonal, off_diagonal, real)
     rows = Layout.blocks((n, n), (size, 1))

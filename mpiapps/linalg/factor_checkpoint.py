@@ -30,7 +30,7 @@ def save(partial: PartialFactorization, path: Path) -> dict[str, Any]:
         "done": partial.done,
         "block": partial.block,
         "rows": None if partial.rows is None else partial.rows.tolist(),
-        "sum": _sum(partial.matrix),
+        "sum": checksum(partial.matrix),
     }
 
 
@@ -46,18 +46,23 @@ def load(
     """
     stored = read_npy(comm, path)
     matrix = stored.redistribute(Layout.cyclic(stored.shape, comm.size, state["block"]))
-    if _sum(matrix) != state["sum"]:
-        raise InputError(
-            f"{path} is damaged: its checksum differs from the checkpoint's; remove"
-            " both files to start again"
-        )
+    check_sum(matrix, path, state)
     rows = state["rows"]
     return PartialFactorization(
         matrix, state["done"], None if rows is None else np.array(rows)
     )
 
 
-def _sum(a: DistMatrix) -> int:
+def check_sum(a: DistMatrix, path: Path, state: Mapping[str, Any]) -> None:
+    """Raise `InputError` if A is not what was saved. Collective."""
+    if checksum(a) != state["sum"]:
+        raise InputError(
+            f"{path} is damaged: its checksum differs from the checkpoint's; remove"
+            " both files to start again"
+        )
+
+
+def checksum(a: DistMatrix) -> int:
     """Return a checksum of A that is the same in any layout. Collective."""
     local_sum = int(as_bytes(a.local).view(np.uint32).sum(dtype=np.uint64))
     return int(a.comm.allreduce(local_sum)) % 2**64

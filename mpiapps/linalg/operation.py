@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Shapes = list[tuple[int, int]]
 USER_KIND = "user"  # the factorisation selected by --kind
+FUNCTION_OPTIONS = ("k", "which")  # that the functions of some operations have
 
 
 def square(n: int) -> Shapes:
@@ -55,6 +56,11 @@ class Operation:
         columns.
     layouts : callable, optional
         Return the layouts of random matrices from the number of ranks and the sizes.
+    options : tuple of str
+        Options of the program that are keyword arguments of `function`.
+    reduction : bool
+        Whether `function` has the keyword arguments `on_panel` and `partial` of a
+        reduction that may be resumed, as `mpiapps.linalg.eigh.eigh`.
     """
 
     function: Callable[..., Any]
@@ -65,6 +71,8 @@ class Operation:
     product: Callable[..., tuple[int, int, int]] | None = None
     vectors: bool = False
     layouts: Callable[..., Sequence[Layout]] | None = None
+    options: tuple[str, ...] = ()
+    reduction: bool = False
 
     @property
     def operands(self) -> range:
@@ -86,14 +94,15 @@ class Operation:
             "check": bool(self.check),
             "plan": self.product is not None,
             "kind": self.factors == USER_KIND,
+            **{name: name in self.options for name in FUNCTION_OPTIONS},
         }
 
     def compute(
-        self, operands: Sequence[DistMatrix], factors: Any = None
+        self, operands: Sequence[DistMatrix], factors: Any = None, **options: Any
     ) -> tuple[DistMatrix | None, dict[str, Any]]:
         """Return the resulting matrix or `None`, and values by name. Collective."""
         arguments = [*operands, factors] if self.factors else operands
-        result = self.function(*arguments)
+        result = self.function(*arguments, **options)
         if isinstance(result, Mapping):
             return None, dict(result)
         if isinstance(result, tuple):
@@ -103,8 +112,9 @@ class Operation:
 
 
 def _arguments(function: Callable[..., Any]) -> range:
-    """Return the allowed numbers of arguments of a function."""
-    parameters = signature(function).parameters.values()
+    """Return the allowed numbers of positional arguments of a function."""
+    every = signature(function).parameters.values()
+    parameters = [p for p in every if p.kind == Parameter.POSITIONAL_OR_KEYWORD]
     required = sum(p.default is Parameter.empty for p in parameters)
     return range(required, len(parameters) + 1)
 

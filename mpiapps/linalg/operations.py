@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpiapps.linalg.solve import Factors
 
 CHECKS = "mpiapps.linalg.result_checks:"
-ALGORITHMS = ("numpy_api",)  # imports all others
+ALGORITHMS = ("numpy_api", "eigsh")  # import all others
 Values = dict[str, Any]
 
 
@@ -92,15 +92,34 @@ def inverse(a: DistMatrix, factors: Factors) -> DistMatrix:
     return inverse(a, factors=factors)
 
 
-@operation(shapes=square, output=True, check=CHECKS + "eigenvector_error")
-def eigh(a: DistMatrix, b: DistMatrix | None = None) -> tuple[DistMatrix, Values]:
+@operation(
+    shapes=square, output=True, check=CHECKS + "eigenvector_error", reduction=True
+)
+def eigh(
+    a: DistMatrix, b: DistMatrix | None = None, **panels: Any
+) -> tuple[DistMatrix, Values]:
     """Return V and w with ``A V = B V diag(w)``, B = 1 by default. Of lower triangles.
 
     B is positive definite, and ``V.H B V = 1``.
     """
     from mpiapps.linalg.eigh import eigh
 
-    values, vectors = eigh(a, b)
+    values, vectors = eigh(a, b, **panels)
+    return vectors, {"eigenvalues": values.tolist()}
+
+
+@operation(
+    shapes=square,
+    output=True,
+    check=CHECKS + "eigenvector_error",
+    options=("k", "which"),
+)
+def eigsh(a: DistMatrix, *, k: int = 6, which: str = "LM") -> tuple[DistMatrix, Values]:
+    """Return V and w with ``A V = V diag(w)`` for k eigenvalues. Of lower triangles."""
+    from mpiapps.linalg.eigsh import eigsh
+    from mpiapps.linalg.solve import hermitian
+
+    values, vectors = eigsh(hermitian(a), k, which=which)
     return vectors, {"eigenvalues": values.tolist()}
 
 
@@ -122,13 +141,13 @@ def lstsq(a: DistMatrix, b: DistMatrix) -> tuple[DistMatrix, Values]:
     }
 
 
-@operation(output=True, check=CHECKS + "singular_value_error")
-def svd(a: DistMatrix) -> tuple[DistMatrix, Values]:
+@operation(output=True, check=CHECKS + "singular_value_error", reduction=True)
+def svd(a: DistMatrix, **panels: Any) -> tuple[DistMatrix, Values]:
     """Return the singular values."""
     from mpiapps.linalg.distmatrix import DistMatrix
     from mpiapps.linalg.svd import singular_values
 
-    sigma = singular_values(a)
+    sigma = singular_values(a, **panels)
     column = DistMatrix.from_function(
         a.comm, (sigma.size, 1), lambda i, _: sigma[i], sigma.dtype
     )

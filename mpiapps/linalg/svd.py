@@ -18,7 +18,11 @@ from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.one_rank import scattered
 from mpiapps.linalg.redistribute import redistribute
-from mpiapps.linalg.tridiagonal import Reflectors
+from mpiapps.linalg.reflectors import (
+    PartialReduction,
+    ReductionCallback,
+    Reflectors,
+)
 from mpiapps.linalg.tsqr import qr, r_of_qr
 
 SMALL = 800  # smaller side up to which one rank is faster than several
@@ -81,10 +85,16 @@ def svd(a: DistMatrix) -> SVDResult:
     return _svd_of_tall(a)
 
 
-def singular_values(a: DistMatrix) -> Array:
+def singular_values(
+    a: DistMatrix,
+    *,
+    on_panel: ReductionCallback | None = None,
+    partial: PartialReduction | None = None,
+) -> Array:
     """Return A's singular values, largest first, on every rank. Collective.
 
     As `svd` without the vectors: rank 0 computes the singular values of B in time n^2.
+    `on_panel` and `partial` are as for `eigh`, of the reduction to bidiagonal form.
     """
     _check("singular_values", a)
     a = a if a.shape[0] >= a.shape[1] else a.H
@@ -99,7 +109,7 @@ def singular_values(a: DistMatrix) -> Array:
                 values = np.linalg.svd(whole, compute_uv=False)
         return bcast_in(a.comm, values, 0)
     a, exponent = scaled_rows(a)
-    form = bidiagonalise(a, vectors=False)
+    form = bidiagonalise(a, vectors=False, on_panel=on_panel, partial=partial)
     with raise_together(a.comm):
         if a.comm.rank == 0:
             b = form.diagonal.astype(real), form.off_diagonal.astype(real)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mpiapps.comm.block_plan import BlockPlan
 from mpiapps.comm.chunking import Array
@@ -19,79 +17,16 @@ from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.factorization import bcast_in
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.reflectors import (
+    PANEL,
+    Floats,
+    PartialReduction,
+    ReductionCallback,
+    Reflectors,
+)
 
-PANEL = 32  # columns per update of the trailing matrix; each rank computes the panel
 ROWS = 8  # block of the cyclic distribution: small, so that the triangle is balanced
 UPDATE_ROWS = 128  # per product of an update: they extend to the longest of its rows
-
-Floats = npt.NDArray[np.float64]
-
-
-@dataclass
-class Reflectors:
-    """A product of Householder reflections ``1 - tau v v.H``, in panels.
-
-    Attributes
-    ----------
-    starts : list of int
-        For each panel the first row with a nonzero element.
-    shapes : list of pairs of int
-        The number of vectors of each panel, and their length.
-    panels : list of arrays or None
-        The vectors of a panel as rows, and below them the triangular factor T of the
-        product ``1 - V T V.H`` (Schreiber, Van Loan, SISC 10 (1989)), on one rank each.
-    """
-
-    comm: MPI.Intracomm
-    dtype: np.dtype[Any]
-    starts: list[int] = field(default_factory=list)
-    shapes: list[tuple[int, int]] = field(default_factory=list)
-    panels: list[tuple[Array, Array] | None] = field(default_factory=list)
-
-    def append(self, start: int, vectors: Array, factors: Sequence[Any]) -> None:
-        """Add a panel, the last factor of the product; its owner stores it. Local.
-
-        Of `vectors`, as many as there are `factors` are used.
-        """
-        vectors = vectors[: len(factors)]
-        if not factors:
-            return
-        owner = len(self.starts) % self.comm.size
-        self.starts.append(start)
-        self.shapes.append(vectors.shape)
-        is_owner = owner == self.comm.rank
-        self.panels.append(
-            (vectors.copy(), triangular_factor(vectors, factors)) if is_owner else None
-        )
-
-    def apply(self, columns: Array) -> None:
-        """Multiply this rank's `columns`, with all rows, by the product. Collective.
-
-        Cost: ``2 n^2`` flops per column (8 n^2 if complex); each rank receives n^2/2
-        elements, in two messages per panel.
-        """
-        for number in reversed(range(len(self.starts))):
-            (count, length), start = self.shapes[number], self.starts[number]
-            vectors, factor = self.panels[number] or (
-                np.empty((count, length), self.dtype),
-                np.empty((count, count), self.dtype),
-            )
-            owner = number % self.comm.size
-            bcast_in(self.comm, vectors, owner)
-            bcast_in(self.comm, factor, owner)
-            part = columns[start:]
-            inner = factor @ (vectors.conj() @ part)
-            add_product(part, np.ascontiguousarray(vectors.T), inner, -1)
-
-
-def triangular_factor(vectors: Array, factors: Sequence[Any]) -> Array:
-    """Return T with ``(1 - t1 v1 v1.H) (1 - t2 v2 v2.H) ... = 1 - V T V.H``. Local."""
-    products = vectors.conj() @ vectors.T
-    triangle = np.zeros_like(products)
-    for i, tau in enumerate(factors):
-        triangle[:i, i] = -tau * (triangle[:i, :i] @ products[:i, i])
-        triangle[i, i] = tau
-    return triangle
 
 
 def reflection(x: Array) -> tuple[float, Any]:
@@ -144,7 +79,11 @@ def gather_part(
 
 
 def tridiagonalise(
-    a: DistMatrix, *, vectors: bool = True
+    a: DistMatrix,
+    *,
+    vectors: bool = True,
+    on_panel: ReductionCallback | None = None,
+    partial: PartialReduction | None = None,
 ) -> tuple[Floats, Floats, Reflectors]:
     """Return diagonal, off-diagonal and reflections: ``A = H T H.H``. Collective.
 
@@ -155,6 +94,10 @@ def tridiagonalise(
         Overwritten.
     vectors : bool
         If false, no reflections are kept.
+    on_panel : callable, optional
+        Called between two panels, and after the last one.
+    partial : PartialReduction, optional
+        Reduction to resume, of the same `vectors`; A is then ignored.
 
     Returns
     -------
@@ -172,10 +115,11 @@ def tridiagonalise(
     and ``3 n^2 PANEL`` flops for the panels.
     """
     n, comm = a.shape[0], a.comm
-    diagonal, off_diagonal = np.zeros(n), np.zeros(max(0, n - 1))
-    reflectors = Reflectors(comm, a.dtype)
+    state = partial or PartialReduction(a, 0, np.zeros(n), np.zeros(max(0, n - 1)))
+    a, diagonal, off_diagonal = state.matrix, state.diagonal, state.off_diagonal
+    reflectors = state.reflections or Reflectors(comm, a.dtype)
     steps = _Steps(a)
-    for start in range(0, n, PANEL):
+    for start in range(state.done, n, PANEL):
         stop = min(start + PANEL, n)
         factors = []
         for j, value, column in steps.columns(start, stop):
@@ -187,6 +131,9 @@ def tridiagonalise(
         if vectors:
             reflectors.append(start + 1, steps.pairs[::2, start + 1 :], factors)
         steps.update_trailing(stop)
+        if on_panel is not None:
+            kept = reflectors if vectors else None
+            on_panel(PartialReduction(a, stop, diagonal, off_diagonal, kept))
     shared = np.concatenate([diagonal, off_diagonal])
     bcast_in(comm, shared, 0)  # the sums of an all-reduce may differ between ranks
     return shared[:n], shared[n:], reflectors

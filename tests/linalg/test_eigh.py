@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+from mpiapps.base.errors import Checkpointed, InputError
 from mpiapps.linalg import eigh as module
+from mpiapps.linalg import reduction_checkpoint
+from mpiapps.linalg import svd as svd_module
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.divide_conquer import eigh_tridiagonal
 from mpiapps.linalg.eigh import eigh, eigvalsh
 from mpiapps.linalg.result_checks import eigenvector_error
+from mpiapps.linalg.svd import singular_values
 from tests.linalg.cases import DTYPES, layouts, spread, whole
 
 pytestmark = pytest.mark.mpi
@@ -185,3 +189,71 @@ def test_the_check_detects_wrong_vectors(comm):
             wrong = right.copy()
             wrong[:, 3] = factor * right[:, 3] + other * right[:, 4]
             assert not eigenvector_error([a], spread(comm, wrong)) < 100
+
+
+@pytest.fixture
+def path(comm, tmp_path_factory):
+    """A file that all ranks share."""
+    return comm.bcast(tmp_path_factory.mktemp("saved") / "data")
+
+
+def interrupted(compute, a, path):
+    """Yield what is loaded after each panel, and compute what was left of it."""
+    saved = []
+    straight = compute(a, on_panel=lambda state: saved.append(state.done))
+    for stop in saved:
+
+        def on_panel(state, stop=stop):
+            if state.done == stop:
+                raise Checkpointed(reduction_checkpoint.save(state, path))
+
+        with pytest.raises(Checkpointed) as info:
+            compute(a, on_panel=on_panel)
+        state = info.value.args[0]
+        partial = reduction_checkpoint.load(a.comm, path, state)
+        assert partial.done == stop
+        yield straight, compute(a, partial=partial), state
+
+
+@pytest.mark.parametrize("dtype", ["f4", "c16"])
+def test_eigh_resumes_from_any_panel_with_the_same_bits(comm, path, dtype):
+    a = spread(comm, hermitian(N, dtype))
+    found = list(interrupted(eigh, a, path))
+    for straight, again, _ in found:
+        np.testing.assert_array_equal(again.eigenvalues, straight.eigenvalues)
+        np.testing.assert_array_equal(
+            again.eigenvectors.local, straight.eigenvectors.local
+        )
+    assert len(found) == -(-N // 32)
+    comm.Barrier()
+    if comm.rank == 0:
+        data = bytearray(path.read_bytes())
+        data[-3] ^= 1
+        path.write_bytes(data)
+    comm.Barrier()
+    with pytest.raises(InputError, match="is damaged"):
+        reduction_checkpoint.load(comm, path, found[-1][2])
+
+
+def test_one_rank_resumes_what_several_saved(comm, path):
+    """And computes as accurately: only the order of summation differs."""
+    x = hermitian(N, "c16")
+    for _, _, state in interrupted(eigh, spread(comm, x), path):
+        comm.Barrier()
+        alone = comm.Split(comm.rank)
+        partial = reduction_checkpoint.load(alone, path, state)
+        w, v = eigh(spread(alone, x), partial=partial)
+        found = errors(x, w, np.asarray(v))
+        alone.Free()
+        assert max(found) < MAX_ERROR, found
+
+
+@pytest.mark.parametrize("shape", [(N, N - 3), (N - 3, N)])
+def test_singular_values_resume_with_the_same_bits(comm, path, shape, monkeypatch):
+    monkeypatch.setattr(svd_module, "SMALL", 0)
+    a = spread(comm, whole(shape))
+    panels = 0
+    for straight, again, _ in interrupted(singular_values, a, path):
+        panels += 1
+        np.testing.assert_array_equal(again, straight)
+    assert panels == -(-(N - 3) // 32)

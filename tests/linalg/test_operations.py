@@ -117,7 +117,7 @@ def test_timers_count_no_import():
         "    load_algorithms()\n"
         "    from mpiapps.linalg.distmatrix import DistMatrix\n"
         "    from mpiapps.linalg.solve import factorise\n"
-        "    eye = DistMatrix.eye(world.comm, 4)\n"
+        "    eye = DistMatrix.eye(world.comm, 8)\n"
         "    before = set(sys.modules)\n"
         "    for name in OPERATIONS:\n"
         "        operation = find_operation(name)\n"

@@ -23,6 +23,8 @@ OPTIONS = {
     "seed": (7, {}),
     "dtype": ("f4", {}),
     "kind": ("positive", {}),
+    "k": (2, {}),
+    "which": ("BE", {"k": 2}),
     "check": (True, {}),
     "plan": (True, {}),
     "ranks": (64, {"plan": True}),
@@ -30,13 +32,14 @@ OPTIONS = {
     "calibrate": (True, {"plan": True}),
 }
 SIZES = {"multiply": (6, 5, 4), "solve": (6, 2), "cholesky": (6,), "inverse": (6,)}
-SIZES |= {"eigh": (6,), "lstsq": (6, 4, 2)}
+SIZES |= {"eigh": (6,), "eigsh": (6,), "lstsq": (6, 4, 2)}
 COUNTS = {
     "multiply": [3],
     "solve": [1, 2],
     "cholesky": [1],
     "inverse": [1],
     "eigh": [1],
+    "eigsh": [1],
     "lstsq": [2, 3],
 }
 
@@ -126,7 +129,7 @@ def test_every_size_is_used_or_refused(operation):
 def test_a_run_without_checkpoints_refuses_the_option(operation, word, capsys):
     sizes = map(str, SIZES.get(operation, (6,)))
     words = [operation, "--random", *sizes, "--checkpoint=y", word]
-    if operation in ("cholesky", "solve", "inverse"):
+    if operation in ("cholesky", "solve", "inverse", "eigh", "svd"):
         parse(PROGRAM, words, LaunchEnvironment())
         return
     with pytest.raises(SystemExit, match="2"):

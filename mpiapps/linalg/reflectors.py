@@ -1,0 +1,115 @@
+"""Householder reflections in panels, and reductions that are not complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mpiapps.comm.chunking import Array
+from mpiapps.kernels.blas import add_product
+from mpiapps.launch.mpi import MPI
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.factorization import bcast_in
+
+PANEL = 32  # columns per update of the trailing matrix; each rank computes the panel
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass
+class Reflectors:
+    """A product of Householder reflections ``1 - tau v v.H``, in panels.
+
+    Attributes
+    ----------
+    starts : list of int
+        For each panel the first row with a nonzero element.
+    shapes : list of pairs of int
+        The number of vectors of each panel, and their length.
+    panels : list of arrays or None
+        The vectors of a panel as rows, and below them the triangular factor T of the
+        product ``1 - V T V.H`` (Schreiber, Van Loan, SISC 10 (1989)), on one rank each.
+    """
+
+    comm: MPI.Intracomm
+    dtype: np.dtype[Any]
+    starts: list[int] = field(default_factory=list)
+    shapes: list[tuple[int, int]] = field(default_factory=list)
+    panels: list[tuple[Array, Array] | None] = field(default_factory=list)
+
+    def append(self, start: int, vectors: Array, factors: Sequence[Any]) -> None:
+        """Add a panel, the last factor of the product; its owner stores it. Local.
+
+        Of `vectors`, as many as there are `factors` are used.
+        """
+        vectors = vectors[: len(factors)]
+        if not factors:
+            return
+        owner = len(self.starts) % self.comm.size
+        self.starts.append(start)
+        self.shapes.append(vectors.shape)
+        is_owner = owner == self.comm.rank
+        self.panels.append(
+            (vectors.copy(), triangular_factor(vectors, factors)) if is_owner else None
+        )
+
+    def apply(self, columns: Array) -> None:
+        """Multiply this rank's `columns`, with all rows, by the product. Collective.
+
+        Cost: ``2 n^2`` flops per column (8 n^2 if complex); each rank receives n^2/2
+        elements, in two messages per panel.
+        """
+        for number in reversed(range(len(self.starts))):
+            (count, length), start = self.shapes[number], self.starts[number]
+            vectors, factor = self.panels[number] or (
+                np.empty((count, length), self.dtype),
+                np.empty((count, count), self.dtype),
+            )
+            owner = number % self.comm.size
+            bcast_in(self.comm, vectors, owner)
+            bcast_in(self.comm, factor, owner)
+            part = columns[start:]
+            inner = factor @ (vectors.conj() @ part)
+            add_product(part, np.ascontiguousarray(vectors.T), inner, -1)
+
+
+@dataclass(frozen=True)
+class PartialReduction:
+    """A reduction to tridiagonal or bidiagonal form between two panels.
+
+    Attributes
+    ----------
+    matrix : DistMatrix, m x n, in `tridiagonal.row_layout`
+        With the trailing matrix. The reduction goes on in this object, as in the other
+        ones: copy or write them, do not keep a reference.
+    done : int
+        Number of reduced columns.
+    diagonal, off_diagonal : ndarray of float64, shapes (n,) and (n - 1,)
+        Their elements from `done` on are not computed yet. Those of rank 0 are valid.
+    reflections : Reflectors, optional
+        Of the reduction to tridiagonal form, if vectors are computed.
+    """
+
+    matrix: DistMatrix
+    done: int
+    diagonal: Floats
+    off_diagonal: Floats
+    reflections: Reflectors | None = None
+
+
+# Called on all ranks between two panels; may save the reduction, or raise.
+ReductionCallback = Callable[[PartialReduction], None]
+
+
+def triangular_factor(vectors: Array, factors: Sequence[Any]) -> Array:
+    """Return T with ``(1 - t1 v1 v1.H) (1 - t2 v2 v2.H) ... = 1 - V T V.H``. Local."""
+    products = vectors.conj() @ vectors.T
+    triangle = np.zeros_like(products)
+    for i, tau in enumerate(factors):
+        triangle[:i, i] = -tau * (triangle[:i, :i] @ products[:i, i])
+        triangle[i, i] = tau
+    return triangle
