@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -50,7 +53,18 @@ def folder(mpi: str) -> Path:
 def clean_environment(**variables: str) -> dict[str, str]:
     """Return this environment without any launcher's words, plus `variables`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(INHERITED)}
+    if "TMPDIR" not in variables:
+        # Open MPI's mpiexec fails if one with its pid was killed and left its directory.
+        kept["PRTE_MCA_prte_tmpdir_base"] = tempfile.mkdtemp(dir=temporary())
     return kept | YIELDING | variables
+
+
+@cache
+def temporary() -> str:
+    """Return a directory that is removed when the tests end."""
+    path = tempfile.mkdtemp(prefix="mpiapps-tests-")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 @cache
