@@ -29,7 +29,7 @@ def before_init() -> dict[str, Any]:
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "argv": [*sys.orig_argv],
-        "git": _commit(Path(mpiapps.__file__).parents[1]),
+        "git": commit(Path(mpiapps.__file__).parents[1]),
     }
 
 
@@ -57,7 +57,7 @@ def collect(
         **versions,
         "python": platform.python_version(),
         "host": world.host,
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": usable_cores(),
         "threads": pools,
         "job": job_id() or None,
@@ -67,7 +67,8 @@ def collect(
     }
 
 
-def _cpu() -> str | None:
+def cpu() -> str | None:
+    """Return the model of the processor, if the kernel states it."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -76,7 +77,7 @@ def _cpu() -> str | None:
     return names[0].partition(":")[2].strip() if names else None
 
 
-def _commit(checkout: Path) -> str | None:
+def commit(checkout: Path) -> str | None:
     """Return the commit of a checkout, with ``-dirty`` if it is modified, or None."""
     git = shutil.which("git")
     if git is None or not (checkout / ".git").exists():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import mpiapps
@@ -22,14 +22,18 @@ SCHEMA = 1
 RECORD_VARIABLE = "MPIAPPS_RECORD"  # set by job scripts to the path of the record
 
 
-def as_json(
+def as_json(  # noqa: PLR0913, PLR0917 - the parts of a record
     name: str,
     options: Any,
     result: Result,
     timings: Mapping[str, Timing],
     provenance: Mapping[str, Any],
+    resources: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Return the record of a finished run as a line of JSON."""
+    """Return the record of a finished run as a line of JSON.
+
+    `resources` are the rows of `mpiapps.app.resources.resources_of_ranks`.
+    """
     record = {
         "schema": SCHEMA,
         "program": name,
@@ -40,6 +44,7 @@ def as_json(
             name: dataclasses.asdict(timing) for name, timing in timings.items()
         },
         "ranks": [dict(row) for row in result.ranks],
+        "resources": [dict(row) for row in resources],
         "notes": list(result.notes),
         "provenance": dict(provenance),
         "exit_code": result.exit_code,

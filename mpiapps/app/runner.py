@@ -17,6 +17,7 @@ from mpiapps.app.context import RunContext
 from mpiapps.app.options import add_options, from_namespace, option
 from mpiapps.app.parser import Parser
 from mpiapps.app.program import Program, Result
+from mpiapps.app.resources import resources_of_ranks
 from mpiapps.base.deadline import Deadline
 from mpiapps.base.errors import LaunchError, MpiAppsError
 from mpiapps.base.launch_environment import (
@@ -185,10 +186,13 @@ def _run(
         with world.timed("total"):
             result = program.run(ctx, options)
         timings = world.timings()
+        resources = resources_of_ranks(world) or ()
         with world.agree():
             if timings is not None and _needs_record(program, common):
                 origin = provenance.collect(world, initial, os.environ)
-                text = record.as_json(program.name, options, result, timings, origin)
+                text = record.as_json(
+                    program.name, options, result, timings, origin, resources
+                )
                 title = f"{program.name} on {_ranks(world)}, {origin['mpi']}"
                 texts = {"csv": output.as_csv([result.values])}
                 texts |= {"json": text, "record": text}

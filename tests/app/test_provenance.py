@@ -16,6 +16,6 @@ def test_the_commit_is_the_head_of_the_checkout():
 
 
 def test_a_copy_without_git_has_no_commit(tmp_path):
-    assert provenance._commit(tmp_path) is None
+    assert provenance.commit(tmp_path) is None
     (tmp_path / ".git").touch()  # not a repository: git fails
-    assert provenance._commit(tmp_path) is None
+    assert provenance.commit(tmp_path) is None
