@@ -115,7 +115,7 @@ def _model(results: Results, fit: Fit) -> str:
     best = results.choice.best
     difference = fit.aicc - best.aicc if best else 0.0
     text += f"; AICc +{difference:.1f}" if fit is not best else "; best by AICc"
-    error = results.choice.errors.get(fit.model.name)
+    error = results.choice.error(fit)
     if error is not None:
         text += f"; error at the largest count if left out {error:+.1%}"
     if fit.lacks_fit:
@@ -162,8 +162,11 @@ def as_json(results: Results, series: str) -> dict[str, Any]:
         "kind": results.study.kind,
         "series": series,
         "rows": [_row(row) for row in results.rows],
-        "models": [_fit(results, fit) for fit in results.choice.fits],
-        "phases": {name: _fit(results, fit) for name, fit in results.phases.items()},
+        "models": [
+            _fit(fit) | {"leave_largest_out": results.choice.error(fit)}
+            for fit in results.choice.fits
+        ],
+        "phases": {name: _fit(fit) for name, fit in results.phases.items()},
         "predictions": {
             str(count): seconds._asdict()
             for count, seconds in results.predictions.items()
@@ -200,7 +203,7 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
-def _fit(results: Results, fit: Fit) -> dict[str, Any]:
+def _fit(fit: Fit) -> dict[str, Any]:
     parameters = fit.parameters().items()
     return {
         "model": fit.model.name,
@@ -209,5 +212,4 @@ def _fit(results: Results, fit: Fit) -> dict[str, Any]:
         "parameters": {name: estimate._asdict() for name, estimate in parameters},
         "aicc": fit.aicc,
         "lacks_fit": fit.lacks_fit,
-        "leave_largest_out": results.choice.errors.get(fit.model.name),
     }

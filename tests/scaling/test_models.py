@@ -18,7 +18,7 @@ SPEEDUPS = {
     10: (1.82, 5.26, 6.89, 9.17),
     100: (1.98, 9.17, 16.80, 50.25),
     1_000: (1.99, 9.91, 19.62, 90.99),
-    10_000: (1.99, 9.91, 19.96, 99.02),
+    10_000: (1.99, 9.99, 19.96, 99.02),  # 9.91 in the source, a misprint
 }
 
 
@@ -28,12 +28,12 @@ def test_amdahls_law_gives_the_table_of_llnl(count):
         models.amdahl_capacity(np.array([float(count)]), 1 - f)[0] for f in FRACTIONS
     ]
     # The source rounds some of its values and truncates others.
-    np.testing.assert_allclose(speedups, SPEEDUPS[count], atol=0.095, rtol=0)
+    np.testing.assert_allclose(speedups, SPEEDUPS[count], atol=0.01, rtol=0)
 
 
 def test_gustafsons_law_gives_the_speedups_of_his_article():
-    """Serial fractions of 0.4 to 0.8 % gave scaled speed-ups of 1016 to 1021 on 1024."""
-    measured = {0.008: 1016, 0.005: 1019, 0.004: 1020}
+    """Serial fractions of 0.4 to 0.8 % on 1024 processors: J. L. Gustafson 1988."""
+    measured = {0.008: 1016, 0.004: 1020}
     for serial, speedup in measured.items():
         capacity = models.gustafson_capacity(np.array([1024.0]), serial)[0]
         assert abs(capacity - speedup) < 1
@@ -183,6 +183,6 @@ def test_models_need_more_counts_than_parameters(counts, names):
 
 
 def test_akaikes_criterion():
-    """n ln(RSS / n) + 2 K + 2 K (K + 1) / (n - K - 1): Burnham, Anderson 2002, p. 66."""
+    """n ln(RSS / n) + 2 K + 2 K (K + 1) / (n - K - 1): Burnham, Anderson 2002."""
     assert aicc(2.0, 10, 2) == pytest.approx(10 * np.log(0.2) + 6 + 24 / 6)
     assert aicc(2.0, 4, 2) == np.inf
