@@ -22,7 +22,7 @@ OPERATORS: Mapping[type[ast.AST], Callable[..., Number]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
-    ast.Pow: operator.pow,
+    ast.Pow: math.pow,  # of ints, operator.pow could take for ever
     ast.USub: operator.neg,
 }
 FUNCTIONS: Mapping[str, Callable[[Number], Number]] = {
