@@ -23,7 +23,7 @@ from mpiapps.launch.mpiexec import Launcher, command_line
 from mpiapps.scaling.measurement import Measurement, from_records
 from mpiapps.scaling.study import Case, Study
 
-LAST_LINES = 5  # of the output of a failed run, in its error
+LAST_LINES = 20  # of the output of a failed run, in its error; mpiexec adds its own
 GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL
 
 
