@@ -35,4 +35,5 @@ def fitted(results: Results) -> Curve | None:
     work = np.array([results.work(p) for p in count])
     seconds, low, high = results.choice.curve(count, work)
     relative = work / results.work(first) * reference
+    low = np.maximum(low, 1e-12)  # the clock shows less as zero
     return Curve(count, relative / seconds, relative / high, relative / low)

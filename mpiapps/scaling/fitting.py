@@ -84,22 +84,18 @@ class Fit:
         return float(math.sqrt(k * stats.f.ppf(LEVEL, k, self.freedom)))
 
     def parameters(self) -> dict[str, Estimate]:
-        """Return the parameters with their intervals, within their bounds."""
+        """Return the parameters with their intervals, within their bounds.
+
+        That of a law's time on one core is of its logarithm, since it is not zero.
+        """
         errors = self.factor * np.sqrt(np.diag(self.covariance))
-        model = self.model
-        return {
-            name: Estimate(
-                float(x), max(lowest, float(x - e)), min(highest, float(x + e))
-            )
-            for name, x, e, lowest, highest in zip(
-                model.parameters,
-                self.theta,
-                errors,
-                model.lower,
-                model.upper,
-                strict=True,
-            )
-        }
+        low = np.maximum(self.theta - errors, self.model.lower)
+        high = np.minimum(self.theta + errors, self.model.upper)
+        if not self.model.choices:
+            ratio = math.exp(min(errors[0] / self.theta[0], 700.0))
+            low[0], high[0] = self.theta[0] / ratio, self.theta[0] * ratio
+        estimates = map(Estimate, self.theta.tolist(), low.tolist(), high.tolist())
+        return dict(zip(self.model.parameters, estimates, strict=True))
 
     def time(self, count: Array, work: Array) -> Array:
         """Return the seconds at counts that need not be measured."""

@@ -61,7 +61,9 @@ def _capacity(axes: Any, results: Results, curve: Curve | None, first: int) -> N
     if curve is not None:
         _model(axes, results, curve, curve.capacity, curve.low, curve.high)
     _points(axes, counts, [row.capacity for row in results.line])
+    lowest = min(row.capacity.low for row in results.line)
     axes.set(yscale="log", ylabel=CAPACITY[results.study.kind])
+    axes.set_ylim(lowest / 1.5, max(1.5 * last / first, 2 * lowest))
     _plain_numbers(axes.yaxis)
 
 
