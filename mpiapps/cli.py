@@ -38,7 +38,7 @@ from mpiapps.scaling.options import add_command as add_scaling
 
 
 @dataclass(frozen=True)
-class Plan:
+class FarmPlan:
     """Options of `mpiapps farm plan`."""
 
     task_time: int = option(0, "time per task (0: from the journal)", type="time")
@@ -243,7 +243,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
         metavar="DIRECTORY",
         help="run directory, such as TASKS.farm; for plan, TASKS",
     )
-    add_options(command.add_argument_group("for plan"), Plan)
+    add_options(command.add_argument_group("for plan"), FarmPlan)
     command.add_argument("--json", action="store_true", help="print JSON")
     command = commands.add_parser(
         "dask", help="run a script or a prompt with a client of a Dask cluster in a job"

@@ -10,7 +10,7 @@ import sys
 
 from mpiapps.base.streams import reserve_streams
 from mpiapps.launch.mpiexec import (
-    Launcher,
+    Mpiexec,
     command_line,
     exec_launcher,
     find_launcher,
@@ -20,6 +20,6 @@ if __name__ == "__main__":
     reserve_streams()
     ntasks, *argv = sys.argv[1:]
     known = os.environ.pop("ON_RANKS_LAUNCHER", None)
-    launcher = Launcher(*json.loads(known)) if known else find_launcher()
+    launcher = Mpiexec(*json.loads(known)) if known else find_launcher()
     command, variables = command_line(launcher, int(ntasks), argv)
     exec_launcher(command, variables)

@@ -54,7 +54,7 @@ def clean_environment(**variables: str) -> dict[str, str]:
     """Return this environment without any launcher's words, plus `variables`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(INHERITED)}
     if "TMPDIR" not in variables:
-        # Open MPI's mpiexec fails if one with its pid was killed and left its directory.
+        # Open MPI's mpiexec fails where a killed one with its pid left its directory.
         kept["PRTE_MCA_prte_tmpdir_base"] = tempfile.mkdtemp(dir=temporary())
     return kept | YIELDING | variables
 

@@ -22,7 +22,7 @@ FILE = "MPIAPPS_CHECKPOINT"  # set by the job script
 
 
 @dataclasses.dataclass(frozen=True)
-class Saved:
+class CheckpointContent:
     """The content of a checkpoint.
 
     Attributes
@@ -94,7 +94,7 @@ class Checkpoint:
                 with os_errors(path, "remove"):
                     path.unlink(missing_ok=True)
 
-    def load(self) -> Saved | None:
+    def load(self) -> CheckpointContent | None:
         """Return what an earlier run with the same options saved, if any. Collective.
 
         Cost: one broadcast of the file's content.
@@ -109,7 +109,9 @@ class Checkpoint:
         with self.world.agree():
             if self.world.is_root and self.enabled and Path(self.path).exists():
                 saved = _read(Path(self.path), self.program, self.options)
-        content: Saved | None = self.world.comm.bcast(saved, root=self.world.root)
+        content: CheckpointContent | None = self.world.comm.bcast(
+            saved, root=self.world.root
+        )
         return content
 
     def decision(self) -> int:
@@ -126,7 +128,7 @@ class Checkpoint:
         self._last_save = time.monotonic()
         return CHECKPOINT
 
-    def save(self, saved: Saved, *, stop: bool) -> None:
+    def save(self, saved: CheckpointContent, *, stop: bool) -> None:
         """Write the file; `stop` if the run ends now. Root only."""
         content = {
             "format": FORMAT,
@@ -148,7 +150,7 @@ class Checkpoint:
         """
         with self.world.agree():
             if self.world.is_root and self.enabled:
-                self.save(Saved({}, [], progress), stop=True)
+                self.save(CheckpointContent({}, [], progress), stop=True)
 
     def stopped(self, progress: float) -> Checkpointed:
         """Return the error of a run that was saved before its end. Local."""
@@ -158,7 +160,7 @@ class Checkpoint:
         )
 
 
-def _read(path: Path, program: str, options: Any) -> Saved:
+def _read(path: Path, program: str, options: Any) -> CheckpointContent:
     remedy = f"remove {path} to start over, or name another --checkpoint"
     try:
         with os_errors(path, "read"):
@@ -186,7 +188,7 @@ def _read(path: Path, program: str, options: Any) -> Saved:
             f" {remedy}"
         )
     ranges = [range(*bounds) for bounds in content["remaining"]]
-    return Saved(content["state"], ranges, content["progress"])
+    return CheckpointContent(content["state"], ranges, content["progress"])
 
 
 def _digest(content: Mapping[str, Any]) -> str:

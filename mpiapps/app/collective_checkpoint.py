@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpiapps.app.checkpoint import Checkpoint, Saved
+from mpiapps.app.checkpoint import Checkpoint, CheckpointContent
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -25,12 +25,15 @@ class CollectiveCheckpointer:
     ----------
     world : World
     checkpoint : Checkpoint
-    saved : Saved, optional
+    saved : CheckpointContent, optional
         What `Checkpoint.load` returned.
     """
 
     def __init__(
-        self, world: World, checkpoint: Checkpoint, saved: Saved | None = None
+        self,
+        world: World,
+        checkpoint: Checkpoint,
+        saved: CheckpointContent | None = None,
     ) -> None:
         self._world, self._checkpoint = world, checkpoint
         self._slot = 0 if saved is None else 1 - int(saved.state["slot"])
@@ -78,7 +81,7 @@ class CollectiveCheckpointer:
         state = save(checkpoint.data_path(self._slot))
         with self._world.agree():
             if self._world.is_root:
-                saved = Saved({**state, "slot": self._slot}, [], progress)
+                saved = CheckpointContent({**state, "slot": self._slot}, [], progress)
                 checkpoint.save(saved, stop=decision == STOP)
         self._slot = 1 - self._slot
         if decision == STOP:

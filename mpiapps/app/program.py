@@ -35,12 +35,15 @@ class Result:
         Remarks on the values.
     exit_code : int
         0, 3 (some tasks failed) or 4 (a check failed).
+    text : str, optional
+        Printed in place of the report on `values`.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     ranks: Sequence[Mapping[str, Any]] = ()
     notes: Sequence[str] = ()
     exit_code: int = 0
+    text: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,18 +19,20 @@ from mpiapps.base.threads import usable_cores
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
 
+GIT_SECONDS = 5  # s to wait for git
 PACKAGES = ("mpi4py", "numpy", "numba", "scipy")
 
 
 def before_init() -> dict[str, Any]:
-    """Return the start time, command and commit. Call it before MPI_Init.
+    """Return the start time, the command, and the query of the commit.
 
-    It forks to run git, which is not safe after MPI_Init.
+    Call it before MPI_Init: it forks to run git, which is not safe afterwards. Git runs
+    while this process loads its libraries; `collect` waits for it.
     """
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "argv": [*sys.orig_argv],
-        "git": commit(Path(mpiapps.__file__).parents[1]),
+        "git": CommitQuery(Path(mpiapps.__file__).parents[1]),
     }
 
 
@@ -64,6 +67,7 @@ def collect(
         "user": environ.get("USER"),
         "cwd": str(Path.cwd()),
         **initial,
+        "git": git.result() if (git := initial.get("git")) else None,
     }
 
 
@@ -77,20 +81,32 @@ def cpu() -> str | None:
     return names[0].partition(":")[2].strip() if names else None
 
 
-def commit(checkout: Path) -> str | None:
-    """Return the commit of a checkout, with ``-dirty`` if it is modified, or None."""
-    git = shutil.which("git")
-    if git is None or not (checkout / ".git").exists():
-        return None
-    arguments = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        process = subprocess.run(
-            [git, "-C", str(checkout), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=5,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return process.stdout.strip() or None
+class CommitQuery:
+    """The commit of a checkout, which git finds in the background."""
+
+    def __init__(self, checkout: Path) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        git = shutil.which("git")
+        if git is None or not (checkout / ".git").exists():
+            return
+        arguments = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        with suppress(OSError):
+            self._process = subprocess.Popen(
+                [git, "-C", str(checkout), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+
+    def result(self) -> str | None:
+        """Return the commit, with ``-dirty`` if files are modified, or `None`."""
+        if self._process is None:
+            return None
+        try:
+            output, _ = self._process.communicate(timeout=GIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            return None
+        return output.strip() or None

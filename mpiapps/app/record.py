@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import mpiapps
@@ -28,12 +28,9 @@ def as_json(  # noqa: PLR0913, PLR0917 - the parts of a record
     result: Result,
     timings: Mapping[str, Timing],
     provenance: Mapping[str, Any],
-    resources: Sequence[Mapping[str, Any]] = (),
+    usage: Mapping[str, Any],
 ) -> str:
-    """Return the record of a finished run as a line of JSON.
-
-    `resources` are the rows of `mpiapps.app.resources.resources_of_ranks`.
-    """
+    """Return the record of a finished run as a line of JSON."""
     record = {
         "schema": SCHEMA,
         "program": name,
@@ -44,8 +41,8 @@ def as_json(  # noqa: PLR0913, PLR0917 - the parts of a record
             name: dataclasses.asdict(timing) for name, timing in timings.items()
         },
         "ranks": [dict(row) for row in result.ranks],
-        "resources": [dict(row) for row in resources],
         "notes": list(result.notes),
+        "usage": dict(usage),
         "provenance": dict(provenance),
         "exit_code": result.exit_code,
         "finished": True,

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpiapps.app import output, progress, provenance, record
+from mpiapps.app import output, progress, provenance, rank_usage, record
 from mpiapps.app.checkpoint import FILE as CHECKPOINT
 from mpiapps.app.context import RunContext
 from mpiapps.app.options import add_options, from_namespace, option
 from mpiapps.app.parser import Parser
 from mpiapps.app.program import Program, Result
-from mpiapps.app.resources import resources_of_ranks
 from mpiapps.base.deadline import Deadline
 from mpiapps.base.errors import LaunchError, MpiAppsError
 from mpiapps.base.launch_environment import (
@@ -185,14 +184,12 @@ def _run(
     try:
         with world.timed("total"):
             result = program.run(ctx, options)
-        timings = world.timings()
-        resources = resources_of_ranks(world) or ()
+        timings, usage = world.timings(), rank_usage.collect(world)
         with world.agree():
-            if timings is not None and _needs_record(program, common):
+            if timings and usage and _needs_record(program, common):
                 origin = provenance.collect(world, initial, os.environ)
-                text = record.as_json(
-                    program.name, options, result, timings, origin, resources
-                )
+                parts = result, timings, origin, usage
+                text = record.as_json(program.name, options, *parts)
                 title = f"{program.name} on {_ranks(world)}, {origin['mpi']}"
                 texts = {"csv": output.as_csv([result.values])}
                 texts |= {"json": text, "record": text}
@@ -252,7 +249,9 @@ def _report(
     """Print the text report; on stderr also if stdout gets the record or CSV."""
     to_stderr = to_stderr or "-" in (common.json, common.csv)
     color = output.use_color(common.color, os.environ) and not to_stderr
-    text = output.as_text(title, result.values, timings, color=color)
+    text = result.text
+    if text is None:
+        text = output.as_text(title, result.values, timings, color=color)
     if common.verbose and result.ranks:
         text += "".join(f"  {dict(row)}\n" for row in result.ranks)
     text += "".join(f"  note: {note}\n" for note in result.notes)

@@ -24,7 +24,7 @@ class LauncherVariables:
 # Most specific first. Both srun --mpi=pmix and Open MPI's mpiexec set PMIX_RANK, so
 # Open MPI's own variables come first. srun sets the variables of the step with any
 # --mpi, so that row is the last.
-LAUNCHERS = (
+LAUNCHER_VARIABLES = (
     LauncherVariables(
         "Open MPI's mpiexec",
         "PMIx",
@@ -147,7 +147,7 @@ def ranks_on_host(environ: Mapping[str, str]) -> int:
 
 def detect_launch(environ: Mapping[str, str]) -> LaunchEnvironment:
     """Return the launcher that set the variables in `environ`; starts no MPI."""
-    for row in LAUNCHERS:
+    for row in LAUNCHER_VARIABLES:
         size, rank = int_variable(environ, row.size), int_variable(environ, row.rank)
         if size is None or rank is None:
             continue

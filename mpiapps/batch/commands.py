@@ -139,8 +139,16 @@ def status(values: Namespace, _rest: list[str]) -> int:
         for row in [header, *rows]
     ]
     text = "".join(f"{line.rstrip()}\n" for line in lines) if rows else "no runs\n"
+    if values.runs:
+        text += "".join(_usage(one) for one in current)
     _print(values, [one.as_dict() for one in current], text)
     return 0
+
+
+def _usage(status: Status) -> str:
+    """Return a line per finished run or element with what it has used."""
+    several = [status, *status.elements.values()]
+    return "".join(f"{Path(s.run).name}: {s.usage}\n" for s in several if s.usage)
 
 
 def _row(status: Status) -> list[str]:

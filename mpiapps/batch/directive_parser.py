@@ -7,7 +7,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from mpiapps.batch.options import NONE, OPTIONAL, PATTERNS, WORDS, Dialect, Option
+from mpiapps.batch.options import (
+    NONE,
+    OPTIONAL,
+    PATTERNS,
+    WORDS,
+    DirectiveSyntax,
+    Option,
+)
 
 # A text in quotes, or a character after a backslash, as sbatch reads it.
 QUOTED = re.compile(r"""\\(\S)|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'""")
@@ -55,7 +62,7 @@ def split_words(text: str) -> list[str]:
     return words
 
 
-def read_line(dialect: Dialect, text: str) -> list[Directive]:
+def read_line(syntax: DirectiveSyntax, text: str) -> list[Directive]:
     """Return the options on the directive `text`, without its prefix.
 
     A rejected option is the last one, since schedulers stop there.
@@ -65,28 +72,30 @@ def read_line(dialect: Dialect, text: str) -> list[Directive]:
         return [Directive(0, text.strip(), "", fault="a quote is not closed")]
     directives: list[Directive] = []
     while words and not (directives and directives[-1].fault):
-        directives += _split_resources(dialect, _next_option(dialect, words))
+        directives += _split_resources(syntax, _next_option(syntax, words))
     return directives
 
 
-def read_lines(dialect: Dialect, lines: list[tuple[int, str]]) -> list[Directive]:
+def read_lines(
+    syntax: DirectiveSyntax, lines: list[tuple[int, str]]
+) -> list[Directive]:
     """Return the options on numbered directive lines without prefix."""
     directives, component = [], 0
     for number, text in lines:
-        for directive in read_line(dialect, text):
+        for directive in read_line(syntax, text):
             component += directive.name == "hetjob"
             directives.append(replace(directive, line=number, component=component))
     return directives
 
 
-def _next_option(dialect: Dialect, words: list[str]) -> Directive:
+def _next_option(syntax: DirectiveSyntax, words: list[str]) -> Directive:
     """Remove the next option and its value from `words`, and return them."""
     text = words.pop(0)
     plain = _unquote(text)
-    name, attached = _split_value(dialect, plain)
-    option = dialect.options.get(name)
+    name, attached = _split_value(syntax, plain)
+    option = syntax.options.get(name)
     if option is None:
-        return Directive(0, text, name, fault=_unknown_option(dialect, plain))
+        return Directive(0, text, name, fault=_unknown_option(syntax, plain))
     value = attached or ""
     if option.takes == NONE and attached and not plain.startswith("--"):
         words.insert(0, f"-{attached}")  # -HN 2 is -H -N 2
@@ -113,35 +122,35 @@ def _unquote(word: str) -> str:
     return QUOTED.sub(content, word)
 
 
-def _split_value(dialect: Dialect, word: str) -> tuple[str, str | None]:
+def _split_value(syntax: DirectiveSyntax, word: str) -> tuple[str, str | None]:
     """Return the full name of the option, and its attached value."""
     name, equals, value = word.partition("=")
-    if word in dialect.options:
+    if word in syntax.options:
         return word, None
     if word.startswith("--"):
         matches = {
             option.names[0]: full
-            for full, option in dialect.options.items()
+            for full, option in syntax.options.items()
             if full.startswith(name) and name != "--"
         }
-        if name not in dialect.options and len(matches) == 1:
+        if name not in syntax.options and len(matches) == 1:
             name = next(iter(matches.values()))
         return name, value if equals else None
-    if dialect.attached and word[:2] in dialect.options:
+    if syntax.attached and word[:2] in syntax.options:
         return word[:2], word[2:]
     return word, None
 
 
-def _unknown_option(dialect: Dialect, word: str) -> str:
+def _unknown_option(syntax: DirectiveSyntax, word: str) -> str:
     if word[0] in DASHES:
         return f"{word} begins with a typographic dash, not with a minus"
     if not word.startswith("-"):
-        return f"{word} is not an option, and {dialect.command} takes no other words"
+        return f"{word} is not an option, and {syntax.command} takes no other words"
     name = word.partition("=")[0]
-    similar = difflib.get_close_matches(name, dialect.options, 1, 0.75)
-    similar = [dialect.renamed[name]] if name in dialect.renamed else similar
-    hint = f"; {dialect.command} has {similar[0]}" if similar else ""
-    return f"{name} is not an option of {dialect.command}{hint}"
+    similar = difflib.get_close_matches(name, syntax.options, 1, 0.75)
+    similar = [syntax.renamed[name]] if name in syntax.renamed else similar
+    hint = f"; {syntax.command} has {similar[0]}" if similar else ""
+    return f"{name} is not an option of {syntax.command}{hint}"
 
 
 def _value_fault(option: Option, value: str, name: str) -> str:
@@ -155,14 +164,16 @@ def _value_fault(option: Option, value: str, name: str) -> str:
     return f"{name} has the value {value}, which is not {expected}"
 
 
-def _split_resources(dialect: Dialect, directive: Directive) -> Iterator[Directive]:
+def _split_resources(
+    syntax: DirectiveSyntax, directive: Directive
+) -> Iterator[Directive]:
     """Yield each resource of ``-l`` as a directive."""
     if directive.name != "-l" or directive.fault:
         yield directive
         return
     for text in directive.value.split(","):
         name, _, value = text.partition("=")
-        option = dialect.options.get(f"-l {name}")
+        option = syntax.options.get(f"-l {name}")
         yield replace(
             directive,
             name=f"-l {name}",

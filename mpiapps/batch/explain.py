@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from mpiapps.base.errors import UsageError
 from mpiapps.batch.directive_parser import Directive
-from mpiapps.batch.options import Dialect
+from mpiapps.batch.options import DirectiveSyntax
 from mpiapps.batch.parsed_script import Script
-from mpiapps.batch.scheduler import dialects
+from mpiapps.batch.scheduler import syntaxes
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def explain(text: str) -> list[Line]:
     UsageError
         If it has no directives.
     """
-    known, texts = dialects(), text.splitlines()
+    known, texts = syntaxes(), text.splitlines()
     script = Script(text, known)
     ignored = f"Ignored: after the first command, in line {script.first_command}."
     lines = [Line(n, texts[n - 1], texts[n - 1], ignored) for n in script.ignored]
@@ -44,16 +44,16 @@ def explain(text: str) -> list[Line]:
         for directive in directives
     ]
     if not lines:
-        prefixes = ", ".join(dialect.prefix for dialect in known.values())
+        prefixes = ", ".join(syntax.prefix for syntax in known.values())
         raise UsageError(f"the script has no directives; they begin with {prefixes}")
     return sorted(lines, key=lambda line: line.number)
 
 
-def meaning(dialect: Dialect, directive: Directive) -> str:
+def meaning(syntax: DirectiveSyntax, directive: Directive) -> str:
     """Return the meaning of one option."""
     if directive.fault:
         return f"Not accepted: {directive.fault}."
     text = directive.option.meaning if directive.option else ""
     if not text:
-        return f"An option that is not explained here: see `man {dialect.command}`."
+        return f"An option that is not explained here: see `man {syntax.command}`."
     return text.replace("{}", directive.value)

@@ -7,23 +7,23 @@ import re
 from mpiapps.base.errors import UsageError
 from mpiapps.batch import quoting
 from mpiapps.batch.directive_parser import Directive, read_line
-from mpiapps.batch.options import NAME, Dialect
+from mpiapps.batch.options import NAME, DirectiveSyntax
 from mpiapps.batch.request import Job
 
 # A comment for bash, without characters that a scheduler may execute or cut at.
 LINE = re.compile(r"--?[A-Za-z@][A-Za-z0-9_.,:=@%+/^ $&()*\"'\[\]{}|<>!~?-]*")
 
 
-def check_directives(job: Job, dialect: Dialect) -> None:
+def check_directives(job: Job, syntax: DirectiveSyntax) -> None:
     """Raise `UsageError` if the scheduler rejects one, or if the script sets it."""
     for text in job.directives:
         requested = text in job.request.directive
         origin = "--directive" if requested else f"directives of site {job.site.name}:"
-        if problem := _problem(dialect, text):
+        if problem := _problem(syntax, text):
             raise UsageError(f"{origin} {quoting.printable(text)}: {problem}")
 
 
-def _problem(dialect: Dialect, text: str) -> str:
+def _problem(syntax: DirectiveSyntax, text: str) -> str:
     """Return why `text` cannot be a directive; empty if it can."""
     if not LINE.fullmatch(text):
         wrong = next((char for char in text if not LINE.fullmatch(f"-a{char}")), "")
@@ -32,17 +32,17 @@ def _problem(dialect: Dialect, text: str) -> str:
         )
         expected = "write options with their values, in ASCII and without ` ; # \\"
         return f"it {problem}; {expected}"
-    problems = (_option_problem(dialect, option) for option in read_line(dialect, text))
+    problems = (_option_problem(syntax, option) for option in read_line(syntax, text))
     return next(filter(None, problems), "")
 
 
-def _option_problem(dialect: Dialect, directive: Directive) -> str:
+def _option_problem(syntax: DirectiveSyntax, directive: Directive) -> str:
     # An unknown option may be one of the site's plugins.
     if directive.fault and (directive.option or not directive.name.startswith("-")):
         return directive.fault
     reserved = {
         name: option
-        for option, names in dialect.reserved.items()
+        for option, names in syntax.reserved.items()
         for name in NAME.findall(names)
     }
     part = f"{directive.name} {directive.value.partition('=')[0]}"  # -W depend=...
@@ -50,4 +50,4 @@ def _option_problem(dialect: Dialect, directive: Directive) -> str:
     if name not in reserved:
         return ""
     remedy = f"use {reserved[name]} of mpiapps" if reserved[name] else "remove it"
-    return f"{name} of {dialect.command} is set by the script; {remedy}"
+    return f"{name} of {syntax.command} is set by the script; {remedy}"

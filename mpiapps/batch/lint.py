@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mpiapps.batch.parsed_script import Script
 from mpiapps.batch.rule_types import Problems, Rule, rule
-from mpiapps.batch.scheduler import dialects, schedulers
+from mpiapps.batch.scheduler import schedulers, syntaxes
 
 LAUNCHER = r"(^|[\s/(])(srun|mpirun|mpiexec)(\s|$)"
 
@@ -34,7 +34,7 @@ def lint(text: str, folder: Path = Path(), max_array: int = 1001) -> list[Findin
     max_array : int
         Slurm's MaxArraySize.
     """
-    script = Script(text, dialects(), folder, max_array)
+    script = Script(text, syntaxes(), folder, max_array)
     findings = [
         Finding(number, rule.name, problem, rule.remedy)
         for rule in all_rules()
@@ -61,16 +61,16 @@ def _not_accepted(script: Script) -> Problems:
 
 @rule("no-time", "set a time limit")
 def _no_time(script: Script) -> Problems:
-    for name, dialect in dialects().items():
-        if script.directives[name] and not script.options(name, dialect.time):
+    for name, syntax in syntaxes().items():
+        if script.directives[name] and not script.options(name, syntax.time):
             text = "no time limit: the default of the queue applies, without backfill"
             yield 0, text
 
 
 @rule("missing-folder", "create it before the submission: mkdir -p")
 def _missing_folder(script: Script) -> Problems:
-    for name, dialect in dialects().items():
-        for directive in script.options(name, *dialect.outputs):
+    for name, syntax in syntaxes().items():
+        for directive in script.options(name, *syntax.outputs):
             folder, slash, _ = directive.value.rpartition("/")
             if re.search(r"[%$^~:]", folder) or not slash:
                 continue  # replaced at the start of the job
@@ -87,10 +87,10 @@ def _late_directive(script: Script) -> Problems:
 
 @rule("near-directive", "begin the line with the prefix alone, such as #SBATCH")
 def _near_directive(script: Script) -> Problems:
-    prefixes = [dialect.prefix[1:] for dialect in dialects().values()]
+    prefixes = [syntax.prefix[1:] for syntax in syntaxes().values()]
     names = "|".join(prefix for prefix in prefixes if prefix.isalnum())
     near = rf"#[ \t]+({names})\s+-|\s+#({names})\s+-|#(?i:{names})\s+-"
-    starts = "|".join(dialect.start_pattern for dialect in dialects().values())
+    starts = "|".join(syntax.start_pattern for syntax in syntaxes().values())
     for number, line in script.lines:
         if re.match(near, line) and not re.match(starts, line):
             yield number, "a comment that looks like a directive"
@@ -98,12 +98,10 @@ def _near_directive(script: Script) -> Problems:
 
 @rule("unexpanded", "write the value, or set it at the submission")
 def _unexpanded(script: Script) -> Problems:
-    for name, dialect in dialects().items():
+    for name, syntax in syntaxes().items():
         for directive in script.directives[name]:
             variable = re.search(r"\$\{?\w+", directive.text)
-            replaced = dialect.variables and re.search(
-                dialect.variables, directive.text
-            )
+            replaced = syntax.variables and re.search(syntax.variables, directive.text)
             if variable and not replaced:
                 text = f"{variable[0]}: variables in directives are not replaced"
                 yield directive.line, text
@@ -119,8 +117,8 @@ def _carriage_return(script: Script) -> Problems:
 
 @rule("threads", "export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK")
 def _threads(script: Script) -> Problems:
-    for name, dialect in dialects().items():
-        option, pattern = dialect.cores
+    for name, syntax in syntaxes().items():
+        option, pattern = syntax.cores
         for directive in script.options(name, option):
             multiple = re.fullmatch(pattern, directive.value)
             if multiple and "OMP_NUM_THREADS" not in script.text:

@@ -47,7 +47,7 @@ LAUNCH_ADDITIONS = {
 class Lsf(Scheduler):
     """LSF."""
 
-    dialect = lsf_options.DIALECT
+    syntax = lsf_options.SYNTAX
     library = Path(__file__).parent / "library" / "lsf.sh"
     detection_command = "bsub"
     query_command = "bjobs"

@@ -1,6 +1,6 @@
 """The options of bsub."""
 
-from mpiapps.batch.options import Dialect, option_table
+from mpiapps.batch.options import DirectiveSyntax, option_table
 
 OPTIONS = option_table(
     {
@@ -48,7 +48,7 @@ OPTIONS = option_table(
         "": "-hl -I -Ip -IS -ISp -ISs -Is -IX -notify -ptl -pvm -V -X",
     },
 )
-DIALECT = Dialect(
+SYNTAX = DirectiveSyntax(
     command="bsub",
     prefix="#BSUB",
     options=OPTIONS,

@@ -43,7 +43,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Dialect:
+class DirectiveSyntax:
     """The directives of one scheduler, and how its submission command reads them.
 
     Attributes

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mpiapps.batch.directive_parser import Directive, read_lines
-from mpiapps.batch.options import Dialect
+from mpiapps.batch.options import DirectiveSyntax
 
 
 class Script:
@@ -17,7 +17,7 @@ class Script:
     def __init__(
         self,
         text: str,
-        dialects: Mapping[str, Dialect],
+        syntaxes: Mapping[str, DirectiveSyntax],
         folder: Path = Path(),
         max_array: int = 1001,
     ) -> None:
@@ -31,16 +31,16 @@ class Script:
         ]
         self.ignored: list[int] = []  # lines of directives that no scheduler reads
         self.directives: dict[str, list[Directive]] = {}
-        for scheduler, dialect in dialects.items():
+        for scheduler, syntax in syntaxes.items():
             lines = [
                 (number, line[match.end() :])
                 for number, line in self.lines
-                if (match := re.match(dialect.start_pattern, line))
+                if (match := re.match(syntax.start_pattern, line))
             ]
-            last = len(self.lines) if dialect.whole else self.first_command
+            last = len(self.lines) if syntax.whole else self.first_command
             self.ignored += [number for number, _ in lines if number > last]
             lines = [(number, line) for number, line in lines if number <= last]
-            self.directives[scheduler] = read_lines(dialect, lines)
+            self.directives[scheduler] = read_lines(syntax, lines)
 
     @cached_property
     def first_command(self) -> int:

@@ -65,13 +65,13 @@ def _one_element(script: Script) -> Problems:
 class Pbs(Scheduler):
     """PBS Pro and OpenPBS."""
 
-    dialect = pbs_options.DIALECT
+    syntax = pbs_options.SYNTAX
     lint_rules = (
         _two_requests,
         _home_folder,
         _one_element,
         Rule("pbs-chunks", CHUNKS, rule_types.values("pbs", "-l select", *NO_RANKS)),
-        rule_types.short_time("pbs", dialect.time),
+        rule_types.short_time("pbs", syntax.time),
         rule_types.whole_environment("pbs", "-V"),
     )
     library = Path(__file__).parent / "library" / "pbs.sh"

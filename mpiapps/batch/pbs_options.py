@@ -1,6 +1,6 @@
 """The options of PBS's qsub."""
 
-from mpiapps.batch.options import QSUB, Dialect, option_table
+from mpiapps.batch.options import QSUB, DirectiveSyntax, option_table
 
 OPTIONS = option_table(
     {
@@ -25,7 +25,7 @@ OPTIONS = option_table(
     },
     {"=": "-c -C -D -L -R -T -u -w", "": "-f -F -G -I -n -x -X"},
 )
-DIALECT = Dialect(
+SYNTAX = DirectiveSyntax(
     command="qsub",
     prefix="#PBS",
     options=OPTIONS,

@@ -42,7 +42,7 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
     """
     request = job.request
     scheduler = load_scheduler(request.scheduler)
-    check_directives(job, scheduler.dialect)
+    check_directives(job, scheduler.syntax)
     if request.array:
         scheduler.check_array(job)
     directives = scheduler.directives(job)
@@ -62,7 +62,7 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
         _environment()
         .get_template("script.sh.j2")
         .render(
-            prefix=scheduler.dialect.prefix,
+            prefix=scheduler.syntax.prefix,
             directives=directives,
             request=request,
             site=job.site,

@@ -13,6 +13,7 @@ from mpiapps.batch.history import History
 from mpiapps.batch.job_state import JobStatus
 
 RECORD = "record.json"
+USAGE = "usage.txt"  # a line that the job script writes: used of asked
 BLOCKED = "not started: a run that it depends on is not done"
 FORGOTTEN = "the scheduler no longer knows it"
 APPEARS = 60  # s after a submission in which a scheduler may not know the job yet
@@ -28,6 +29,7 @@ class Status:
     code: int | None = None
     requeues: int = 0
     reason: str = ""
+    usage: str = ""
     elements: dict[str, Status] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -49,7 +51,14 @@ def recorded_end(folder: Path, past: History, recorded: bool) -> Status | None:
     if code is None:
         return None
     state = job_state.FAILED if code else job_state.DONE
-    return Status(str(folder), past.job.number, state, code, past.restarts)
+    return Status(
+        str(folder),
+        past.job.number,
+        state,
+        code,
+        past.restarts,
+        usage=usage_of(folder) if recorded else "",
+    )
 
 
 def status_of(
@@ -107,6 +116,14 @@ def finished(folder: Path) -> int | None:
         return int(record["exit_code"]) if record.get("finished") is True else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def usage_of(folder: Path) -> str:
+    """Return what a finished run has used of what it asked for; empty if unknown."""
+    try:
+        return (folder / USAGE).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError):
+        return ""
 
 
 def aggregate(whole: Status, elements: dict[str, Status]) -> Status:

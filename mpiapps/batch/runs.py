@@ -40,7 +40,7 @@ class Run:
     def scheduler(self) -> Scheduler:
         """The scheduler of the script's directives."""
         for scheduler in schedulers():
-            prefix = re.escape(scheduler.dialect.prefix)
+            prefix = re.escape(scheduler.syntax.prefix)
             if re.search(rf"^{prefix} ", self.script, re.MULTILINE):
                 return scheduler
         raise UsageError(f"{self.folder / SCRIPT} has no directives of any scheduler")

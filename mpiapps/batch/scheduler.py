@@ -16,7 +16,7 @@ from mpiapps.base.streams import write_err
 from mpiapps.batch.client import CommandError, run_command
 from mpiapps.batch.job_state import Answers, JobId, Submission
 from mpiapps.batch.launchers import LaunchCommand
-from mpiapps.batch.options import Dialect
+from mpiapps.batch.options import DirectiveSyntax
 from mpiapps.batch.request import Job
 from mpiapps.batch.rule_types import Rule
 from mpiapps.batch.site import SCHEDULERS
@@ -33,7 +33,7 @@ class Scheduler(ABC):
     ----------
     name : str
         Name of the row or of the entry point.
-    dialect : Dialect
+    syntax : DirectiveSyntax
         Its directives.
     library : Path
         File of its shell functions; ``library/job_library.sh`` describes them.
@@ -69,7 +69,7 @@ class Scheduler(ABC):
         Pattern of the start of variables that override the directives of a script.
     """
 
-    dialect: ClassVar[Dialect]
+    syntax: ClassVar[DirectiveSyntax]
     library: ClassVar[Path]
     detection_command: ClassVar[str]
     query_command: ClassVar[str]
@@ -191,6 +191,6 @@ def schedulers() -> tuple[Scheduler, ...]:
     return tuple(loaded)
 
 
-def dialects() -> dict[str, Dialect]:
-    """Return the dialects of all schedulers."""
-    return {scheduler.name: scheduler.dialect for scheduler in schedulers()}
+def syntaxes() -> dict[str, DirectiveSyntax]:
+    """Return the syntaxes of all schedulers."""
+    return {scheduler.name: scheduler.syntax for scheduler in schedulers()}

@@ -51,7 +51,7 @@ def _launcher_without_slots(script: Script) -> Problems:
 class GridEngine(Scheduler):
     """Grid Engine."""
 
-    dialect = sge_options.DIALECT
+    syntax = sge_options.SYNTAX
     lint_rules = (
         _option_like_comment,
         _launcher_without_slots,

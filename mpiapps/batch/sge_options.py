@@ -1,6 +1,6 @@
 """The options of Grid Engine's qsub."""
 
-from mpiapps.batch.options import QSUB, Dialect, option_table
+from mpiapps.batch.options import QSUB, DirectiveSyntax, option_table
 
 OPTIONS = option_table(
     {
@@ -34,7 +34,7 @@ OPTIONS = option_table(
         "": "-clear -help -nostdin -noshell -terse -verbose -verify",
     },
 )
-DIALECT = Dialect(
+SYNTAX = DirectiveSyntax(
     command="qsub",
     prefix="#$",
     options=OPTIONS,

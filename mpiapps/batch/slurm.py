@@ -39,7 +39,7 @@ FIELDS = ("ArrayJobID", "ArrayTaskID", "State", "exit_code", "Reason")  # of squ
 class Slurm(Scheduler):
     """Slurm."""
 
-    dialect = slurm_options.DIALECT
+    syntax = slurm_options.SYNTAX
     lint_rules = slurm_rules.RULES
     library = Path(__file__).parent / "library" / "slurm.sh"
     detection_command = "sbatch"

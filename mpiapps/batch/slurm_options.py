@@ -1,6 +1,6 @@
 """The options of sbatch."""
 
-from mpiapps.batch.options import Dialect, option_table
+from mpiapps.batch.options import DirectiveSyntax, option_table
 
 OPTIONS = option_table(
     {
@@ -85,7 +85,7 @@ OPTIONS = option_table(
         " --use-min-nodes --verbose/-v --version/-V",
     },
 )
-DIALECT = Dialect(
+SYNTAX = DirectiveSyntax(
     command="sbatch",
     prefix="#SBATCH",
     options=OPTIONS,

@@ -7,7 +7,7 @@ import re
 from mpiapps.batch import rule_types
 from mpiapps.batch.parsed_script import Script
 from mpiapps.batch.rule_types import Problems, Rule
-from mpiapps.batch.slurm_options import DIALECT
+from mpiapps.batch.slurm_options import SYNTAX
 
 SLURM = "slurm"
 HARDWARE_THREADS = {
@@ -105,7 +105,7 @@ def _srun_mpi(script: Script) -> Problems:
 
 @rule_types.rule("srun-cpus", "repeat it, or export SRUN_CPUS_PER_TASK")
 def _srun_cpus(script: Script) -> Problems:
-    option, pattern = DIALECT.cores
+    option, pattern = SYNTAX.cores
     cores = (directive.value for directive in script.options(SLURM, option))
     if "SRUN_CPUS_PER_TASK" in script.text or not any(
         re.fullmatch(pattern, value) for value in cores
@@ -143,6 +143,6 @@ RULES: tuple[Rule, ...] = (
         Rule("hardware-threads", NO_THREADS, rule_types.values(SLURM, *row, SHARED))
         for row in HARDWARE_THREADS.items()
     ),
-    rule_types.short_time(SLURM, DIALECT.time),
+    rule_types.short_time(SLURM, SYNTAX.time),
     rule_types.whole_environment(SLURM, "--export", r"(.*,)?ALL(,.*)?"),
 )

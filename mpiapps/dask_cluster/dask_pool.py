@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.comm.pickling import Pickled
+from mpiapps.tasks.chunk import Chunk
+from mpiapps.tasks.pending_memory import report_bytes
 from mpiapps.tasks.pool import BasePool
-from mpiapps.tasks.results import Chunk
 from mpiapps.tasks.task import (
     Call,
     Payload,
@@ -118,7 +119,8 @@ class DaskPool(BasePool):
                     self._queue.add_first(split_chunk(chunk))
             else:
                 outcomes = unpack_outcomes(chunk.first, report)
-                chunk.results.add_outcomes(chunk.first, outcomes, name)
+                nbytes = report_bytes(report)
+                chunk.results.add_outcomes(chunk.first, outcomes, name, nbytes)
         self._dispatch()
 
 

@@ -19,7 +19,7 @@ from functools import cache
 from mpiapps.base.processes import Process, process, start_of
 
 # Processes that run as long as the ranks that they, or their children, started.
-LAUNCHERS = (
+PROCESS_NAMES = (
     "mpiexec", "mpirun", "mpiexec.hydra", "mpiexec.gforker", "hydra_bstrap_proxy",
     "hydra_pmi_proxy", "prterun", "prte", "prted", "orterun", "orted", "slurmstepd",
 )  # fmt: skip
@@ -31,7 +31,7 @@ EXIT_CODE = 128 + signal.SIGTERM
 
 def is_launcher(candidate: Process) -> bool:
     """Return whether a process is a launcher or its daemon. Local."""
-    names = {name[:NAME_LENGTH] for name in LAUNCHERS}
+    names = {name[:NAME_LENGTH] for name in PROCESS_NAMES}
     return candidate.pid > 1 and candidate.name in names
 
 

@@ -67,7 +67,7 @@ WORKAROUNDS: Mapping[tuple[str, str], Workaround] = {
 
 
 @dataclass(frozen=True)
-class Launcher:
+class Mpiexec:
     """An mpiexec and its MPI library. Local."""
 
     family: str
@@ -75,7 +75,7 @@ class Launcher:
     mpiexec: str
 
 
-def find_launcher() -> Launcher:
+def find_launcher() -> Mpiexec:
     """Return the mpiexec of the library that mpi4py loads. Local.
 
     Raises
@@ -98,7 +98,7 @@ def find_launcher() -> Launcher:
             f"{library} is loaded, but there is no mpiexec beside it or on PATH; load"
             " the module that provides both"
         )
-    return Launcher(family, library, mpiexec)
+    return Mpiexec(family, library, mpiexec)
 
 
 def conditions(ntasks: int, unbound: bool = False) -> list[str]:
@@ -133,7 +133,7 @@ def can_read_memory() -> bool:
 
 
 def command_line(
-    launcher: Launcher,
+    launcher: Mpiexec,
     ntasks: int,
     argv: Sequence[str],
     *,

@@ -36,7 +36,7 @@ WAIT_NOTICE = 30.0  # s of waiting in `finalize`, after which a notice is printe
 POLL_SECONDS = 0.001
 
 
-class Ranks(Protocol):
+class WorldLike(Protocol):
     """The part of a `mpiapps.comm.world.World` that is used here. Local."""
 
     comm: MPI.Intracomm
@@ -50,7 +50,7 @@ class Ranks(Protocol):
 class CoordinatedExit:
     """The exit protocol of a world, used once by each rank. Collective to create."""
 
-    def __init__(self, world: Ranks) -> None:
+    def __init__(self, world: WorldLike) -> None:
         """Duplicate the communicator for notifications. Collective."""
         self._world = world
         self._duplicate()
@@ -201,7 +201,7 @@ class CoordinatedExit:
         return self._comm.rank == min(self._failed)
 
 
-def report(error: BaseException, world: Ranks, code: int, alone: bool) -> str:
+def report(error: BaseException, world: WorldLike, code: int, alone: bool) -> str:
     """Return the message about the exit of a rank. Local.
 
     Errors of this package have no traceback; a ``sys.exit`` on all ranks has only its
@@ -218,7 +218,7 @@ def report(error: BaseException, world: Ranks, code: int, alone: bool) -> str:
     return f"{title}\n{lines}"
 
 
-def _title(error: BaseException, world: Ranks) -> str:
+def _title(error: BaseException, world: WorldLike) -> str:
     location = f" on {world}" if world.size > 1 else ""
     match error:
         case Checkpointed():

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import mpiapps
-from mpiapps.app.provenance import commit, cpu
+from mpiapps.app.provenance import CommitQuery, cpu
 from mpiapps.base.errors import UsageError, os_errors
 from mpiapps.base.threads import usable_cores
 from mpiapps.scaling.measurement import Measurement
@@ -32,7 +32,7 @@ def series_of_this_host(study: Study) -> str:
     """
     own = study.program.endswith(".py") or not study.is_python
     folder = Path(study.program).resolve().parent if own else _checkout()
-    version = commit(folder) or f"mpiapps {mpiapps.__version__}"
+    version = CommitQuery(folder).result() or f"mpiapps {mpiapps.__version__}"
     version = re.sub(r"\b([0-9a-f]{12})[0-9a-f]{28}\b", r"\1", version)
     return f"{version} on {host_type()}"
 

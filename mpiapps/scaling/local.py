@@ -19,7 +19,7 @@ from mpiapps.app.record import RECORD_VARIABLE
 from mpiapps.base.errors import InputError, TasksFailed, Terminated, os_errors
 from mpiapps.base.launch_environment import without_rank_variables
 from mpiapps.base.threads import THREAD_VARIABLES
-from mpiapps.launch.mpiexec import Launcher, command_line
+from mpiapps.launch.mpiexec import Mpiexec, command_line
 from mpiapps.scaling.measurement import Measurement, from_records
 from mpiapps.scaling.study import Case, Study
 
@@ -37,13 +37,13 @@ class Process:
 
 
 def run_case(
-    launcher: Launcher, study: Study, case: Case, repeat: int, folder: Path
+    launcher: Mpiexec, study: Study, case: Case, repeat: int, folder: Path
 ) -> Measurement:
     """Run a case once, to its end, and return what it gave.
 
     Parameters
     ----------
-    launcher : Launcher
+    launcher : Mpiexec
     study : Study
     case : Case
     repeat : int
@@ -72,7 +72,7 @@ def run_case(
     )
 
 
-def _start(launcher: Launcher, study: Study, case: Case, path: Path) -> Process:
+def _start(launcher: Mpiexec, study: Study, case: Case, path: Path) -> Process:
     """Start one mpiexec."""
     words = [*study.words, *study.arguments_of(case)]
     command, variables = command_line(
@@ -133,7 +133,7 @@ def read_record(path: Path, case: Case) -> Mapping[str, Any]:
     TasksFailed
         If there is none: exit code 0 of a launcher is not enough.
     InputError
-        If it is of a version without ``resources``.
+        If it is of a version without timers of ranks.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -145,7 +145,7 @@ def read_record(path: Path, case: Case) -> Mapping[str, Any]:
             f"{case.label}: the program left no finished record in {path}; see the"
             " log beside it"
         )
-    if not record.get("resources"):
+    if not all("timers" in row for row in record["usage"]["ranks"]):
         raise InputError(
             f"{path} has no times of ranks; run the program with this version"
         )

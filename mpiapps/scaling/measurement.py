@@ -77,7 +77,7 @@ def from_records(  # noqa: PLR0913 - what is measured, and what a run gave
     UsageError
         If the record has no such timer.
     """
-    rows = [row for record in records for row in record["resources"]]
+    rows = [row for record in records for row in record["usage"]["ranks"]]
     timers = [row["timers"] for row in rows]
     names = list(dict.fromkeys(name for row in timers for name in row))
     for name in (region, *useful):

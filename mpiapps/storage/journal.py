@@ -27,8 +27,8 @@ Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Content:
-    """Content of a journal.
+class JournalContent:
+    """JournalContent of a journal.
 
     Attributes
     ----------
@@ -51,13 +51,13 @@ class Content:
     damaged: list[int] = field(default_factory=list)
 
 
-def read(path: Path) -> Content:
+def read(path: Path) -> JournalContent:
     """Return the content of the journal `path`, with its records; see `scan`."""
     records: list[Record] = []
     return replace(scan(path, records.append), records=records)
 
 
-def scan(path: Path, callback: Callable[[Record], object]) -> Content:
+def scan(path: Path, callback: Callable[[Record], object]) -> JournalContent:
     """Pass each record of the journal `path` to `callback`; return the rest of it.
 
     Raises
@@ -76,7 +76,7 @@ def scan(path: Path, callback: Callable[[Record], object]) -> Content:
     return content
 
 
-def salvage(path: Path) -> Content:
+def salvage(path: Path) -> JournalContent:
     """Return the undamaged content of the journal `path`.
 
     For records that do not depend on each other. If the first line is damaged, the
@@ -94,7 +94,7 @@ def salvage(path: Path) -> Content:
     return replace(content, records=records if content.header else [])
 
 
-def _scan(path: Path, callback: Callable[[Record], object]) -> Content:
+def _scan(path: Path, callback: Callable[[Record], object]) -> JournalContent:
     """Pass each undamaged record to `callback`; return the rest of the content."""
     header, complete, torn, damaged = dict[str, Any](), 0, 0, list[int]()
     with os_errors(path, "read"), path.open("rb") as lines:
@@ -115,7 +115,7 @@ def _scan(path: Path, callback: Callable[[Record], object]) -> Content:
                     f"{path} has format {record.get('format')}; this version reads"
                     f" format {FORMAT}"
                 )
-    return Content(header, [], complete, torn, damaged)
+    return JournalContent(header, [], complete, torn, damaged)
 
 
 class Journal:

@@ -6,7 +6,7 @@ import heapq
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -14,6 +14,7 @@ from mpiapps.base.deadline import Deadline
 from mpiapps.base.errors import InputError, RankExited
 from mpiapps.storage.journal import Record
 from mpiapps.taskfarm.dependencies import Dependencies
+from mpiapps.taskfarm.halt import Halt
 from mpiapps.taskfarm.slot_scheduler import SlotScheduler
 from mpiapps.taskfarm.task_list import Task
 from mpiapps.taskfarm.task_process import STOPPED
@@ -62,6 +63,8 @@ class AttemptQueue:
         When the run stops.
     drain : float
         Seconds that running tasks get to end when the run stops.
+    halt : Halt, optional
+        When no further task starts; tasks that earlier runs have done count.
 
     Attributes
     ----------
@@ -80,15 +83,18 @@ class AttemptQueue:
         If a task fits on no host, or the dependencies cannot be met.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - independent; the scheduler's and the run's
         self,
         tasks: Sequence[Task],
         pending: Sequence[int],
         cores: Sequence[int],
         deadline: Deadline,
         drain: float,
+        *,
+        halt: Halt | None = None,
     ) -> None:
-        self._tasks, self._deadline = tasks, deadline
+        self._tasks, self._deadline, self._halt = tasks, deadline, halt or Halt()
+        self._done = len(tasks) - len(pending)
         self._drain, self._drain_end = drain, float("inf")
         self._scheduler = SlotScheduler(cores)
         self._dependencies = Dependencies(tasks, pending)
@@ -111,6 +117,8 @@ class AttemptQueue:
 
     def next(self) -> tuple[int, int] | None:
         """Return a task that can start now, and its host; else `None`."""
+        if self.halted:
+            return None
         while self._retries and self._retries[0][0] <= time.monotonic():
             self._requeue(heapq.heappop(self._retries)[1])
         assignment = self._scheduler.next(self._has_time)
@@ -120,13 +128,24 @@ class AttemptQueue:
 
     def __bool__(self) -> bool:
         """Return whether tasks are running, or are to start."""
-        queued = len(self._scheduler) or self._retries
+        queued = not self.halted and (len(self._scheduler) or self._retries)
         return bool(self._running or (queued and self._deadline.remaining() > 0))
+
+    @property
+    def halted(self) -> bool:
+        """Whether no further task starts, by the condition `halt`."""
+        return self._halt.is_reached(
+            done=self._done, failed=len(self.failed), total=len(self._tasks)
+        )
 
     def drain_expired(self) -> bool:
         """Return, once, whether to terminate the running tasks."""
-        if self._deadline.remaining() > 0 or self._drain_end < 0:
+        halted = self._halt.when == "now" and self.halted
+        if self._drain_end < 0 or (self._deadline.remaining() > 0 and not halted):
             return False
+        if halted:
+            self._drain_end = -1
+            return True
         self._drain_end = min(self._drain_end, time.monotonic() + self._drain)
         if time.monotonic() < self._drain_end:
             return False
@@ -145,6 +164,7 @@ class AttemptQueue:
             self.lost.add(number)
             limit = max(limit, CRASH_LIMIT)
         if not record["code"]:
+            self._done += 1
             for released in self._dependencies.release(number):
                 self._scheduler.enqueue(released, self._tasks[released].cores)
         elif self.tries[number] > limit:
@@ -195,3 +215,16 @@ class AttemptQueue:
             return True
         typical = median(self._seconds) if self._seconds else 0.0
         return remaining > max(self._tasks[number].seconds, typical)
+
+
+def start_order(
+    tasks: Sequence[Task], pending: Sequence[int], cores: Sequence[int]
+) -> Iterator[int]:
+    """Yield pending tasks as a run starts them if each succeeds and ends at once.
+
+    The arguments, and what is raised, are those of `AttemptQueue`.
+    """
+    queue = AttemptQueue(tasks, pending, cores, Deadline(environ={}), 0)
+    while (assignment := queue.next()) is not None:
+        yield assignment[0]
+        queue.end(assignment[0], {"code": 0, "reason": "", "seconds": 0.0})

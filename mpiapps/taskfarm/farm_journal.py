@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.base.errors import os_errors
 from mpiapps.storage.journal import Journal, Record, scan
+from mpiapps.taskfarm.job_log import JobLog
 from mpiapps.taskfarm.task_process import STOPPED
 from mpiapps.tasks.task_journal import OpenJournal, TaskJournal
 from mpiapps.tasks.task_set import Unfinished
@@ -43,6 +45,8 @@ class FarmJournal(TaskJournal):
     part : str
         The part of the tasks to run, as for `part_of`.
     force_unlock : bool
+    job_log : JobLog, optional
+        Gets a line for each task that has ended.
 
     Attributes
     ----------
@@ -50,10 +54,17 @@ class FarmJournal(TaskJournal):
         Root only: the last attempt of each task that is not done, by identity.
     """
 
-    def __init__(self, folder: Path, part: str, *, force_unlock: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        part: str,
+        *,
+        force_unlock: bool,
+        job_log: JobLog | None = None,
+    ) -> None:
         self.path = folder / f"part-{part.partition('/')[0]}" if part else folder
         super().__init__(str(self.path), force_unlock=force_unlock)
-        self._folder, self._part = folder, part
+        self._folder, self._part, self._job_log = folder, part, job_log
         self.attempts: dict[str, int] = {}
         self._done: set[str] = set()
 
@@ -86,8 +97,38 @@ class FarmJournal(TaskJournal):
         self.sync, self.sync_if_due = self._file.sync, self._file.sync_if_due
         return self
 
-    def begin(self, identities: Iterable[str], tasks: int, pending: int) -> None:
-        """Record the start of a run: the whole list, the tasks of this part."""
+    def load(self) -> dict[str, str]:
+        """Read the journals, without opening or locking them. Local.
+
+        Returns
+        -------
+        dict of str to str
+            The recorded output files, and the task that wrote each last.
+        """
+        outputs = dict[str, str]()
+
+        def note(replay: Callable[[Record], None], record: Record) -> None:
+            outputs.update(dict.fromkeys(record.get("outputs", ()), record.get("task")))
+            replay(record)
+
+        own = self.path / "journal"
+        for path in sorted(journals_of(self._folder), key=lambda path: path != own):
+            replay = self._replay if path == own else self._replay_done
+            scan(path, partial(note, replay))
+        return outputs
+
+    def begin(self, identities: Sequence[str], tasks: int, pending: int) -> None:
+        """Record the start of a run: the whole list, the tasks of this part.
+
+        Raises
+        ------
+        FileAccessError
+            If the journal or the job log cannot be written.
+        """
+        if self._job_log is not None:
+            self._job_log.start(identities)
+            self._log_done(self._job_log, set(identities) & self._done)
+            self._job_log.publish()
         self.write(self._folder / DIGESTS_FILE, "".join(f"{i}\n" for i in identities))
         start = {"at": time.time(), "tasks": tasks, "left": pending}
         self._file.add({"start": start | ({"part": self._part} if self._part else {})})
@@ -108,6 +149,8 @@ class FarmJournal(TaskJournal):
         self._file.add(record)
         self._file.sync_if_due()
         self._replay(record)
+        if self._job_log is not None and not isinstance(value, Unfinished):
+            self._job_log.add(record)
 
     def skip_attempt(self, name: str) -> None:
         """Keep the log of an attempt whose record will never come."""
@@ -125,8 +168,21 @@ class FarmJournal(TaskJournal):
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        """Close the journal."""
+        """Close the journal and the job log."""
         self._file.__exit__(*exc)
+        if self._job_log is not None:
+            self._job_log.close()
+
+    def _log_done(self, job_log: JobLog, names: set[str]) -> None:
+        """Write the lines of the tasks that earlier runs have done, each once."""
+
+        def log(record: Record) -> None:
+            if record.get("code") == 0 and record["task"] in names:
+                names.remove(record["task"])
+                job_log.add({**record, "reason": exit_reason(record)})
+
+        for path in journals_of(self._folder) if names else ():
+            scan(path, log)
 
     def _replay(self, record: Record) -> None:
         """Apply a journal record; the last one of a task counts."""

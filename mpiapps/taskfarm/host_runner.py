@@ -12,6 +12,7 @@ from typing import Any
 
 from mpiapps.base.errors import LaunchError
 from mpiapps.base.launch_environment import without_rank_variables
+from mpiapps.storage.replace_file import replace_target
 from mpiapps.taskfarm.attempt_queue import TaskAttempt
 from mpiapps.taskfarm.output_files import FileDigest, fsync_and_hash
 from mpiapps.taskfarm.supervisor import Supervisor, wait_for
@@ -57,6 +58,7 @@ class HostRunner:
         order = {
             "command": task.command,
             "log": attempt.log,
+            **({"stdout": _part(task)} if task.stdout else {}),
             "environ": {**threads, **task.environ},
             "folder": task.folder,
             "shell": self._shell,
@@ -130,12 +132,20 @@ def as_record(attempt: TaskAttempt, task_exit: TaskExit) -> dict[str, Any]:
     }
 
 
+def _part(task: Task) -> str:
+    """Return the file for the standard output of a task that is not done."""
+    return f"{Path(task.folder, task.stdout).absolute()}.part"
+
+
 def _outputs(task: Task) -> tuple[dict[str, FileDigest], str]:
     """Return the digests of a task's outputs, and the error if one is missing."""
     digests = {}
-    for name in task.outputs:
+    stdout = [task.stdout] if task.stdout else []
+    for name in [*stdout, *task.outputs]:
         path = Path(task.folder, name).absolute()
         try:
+            if name in stdout:
+                replace_target(Path(_part(task)), path)
             digests[str(path)] = fsync_and_hash(path)
         except OSError as error:
             return {}, f"no output {name}: {error.strerror}"

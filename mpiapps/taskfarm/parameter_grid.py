@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from mpiapps.base.errors import InputError
+from mpiapps.taskfarm.output_names import with_values
 from mpiapps.taskfarm.placeholders import Template
 from mpiapps.taskfarm.task_list import Task, fields_of, lines_of
 
@@ -59,7 +60,11 @@ def grid(
     fields = fields_of(defaults)
     for combination in itertools.product(*values.values()):
         chosen = dict(zip(values, combination, strict=True))
-        yield Task(template.fill(chosen), **fields)
+        if fields["stdout"]:
+            own = {"stdout": with_values(fields["stdout"], chosen)}
+            yield Task(template.fill(chosen), **fields | own)
+        else:
+            yield Task(template.fill(chosen), **fields)
 
 
 def _values(text: str) -> Sequence[str]:

@@ -18,6 +18,7 @@ from mpiapps.launch.ulfm import ProcFailedError, ulfm_enabled
 from mpiapps.taskfarm.attempt_queue import AttemptQueue, TaskAttempt
 from mpiapps.taskfarm.command_tasks import CommandTasks
 from mpiapps.taskfarm.farm_journal import FarmJournal
+from mpiapps.taskfarm.halt import Halt
 from mpiapps.taskfarm.host_runner import HostRunner, as_record
 from mpiapps.taskfarm.task_lines import as_lines
 from mpiapps.taskfarm.task_process import STOPPED, TaskExit
@@ -76,18 +77,24 @@ class SlotExecutor:
         Seconds that running tasks get to end when the run stops.
     listed : sequence of str
         Identities of the whole list, of which the tasks may be a part.
+    halt : Halt
+        When the run ends before all tasks have.
 
     Attributes
     ----------
     ended : int
         Root only: tasks of which an attempt has ended in this run.
+    halted : bool
+        Root only: whether the run has ended by `halt`.
     """
 
     journal: FarmJournal
     shell: str
     drain: float
     listed: Sequence[str]
+    halt: Halt
     ended: int = 0
+    halted: bool = False
 
     def __call__(
         self, ctx: RunContext, tasks: TaskSet, chunks: Chunks, stop: Stop
@@ -106,14 +113,15 @@ class SlotExecutor:
             with world.agree():
                 if world.is_root:
                     queue = AttemptQueue(
-                        *(tasks.tasks, numbers, hosts.cores, ctx.deadline, self.drain)
+                        *(tasks.tasks, numbers, hosts.cores, ctx.deadline, self.drain),
+                        halt=self.halt,
                     )
                     self.journal.begin(self.listed, len(tasks), len(numbers))
             if world.is_root:
                 work = self.journal, tasks, queue
                 manager = _Dispatcher(work, hosts.agents, local, comm)
                 yield from collect(ctx, tasks, numbers, manager.records())
-                self.ended = len(queue.tries)
+                self.ended, self.halted = len(queue.tries), queue.halted
                 failed = [tasks.tasks[number] for number in sorted(queue.failed)]
                 text = "".join(f"{line}\n" for line in as_lines(failed))
                 self.journal.write(self.journal.path / "failed.txt", text)

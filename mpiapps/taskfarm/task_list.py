@@ -59,6 +59,9 @@ class Task:
     outputs : tuple of str
         Files that it writes, which are fsynced and recorded with their digests; a
         missing one is a failure.
+    stdout : str
+        File for its standard output, which appears when it is done; recorded as the
+        `outputs` are. Empty: the log of the attempt. See `output_names`.
     seconds, memory, cores, retries : numbers
         Limits of wall time and of resident bytes (0: none), cores, and how often it
         is run again after a failure.
@@ -75,6 +78,7 @@ class Task:
     environ: Mapping[str, str] = field(default_factory=lambda: _NO_ENVIRON)
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    stdout: str = ""
     seconds: float = 0.0
     memory: int = 0
     cores: int = 1
@@ -246,6 +250,7 @@ ATTRIBUTES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "cd": ("folder", str),
     "in": ("inputs", lambda text: tuple(text.split(","))),
     "out": ("outputs", lambda text: tuple(text.split(","))),
+    "stdout": ("stdout", str),
     "name": ("name", str),
     "after": ("after", lambda text: tuple(text.split(","))),
 }

@@ -10,11 +10,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from resource import struct_rusage
+from typing import Any
 
 STOPPED = "stopped"  # reason of a command that was terminated because the run stops
 GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL
@@ -74,6 +75,8 @@ class TaskProcess:
         As for ``sh -c``.
     log : str
         Absolute path of the file for standard output and standard error.
+    stdout : str, optional
+        Absolute path of a new file for standard output; its folder is created.
     environ : mapping
         Its whole environment.
     folder : str, optional
@@ -95,6 +98,7 @@ class TaskProcess:
         environ: Mapping[str, str],
         folder: str = "",
         *,
+        stdout: str = "",
         shell: str = "/bin/sh",
         limits: Limits | None = None,
     ) -> None:
@@ -106,7 +110,8 @@ class TaskProcess:
         self._exited = self._terminated = self._killed = NEVER
         self.pid = 0
         try:
-            self.pid = _spawn(shell, command, log, environ, folder)
+            files = _log_actions(log, stdout)
+            self.pid = _spawn(shell, command, environ, folder, files)
         except (OSError, ValueError) as error:
             # No such folder; no space for a log or a process; a zero byte.
             self._code, self._reason = 127, "not started"
@@ -189,14 +194,32 @@ class TaskProcess:
         return TaskExit(code, self._reason, seconds, self._cpu, self._peak)
 
 
+def _log_actions(log: str, stdout: str) -> list[tuple[Any, ...]]:
+    """Return the file actions that open standard output and standard error."""
+    flags = os.O_WRONLY | os.O_CREAT
+    if not stdout:
+        log_action = (os.POSIX_SPAWN_OPEN, 1, log, flags | os.O_APPEND, 0o666)
+        return [log_action, (os.POSIX_SPAWN_DUP2, 1, 2)]
+    path = Path(stdout)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # a process of a lost attempt may still write to it
+    return [
+        (os.POSIX_SPAWN_OPEN, 1, stdout, flags | os.O_EXCL, 0o666),
+        (os.POSIX_SPAWN_OPEN, 2, log, flags | os.O_APPEND, 0o666),
+    ]
+
+
 def _spawn(
-    shell: str, command: str, log: str, environ: Mapping[str, str], folder: str
+    shell: str,
+    command: str,
+    environ: Mapping[str, str],
+    folder: str,
+    files: Sequence[tuple[Any, ...]],
 ) -> int:
     """Start a shell in a session of its own; return its pid."""
     old_folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY) if folder else -1
     if command[:1] in ("-", "+"):  # else the shell would parse it as an option
         command = f" {command}"
-    log_flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     try:
         if folder:  # this process has one thread, so no other is affected
             os.chdir(folder)
@@ -206,8 +229,7 @@ def _spawn(
             environ,
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, log, log_flags, 0o666),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
+                *files,
             ],
             setsid=True,
             setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these

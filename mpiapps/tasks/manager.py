@@ -11,7 +11,9 @@ from mpiapps.comm.messages import MessageChannel, backoff
 from mpiapps.comm.pickling import Pickled
 from mpiapps.launch.mpi import MPI
 from mpiapps.launch.ulfm import ProcFailedError
-from mpiapps.tasks.results import Chunk, MapResult
+from mpiapps.tasks.chunk import Chunk
+from mpiapps.tasks.pending_memory import report_bytes
+from mpiapps.tasks.results import MapResult
 from mpiapps.tasks.task import Failure, Payload, TaskError, unpack_outcomes
 from mpiapps.tasks.task_queue import ChunkQueue, split_chunk
 from mpiapps.tasks.worker import ORDERS, RECALLS, REPORTS, Done, Order, ReportMessage
@@ -165,7 +167,8 @@ class Manager(threading.Thread):
         """Store the outcomes of a chunk, or of its first tasks."""
         call_number, first, n, report, seconds = done
         chunk = self._load.remove(rank, (call_number, first))
-        chunk.results.add_outcomes(first, unpack_outcomes(first, report), rank)
+        outcomes, nbytes = unpack_outcomes(first, report), report_bytes(report)
+        chunk.results.add_outcomes(first, outcomes, rank, nbytes)
         if n < len(chunk.items):  # the worker is about to return the others
             rest = Chunk(chunk.results, first + n, chunk.items[n:])
             self._load.add(rank, rest, 1)

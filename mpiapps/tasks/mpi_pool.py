@@ -24,10 +24,11 @@ from mpiapps.comm.ranks import Ranks, communicator
 from mpiapps.launch.forks import is_child
 from mpiapps.launch.mpi import MPI
 from mpiapps.launch.ulfm import ulfm_enabled
+from mpiapps.tasks.call_child import CallChild
 from mpiapps.tasks.manager import Manager
 from mpiapps.tasks.pool import BasePool
 from mpiapps.tasks.results import MapResult
-from mpiapps.tasks.task import Call, execute_chunk, pack_call
+from mpiapps.tasks.task import Call, Executable, execute_chunk, pack_call
 from mpiapps.tasks.worker import Worker
 
 ROOT = 0
@@ -40,6 +41,10 @@ class MPIPool(BasePool):
     ----------
     comm : MPI.Intracomm
         Duplicated. Any communicator, also one of ``comm.Split``.
+    timeout : float
+        Time limit of a task, s; 0: none. A task that exceeds it fails by a `TaskError`.
+    max_tasks_per_child : int
+        Tasks after which a worker's child process is replaced; 0: never.
 
     Notes
     -----
@@ -50,14 +55,26 @@ class MPIPool(BasePool):
     Idle ranks poll, at intervals of up to 1 ms. A single rank executes tasks in the
     thread that requests their results, and `submit` returns a future that is done.
 
+    With a limit, each worker executes its tasks in a child process: a task that crashes
+    fails alone. Functions of the script itself then need cloudpickle.
+
     With ULFM (`mpiapps.launch.ulfm`) the chunks of a failed rank are requeued, and
     `lost` contains the rank; a chunk fails after three failed ranks. `World.shrink`
     returns the remaining ranks.
     """
 
-    def __init__(self, comm: Ranks) -> None:
+    def __init__(
+        self, comm: Ranks, *, timeout: float = 0, max_tasks_per_child: int = 0
+    ) -> None:
         comm = communicator(comm)
         super().__init__()
+        if timeout < 0 or max_tasks_per_child < 0:
+            raise ValueError(
+                f"timeout {timeout} and max_tasks_per_child {max_tasks_per_child} must"
+                " not be negative; 0 removes the limit"
+            )
+        limited = timeout or max_tasks_per_child
+        self._child = CallChild(timeout, max_tasks_per_child) if limited else None
         self._comm = comm.Dup()
         self._manager: Manager | None = None
         if comm.size == 1:
@@ -79,7 +96,7 @@ class MPIPool(BasePool):
     def __enter__(self) -> MPIPool | None:
         """Return this on the root; work and return None on others. Collective."""
         if self._comm.rank != ROOT:
-            Worker(self._comm, ROOT).run()
+            Worker(self._comm, ROOT, self._child).run()
             return None
         if self._manager is not None:
             self._manager.start()
@@ -102,9 +119,14 @@ class MPIPool(BasePool):
     def _shutdown(self, *, failed: bool) -> None:
         """Fail the pending calls, and end the manager."""
         self.close()
-        if failed and self._submitted is not None:
-            self._submitted.cancel()
+        if failed:
+            if self._submitted is not None:
+                self._submitted.cancel()
+            if self._closed is not None:
+                self._fail_queued(self._closed, eager=True)
         if self._manager is None:
+            if self._child is not None:
+                self._child.close()
             return
         self._manager.close()
         if not failed:
@@ -126,7 +148,7 @@ class MPIPool(BasePool):
             self._manager.wake()
             if self._manager.error is not None:
                 raise self._manager.error
-        elif self._submitted in self._queue.results():
+        elif any(results.eager for results in self._queue.results()):
             self._execute_until(lambda: not self._queue)
 
     def wait_until_due(self, results: MapResult[Any]) -> None:
@@ -146,12 +168,16 @@ class MPIPool(BasePool):
         if self._manager is not None:
             self._manager.forget(results)
 
+    def _executable(self, call: Call) -> Executable:
+        """Return a call as this process executes it, on a single rank."""
+        return self._child.limited(call) if self._child is not None else call
+
     def _execute_until(self, is_done: Callable[[], bool]) -> None:
         """Execute chunks in this thread, on a single rank."""
         while not is_done() and (chunk := self._queue.next()) is not None:
             tasks = deque(enumerate(chunk.items, chunk.first))
             try:
-                outcomes = execute_chunk(chunk.results.call, tasks)
+                outcomes = execute_chunk(self._executable(chunk.results.call), tasks)
             except SIGNALS as error:
                 chunk.results.fail(error)
                 raise

@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from mpiapps.comm.pickling import Dumps, Pickled
+from mpiapps.tasks.async_result import AsyncResult, Callback
+from mpiapps.tasks.chunk import Chunk
 from mpiapps.tasks.chunker import Chunker
-from mpiapps.tasks.results import MAX_PENDING_CHUNKS, Chunk, MapResult, SubmitResults
+from mpiapps.tasks.pending_memory import MAX_PENDING_CHUNKS, PendingMemory
+from mpiapps.tasks.results import MapResult
+from mpiapps.tasks.submitted import SubmitResults
 from mpiapps.tasks.task import Call
 from mpiapps.tasks.task_queue import ChunkQueue
 
@@ -55,12 +59,17 @@ class BasePool(ABC):
         self._dispatch()
 
     def close(self) -> None:
-        """Accept no more calls; fail those that are queued, except `submit`."""
+        """Accept no more calls; fail those that are queued, unless they are eager."""
         self._closed = RuntimeError(
             "the pool is closed, as its `with` block was left: create a new pool"
         )
+        self._fail_queued(self._closed, eager=False)
+
+    def _fail_queued(self, error: BaseException, *, eager: bool) -> None:
+        """Fail the calls that are queued and eager, as `submit` is, or not."""
         for results in self._queue.results() - {self._submitted}:
-            results.fail(self._closed)
+            if results.eager is eager:
+                results.fail(error)
 
     def wait_until_due(self, results: MapResult[Any]) -> None:
         """Wait until results are due. The thread that made the call."""
@@ -120,8 +129,9 @@ class BasePool(ABC):
         """Return an iterator over the results in order. Root only; see `map`.
 
         Items are taken lazily and may be infinite: at most `MAX_PENDING_CHUNKS` chunks
-        per worker are sent before their results are requested. After the exception of a
-        task, `next` continues with the following result.
+        per worker are sent before their results are requested, and fewer, but one, if
+        their items and results would take more than `MAX_PENDING_BYTES` on the root.
+        After the exception of a task, `next` continues with the following result.
         """
         return self._map_result(Call(function, "one", seed), items, chunksize)
 
@@ -159,6 +169,53 @@ class BasePool(ABC):
         self.enqueue(chunk)
         return future
 
+    def apply(
+        self,
+        function: Callable[..., T],
+        args: Sequence[Any] = (),
+        kwds: Mapping[str, Any] | None = None,
+    ) -> T:
+        """Return ``function(*args, **kwds)``, executed by a worker. Root only."""
+        return self.submit(function, *args, **(kwds or {})).result()
+
+    def apply_async(
+        self,
+        function: Callable[..., T],
+        args: Sequence[Any] = (),
+        kwds: Mapping[str, Any] | None = None,
+        callback: Callback | None = None,
+        error_callback: Callback | None = None,
+    ) -> AsyncResult[T]:
+        """Return the result of `submit` with the methods of multiprocessing."""
+        future = self.submit(function, *args, **(kwds or {}))
+        return AsyncResult(future, callback, error_callback)
+
+    def map_async(
+        self,
+        function: Callable[..., T],
+        items: Iterable[Any],
+        chunksize: int | str | None = None,
+        callback: Callback | None = None,
+        error_callback: Callback | None = None,
+    ) -> AsyncResult[list[T]]:
+        """Start a `map`; return its result, which leaving the pool waits for."""
+        call = Call(function, "one")
+        future = self._map_result(call, list(items), chunksize).start()
+        return AsyncResult(future, callback, error_callback)
+
+    def starmap_async(
+        self,
+        function: Callable[..., T],
+        items: Iterable[Sequence[Any]],
+        chunksize: int | str | None = None,
+        callback: Callback | None = None,
+        error_callback: Callback | None = None,
+    ) -> AsyncResult[list[T]]:
+        """Start a `starmap`; see `map_async`."""
+        call = Call(function, "star")
+        future = self._map_result(call, list(items), chunksize).start()
+        return AsyncResult(future, callback, error_callback)
+
     def _get(
         self, call: Call, items: Iterable[Any], chunksize: int | str | None
     ) -> list[Any]:
@@ -176,12 +233,13 @@ class BasePool(ABC):
         workers = self._n_workers()
         chunker = Chunker(items, chunksize, workers)
         size = chunker.chunksize if isinstance(chunker.chunksize, int) else 1
+        most = max_pending or MAX_PENDING_CHUNKS * workers * size
         return MapResult(
             next(self._call_numbers),
             call,
             self._pickled(call),
             chunker,
-            self._max_pending(max_pending or MAX_PENDING_CHUNKS * workers * size),
+            PendingMemory(workers * size, self._max_pending(most)),
             ordered,
             self,
         )

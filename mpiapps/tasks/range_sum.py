@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mpiapps.app.checkpoint import Saved
+from mpiapps.app.checkpoint import CheckpointContent
 from mpiapps.app.context import RunContext
 from mpiapps.comm.safepoint import CONTINUE, STOP, SafePoints
 from mpiapps.launch.mpi import MPI
@@ -108,7 +108,7 @@ def _resumable(  # noqa: PLR0913, PLR0917 - the local state of `sum_range`
     ctx: RunContext,
     n: int,
     schedule: str,
-    saved: Saved | None,
+    saved: CheckpointContent | None,
     state: Callable[[], dict[str, Any]],
     idle: Callable[[], None],
 ) -> Iterator[int]:
@@ -121,7 +121,7 @@ def _resumable(  # noqa: PLR0913, PLR0917 - the local state of `sum_range`
     ctx : RunContext
     n : int
     schedule : {"static", "dynamic"}
-    saved : Saved, optional
+    saved : CheckpointContent, optional
         What `Checkpoint.load` returned.
     state : callable
         Collective: returns on the root what to save besides the remaining tasks.
@@ -148,7 +148,7 @@ def _resumable(  # noqa: PLR0913, PLR0917 - the local state of `sum_range`
                 if counts is not None:
                     rest = remaining(ranges, counts, schedule)
                     left = sum(map(len, rest))
-                    saved = Saved(values, rest, 1 - left / n if n else 1.0)
+                    saved = CheckpointContent(values, rest, 1 - left / n if n else 1.0)
                     checkpoint.save(saved, stop=decision == STOP and left > 0)
             if decision == STOP:
                 break

@@ -7,38 +7,20 @@ outcomes to `add_outcomes`.
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, InvalidStateError, wait
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from mpiapps.comm.pickling import Pickled, attempt
+from mpiapps.tasks.chunk import Chunk
 from mpiapps.tasks.chunker import Chunker
-from mpiapps.tasks.task import Call, Failure, Outcome, RemoteTraceback, apply
+from mpiapps.tasks.pending_memory import PendingMemory
+from mpiapps.tasks.task import Call, Failure, Outcome, remote_traceback
 
 T = TypeVar("T")
-MAX_PENDING_CHUNKS = 64  # per worker, sent before their results are requested
-
-
-class Chunk(NamedTuple):
-    """Consecutive tasks of one call. Root only.
-
-    Attributes
-    ----------
-    results : MapResult or SubmitResults
-        Receives the outcomes.
-    first : int
-        Number of the first task in its call.
-    items : list
-        Arguments of the function.
-    """
-
-    results: MapResult[Any] | SubmitResults
-    first: int
-    items: list[Any]
 
 
 class Dispatcher(Protocol):
@@ -65,9 +47,8 @@ class MapResult(Iterator[T], Generic[T]):
     pickled : Pickled or None
         The pickled `call`.
     chunker : Chunker
-    max_pending : int
-        Maximum number of tasks sent before their results are requested; `get` sends
-        all.
+    memory : PendingMemory
+        Which tasks are sent before their results are requested; `get` sends all.
     ordered : bool
     dispatcher : Dispatcher
     """
@@ -78,7 +59,7 @@ class MapResult(Iterator[T], Generic[T]):
         call: Call,
         pickled: Pickled | None,
         chunker: Chunker,
-        max_pending: int,
+        memory: PendingMemory,
         ordered: bool,
         dispatcher: Dispatcher,
     ) -> None:
@@ -87,9 +68,10 @@ class MapResult(Iterator[T], Generic[T]):
         self.ended = False  # no task is started, and outcomes are dropped
         self._lock = threading.RLock()
         self.changed = threading.Condition(self._lock)
-        self._chunker, self._max_pending, self._ordered = chunker, max_pending, ordered
+        self._chunker, self._memory, self._ordered = chunker, memory, ordered
         self._dispatcher = dispatcher
         self._get_all = self._exhausted = self._any_failed = False
+        self._future: Future[list[T]] | None = None
         self._n_chunked = self._n_completed = self._n_returned = 0
         self._error: BaseException | None = None
         self._outcomes: dict[int, tuple[Outcome, int]] = {}
@@ -105,6 +87,7 @@ class MapResult(Iterator[T], Generic[T]):
             with self.changed:
                 self._exhausted = True
                 self.changed.notify_all()
+            self._finish()
             return None
         chunk = Chunk(self, self._n_chunked, items)
         self._n_chunked += len(items)
@@ -115,11 +98,23 @@ class MapResult(Iterator[T], Generic[T]):
         del chunk
         return not self.ended
 
-    def add_outcomes(self, first: int, outcomes: list[Outcome], rank: int) -> None:
-        """Store the outcomes of tasks from number `first` on."""
+    @property
+    def eager(self) -> bool:
+        """Whether tasks are executed though nobody waits for them."""
+        return self._future is not None
+
+    def add_items(self, n: int, nbytes: int) -> None:
+        """Note the bytes of the items of `n` tasks."""
+        self._memory.add_items(n, nbytes)
+
+    def add_outcomes(
+        self, first: int, outcomes: list[Outcome], rank: int, nbytes: int = 0
+    ) -> None:
+        """Store the outcomes of tasks from number `first` on, which have `nbytes`."""
         with self._lock:  # much faster than through the condition
             if self.ended:
                 return
+            self._memory.add_results(len(outcomes), nbytes)
             for number, outcome in enumerate(outcomes, first):
                 self._outcomes[number] = outcome, rank
                 if not outcome[0]:
@@ -129,12 +124,30 @@ class MapResult(Iterator[T], Generic[T]):
             self._n_completed += len(outcomes)
             if self.is_due():
                 self.changed.notify_all()
+        self._finish()
 
     def fail(self, error: BaseException) -> None:
         """End the call; waiting for a result raises `error`."""
         with self.changed:
             self._error, self.ended = error, True
             self.changed.notify_all()
+        self._finish()
+
+    def _finish(self) -> None:
+        """Set the future, if there is one and no task is left."""
+        if self._future is None or self._future.done():
+            return
+        if self._error is None and not (
+            self._exhausted and self._n_completed == self._n_chunked
+        ):
+            return
+        try:
+            values = list(self)
+        except Exception as error:
+            self.cancel()
+            set_future(self._future.set_exception, error)
+        else:
+            set_future(self._future.set_result, values)
 
     def is_due(self) -> bool:
         """Return whether the calling thread can continue."""
@@ -148,7 +161,8 @@ class MapResult(Iterator[T], Generic[T]):
 
     def __next__(self) -> T:
         """Return the next result, or raise the task's exception."""
-        self._enqueue_chunk()
+        if self._enqueue_chunk():  # two for one result, until the limit is reached
+            self._enqueue_chunk()
         while not self._is_ready():
             if self._enqueue_chunk():
                 continue
@@ -175,6 +189,16 @@ class MapResult(Iterator[T], Generic[T]):
         finally:
             self.cancel()
 
+    def start(self) -> Future[list[T]]:
+        """Send all tasks; return the future of what `get` returns.
+
+        It is set when all tasks have ended, also if one has failed.
+        """
+        self._future, self._get_all = Future(), True
+        self._future.set_running_or_notify_cancel()
+        self._dispatcher.enqueue(self)
+        return self._future
+
     def cancel(self) -> None:
         """Start no more tasks and drop outstanding results."""
         if self.ended:
@@ -192,11 +216,10 @@ class MapResult(Iterator[T], Generic[T]):
         return bool(self._completed)
 
     def _enqueue_chunk(self) -> bool:
-        """Enqueue a chunk if `max_pending` allows it; return whether it did."""
-        enough = (
-            self._get_all or self._n_chunked - self._n_returned >= self._max_pending
-        )
-        if enough or self._exhausted or self.ended:
+        """Enqueue a chunk if the memory allows it; return whether it did."""
+        if self._get_all or self._exhausted or self.ended:
+            return False
+        if not self._memory.allows(self._n_chunked - self._n_returned):
             return False
         if (chunk := self.next_chunk()) is None:
             return False
@@ -216,75 +239,7 @@ class MapResult(Iterator[T], Generic[T]):
         raise StopIteration
 
 
-def remote_traceback(failure: Failure, number: int, rank: int) -> RemoteTraceback:
-    """Return the cause of a task's exception."""
-    return RemoteTraceback(f"task {number} on rank {rank}:\n{failure.text}", number)
-
-
-class SubmitResults:
-    """The futures of `submit`: one call with an unlimited number of tasks. Root only.
-
-    Parameters
-    ----------
-    number : int
-        The call's number in its pool.
-    pickled : Pickled or None
-        The pickled `call`.
-    """
-
-    call = Call(apply, "star")
-    ended = False
-
-    def __init__(self, number: int, pickled: Pickled | None) -> None:
-        self.number, self.pickled = number, pickled
-        self.sent_to: set[int] = set()  # ranks that have the function
-        self._futures: dict[int, Future[Any]] = {}
-        self._numbers = itertools.count()
-
-    def add(self, item: Any) -> tuple[Chunk, Future[Any]]:
-        """Return a chunk of one task, and its future."""
-        number = next(self._numbers)
-        future = self._futures[number] = Future()
-        return Chunk(self, number, [item]), future
-
-    def set_running(self, chunk: Chunk) -> bool:
-        """Mark a task as running; return False if it was cancelled."""
-        future = self._futures[chunk.first]
-        if future.running() or future.set_running_or_notify_cancel():
-            return True
-        del self._futures[chunk.first]
-        return False
-
-    def add_outcomes(self, first: int, outcomes: list[Outcome], rank: int) -> None:
-        """Set the results of futures, which runs their callbacks."""
-        for number, (ok, value) in enumerate(outcomes, first):
-            future = self._futures.pop(number)
-            if ok:
-                _set_future(future.set_result, value)
-                continue
-            cause = remote_traceback(value, number, rank)
-            # As ``raise from`` does, also if the class forbids setting attributes.
-            BaseException.__dict__["__cause__"].__set__(value.error, cause)
-            _set_future(future.set_exception, value.error)
-
-    def fail(self, error: BaseException) -> None:
-        """Set `error` as the exception of all pending futures."""
-        while self._futures:
-            _, future = self._futures.popitem()
-            if not future.cancelled():
-                _set_future(future.set_exception, error)
-
-    def wait(self) -> None:
-        """Wait until all futures are done."""
-        wait(list(self._futures.values()))
-
-    def cancel(self) -> None:
-        """Cancel all futures that are not running."""
-        for future in list(self._futures.values()):
-            future.cancel()
-
-
-def _set_future(setter: Callable[[Any], None], value: Any) -> None:
+def set_future(setter: Callable[[Any], None], value: Any) -> None:
     """Set a result or an exception; drop exceptions of callbacks."""
     with suppress(InvalidStateError):  # the user has set it
         attempt(setter, value)

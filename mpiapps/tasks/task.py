@@ -6,7 +6,7 @@ import pickle
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -74,6 +74,13 @@ class Call:
         return CALLS[self.kind](self.function, item, extra)
 
 
+class Executable(Protocol):
+    """A `Call`, or one that is executed in a child process."""
+
+    def execute(self, number: int, item: Any) -> Any:
+        """Return the result of one task."""
+
+
 class Failure(NamedTuple):
     """The exception of a task, and its traceback."""
 
@@ -82,6 +89,11 @@ class Failure(NamedTuple):
 
 
 Outcome = tuple[bool, Any]  # True and the result, or False and the `Failure`
+
+
+def remote_traceback(failure: Failure, number: int, rank: int) -> RemoteTraceback:
+    """Return the cause of a task's exception."""
+    return RemoteTraceback(f"task {number} on rank {rank}:\n{failure.text}", number)
 
 
 def apply(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -105,7 +117,7 @@ def failed_outcome(number: int, error: BaseException) -> Outcome:
     return False, Failure(error, text)
 
 
-def execute_task(call: Call, number: int, item: Any) -> Outcome:
+def execute_task(call: Executable, number: int, item: Any) -> Outcome:
     """Execute one task; return its outcome, also if it fails."""
     ok, value = attempt(call.execute, number, item)
     return (True, value) if ok else failed_outcome(number, value)
@@ -114,7 +126,7 @@ def execute_task(call: Call, number: int, item: Any) -> Outcome:
 PendingTasks = deque[tuple[int, Any]]  # numbers and items of a chunk's tasks
 
 
-def execute_chunk(call: Call, tasks: PendingTasks) -> list[Outcome]:
+def execute_chunk(call: Executable, tasks: PendingTasks) -> list[Outcome]:
     """Execute the tasks of a deque; another thread may pop from its end."""
     outcomes: list[Outcome] = []
     while tasks:

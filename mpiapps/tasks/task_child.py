@@ -95,12 +95,15 @@ class TaskChild:
         """Whether it runs no more tasks."""
         return not self.kill.alive or self._process.poll() is not None
 
-    def run(self, number: int, seconds: float) -> Any:
-        """Return the result of a task, or a `TaskFailure`; raise as the task does."""
+    def run(self, number: int, seconds: float, order: Any = None) -> Any:
+        """Return the result of a task, or a `TaskFailure`; raise as the task does.
+
+        The child's task set gets `order`, or the number of the task without one.
+        """
         self.count += 1
         content = b""
         try:
-            pickle.dump(number, self._orders)
+            pickle.dump((number, number if order is None else order), self._orders)
             self._orders.flush()
             content = self._receive(seconds)
         except TimeoutError:
@@ -181,11 +184,11 @@ def serve(orders: IO[bytes], replies: IO[bytes], parent: int) -> None:
     tasks: TaskSet = pickle.load(orders)
     tasks.prepare()
     _reply(replies, b"ready")
-    call = Call(lambda number: tasks.run_one(number)[1], "one")
+    call = Call(lambda order: tasks.run_one(order)[1], "one")
     with suppress(EOFError):
         while True:
-            number = pickle.load(orders)
-            outcome = pack_outcome(execute_task(call, number, number))
+            number, order = pickle.load(orders)
+            outcome = pack_outcome(execute_task(call, number, order), tasks.dumps)
             _reply(replies, pickle.dumps(tuple(outcome)))
 
 

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from mpiapps.comm.pickling import Dumps
-from mpiapps.tasks.results import Chunk, MapResult, SubmitResults
+from mpiapps.tasks.chunk import CallResults, Chunk
+from mpiapps.tasks.pending_memory import payload_bytes
+from mpiapps.tasks.results import MapResult
 from mpiapps.tasks.task import Payload, pack_items, pickling_failure
 
 ROOT = 0
@@ -60,6 +62,7 @@ class ChunkQueue:
         while (chunk := self.next()) is not None:
             ok, payload = pack_items(chunk.items, self._dumps)
             if ok:
+                chunk.results.add_items(len(chunk.items), payload_bytes(payload))
                 return chunk, payload
             if len(chunk.items) > 1:
                 self.add_first(split_chunk(chunk))
@@ -68,7 +71,7 @@ class ChunkQueue:
                 chunk.results.add_outcomes(chunk.first, [outcome], ROOT)
         return None
 
-    def results(self) -> set[MapResult[Any] | SubmitResults]:
+    def results(self) -> set[CallResults]:
         """Return the results of the calls that have entries in the queue."""
         return {
             entry if isinstance(entry, MapResult) else entry.results

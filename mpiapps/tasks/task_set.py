@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mpiapps.comm.pickling import Dumps
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -81,6 +84,11 @@ class TaskSet(ABC):
     @abstractmethod
     def run(self, numbers: Sequence[int]) -> Iterator[Any]:
         """Yield the result of each task, as JSON holds it, or a `TaskFailure`."""
+
+    @property
+    def dumps(self) -> Dumps:
+        """The function that pickles the results of a child process."""
+        return pickle.dumps
 
     def prepare(self) -> None:  # noqa: B027 - most have nothing to import
         """Import what `run` needs: called where time limits are measured."""

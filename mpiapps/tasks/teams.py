@@ -24,7 +24,6 @@ from mpiapps.comm.pickling import Pickled, attempt, pack
 from mpiapps.comm.ranks import Ranks, communicator
 from mpiapps.launch.forks import is_child
 from mpiapps.launch.mpi import MPI
-from mpiapps.tasks.results import remote_traceback
 from mpiapps.tasks.task import (
     Call,
     Outcome,
@@ -33,6 +32,7 @@ from mpiapps.tasks.task import (
     execute_task,
     pack_call,
     pickling_failure,
+    remote_traceback,
     unpack_outcome,
 )
 from mpiapps.tasks.team_member import ROOT, FreeTeam, Order, work

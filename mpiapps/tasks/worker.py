@@ -11,8 +11,9 @@ from typing import NamedTuple
 from mpiapps.comm.messages import MessageChannel
 from mpiapps.comm.pickling import Pickled
 from mpiapps.launch.mpi import MPI
+from mpiapps.tasks.call_child import CallChild
 from mpiapps.tasks.task import (
-    Call,
+    Executable,
     Payload,
     PendingTasks,
     Report,
@@ -45,7 +46,7 @@ class QueuedChunk(NamedTuple):
 
     call_number: int
     first: int
-    call: Call
+    call: Executable
     tasks: PendingTasks
 
 
@@ -56,13 +57,17 @@ class Worker:
     ----------
     comm : MPI.Intracomm
     root : int
+    child : CallChild, optional
+        Executes the tasks in its place.
     """
 
-    def __init__(self, comm: MPI.Intracomm, root: int) -> None:
-        self._comm, self._root = comm, root
+    def __init__(
+        self, comm: MPI.Intracomm, root: int, child: CallChild | None = None
+    ) -> None:
+        self._comm, self._root, self._child = comm, root, child
         self._orders = MessageChannel(comm, ORDERS)
         self._reports = MessageChannel(comm, REPORTS)
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[int, Executable] = {}
         self._queue: deque[QueuedChunk] = deque()  # the first one is running
         self._done: list[Done] = []  # not reported yet
         self._lock = threading.Lock()  # of `_done`, and of sending reports
@@ -81,6 +86,8 @@ class Worker:
         finally:
             self._ended.set()
             recalls.join()
+            if self._child is not None:
+                self._child.close()
         self._reports.close()
 
     def _enqueue(self, ended: list[int], orders: list[Order]) -> None:
@@ -88,11 +95,14 @@ class Worker:
         returned = []
         for call_number, first, n, payload, pickled_call in orders:
             if pickled_call is not None:
-                self._calls[call_number] = unpack_call(pickled_call)
+                call = unpack_call(pickled_call)
+                limited = self._child.limited(call) if self._child else call
+                self._calls[call_number] = limited
             ok, items = unpack_items(payload)
             if ok:
-                call, tasks = self._calls[call_number], deque(enumerate(items, first))
-                self._queue.append(QueuedChunk(call_number, first, call, tasks))
+                tasks = deque(enumerate(items, first))
+                function = self._calls[call_number]
+                self._queue.append(QueuedChunk(call_number, first, function, tasks))
             elif n > 1:
                 returned.append((call_number, first, False))
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
-from mpiapps.tasks.results import Chunk
+from mpiapps.tasks.chunk import Chunk
 
 
 class WorkerLoad:

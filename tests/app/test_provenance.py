@@ -5,7 +5,7 @@ from tests.commands import ROOT
 
 
 def test_the_commit_is_the_head_of_the_checkout():
-    commit = provenance.before_init()["git"]
+    commit = provenance.before_init()["git"].result()
     head = subprocess.run(
         ["git", "-C", str(ROOT), "rev-parse", "HEAD"],
         capture_output=True,
@@ -16,6 +16,6 @@ def test_the_commit_is_the_head_of_the_checkout():
 
 
 def test_a_copy_without_git_has_no_commit(tmp_path):
-    assert provenance.commit(tmp_path) is None
+    assert provenance.CommitQuery(tmp_path).result() is None
     (tmp_path / ".git").touch()  # not a repository: git fails
-    assert provenance.commit(tmp_path) is None
+    assert provenance.CommitQuery(tmp_path).result() is None

@@ -29,7 +29,7 @@ def is_same(value, expected):
 def test_numbers_that_json_lacks_are_read_back_from_a_record():
     values = {"list": NUMBERS, "one": -math.inf, "deep": {"a": [(math.nan, "NaN")]}}
     result = Result(values, [{"rank": 0, "seconds": math.nan}])
-    text = as_json("x", Options(), result, {}, {"load": [math.inf]})
+    text = as_json("x", Options(), result, {}, {"load": [math.inf]}, {})
     record = json.loads(text, parse_constant=refuse)
     assert all(map(is_same, record["values"]["list"], NUMBERS))
     assert record["values"]["one"] == "-Infinity"

@@ -26,7 +26,7 @@ FIELDS = (
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
-    """Render each hostile text in each field and dialect; `None`: it is refused."""
+    """Render each hostile text in each field and syntax; `None`: it is refused."""
     place = tmp_path_factory.mktemp("hostile")
     texts = hostile(str(place / "canary"))
     cases = [

@@ -11,7 +11,7 @@ from mpiapps.batch.explain import explain
 from mpiapps.batch.lint import all_rules, lint
 from mpiapps.batch.options import NONE, OPTIONAL
 from mpiapps.batch.parsed_script import Script
-from mpiapps.batch.scheduler import dialects
+from mpiapps.batch.scheduler import syntaxes
 from mpiapps.batch.site import SCHEDULERS
 from tests.batch.jobs import SITES, directives, script
 
@@ -216,7 +216,7 @@ READ = {
 
 @pytest.mark.parametrize("line", READ)
 def test_a_line_is_read_as_its_scheduler_reads_it(line):
-    (directives,) = filter(None, Script(f"#!\n{line}", dialects()).directives.values())
+    (directives,) = filter(None, Script(f"#!\n{line}", syntaxes()).directives.values())
     assert [f"{e.name} {e.value}".strip() for e in directives] == READ[line]
     assert not any(each.fault for each in directives)
     assert [each.number for each in explain(line)] == [1] * len(READ[line])
@@ -225,11 +225,11 @@ def test_a_line_is_read_as_its_scheduler_reads_it(line):
 @st.composite
 def written(draw, scheduler):
     """Return options as texts, each in one of its forms, and what they are read as."""
-    dialect = dialects()[scheduler]
-    names = draw(st.lists(st.sampled_from(sorted(dialect.options)), max_size=6))
+    syntax = syntaxes()[scheduler]
+    names = draw(st.lists(st.sampled_from(sorted(syntax.options)), max_size=6))
     texts, expected = [], []
     for name in names:
-        option = dialect.options[name]
+        option = syntax.options[name]
         if option.takes in (NONE, OPTIONAL) or not name.startswith("-") or " " in name:
             continue
         value = draw(st.sampled_from(["7", "1:30", "a b", "x#y", "it's"]))
@@ -238,7 +238,7 @@ def written(draw, scheduler):
             value = "walltime=7"
         quoted = f'"{value}"' if set(value) & set(" #'") else value
         marks = ["=", " ", "  ", "\t"] if name.startswith("--") else [" ", "\t"]
-        marks += [""] if len(name) == 2 and dialect.attached else []
+        marks += [""] if len(name) == 2 and syntax.attached else []
         texts.append(f"{name}{draw(st.sampled_from(marks))}{quoted}")
         resource = option.names[0] == "-l" and scheduler != "lsf"
         own = ("-l walltime", "7" if scheduler == "pbs" else value)
@@ -251,10 +251,10 @@ def written(draw, scheduler):
 @given(data=st.data())
 def test_options_are_read_alike_in_every_form(scheduler, data):
     texts, expected = data.draw(written(scheduler))
-    prefix = dialects()[scheduler].prefix
+    prefix = syntaxes()[scheduler].prefix
     many = "".join(f"{prefix} {text} # why\n" for text in texts)
     for body in (many, f"{prefix} {' '.join(texts)}\t# -N 9\n"):
-        read = Script(f"#!/bin/bash\n{body}true\n", dialects()).directives[scheduler]
+        read = Script(f"#!/bin/bash\n{body}true\n", syntaxes()).directives[scheduler]
         assert [(each.name, each.value) for each in read] == expected
         assert [each.fault for each in read] == [""] * len(expected)
 
@@ -262,11 +262,11 @@ def test_options_are_read_alike_in_every_form(scheduler, data):
 @settings(max_examples=40)
 @given(st.lists(st.text(), max_size=4), st.sampled_from(sorted(SCHEDULERS)))
 def test_any_text_is_looked_at(texts, scheduler):
-    prefix = dialects()[scheduler].prefix
+    prefix = syntaxes()[scheduler].prefix
     text = "#!\n" + "\n".join(f"{prefix} -{each}" for each in texts) + "\nsrun -n 2 x"
     count = len(text.splitlines())
     assert all(0 <= each.line <= count for each in lint(text, Path("/")))
-    if any(Script(text, dialects()).directives.values()):
+    if any(Script(text, syntaxes()).directives.values()):
         assert all(1 <= each.number <= count for each in explain(text))
 
 

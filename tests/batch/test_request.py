@@ -1,4 +1,4 @@
-"""One request in four dialects, and what cannot be said in one of them."""
+"""One request in four syntaxes, and what cannot be said in one of them."""
 
 import re
 from dataclasses import replace
@@ -14,7 +14,7 @@ from tests.batch.jobs import SITES, directives, job, script
 GIB = 1024**3
 SHAPE = {"nodes": 2, "ranks_per_node": 4, "threads": 2, "memory": 3 * GIB}
 
-# What two hosts with four ranks of two threads and 3 GiB each are in each dialect.
+# What two hosts with four ranks of two threads and 3 GiB each are in each syntax.
 SHAPED = {
     "slurm": ["--nodes=2", "--ntasks-per-node=4", "--cpus-per-task=2", "--mem=12288M"],
     "sge": ["-pe mpi8 16", "-l h_vmem=1536M"],

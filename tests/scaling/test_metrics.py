@@ -168,10 +168,12 @@ def test_each_rule_has_a_source():
 
 FIRST = {"kernel": 1.0, "compile": 2.0, "total": 5.0}
 RECORD = {
-    "resources": [
-        {"rank": 0, "timers": FIRST, "peak_memory": 8},
-        {"rank": 1, "timers": {"kernel": 2.0, "total": 2.5}, "peak_memory": 9},
-    ]
+    "usage": {
+        "ranks": [
+            {"rank": 0, "timers": FIRST, "peak_memory": 8},
+            {"rank": 1, "timers": {"kernel": 2.0, "total": 2.5}, "peak_memory": 9},
+        ]
+    }
 }
 
 

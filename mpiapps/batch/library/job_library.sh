@@ -26,8 +26,8 @@ scheduler_preempted() { return 1; }
 
 job_begin() {
     local option value
-    job_parents=() job_elements=() job_parents_may_fail='' job_record='' mpiexec=''
-    job_submit='' job_timer='' job_unchained='' job_reserved=''
+    job_parents=() job_elements=() job_parents_may_fail='' job_record='' job_memory=0 mpiexec=''
+        job_submit='' job_timer='' job_unchained='' job_reserved=''
     for option in "$@"; do
         value="${option#*=}"
         case $option in
@@ -39,6 +39,7 @@ job_begin() {
             --nodes=*) job_nodes="$value" ;;
             --ranks-per-node=*) job_ranks="$value" ;;
             --threads=*) job_threads="$value" ;;
+            --memory=*) job_memory="$value" ;;
             --time=*) job_time="$value" ;;
             --stop-margin=*) job_stop_margin="$value" ;;
             --max-requeues=*) job_max_requeues="$value" ;;
@@ -216,11 +217,39 @@ job_run() {
 
 # --- End ---
 
+# One line: what the run has used of what it asked for and, if that is less than half, the
+# request that fits with a quarter in reserve. `mpiapps status` prints the file.
+job_usage() {
+    awk -v wall="$((SECONDS > 0 ? SECONDS : 1))" -v ranks="$job_ntasks" -v threads="$job_threads" \
+        -v memory="$job_memory" -v limit="$job_time" '
+        function ceil(x) { return x == int(x) ? x : int(x) + 1 }
+        function size(b) { return b < 2^30 ? sprintf("%.0f MiB", b / 2^20) : sprintf("%.1f GiB", b / 2^30) }
+        function duration(s) {
+            return s < 60 ? s " s" : s < 3600 ? sprintf("%d m %d s", s / 60, s % 60) : sprintf("%d h %d m", s / 3600, s % 3600 / 60)
+        }
+        match($0, /"usage": [{]"cpu_seconds": [0-9.]+, "peak_memory": [0-9]+/) {
+            split(substr($0, RSTART, RLENGTH), part, /[:,]/)
+            cpu = part[3]; peak = part[5]
+            fit_memory = ceil(1.25 * peak / 2^26) * 64
+            text = fit_memory "MiB"
+            if (fit_memory >= 1024) { fit_memory = ceil(fit_memory / 1024) * 1024; text = fit_memory / 1024 "GiB" }
+            if (memory && fit_memory * 2^20 <= memory / 2) request = " --memory " text
+            margin = wall / 10 > 300 ? 300 : wall / 10 < 20 ? 20 : wall / 10  # the program stops before the limit
+            fit_time = ceil((1.25 * wall + margin) / 60) + 1
+            if (fit_time * 60 <= limit / 2) request = request " --time " fit_time "m"
+            printf "CPU efficiency %.0f %% of %d cores; memory %s%s per rank; time %s of %s%s\n",
+                100 * cpu / (wall * ranks * threads), ranks * threads, size(peak),
+                memory ? " of " size(memory) : "", duration(wall), duration(limit),
+                request ? "; would have fitted:" request : ""
+        }' "$run/record.json" >"$run/usage.txt"
+    sed 's/^/mpiapps: /' "$run/usage.txt" >&2
+}
 job_end() {
     local command since restarts
     if [ -n "$job_record" ]; then
         if job_finished "$run"; then
             code=$(job_record_code "$run")
+            job_usage
         elif job_saved; then
             code=75
         elif [ "$code" -eq 0 ]; then

@@ -6,7 +6,7 @@ from mpiapps.base.errors import UsageError
 from mpiapps.batch import job_state
 from mpiapps.batch.job_state import JobStatus
 from mpiapps.batch.launchers import LaunchCommand, Launcher
-from mpiapps.batch.options import Dialect, option_table
+from mpiapps.batch.options import DirectiveSyntax, option_table
 from mpiapps.batch.rule_types import Rule, values
 from mpiapps.batch.scheduler import Scheduler
 
@@ -40,7 +40,7 @@ STATES = {
 class Flux(Scheduler):
     """Flux."""
 
-    dialect = Dialect(
+    syntax = DirectiveSyntax(
         command="flux batch",
         prefix="#flux:",
         options=OPTIONS,

@@ -1,0 +1,66 @@
+"""A chunk of tasks, and what it needs of the results of its call. Starts no MPI."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from mpiapps.comm.pickling import Pickled
+from mpiapps.tasks.task import Call, Outcome
+
+
+class CallResults(Protocol):
+    """The results of one call, as a dispatcher sees them. Root only.
+
+    Attributes
+    ----------
+    number : int
+        The call's number in its pool.
+    pickled : Pickled or None
+        The pickled `call`.
+    sent_to : set of int
+        Ranks that have the function.
+    """
+
+    number: int
+    pickled: Pickled | None
+    sent_to: set[int]
+
+    @property
+    def call(self) -> Call:
+        """The function, and the form of its arguments."""
+
+    @property
+    def eager(self) -> bool:
+        """Whether tasks are executed though nobody waits for them."""
+
+    def set_running(self, chunk: Chunk) -> bool:
+        """Return whether a chunk is still to be executed."""
+
+    def add_items(self, n: int, nbytes: int) -> None:
+        """Note the bytes of the items of `n` tasks."""
+
+    def add_outcomes(
+        self, first: int, outcomes: list[Outcome], rank: int, nbytes: int = 0
+    ) -> None:
+        """Store the outcomes of tasks from number `first` on, which have `nbytes`."""
+
+    def fail(self, error: BaseException) -> None:
+        """End the call; waiting for a result raises `error`."""
+
+
+class Chunk(NamedTuple):
+    """Consecutive tasks of one call. Root only.
+
+    Attributes
+    ----------
+    results : CallResults
+        Receives the outcomes.
+    first : int
+        Number of the first task in its call.
+    items : list
+        Arguments of the function.
+    """
+
+    results: CallResults
+    first: int
+    items: list[Any]

@@ -1,0 +1,81 @@
+"""The futures of a pool's `submit`."""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import Future, wait
+from typing import Any
+
+from mpiapps.comm.pickling import Pickled
+from mpiapps.tasks.chunk import Chunk
+from mpiapps.tasks.results import set_future
+from mpiapps.tasks.task import Call, Outcome, apply, remote_traceback
+
+
+class SubmitResults:
+    """The futures of `submit`: one call with an unlimited number of tasks. Root only.
+
+    Parameters
+    ----------
+    number : int
+        The call's number in its pool.
+    pickled : Pickled or None
+        The pickled `call`.
+    """
+
+    call = Call(apply, "star")
+    eager = True
+
+    def __init__(self, number: int, pickled: Pickled | None) -> None:
+        self.number, self.pickled = number, pickled
+        self.sent_to: set[int] = set()  # ranks that have the function
+        self._futures: dict[int, Future[Any]] = {}
+        self._numbers = itertools.count()
+
+    def add(self, item: Any) -> tuple[Chunk, Future[Any]]:
+        """Return a chunk of one task, and its future."""
+        number = next(self._numbers)
+        future = self._futures[number] = Future()
+        return Chunk(self, number, [item]), future
+
+    def set_running(self, chunk: Chunk) -> bool:
+        """Mark a task as running; return False if it was cancelled."""
+        future = self._futures[chunk.first]
+        if future.running() or future.set_running_or_notify_cancel():
+            return True
+        del self._futures[chunk.first]
+        return False
+
+    def add_items(self, n: int, nbytes: int) -> None:
+        """Ignore the bytes of items: the caller bounds the number of futures."""
+
+    def add_outcomes(
+        self, first: int, outcomes: list[Outcome], rank: int, nbytes: int = 0
+    ) -> None:
+        """Set the results of futures, which runs their callbacks."""
+        del nbytes
+        for number, (ok, value) in enumerate(outcomes, first):
+            future = self._futures.pop(number)
+            if ok:
+                set_future(future.set_result, value)
+                continue
+            cause = remote_traceback(value, number, rank)
+            # As ``raise from`` does, also if the class forbids setting attributes.
+            BaseException.__dict__["__cause__"].__set__(value.error, cause)
+            set_future(future.set_exception, value.error)
+
+    def fail(self, error: BaseException) -> None:
+        """Set `error` as the exception of all pending futures."""
+        while self._futures:
+            _, future = self._futures.popitem()
+            if not future.cancelled():
+                set_future(future.set_exception, error)
+
+    def wait(self) -> None:
+        """Wait until all futures are done."""
+        wait(list(self._futures.values()))
+
+    def cancel(self) -> None:
+        """Cancel all futures that are not running."""
+        for future in list(self._futures.values()):
+            future.cancel()
