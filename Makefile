@@ -29,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Nothing a test starts may outlive it, whatever goes wrong.
 LIMIT = timeout -k 10
 
-.PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-many test-network test-slow test-faults \
+.PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-many test-network test-slow test-faults test-extrap \
 	check format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
 	cluster-up cluster-down test-cluster jobs
 
@@ -63,12 +63,12 @@ test: venvs ## all tests: serial, on 1 to 4 ranks, on the other MPIs
 	$(BIN)/python scripts/check_skips.py .junit
 
 test-quick: $(READY) ## tests that start no process, in less than a minute
-	$(LIMIT) 300 $(BIN)/python -m pytest -q -n 2 -m 'not mpi and not cluster and not processes'
+	$(LIMIT) 300 $(BIN)/python -m pytest -q -n 2 -m 'not mpi and not cluster and not extrap and not processes'
 
 # Three at a time: part of their time they wait for ends, limits and timers.
 test-serial: $(READY) ## tests of one process, and those that start mpiexec
 	$(LIMIT) 2700 $(BIN)/python $(COVERED) -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
-		-m 'not mpi and not cluster' --junitxml=.junit/serial.xml
+		-m 'not mpi and not cluster and not extrap' --junitxml=.junit/serial.xml
 
 test-ranks: $(READY) ## rank tests on 1, 2, 3 and 4 ranks
 	@for n in $(TEST_RANKS); do \
@@ -116,6 +116,15 @@ cluster-down: ## end the hosts and all that runs on them
 
 test-faults: venvs ## some 300 kills of the farm, each gone on from; a quarter of an hour
 	MPIAPPS_FAULTS=1 $(BIN)/python -m pytest tests/test_farm_faults.py -k kills
+
+test-extrap: venvs .venv-extrap/.installed ## Extra-P reads the measurements of `mpiapps scaling`
+	$(LIMIT) 300 $(BIN)/python -m pytest -m extrap tests/scaling
+
+# It needs NumPy 1, so it is in none of the other environments.
+.venv-extrap/.installed:
+	$(or $(ASKED),python3) -m venv .venv-extrap
+	.venv-extrap/bin/pip install -q 'extrap==4.2.5'
+	touch $@
 
 # Jobs run here, where every host sees them; /tmp is each host's own.
 test-cluster: venvs ## job scripts on the real Slurm and Grid Engine of the test cluster

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shlex
@@ -33,6 +34,7 @@ from mpiapps.batch.parser import COMMANDS, add_commands
 from mpiapps.batch.site import SCHEDULERS
 from mpiapps.launch.exit_before_mpi import end_all
 from mpiapps.launch.mpiexec import command_line, exec_launcher, find_launcher
+from mpiapps.scaling.options import add_command as add_scaling
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,13 @@ def _command(words: list[str]) -> int:
         if name and name[0] != "-":
             parser.error(f"{name!r} is not a command{did_you_mean(name, commands)}")
         parser.parse_args(words)  # --help, --version, or an error
-    if name in COMMANDS:
+    if name in COMMANDS or name == "scaling":
         return job_command(commands[name], words)
     return OWN[name](commands[name].parse_intermixed(words[1:]))
 
 
 def job_command(parser: Parser, words: list[str]) -> int:
-    """Run a batch command; the program gets the arguments after ``--``."""
+    """Run a command of jobs or studies; the program gets the arguments after ``--``."""
     cut = words.index("--") if "--" in words else len(words)
     values, unknown = parser.parse_known(words[1:cut])
     if unknown:
@@ -102,8 +104,8 @@ def job_command(parser: Parser, words: list[str]) -> int:
                 f" {unknown[0]} ..."
             )
         parser.error(parser.unknown_message(unknown[0]))
-    from mpiapps.batch import commands
-
+    module = "scaling.command" if words[0] == "scaling" else "batch.commands"
+    commands = importlib.import_module(f"mpiapps.{module}")
     code: int = getattr(commands, words[0])(values, words[cut + 1 :])
     return code
 
@@ -251,6 +253,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     command.add_argument("script", nargs="?", default="", metavar="SCRIPT")
     command.add_argument("arguments", nargs="...", metavar="ARG")
     add_commands(commands)
+    add_scaling(commands)
     command = commands.add_parser(
         "run",
         help="run a program on ranks of this machine",

@@ -188,7 +188,7 @@ def test_mpiapps_names_its_programs_and_refuses_others():
     lines = [line.split(maxsplit=1) for line in listed.out.splitlines()]
     assert ["pi", "Estimate pi with random darts."] in lines
     for argv, word in (
-        (["run", "po"], "'po' is not a program; the programs are crossval"),
+        (["run", "po"], "'po' is not a program; the programs are amdahl"),
         (["run", "nowhere.py"], "'nowhere.py' is not a file"),
         (["run", "-n", "2"], "required: PROGRAM"),
         (["run", "pi", "-n", "0"], "'0' is not a number of ranks"),

@@ -60,7 +60,7 @@ def collect(
         **versions,
         "python": platform.python_version(),
         "host": world.host,
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": usable_cores(),
         "threads": pools,
         "job": job_id() or None,
@@ -71,7 +71,8 @@ def collect(
     }
 
 
-def _cpu() -> str | None:
+def cpu() -> str | None:
+    """Return the model of the processor, if the kernel states it."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -20,10 +20,12 @@ def collect(world: World) -> dict[str, Any] | None:
     dict
         ``cpu_seconds``: of all ranks. ``peak_memory``: bytes of the largest rank.
         ``ranks``: for each rank ``rank``, ``host``, ``threads`` of its libraries in
-        force, and `mpiapps.base.usage.Usage`. The job script reads the first two keys.
+        force, ``timers`` in s by name, and `mpiapps.base.usage.Usage`. The job script
+        reads the first two keys.
     """
     row = {"rank": world.rank, "host": world.host, "threads": _threads()}
-    rows = world.comm.gather(row | usage_of_process(), root=world.root)
+    row |= {"timers": dict(world.timers.seconds)} | usage_of_process()
+    rows = world.comm.gather(row, root=world.root)
     if rows is None:
         return None
     return {

@@ -51,6 +51,7 @@ WORKAROUNDS: Mapping[tuple[str, str], Workaround] = {
     ),
     # Else the rank, and all processes that it starts, would be bound to one core.
     ("Open MPI", "single rank"): Workaround(("--bind-to", "none")),
+    ("Open MPI", "unbound"): Workaround(("--bind-to", "none")),
     # A seccomp filter of a container; Open MPI only checks the kernel's settings.
     ("Open MPI", "no cross-memory attach"): Workaround(
         variables=(
@@ -61,6 +62,7 @@ WORKAROUNDS: Mapping[tuple[str, str], Workaround] = {
     ("Intel MPI", "oversubscribed"): Workaround(
         variables=(("I_MPI_PIN", "0"), ("I_MPI_WAIT_MODE", "1"))
     ),
+    ("Intel MPI", "unbound"): Workaround(variables=(("I_MPI_PIN", "0"),)),
 }
 
 
@@ -99,12 +101,18 @@ def find_launcher() -> Mpiexec:
     return Mpiexec(family, library, mpiexec)
 
 
-def conditions(ntasks: int) -> list[str]:
-    """Return the conditions of `WORKAROUNDS` that hold. Local."""
+def conditions(ntasks: int, unbound: bool = False) -> list[str]:
+    """Return the conditions of `WORKAROUNDS` that hold. Local.
+
+    `unbound`: ranks may use all cores, as for several threads or several mpiexec.
+    """
+    single, oversubscribed = ntasks == 1, ntasks > physical_cores()
     holds = {
         "root": os.geteuid() == 0,
-        "single rank": ntasks == 1,
-        "oversubscribed": ntasks > physical_cores(),
+        "single rank": single,
+        "oversubscribed": oversubscribed,
+        # The other two do the same.
+        "unbound": unbound and not single and not oversubscribed,
         "no cross-memory attach": not can_read_memory(),
     }
     return [name for name, true in holds.items() if true]
@@ -125,9 +133,16 @@ def can_read_memory() -> bool:
 
 
 def command_line(
-    launcher: Mpiexec, ntasks: int, argv: Sequence[str]
+    launcher: Mpiexec,
+    ntasks: int,
+    argv: Sequence[str],
+    *,
+    is_python: bool = True,
+    unbound: bool = False,
 ) -> tuple[list[str], dict[str, str]]:
     """Return the command that runs Python with `argv` on `ntasks` ranks. Local.
+
+    Without `is_python`, `argv` is a command of its own. `unbound`: see `conditions`.
 
     Returns
     -------
@@ -138,12 +153,13 @@ def command_line(
     """
     workarounds = [
         WORKAROUNDS[key]
-        for condition in conditions(ntasks)
+        for condition in conditions(ntasks, unbound)
         if (key := (launcher.family, condition)) in WORKAROUNDS
     ]
     arguments = [text for each in workarounds for text in each.arguments]
     variables = dict(pair for each in workarounds for pair in each.variables)
-    command = [launcher.mpiexec, *arguments, "-n", str(ntasks), sys.executable, *argv]
+    python = [sys.executable] if is_python else []
+    command = [launcher.mpiexec, *arguments, "-n", str(ntasks), *python, *argv]
     unset = {name: text for name, text in variables.items() if name not in os.environ}
     return command, unset
 

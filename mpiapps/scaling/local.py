@@ -1,0 +1,180 @@
+"""Runs of a study on this machine, by mpiexec."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from mpiapps.app.record import RECORD_VARIABLE
+from mpiapps.base.errors import InputError, TasksFailed, Terminated, os_errors
+from mpiapps.base.launch_environment import without_rank_variables
+from mpiapps.base.threads import THREAD_VARIABLES
+from mpiapps.launch.mpiexec import Mpiexec, command_line
+from mpiapps.scaling.measurement import Measurement, from_records
+from mpiapps.scaling.study import Case, Study
+
+LAST_LINES = 20  # of the output of a failed run, in its error; mpiexec adds its own
+GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL
+
+
+@dataclass(frozen=True)
+class Process:
+    """One mpiexec of a run, with the files it writes."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+    record: Path
+
+
+def run_case(
+    launcher: Mpiexec, study: Study, case: Case, repeat: int, folder: Path
+) -> Measurement:
+    """Run a case once, to its end, and return what it gave.
+
+    Parameters
+    ----------
+    launcher : Mpiexec
+    study : Study
+    case : Case
+    repeat : int
+    folder : Path
+        Gets the output and the records of the run.
+
+    Raises
+    ------
+    TasksFailed
+        If the program fails, or leaves no finished record.
+    """
+    start = time.perf_counter()
+    with ended_with_this_process() as running:
+        processes = []
+        for copy in range(case.copies):
+            name = f"{case.label} {repeat}-{copy}".replace(" ", "_")
+            processes.append(_start(launcher, study, case, folder / name))
+            running.append(processes[-1].process)
+        memory = [_wait(one, case) for one in processes]
+    elapsed = time.perf_counter() - start
+    if not study.recorded:
+        return Measurement(case, repeat, elapsed, elapsed, memory=tuple(memory))
+    records = [read_record(one.record, case) for one in processes]
+    return from_records(
+        case, repeat, records, elapsed, region=study.region, useful=study.useful
+    )
+
+
+def _start(launcher: Mpiexec, study: Study, case: Case, path: Path) -> Process:
+    """Start one mpiexec."""
+    words = [*study.words, *study.arguments_of(case)]
+    command, variables = command_line(
+        launcher,
+        case.ranks,
+        words,
+        is_python=study.is_python,
+        unbound=case.threads > 1 or case.copies > 1,
+    )
+    record = path.with_suffix(".json")
+    record.unlink(missing_ok=True)
+    output = path.with_suffix(".log")
+    with os_errors(output, "write"), output.open("wb") as stream:
+        stream.write(f"$ {shlex.join(command)}\n".encode())
+        stream.flush()
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=environment(case, variables) | {RECORD_VARIABLE: str(record)},
+        )
+    return Process(process, output, record)
+
+
+def environment(case: Case, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a run: threads, and nothing of the job around it."""
+    inherited = without_rank_variables(os.environ)
+    own = {k: v for k, v in inherited.items() if not k.startswith("MPIAPPS_")}
+    threads = dict.fromkeys(THREAD_VARIABLES, str(case.threads))
+    return own | dict(variables) | threads
+
+
+def _wait(one: Process, case: Case) -> int:
+    """Wait for a process; return the peak memory of its largest descendant, in bytes.
+
+    Raises
+    ------
+    TasksFailed
+        If it failed.
+    """
+    _, status, usage = os.wait4(one.process.pid, 0)
+    code = one.process.returncode = os.waitstatus_to_exitcode(status)
+    if code != 0:
+        lines = one.output.read_text(errors="replace").splitlines()[-LAST_LINES:]
+        raise TasksFailed(
+            f"{case.label}: exit code {code}; the last lines of {one.output}:\n"
+            + "\n".join(f"  {line}" for line in lines)
+        )
+    return int(usage.ru_maxrss) * 1024
+
+
+def read_record(path: Path, case: Case) -> Mapping[str, Any]:
+    """Return a finished record of a program that is done.
+
+    Raises
+    ------
+    TasksFailed
+        If there is none: exit code 0 of a launcher is not enough.
+    InputError
+        If it is of a version without timers of ranks.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        done = record["finished"] is True and record["exit_code"] == 0
+    except (OSError, ValueError, KeyError, TypeError):
+        done = False
+    if not done:
+        raise TasksFailed(
+            f"{case.label}: the program left no finished record in {path}; see the"
+            " log beside it"
+        )
+    if not all("timers" in row for row in record["usage"]["ranks"]):
+        raise InputError(
+            f"{path} has no times of ranks; run the program with this version"
+        )
+    loaded: Mapping[str, Any] = record
+    return loaded
+
+
+@contextmanager
+def ended_with_this_process() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Yield a list of processes that are ended if this block does not end normally.
+
+    SIGTERM raises `Terminated` in the block, as SIGINT raises `KeyboardInterrupt`.
+    """
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        raise Terminated(128 + number)
+
+    processes: list[subprocess.Popen[bytes]] = []
+    previous = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield processes
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        for process in processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_SECONDS)
+            if process.poll() is None:
+                process.kill()
+                process.wait()
