@@ -7,11 +7,12 @@ import os
 import shutil
 import subprocess
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.commands import ROOT, Ended, folder
+from tests.commands import ROOT, Ended, clean_environment, folder
 from tests.commands import run as run_here
 
 SCRIPT = ROOT / "scripts" / "cluster" / "cluster.sh"
@@ -22,7 +23,7 @@ SHARED = ROOT / ".cluster" / NUMBER  # a folder of all hosts; /tmp is per host
 os.environ["TEST_CLUSTER"] = NUMBER  # for SCRIPT
 HERE = Path(__file__).parent
 LIMIT = 240  # s, maximum duration of a job in these tests
-POLL_SECONDS = 2.0  # between calls of `mpiapps status`, which the jobs' cores run, too
+POLL_SECONDS = 1.0  # between calls of `mpiapps status`, which the jobs' cores run, too
 
 SCHEDULERS = ("slurm", "sge")
 # Scheduler -> number of hosts, and of ranks per host, that use all cores.
@@ -37,6 +38,33 @@ def on(host: str, *words: str) -> Ended:
 def mpiapps(*words: str, mpi: str = "openmpi") -> Ended:
     """Run `mpiapps` on the head node."""
     return on("head", str(folder(mpi) / "mpiapps"), *words)
+
+
+@cache
+def command_server() -> subprocess.Popen[str]:
+    """Start command_server.py on the head node; it ends with this process."""
+    python = str(folder("openmpi") / "python")
+    words = ["bash", str(SCRIPT), "on", "head", python, str(HERE / "command_server.py")]
+    return subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=SHARED,
+        env=clean_environment(),
+    )
+
+
+def poll(*words: str) -> Ended:
+    """Run a command of `mpiapps` that tests repeat, without a start of Python."""
+    start = time.monotonic()
+    server = command_server()
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write(json.dumps(words) + "\n")
+    server.stdin.flush()
+    answer = json.loads(server.stdout.readline())
+    return Ended(**answer, seconds=time.monotonic() - start)
 
 
 def submit(scheduler: str, *words: str, mpi: str = "openmpi") -> str:
@@ -59,7 +87,7 @@ def shape(scheduler: str) -> list[str]:
 
 def status(run: str) -> dict:
     """Return the status of a run."""
-    ended = mpiapps("status", run, "--json")
+    ended = poll("status", run, "--json")
     assert ended.code == 0, ended.err
     return json.loads(ended.out)[0]
 
@@ -85,7 +113,7 @@ def wait(run: str, *states: str, limit: float = LIMIT) -> dict:
 
 def output(run: str) -> str:
     """Return the output of a run."""
-    return mpiapps("logs", run).out
+    return poll("logs", run).out
 
 
 def record(run: str) -> dict:
@@ -105,7 +133,7 @@ def other_host(run: str) -> str:
     return next(host for host in ("n2", "n1") if f'"{host}"' not in script)
 
 
-def until(condition, what: str, limit: float = 90, every: float = 0.2) -> None:
+def until(condition, what: str, limit: float = 90, every: float = 0.3) -> None:
     """Wait until `condition()` holds."""
     end = time.monotonic() + limit
     while not condition():

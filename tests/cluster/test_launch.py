@@ -34,14 +34,14 @@ def matrix():
 
 
 @pytest.mark.parametrize("case", MATRIX, ids=lambda case: "-".join(map(str, case)))
-def test_hosts_and_cores_of_ranks(matrix, hits, case):
-    _, scheduler, _, _, threads = case
+def test_hosts_and_cores_of_ranks(matrix, case):
+    _, scheduler, _, ranks, threads = case
     ended = wait(matrix[case], limit=600)
     assert ended["state"] == "done", output(matrix[case])
     report = json.loads(
         next(line for line in output(matrix[case]).splitlines() if line[:1] == "{")
     )
-    assert report["hits"] == hits
+    assert report["size"] == SHAPES[scheduler][0] * ranks
     by_host = {}
     for host, cores, omp in report["rows"]:
         by_host.setdefault(host, []).append(cores)

@@ -39,7 +39,7 @@ def environment(scheduler, ranks, threads):
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "{}x{}".format(*shape))
 @pytest.mark.parametrize("mpi", MPIS)
 @pytest.mark.parametrize("scheduler", ["pbs", "lsf"])
-def test_hosts_and_cores_of_ranks(scheduler, mpi, shape, hits):
+def test_hosts_and_cores_of_ranks(scheduler, mpi, shape):
     ranks, threads = shape
     name = f"{scheduler}-{mpi}"
     request = ["--scheduler", scheduler, "--mpi", mpi, "--name", name, "--nodes", "2"]
@@ -53,7 +53,7 @@ def test_hosts_and_cores_of_ranks(scheduler, mpi, shape, hits):
     ended = on("n1", "env", *words, "bash", f"{name}.sh")
     assert ended.code == 0, ended.err
     report = json.loads(next(line for line in ended.out.splitlines() if line[0] == "{"))
-    assert report["hits"] == hits
+    assert report["size"] == 2 * ranks
     expected = [[0], [1]] if threads == 1 else [[0, 1]]
     for host in ("n1", "n2"):
         bound = [cores for name, cores, _ in report["rows"] if name == host]
