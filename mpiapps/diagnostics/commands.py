@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mpiapps
@@ -17,7 +18,7 @@ from mpiapps.batch.request import Request
 from mpiapps.diagnostics import report as reporting
 from mpiapps.diagnostics.examine import LIMIT, examine
 from mpiapps.diagnostics.library import query
-from mpiapps.diagnostics.probe import all_probes
+from mpiapps.diagnostics.probe import Examination, Probe, all_probes
 from mpiapps.diagnostics.system import System
 
 COMMANDS = {
@@ -29,7 +30,9 @@ COMMANDS = {
 def add_commands(commands: Any) -> None:
     """Add the commands to the parser of `mpiapps`."""
     doctor, bundle = (
-        commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        commands.add_parser(
+            name, help=text, description=f"{text[0].upper()}{text[1:]}."
+        )
         for name, text in COMMANDS.items()
     )
     _add_doctor(doctor)
@@ -87,9 +90,7 @@ def doctor(values: Namespace) -> int:
     submitted = values.job and job.has_scheduler(values)
     if not values.job or submitted:  # ranks are started on hosts of the job
         probes = [each for each in probes if not each.starts_mpi]
-    environ = dict(os.environ)
-    system = System(environ, ntasks=values.ntasks, library=query(environ))
-    examinations = examine(probes, system, values.limit)
+    examinations, system = examined(os.environ, probes, values.ntasks, values.limit)
     code = reporting.exit_code(examinations)
     if not values.job or code:
         if values.json:
@@ -102,6 +103,18 @@ def doctor(values: Namespace) -> int:
     if any(each.findings for each in examinations):
         write_err(reporting.as_text(examinations, verbose=values.verbose))
     return job.submit(values) if submitted else job.run_here(values)
+
+
+def examined(
+    environ: Mapping[str, str],
+    probes: Sequence[Probe] = (),
+    ntasks: int = 0,
+    limit: float = LIMIT,
+) -> tuple[list[Examination], System]:
+    """Execute probes on this host; by default all that start no ranks."""
+    selected = probes or [each for each in all_probes() if not each.starts_mpi]
+    system = System(dict(environ), ntasks=ntasks, library=query(environ))
+    return examine(selected, system, limit), system
 
 
 def report(values: Namespace) -> int:

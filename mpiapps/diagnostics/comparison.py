@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from statistics import mean, median
 from typing import Any
 
@@ -203,21 +204,22 @@ def slow_hosts(values: Mapping[str, float], what: str) -> list[Finding]:
 def merge_hosts(
     examinations: Mapping[str, Iterable[Examination]],
 ) -> list[Examination]:
-    """Return the findings of the probes of all hosts, each once with its hosts."""
-    hosts: defaultdict[tuple[str, str, Finding], list[str]] = defaultdict(list)
-    unanswered: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
+    """Return the probes of all hosts: each finding and status once, with its hosts."""
+    found: defaultdict[tuple[str, str, Finding], list[str]] = defaultdict(list)
+    others: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
     for host, rows in examinations.items():
         for row in rows:
             for finding in row.findings:
-                hosts[row.probe, row.looked_at, finding].append(host)
-            if row.status in ("failed", "timed out"):
-                unanswered[row.probe, row.looked_at, row.status].append(host)
+                found[row.probe, row.looked_at, finding].append(host)
+            if not row.findings:
+                others[row.probe, row.looked_at, row.status].append(host)
     merged = []
-    for (probe, looked_at, finding), names in hosts.items():
+    for (probe, looked_at, finding), names in found.items():
         text = f"{', '.join(sorted(names))}: {finding.found}"
-        finding = Finding(**{**vars(finding), "found": text})  # noqa: PLW2901 - with hosts
-        merged.append(Examination(probe, looked_at, "found", (finding,)))
-    for (probe, looked_at, status), names in unanswered.items():
+        merged.append(
+            Examination(probe, looked_at, "found", (replace(finding, found=text),))
+        )
+    for (probe, looked_at, status), names in others.items():
         reason = f"on {', '.join(sorted(names))}"
         merged.append(Examination(probe, looked_at, status, reason=reason))
     return merged
@@ -229,4 +231,3 @@ def by_host(rows: Rows, values: Iterable[float]) -> dict[str, float]:
     for row, value in zip(rows, values, strict=True):
         of_host[row["host"]].append(value)
     return {host: mean(items) for host, items in of_host.items()}
-

@@ -26,8 +26,15 @@ class _Child:
     probe: Probe
     pid: int
     pipe: int
-    deadline: float
     output: bytearray = field(default_factory=bytearray)
+
+    def read(self) -> bool:
+        """Read what is there; return whether the process has closed its end."""
+        with suppress(BlockingIOError):
+            while data := os.read(self.pipe, READ_BYTES):
+                self.output += data
+            return True
+        return False
 
     def kill(self) -> None:
         """Kill the process and its descendants; do not wait for one that cannot end."""
@@ -43,24 +50,25 @@ def examine(
     A probe that raises, crashes or exceeds its limit does not affect the others.
     Call it before MPI and before threads are started, since it forks.
     """
-    selector = selectors.DefaultSelector()
-    children = [_start(probe, system, limit) for probe in probes]
-    for child in children:
-        selector.register(child.pipe, selectors.EVENT_READ, child)
+    children = [_start(probe, system) for probe in probes]
+    started = time.monotonic()  # of the last: a busy host takes long to start them
     results: dict[int, Examination] = {}
-    while selector.get_map():
-        nearest = min(key.data.deadline for key in selector.get_map().values())
-        for key, _ in selector.select(max(0.0, nearest - time.monotonic())):
-            data = os.read(key.fd, READ_BYTES)
-            key.data.output += data
-            if not data:
-                selector.unregister(key.fd)
-                results[key.data.pid] = _outcome(key.data)
-        for key in list(selector.get_map().values()):
-            if time.monotonic() >= key.data.deadline:
-                selector.unregister(key.fd)
-                key.data.kill()
-                results[key.data.pid] = _timed_out(key.data.probe, limit)
+    with selectors.DefaultSelector() as selector:
+        for child in children:
+            selector.register(child.pipe, selectors.EVENT_READ, child)
+        while active := [key.data for key in selector.get_map().values()]:
+            ends = {c.pid: started + (c.probe.limit or limit) for c in active}
+            selector.select(max(0.0, min(ends.values()) - time.monotonic()))
+            now = time.monotonic()
+            for child in active:
+                if child.read():
+                    results[child.pid] = _outcome(child)
+                elif now >= ends[child.pid]:
+                    child.kill()
+                    results[child.pid] = _timed_out(child.probe, limit)
+                else:
+                    continue
+                selector.unregister(child.pipe)
     for child in children:
         os.close(child.pipe)
         child.kill()  # what it has left behind
@@ -69,14 +77,15 @@ def examine(
     return [results[child.pid] for child in children]
 
 
-def _start(probe: Probe, system: System, limit: float) -> _Child:
+def _start(probe: Probe, system: System) -> _Child:
     reader, writer = os.pipe()
+    os.set_blocking(reader, False)
     pid = os.fork()
     if pid:
         os.close(writer)
         with suppress(OSError):  # the child may already have done so, or have ended
             os.setpgid(pid, pid)
-        return _Child(probe, pid, reader, time.monotonic() + (probe.limit or limit))
+        return _Child(probe, pid, reader)
     try:
         os.setpgid(0, 0)
         os.close(reader)

@@ -78,8 +78,7 @@ def submit(values: Namespace) -> int:
     if not record.exists():
         output = "".join(path.read_text(errors="replace") for path in runs.outputs(run))
         raise LaunchError(
-            f"{run.name}: {ended.state}, without a report:\n"
-            f"{output.strip()[-2000:]}"
+            f"{run.name}: {ended.state}, without a report:\n{output.strip()[-2000:]}"
         )
     return show(record, as_json=values.json)
 
@@ -87,6 +86,8 @@ def submit(values: Namespace) -> int:
 def show(path: Path, *, as_json: bool) -> int:
     """Print a record; return its exit code."""
     content: dict[str, Any] = json.loads(path.read_text())
-    text = json.dumps(content, indent=1) + "\n" if as_json else as_text(content["values"])
+    text = (
+        json.dumps(content, indent=1) + "\n" if as_json else as_text(content["values"])
+    )
     write_out(text)
     return int(content["exit_code"])

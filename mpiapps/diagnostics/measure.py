@@ -100,9 +100,9 @@ def messages(world: World, hosts: Hosts, nbytes: int) -> list[dict[str, Any]]:
     """
     rows = []
     with asleep_after(world):
-        for pair in zip(hosts.leaders, hosts.seconds, strict=True):
-            if world.rank in pair and pair[1] >= 0:
-                rows.append(pingpong(world, pair, nbytes))
+        pairs = zip(hosts.leaders, hosts.seconds, strict=True)
+        own = [pair for pair in pairs if world.rank in pair and pair[1] >= 0]
+        rows += [pingpong(world, pair, nbytes) for pair in own]
     for leader in hosts.leaders[1:]:
         with asleep_after(world):
             pair = hosts.leaders[0], leader

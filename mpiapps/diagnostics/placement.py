@@ -40,11 +40,12 @@ def expand(text: str) -> set[int]:
 
 def numa_nodes(cpus: Iterable[int], folder: Path = Path(NODES)) -> list[int]:
     """Return the NUMA nodes of some CPUs; none if the kernel does not say."""
-    wanted, nodes = set(cpus), []
-    for path in sorted(folder.glob("node[0-9]*")):
-        if expand((path / "cpulist").read_text()) & wanted:
-            nodes.append(int(path.name.removeprefix("node")))
-    return sorted(nodes)
+    wanted = set(cpus)
+    return sorted(
+        int(path.name.removeprefix("node"))
+        for path in folder.glob("node[0-9]*")
+        if expand((path / "cpulist").read_text()) & wanted
+    )
 
 
 def gpus(environ: Mapping[str, str], root: Path = Path("/")) -> list[str]:

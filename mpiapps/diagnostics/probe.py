@@ -17,7 +17,7 @@ CERTAIN, LIKELY, POSSIBLE = "certain", "likely", "possible"
 
 
 class NotApplicable(Exception):
-    """Raised by a probe whose subject does not exist on this host; the text says why."""
+    """Raised by a probe whose subject does not exist; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,12 @@ _builtin: dict[str, Probe] = {}
 
 
 def probe(
-    name: str, *, examines: str, symptom: str, starts_mpi: bool = False, limit: float = 0
+    name: str,
+    *,
+    examines: str,
+    symptom: str,
+    starts_mpi: bool = False,
+    limit: float = 0,
 ) -> Callable[[Function], Probe]:
     """Return a decorator that registers a function as a probe."""
 

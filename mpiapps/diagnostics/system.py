@@ -57,7 +57,7 @@ class System:
         default_factory=lambda: frozenset(os.sched_getaffinity(0))
     )
     ntasks: int = 0
-    library: MpiLibrary = MpiLibrary()
+    library: MpiLibrary = field(default_factory=MpiLibrary)
 
     def path(self, name: str) -> Path:
         """Return the path of an absolute file name below `root`."""

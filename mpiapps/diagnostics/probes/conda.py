@@ -62,8 +62,7 @@ def conda_mpi(system: System) -> Iterator[Finding]:
             WARNING,
             f"mixed channels: {pairs}",
             "Their builds are not made for each other: libraries may not be found.",
-            "conda install --override-channels -c conda-forge mpi4py "
-            + " ".join(mpis),
+            "conda install --override-channels -c conda-forge mpi4py " + " ".join(mpis),
             LIKELY,
         )
 

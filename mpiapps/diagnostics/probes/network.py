@@ -113,7 +113,7 @@ def host_name(system: System) -> Iterator[Finding]:
             f"the name {name} has only {', '.join(sorted(addresses))}",
             "Schedulers of Dask and other servers bind an address that other hosts"
             " cannot reach.",
-            "python -m mpiapps.dask --interface NAME, or dask-mpi --interface NAME, with"
-            " an interface of `ip -brief address`",
+            "python -m mpiapps.dask --interface NAME, or dask-mpi --interface NAME,"
+            " with an interface of `ip -brief address`",
             POSSIBLE,
         )

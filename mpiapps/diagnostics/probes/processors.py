@@ -22,6 +22,7 @@ from mpiapps.diagnostics.system import System
 
 BINDING = ("GOMP_CPU_AFFINITY", "KMP_AFFINITY", "OMP_PLACES", "OMP_PROC_BIND")
 OPEN_FILES = 1024  # a common soft limit; Dask and mpiexec use a descriptor per peer
+IMPORT_LIMIT = 10.0  # s; from a slow file system
 AFFINITY = """
 import os
 before = len(os.sched_getaffinity(0))
@@ -35,10 +36,11 @@ print(before, len(os.sched_getaffinity(0)))
     "affinity",
     examines="the affinity mask before and after `import numpy`",
     symptom="all threads on one core",
+    limit=IMPORT_LIMIT + 0.5,
 )
 def affinity(system: System) -> Iterator[Finding]:
     """Find a library or variable that binds the process when it is imported."""
-    answer = system.python(AFFINITY)
+    answer = system.python(AFFINITY, limit=IMPORT_LIMIT)
     match = re.search(r"(\d+) (\d+)\s*$", answer.text)
     if answer.code != 0 or not match:
         last = (answer.text.strip().splitlines() or ["no output"])[-1]

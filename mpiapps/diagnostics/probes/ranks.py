@@ -10,7 +10,14 @@ from mpiapps.diagnostics.system import Outcome, System
 from mpiapps.launch.mpiexec import Launcher, command_line
 
 LIMIT = 20.0  # s
-SIZE = "from mpi4py import MPI; print('size', MPI.COMM_WORLD.size, flush=True)"
+# Intel MPI spawns only if asked to: without it the call is a segmentation fault.
+SPAWN_VARIABLES = {"I_MPI_SPAWN": "on"}
+# One write per line: the launcher does not mix the ranks' output within it.
+SIZE = """
+import os
+from mpi4py import MPI
+os.write(1, b"size %d\\n" % MPI.COMM_WORLD.size)
+"""
 CHILD = "from mpi4py import MPI; MPI.Comm.Get_parent().Disconnect()"
 SPAWN = """
 import sys
@@ -54,7 +61,7 @@ def launch(system: System) -> Iterator[Finding]:
 )
 def spawn(system: System) -> Iterator[Finding]:
     """Spawn a process with a time limit."""
-    outcome = _mpiexec(system, 1, ["-c", SPAWN, CHILD])
+    outcome = _mpiexec(_with(system, SPAWN_VARIABLES), 1, ["-c", SPAWN, CHILD])
     if "spawned" in outcome.text:
         return
     yield Finding(
