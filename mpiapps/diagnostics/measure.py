@@ -47,7 +47,7 @@ class Hosts:
         ranks = world.node.gather(world.rank, root=0)
         own = None if ranks is None else (ranks[0], [*ranks[1:], -1][0], world.host)
         rows = sorted(row for row in world.comm.allgather(own) if row is not None)
-        return cls(*map(list, zip(*rows, strict=True)))  # type: ignore[arg-type]
+        return cls(*map(list, zip(*rows, strict=True)))
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import socket
@@ -33,7 +32,6 @@ SOCKET = "pymp-xxxxxxxx/listener-xxxxxxxx"
 SOCKET_LIMIT = 107
 NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "lustre", "gpfs", "beegfs", "fuse.sshfs", "cifs",
                         "ceph", "fuse.glusterfs", "panfs", "9p")  # fmt: skip
-NO_FLOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, 524)  # 524: ENOTSUPP
 
 
 @probe(
