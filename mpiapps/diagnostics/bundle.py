@@ -14,7 +14,7 @@ from pathlib import Path
 from mpiapps.base.streams import write_out
 from mpiapps.batch import runs
 from mpiapps.diagnostics import report
-from mpiapps.diagnostics.commands import describe, examined
+from mpiapps.diagnostics.host import describe, examined
 from mpiapps.diagnostics.redaction import SECRET_NAME, Redactor, hosts_of
 from mpiapps.storage.atomic_file import AtomicFile
 

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
-import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-import mpiapps
 from mpiapps.app.options import add_options
 from mpiapps.base.streams import write_err, write_out
-from mpiapps.base.threads import usable_cores
 from mpiapps.batch.request import Request
 from mpiapps.diagnostics import report as reporting
-from mpiapps.diagnostics.examine import LIMIT, examine
-from mpiapps.diagnostics.library import query
-from mpiapps.diagnostics.probe import Examination, Probe, all_probes
-from mpiapps.diagnostics.system import System
+from mpiapps.diagnostics.examine import LIMIT
+from mpiapps.diagnostics.host import describe, examined
+from mpiapps.diagnostics.probe import all_probes
 
 COMMANDS = {
     "doctor": "find what is wrong with this environment, or with the hosts of a job",
@@ -105,37 +99,9 @@ def doctor(values: Namespace) -> int:
     return job.submit(values) if submitted else job.run_here(values)
 
 
-def examined(
-    environ: Mapping[str, str],
-    probes: Sequence[Probe] = (),
-    ntasks: int = 0,
-    limit: float = LIMIT,
-) -> tuple[list[Examination], System]:
-    """Execute probes on this host; by default all that start no ranks."""
-    selected = probes or [each for each in all_probes() if not each.starts_mpi]
-    system = System(dict(environ), ntasks=ntasks, library=query(environ))
-    return examine(selected, system, limit), system
-
-
 def report(values: Namespace) -> int:
     """Write the bundle for a bug report; print its name."""
     from mpiapps.diagnostics.bundle import write
 
     write(values.output, values.runs, values.logs)
     return 0
-
-
-def describe(system: System) -> dict[str, Any]:
-    """Return versions and paths for the record."""
-    return {
-        "mpiapps": mpiapps.__version__,
-        "python": platform.python_version(),
-        "executable": sys.executable,
-        "mpi": str(system.library),
-        "mpi_library": system.library.path,
-        "kernel": platform.release(),
-        "libc": " ".join(platform.libc_ver()),
-        "host": platform.node(),
-        "cores": usable_cores(),
-        "container": system.is_container(),
-    }

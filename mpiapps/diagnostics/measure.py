@@ -65,7 +65,7 @@ def asleep_after(world: World) -> Iterator[None]:
 def pingpong(world: World, pair: tuple[int, int], nbytes: int) -> dict[str, Any] | None:
     """Return latency (s) and bandwidth (bytes/s) between two ranks.
 
-    To be called by both ranks of `pair`; the first returns the result, the other
+    Collective over the two ranks of `pair`; the first returns the result, the other
     `None`. Half the median of `SMALL_MESSAGES` round trips, and the best of
     `LARGE_MESSAGES`.
     """

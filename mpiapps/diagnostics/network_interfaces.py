@@ -11,6 +11,14 @@ from pathlib import Path
 SIOCGIFADDR = 0x8915  # man 7 netdevice
 
 
+def interfaces() -> list[str]:
+    """Return the names of the interfaces of this network namespace.
+
+    ``/sys/class/net`` is that of the namespace in which ``/sys`` was mounted.
+    """
+    return sorted(name for _, name in socket.if_nameindex())
+
+
 def bridges(folder: Path = Path("/sys/class/net")) -> list[str]:
     """Return the bridges that are not down, such as docker0 and virbr0."""
     names = []
@@ -21,19 +29,19 @@ def bridges(folder: Path = Path("/sys/class/net")) -> list[str]:
     return names
 
 
-def addresses(folder: Path = Path("/sys/class/net")) -> dict[str, str]:
+def addresses() -> dict[str, str]:
     """Return the IPv4 address of each interface, without the loopback."""
     found = {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            name = struct.pack("256s", path.name.encode()[:15])
+        for name in interfaces():
+            request = struct.pack("256s", name.encode()[:15])
             try:
-                reply = fcntl.ioctl(query, SIOCGIFADDR, name)
+                reply = fcntl.ioctl(query, SIOCGIFADDR, request)
             except OSError:
                 continue  # without an address
             address = socket.inet_ntoa(reply[20:24])
             if not address.startswith("127."):
-                found[path.name] = address
+                found[name] = address
     return found
 
 

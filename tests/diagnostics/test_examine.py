@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -87,8 +88,7 @@ def test_a_probe_that_hangs_is_killed_with_its_children():
 
 def _read(path):
     try:
-        with open(path) as file:
-            return file.read()
+        return Path(path).read_text()
     except OSError:
         return ""
 

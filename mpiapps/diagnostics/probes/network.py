@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from mpiapps.base.launch_environment import allocated_hosts
-from mpiapps.diagnostics.network_interfaces import bridges
+from mpiapps.diagnostics.network_interfaces import bridges, interfaces
 from mpiapps.diagnostics.probe import (
     ERROR,
     LIKELY,
@@ -35,6 +36,8 @@ def bridge_interfaces(system: System) -> Iterator[Finding]:
     if any(name in system.environ for name in SELECTIONS):
         raise NotApplicable("btl_tcp_if_include or btl_tcp_if_exclude is set")
     names = bridges(system.path("/sys/class/net"))
+    if system.root == Path("/"):
+        names = [name for name in names if name in interfaces()]
     if names and system.library.family in ("Open MPI", ""):
         yield Finding(
             WARNING,
