@@ -1,4 +1,4 @@
-"""This host: its probes executed, and what the record says about it."""
+"""Execute the probes on one host; describe the host for the record."""
 
 from __future__ import annotations
 
