@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mpiapps.diagnostics.probe import ERROR, WARNING, Finding, NotApplicable, probe
 from mpiapps.diagnostics.system import Outcome, System
-from mpiapps.launch.mpiexec import Launcher, command_line
+from mpiapps.launch.mpiexec import Mpiexec, command_line
 
 LIMIT = 20.0  # s
 # Intel MPI spawns only if asked to: without it the call is a segmentation fault.
@@ -77,7 +77,7 @@ def _mpiexec(system: System, ntasks: int, argv: Sequence[str]) -> Outcome:
     library = system.library
     if not library.mpiexec:
         raise NotApplicable("the MPI library has no mpiexec")
-    launcher = Launcher(library.family, str(library), library.mpiexec)
+    launcher = Mpiexec(library.family, str(library), library.mpiexec)
     command, variables = command_line(launcher, ntasks, argv)
     return _with(system, variables).run(command, LIMIT)
 
