@@ -8,9 +8,10 @@ import selectors
 import signal
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from mpiapps.diagnostics.probe import Examination, Finding, NotApplicable, Probe
 from mpiapps.diagnostics.system import System
@@ -135,11 +136,7 @@ def _timed_out(probe: Probe, limit: float) -> Examination:
     return Examination(probe.name, probe.examines, "timed out", reason=reason)
 
 
-def from_dict(values: dict[str, object]) -> Examination:
-    """Return an examination from JSON."""
-    findings = values.pop("findings")
-    assert isinstance(findings, list)
-    return Examination(
-        findings=tuple(Finding(**each) for each in findings),
-        **values,  # type: ignore[arg-type]
-    )
+def from_dict(values: Mapping[str, Any]) -> Examination:
+    """Return an examination from `Examination.as_dict`, or from its JSON."""
+    findings = tuple(Finding(**each) for each in values["findings"])
+    return Examination(**{**values, "findings": findings})
