@@ -32,6 +32,7 @@ from mpiapps.base.streams import (
 from mpiapps.base.threads import physical_cores
 from mpiapps.batch.parser import COMMANDS, add_commands
 from mpiapps.batch.site import SCHEDULERS
+from mpiapps.diagnostics import commands as diagnostics
 from mpiapps.launch.exit_before_mpi import end_all
 from mpiapps.launch.mpiexec import command_line, exec_launcher, find_launcher
 from mpiapps.scaling.options import add_command as add_scaling
@@ -224,6 +225,7 @@ def _own_ranks(program: Program | None, arguments: list[str]) -> tuple[int, list
 
 
 OWN = {"list": show, "farm": farm, "dask": dask, "run": run}
+OWN |= {"doctor": diagnostics.doctor, "report": diagnostics.report}
 
 
 def _parser() -> tuple[Parser, dict[str, Parser]]:
@@ -254,6 +256,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     command.add_argument("arguments", nargs="...", metavar="ARG")
     add_commands(commands)
     add_scaling(commands)
+    diagnostics.add_commands(commands)
     command = commands.add_parser(
         "run",
         help="run a program on ranks of this machine",

@@ -10,13 +10,14 @@ from mpiapps.app.program import programs
 from mpiapps.app.runner import program_parser
 from mpiapps.base.launch_environment import LaunchEnvironment
 from mpiapps.cli import _parser
+from mpiapps.diagnostics.probe import all_probes
 from tests.commands import ROOT, on_ranks
 
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 FOLDERS = ROOT, ROOT / "mpiapps"
 ENTRY_POINT_GROUPS = {f"mpiapps.{kind}" for kind in (
     "programs", "backends", "file_operations", "schedulers", "launchers",
-    "matrix_operations")}  # fmt: skip
+    "matrix_operations", "probes")}  # fmt: skip
 STEPS = sorted((ROOT / "docs" / "teaching").glob("*.py"))
 
 
@@ -90,3 +91,14 @@ def test_pictures_of_matrices_are_those_of_the_code():
         assert (ROOT / "docs" / file).read_text() == drawn[name](), (
             "run python scripts/draw_matrix.py docs"
         )
+
+
+def test_the_table_of_probes_is_that_of_the_code():
+    rows = re.findall(
+        r"^\| `([\w-]+)`( \(with `--job`\))? \| (.*) \| (.*) \|$",
+        (ROOT / "docs" / "doctor.md").read_text(),
+        re.MULTILINE,
+    )
+    documented = [(name, bool(job), *texts) for name, job, *texts in rows]
+    probes = [(p.name, p.starts_mpi, p.examines, p.symptom) for p in all_probes()]
+    assert documented == probes

@@ -25,6 +25,7 @@ SEES = {
     "dask_cluster": {"base", "launch", "comm", "app", "tasks"},
     "taxi_tips": {"base", "kernels", "comm", "tasks", "app", "dask_cluster"},
     "model_selection": {"base", "storage", "comm", "tasks", "app", "dask_cluster"},
+    "diagnostics": {"base", "storage", "launch", "comm", "app", "batch"},
     "fileops": {"base", "storage", "kernels", "launch", "comm", "tasks", "app"},
 }
 SEES["programs"] = set(SEES)

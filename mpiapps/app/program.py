@@ -34,7 +34,7 @@ class Result:
     notes : sequence of str
         Remarks on the values.
     exit_code : int
-        0, 3 (some tasks failed) or 4 (a check failed).
+        0, 3 (some tasks failed), 4 (a check failed) or 78 (the environment is wrong).
     text : str, optional
         Printed in place of the report on `values`.
     """

@@ -6,6 +6,7 @@ A new launcher is a new row of the tables.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 JOB_ID_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 
@@ -86,8 +87,18 @@ RANK_PREFIXES = (
     "I_MPI_PIN_MAPPING",
     # Slurm's srun
     *("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS"),
+    # Cray
+    *("PALS_RANKID", "PALS_LOCAL_RANKID", "PALS_LOCAL_SIZE", "ALPS_APP_PE"),
 )
 USER_PREFIXES = ("PMIX_MCA_",)  # settings of users, in spite of RANK_PREFIXES
+
+# Launchers that set a rank or a number of ranks per host, and not the size of the
+# world: variable -> launcher, and what to add for the smallest possible size.
+PARTIAL_LAUNCHERS = {
+    "PALS_RANKID": ("mpiexec of HPE Cray PALS", 1),
+    "PALS_LOCAL_SIZE": ("mpiexec of HPE Cray PALS", 0),
+    "ALPS_APP_PE": ("aprun of Cray ALPS", 1),
+}
 
 JOB_NTASKS = "MPIAPPS_NTASKS"  # set by the job script; mandatory size of the world
 ALLOCATION_NTASKS = "SLURM_NTASKS"
@@ -143,6 +154,55 @@ def int_variable(environ: Mapping[str, str], name: str) -> int | None:
 def ranks_on_host(environ: Mapping[str, str]) -> int:
     """Return the number of ranks on this host; 0 if the launcher does not set it."""
     return max(int_variable(environ, name) or 0 for name in LOCAL_SIZE_VARIABLES)
+
+
+def smallest_size(environ: Mapping[str, str]) -> tuple[int, str]:
+    """Return the smallest size of the world that a launcher's variables allow.
+
+    Returns
+    -------
+    size : int
+        0 without such a variable.
+    source : str
+        The variable and its value.
+    """
+    sizes = [
+        (value + extra, f"{name}={value}")
+        for name, (_, extra) in PARTIAL_LAUNCHERS.items()
+        if (value := int_variable(environ, name)) is not None
+    ]
+    return max(sizes, default=(0, ""))
+
+
+def allocated_slots(environ: Mapping[str, str]) -> tuple[int, str]:
+    """Return the slots of a PBS, LSF or Grid Engine job, and their source; or 0.
+
+    A slot is a process or a thread: these schedulers do not know which.
+    """
+    for name in ("PBS_NP", "LSB_DJOB_NUMPROC", "NSLOTS"):
+        if slots := int_variable(environ, name):
+            return slots, f"{name}={slots}"
+    count = len(_lines(environ, "PBS_NODEFILE"))
+    return count, f"{count} lines in PBS_NODEFILE"
+
+
+def allocated_hosts(environ: Mapping[str, str]) -> int:
+    """Return the number of hosts of the job, or 0 if that is not known."""
+    if hosts := int_variable(environ, "SLURM_JOB_NUM_NODES"):
+        return hosts
+    for name in ("PBS_NODEFILE", "PE_HOSTFILE"):
+        if lines := _lines(environ, name):
+            return len({line.split()[0] for line in lines})
+    return len(set(environ.get("LSB_MCPU_HOSTS", "").split()[::2]))
+
+
+def _lines(environ: Mapping[str, str], name: str) -> list[str]:
+    """Return the lines of the file that a variable names; none if unreadable."""
+    try:
+        text = Path(environ[name]).read_text()
+    except (KeyError, OSError, ValueError):
+        return []
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def detect_launch(environ: Mapping[str, str]) -> LaunchEnvironment:

@@ -164,6 +164,16 @@ def wait(values: Namespace, _rest: list[str]) -> int:
 
 
 def _wait(values: Namespace, selected: list[runs.Run]) -> int:
+    current = wait_for(selected)
+    rows = [[cell for cell in _row(one) if cell] for one in current]
+    text = "".join("  ".join(row) + "\n" for row in rows)
+    _print(values, [one.as_dict() for one in current], text)
+    failed = [one for one in current if one.state != job_state.DONE]
+    return (failed[0].code or 1) if failed else 0
+
+
+def wait_for(selected: list[runs.Run]) -> list[Status]:
+    """Wait for runs to end; return how they ended."""
     pause, start, printed = FIRST_PAUSE, time.monotonic(), ""
     while True:
         current = statuses(selected)
@@ -181,11 +191,7 @@ def _wait(values: Namespace, selected: list[runs.Run]) -> int:
             raise LaunchError(f"cannot wait: {printed}")
         time.sleep(pause)
         pause = min(LONGEST_PAUSE, pause * 1.5)
-    rows = [[cell for cell in _row(one) if cell] for one in current]
-    text = "".join("  ".join(row) + "\n" for row in rows)
-    _print(values, [one.as_dict() for one in current], text)
-    failed = [one for one in current if one.state != job_state.DONE]
-    return (failed[0].code or 1) if failed else 0
+    return current
 
 
 def cancel(values: Namespace, _rest: list[str]) -> int:

@@ -12,10 +12,15 @@ from mpiapps.base.launch_environment import (
     ALLOCATION_NTASKS,
     ALLOW_SINGLETON,
     JOB_NTASKS,
+    PARTIAL_LAUNCHERS,
     LaunchEnvironment,
+    allocated_hosts,
+    allocated_slots,
     int_variable,
+    smallest_size,
 )
 from mpiapps.launch.mpi_library import Library
+from mpiapps.launch.mpi_wheels import DOCTOR
 
 
 def check_pair(launch: LaunchEnvironment, library: Library) -> None:
@@ -33,7 +38,7 @@ def check_pair(launch: LaunchEnvironment, library: Library) -> None:
         raise LaunchError(
             f"{launch.launcher} starts its ranks by PMIx, which {library} does not"
             f" support: every rank would abort in MPI_Init.\n"
-            f"{_remedy(launch, library)}"
+            f"{_remedy(launch, library)}\n{DOCTOR}"
         )
 
 
@@ -52,18 +57,21 @@ def check_size(
     ------
     LaunchError
         If the launcher or the job script (``MPIAPPS_NTASKS``) requested another size,
-        or one process runs without a launcher in an allocation of several tasks.
+        or one process runs without a known launcher in an allocation of several tasks
+        (Slurm) or hosts (PBS, LSF, Grid Engine).
     """
     job, allocation = (
         int_variable(environ, JOB_NTASKS),
         int_variable(environ, ALLOCATION_NTASKS),
     )
     if launch.size is not None and launch.size != size:
-        requested, source = launch.size, launch.size_variable
+        requested, source = launch.size, f"{launch.size_variable}={launch.size}"
     elif job is not None and job != size:
-        requested, source = job, JOB_NTASKS
+        requested, source = job, f"{JOB_NTASKS}={job}"
     elif launch.size is None and allocation is not None and size < allocation:
-        requested, source = allocation, ALLOCATION_NTASKS
+        requested, source = allocation, f"{ALLOCATION_NTASKS}={allocation}"
+    elif launch.size is None and size == 1 and (unused := _unused(environ)):
+        requested, source = unused
     else:
         if allocation is not None and size < allocation:
             return (
@@ -76,17 +84,31 @@ def check_size(
     raise LaunchError(_size_error(launch, library, size, requested, source))
 
 
+def _unused(environ: Mapping[str, str]) -> tuple[int, str] | None:
+    """Return the number of ranks that may be missing, and its source, or `None`.
+
+    On one host, slots of PBS, LSF and Grid Engine may be for threads: no conclusion is
+    possible. One process cannot use several hosts.
+    """
+    least, source = smallest_size(environ)
+    if least > 1:
+        return least, source
+    slots, source = allocated_slots(environ)
+    return (slots, source) if slots > 1 and allocated_hosts(environ) > 1 else None
+
+
 def _size_error(
     launch: LaunchEnvironment,
     library: Library,
     size: int,
     requested: int,
-    source: str | None,
+    source: str,
 ) -> str:
+    variable = source.partition("=")[0]
+    launcher = launch.launcher or PARTIAL_LAUNCHERS.get(variable, ("",))[0]
     lines = [
-        f"{_ranks(requested)} requested ({source}={requested}), but MPI_COMM_WORLD has"
-        f" size {size}",
-        f"  launcher: {launch.launcher or 'none detected: plain python'}",
+        f"{_ranks(requested)} requested ({source}), but MPI_COMM_WORLD has size {size}",
+        f"  launcher: {launcher or 'none detected: plain python'}",
         f"  library:  {library} ({library.path or 'path unknown'})",
     ]
     if size == 1:
@@ -100,7 +122,7 @@ def _size_error(
             f"To run a single process, give --allow-singleton or set"
             f" {ALLOW_SINGLETON}=1."
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, DOCTOR])
 
 
 def _remedy(

