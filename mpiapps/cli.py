@@ -132,18 +132,18 @@ def farm(values: Namespace) -> int:
 
     if values.what == "plan":
         return plan(values)
-    folder = Path(values.directory)
+    directory = Path(values.directory)
     if values.what == "table":
-        rows = list(status.table(folder))
+        rows = list(status.table(directory))
         write_out(json.dumps(rows) + "\n" if values.json else as_csv(rows))
         return 0
     if values.what == "verify":
-        errors = list(status.verify(folder))
+        errors = list(status.verify(directory))
         text = "".join(f"{line}\n" for line in errors) or "all as in the journal\n"
         content: object = errors
     else:
         errors = []
-        content = status.summary(folder)
+        content = status.summary(directory)
         text = status.as_text(content)
     write_out(json.dumps(content) + "\n" if values.json else text)
     return 4 if errors else 0

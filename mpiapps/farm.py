@@ -176,7 +176,7 @@ def _dry_run(ctx: RunContext, options: Options, own: dict[str, Task]) -> Result:
     return Result(ctx.world.comm.bcast(values), text=text)
 
 
-def _folder(options: Options) -> Path:
+def _directory(options: Options) -> Path:
     """Return the run directory."""
     unnamed = options.param or options.tasks == "-"
     return Path(options.directory or ("farm" if unnamed else f"{options.tasks}.farm"))
@@ -190,7 +190,7 @@ def _journal(options: Options) -> FarmJournal:
     index = options.part.partition("/")[0]
     name = options.joblog.replace("{part}", index) if index else options.joblog
     return FarmJournal(
-        _folder(options),
+        _directory(options),
         options.part,
         force_unlock=options.force_unlock,
         job_log=JobLog(Path(name)) if name else None,

@@ -27,7 +27,7 @@ class Options:
     """The files, the histogram, and its outputs."""
 
     files: tuple[str, ...] = option(
-        (), "Parquet files of trips, folders or patterns", nargs="*",
+        (), "Parquet files of trips, directories or patterns", nargs="*",
         positional=True, metavar="FILE",
     )  # fmt: skip
     engine: str = option(
@@ -47,7 +47,9 @@ class Options:
 def check(options: Options) -> None:
     """Raise `ValueError` if the options are inconsistent."""
     if not options.files:
-        raise ValueError("no files: name Parquet files of trips, folders or patterns")
+        raise ValueError(
+            "no files: name Parquet files of trips, directories or patterns"
+        )
 
 
 def run(ctx: RunContext, options: Options) -> Result:

@@ -1,11 +1,11 @@
 # shellcheck shell=bash disable=SC1090,SC2034,SC2317,SC2329 # functions of schedulers, traps
 # Functions of the job scripts that mpiapps renders; needs bash 4 and no Python.
 #
-#   job_begin OPTION...    find the run's folder, wait for parent runs, set the deadline
+#   job_begin OPTION...    find the run's directory, wait for parent runs, set the deadline
 #   job_run COMMAND...     launch the ranks and pass signals on to them
 #   job_end [COMMAND...]   check the record, run epilogs, requeue or exit
 #
-# Set by job_begin, for the script: run (folder), index (of the array element, or empty),
+# Set by job_begin, for the script: run (directory), index (of the array element, or empty),
 # python, mpiexec, end_with_parent (prefix of a program that writes no record).
 #
 # A scheduler has a file with its own functions: appended to this one in the copy of a run and
@@ -65,7 +65,7 @@ job_begin() {
         exit 78
     }
 
-    # One folder for the run, the same after a requeue and a resubmission.
+    # One directory for the run, the same after a requeue and a resubmission.
     local number="${job_id%%[.[]*}"
     index="${index:-${MPIAPPS_INDEX:-}}"
     job_base="${MPIAPPS_RUN:-$job_name-${job_cluster:+$job_cluster-}job$number}"
@@ -114,7 +114,7 @@ job_event() { # EVENT CODE [JOB]: append to the events of the run
 job_finished() { [ "$(tail -c 18 -- "$1/record.json" 2>/dev/null)" = '"finished": true}' ]; }
 job_record_code() { grep -o '"exit_code": [0-9]*' "$1/record.json" | tail -n 1 | grep -o '[0-9]*$'; }
 job_saved() { [[ "$(tail -c 32 -- "$run/checkpoint.json" 2>/dev/null)" == *"\"stopped\": $job_attempt}" ]]; }
-job_succeeded() { # FOLDER
+job_succeeded() { # DIRECTORY
     if job_finished "$1"; then
         [ "$(job_record_code "$1")" -eq 0 ]
     else
@@ -133,7 +133,7 @@ job_chain() { # JOB...: submit this script again, to start after these jobs
 
 # --- Parent runs: a scheduler knows jobs only, and a run may take several ---
 
-job_under_way() { # FOLDER: print the current job of a run that has not ended
+job_under_way() { # DIRECTORY: print the current job of a run that has not ended
     local last
     last=$(tail -n 1 -- "$1/events.jsonl" 2>/dev/null)
     case $last in
@@ -142,13 +142,13 @@ job_under_way() { # FOLDER: print the current job of a run that has not ended
     esac
 }
 job_check_parents() {
-    local folder number missing='' jobs=() waits=''
-    for folder in "${job_elements[@]}"; do
-        job_succeeded "$folder" || missing="$folder"
+    local directory number missing='' jobs=() waits=''
+    for directory in "${job_elements[@]}"; do
+        job_succeeded "$directory" || missing="$directory"
     done
     [ -n "$missing" ] || return 0
-    for folder in "${job_parents[@]}" "${job_elements[@]}"; do
-        number=$(job_under_way "$folder")
+    for directory in "${job_parents[@]}" "${job_elements[@]}"; do
+        number=$(job_under_way "$directory")
         case "::$job_waited:" in
             *":$number:"*) ;;
             *) waits=1 jobs+=("$number") job_waited+=":$number" ;;

@@ -72,12 +72,12 @@ def _cgroup_limits(cgroups: Path, membership: Path) -> Iterator[int]:
             continue
         # In a container the path may be that of the host, which is not visible there.
         cgroup = top / path.strip("/").replace("../", "")
-        for folder in (cgroup, *cgroup.parents):
+        for directory in (cgroup, *cgroup.parents):
             try:
-                text = (folder / name).read_text().strip()
+                text = (directory / name).read_text().strip()
             except OSError:
                 text = ""
             if text.isdigit():
                 yield int(text)
-            if folder == top:
+            if directory == top:
                 break

@@ -117,11 +117,11 @@ def session_pids(session: int) -> list[int]:
 def tagged_pids(tag: str, variable: str = SESSION_TAG) -> list[int]:
     """Return the pids of this user's processes with `tag` in `variable`."""
     pids, entry = [], f"{variable}={tag}".encode()
-    for folder in Path("/proc").iterdir():
+    for directory in Path("/proc").iterdir():
         with suppress(OSError):  # it has ended, or belongs to another user
-            if folder.name.isdigit():
-                variables = (folder / "environ").read_bytes().split(b"\0")
-                pids += [int(folder.name)] if entry in variables else []
+            if directory.name.isdigit():
+                variables = (directory / "environ").read_bytes().split(b"\0")
+                pids += [int(directory.name)] if entry in variables else []
     return pids
 
 

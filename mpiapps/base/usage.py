@@ -34,15 +34,15 @@ class Usage(TypedDict):
     bytes_written: int
 
 
-def usage_of_process(folder: Path = Path("/proc/self")) -> Usage:
-    """Return the usage of this process; `folder` is its directory in /proc."""
+def usage_of_process(directory: Path = Path("/proc/self")) -> Usage:
+    """Return the usage of this process; `directory` is its directory in /proc."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     # Not ru_maxrss: across an exec it keeps the size of the process that forked.
-    peak = _numbers(folder / "status").get("VmHWM", own.ru_maxrss)
-    io = _numbers(folder / "io")
+    peak = _numbers(directory / "status").get("VmHWM", own.ru_maxrss)
+    io = _numbers(directory / "io")
     return {
-        "wall_seconds": _age(folder),
+        "wall_seconds": _age(directory),
         "cpu_seconds": sum(each.ru_utime + each.ru_stime for each in (own, children)),
         "peak_memory": 1024 * max(peak, children.ru_maxrss),
         "voluntary_switches": own.ru_nvcsw,
@@ -66,8 +66,8 @@ def _numbers(path: Path) -> dict[str, int]:
     return {name: int(w[0]) for name, w in words.items() if w and w[0].isdecimal()}
 
 
-def _age(folder: Path) -> float:
+def _age(directory: Path) -> float:
     """Return the seconds since the start of a process."""
-    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    fields = (directory / "stat").read_text().rpartition(")")[2].split()
     start = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # man 5 proc: starttime
     return time.clock_gettime(time.CLOCK_BOOTTIME) - start

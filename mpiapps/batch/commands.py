@@ -67,14 +67,14 @@ def _parents(request: Request) -> tuple[Request, tuple[Parent, ...]]:
         else:
             numbers.append(name)
             continue
-        elements = f"{run.folder}" + _braces(run.indices)
-        parents.append(Parent(str(run.folder), elements))
+        elements = f"{run.directory}" + _braces(run.indices)
+        parents.append(Parent(str(run.directory), elements))
     kind = "any:" if request.after_any and numbers else ""
     return replace(request, dependency=kind + ",".join(numbers)), tuple(parents)
 
 
 def _braces(indices: list[str]) -> str:
-    """Return the brace expansion of the suffixes of the elements' folders."""
+    """Return the brace expansion of the suffixes of the elements' directories."""
     if len(indices) < 2:
         return "".join(f"_{index}" for index in indices)
     return f"_{{{','.join(indices)}}}"
@@ -105,7 +105,7 @@ def submit(values: Namespace, arguments: list[str]) -> int:
     if values.dry_run:
         return _dry_run(values, job, script)
     run = submission.submit(script, job.request.name, job.request.logs)
-    _print(values, {"id": run.id, "run": str(run.folder)}, f"{run.name}\n")
+    _print(values, {"id": run.id, "run": str(run.directory)}, f"{run.name}\n")
     return _wait(values, [run]) if values.wait else 0
 
 
@@ -118,8 +118,8 @@ def _dry_run(values: Namespace, job: Job, script: str) -> int:
     )
     command, output = shlex.join(scheduler.submission(example)), ""
     if scheduler.check_command:
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "script.sh"
+        with TemporaryDirectory() as directory:
+            path = Path(directory) / "script.sh"
             path.write_text(script, encoding="utf-8")
             output = scheduler.run([*scheduler.check_command, str(path)])
     text = f"{script}\n# would run: {command}\n"

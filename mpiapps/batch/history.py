@@ -70,10 +70,10 @@ class History:
         return self.array is None or not self.job.same(self.array)
 
 
-def read(folder: Path) -> list[Event]:
+def read(directory: Path) -> list[Event]:
     """Return the events of a run, in order, without malformed lines."""
     try:
-        text = (folder / EVENTS).read_text(encoding="utf-8", errors="replace")
+        text = (directory / EVENTS).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
     return [event for line in text.splitlines() if (event := _event(line))]

@@ -75,8 +75,8 @@ class Submission:
         Path of the script.
     variables : sequence of str
         ``NAME=VALUE``, environment variables of the job.
-    folder : str
-        Folder of the job's output files.
+    directory : str
+        Directory of the job's output files.
     is_array : bool
     waits : sequence of str
         Numbers of the jobs that must end first.
@@ -84,7 +84,7 @@ class Submission:
 
     script: str
     variables: Sequence[str]
-    folder: str
+    directory: str
     is_array: bool = False
     waits: Sequence[str] = ()
 

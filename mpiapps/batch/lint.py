@@ -23,18 +23,18 @@ class Finding:
     remedy: str
 
 
-def lint(text: str, folder: Path = Path(), max_array: int = 1001) -> list[Finding]:
+def lint(text: str, directory: Path = Path(), max_array: int = 1001) -> list[Finding]:
     """Return the problems of a script, by line.
 
     Parameters
     ----------
     text : str
-    folder : Path
-        The folder that the script is submitted from.
+    directory : Path
+        The directory that the script is submitted from.
     max_array : int
         Slurm's MaxArraySize.
     """
-    script = Script(text, syntaxes(), folder, max_array)
+    script = Script(text, syntaxes(), directory, max_array)
     findings = [
         Finding(number, rule.name, problem, rule.remedy)
         for rule in all_rules()
@@ -67,15 +67,15 @@ def _no_time(script: Script) -> Problems:
             yield 0, text
 
 
-@rule("missing-folder", "create it before the submission: mkdir -p")
-def _missing_folder(script: Script) -> Problems:
+@rule("missing-directory", "create it before the submission: mkdir -p")
+def _missing_directory(script: Script) -> Problems:
     for name, syntax in syntaxes().items():
         for directive in script.options(name, *syntax.outputs):
-            folder, slash, _ = directive.value.rpartition("/")
-            if re.search(r"[%$^~:]", folder) or not slash:
+            directory, slash, _ = directive.value.rpartition("/")
+            if re.search(r"[%$^~:]", directory) or not slash:
                 continue  # replaced at the start of the job
-            if not (script.folder / (folder or "/")).is_dir():
-                text = f"folder {folder} does not exist: no output and no message"
+            if not (script.directory / (directory or "/")).is_dir():
+                text = f"directory {directory} does not exist: no output and no message"
                 yield directive.line, text
 
 
@@ -143,6 +143,6 @@ def _lost_code(script: Script) -> Problems:
 
 
 RULES = (
-    *(_not_accepted, _no_time, _missing_folder, _late_directive, _near_directive),
+    *(_not_accepted, _no_time, _missing_directory, _late_directive, _near_directive),
     *(_unexpanded, _carriage_return, _threads, _hardware_threads, _lost_code),
 )

@@ -96,7 +96,7 @@ class Lsf(Scheduler):
         condition = " && ".join(f"ended({number})" for number in job.waits)
         return [
             *("bsub", "-env", ",".join(["none", *job.variables])),
-            *("-o", f"{job.folder}/{token}.out"),
+            *("-o", f"{job.directory}/{token}.out"),
             *(["-w", condition] if condition else []),
             job.script,
         ]

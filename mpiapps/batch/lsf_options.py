@@ -17,7 +17,7 @@ OPTIONS = option_table(
         "-e =": "Standard error, appended to {}.",
         "-eo =": "Standard error, overwriting {}.",
         "-i =": "Standard input: {}.",
-        "-cwd =": "Start in folder {}.",
+        "-cwd =": "Start in directory {}.",
         "-r .": "Restart the job after a host failure.",
         "-rn .": "Never restart the job.",
         "-Q =": "Restart the job when it exits with {}.",

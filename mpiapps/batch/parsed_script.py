@@ -18,11 +18,11 @@ class Script:
         self,
         text: str,
         syntaxes: Mapping[str, DirectiveSyntax],
-        folder: Path = Path(),
+        directory: Path = Path(),
         max_array: int = 1001,
     ) -> None:
-        """Parse `text`, submitted from `folder` under the limit `max_array`."""
-        self.text, self.folder, self.max_array = text, folder, max_array
+        """Parse `text`, submitted from `directory` under the limit `max_array`."""
+        self.text, self.directory, self.max_array = text, directory, max_array
         self.lines = list(enumerate(text.splitlines(), 1))
         self.commands = [
             (number, line.strip())

@@ -67,7 +67,7 @@ def _arguments(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "runs", nargs=nargs, metavar="RUN", help="a run's name or job number"
         )
-        parser.add_argument("--logs", default="logs", help="folder of the runs")
+        parser.add_argument("--logs", default="logs", help="directory of the runs")
     if name in ("explain", "lint"):
         parser.add_argument(
             "script", metavar="SCRIPT", help="a file, or - for standard input"

@@ -48,10 +48,10 @@ def _two_requests(script: Script) -> Problems:
             yield directive.line, "nodes= together with select="
 
 
-@rule_types.rule("pbs-folder", 'begin with cd "$PBS_O_WORKDIR"')
-def _home_folder(script: Script) -> Problems:
+@rule_types.rule("pbs-directory", 'begin with cd "$PBS_O_WORKDIR"')
+def _home_directory(script: Script) -> Problems:
     if script.directives["pbs"] and "PBS_O_WORKDIR" not in script.text:
-        yield 0, "the job starts in the home folder, not where it was submitted"
+        yield 0, "the job starts in the home directory, not where it was submitted"
 
 
 @rule_types.rule("array-limit", "submit it without -J")
@@ -68,7 +68,7 @@ class Pbs(Scheduler):
     syntax = pbs_options.SYNTAX
     lint_rules = (
         _two_requests,
-        _home_folder,
+        _home_directory,
         _one_element,
         Rule("pbs-chunks", CHUNKS, rule_types.values("pbs", "-l select", *NO_RANKS)),
         rule_types.short_time("pbs", syntax.time),
@@ -116,7 +116,7 @@ class Pbs(Scheduler):
         """Return the command that submits a script."""
         dependency = f"depend=afterany:{':'.join(job.waits)}"
         return [
-            *("qsub", "-v", ",".join(job.variables), "-o", f"{job.folder}/"),
+            *("qsub", "-v", ",".join(job.variables), "-o", f"{job.directory}/"),
             *(["-W", dependency] if job.waits else []),
             job.script,
         ]

@@ -20,7 +20,7 @@ OPTIONS = option_table(
         "-t =": "Torque: one job per index: {}.",
         "-W =": "{}: depend=afterok starts the job after the success of others,"
         " afterany after their end.",
-        "-d =": "Torque: start in folder {}.",
+        "-d =": "Torque: start in directory {}.",
         "-z .": "qsub does not print the job number.",
     },
     {"=": "-c -C -D -L -R -T -u -w", "": "-f -F -G -I -n -x -X"},

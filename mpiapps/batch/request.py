@@ -24,7 +24,7 @@ class Request:
         choices=tuple(SCHEDULERS),
     )
     site: str = option(
-        "", "name or path of a site file (docs/clusters.md lists the folders)"
+        "", "name or path of a site file (docs/clusters.md lists the directories)"
     )
     nodes: int = option(1, "number of hosts", min=1, max=10**6)
     ranks_per_node: int = option(1, "MPI ranks per host", min=1, max=10**4)
@@ -70,7 +70,7 @@ class Request:
     )
     mpi: str = option("", "MPI (default: from the site file)", choices=MPIS)
     python: str = option("", "interpreter on the hosts (default: this one)")
-    logs: str = option("logs", "folder for output files and run folders")
+    logs: str = option("logs", "directory for output files and run directories")
     signal_delay: int = option(
         0,
         "time before the limit at which the program stops and saves"
@@ -126,12 +126,12 @@ class Parent:
 
     Attributes
     ----------
-    folder : str
+    directory : str
     elements : str
-        Folders of the array's elements, as a brace expansion, or the run's folder.
+        Directories of the array's elements, as a brace expansion, or that of the run.
     """
 
-    folder: str
+    directory: str
     elements: str
 
 

@@ -41,34 +41,34 @@ class Status:
         return values | {"elements": elements}
 
 
-def recorded_end(folder: Path, past: History, recorded: bool) -> Status | None:
+def recorded_end(directory: Path, past: History, recorded: bool) -> Status | None:
     """Return the status of a run whose files prove its end, or `None`.
 
     The proof is a finished record, or, for a program without a record, an end event
     with code 0.
     """
-    code = finished(folder) if recorded else 0 if past.done else None
+    code = finished(directory) if recorded else 0 if past.done else None
     if code is None:
         return None
     state = job_state.FAILED if code else job_state.DONE
     return Status(
-        str(folder),
+        str(directory),
         past.job.number,
         state,
         code,
         past.restarts,
-        usage=usage_of(folder) if recorded else "",
+        usage=usage_of(directory) if recorded else "",
     )
 
 
 def status_of(
-    folder: Path, past: History, job: JobStatus | None, recorded: bool
+    directory: Path, past: History, job: JobStatus | None, recorded: bool
 ) -> Status:
     """Return the status of one run, or of one element of an array.
 
     Parameters
     ----------
-    folder : Path
+    directory : Path
     past : History
         History from the events of the run.
     job : JobStatus, optional
@@ -76,11 +76,11 @@ def status_of(
     recorded : bool
         Whether the program writes a record.
     """
-    proof = recorded_end(folder, past, recorded)
+    proof = recorded_end(directory, past, recorded)
     if proof is not None:
         return proof
     state, code, reason = _reconcile(past, job, recorded)
-    return Status(str(folder), past.job.number, state, code, past.restarts, reason)
+    return Status(str(directory), past.job.number, state, code, past.restarts, reason)
 
 
 def _reconcile(
@@ -109,19 +109,19 @@ def _reconcile(
     return next(result for condition, result in rules if condition)
 
 
-def finished(folder: Path) -> int | None:
+def finished(directory: Path) -> int | None:
     """Return the exit code in a finished record, or `None`."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
         return int(record["exit_code"]) if record.get("finished") is True else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def usage_of(folder: Path) -> str:
+def usage_of(directory: Path) -> str:
     """Return what a finished run has used of what it asked for; empty if unknown."""
     try:
-        return (folder / USAGE).read_text(encoding="utf-8").strip()
+        return (directory / USAGE).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeError):
         return ""
 

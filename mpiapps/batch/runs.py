@@ -1,4 +1,4 @@
-"""Runs: the folders of job scripts, and how to find them."""
+"""Runs: the directories of job scripts, and how to find them."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from mpiapps.batch.scheduler import Scheduler, schedulers
 SCRIPT = "script.sh"
 RENDERED = "# Rendered by mpiapps "
 BEGIN = re.compile(r"^job_begin ((?:.*\\\n)*.*)$", re.MULTILINE)
-ELEMENT = re.compile(r"(.+-(?:job)?\d+)_\d+")  # the folder of an array's element
+ELEMENT = re.compile(r"(.+-(?:job)?\d+)_\d+")  # the directory of an array's element
 TITLE = re.compile(r"^# (\S+): \d+ rank", re.MULTILINE)  # the job's name
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its folder and the text of its script."""
+    """One run: its directory and the text of its script."""
 
-    folder: Path
+    directory: Path
     script: str
 
     @property
     def name(self) -> str:
         """The name of the run: ``pi-1``, or ``pi-job12`` without `mpiapps submit`."""
-        return self.folder.name
+        return self.directory.name
 
     @cached_property
     def scheduler(self) -> Scheduler:
@@ -43,7 +43,9 @@ class Run:
             prefix = re.escape(scheduler.syntax.prefix)
             if re.search(rf"^{prefix} ", self.script, re.MULTILINE):
                 return scheduler
-        raise UsageError(f"{self.folder / SCRIPT} has no directives of any scheduler")
+        raise UsageError(
+            f"{self.directory / SCRIPT} has no directives of any scheduler"
+        )
 
     @cached_property
     def indices(self) -> list[str]:
@@ -73,30 +75,30 @@ class Run:
         """Whether the parent runs may fail."""
         return "--parents-may-fail" in self.job_options
 
-    def element_folder(self, index: str) -> Path:
-        """Return the folder of an element."""
-        return self.folder.with_name(element(self.name, index))
+    def element_directory(self, index: str) -> Path:
+        """Return the directory of an element."""
+        return self.directory.with_name(element(self.name, index))
 
-    def folders(self) -> dict[str, Path]:
-        """Return the folders of the array's elements, or its own as ``""``."""
-        return {index: self.element_folder(index) for index in self.indices} or {
-            "": self.folder
+    def directories(self) -> dict[str, Path]:
+        """Return the directories of the array's elements, or its own as ``""``."""
+        return {index: self.element_directory(index) for index in self.indices} or {
+            "": self.directory
         }
 
     def histories(self) -> dict[str, History]:
         """Return the histories by element; without an array, by ``""``."""
-        events = history.read(self.folder)
+        events = history.read(self.directory)
         if not self.indices:
             return {"": history.history(events)}
-        elements = {i: history.read(self.element_folder(i)) for i in self.indices}
+        elements = {i: history.read(self.element_directory(i)) for i in self.indices}
         if not events:  # submitted without `mpiapps`: the first start has the job
             events = sorted(chain(*elements.values()), key=lambda e: e.time)[:1]
         return {i: history.history(own, events) for i, own in elements.items()}
 
     def ids(self) -> list[str]:
         """Return the numbers of all jobs of the run, the oldest first."""
-        folders = dict.fromkeys([self.folder, *self.folders().values()])
-        events = chain.from_iterable(map(history.read, folders))
+        directories = dict.fromkeys([self.directory, *self.directories().values()])
+        events = chain.from_iterable(map(history.read, directories))
         return list(dict.fromkeys(event.job.number for event in events))
 
     @property
@@ -114,18 +116,18 @@ class Run:
         return self.job.number
 
 
-def append_event(folder: Path, event: str, job: JobId) -> None:
+def append_event(directory: Path, event: str, job: JobId) -> None:
     """Append an event to the events of a run."""
     line = {"event": event, "attempt": 0, "job": job.number, "code": 0}
     text = json.dumps(line | {"cluster": job.cluster, "time": int(time.time())})
-    with os_errors(folder / EVENTS, "write"):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        with (folder / EVENTS).open("a", encoding="utf-8") as stream:
+    with os_errors(directory / EVENTS, "write"):
+        directory.mkdir(mode=0o700, exist_ok=True)
+        with (directory / EVENTS).open("a", encoding="utf-8") as stream:
             stream.write(text + "\n")
 
 
 def find_run(logs: str, name: str) -> Run:
-    """Return the run with this name, folder or job number in folder `logs`.
+    """Return the run with this name, directory or job number in directory `logs`.
 
     Raises
     ------
@@ -133,7 +135,7 @@ def find_run(logs: str, name: str) -> Run:
         If there is none, or if several clusters gave the same number to a job.
     """
     runs = all_runs(logs)
-    matches = [run for run in runs if name in (run.name, str(run.folder))]
+    matches = [run for run in runs if name in (run.name, str(run.directory))]
     matches = matches or [run for run in runs if name in run.ids()]
     if len(matches) > 1:
         raise UsageError(
@@ -143,30 +145,30 @@ def find_run(logs: str, name: str) -> Run:
     if not matches:
         raise UsageError(
             f"no run {quoting.printable(name)} in {logs}; `mpiapps status` lists the"
-            " runs, --logs selects their folder"
+            " runs, --logs selects their directory"
         )
     return matches[0]
 
 
 def all_runs(logs: str) -> list[Run]:
-    """Return the runs in folder `logs`, the oldest first.
+    """Return the runs in directory `logs`, the oldest first.
 
-    Folders with a script that `mpiapps` has not rendered are ignored.
+    Directories with a script that `mpiapps` has not rendered are ignored.
     """
     runs: dict[Path, tuple[float, Run]] = {}  # the elements of an array are one run
     with os_errors(logs, "read"):
         paths = sorted(Path(logs).glob(f"*-*/{SCRIPT}"))
     for path in paths:
         name = ELEMENT.fullmatch(path.parent.name)
-        folder = path.parent.with_name(name[1]) if name else path.parent
-        if folder in runs and name:
+        directory = path.parent.with_name(name[1]) if name else path.parent
+        if directory in runs and name:
             continue
         try:
             script, modified = path.read_text(encoding="utf-8"), path.stat().st_mtime
         except (OSError, UnicodeError):
             continue
         if RENDERED in script:
-            runs[folder] = (modified, Run(folder, script))
+            runs[directory] = (modified, Run(directory, script))
     return [run for _, run in sorted(runs.values(), key=lambda pair: pair[0])]
 
 
@@ -177,9 +179,9 @@ def outputs(run: Run) -> list[Path]:
     numbers = "|".join(re.escape(re.split("[.[]", number)[0]) for number in run.ids())
     pattern = run.scheduler.output.replace("{name}", name)
     own = re.compile(pattern.replace("{number}", f"({numbers})"))
-    with os_errors(run.folder.parent, "read"):
-        paths = list(run.folder.glob("*"))
+    with os_errors(run.directory.parent, "read"):
+        paths = list(run.directory.glob("*"))
         if re.search(r"-job\d+$", run.name):  # not submitted by `mpiapps`
-            paths += run.folder.parent.iterdir()
+            paths += run.directory.parent.iterdir()
     outputs = [path for path in paths if own.fullmatch(path.name)]
     return sorted(outputs, key=lambda path: path.stat().st_mtime)

@@ -42,7 +42,7 @@ class Scheduler(ABC):
     query_command : str
         The command that queries jobs.
     submit_directory : str
-        Variable of a job with the folder that it was submitted from.
+        Variable of a job with the directory that it was submitted from.
     job_pattern : str
         Pattern of the output of a submission; its groups are ``number``, ``cluster``.
     array : str

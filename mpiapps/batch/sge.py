@@ -111,7 +111,7 @@ class GridEngine(Scheduler):
         task = ".$TASK_ID" if job.is_array else ""
         return [
             *("qsub", "-terse", "-v", ",".join(job.variables)),
-            *("-o", f"{job.folder}/$JOB_NAME.$JOB_ID{task}.out"),
+            *("-o", f"{job.directory}/$JOB_NAME.$JOB_ID{task}.out"),
             *(["-hold_jid", ",".join(job.waits)] if job.waits else []),
             job.script,
         ]

@@ -5,8 +5,8 @@ from mpiapps.batch.options import QSUB, DirectiveSyntax, option_table
 OPTIONS = option_table(
     {
         **QSUB,
-        "-cwd .": "Start in the folder of the submission, not in the home folder.",
-        "-wd =": "Start in folder {}.",
+        "-cwd .": "Start in the directory of the submission, not in the home.",
+        "-wd =": "Start in directory {}.",
         "-i =": "Standard input: {}.",
         "-r =": "Restart the job after a host failure, or when it exits with 99: {}.",
         "-R =": "Reserve slots for the job while it waits: {}.",

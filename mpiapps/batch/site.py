@@ -65,7 +65,7 @@ class Site:
     max_array : int
         Slurm: MaxArraySize, one above the highest index; else the number of elements.
     scratch : str
-        Folder on each host for temporary files; the job expands ``$VARIABLES``.
+        Directory on each host for temporary files; the job expands ``$VARIABLES``.
     pmi_library : str
         Path of Slurm's libpmi2.so, for Intel MPI that does not find it.
     """

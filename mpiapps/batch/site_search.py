@@ -59,8 +59,8 @@ def probe_site(scheduler: str) -> tuple[Site, list[str]]:
     return Site(name, **values), by_hand
 
 
-def folders() -> list[Path]:
-    """Return the folders of site files, in search order."""
+def directories() -> list[Path]:
+    """Return the directories of site files, in search order."""
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     variable = os.environ.get("MPIAPPS_SITES")
     return [
@@ -74,10 +74,10 @@ def folders() -> list[Path]:
 def _path(name: str) -> Path:
     if "/" in name or name.endswith(".toml"):
         return Path(name)
-    for folder in folders():
-        if (folder / f"{name}.toml").is_file():
-            return folder / f"{name}.toml"
-    known = sorted({path.stem for f in folders() for path in f.glob("*.toml")})
+    for directory in directories():
+        if (directory / f"{name}.toml").is_file():
+            return directory / f"{name}.toml"
+    known = sorted({path.stem for f in directories() for path in f.glob("*.toml")})
     raise UsageError(
         f"no site {quoting.printable(name)}; there are {', '.join(known) or 'none'}."
         f" Create one on a login node: {_remedy()}"
@@ -85,9 +85,9 @@ def _path(name: str) -> Path:
 
 
 def _remedy() -> str:
-    """Return the command that creates a site file in a searched folder."""
-    *writable, _ = folders()  # the last one may belong to an installation
-    folder = next((path for path in writable if path.is_dir()), writable[-1])
-    path = shlex.quote(str(folder))
-    create = "" if folder.is_dir() else f"mkdir -p {path} && "
+    """Return the command that creates a site file in a searched directory."""
+    *writable, _ = directories()  # the last one may belong to an installation
+    directory = next((path for path in writable if path.is_dir()), writable[-1])
+    path = shlex.quote(str(directory))
+    create = "" if directory.is_dir() else f"mkdir -p {path} && "
     return f"{create}mpiapps site probe > {path}/NAME.toml"

@@ -94,7 +94,7 @@ class Slurm(Scheduler):
         dependency = f"--dependency=afterany:{':'.join(job.waits)}"
         return [
             *("sbatch", "--parsable", f"--export={','.join(job.variables)}"),
-            f"--output={job.folder}/{output}",
+            f"--output={job.directory}/{output}",
             *([dependency] if job.waits else []),
             job.script,
         ]

@@ -24,10 +24,10 @@ OPTIONS = option_table(
         "--deadline =": "Remove the job if it cannot end before {}.",
         "--signal =": "Warning signal before the time limit: {} (signal@seconds). B:"
         " sends it to this script only, which forwards it to the launcher.",
-        "--output -o =": "Standard output: {}; the folder must exist.",
-        "--error -e =": "Standard error: {}. The folder must exist.",
+        "--output -o =": "Standard output: {}; the directory must exist.",
+        "--error -e =": "Standard error: {}. The directory must exist.",
         "--input -i =": "Standard input: {}.",
-        "--chdir -D =": "Start in folder {}, not in the folder of the submission.",
+        "--chdir -D =": "Start in directory {}, not in that of the submission.",
         "--open-mode =": "{}: append to, or truncate, the output of a restarted job.",
         "--requeue .": "The job may be requeued, by itself or after a host failure.",
         "--no-requeue .": "Never requeue the job automatically.",

@@ -29,8 +29,8 @@ def statuses(runs: Sequence[Run]) -> list[Status]:
     histories = [run.histories() for run in runs]
     queries: dict[ClusterKey, set[str]] = {}  # -> job numbers
     for run, past in zip(runs, histories, strict=True):
-        for index, folder in run.folders().items():
-            if not recorded_end(folder, past[index], run.recorded):
+        for index, directory in run.directories().items():
+            if not recorded_end(directory, past[index], run.recorded):
                 job = past[index].job
                 numbers = queries.setdefault((run.scheduler.name, job.cluster), set())
                 numbers.update([job.number] if job.number else [])
@@ -72,7 +72,7 @@ def _status(
     run: Run, histories: dict[str, History], answers: dict[ClusterKey, Answer]
 ) -> Status:
     elements = {}
-    for index, folder in run.folders().items():
+    for index, directory in run.directories().items():
         past = histories[index]
         answer = answers.get((run.scheduler.name, past.job.cluster), {})
         if isinstance(answer, CommandError):
@@ -80,7 +80,7 @@ def _status(
         else:
             number = past.job.number
             job = answer.get(number if past.alone else element(number, index))
-        elements[index] = status_of(folder, past, job, run.recorded)
+        elements[index] = status_of(directory, past, job, run.recorded)
     if "" in elements:
         return elements[""]
-    return aggregate(Status(str(run.folder), run.id, ""), elements)
+    return aggregate(Status(str(run.directory), run.id, ""), elements)

@@ -25,29 +25,29 @@ from mpiapps.storage.atomic_file import AtomicFile
 
 
 def submit(script: str, name: str, logs: str) -> Run:
-    """Create the folder of a run and submit its script.
+    """Create the directory of a run and submit its script.
 
-    The number of the folder is not the job number: a reinstalled cluster, or a second
-    one with the same home folders, repeats job numbers.
+    The directory's number is not the job number: a reinstalled cluster, or a second
+    one with the same home directories, repeats job numbers.
     """
     with os_errors(logs, "write"):
-        run = Run(_new_folder(Path(logs), name), script)
+        run = Run(_new_directory(Path(logs), name), script)
     try:
         _submit_script(run)
     except MpiAppsError:
-        shutil.rmtree(run.folder, ignore_errors=True)
+        shutil.rmtree(run.directory, ignore_errors=True)
         raise
     return run
 
 
-def _new_folder(logs: Path, name: str) -> Path:
+def _new_directory(logs: Path, name: str) -> Path:
     logs.mkdir(parents=True, exist_ok=True)
     number = 1
     while True:
-        folder = logs / f"{name}-{number}"
+        directory = logs / f"{name}-{number}"
         with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-            return folder
+            directory.mkdir(mode=0o700)
+            return directory
         number += 1
 
 
@@ -67,7 +67,7 @@ def resubmit(run: Run) -> str:
     if current.state in job_state.UNDECIDED:
         raise UsageError(
             f"{run.name}: {current.state} ({current.reason}); its job may be active,"
-            " and two jobs in one folder would corrupt it. Try again when `mpiapps"
+            " and two jobs in one directory would corrupt it. Try again when `mpiapps"
             " status` shows how it ended"
         )
     return _submit_script(run).number
@@ -95,7 +95,7 @@ def cancel(run: Run) -> Status:
             raise
         return after
     for index in active:
-        append_event(run.folders()[index], "cancel", histories[index].job)
+        append_event(run.directories()[index], "cancel", histories[index].job)
     return replace(before, state=job_state.CANCELLED)
 
 
@@ -109,28 +109,28 @@ def _may_be_active(status: Status) -> bool:
 
 
 def _submit_script(run: Run) -> JobId:
-    """Submit the script from the run's folder; return the job.
+    """Submit the script from the run's directory; return the job.
 
     Files are written before the submission: a job without an event could neither be
     waited for nor cancelled.
     """
-    path, scheduler = run.folder / SCRIPT, run.scheduler
+    path, scheduler = run.directory / SCRIPT, run.scheduler
     waits, waited = _parents(run)
-    with os_errors(run.folder, "write"):
-        run.folder.mkdir(mode=0o700, exist_ok=True)
+    with os_errors(run.directory, "write"):
+        run.directory.mkdir(mode=0o700, exist_ok=True)
         AtomicFile(path).commit(run.script)  # `mpiapps status` reads it at any moment
-        library = run.folder / LIBRARY.name
+        library = run.directory / LIBRARY.name
         if not library.exists():
             AtomicFile(library).commit(scheduler.shell_library())
-        (run.folder / EVENTS).open("a").close()
+        (run.directory / EVENTS).open("a").close()
         _rename_failed_records(run)
     variables = [f"MPIAPPS_RUN={run.name}"]
     variables += [f"MPIAPPS_WAITED={':'.join(waited)}"] if waited else []
     cluster = scheduler.cluster()
     variables += [f"MPIAPPS_CLUSTER={cluster}"] if cluster else []
-    is_array, folder = bool(run.indices), str(run.folder)
+    is_array, directory = bool(run.indices), str(run.directory)
     command = scheduler.submission(
-        Submission(str(path), variables, folder, is_array, waits)
+        Submission(str(path), variables, directory, is_array, waits)
     )
     if scheduler.reads_stdin:
         output = scheduler.run(command[:-1], stdin=path)
@@ -142,7 +142,7 @@ def _submit_script(run: Run) -> JobId:
     if not job.cluster:
         job = replace(job, cluster=cluster)
     try:
-        append_event(run.folder, "submit", job)
+        append_event(run.directory, "submit", job)
     except FileAccessError:
         _cancel_jobs(scheduler, job.cluster, [job.number])
         raise
@@ -164,7 +164,7 @@ def _parents(run: Run) -> tuple[list[str], list[str]]:
     known: list[str] = []
     cluster = run.scheduler.cluster()
     for name in run.parents:
-        parent = find_run(str(run.folder.parent), name)
+        parent = find_run(str(run.directory.parent), name)
         current = status(parent)
         jobs = {past.job for past in parent.histories().values()} | {parent.job}
         numbers = sorted(job.number for job in jobs if job.number)
@@ -186,6 +186,6 @@ def _parents(run: Run) -> tuple[list[str], list[str]]:
 
 def _rename_failed_records(run: Run) -> None:
     """Rename finished records of failures, so that the program runs again."""
-    for folder in run.folders().values():
-        if finished(folder):
-            (folder / RECORD).rename(folder / f"failed-{RECORD}")
+    for directory in run.directories().values():
+        if finished(directory):
+            (directory / RECORD).rename(directory / f"failed-{RECORD}")

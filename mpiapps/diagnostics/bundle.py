@@ -44,7 +44,7 @@ def write(output: str, names: Sequence[str], logs: str) -> None:
     names : sequence of str
         Runs whose record, script, events and output are added.
     logs : str
-        The folder of the runs.
+        The directory of the runs.
     """
     selected = [runs.find_run(logs, name) for name in names]  # before the probes run
     texts = collect(selected, dict(os.environ))
@@ -94,7 +94,9 @@ def packages() -> str:
 
 def run_files(run: runs.Run) -> dict[str, str]:
     """Return script, record, events and the end of the output of a run."""
-    paths = [run.folder / name for name in (runs.SCRIPT, "record.json", "events.jsonl")]
+    paths = [
+        run.directory / name for name in (runs.SCRIPT, "record.json", "events.jsonl")
+    ]
     texts = {
         f"{run.name}/{path.name}": path.read_text(errors="replace")
         for path in paths

@@ -33,7 +33,7 @@ def add_commands(commands: Any) -> None:
     bundle.add_argument(
         "runs", nargs="*", metavar="RUN", help="runs whose record and script are added"
     )
-    bundle.add_argument("--logs", default="logs", help="folder of the runs")
+    bundle.add_argument("--logs", default="logs", help="directory of the runs")
     bundle.add_argument(
         "--output",
         default="mpiapps-report.tar.gz",

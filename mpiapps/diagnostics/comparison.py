@@ -91,7 +91,7 @@ def versions(hosts: Mapping[str, Mapping[str, str]]) -> list[Finding]:
         remedy = (
             "request one kind of host, such as --directive=--constraint=NAME"
             if name == "cpu"
-            else "use one environment in a folder that all hosts share, and load the"
+            else "use one environment in a directory that all hosts share, and load the"
             " same modules"
         )
         certainty = POSSIBLE if grade == WARNING else LIKELY
@@ -139,7 +139,7 @@ def clocks(rows: Rows) -> list[Finding]:
     ]
 
 
-def locks(rows: Rows, folder: str) -> list[Finding]:
+def locks(rows: Rows, directory: str) -> list[Finding]:
     """Return findings on hosts that do not see files or locks of the first one."""
     unseen = [row["host"] for row in rows if not row["seen"]]
     unlocked = [row["host"] for row in rows if row["seen"] and not row["locked"]]
@@ -148,20 +148,20 @@ def locks(rows: Rows, folder: str) -> list[Finding]:
         findings.append(
             Finding(
                 ERROR,
-                f"{folder} is not shared: {', '.join(unseen)} do not see a file that"
+                f"{directory} is not shared: {', '.join(unseen)} do not see a file that"
                 " the first host has created",
                 "Input, checkpoints and records are missing on these hosts.",
-                "submit from a folder on a shared file system (home, project, scratch)",
+                "submit from a directory on a shared file system (home, scratch)",
             )
         )
     if unlocked:
         findings.append(
             Finding(
                 WARNING,
-                f"{folder}: a lock of the first host is not seen on"
+                f"{directory}: a lock of the first host is not seen on"
                 f" {', '.join(unlocked)}",
                 "Two runs on different hosts can write the same file; HDF5 too.",
-                "do not start two runs in one folder; ask for the mount option flock"
+                "do not start two runs in one directory; ask for the mount option flock"
                 " (Lustre), or NFS with locks",
             )
         )

@@ -33,8 +33,8 @@ def has_scheduler(values: Namespace) -> bool:
 
 def run_here(values: Namespace) -> int:
     """Start the ranks on this host; print their report, and return its exit code."""
-    with tempfile.TemporaryDirectory() as folder:
-        record = Path(folder) / "record.json"
+    with tempfile.TemporaryDirectory() as directory:
+        record = Path(directory) / "record.json"
         argv = ["-m", "mpiapps.doctor", "--json", str(record), "--progress", "off"]
         command, variables = command_line(find_launcher(), values.ntasks or 2, argv)
         try:
@@ -74,7 +74,7 @@ def submit(values: Namespace) -> int:
     run = submission.submit(render(job), job.request.name, job.request.logs)
     write_err(f"mpiapps: {run.name} submitted; waiting for its end\n")
     ended = commands.wait_for([run])[0]
-    record = run.folder / "record.json"
+    record = run.directory / "record.json"
     if not record.exists():
         output = "".join(path.read_text(errors="replace") for path in runs.outputs(run))
         raise LaunchError(

@@ -152,16 +152,16 @@ def clock_offsets(world: World, hosts: Hosts) -> list[dict[str, Any]]:
     return rows
 
 
-def locks(world: World, hosts: Hosts, folder: Path) -> list[dict[str, Any]] | None:
+def locks(world: World, hosts: Hosts, directory: Path) -> list[dict[str, Any]] | None:
     """Return for each host whether it sees a file of the first one, and its lock.
 
-    Collective; on the root. The first host creates a file in `folder` and locks it with
-    flock; the others try to lock it.
+    Collective; on the root. The first host creates a file in `directory` and locks it
+    with flock; the others try to lock it.
     """
     name, file = "", None
     if world.rank == hosts.leaders[0]:
         with suppress(OSError):
-            path = folder / f".mpiapps-doctor-{os.urandom(4).hex()}"
+            path = directory / f".mpiapps-doctor-{os.urandom(4).hex()}"
             file = path.open("w")
             name = str(path)
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -178,7 +178,7 @@ def locks(world: World, hosts: Hosts, folder: Path) -> list[dict[str, Any]] | No
 
 def _try_lock(path: Path) -> dict[str, bool]:
     end = time.monotonic() + APPEARS
-    while not path.exists():  # NFS caches folders for some seconds
+    while not path.exists():  # NFS caches directories for some seconds
         if time.monotonic() > end:
             return {"seen": False, "locked": False}
         time.sleep(0.1)

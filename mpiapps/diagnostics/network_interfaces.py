@@ -19,10 +19,10 @@ def interfaces() -> list[str]:
     return sorted(name for _, name in socket.if_nameindex())
 
 
-def bridges(folder: Path = Path("/sys/class/net")) -> list[str]:
+def bridges(directory: Path = Path("/sys/class/net")) -> list[str]:
     """Return the bridges that are not down, such as docker0 and virbr0."""
     names = []
-    for path in sorted(folder.glob("*/bridge")):
+    for path in sorted(directory.glob("*/bridge")):
         state = path.parent / "operstate"
         if not state.is_file() or state.read_text().strip() != "down":
             names.append(path.parent.name)

@@ -38,12 +38,12 @@ def expand(text: str) -> set[int]:
     return numbers
 
 
-def numa_nodes(cpus: Iterable[int], folder: Path = Path(NODES)) -> list[int]:
+def numa_nodes(cpus: Iterable[int], directory: Path = Path(NODES)) -> list[int]:
     """Return the NUMA nodes of some CPUs; none if the kernel does not say."""
     wanted = set(cpus)
     return sorted(
         int(path.name.removeprefix("node"))
-        for path in folder.glob("node[0-9]*")
+        for path in directory.glob("node[0-9]*")
         if expand((path / "cpulist").read_text()) & wanted
     )
 

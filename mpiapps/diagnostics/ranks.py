@@ -65,7 +65,7 @@ def examine_ranks(
         "versions": comparison.versions({row[0]: row[1] for row in leaders}),
         "addresses": comparison.network_addresses({r[0]: r[2] for r in leaders}),
         "clocks": comparison.clocks(clocks),
-        "work-folder-locks": comparison.locks(locks or [], str(Path.cwd())),
+        "work-directory-locks": comparison.locks(locks or [], str(Path.cwd())),
         "connections": comparison.connections(connections or []),
         "bandwidth": comparison.slow_hosts(between, "bandwidth to the first host"),
         "memory": comparison.slow_hosts(
@@ -97,7 +97,7 @@ LOOKED_AT = {
     "versions": "versions of Python, packages, MPI and libc, kind of CPU, on each host",
     "addresses": "IPv4 addresses of the interfaces of all hosts",
     "clocks": "the clock of each host against that of the first",
-    "work-folder-locks": "a file of the first host in the work folder, and its lock",
+    "work-directory-locks": "a file of the first host in the work directory, its lock",
     "connections": "a TCP connection of each host to the first one, by its name",
     "bandwidth": "bandwidth between the first host and each other one",
     "memory": "bytes per second that each rank copies while all copy",

@@ -40,7 +40,7 @@ class System:
     prefix : Path
         The Python environment, ``sys.prefix``.
     work : Path
-        The work folder.
+        The work directory.
     cpus : frozenset of int
         The affinity mask.
     ntasks : int
@@ -72,11 +72,11 @@ class System:
 
     @property
     def tmpdir(self) -> Path:
-        """The folder of temporary files, ``TMPDIR`` or ``/tmp``."""
+        """The directory of temporary files, ``TMPDIR`` or ``/tmp``."""
         return Path(self.environ.get("TMPDIR") or "/tmp")
 
-    def folders(self, variable: str) -> list[Path]:
-        """Return the folders of a variable such as ``PATH``."""
+    def directories(self, variable: str) -> list[Path]:
+        """Return the directories of a variable such as ``PATH``."""
         return [Path(p) for p in self.environ.get(variable, "").split(":") if p]
 
     def which(self, command: str) -> str | None:

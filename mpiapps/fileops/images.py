@@ -10,7 +10,7 @@ from pathlib import Path
 from mpiapps.base.errors import InputError
 from mpiapps.base.optional import require
 from mpiapps.fileops.choices import FORMATS, TRANSPOSITIONS
-from mpiapps.fileops.listing import folder_of
+from mpiapps.fileops.listing import directory_of
 from mpiapps.fileops.operation import Operation
 from mpiapps.fileops.segments import Segment
 from mpiapps.storage.atomic_file import AtomicFile
@@ -24,11 +24,11 @@ class ImageTransform(Operation):
     transform : str
         One of `TRANSPOSITIONS`; degrees are counterclockwise.
     output_dir : Path
-        Folder of the results.
+        Directory of the results.
     suffix : str
         Suffix of their names, such as ``pdf``; empty: that of the originals.
     names : collection of str
-        All images: results keep the folders below their common folder.
+        All images: results keep the directories below their common directory.
 
     Raises
     ------
@@ -47,8 +47,8 @@ class ImageTransform(Operation):
         self._transform_image = transform_image
         self._transposition, self._output_dir = TRANSPOSITIONS[transform], output_dir
         self._suffix, self._format = suffix, FORMATS[suffix] if suffix else ""
-        folders = {_absolute(name).parent for name in names}
-        self._base = Path(os.path.commonpath(folders) if folders else "/")
+        directories = {_absolute(name).parent for name in names}
+        self._base = Path(os.path.commonpath(directories) if directories else "/")
         targets: dict[Path, str] = {}
         for name in names:
             target = self.target(name)
@@ -81,7 +81,7 @@ class ImageTransform(Operation):
 def without_results(
     names: Sequence[str], arguments: Sequence[str], output_dir: str
 ) -> list[str]:
-    """Return the files outside the folder of the results.
+    """Return the files outside the directory of the results.
 
     Parameters
     ----------
@@ -99,14 +99,14 @@ def without_results(
     top = os.path.realpath(output_dir)
 
     @cache
-    def inside(folder: str) -> bool:
-        return os.path.commonpath([top, os.path.realpath(folder)]) == top
+    def inside(directory: str) -> bool:
+        return os.path.commonpath([top, os.path.realpath(directory)]) == top
 
     for path in arguments:
-        if inside(folder_of(path)):
+        if inside(directory_of(path)):
             raise InputError(
-                f"{path} lies in the folder of the results, --output-dir"
-                f" {output_dir}; name a folder without originals"
+                f"{path} lies in the directory of the results, --output-dir"
+                f" {output_dir}; name a directory without originals"
             )
     return [name for name in names if not inside(str(Path(name).parent))]
 

@@ -22,7 +22,7 @@ from mpiapps.launch.mpi import MPI
 MISSING = -1  # size of a file that cannot be read
 # Prefixes of files that are not data of a table: `_SUCCESS`, `.part-0.crc`.
 HIDDEN_PREFIXES = ("_", ".")
-STARS = re.compile(r"(?<![^/])\*\*(?:/+|$)")  # folders of any depth, in a pattern
+STARS = re.compile(r"(?<![^/])\*\*(?:/+|$)")  # directories of any depth, in a pattern
 
 # Names are str, used with `os`: with a million files, the construction of a Path takes
 # 2.4 times as long as the stat itself (4.2 against 1.8 us).
@@ -35,7 +35,7 @@ class Listing:
     Attributes
     ----------
     names : list of str
-        In the order of the arguments, those of a folder sorted; bytes that are not
+        In the order of the arguments, those of a directory sorted; bytes that are not
         UTF-8 are encoded by ``surrogateescape``.
     sizes, times : ndarray of int64
         Bytes, or `MISSING`; time of the last modification in ns.
@@ -81,8 +81,10 @@ def _stat(name: str) -> tuple[tuple[int, int], str]:
     except OSError as error:
         return (MISSING, 0), error.strerror or str(error)
     if not stat.S_ISREG(status.st_mode):
-        folder = stat.S_ISDIR(status.st_mode)
-        reason = "a folder that cannot be read" if folder else "not a regular file"
+        directory = stat.S_ISDIR(status.st_mode)
+        reason = (
+            "a directory that cannot be read" if directory else "not a regular file"
+        )
         return (MISSING, 0), reason
     return (status.st_size, status.st_mtime_ns), ""
 
@@ -95,12 +97,12 @@ def expand(
     Parameters
     ----------
     paths : sequence of str
-        Files, folders (all files in and below them, sorted), or patterns with ``*``,
-        ``?``, ``[`` and ``**``.
+        Files, directories (all files in and below them, sorted), or patterns with
+        ``*``, ``?``, ``[`` and ``**``.
     listed : sequence of str
-        Files and folders from `read_list`; patterns are not expanded.
+        Files and directories from `read_list`; patterns are not expanded.
     tables : bool
-        Whether to skip entries of folders whose names begin with `HIDDEN_PREFIXES`.
+        Whether to skip entries of directories whose names begin with `HIDDEN_PREFIXES`.
 
     Raises
     ------
@@ -109,44 +111,46 @@ def expand(
     """
     hidden = HIDDEN_PREFIXES if tables else ()
     return [file for path in paths for file in _expand_pattern(path, hidden)] + [
-        file for path in listed for file in _expand_folder(path, hidden)
+        file for path in listed for file in _expand_directory(path, hidden)
     ]
 
 
 def _expand_pattern(path: str, hidden: tuple[str, ...]) -> Iterable[str]:
     if not glob.has_magic(path) or os.path.lexists(path):
-        return _expand_folder(path, hidden)
+        return _expand_directory(path, hidden)
     matches = sorted(set(_glob(path)))
     if not matches:
         raise InputError(f"pattern {path!r} matches no file")
-    # A pattern may match a folder and entries below it: yield each file once.
-    return dict.fromkeys(f for match in matches for f in _expand_folder(match, hidden))
+    # A pattern may match a directory and entries below it: yield each file once.
+    return dict.fromkeys(
+        f for match in matches for f in _expand_directory(match, hidden)
+    )
 
 
-def _expand_folder(path: str, hidden: tuple[str, ...]) -> Iterable[str]:
+def _expand_directory(path: str, hidden: tuple[str, ...]) -> Iterable[str]:
     if os.path.isdir(path):  # noqa: PTH112 - for a million files 2 s, by Path 7 s
         return _walk(path, hidden)
     return (path,)
 
 
-def _walk(folder: str, hidden: tuple[str, ...]) -> Iterator[str]:
-    """Yield the files of a folder; links to folders are not followed."""
-    pending = [folder]
+def _walk(directory: str, hidden: tuple[str, ...]) -> Iterator[str]:
+    """Yield the files of a directory; links to directories are not followed."""
+    pending = [directory]
     while pending:
-        files, folders = [], []
+        files, directories = [], []
         try:
             with os.scandir(current := pending.pop()) as entries:
                 for entry in entries:
                     if entry.name.startswith(hidden):
                         continue
                     if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    elif not _points_to_folder(entry):
+                        directories.append(entry.path)
+                    elif not _points_to_directory(entry):
                         files.append(entry.path)
         except OSError:
-            files, folders = [current], []  # fails as a file
+            files, directories = [current], []  # fails as a file
         yield from sorted(files)
-        pending += sorted(folders, reverse=True)
+        pending += sorted(directories, reverse=True)
 
 
 def _glob(pattern: str, root: str = "") -> Iterator[str]:
@@ -159,25 +163,25 @@ def _glob(pattern: str, root: str = "") -> Iterator[str]:
         return
     top, rest = pattern[: stars.start()], pattern[stars.end() :]
     starts = _glob(top, root) if glob.has_magic(top) else (_join(root, top),)
-    for folder in itertools.chain.from_iterable(map(_folders, starts)):
-        matches = _glob(rest or "*", folder)
+    for directory in itertools.chain.from_iterable(map(_directories, starts)):
+        matches = _glob(rest or "*", directory)
         yield from matches if rest else itertools.filterfalse(os.path.isdir, matches)
 
 
-def _join(folder: str, name: str) -> str:
-    return os.path.join(folder, name)  # noqa: PTH118 - a Path drops "./" and "//"
+def _join(directory: str, name: str) -> str:
+    return os.path.join(directory, name)  # noqa: PTH118 - a Path drops "./" and "//"
 
 
-def _folders(top: str) -> Iterator[str]:
-    """Yield a folder and all below it; links to a parent folder are not followed."""
+def _directories(top: str) -> Iterator[str]:
+    """Yield a directory and all below it; links to a parent are not followed."""
     pending = [top]
     while pending:
-        yield (folder := pending.pop())
-        with suppress(OSError), os.scandir(folder or ".") as entries:
+        yield (directory := pending.pop())
+        with suppress(OSError), os.scandir(directory or ".") as entries:
             pending += [
-                _join(folder, entry.name)
+                _join(directory, entry.name)
                 for entry in entries
-                if _points_to_folder(entry) and not _is_loop(entry)
+                if _points_to_directory(entry) and not _is_loop(entry)
             ]
 
 
@@ -186,15 +190,15 @@ def _is_loop(entry: os.DirEntry[str]) -> bool:
     return entry.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
 
 
-def _points_to_folder(link: os.DirEntry[str]) -> bool:
+def _points_to_directory(link: os.DirEntry[str]) -> bool:
     try:
         return link.is_dir()
     except OSError:  # a loop, or no permission: fails as a file
         return False
 
 
-def folder_of(path: str) -> str:
-    """Return a folder that contains all files of a path or a pattern."""
+def directory_of(path: str) -> str:
+    """Return a directory that contains all files of a path or a pattern."""
     if glob.has_magic(path) and not os.path.lexists(path):
         path = re.split(r"[*?[]", path)[0] + "_"
     return path if Path(path).is_dir() else str(Path(path).parent)

@@ -43,7 +43,7 @@ class MapFunction(Operation):
         self._name, self._function = name, resolve_callable(name)
         self._records = records
         self._reader = SegmentReader()
-        self._forks, self._folder = forks(), Path.cwd()
+        self._forks, self._directory = forks(), Path.cwd()
 
     def is_splittable(self, name: str) -> bool:
         """Return whether the function takes lines, and the file may be split."""
@@ -66,7 +66,7 @@ class MapFunction(Operation):
             failure = error
         if forks() != self._forks:  # a child that goes on would act as a second rank
             end_child(failure or self._child_error())
-        os.chdir(self._folder)
+        os.chdir(self._directory)
         if failure is not None:
             frame = (
                 failure.__traceback__

@@ -39,7 +39,7 @@ class Options:
     )
     paths: tuple[str, ...] = option(
         (),
-        "files, folders, patterns; for map, MODULE:FUNCTION before them",
+        "files, directories, patterns; for map, MODULE:FUNCTION before them",
         nargs="*",
         positional=True,
         metavar="PATH",
@@ -81,7 +81,7 @@ class Options:
         "flip: mirroring, or rotation counterclockwise in degrees",
         choices=tuple(TRANSPOSITIONS),
     )
-    output_dir: str = option("", "flip: folder of the results", metavar="FOLDER")
+    output_dir: str = option("", "flip: directory of the results", metavar="DIRECTORY")
     format: str = option(
         "",
         "flip: format of the results: " + ", ".join(FORMATS) + " (default: unchanged)",
@@ -143,7 +143,7 @@ class Options:
         False, "map: pass an iterator over the lines of a byte range, not the path"
     )
     directory: str = option(
-        "", "record results in FOLDER, and resume from it", metavar="FOLDER"
+        "", "record results in DIRECTORY, and resume from it", metavar="DIRECTORY"
     )
     strict: bool = option(False, "stop at the first file that fails")
     force_unlock: bool = option(
@@ -171,7 +171,7 @@ def check(options: Options) -> None:
         raise ValueError("sample: either --lines N or --fraction P is required")
     if len(options.paths) <= is_map and not (options.list or options.check):
         raise ValueError(
-            "no files: name files, folders or patterns, or use --list FILE"
+            "no files: name files, directories or patterns, or use --list FILE"
         )
     if options.list.count("-") > 1:
         raise ValueError("--list -: given twice, but standard input is read only once")

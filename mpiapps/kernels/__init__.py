@@ -2,8 +2,8 @@
 
 import os
 
-from mpiapps.kernels.cache import cache_folder
+from mpiapps.kernels.cache import cache_directory
 
 # Numba reads this variable at import; a setting of the user has precedence.
 if "NUMBA_CACHE_DIR" not in os.environ:
-    os.environ["NUMBA_CACHE_DIR"] = str(cache_folder())
+    os.environ["NUMBA_CACHE_DIR"] = str(cache_directory())

@@ -1,4 +1,4 @@
-"""The jit decorators: no GIL, compiled code cached in `cache.cache_folder`."""
+"""The jit decorators: no GIL, compiled code cached in `cache.cache_directory`."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def kernel(function: F) -> F:
 
 def is_cached(compiled: Callable[..., Any]) -> bool:
     """Return whether the cache holds code of this kernel."""
-    folder = Path(cast(Any, compiled).stats.cache_path)
-    return any(folder.glob(f"*.{compiled.__name__}-*.nbi"))
+    directory = Path(cast(Any, compiled).stats.cache_path)
+    return any(directory.glob(f"*.{compiled.__name__}-*.nbi"))
 
 
 def inline(function: F) -> F:

@@ -13,7 +13,7 @@ class Family:
     name: str
     version: re.Pattern[str]  # start of MPI_Get_library_version
     srun: str  # command that starts it under Slurm
-    mpiexec: str  # name of its launcher where several MPIs share a folder
+    mpiexec: str  # name of its launcher where several MPIs share a directory
 
 
 FAMILIES = (
@@ -56,9 +56,9 @@ class Library:
     def mpiexec(self) -> str | None:
         """The launcher installed with the library, else the first one on PATH."""
         names = (self.family.mpiexec, "mpiexec")
-        for folder in self.path.parents[:5] if self.path else ():
+        for directory in self.path.parents[:5] if self.path else ():
             for name in names:
-                launcher = folder / "bin" / name
+                launcher = directory / "bin" / name
                 if launcher.is_file():
                     return str(launcher)
         return next(filter(None, map(shutil.which, names)), None)

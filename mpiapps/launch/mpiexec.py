@@ -167,8 +167,8 @@ def command_line(
 def exec_launcher(command: list[str], variables: Mapping[str, str]) -> NoReturn:
     """Replace this process with mpiexec. Local.
 
-    Open MPI's mpiexec fails if there is a folder ``ompi.PID`` with its own pid, left by
-    a killed one: then it gets another temporary directory.
+    Open MPI's mpiexec fails if there is a directory ``ompi.PID`` with its own pid, left
+    by a killed one: then it gets another temporary directory.
     """
     tmpdir = {}
     if (Path(tempfile.gettempdir()) / f"ompi.{os.getpid()}").exists():

@@ -22,7 +22,7 @@ def write_atomic(
 ) -> None:
     """Write a file by all ranks. Collective.
 
-    The file is visible to all ranks; a temporary file in the same folder is written,
+    The file is visible to all ranks; a temporary file in the same directory is written,
     fsynced and renamed (`mpiapps.storage.replace_file`): readers see the old or the new
     content.
 

@@ -112,7 +112,7 @@ def write(file: str, a: DistMatrix, *, vector: bool = False) -> None:
 def check_output(comm: MPI.Intracomm, file: str, inputs: Sequence[str]) -> None:
     """Raise if `write` to `file` would fail or replace an input. Collective.
 
-    Creates and removes a temporary file in the same folder.
+    Creates and removes a temporary file in the same directory.
 
     Raises
     ------

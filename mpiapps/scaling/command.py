@@ -47,9 +47,9 @@ def scaling(values: Namespace, arguments: list[str]) -> int:
     _check_cores(study, options)
     targets = _targets(options)
     try:
-        folder = Path(options.directory or f"{Path(study.program).stem}.scaling")
+        directory = Path(options.directory or f"{Path(study.program).stem}.scaling")
         series = series_of_this_host(study)
-        with opened(folder, study, series, options.append) as history:
+        with opened(directory, study, series, options.append) as history:
             failed = []
             if missing(study, history, series):
                 run = partial(run_case, find_launcher(), study)

@@ -1,4 +1,4 @@
-"""The folder of a study: its lock, its journal, and the series of its measurements.
+"""The directory of a study: its lock, its journal, and the series of its measurements.
 
 A series is what was measured of one commit on one type of host.
 """
@@ -27,12 +27,12 @@ RUNS = "runs"
 def series_of_this_host(study: Study) -> str:
     """Return the series of measurements made here and now.
 
-    The commit is that of the script's folder, or of this package's checkout, or else
+    The commit is that of the script's directory, or of this package's checkout, or else
     the package's version.
     """
     own = study.program.endswith(".py") or not study.is_python
-    folder = Path(study.program).resolve().parent if own else _checkout()
-    version = CommitQuery(folder).result() or f"mpiapps {mpiapps.__version__}"
+    directory = Path(study.program).resolve().parent if own else _checkout()
+    version = CommitQuery(directory).result() or f"mpiapps {mpiapps.__version__}"
     version = re.sub(r"\b([0-9a-f]{12})[0-9a-f]{28}\b", r"\1", version)
     return f"{version} on {host_type()}"
 
@@ -54,7 +54,7 @@ class History:
     measurements : list of Measurement
         Of all series, in the order of measuring.
     runs : Path
-        Folder for output and records of runs.
+        Directory for output and records of runs.
     """
 
     def __init__(self, journal: Journal, records: list[Record], runs: Path) -> None:
@@ -80,7 +80,9 @@ class History:
 
 
 @contextmanager
-def opened(folder: Path, study: Study, series: str, append: bool) -> Iterator[History]:
+def opened(
+    directory: Path, study: Study, series: str, append: bool
+) -> Iterator[History]:
     """Yield the history of a study, locked.
 
     Raises
@@ -88,22 +90,22 @@ def opened(folder: Path, study: Study, series: str, append: bool) -> Iterator[Hi
     UsageError
         If it has measurements of other series only, and `append` is false.
     InputError
-        If the folder is that of another study.
+        If the directory is that of another study.
     LaunchError
         If another process has it.
     """
-    with os_errors(folder, "make"):
-        (folder / RUNS).mkdir(parents=True, exist_ok=True)
+    with os_errors(directory, "make"):
+        (directory / RUNS).mkdir(parents=True, exist_ok=True)
     records: list[Record] = []
     with (
-        DirectoryLock(folder / "owner"),
-        Journal(folder / JOURNAL, study.identity, records.append) as journal,
+        DirectoryLock(directory / "owner"),
+        Journal(directory / JOURNAL, study.identity, records.append) as journal,
     ):
-        history = History(journal, records, folder / RUNS)
+        history = History(journal, records, directory / RUNS)
         if history.series and series not in history.series and not append:
             raise UsageError(
-                f"{folder} has measurements of {history.series[-1]!r}, and this is"
+                f"{directory} has measurements of {history.series[-1]!r}, and this is"
                 f" {series!r}; --append measures again and keeps both, or --directory"
-                " names another folder"
+                " names another directory"
             )
         yield history

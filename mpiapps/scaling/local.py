@@ -37,7 +37,7 @@ class Process:
 
 
 def run_case(
-    launcher: Mpiexec, study: Study, case: Case, repeat: int, folder: Path
+    launcher: Mpiexec, study: Study, case: Case, repeat: int, directory: Path
 ) -> Measurement:
     """Run a case once, to its end, and return what it gave.
 
@@ -47,7 +47,7 @@ def run_case(
     study : Study
     case : Case
     repeat : int
-    folder : Path
+    directory : Path
         Gets the output and the records of the run.
 
     Raises
@@ -60,7 +60,7 @@ def run_case(
         processes = []
         for copy in range(case.copies):
             name = f"{case.label} {repeat}-{copy}".replace(" ", "_")
-            processes.append(_start(launcher, study, case, folder / name))
+            processes.append(_start(launcher, study, case, directory / name))
             running.append(processes[-1].process)
         memory = [_wait(one, case) for one in processes]
     elapsed = time.perf_counter() - start

@@ -91,10 +91,10 @@ class StudyOptions:
         "", "plot speed-up and efficiency to FILE.png, .svg or .pdf", metavar="FILE"
     )
     directory: str = option(
-        "", "folder of the study (default: PROGRAM.scaling)", metavar="FOLDER"
+        "", "directory of the study (default: PROGRAM.scaling)", metavar="DIRECTORY"
     )
     append: bool = option(
-        False, "measure another commit or type of host into the same folder"
+        False, "measure another commit or type of host into the same directory"
     )
     oversubscribe: bool = option(False, "allow more ranks and threads than cores")
     dry_run: bool = option(False, "print the commands and run nothing")

@@ -13,7 +13,7 @@ from mpiapps.storage.replace_file import create_temporary, real_path, replace_ta
 class AtomicFile:
     """Writes a file whole or not at all.
 
-    The content goes to a temporary name in the same folder, is synced to disk and
+    The content goes to a temporary name in the same directory, is synced to disk and
     renamed (`mpiapps.storage.replace_file`), so that a reader of `path` gets the old
     content or the new one, also after a kill. Made before the work starts, it finds a
     target that cannot be written while that costs nothing. A device or a pipe is
@@ -65,6 +65,6 @@ class AtomicFile:
     def _access_error(self, error: OSError) -> FileAccessError:
         reason = error.strerror or error
         return FileAccessError(
-            f"cannot write {self.path}: {reason}; name a file in a folder that exists"
-            " and that you may write to"
+            f"cannot write {self.path}: {reason}; name a file in a directory that"
+            " exists and that you may write to"
         )

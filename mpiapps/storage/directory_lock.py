@@ -58,9 +58,9 @@ class DirectoryLock:
 
     def __enter__(self) -> DirectoryLock:
         """Create the directory if it does not exist, and acquire the lock."""
-        folder = self._path.parent
-        with os_errors(folder, "make"):
-            folder.mkdir(parents=True, exist_ok=True)
+        directory = self._path.parent
+        with os_errors(directory, "make"):
+            directory.mkdir(parents=True, exist_ok=True)
         with os_errors(self._path, "write"):
             self._file = os.open(
                 self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666

@@ -50,9 +50,9 @@ def create_temporary(target: Path) -> tuple[int, Path]:
     return os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), part
 
 
-def _remove_stale(folder: Path, stem: str) -> None:
+def _remove_stale(directory: Path, stem: str) -> None:
     """Remove temporary files of processes on this host that have ended."""
-    for part in folder.glob(f"{glob.escape(stem)}*.part"):
+    for part in directory.glob(f"{glob.escape(stem)}*.part"):
         pid = part.name.removeprefix(stem).partition(".")[0]
         if pid.isdecimal() and start_of(int(pid)) is None:
             with suppress(OSError):
@@ -77,7 +77,7 @@ def replace_target(part: Path, target: Path) -> None:
 
 
 def fsync_path(path: Path) -> None:
-    """Flush a file or a folder to disk."""
+    """Flush a file or a directory to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

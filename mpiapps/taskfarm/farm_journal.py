@@ -24,9 +24,9 @@ DIGESTS_FILE = "digests"  # identities of all tasks at the last start
 DONE: Record = {"code": 0}  # all that matters of a task that an earlier run has done
 
 
-def journals_of(folder: Path) -> list[Path]:
+def journals_of(directory: Path) -> list[Path]:
     """Return the journals in a run directory: its own, and those of its parts."""
-    paths = [folder / "journal", *sorted(folder.glob("part-*/journal"))]
+    paths = [directory / "journal", *sorted(directory.glob("part-*/journal"))]
     return [path for path in paths if path.exists()]
 
 
@@ -40,7 +40,7 @@ class FarmJournal(TaskJournal):
 
     Parameters
     ----------
-    folder : Path
+    directory : Path
         The run directory; created if it does not exist.
     part : str
         The part of the tasks to run, as for `part_of`.
@@ -56,15 +56,15 @@ class FarmJournal(TaskJournal):
 
     def __init__(
         self,
-        folder: Path,
+        directory: Path,
         part: str,
         *,
         force_unlock: bool,
         job_log: JobLog | None = None,
     ) -> None:
-        self.path = folder / f"part-{part.partition('/')[0]}" if part else folder
+        self.path = directory / f"part-{part.partition('/')[0]}" if part else directory
         super().__init__(str(self.path), force_unlock=force_unlock)
-        self._folder, self._part, self._job_log = folder, part, job_log
+        self._directory, self._part, self._job_log = directory, part, job_log
         self.attempts: dict[str, int] = {}
         self._done: set[str] = set()
 
@@ -88,7 +88,7 @@ class FarmJournal(TaskJournal):
             self._logs.mkdir(parents=True, exist_ok=True)
         self._file = Journal(path, HEADER, self._replay)
         try:  # after the own one: a task that failed here may be done there
-            for other in journals_of(self._folder):
+            for other in journals_of(self._directory):
                 if other != path:  # of another partition of the list
                     scan(other, self._replay_done)
         except BaseException:
@@ -112,7 +112,7 @@ class FarmJournal(TaskJournal):
             replay(record)
 
         own = self.path / "journal"
-        for path in sorted(journals_of(self._folder), key=lambda path: path != own):
+        for path in sorted(journals_of(self._directory), key=lambda path: path != own):
             replay = self._replay if path == own else self._replay_done
             scan(path, partial(note, replay))
         return outputs
@@ -129,7 +129,9 @@ class FarmJournal(TaskJournal):
             self._job_log.start(identities)
             self._log_done(self._job_log, set(identities) & self._done)
             self._job_log.publish()
-        self.write(self._folder / DIGESTS_FILE, "".join(f"{i}\n" for i in identities))
+        self.write(
+            self._directory / DIGESTS_FILE, "".join(f"{i}\n" for i in identities)
+        )
         start = {"at": time.time(), "tasks": tasks, "left": pending}
         self._file.add({"start": start | ({"part": self._part} if self._part else {})})
 
@@ -181,7 +183,7 @@ class FarmJournal(TaskJournal):
                 names.remove(record["task"])
                 job_log.add({**record, "reason": exit_reason(record)})
 
-        for path in journals_of(self._folder) if names else ():
+        for path in journals_of(self._directory) if names else ():
             scan(path, log)
 
     def _replay(self, record: Record) -> None:

@@ -60,7 +60,7 @@ class HostRunner:
             "log": attempt.log,
             **({"stdout": _part(task)} if task.stdout else {}),
             "environ": {**threads, **task.environ},
-            "folder": task.folder,
+            "directory": task.directory,
             "shell": self._shell,
             "seconds": task.seconds,
             "memory": task.memory,
@@ -134,7 +134,7 @@ def as_record(attempt: TaskAttempt, task_exit: TaskExit) -> dict[str, Any]:
 
 def _part(task: Task) -> str:
     """Return the file for the standard output of a task that is not done."""
-    return f"{Path(task.folder, task.stdout).absolute()}.part"
+    return f"{Path(task.directory, task.stdout).absolute()}.part"
 
 
 def _outputs(task: Task) -> tuple[dict[str, FileDigest], str]:
@@ -142,7 +142,7 @@ def _outputs(task: Task) -> tuple[dict[str, FileDigest], str]:
     digests = {}
     stdout = [task.stdout] if task.stdout else []
     for name in [*stdout, *task.outputs]:
-        path = Path(task.folder, name).absolute()
+        path = Path(task.directory, name).absolute()
         try:
             if name in stdout:
                 replace_target(Path(_part(task)), path)

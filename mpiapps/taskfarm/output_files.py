@@ -12,7 +12,7 @@ FileDigest = list[int | str]  # size in bytes, and SHA-256
 
 
 def fsync_and_hash(path: Path) -> FileDigest:
-    """Return size and digest of a file after `fsync` of it and of its folder.
+    """Return size and digest of a file after `fsync` of it and of its directory.
 
     Raises
     ------

@@ -53,7 +53,7 @@ def with_output_names(
         stdout = with_values(task.stdout, {k: v for k, v in values.items() if v})
         if match := PLACEHOLDER.search(stdout):
             raise InputError(_no_value(task, match[0]))
-        path = Path(task.folder, stdout).absolute()
+        path = Path(task.directory, stdout).absolute()
         other = writers.setdefault(path, identity)
         if other != identity:
             raise InputError(
@@ -69,7 +69,7 @@ def with_output_names(
                 f"stdout={listed[identity].stdout}: {path} holds the output of"
                 f" {listed[writer].command!r}, which an earlier run has done; if the"
                 " list was edited, {seq} has changed: use {name} or {task}, or"
-                " another folder"
+                " another directory"
             )
     return named
 

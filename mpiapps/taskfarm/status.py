@@ -20,7 +20,7 @@ from mpiapps.taskfarm.task_list import part_of
 from mpiapps.taskfarm.task_process import STOPPED
 
 
-def summary(folder: Path, now: float | None = None) -> dict[str, Any]:
+def summary(directory: Path, now: float | None = None) -> dict[str, Any]:
     """Return the status of a farm, JSON-serialisable.
 
     The tasks are those of the list at the last start. The last journal record of a task
@@ -31,8 +31,8 @@ def summary(folder: Path, now: float | None = None) -> dict[str, Any]:
     FileAccessError, InputError
         If there is no journal, or it is damaged.
     """
-    names = _listed_tasks(folder)
-    parts = [_Part(path, names) for path in _journals(folder)]
+    names = _listed_tasks(directory)
+    parts = [_Part(path, names) for path in _journals(directory)]
     done = set().union(*(part.done for part in parts))
     failed = {name: cause for part in parts for name, cause in part.failed.items()}
     failed = {name: cause for name, cause in failed.items() if name not in done}
@@ -43,7 +43,7 @@ def summary(folder: Path, now: float | None = None) -> dict[str, Any]:
     running = [part for part in parts if part.manager]
     rate = sum(part.rate for part in running or parts)
     return {
-        "directory": str(folder),
+        "directory": str(directory),
         "manager": running[0].manager if running else {},
         "starts": sum(part.starts for part in parts),
         "tasks": tasks,
@@ -132,7 +132,7 @@ def as_text(values: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def verify(folder: Path) -> Iterator[str]:
+def verify(directory: Path) -> Iterator[str]:
     """Yield the differences between a run directory and its journals.
 
     Raises
@@ -140,11 +140,11 @@ def verify(folder: Path) -> Iterator[str]:
     FileAccessError, InputError
         If there is no journal, or it is damaged.
     """
-    names = _listed_tasks(folder)
+    names = _listed_tasks(directory)
     outputs: dict[str, tuple[FileDigest, str]] = {}
-    for journal in _journals(folder):
+    for journal in _journals(directory):
         part = journal.parent
-        prefix = "" if part == folder else f"{part.name}/"
+        prefix = "" if part == directory else f"{part.name}/"
         errors = list[str]()
 
         def note(record: Record, part: Path = part, errors: list[str] = errors) -> None:
@@ -163,11 +163,11 @@ def verify(folder: Path) -> Iterator[str]:
             yield f"{output}: {change} ({command})"
 
 
-def _log_errors(folder: Path, record: Record) -> Iterator[str]:
+def _log_errors(directory: Path, record: Record) -> Iterator[str]:
     """Yield how the log of an attempt differs from its record."""
     name, recorded = f"logs/{record['task']}.{record['attempt']}", record["log"]
     try:
-        size = (folder / name).stat().st_size
+        size = (directory / name).stat().st_size
     except OSError as error:
         # Older versions recorded 0 for a log that could not be created.
         if recorded or (recorded == 0 and exit_reason(record) not in WITHOUT_LOG):
@@ -184,7 +184,7 @@ COLUMNS = (
 )
 
 
-def table(folder: Path) -> Iterator[dict[str, Any]]:
+def table(directory: Path) -> Iterator[dict[str, Any]]:
     """Yield a row per attempt of each task.
 
     Raises
@@ -192,26 +192,26 @@ def table(folder: Path) -> Iterator[dict[str, Any]]:
     FileAccessError, InputError
         If there is no journal, or it is damaged.
     """
-    for journal in _journals(folder):
+    for journal in _journals(directory):
         for record in read(journal).records:
             if "task" in record:
                 row = {**record, "reason": exit_reason(record)}
                 yield {name: row[name] for name in COLUMNS}
 
 
-def _journals(folder: Path) -> list[Path]:
+def _journals(directory: Path) -> list[Path]:
     """Return the journals in a run directory; the path of a missing one if none."""
-    return journals_of(folder) or [folder / "journal"]
+    return journals_of(directory) or [directory / "journal"]
 
 
-def _listed_tasks(folder: Path) -> Collection[str] | None:
+def _listed_tasks(directory: Path) -> Collection[str] | None:
     """Return the tasks of the last start of a farm, or of its part, if recorded."""
-    whole = folder.parent if folder.name.startswith("part-") else folder
+    whole = directory.parent if directory.name.startswith("part-") else directory
     try:
         names = (whole / DIGESTS_FILE).read_text().split()
     except OSError:  # written by an older version
         return None
-    if whole == folder:
+    if whole == directory:
         return set(names)
     parts: list[str] = []
 
@@ -219,7 +219,7 @@ def _listed_tasks(folder: Path) -> Collection[str] | None:
         if "start" in record:
             parts[:] = [record["start"].get("part", "")]
 
-    scan(folder / "journal", note)
+    scan(directory / "journal", note)
     return part_of(names, "".join(parts))
 
 
@@ -230,10 +230,10 @@ def _cause(record: Record) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def _manager(folder: Path) -> dict[str, Any]:
+def _manager(directory: Path) -> dict[str, Any]:
     """Return the manager in the lock file; empty if there is none or it has ended."""
     try:
-        manager = json.loads((folder / "owner").read_text() or "{}")
+        manager = json.loads((directory / "owner").read_text() or "{}")
         local = manager["host"] == os.uname().nodename
         return {} if local and process(manager["pid"]) is None else dict(manager)
     except (OSError, ValueError, KeyError, TypeError):

@@ -57,10 +57,10 @@ class Strategy:
         return [*argv, "--", tasks, *part]
 
 
-def costs(tasks: Sequence[Task], task_time: float, folder: Path) -> list[float]:
+def costs(tasks: Sequence[Task], task_time: float, directory: Path) -> list[float]:
     """Return the wall time of each task, s.
 
-    From the journals in `folder`; for tasks that are not in them `task_time` or, if
+    From the journals in `directory`; for tasks that are not in them `task_time` or, if
     that is 0, the mean of those that are.
 
     Raises
@@ -74,7 +74,7 @@ def costs(tasks: Sequence[Task], task_time: float, folder: Path) -> list[float]:
         if record.get("code") == 0:
             measured[record["task"]] = record["seconds"]
 
-    for journal in journals_of(folder):
+    for journal in journals_of(directory):
         scan(journal, note)
     default = task_time or (mean(measured.values()) if measured else 0.0)
     if not default:

@@ -50,7 +50,7 @@ class Task:
     ----------
     command : str
         As for ``sh -c``.
-    folder : str
+    directory : str
         Working directory; empty: that of the farm.
     environ : mapping
         Environment variables to set.
@@ -74,7 +74,7 @@ class Task:
     """
 
     command: str
-    folder: str = ""
+    directory: str = ""
     environ: Mapping[str, str] = field(default_factory=lambda: _NO_ENVIRON)
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
@@ -88,14 +88,14 @@ class Task:
     stage: int = 0
 
     def identity(self, occurrence: int = 0) -> str:
-        """Return a digest of the command, folder, environment and inputs.
+        """Return a digest of the command, directory, environment and inputs.
 
         Position, resource limits and dependencies are not part of the digest.
         `occurrence` distinguishes equal tasks of one list.
         """
         stamps = [_stamps(self, name) for name in self.inputs] if self.inputs else []
         # As `json.dumps` writes it, at a fifth of the cost; journals depend on it.
-        strings = f"{_quoted(self.command)}, {_quoted(self.folder)}"
+        strings = f"{_quoted(self.command)}, {_quoted(self.directory)}"
         environ = json.dumps(self.environ, sort_keys=True) if self.environ else "{}"
         text = f"[[{strings}, {environ}, {occurrence}], {json.dumps(stamps)}]"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -223,11 +223,11 @@ def lines_of(stream: BinaryIO) -> Iterator[str]:
 
 def input_files(task: Task, name: str) -> list[Path]:
     """Return the files of an input of a task, which is a file name or a pattern."""
-    path = Path(task.folder, name)
+    path = Path(task.directory, name)
     if path.exists():
         return [path]
-    names = glob(name, root_dir=task.folder or None)  # noqa: PTH207 - Path.glob takes no absolute pattern
-    return [Path(task.folder, match) for match in sorted(names)]
+    names = glob(name, root_dir=task.directory or None)  # noqa: PTH207 - Path.glob takes no absolute pattern
+    return [Path(task.directory, match) for match in sorted(names)]
 
 
 def _stamps(task: Task, name: str) -> list[Any]:
@@ -236,7 +236,7 @@ def _stamps(task: Task, name: str) -> list[Any]:
     for path in input_files(task, name):
         with suppress(OSError):  # it was removed meanwhile
             stat = path.stat()
-            own = [] if path == Path(task.folder, name) else [str(path)]
+            own = [] if path == Path(task.directory, name) else [str(path)]
             stamps += [*own, stat.st_size, stat.st_mtime_ns]
     return stamps
 
@@ -247,7 +247,7 @@ ATTRIBUTES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "memory": ("memory", parse_size),
     "cores": ("cores", parse_count),
     "retries": ("retries", parse_count),
-    "cd": ("folder", str),
+    "cd": ("directory", str),
     "in": ("inputs", lambda text: tuple(text.split(","))),
     "out": ("outputs", lambda text: tuple(text.split(","))),
     "stdout": ("stdout", str),

@@ -76,10 +76,10 @@ class TaskProcess:
     log : str
         Absolute path of the file for standard output and standard error.
     stdout : str, optional
-        Absolute path of a new file for standard output; its folder is created.
+        Absolute path of a new file for standard output; its directory is created.
     environ : mapping
         Its whole environment.
-    folder : str, optional
+    directory : str, optional
         Working directory.
     shell : str, optional
         Path of the shell.
@@ -96,7 +96,7 @@ class TaskProcess:
         command: str,
         log: str,
         environ: Mapping[str, str],
-        folder: str = "",
+        directory: str = "",
         *,
         stdout: str = "",
         shell: str = "/bin/sh",
@@ -111,9 +111,9 @@ class TaskProcess:
         self.pid = 0
         try:
             files = _log_actions(log, stdout)
-            self.pid = _spawn(shell, command, environ, folder, files)
+            self.pid = _spawn(shell, command, environ, directory, files)
         except (OSError, ValueError) as error:
-            # No such folder; no space for a log or a process; a zero byte.
+            # No such directory; no space for a log or a process; a zero byte.
             self._code, self._reason = 127, "not started"
             text = error.strerror if isinstance(error, OSError) else error
             with suppress(OSError, ValueError):
@@ -213,16 +213,16 @@ def _spawn(
     shell: str,
     command: str,
     environ: Mapping[str, str],
-    folder: str,
+    directory: str,
     files: Sequence[tuple[Any, ...]],
 ) -> int:
     """Start a shell in a session of its own; return its pid."""
-    old_folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY) if folder else -1
+    old_directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY) if directory else -1
     if command[:1] in ("-", "+"):  # else the shell would parse it as an option
         command = f" {command}"
     try:
-        if folder:  # this process has one thread, so no other is affected
-            os.chdir(folder)
+        if directory:  # this process has one thread, so no other is affected
+            os.chdir(directory)
         return os.posix_spawn(
             shell,
             [Path(shell).name, "-c", command],
@@ -235,6 +235,6 @@ def _spawn(
             setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these
         )
     finally:
-        if old_folder >= 0:
-            os.fchdir(old_folder)
-            os.close(old_folder)
+        if old_directory >= 0:
+            os.fchdir(old_directory)
+            os.close(old_directory)

@@ -14,10 +14,10 @@ HIDDEN_PREFIXES = ("_", ".")  # of files that are not data: _SUCCESS, .part.crc
 def data_files(
     paths: Sequence[str], expand: Callable[[Sequence[str]], list[str]]
 ) -> list[str]:
-    """Return the data files of paths, folders and patterns. Root only.
+    """Return the data files of paths, directories and patterns. Root only.
 
-    Matches in folders and of patterns are skipped if their name, or that of a folder
-    below the argument, begins with ``_`` or ``.``, as in Spark, Arrow and Dask.
+    Matches in directories and of patterns are skipped if their name, or that of a
+    directory below the argument, begins with ``_`` or ``.``, as in Spark and Dask.
 
     Parameters
     ----------

@@ -175,7 +175,7 @@ def test_a_full_disk_is_reported_on_all_ranks(world, monkeypatch):
 
 @pytest.mark.parametrize("name", ["nodir/c", "."])
 def test_a_path_that_cannot_be_written_is_an_error_at_the_start(world, tmp_path, name):
-    with pytest.raises(FileAccessError, match="name a file in a folder that exists"):
+    with pytest.raises(FileAccessError, match="name a file in a directory that exists"):
         context(world, tmp_path / name).checkpoint.check_writable()
 
 

@@ -48,7 +48,7 @@ def test_the_target_of_a_link_is_replaced(tmp_path):
 def test_a_path_that_cannot_be_written_is_refused_at_once(tmp_path, name):
     (tmp_path / "file").touch()
     with pytest.raises(
-        FileAccessError, match=r"cannot write .*; name a file in a folder"
+        FileAccessError, match=r"cannot write .*; name a file in a directory"
     ):
         AtomicFile(tmp_path / name)
 

@@ -61,7 +61,7 @@ def queue(place, *rows):
 def test_each_submission_has_a_folder_of_its_own(place):
     text = script("slurm")
     first = submission.submit(text, "pi", "logs")
-    library = (first.folder / LIBRARY.name).read_text()
+    library = (first.directory / LIBRARY.name).read_text()
     assert library == load_scheduler("slurm").shell_library()
     assert (first.name, first.id) == ("pi-1", "11")
     (place / "number").unlink()  # the cluster was set up anew: numbers come again
@@ -101,7 +101,7 @@ def test_a_cancelled_run_goes_on_under_its_name(place):
 
 def test_what_has_ended_is_not_cancelled(place):
     run = submission.submit(script("slurm"), "pi", "logs")
-    write_events(run.folder, ["start 0 11", "end 3 11"])
+    write_events(run.directory, ["start 0 11", "end 3 11"])
     assert submission.cancel(run).state == job_state.FAILED
     assert status(run).state == job_state.FAILED
     assert not (place / "scancel.told").exists()
@@ -109,7 +109,7 @@ def test_what_has_ended_is_not_cancelled(place):
 
 def test_an_outage_is_no_end(place):
     run = submission.submit(script("slurm"), "pi", "logs")
-    write_events(run.folder, ["start 0 11"])
+    write_events(run.directory, ["start 0 11"])
     (place / "outage").touch()
     found = status(run)
     assert found.state == job_state.NO_ANSWER
@@ -118,8 +118,8 @@ def test_an_outage_is_no_end(place):
         submission.resubmit(run)
     with pytest.raises(LaunchError, match="scancel"):
         submission.cancel(run)
-    assert "cancel" not in [event.event for event in read(run.folder)]
-    finish(run.folder, 0)
+    assert "cancel" not in [event.event for event in read(run.directory)]
+    finish(run.directory, 0)
     assert status(run).state == job_state.DONE
 
 
@@ -138,20 +138,20 @@ def test_an_array_is_as_its_elements_are(place, array):
     run = submission.submit(script("slurm", array=array), "pi", "logs")
     first, second, third = run.indices
     queue(place, f"11 {first} PENDING 0 JobHeldUser", f"11 {second} RUNNING 0 None")
-    finish(run.element_folder(third), 0)
+    finish(run.element_directory(third), 0)
     found = status(run)
     assert [each.state for each in found.elements.values()] == [
         *(job_state.PENDING, job_state.RUNNING, job_state.DONE)
     ]
     assert (found.state, found.reason) == (job_state.RUNNING, "1 of 3 done")
     for index, code in zip(run.indices, (0, 0, 4), strict=True):
-        finish(run.element_folder(index), code)
-        write_events(run.element_folder(index), ["start 0 11", f"end {code} 11"])
+        finish(run.element_directory(index), code)
+        write_events(run.element_directory(index), ["start 0 11", f"end {code} 11"])
     found = status(run)
     assert (found.state, found.code, found.reason) == ("failed", 4, "2 of 3 done")
     assert found.as_dict()["elements"][third]["state"] == "failed"
     (place / "logs" / "pi-1" / "script.sh").rename(
-        run.element_folder(third) / "script.sh"
+        run.element_directory(third) / "script.sh"
     )
     assert [each.name for each in runs.all_runs("logs")] == ["pi-1"]
 
@@ -159,9 +159,9 @@ def test_an_array_is_as_its_elements_are(place, array):
 def test_an_array_that_is_resubmitted_is_under_way_again(place):
     run = submission.submit(script("slurm", array="1-3"), "pi", "logs")
     for index, code in (("1", 0), ("2", 3), ("3", 137)):
-        write_events(run.element_folder(index), ["start 0 11", f"end {code} 11"])
-    finish(run.element_folder("1"), 0)
-    finish(run.element_folder("2"), 3)
+        write_events(run.element_directory(index), ["start 0 11", f"end {code} 11"])
+    finish(run.element_directory("1"), 0)
+    finish(run.element_directory("2"), 3)
     assert status(run).state == job_state.FAILED
     submission.resubmit(run)
     queue(place, "12 2 RUNNING 0 None", "12 3 PENDING 0 None")
@@ -172,7 +172,7 @@ def test_an_array_that_is_resubmitted_is_under_way_again(place):
     assert {each.id for each in found.elements.values()} == {"12"}
     # One of them goes on by a chain, and its link is a job of its own.
     chain = ["start 0 12", "requeue 75 12", "submit 0 20 1"]
-    write_events(run.element_folder("2"), chain, cluster="alpha")
+    write_events(run.element_directory("2"), chain, cluster="alpha")
     queue(place, "20 N/A RUNNING 0 None", "12 3 PENDING 0 None")
     found = status(run).elements["2"]
     assert (found.state, found.id) == (job_state.RUNNING, "20")
@@ -229,12 +229,12 @@ def test_grid_engine_is_not_asked_for_another_cluster(place):
 
 def test_one_question_for_all_runs_and_none_for_those_that_are_done(place):
     found = [submission.submit(script("slurm"), "pi", "logs") for _ in range(5)]
-    finish(found[0].folder, 0)
+    finish(found[0].directory, 0)
     queue(place, *[f"{run.id} N/A RUNNING 0 None" for run in found[1:]])
     assert [each.state for each in statuses(found)] == ["done", *["running"] * 4]
     assert len((place / "squeue.told").read_text().splitlines()) == 1
     for run in found:
-        finish(run.folder, 0)
+        finish(run.directory, 0)
     assert {each.state for each in statuses(found)} == {"done"}
     assert len((place / "squeue.told").read_text().splitlines()) == 1
 
@@ -260,9 +260,9 @@ def test_a_logs_folder_that_is_none(place):
 
 def test_a_folder_that_cannot_be_written_is_found_before_the_submission(place):
     run = submission.submit(script("slurm"), "pi", "logs")
-    write_events(run.folder, ["start 0 11", "end 3 11"])
+    write_events(run.directory, ["start 0 11", "end 3 11"])
     before = (place / "number").read_text()
-    events = run.folder / "events.jsonl"
+    events = run.directory / "events.jsonl"
     events.rename(place / "events.jsonl")
     events.symlink_to(place / "no" / "events.jsonl")
     with pytest.raises((FileAccessError, UsageError)):

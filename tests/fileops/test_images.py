@@ -79,9 +79,9 @@ def test_results_do_not_overwrite_originals_and_are_not_transformed(
         (["photos/**/*.png"], "."),
         (["other", "photos/one.png"], "photos"),
     ):
-        with pytest.raises(InputError, match="name a folder without originals"):
+        with pytest.raises(InputError, match="name a directory without originals"):
             run_files(world, "flip", *paths, output_dir=output_dir, transform="90")
-    with pytest.raises(InputError, match=r"photos/one.png lies in the folder"):
+    with pytest.raises(InputError, match=r"photos/one.png lies in the directory"):
         run_files(world, "flip", list=("list",), output_dir="photos")
     for output_dir in ("photos/turned", "link/deep/turned"):
         for path in ("photos", "photos/**/*.png", "photos/*", "link/../photos"):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from mpiapps.base.launch_environment import JOB_ID_VARIABLES
-from mpiapps.kernels.cache import cache_folder
+from mpiapps.kernels.cache import cache_directory
 from tests.commands import run
 
 
@@ -32,12 +32,12 @@ def temporary(tmp_path, monkeypatch):
 
 
 def test_the_folder_is_private_and_specific_to_the_host(temporary):
-    folder = cache_folder()
+    folder = cache_directory()
     base = temporary / f"mpiapps-{os.getuid()}"
     assert folder.parent == base
     assert base.stat().st_mode & 0o777 == 0o700
     assert socket.gethostname() in folder.name
-    assert cache_folder() == folder
+    assert cache_directory() == folder
 
 
 @pytest.mark.parametrize("state", ["open", "link", "file", "foreign"])
@@ -56,7 +56,7 @@ def test_an_untrusted_folder_is_not_used(temporary, state):
         if os.getuid() != 0:
             pytest.fail("this case must run as root, as in CI")
         os.chown(base, 65534, 65534)
-    folder = cache_folder()
+    folder = cache_directory()
     assert folder.parent != base
     assert folder.parent.stat().st_mode & 0o777 == 0o700
     assert folder.parent.stat().st_uid == os.getuid()
@@ -81,8 +81,8 @@ def test_the_folder_outlives_the_job(temporary, monkeypatch, case):
     monkeypatch.setattr("tempfile.tempdir", str(own))
     for name in JOB_ID_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    assert cache_folder().parents[1] == own
+    assert cache_directory().parents[1] == own
     monkeypatch.setenv(variable, job)
-    assert cache_folder().parents[1] == (common if of_job else own)
+    assert cache_directory().parents[1] == (common if of_job else own)
     shutil.rmtree(common)
-    assert cache_folder().parents[1] == own
+    assert cache_directory().parents[1] == own

@@ -45,7 +45,7 @@ def test_lines_are_parsed():
             "echo four",
             environ={"A": "1", "B": "2"},
             cores=4,
-            folder="/tmp",
+            directory="/tmp",
             inputs=("a", "b"),
         ),
         Task("echo five", retries=2, environ={"A": "1"}),
@@ -239,7 +239,7 @@ def test_identity_does_not_depend_on_position_or_limits():
 
 def test_changed_input_changes_the_identity(tmp_path):
     data = tmp_path / "data"
-    task = Task("wc data", folder=str(tmp_path), inputs=("data",))
+    task = Task("wc data", directory=str(tmp_path), inputs=("data",))
     missing = task.identity()
     data.write_text("one")
     first = task.identity()
@@ -250,7 +250,7 @@ def test_changed_input_changes_the_identity(tmp_path):
 
 
 def test_files_that_match_a_pattern_are_inputs(tmp_path):
-    task = Task("cat *.csv", folder=str(tmp_path), inputs=("*.csv",))
+    task = Task("cat *.csv", directory=str(tmp_path), inputs=("*.csv",))
     assert input_files(task, "*.csv") == []
     before = [task.identity()]
     for name in ("a.csv", "b.csv"):

@@ -11,7 +11,7 @@ from mpiapps.base.processes import ProcessTree, tagged_pids
 from mpiapps.taskfarm.helper import TASK_ID
 from mpiapps.taskfarm.supervisor import Supervisor, wait_for
 
-ORDER = {"environ": {}, "folder": "", "shell": "/bin/sh", "seconds": 0, "memory": 0}
+ORDER = {"environ": {}, "directory": "", "shell": "/bin/sh", "seconds": 0, "memory": 0}
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,9 @@ def wait_all(supervisor, timeout=30.0):
 def run(supervisor, start, tmp_path):
     """Return a function that runs a command and returns its exit and its output."""
 
-    def run_command(command, folder="", **limits):
+    def run_command(command, directory="", **limits):
         (tmp_path / "task").unlink(missing_ok=True)
-        start(command, folder=str(folder), **limits)
+        start(command, directory=str(directory), **limits)
         ended = wait_all(supervisor)["task"]
         helper = supervisor._process.pid
         assert ProcessTree().below([helper]) == [helper]  # no process is left
@@ -136,7 +136,7 @@ LATE = [
 
 @pytest.mark.parametrize("command", LATE)
 def test_background_processes_are_waited_for(run, tmp_path, command):
-    ended, _ = run(command, folder=tmp_path)
+    ended, _ = run(command, directory=tmp_path)
     assert (ended.code, ended.reason) == (0, "")
     assert (tmp_path / "made").read_text() == "1\n"
     assert ended.seconds >= 0.5
@@ -161,7 +161,7 @@ def test_daemon_ends_with_its_task(run, command):
 
 
 def test_killing_a_daemon_leaves_other_tasks_running(supervisor, start, tmp_path):
-    start("setsid sleep 60 & (sleep 0.6; echo 1 >made) &", "a", folder=str(tmp_path))
+    start("setsid sleep 60 & (sleep 0.6; echo 1 >made) &", "a", directory=str(tmp_path))
     start("sleep 0.3", "b")
     assert {name: end.code for name, end in wait_all(supervisor).items()} == {
         "a": 0,
@@ -171,11 +171,11 @@ def test_killing_a_daemon_leaves_other_tasks_running(supervisor, start, tmp_path
 
 
 def test_missing_folder(run, tmp_path):
-    ended, output = run("true", folder=tmp_path / "gone")
+    ended, output = run("true", directory=tmp_path / "gone")
     assert (ended.code, ended.reason) == (127, "not started")
     assert "mpiapps: cannot start: " in output
     (tmp_path / "folder").mkdir()
-    ended, _ = run("rmdir $PWD && exit 4", folder=tmp_path / "folder")
+    ended, _ = run("rmdir $PWD && exit 4", directory=tmp_path / "folder")
     assert ended.code == 4
 
 

@@ -29,8 +29,8 @@ def container_pmix(system: System) -> Iterator[Finding]:
         raise NotApplicable("not in a container that a PMIx launcher has started")
     if not system.library.path:
         raise NotApplicable("no MPI library in the container")
-    folder = Path(system.library.path).parent
-    files = [*folder.glob("**/libpmix.so*"), *folder.glob("../**/libpmix.so.2")]
+    directory = Path(system.library.path).parent
+    files = [*directory.glob("**/libpmix.so*"), *directory.glob("../**/libpmix.so.2")]
     inside = system.python(PMIX_VERSION, str(files[0])).text if files else ""
     match = re.search(r"(\d+)\.\d+", inside)
     if match and match[1] != host.partition(".")[0]:

@@ -161,11 +161,11 @@ def library_path(system: System) -> Iterator[Finding]:
     preloaded = re.split(r"[: ]+", system.environ.get("LD_PRELOAD", ""))
     candidates = {
         "LD_PRELOAD": [Path(name) for name in preloaded if "libmpi" in name],
-        "MPI4PY_LIBMPI": system.folders("MPI4PY_LIBMPI"),
+        "MPI4PY_LIBMPI": system.directories("MPI4PY_LIBMPI"),
         "LD_LIBRARY_PATH": [
             path
-            for folder in system.folders("LD_LIBRARY_PATH")
-            for path in sorted(folder.glob("libmpi.so*"))[:1]
+            for directory in system.directories("LD_LIBRARY_PATH")
+            for path in sorted(directory.glob("libmpi.so*"))[:1]
         ],
     }
     for variable, paths in candidates.items():
@@ -238,8 +238,8 @@ def _launcher(banner: str) -> tuple[str, str, str]:
 )
 def libstdcxx(system: System) -> Iterator[Finding]:
     """Find an old libstdc++ before a newer one that wheels or conda packages need."""
-    folders = system.folders("LD_LIBRARY_PATH")
-    first = next(((f, v) for f in folders if (v := _glibcxx(f))), None)
+    directories = system.directories("LD_LIBRARY_PATH")
+    first = next(((f, v) for f in directories if (v := _glibcxx(f))), None)
     if first is None:
         return
     others = [system.prefix / "lib", *map(system.path, SYSTEM_LIBRARIES)]
@@ -256,10 +256,10 @@ def libstdcxx(system: System) -> Iterator[Finding]:
         )
 
 
-def _glibcxx(folder: Path) -> int:
-    """Return the newest minor version of ``GLIBCXX_3.4`` in a folder; 0 without one."""
+def _glibcxx(directory: Path) -> int:
+    """Return the newest minor version of ``GLIBCXX_3.4`` in `directory`; 0: none."""
     try:
-        content = (folder / "libstdc++.so.6").read_bytes()
+        content = (directory / "libstdc++.so.6").read_bytes()
     except OSError:
         return 0
     return max(map(int, re.findall(rb"GLIBCXX_3\.4\.(\d+)\0", content)), default=0)

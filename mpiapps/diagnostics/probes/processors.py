@@ -123,13 +123,13 @@ def cpu_quota(system: System) -> Iterator[Finding]:
 def _quota(system: System) -> float:
     """Return the CPUs that the control group allows; 0: no limit."""
     match = re.search(r"^0::(\S+)", system.read("/proc/self/cgroup"), re.MULTILINE)
-    folder = "/sys/fs/cgroup" + (match[1] if match else "/").rstrip("/")
+    directory = "/sys/fs/cgroup" + (match[1] if match else "/").rstrip("/")
     quotas = []
-    while folder.startswith("/sys/fs/cgroup"):
-        words = system.read(f"{folder}/cpu.max").split()
+    while directory.startswith("/sys/fs/cgroup"):
+        words = system.read(f"{directory}/cpu.max").split()
         if len(words) == 2 and words[0].isdigit():
             quotas.append(int(words[0]) / int(words[1]))
-        folder = folder.rpartition("/")[0]
+        directory = directory.rpartition("/")[0]
     period = system.read("/sys/fs/cgroup/cpu/cpu.cfs_period_us").strip()
     old = system.read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").strip()
     if old.isdigit() and period.isdigit():

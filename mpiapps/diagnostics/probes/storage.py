@@ -1,4 +1,4 @@
-"""Probes of folders: temporary files, shared memory, locks, caches."""
+"""Probes of directories: temporary files, shared memory, locks, caches."""
 
 from __future__ import annotations
 
@@ -41,36 +41,36 @@ NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "lustre", "gpfs", "beegfs", "fuse.sshfs",
 )
 def tmpdir(system: System) -> Iterator[Finding]:
     """Find a TMPDIR that is too long for sockets, or not writable."""
-    folder, name = system.tmpdir, f"TMPDIR={system.tmpdir}"
-    length = len(os.fsencode(folder))
+    directory, name = system.tmpdir, f"TMPDIR={system.tmpdir}"
+    length = len(os.fsencode(directory))
     if length + 1 + len(SOCKET) > SOCKET_LIMIT:
         yield Finding(
             ERROR,
-            f"the path of TMPDIR has {length} bytes: {folder}",
+            f"the path of TMPDIR has {length} bytes: {directory}",
             "A path of a socket may have 107 bytes: multiprocessing, Ray and Open MPI 4"
             " cannot bind their sockets there.",
             "export TMPDIR=/tmp",
         )
     try:
-        with tempfile.NamedTemporaryFile(dir=folder):
+        with tempfile.NamedTemporaryFile(dir=directory):
             pass
     except OSError as error:
         yield Finding(
             ERROR,
             f"no file can be created in {name}: {error.strerror}",
             "Launchers and MPI libraries fail at their start.",
-            "export TMPDIR=/tmp; in a container, bind the folder (apptainer --bind"
-            f" {folder})",
+            "export TMPDIR=/tmp; in a container, bind the directory (apptainer --bind"
+            f" {directory})",
         )
         return
-    status = os.statvfs(folder)
+    status = os.statvfs(directory)
     free = status.f_bavail * status.f_frsize
     if free < TMPDIR_FREE:
         yield Finding(
             WARNING,
             f"{name} has {format_size(free)} free",
-            "Session folders and temporary files may not fit.",
-            "export TMPDIR to a local folder with more space",
+            "Session directories and temporary files may not fit.",
+            "export TMPDIR to a local directory with more space",
         )
 
 
@@ -81,16 +81,16 @@ def tmpdir(system: System) -> Iterator[Finding]:
 )
 def dev_shm(system: System) -> Iterator[Finding]:
     """Find a /dev/shm that is too small for the segments of the ranks."""
-    folder, ranks = system.path("/dev/shm"), system.ranks_per_host()
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
+    directory, ranks = system.path("/dev/shm"), system.ranks_per_host()
+    if not directory.is_dir() or not os.access(directory, os.W_OK):
         yield Finding(
             ERROR,
-            f"{folder} does not exist or is not writable",
+            f"{directory} does not exist or is not writable",
             "Ranks of one host cannot share memory.",
             "mount it: mount -t tmpfs tmpfs /dev/shm; in a container bind the host's",
         )
         return
-    status = os.statvfs(folder)
+    status = os.statvfs(directory)
     size, free = (n * status.f_frsize for n in (status.f_blocks, status.f_bavail))
     needed = max(SHM_SMALL, ranks * SHM_PER_RANK)
     if size and size < needed:
@@ -115,7 +115,7 @@ def dev_shm(system: System) -> Iterator[Finding]:
 
 @probe(
     "file-locks",
-    examines="flock and fcntl locks in the work folder",
+    examines="flock and fcntl locks in the work directory",
     symptom="HDF5: `unable to lock file, errno = 37` (or 11, 524)",
 )
 def file_locks(system: System) -> Iterator[Finding]:
@@ -134,8 +134,8 @@ def file_locks(system: System) -> Iterator[Finding]:
         yield Finding(
             WARNING,
             f"no locks in {system.work}: {', '.join(failed.values())}",
-            "HDF5 refuses to open files there. mpiapps numbers the owners of a folder"
-            " instead.",
+            "HDF5 refuses to open files there. mpiapps numbers the owners of a"
+            " directory instead.",
             "export HDF5_USE_FILE_LOCKING=FALSE, or ask for the mount option flock",
         )
 
@@ -150,12 +150,12 @@ def numba_cache(system: System) -> Iterator[Finding]:
     hosts = int_variable(system.environ, "SLURM_JOB_NUM_NODES") or 1
     if hosts == 1:
         raise NotApplicable("not in a Slurm job of several hosts")
-    folder = Path(system.environ.get("NUMBA_CACHE_DIR") or system.prefix)
-    kind = _file_system(system, folder)
-    if kind in NETWORK_FILE_SYSTEMS and os.access(folder, os.W_OK):
+    directory = Path(system.environ.get("NUMBA_CACHE_DIR") or system.prefix)
+    kind = _file_system(system, directory)
+    if kind in NETWORK_FILE_SYSTEMS and os.access(directory, os.W_OK):
         yield Finding(
             WARNING,
-            f"numba's cache is below {folder}, of type {kind}, for {hosts} hosts",
+            f"numba's cache is below {directory}, of type {kind}, for {hosts} hosts",
             "Ranks of several hosts that compile at once can read a file that another"
             " one replaces.",
             "export NUMBA_CACHE_DIR=/tmp/numba-$USER; or run the program once on one"
@@ -176,12 +176,12 @@ def _file_system(system: System, path: Path) -> str:
 
 
 @probe(
-    "work-folder",
-    examines="whether files can be created in the work folder",
+    "work-directory",
+    examines="whether files can be created in the work directory",
     symptom="exit code 74, jobs without output",
 )
-def work_folder(system: System) -> Iterator[Finding]:
-    """Find a work folder that is not writable or full."""
+def work_directory(system: System) -> Iterator[Finding]:
+    """Find a work directory that is not writable or full."""
     try:
         with tempfile.TemporaryFile(dir=system.work) as file:
             file.write(b"x" * 4096)
@@ -191,7 +191,7 @@ def work_folder(system: System) -> Iterator[Finding]:
             WARNING,
             f"no file can be written in {system.work}: {error.strerror}",
             "Records, checkpoints and logs of jobs cannot be written there.",
-            "cd to a folder of yours with free space or quota",
+            "cd to a directory of yours with free space or quota",
         )
 
 

@@ -87,7 +87,7 @@ class Flux(Scheduler):
     def submission(self, job):
         """Return the command that submits a script."""
         return [
-            *("flux", "batch", f"--output={job.folder}/{{{{name}}}}-{{{{id}}}}.out"),
+            *("flux", "batch", f"--output={job.directory}/{{{{name}}}}-{{{{id}}}}.out"),
             *(f"--env={variable}" for variable in job.variables),
             *(f"--dependency=afterany:{number}" for number in job.waits),
             job.script,
