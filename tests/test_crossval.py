@@ -49,8 +49,8 @@ def wanted(directory):
 
 @pytest.mark.parametrize(
     ("mpi", "size", "backend"),
-    [("mpich", 2, "mpi"), ("impi", 3, "mpi"), ("openmpi", 4, "mpi"),
-     ("openmpi", 3, "dask"), ("mpich", 1, "dask"), ("openmpi", 2, "loky"),
+    [("mpich", 2, "mpi"), ("impi", 2, "mpi"), ("openmpi", 3, "mpi"),
+     ("openmpi", 2, "dask"), ("openmpi", 2, "loky"),
      ("openmpi", 1, "threading"), ("mpich", 1, "multiprocessing"),
      ("openmpi", 1, "ray")],
 )  # fmt: skip
@@ -226,18 +226,15 @@ def test_a_killed_run_resumes_while_some_of_its_ranks_still_run(tmp_path):
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize(
-    ("size", "backend"),
-    [(2, "mpi"), (2, "dask"), (2, "loky"), (1, "multiprocessing")],
-)
-def test_it_stops_in_time_and_resumes(size, backend, tmp_path):
+@pytest.mark.parametrize("backend", ["mpi", "dask", "loky"])
+def test_it_stops_in_time_and_resumes(backend, tmp_path):
     args = (*SLOW, "--checkpoint", str(tmp_path / "c.json"),
              "--backend", backend, "--n-jobs", "2")  # fmt: skip
-    done = crossval("openmpi", size, *args, "--seconds", "2")
+    done = crossval("openmpi", 2, *args, "--seconds", "2")
     assert done.code == 75, done.err
     assert "fits left; run the same command to resume" in done.err
     lines = [f.read_bytes().count(b"\n") - 1 for f in tmp_path.rglob("journal.*")]
-    done = crossval("openmpi", size, *args)
+    done = crossval("openmpi", 2, *args)
     assert done.code == 0
     assert "fits           100" in done.out
     assert (f"{sum(lines)} of 100 fits are from" in done.out) == (sum(lines) > 0)

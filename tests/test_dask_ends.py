@@ -47,11 +47,12 @@ ENDS = {
 OTHER_CODES = {("mpich", "leaves"): {5, 9}, ("impi", "leaves"): {5, 255}}
 
 
-# Only the cluster notices these ends: for MPI the script returns or exits with 3, which
-# runs on all MPIs. Each runs on one, in turn.
+# For MPI these ends are one of those that run on all MPIs, such as "exits 3", "raises",
+# "terminated" and "loses the scheduler". Each runs on one MPI, in turn.
 WITHIN_DASK = ("exits 0", "closes the client", "loses workers", "blocks the scheduler",
                "does not end", "is busy", "runs commands", "leaves a client",
-               "shuts down")  # fmt: skip
+               "shuts down", "exits text", "interrupted", "stopped in a block",
+               "kills the scheduler", "swallows the loss")  # fmt: skip
 
 
 def mpis_of(ending):
