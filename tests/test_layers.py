@@ -20,6 +20,7 @@ SEES = {
     "app": {"base", "storage", "launch", "comm"},
     "tasks": {"base", "storage", "launch", "comm", "app"},
     "batch": {"base", "storage", "launch", "app"},
+    "learn": {"base", "storage", "launch", "app", "batch"},
     "taskfarm": {"base", "storage", "launch", "comm", "app", "tasks"},
     "dask_cluster": {"base", "launch", "comm", "app", "tasks"},
     "taxi_tips": {"base", "kernels", "comm", "tasks", "app", "dask_cluster"},
