@@ -39,12 +39,15 @@ class Job:
     keep : tuple of str
         The variables of the module whose values the check gets; ``$NAME`` is a
         variable of the environment.
+    synchronous : bool
+        Whether ``send`` waits until its message is received, as MPI permits.
     """
 
     file: str
     ranks: int
     arguments: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    synchronous: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,8 @@ class Exercise:
         Variables that the check gets (see `Job`).
     examine_text : callable
         Raises `Wrong` if the text of the file is wrong; called after `examine`.
+    synchronous : bool
+        See `Job`.
     """
 
     title: str
@@ -154,7 +159,11 @@ class Exercise:
     runs: Sequence[tuple[int, tuple[str, ...]]] = tuple((n, ()) for n in ALL_RANKS)
     keep: tuple[str, ...] = ()
     examine_text: Callable[[str], None] = lambda _text: None
+    synchronous: bool = False
 
     def jobs(self, path: str) -> list[Job]:
         """Return the runs of the file at `path`."""
-        return [Job(path, ranks, words, self.keep) for ranks, words in self.runs]
+        return [
+            Job(path, ranks, words, self.keep, self.synchronous)
+            for ranks, words in self.runs
+        ]

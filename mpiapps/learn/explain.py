@@ -22,9 +22,10 @@ BLOCKING = (SEND, RECEIVE, BOTH, COLLECTIVE, REQUEST)
 
 ALL_SEND = (
     "each rank waits until its message is received, and none of them receives. MPI may"
-    " copy a short message and return at once; a long one waits for its receiver. Let"
-    " every second rank receive first, use one comm.Sendrecv (sendrecv for objects), or"
-    " start with Isend and wait for it after the receive"
+    " copy a message and return at once, or wait for the receiver, as it does if the"
+    " message is long. Let every second rank receive first, use one"
+    " comm.Sendrecv (sendrecv for objects), or start with Isend and wait for it after"
+    " the receive"
 )
 ALL_RECEIVE = (
     "each rank waits for a message, and none has sent one. Send before you receive, or"
@@ -37,8 +38,8 @@ UNMATCHED = (
 )
 # Text of an exception -> hint.
 ERRORS = {
-    r"MPI_ERR_TRUNCATE|truncat": "the message is longer than the buffer that receives"
-    " it: give the buffer the sender's length and dtype",
+    r"(?i)MPI_ERR_TRUNCATE|truncate": "the message is longer than the buffer that"
+    " receives it: give the buffer the sender's length and dtype",
     r"MPI_ERR_RANK|invalid rank|Invalid rank": "dest, source and root are ranks of the"
     " communicator, from 0 to size - 1; a rank at the end of a line has MPI.PROC_NULL"
     " for a neighbour",
@@ -79,6 +80,7 @@ class Place:
     peers: Mapping[str, int] | None = None
 
     def __str__(self) -> str:
+        """Return the place as a phrase of a sentence."""
         if self.finished:
             return f"rank {self.rank} has reached the end of the file"
         if not self.line:

@@ -41,6 +41,7 @@ class State:
     def __init__(self) -> None:
         self.job = -1
         self.file = ""
+        self.synchronous = False
         self.calls = 0  # methods of communicators called so far
         self.call: tuple[str, tuple[Any, ...], Mapping[str, Any]] | None = None
 
@@ -65,12 +66,22 @@ def watched(comm: MPI.Comm) -> Any:
     return WATCHED[base](comm)
 
 
+# A standard send may return before the message is received, or wait: libraries differ.
+SYNCHRONOUS: dict[str, Callable[..., Any]] = {
+    "send": MPI.Comm.ssend,
+    "Send": MPI.Comm.Ssend,
+}
+
+
 def _noted(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    synchronous = SYNCHRONOUS.get(name, method)
+
     def call(self: MPI.Comm, *args: Any, **kwargs: Any) -> Any:
         outer, STATE.call = STATE.call, (name, args, kwargs)
         STATE.calls += 1
         try:
-            value = method(self, *args, **kwargs)
+            chosen = synchronous if STATE.synchronous else method
+            value = chosen(self, *args, **kwargs)
         finally:
             STATE.call = outer
         return watched(value) if type(value) in COMMUNICATORS else value
@@ -204,13 +215,16 @@ def run(folder: Path, index: int, job: Mapping[str, Any], comm: MPI.Comm) -> Non
     variables = dict(os.environ)
     stem = folder / f"{index}-{comm.rank}"
     STATE.file = job["file"]
+    STATE.synchronous = job["synchronous"]
     STATE.job = index
-    MPI.COMM_WORLD = comm
     # The file's own Finalize would end the next runs as well.
-    MPI.Finalize = lambda: None
-    with stem.with_suffix(".out").open("w", buffering=1) as out:
-        with redirect_stdout(out), redirect_stderr(out):
-            ended = execute(job)
+    vars(MPI).update(COMM_WORLD=comm, Finalize=lambda: None)
+    with (
+        stem.with_suffix(".out").open("w", buffering=1) as out,
+        redirect_stdout(out),
+        redirect_stderr(out),
+    ):
+        ended = execute(job)
     os.environ.clear()
     os.environ.update(variables)
     write(stem.with_suffix(".json"), ended)

@@ -16,9 +16,10 @@ from typing import Any
 
 from mpiapps.base.errors import LaunchError
 from mpiapps.base.processes import SESSION_TAG, end_session
+from mpiapps.base.threads import THREAD_VARIABLES
+from mpiapps.launch.mpiexec import Launcher, command_line, find_launcher
 from mpiapps.learn import explain
 from mpiapps.learn.exercise import Job, Run, Wrong
-from mpiapps.launch.mpiexec import Launcher, command_line, find_launcher
 
 OBSERVER = str(Path(__file__).with_name("observer.py"))
 POLL = 0.05  # s
@@ -84,14 +85,15 @@ def _started(jobs: Sequence[Job], limit: float, launcher: Launcher) -> Iterator[
         tag = secrets.token_hex(8)
         # Open MPI's session directory is removed with the folder, also after a kill.
         own = {SESSION_TAG: tag, "PRTE_MCA_prte_tmpdir_base": name}
-        one_thread = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        own["OPENBLAS_NUM_THREADS"] = "1"  # exercise 13 sets OMP_NUM_THREADS
+        environ = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES}
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **variables, **one_thread, **own},
+                env={**environ, **variables, **own},
                 start_new_session=True,
             )
         try:

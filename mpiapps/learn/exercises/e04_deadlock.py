@@ -35,9 +35,8 @@ EXERCISE = Exercise(
     "Deadlock: exchange on a ring",
     "04_deadlock.py",
     examine,
-    runs=(
-        *((ranks, (SHORT,)) for ranks in (1, 2, 3, 4)),
-        *((ranks, (LONG,)) for ranks in (2, 3, 4, 1)),
-    ),
+    # On one rank last: with MPICH, a send to oneself waits also if it is short.
+    runs=tuple((ranks, (n,)) for n in (LONG, SHORT) for ranks in (2, 3, 4, 1)),
     keep=("received",),
+    synchronous=True,
 )

@@ -33,30 +33,39 @@ def examine(runs: Sequence[Run]) -> None:
         n = int(run.job.arguments[0])
         total, exact = run.number(0, "total"), math.fsum(numbers(n))
         what = f"total = {total!r}"
-        if abs(total - exact) > 1e-2 * abs(exact):
+        if any(total == round(exact, digits) != exact for digits in range(12)):
+            raise run.wrong(f"{what}, and the exact sum is {exact!r}", ROUNDED)
+        if abs(total - exact) > 1e-12 * abs(exact):
             raise run.wrong(
                 f"{what}, not about {exact!r}",
                 "rank 0 adds the numbers of all ranks, each of them once",
             )
-        if abs(total - exact) > 1e-12 * abs(exact):
-            raise run.wrong(f"{what}, and the exact sum is {exact!r}", ROUNDED)
         if first.setdefault(n, total) != total:
             raise run.wrong(
                 f"{what}, and on 1 rank it is {first[n]!r}",
-                PARTIAL if total == fsum_of_sums(n, run.ranks) else ORDER,
+                PARTIAL if _of_partial_sums(total, n, run.ranks) else ORDER,
             )
 
 
-def fsum_of_sums(n: int, ranks: int) -> float:
-    """Return the exact sum of the rounded sums of the ranks."""
+def _of_partial_sums(total: float, n: int, ranks: int) -> bool:
+    """Return whether `total` is the exact sum of the rounded sums of the ranks."""
     parts = [numbers(n)[r * n // ranks : (r + 1) * n // ranks] for r in range(ranks)]
-    return math.fsum(map(sum, parts))
+    sums = [_sum(part) for part in parts]
+    return math.fsum(sums) == total != _sum(sums)
+
+
+def _sum(numbers: list[float]) -> float:
+    total = 0.0  # Python 3.12's sum does not add in the plain way
+    for x in numbers:
+        total += x
+    return total
 
 
 EXERCISE = Exercise(
     "Reduce and its order",
     "07_reduce.py",
     examine,
-    runs=tuple((p, (n,)) for n in ("0", "5", "1000", "3001") for p in (1, 2, 3, 4)),
+    # With 3001 numbers on 3 ranks, fsum of partial sums differs from their sum.
+    runs=tuple((p, (n,)) for n in ("3001", "1000", "5", "0") for p in (1, 3, 4, 2)),
     keep=("total",),
 )

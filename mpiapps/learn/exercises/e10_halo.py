@@ -1,6 +1,7 @@
 """Halo exchange: each rank needs the edge values of its neighbours, in each step."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from mpiapps.learn.exercise import Exercise, Run
 
@@ -23,7 +24,7 @@ def heat(n: int, steps: int, ranks: int = 1, halo: str = "right") -> list[float]
     """
     ends = [r * n // ranks for r in range(ranks + 1)]
     start = [1.0 if i < n // 2 else 0.0 for i in range(n)]
-    blocks = [[0.0, *start[a:b], 0.0] for a, b in zip(ends, ends[1:], strict=False)]
+    blocks = [[0.0, *start[a:b], 0.0] for a, b in pairwise(ends)]
     for step in range(steps):
         if halo != "none" and (halo != "once" or step == 0):
             edges = [(block[1], block[-2]) for block in blocks]

@@ -56,8 +56,8 @@ def _balanced(run: Run, tasks: int, lists: list[list[object]]) -> None:
     busy = next(rank for rank, done in enumerate(lists) if 0 in done)
     if len(lists[busy]) >= tasks // workers:
         raise run.wrong(
-            f"rank {busy} had the long task 0 and {len(lists[busy]) - 1} others, as many"
-            " as workers that were free",
+            f"rank {busy} had the long task 0 and {len(lists[busy]) - 1} others, while"
+            " other workers were free",
             QUEUE,
         )
 

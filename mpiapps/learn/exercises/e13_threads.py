@@ -24,7 +24,8 @@ def examine(runs: Sequence[Run]) -> None:
             setting = run.values[rank].get(f"${NAME}")
             if setting != str(right):
                 raise run.wrong(
-                    f"rank {rank} has {NAME}={setting}, and threads = {right}",
+                    f"rank {rank} has {NAME}={setting or '(not set)'}, and threads ="
+                    f" {right}",
                     f'os.environ["{NAME}"] = str(threads)',
                 )
 

@@ -15,6 +15,9 @@ rank, size = comm.rank, comm.size
 n = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
 block = range(rank * n // size, (rank + 1) * n // size)
 numbers = [1.0 / (i + 1) for i in block]
-total = comm.reduce(sum(numbers), op=MPI.SUM, root=0)  # TODO: which order is this?
+partial = 0.0
+for x in numbers:
+    partial += x
+total = comm.reduce(partial, op=MPI.SUM, root=0)  # TODO: which order is this?
 if rank == 0:
     print(repr(total))
