@@ -17,7 +17,7 @@ from typing import Any
 from mpiapps.base.errors import LaunchError
 from mpiapps.base.processes import SESSION_TAG, end_session
 from mpiapps.base.threads import THREAD_VARIABLES
-from mpiapps.launch.mpiexec import Launcher, command_line, find_launcher
+from mpiapps.launch.mpiexec import Mpiexec, command_line, find_launcher
 from mpiapps.learn import explain
 from mpiapps.learn.exercise import Job, Run, Wrong
 
@@ -39,7 +39,7 @@ class Ranks:
 
 
 def run_jobs(
-    jobs: Sequence[Job], limit: float, launcher: Launcher | None = None
+    jobs: Sequence[Job], limit: float, launcher: Mpiexec | None = None
 ) -> tuple[list[Run], Wrong | None]:
     """Run `jobs` in order, in one start of mpiexec; stop at the first that fails.
 
@@ -48,7 +48,7 @@ def run_jobs(
     jobs : sequence of Job
     limit : float
         Time limit for all of them, in s.
-    launcher : Launcher, optional
+    launcher : Mpiexec, optional
         That of the loaded MPI library by default.
 
     Returns
@@ -74,7 +74,7 @@ def run_jobs(
 
 
 @contextmanager
-def _started(jobs: Sequence[Job], limit: float, launcher: Launcher) -> Iterator[Ranks]:
+def _started(jobs: Sequence[Job], limit: float, launcher: Mpiexec) -> Iterator[Ranks]:
     with tempfile.TemporaryDirectory(
         prefix="mpiapps-learn-", ignore_cleanup_errors=True
     ) as name:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mpiapps.launch.mpiexec import Launcher
+from mpiapps.launch.mpiexec import Mpiexec
 from mpiapps.learn.catalogue import START, catalogue, find, task
 from mpiapps.learn.exercise import Wrong
 from mpiapps.learn.runner import run_jobs
@@ -45,9 +45,7 @@ def in_one_start(paths):
         for name in set(os.environ) - set(clean_environment()):
             patch.delenv(name)
         flat = [job for each in jobs for job in each]
-        runs, failure = run_jobs(
-            flat, LIMIT, Launcher(*json.loads(launcher("openmpi")))
-        )
+        runs, failure = run_jobs(flat, LIMIT, Mpiexec(*json.loads(launcher("openmpi"))))
     assert failure is None, f"{failure.run}: {failure.what}"
     verdicts = []
     for exercise, each, (_, path) in zip(exercises, jobs, paths, strict=True):

@@ -5,7 +5,7 @@ import re
 from mpiapps.base.units import parse_size
 from mpiapps.batch.lint import LAUNCHER, lint
 from mpiapps.batch.parsed_script import Script
-from mpiapps.batch.scheduler import dialects
+from mpiapps.batch.scheduler import syntaxes
 from mpiapps.learn.exercise import Exercise, Wrong
 
 SLURM = "slurm"
@@ -20,7 +20,7 @@ def examine_text(text: str) -> None:
     for finding in findings:
         if finding.rule in FIRST:
             raise Wrong(f"line {finding.line}: {finding.text}", finding.remedy)
-    script = Script(text, dialects())
+    script = Script(text, syntaxes())
     if not script.directives[SLURM]:
         raise Wrong(
             "the script has no directives",
