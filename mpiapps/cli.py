@@ -35,6 +35,7 @@ from mpiapps.batch.site import SCHEDULERS
 from mpiapps.diagnostics import commands as diagnostics
 from mpiapps.launch.exit_before_mpi import end_all
 from mpiapps.launch.mpiexec import command_line, exec_launcher, find_launcher
+from mpiapps.learn.parser import add_learn, learn
 from mpiapps.scaling.options import add_command as add_scaling
 
 
@@ -224,7 +225,7 @@ def _own_ranks(program: Program | None, arguments: list[str]) -> tuple[int, list
     return reader.parse_args(own).ntasks, rest
 
 
-OWN = {"list": show, "farm": farm, "dask": dask, "run": run}
+OWN = {"list": show, "farm": farm, "dask": dask, "run": run, "learn": learn}
 OWN |= {"doctor": diagnostics.doctor, "report": diagnostics.report}
 
 
@@ -273,6 +274,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
         "arguments", nargs="...", metavar="ARG", help="arguments of the program"
     )
     add_ranks(command, default=physical_cores())
+    add_learn(commands)
     return parser, dict(commands.choices)
 
 

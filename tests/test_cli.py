@@ -44,6 +44,8 @@ def without_mpi(module, *argv, cwd=None):
         ("mpiapps", ["run", "pi", "--help"], 0),
         ("mpiapps", ["run", "--help"], 0),
         ("mpiapps", ["run"], 2),
+        ("mpiapps", ["learn"], 0),
+        ("mpiapps", ["learn", "1", "--check"], 2),
         ("mpiapps", ["run", "pi", "--samples", "0"], 2),
     ],
 )

@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from mpiapps.storage.journal import read
-from tests.commands import ROOT, clean_environment, folder, install, marked, on_ranks
+from tests.commands import (
+    LIMIT,
+    ROOT,
+    clean_environment,
+    folder,
+    install,
+    marked,
+    on_ranks,
+)
 
 DATA_ARGS = ("--data", "iris", "--folds", "4")
 SPACE = str(Path(__file__).parent / "model_selection" / "space.toml")
@@ -142,7 +150,7 @@ def test_workers_of_loky_end_with_a_killed_rank(tmp_path):
         stderr=subprocess.STDOUT,
         env=clean_environment(CROSSVAL_MARK=mark),
     ) as process:
-        until = time.monotonic() + 60
+        until = time.monotonic() + LIMIT
         while not any(f.stat().st_size > 1000 for f in tmp_path.glob("journal.*")):
             assert time.monotonic() < until
             time.sleep(0.05)
@@ -206,7 +214,7 @@ def test_a_killed_run_resumes_while_some_of_its_ranks_still_run(tmp_path):
         stderr=subprocess.DEVNULL,
         env=clean_environment(CROSSVAL_MARK=mark),
     )
-    until = time.monotonic() + 60
+    until = time.monotonic() + LIMIT
     while fits_in(directory).total() < 20:
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -21,6 +21,7 @@ SEES = {
     "tasks": {"base", "storage", "launch", "comm", "app"},
     "batch": {"base", "storage", "launch", "app"},
     "scaling": {"base", "storage", "launch", "app", "batch"},
+    "learn": {"base", "storage", "launch", "app", "batch"},
     "taskfarm": {"base", "storage", "launch", "comm", "app", "tasks"},
     "dask_cluster": {"base", "launch", "comm", "app", "tasks"},
     "taxi_tips": {"base", "kernels", "comm", "tasks", "app", "dask_cluster"},

@@ -27,13 +27,18 @@ def before_init() -> dict[str, Any]:
     """Return the start time, the command, and the query of the commit.
 
     Call it before MPI_Init: it forks to run git, which is not safe afterwards. Git runs
-    while this process loads its libraries; `collect` waits for it.
+    while this process loads its libraries; `after_init` waits for it.
     """
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "argv": [*sys.orig_argv],
         "git": CommitQuery(Path(mpiapps.__file__).parents[1]),
     }
+
+
+def after_init(initial: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `initial` with the commit in place of its query: git has ended."""
+    return {**initial, "git": initial["git"].result()} if initial else {}
 
 
 def collect(
@@ -67,7 +72,6 @@ def collect(
         "user": environ.get("USER"),
         "cwd": str(Path.cwd()),
         **initial,
-        "git": git.result() if (git := initial.get("git")) else None,
     }
 
 

@@ -91,6 +91,7 @@ def main(program: Program, argv: Sequence[str] | None = None) -> int:
     from mpiapps.comm import open_world
 
     with open_world() as world:
+        initial = provenance.after_init(initial)
         _log_to_stderr(world, common.verbose)
         ctx = RunContext.make(
             world,

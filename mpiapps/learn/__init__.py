@@ -1,0 +1,1 @@
+"""Exercises in MPI: starting files, checks on ranks, and explanations."""

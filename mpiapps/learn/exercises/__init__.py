@@ -1,0 +1,1 @@
+"""The exercises: one module each, in the order of their names; each has EXERCISE."""
