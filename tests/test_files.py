@@ -73,7 +73,7 @@ def test_a_failed_file_ends_only_a_strict_run(tmp_path):
 
 def test_invalid_options_end_before_mpi():
     for arguments, message in {
-        ("count",): "name files, folders or patterns",
+        ("count",): "name files, directories or patterns",
         ("sort", "x"): "'sort' is not one of count, hash",
         ("hash", "x"): "hash: --output, --check or --per-file is required",
         ("count", "--list", "-", "--list", "-"): "standard input is read only once",
