@@ -1,16 +1,17 @@
 """`mpiapps scaling` on a cluster of this host, whose sbatch runs a job at once."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from mpiapps.scaling.study import Case
-from tests.commands import ROOT, run
+from mpiapps.cli import main
+from tests.commands import ROOT, Ended
+from tests.scaling.test_command import run_in_process
 
 # With a file named hold, jobs stay in the queue, until `release` runs them.
 SBATCH = """#!/bin/bash
@@ -47,8 +48,21 @@ time.sleep(1.1)
 """
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A directory with the commands of a scheduler first on PATH."""
+
+    path: Path
+    capsys: pytest.CaptureFixture[str]
+
+    def mpiapps(self, *words):
+        """Run a command in this process."""
+        code = main(list(words))
+        return Ended(code, *self.capsys.readouterr(), seconds=0.0)
+
+
 @pytest.fixture
-def cluster(tmp_path):
+def cluster(tmp_path, monkeypatch, capsys):
     (tmp_path / "bin").mkdir()
     commands = {"sbatch": SBATCH, "squeue": SQUEUE, "scancel": SCANCEL}
     for name, text in commands.items():
@@ -57,41 +71,35 @@ def cluster(tmp_path):
     (tmp_path / "site.toml").write_text(SITE)
     (tmp_path / "plain.toml").write_text(PLAIN)
     (tmp_path / "script.py").write_text(SCRIPT)
-    return tmp_path
-
-
-def environment(cluster):
-    return {"PATH": f"{cluster}/bin:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
-
-
-def mpiapps(cluster, *words):
-    command = [sys.executable, "-m", "mpiapps", *words]
-    return run(command, cwd=cluster, **environment(cluster))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return Cluster(tmp_path, capsys)
 
 
 def scripted(cluster, *words, broken="none"):
     """Run a study of the script, which fails on `broken` hosts."""
-    return mpiapps(
-        cluster, "scaling", "script.py", "--site", "plain.toml", "--nodes", "1,2",
+    return cluster.mpiapps(
+        "scaling", "script.py", "--site", "plain.toml", "--nodes", "1,2",
         "--repeats", "1", "--format", "json", *words, "--", broken,
     )  # fmt: skip
 
 
 def submissions(cluster):
-    return len(list((cluster / "queue").glob("*.state")))
+    return len(list((cluster.path / "queue").glob("*.state")))
 
 
 def release(cluster):
     """Run the jobs of the queue."""
-    for script in sorted((cluster / "queue").glob("*.sh")):
-        subprocess.run(["bash", str(script)], cwd=cluster, check=True)
+    for script in sorted((cluster.path / "queue").glob("*.sh")):
+        subprocess.run(["bash", str(script)], cwd=cluster.path, check=True)
 
 
 def test_each_run_is_a_job_and_its_record_is_collected(cluster):
     words = ["scaling", "amdahl", "--site", "site.toml", "--nodes", "1,2",
              "--ranks-per-node", "2", "--time", "5m", "--repeats", "1",
              "--format", "json", "--", "--work", "0.4"]  # fmt: skip
-    ended = mpiapps(cluster, *words)
+    ended = cluster.mpiapps(*words)
     assert ended.code == 0, ended.out + ended.err
     assert "2 jobs submitted" in ended.err
     one, two = json.loads(ended.out)["rows"]
@@ -101,7 +109,7 @@ def test_each_run_is_a_job_and_its_record_is_collected(cluster):
     ]
     assert 0.11 < two["seconds"]["value"] < one["seconds"]["value"]
     assert two["pop"]["load_balance"] > 0
-    again = mpiapps(cluster, *words)
+    again = cluster.mpiapps(*words)
     assert json.loads(again.out)["rows"] == [one, two]
     assert submissions(cluster) == 2
 
@@ -119,13 +127,13 @@ def test_a_failed_job_is_reported_once_and_then_submitted_again(cluster):
 
 
 def test_jobs_without_waiting_are_collected_later(cluster):
-    (cluster / "hold").touch()
+    (cluster.path / "hold").touch()
     for _ in range(2):
         ended = scripted(cluster, "--no-wait")
         assert (ended.code, ended.out) == (0, ""), ended.err
         assert "2 jobs have not ended" in ended.err
     assert submissions(cluster) == 2
-    ended = mpiapps(cluster, "scaling", "script.py", "--site", "plain.toml")
+    ended = cluster.mpiapps("scaling", "script.py", "--site", "plain.toml")
     assert ended.code == 2
     release(cluster)
     ended = scripted(cluster)
@@ -136,13 +144,15 @@ def test_jobs_without_waiting_are_collected_later(cluster):
 
 
 def test_a_cancelled_job_is_a_failure_of_its_case_only(cluster):
-    (cluster / "hold").touch()
+    (cluster.path / "hold").touch()
     ended = scripted(cluster, "--no-wait")
-    (logs,) = (cluster / "script.scaling" / "runs").iterdir()
-    ended = mpiapps(cluster, "cancel", "script-1n1r1t-0-1", "--logs",
-                    str(logs.relative_to(cluster)))  # fmt: skip
+    (logs,) = (cluster.path / "script.scaling" / "runs").iterdir()
+    ended = cluster.mpiapps("cancel", "script-1n1r1t-0-1", "--logs",
+                    str(logs.relative_to(cluster.path)))  # fmt: skip
     assert ended.code == 0, ended.err
-    cancelled = {p for p in (cluster / "queue").iterdir() if "CANC" in p.read_text()}
+    cancelled = {
+        p for p in (cluster.path / "queue").iterdir() if "CANC" in p.read_text()
+    }
     assert len(cancelled) == 1
     cancelled.pop().with_suffix(".sh").unlink()
     release(cluster)
@@ -155,13 +165,12 @@ def test_a_cancelled_job_is_a_failure_of_its_case_only(cluster):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_study_finds_its_jobs_again(cluster, number):
-    (cluster / "hold").touch()
+    (cluster.path / "hold").touch()
     words = ["scaling", "script.py", "--site", "plain.toml", "--nodes", "1,2",
              "--repeats", "1", "--format", "json", "--", "none"]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "mpiapps", *words],
-        cwd=cluster,
-        env=os.environ | environment(cluster),
+        cwd=cluster.path,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -180,9 +189,9 @@ def test_an_interrupted_study_finds_its_jobs_again(cluster, number):
 
 
 def test_a_run_killed_during_its_submission_is_not_submitted_twice(cluster):
-    (cluster / "hold").touch()
+    (cluster.path / "hold").touch()
     scripted(cluster, "--no-wait")
-    (events,) = (cluster / "script.scaling").glob("runs/*/*2n2r1t*/events.jsonl")
+    (events,) = (cluster.path / "script.scaling").glob("runs/*/*2n2r1t*/events.jsonl")
     events.write_text("")
     ended = scripted(cluster, "--no-wait")
     assert ended.code == 3
@@ -207,8 +216,6 @@ def test_a_run_killed_during_its_submission_is_not_submitted_twice(cluster):
     ],
 )
 def test_conflicting_options_are_errors(words, message, tmp_path, monkeypatch):
-    from tests.scaling.test_command import run_in_process
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     code, text = run_in_process(["pi", *words])
