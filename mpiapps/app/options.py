@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from mpiapps.base import units
@@ -78,9 +78,13 @@ def option(  # noqa: PLR0913 - the arguments of argparse.add_argument
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def add_options(parser: argparse._ActionsContainer, cls: type[Any]) -> None:
-    """Add an option to `parser` for each field of the dataclass `cls`."""
+def add_options(
+    parser: argparse._ActionsContainer, cls: type[Any], omit: Container[str] = ()
+) -> None:
+    """Add an option to `parser` for each field of the dataclass `cls` not in `omit`."""
     for field in dataclasses.fields(cls):
+        if field.name in omit:
+            continue
         help_text = field.metadata["help"]
         if field.default is False:
             parser.add_argument(*_names(field), action="store_true", help=help_text)

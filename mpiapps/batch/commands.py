@@ -6,9 +6,7 @@ import itertools
 import json
 import re
 import shlex
-import shutil
 import sys
-import time
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -18,22 +16,21 @@ from typing import Any
 from mpiapps.app.options import from_namespace
 from mpiapps.app.program import find_program
 from mpiapps.app.runner import parse as parse_program
-from mpiapps.base.errors import LaunchError, UsageError
+from mpiapps.base.errors import UsageError
 from mpiapps.base.launch_environment import LaunchEnvironment
-from mpiapps.base.streams import write_err, write_out
+from mpiapps.base.streams import write_out
 from mpiapps.batch import job_state, quoting, runs, submission
 from mpiapps.batch.explain import explain as explain_script
 from mpiapps.batch.lint import lint as lint_script
 from mpiapps.batch.render import render as render_script
 from mpiapps.batch.request import Job, Parent, Request, resolve
-from mpiapps.batch.run_status import APPEARS, Status
+from mpiapps.batch.run_status import Status
 from mpiapps.batch.scheduler import load_scheduler
 from mpiapps.batch.site import Site
 from mpiapps.batch.site_search import find_site, probe_site
 from mpiapps.batch.status import statuses
+from mpiapps.batch.waiting import wait_for
 from mpiapps.launch.mpi_wheels import only_mpi
-
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0  # s between two queries
 
 
 def job_of(values: Namespace, arguments: list[str]) -> Job:
@@ -170,28 +167,6 @@ def _wait(values: Namespace, selected: list[runs.Run]) -> int:
     _print(values, [one.as_dict() for one in current], text)
     failed = [one for one in current if one.state != job_state.DONE]
     return (failed[0].code or 1) if failed else 0
-
-
-def wait_for(selected: list[runs.Run]) -> list[Status]:
-    """Wait for runs to end; return how they ended."""
-    pause, start, printed = FIRST_PAUSE, time.monotonic(), ""
-    while True:
-        current = statuses(selected)
-        appears = time.monotonic() - start < APPEARS
-        new = [job_state.UNKNOWN, job_state.LOST] if appears else []
-        active = [*job_state.ACTIVE, *new]
-        unanswered = [s.reason for s in current if s.state == job_state.NO_ANSWER]
-        if unanswered and unanswered[0] != printed:
-            printed = unanswered[0]
-            write_err(f"mpiapps: no answer, trying again: {printed}\n")
-        if not unanswered and not any(one.state in active for one in current):
-            break
-        commands = [run.scheduler.query_command for run in selected]
-        if unanswered and not any(map(shutil.which, commands)):
-            raise LaunchError(f"cannot wait: {printed}")
-        time.sleep(pause)
-        pause = min(LONGEST_PAUSE, pause * 1.5)
-    return current
 
 
 def cancel(values: Namespace, _rest: list[str]) -> int:

@@ -17,6 +17,7 @@ from mpiapps.base.streams import write_err, write_out
 from mpiapps.batch import commands, runs, submission
 from mpiapps.batch.render import render
 from mpiapps.batch.scheduler import schedulers
+from mpiapps.batch.waiting import wait_for
 from mpiapps.diagnostics.job_report import as_text
 from mpiapps.launch.mpiexec import command_line, find_launcher
 
@@ -73,7 +74,7 @@ def submit(values: Namespace) -> int:
     job = commands.job_of(values, [])
     run = submission.submit(render(job), job.request.name, job.request.logs)
     write_err(f"mpiapps: {run.name} submitted; waiting for its end\n")
-    ended = commands.wait_for([run])[0]
+    ended = wait_for([run])[0]
     record = run.directory / "record.json"
     if not record.exists():
         output = "".join(path.read_text(errors="replace") for path in runs.outputs(run))

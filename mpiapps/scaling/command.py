@@ -23,6 +23,7 @@ from mpiapps.base.threads import physical_cores
 from mpiapps.launch.mpiexec import command_line, find_launcher
 from mpiapps.scaling.collect import collect, missing
 from mpiapps.scaling.history import History, opened, series_of_this_host
+from mpiapps.scaling.jobs import JobStudy, collect_jobs
 from mpiapps.scaling.local import run_case
 from mpiapps.scaling.options import StudyOptions, parse_counts
 from mpiapps.scaling.rules import parse_rule
@@ -39,29 +40,52 @@ PICTURES = ("png", "svg", "pdf")
 def scaling(values: Namespace, arguments: list[str]) -> int:
     """Run what is missing of a study, and report; return 3 if a case failed."""
     options: StudyOptions = from_namespace(values, StudyOptions)
-    study = study_of(values.program, options, arguments)
+    study = study_of(values.program, options, arguments, on_cluster(values))
     for line in study.warnings():
         write_err(f"mpiapps: warning: {line}\n")
+    jobs = JobStudy(values, study) if on_cluster(values) else None
     if options.dry_run:
-        return _dry_run(study)
-    _check_cores(study, options)
+        return _dry_run(study, jobs)
+    if jobs is None:
+        _check_cores(study, options)
     targets = _targets(options)
     try:
         directory = Path(options.directory or f"{Path(study.program).stem}.scaling")
-        series = series_of_this_host(study)
+        series = jobs.series() if jobs else series_of_this_host(study)
         with opened(directory, study, series, options.append) as history:
-            failed = []
-            if missing(study, history, series):
-                run = partial(run_case, find_launcher(), study)
-                failed = collect(study, history, series, run)
-            _report(study, history, series, options, targets)
+            active = 0
+            if jobs:
+                wait = not options.no_wait
+                failed, active = collect_jobs(jobs, history, series, wait=wait)
+            else:
+                failed = _run_here(study, history, series)
+            if active:
+                write_err(
+                    f"mpiapps: {active} jobs have not ended; the same command without"
+                    " --no-wait waits for them\n"
+                )
+            if not active or history.of(series):
+                _report(study, history, series, options, targets)
     finally:
         for target in targets.values():
             target.discard()
     return TasksFailed.exit_code if failed else 0
 
 
-def study_of(name: str, options: StudyOptions, arguments: list[str]) -> Study:
+def on_cluster(values: Namespace) -> bool:
+    """Return whether the runs are jobs of a cluster."""
+    return bool(values.site or values.scheduler or values.nodes)
+
+
+def _run_here(study: Study, history: History, series: str) -> list[str]:
+    if not missing(study, history, series):
+        return []
+    return collect(study, history, series, partial(run_case, find_launcher(), study))
+
+
+def study_of(
+    name: str, options: StudyOptions, arguments: list[str], cluster: bool = False
+) -> Study:
     """Return the checked study of a program, a script or a command.
 
     Raises
@@ -78,6 +102,9 @@ def study_of(name: str, options: StudyOptions, arguments: list[str]) -> Study:
         )
     if options.weak and options.kind == "throughput":
         raise UsageError("--kind throughput runs copies of the same work: omit --weak")
+    _check_hosts(options, cluster)
+    nodes = parse_counts(options.nodes)
+    ranks = parse_counts(options.ranks_per_node or "1" if nodes else options.ranks)
     study = Study(
         kind=kind,
         program=name,
@@ -87,8 +114,8 @@ def study_of(name: str, options: StudyOptions, arguments: list[str]) -> Study:
         arguments=tuple(arguments),
         cases=cases_of(
             kind,
-            [],
-            parse_counts(options.ranks) or default_counts(options),
+            nodes,
+            ranks or default_counts(options),
             parse_counts(options.threads),
         ),
         repeats=options.repeats,
@@ -132,6 +159,29 @@ def default_counts(options: StudyOptions) -> tuple[int, ...]:
     return (*powers, cores)
 
 
+def _check_hosts(options: StudyOptions, cluster: bool) -> None:
+    """Raise if options of this host and of a cluster are mixed."""
+    if cluster and options.kind == "throughput":
+        raise UsageError(
+            "--kind throughput runs copies on this host: omit --site, --scheduler and"
+            " --nodes"
+        )
+    if options.nodes and options.ranks:
+        raise UsageError("--ranks is for one host; with --nodes give --ranks-per-node")
+    if options.ranks_per_node and not options.nodes:
+        raise UsageError(
+            "--ranks-per-node needs --nodes 1,2,4; on one host use --ranks"
+        )
+    if options.no_wait and not cluster:
+        raise UsageError("--no-wait is for jobs: give --site, --scheduler or --nodes")
+    own_threads = parse_counts(options.threads) != (1,)
+    if cluster and not (options.nodes or options.ranks or own_threads):
+        raise UsageError(
+            "which sizes? Give --nodes 1,2,4, or --ranks or --threads for one host of"
+            " the cluster"
+        )
+
+
 def _check_cores(study: Study, options: StudyOptions) -> None:
     cores = physical_cores()
     largest = max(case.cores for case in study.cases)
@@ -155,7 +205,10 @@ def _targets(options: StudyOptions) -> dict[str, AtomicFile]:
     return {name: AtomicFile(Path(path)) for name, path in paths.items() if path}
 
 
-def _dry_run(study: Study) -> int:
+def _dry_run(study: Study, jobs: JobStudy | None) -> int:
+    if jobs is not None:
+        write_out("\n".join(jobs.scripts(Path("logs"))))
+        return 0
     launcher = find_launcher()
     for case in study.cases:
         command, _ = command_line(

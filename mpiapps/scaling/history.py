@@ -25,16 +25,20 @@ RUNS = "runs"
 
 
 def series_of_this_host(study: Study) -> str:
-    """Return the series of measurements made here and now.
+    """Return the series of measurements made here and now."""
+    return f"{version_of(study)} on {host_type()}"
 
-    The commit is that of the script's directory, or of this package's checkout, or else
-    the package's version.
+
+def version_of(study: Study) -> str:
+    """Return the commit of what is measured.
+
+    It is that of the script's directory, or of this package's checkout, or else the
+    package's version.
     """
     own = study.program.endswith(".py") or not study.is_python
     directory = Path(study.program).resolve().parent if own else _checkout()
     version = CommitQuery(directory).result() or f"mpiapps {mpiapps.__version__}"
-    version = re.sub(r"\b([0-9a-f]{12})[0-9a-f]{28}\b", r"\1", version)
-    return f"{version} on {host_type()}"
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{28}\b", r"\1", version)
 
 
 def _checkout() -> Path:

@@ -100,7 +100,7 @@ def _start(extra: int) -> Callable[[Array, Array, Array], Array]:
 
 
 AMDAHL = Model(
-    "amdahl",
+    "Amdahl",
     ("time on one core", "serial fraction"),
     lambda p, w, x: w * x[0] / amdahl_capacity(p, x[1]),
     _start(1),
@@ -110,7 +110,7 @@ AMDAHL = Model(
     "G. M. Amdahl, AFIPS 1967, doi:10.1145/1465482.1465560",
 )
 GUSTAFSON = Model(
-    "gustafson",
+    "Gustafson",
     ("time on one core", "serial fraction"),
     lambda p, w, x: w * x[0] / gustafson_capacity(p, x[1]),
     _start(1),
@@ -120,7 +120,7 @@ GUSTAFSON = Model(
     "J. L. Gustafson, CACM 31(5), 1988, doi:10.1145/42411.42415",
 )
 USL = Model(
-    "usl",
+    "USL",
     ("time on one core", "contention", "coherency"),
     lambda p, w, x: w * x[0] / usl_capacity(p, x[1], x[2]),
     _start(2),
@@ -150,7 +150,7 @@ def extrap_model(i: Fraction, j: int) -> Model:
     power = f"p^{i}" if i else ""
     log = {0: "", 1: "log2(p)", 2: "log2(p)^2"}[j]
     return Model(
-        "extra-p",
+        "Extra-P",
         ("constant", "coefficient"),
         time,
         start,

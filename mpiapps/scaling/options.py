@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mpiapps.app.options import add_options, option
+from mpiapps.batch.request import Request
 from mpiapps.scaling.rules import RULES, parse_rule
 from mpiapps.scaling.weak import parse_scaled
 
@@ -37,6 +39,13 @@ def _checked(parse: Any) -> Any:
     return check
 
 
+# Options of `mpiapps submit` that the study gives; jobs do not resume, since the time
+# of a part is not that of a run.
+FIXED: Mapping[str, Any] = {
+    **dict.fromkeys(("nodes", "ranks_per_node", "threads", "logs")),
+    **dict.fromkeys(("array", "dependency"), ""),
+    "max_requeues": 0,
+}
 COUNTS = _checked(parse_counts)
 
 
@@ -51,7 +60,15 @@ class StudyOptions:
         choices=("strong", "weak", "throughput"),
     )
     ranks: str = option(
-        "", "numbers of ranks (default: 1,2,4 ... up to the cores)", type=COUNTS,
+        "", "numbers of ranks on one host (default: 1,2,4 ... up to the cores)",
+        type=COUNTS, metavar="N,N",
+    )  # fmt: skip
+    nodes: str = option(
+        "", "numbers of hosts of a cluster: the count is that of hosts", type=COUNTS,
+        metavar="N,N",
+    )  # fmt: skip
+    ranks_per_node: str = option(
+        "", "numbers of ranks per host, with --nodes (default: 1)", type=COUNTS,
         metavar="N,N",
     )  # fmt: skip
     threads: str = option(
@@ -97,7 +114,10 @@ class StudyOptions:
         False, "measure another commit or type of host into the same directory"
     )
     oversubscribe: bool = option(False, "allow more ranks and threads than cores")
-    dry_run: bool = option(False, "print the commands and run nothing")
+    no_wait: bool = option(
+        False, "submit jobs, collect those that have ended, and do not wait"
+    )
+    dry_run: bool = option(False, "print the commands or job scripts, and run nothing")
 
 
 def add_command(commands: Any) -> None:
@@ -116,3 +136,8 @@ def add_command(commands: Any) -> None:
         help="a program of `mpiapps list`, script.py, or a command",
     )
     add_options(parser, StudyOptions)
+    group = parser.add_argument_group(
+        "jobs, with --site, --scheduler or --nodes",
+        "Each run is a job of a cluster; the options are those of `mpiapps submit`.",
+    )
+    add_options(group, Request, omit=FIXED)

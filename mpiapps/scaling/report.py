@@ -8,7 +8,7 @@ from typing import Any
 from mpiapps.base.units import format_seconds, format_size
 from mpiapps.scaling.fitting import Fit
 from mpiapps.scaling.metrics import Row
-from mpiapps.scaling.models import usl_peak
+from mpiapps.scaling.models import USL, usl_peak
 from mpiapps.scaling.results import Results
 from mpiapps.scaling.statistics import Estimate
 from mpiapps.scaling.table import Table
@@ -109,7 +109,7 @@ def _model(results: Results, fit: Fit) -> str:
         for name, e in fit.parameters().items()
     ]
     text = f"{fit.model.name}: {fit.model.formula}; {'; '.join(parameters)}"
-    if fit.model.name == "usl":
+    if fit.model is USL:
         peak = usl_peak(*map(float, fit.theta[1:]))
         text += f"; peak at {peak:.4g}" if peak < 1e9 else "; no peak"
     best = results.choice.best

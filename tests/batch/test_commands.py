@@ -64,7 +64,7 @@ def test_options_and_commands_for_one_submission(capsys):
         (["render", "pi"], "select one: --scheduler slurm|sge|pbs|lsf"),
         (
             ["render", "nothing", *SLURM],
-            "'nothing' is not a program; the programs are crossval, dask, doctor",
+            "'nothing' is not a program; the programs are amdahl, crossval, dask",
         ),
         (["render", "gone.py", *SLURM], "'gone.py' is not a file"),
         (["render", "pi", *SLURM, "--nodes", "0"], "0 is too small; the minimum is 1"),

@@ -70,13 +70,13 @@ def test_exact_times_give_exact_parameters():
 
 
 CASES = {
-    "amdahl": (
+    "Amdahl": (
         models.AMDAHL,
         Options(work=100, serial=0.05),
         {"serial fraction": 0.05},
     ),
     "ideal": (models.AMDAHL, Options(work=100, serial=0.0), {"serial fraction": 0.0}),
-    "usl": (
+    "USL": (
         models.USL,
         Options(work=100, serial=0.02, exchange=0.01),
         {"contention": 0.02, "coherency": 1e-4},
@@ -171,9 +171,9 @@ def test_systematic_deviations_widen_the_intervals():
     ("counts", "names"),
     [
         ((1, 2), set()),
-        ((1, 2, 4), {"amdahl"}),
-        ((1, 2, 4, 8), {"amdahl", "usl"}),
-        ((1, 2, 4, 8, 16), {"amdahl", "usl", "extra-p"}),
+        ((1, 2, 4), {"Amdahl"}),
+        ((1, 2, 4, 8), {"Amdahl", "USL"}),
+        ((1, 2, 4, 8, 16), {"Amdahl", "USL", "Extra-P"}),
     ],
 )
 def test_models_need_more_counts_than_parameters(counts, names):

@@ -28,7 +28,7 @@ def results():
 def test_the_text_names_models_rule_and_predictions(results):
     text = table.as_text(report.table(results))
     assert re.search(
-        r"amdahl: C = .*serial fraction 0\.0[45]\d+ \[.*best by AICc", text
+        r"Amdahl: C = .*serial fraction 0\.0[45]\d+ \[.*best by AICc", text
     )
     assert "Rule efficiency:0.75: efficiency of at least 0.75" in text
     assert "The largest count that passes is 4" in text
@@ -69,7 +69,7 @@ def test_latex_escapes_its_special_characters(results):
 def test_json_has_everything_a_script_needs(results):
     values = json.loads(json.dumps(report.as_json(results, "a")))
     assert values["verdict"]["largest"] == 4
-    assert values["models"][0]["model"] == "amdahl"
+    assert values["models"][0]["model"] == "Amdahl"
     assert abs(values["models"][0]["leave_largest_out"]) < 0.1
     assert set(values["predictions"]) == {"128", "1024"}
     assert len(values["measurements"]) == 35

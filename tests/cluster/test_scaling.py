@@ -1,0 +1,29 @@
+"""`mpiapps scaling` on the hosts of the clusters: one job for each run."""
+
+import json
+
+import pytest
+
+from tests.cluster.hosts import SCHEDULERS, SHAPES, SHARED, mpiapps
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_study_of_hosts_is_submitted_then_collected(scheduler):
+    nodes, ranks = SHAPES[scheduler]
+    site = str(SHARED / f"{scheduler}.toml")
+    words = ["scaling", "amdahl", "--site", site, "--mpi", "openmpi",
+             "--nodes", f"1,{nodes}", "--ranks-per-node", str(ranks),
+             "--repeats", "2", "--time", "5m", "--format", "json",
+             "--directory", f"amdahl-{scheduler}.scaling"]  # fmt: skip
+    arguments = ["--", "--work", "4", "--serial", "0"]
+    submitted = mpiapps(*words, "--no-wait", *arguments)
+    assert submitted.code == 0, submitted.out + submitted.err
+    assert "4 jobs submitted" in submitted.err
+    ended = mpiapps(*words, *arguments)
+    assert ended.code == 0, ended.out + ended.err
+    assert "jobs submitted" not in ended.err or "0 jobs submitted" in ended.err
+    one, all_hosts = json.loads(ended.out)["rows"]
+    assert (one["nodes"], one["ranks"], one["runs"]) == (1, ranks, 2)
+    assert (all_hosts["nodes"], all_hosts["ranks"]) == (nodes, nodes * ranks)
+    # Ranks sleep: other jobs on the hosts make them later, not slower.
+    assert all_hosts["capacity"]["value"] > 1.2
