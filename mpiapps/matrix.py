@@ -156,6 +156,8 @@ def run(ctx: RunContext, options: Options) -> Result:
         check_output(world.comm, options.output, options.files)
     with world.timed("read"), _as_input():
         operands, vector = _operands(world, options, operation)
+    if operation.kernels:
+        pkgutil.resolve_name(operation.kernels).compile_kernels(ctx.compiling)
     with world.timed(options.operation), _as_input():
         factors = None
         if operation.factors:

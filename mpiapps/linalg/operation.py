@@ -55,6 +55,9 @@ class Operation:
         columns.
     layouts : callable, optional
         Return the layouts of random matrices from the number of ranks and the sizes.
+    kernels : str
+        Module of the kernels that take seconds to compile, by its function
+        ``compile_kernels(compiling)``; `compiling` is that of the run context.
     """
 
     function: Callable[..., Any]
@@ -65,6 +68,7 @@ class Operation:
     product: Callable[..., tuple[int, int, int]] | None = None
     vectors: bool = False
     layouts: Callable[..., Sequence[Layout]] | None = None
+    kernels: str = ""
 
     @property
     def operands(self) -> range:
