@@ -18,14 +18,10 @@ digits modulo 2**40; and these sums over 2**40.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from mpiapps.kernels.bits import as_float64, as_int64
-from mpiapps.kernels.jit import kernel
+from mpiapps.comm.chunking import Array
 
-MAGNITUDE = np.int64(2**63 - 1)  # mask of the bits without the sign
 INFINITY = np.int64(0x7FF << 52)
 DIGIT_BITS, DIGITS = 40, 3
 LOWEST_BITS = -1074  # the unit of the lowest digit: the smallest positive number
@@ -46,111 +42,88 @@ BIN = np.int64(DIGIT_BITS << 52)
 MAGIC = (1.5 * 2.0**52 * UNITS[DIGITS - 1 :: -1]).view(np.int64)
 
 
-@kernel
-def term(x: Any, mask: Any, square: Any) -> Any:
-    """Return x, |x| or x**2."""
-    y = as_float64(as_int64(x) & mask)
-    return y * (y if square else 1.0)
+def bins_of(magnitudes: Array) -> Array:
+    """Return the bins of finite numbers, from their bits without the sign."""
+    return np.maximum(((magnitudes >> 52) - 28) // DIGIT_BITS, 0)
 
 
-@kernel
-def bin_of(magnitude: Any) -> Any:
-    """Return the bin of a finite number, from its bits without the sign."""
-    # The product divides by 40.
-    return max(0, (((magnitude >> 52) - 28) * 1639) >> 16)
+def raise_bins(state: Array, x: Array, axis: int) -> None:
+    """Raise the bins of sums to those of numbers, and set their flags."""
+    largest = np.abs(x).max(axis=axis)  # NaN if there is one
+    special = ~np.isfinite(largest)
+    own = state[0]
+    tops = np.where(special, own, np.maximum(own, bins_of(largest.view(np.int64))))
+    if (tops > own).any():
+        _shift(state[1:], tops - own)
+        state[0] = tops
+    if special.any():
+        x = np.compress(special, x, axis=1 - axis)
+        flags = (x == np.inf) * PLUS | (x == -np.inf) * MINUS | np.isnan(x) * NAN
+        flags = np.bitwise_or.reduce(flags, axis=axis)
+        state[0, special] = np.maximum(own[special], SPECIAL) | flags
 
 
-@kernel
-def limit_of(top: Any) -> Any:
-    """Return the bits of the largest number of a bin."""
-    return INFINITY - 1 if top >= SCALED else LIMIT + top * BIN
+def _shift(digits: Array, distance: Array) -> None:
+    """Drop the lowest digits, (..., 6, n), by distances, (..., n)."""
+    digit = np.arange(DIGITS)[:, None] - distance[..., None, :]
+    for some in (digits[..., :DIGITS, :], digits[..., DIGITS:, :]):
+        shifted = np.take_along_axis(some, np.maximum(digit, 0), axis=-2)
+        some[...] = np.where(digit >= 0, shifted, 0)
 
 
-@kernel
-def shift(state: np.ndarray, j: int, top: int) -> None:
-    """Raise the bin of sum j: drop the lowest digits."""
-    distance = top - state[0, j]
-    state[0, j] = top
-    for k in range(DIGITS, 0, -1):
-        for row in (k, k + DIGITS):
-            state[row, j] = state[row - distance, j] if k > distance else 0
-
-
-@kernel
-def flag_of(x: float) -> int:
-    """Return the flag of a number, 0 if it is finite."""
-    if np.isfinite(x):
-        return 0
-    return NAN if np.isnan(x) else PLUS if x > 0 else MINUS
-
-
-@kernel
-def carry(state: np.ndarray) -> None:
+def carry(state: Array) -> None:
     """Move multiples of 2**40 from the sums of digits to the last rows."""
-    for k in range(1, 1 + DIGITS):
-        for j in range(state.shape[1]):
-            state[k + DIGITS, j] += state[k, j] >> DIGIT_BITS
-            state[k, j] &= 2**DIGIT_BITS - 1
+    state[1 + DIGITS :] += state[1 : 1 + DIGITS] >> DIGIT_BITS
+    state[1 : 1 + DIGITS] &= 2**DIGIT_BITS - 1
 
 
-@kernel
-def merge(states: np.ndarray, state: np.ndarray) -> None:
+def merge(states: Array, state: Array) -> None:
     """Add states, (k, 7, r n), to one, (7, n); sum j of them to sum j modulo n."""
-    n = state.shape[1]
-    for i in range(len(states)):
-        for j in range(states.shape[2]):
-            to, top, own = j % n, states[i, 0, j], state[0, j % n]
-            if top >= SPECIAL or own >= SPECIAL:
-                flags = (top if top >= SPECIAL else 0) | (own if own >= SPECIAL else 0)
-                state[0, to] = flags
-                continue
-            if top > own:
-                shift(state, to, top)
-            distance = state[0, to] - top
-            for k in range(1, 1 + DIGITS - distance):
-                state[k + distance, to] += states[i, k, j]
-                state[k + distance + DIGITS, to] += states[i, k + DIGITS, j]
+    k, n = len(states), state.shape[1]
+    parts = states.reshape(k, STATE_ROWS, -1, n).swapaxes(1, 2)
+    parts = np.concatenate([parts.reshape(-1, STATE_ROWS, n), state[None]])
+    bins, digits = parts[:, 0], parts[:, 1:]
+    tops = bins.max(axis=0)
+    _shift(digits, tops - bins)
+    flags = np.bitwise_or.reduce(np.where(bins >= SPECIAL, bins, 0), axis=0)
+    state[0] = np.where(tops >= SPECIAL, flags, tops)
+    state[1:] = digits.sum(axis=0)
     carry(state)
 
 
-@kernel
-def values(state: np.ndarray) -> np.ndarray:
+def values(state: Array) -> Array:
     """Return the sums as float64, within one unit in the last place."""
     half = 1 << (DIGIT_BITS - 1)
-    result = np.empty(state.shape[1])
-    for j in range(len(result)):
-        top = state[0, j]
-        if top >= SPECIAL:
-            flags = top - SPECIAL
-            result[j] = (
-                np.inf if flags == PLUS else -np.inf if flags == MINUS else np.nan
-            )
-            continue
-        scale = 1.0
-        if top == SCALED:
-            top -= 2
-            scale = 1 / SCALE
-        top = max(0, top)
-        # Carries to the next digit, so that the lower ones are within half a unit.
-        digit2 = state[3, j]
-        carry = (digit2 + half) >> DIGIT_BITS
-        digit2 -= carry << DIGIT_BITS
-        digit1 = state[2, j] + state[6, j] + carry
-        carry = (digit1 + half) >> DIGIT_BITS
-        digit1 -= carry << DIGIT_BITS
-        digit0 = state[1, j] + state[5, j] + carry
-        high = state[4, j] + (digit0 >> DIGIT_BITS)
-        digit0 &= 2**DIGIT_BITS - 1
-        if -(2**12) <= high < 2**12:  # exact in float64, also when they cancel
-            digit0 += high << DIGIT_BITS
-            high = 0
-        low = digit1 * UNITS[top + 1] + digit2 * UNITS[top]
-        total = high * 2.0**DIGIT_BITS * scale * UNITS[top + 2]
-        result[j] = total + (digit0 * UNITS[top + 2] + low) * scale
-    return result
+    scale = np.where(state[0] == SCALED, 1 / SCALE, 1.0)
+    top = np.clip(np.where(state[0] == SCALED, SCALED - 2, state[0]), 0, SCALED)
+    # Carries to the next digit, so that the lower ones are within half a unit.
+    digit1, digit2 = state[2] + state[6], state[3].copy()
+    carries = (digit2 + half) >> DIGIT_BITS
+    digit2 -= carries << DIGIT_BITS
+    digit1 += carries
+    carries = (digit1 + half) >> DIGIT_BITS
+    digit1 -= carries << DIGIT_BITS
+    digit0 = state[1] + state[5] + carries
+    high = state[4] + (digit0 >> DIGIT_BITS)
+    digit0 &= 2**DIGIT_BITS - 1
+    exact = (-(2**12) <= high) & (high < 2**12)  # in float64, also when they cancel
+    digit0 += np.where(exact, high << DIGIT_BITS, 0)
+    high[exact] = 0
+    unit = UNITS[top + 2]
+    low = digit1 * UNITS[top + 1] + digit2 * UNITS[top]
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = high * 2.0**DIGIT_BITS * scale * unit
+        total += (digit0 * unit + low) * scale
+    special = state[0] >= SPECIAL
+    if special.any():
+        flags = state[0, special] - SPECIAL
+        total[special] = np.select(
+            [flags == PLUS, flags == MINUS], [np.inf, -np.inf], np.nan
+        )
+    return total
 
 
-def new_state(n: int) -> np.ndarray:
+def new_state(n: int) -> Array:
     """Return the state of n sums of no numbers."""
     state = np.zeros((STATE_ROWS, n), np.int64)
     state[0] = -1
