@@ -15,28 +15,32 @@ from numpy.lib.stride_tricks import as_strided
 from mpiapps.comm.chunking import Array
 from mpiapps.kernels.digit_sums import (
     LANES,
-    MAGNITUDE,
     PLANE,
+    ROWS,
     fold_columns,
     fold_rows,
+    round_sums,
 )
 from mpiapps.kernels.jit import is_cached
 from mpiapps.kernels.sum_states import (
     BIN,
     DIGITS,
-    INFINITY,
     LIMIT,
     MAGIC,
+    MAGNITUDE,
     MAX_NUMBERS,
-    SCALE,
+    MINUS,
+    PLUS,
     SCALED,
+    SPECIAL,
     STATE_ROWS,
+    add_digits,
     carry,
     merge,
     new_state,
     raise_bins,
-    values,
 )
+from mpiapps.kernels.transpose import transposed
 
 __all__ = [
     "MAGNITUDE",
@@ -51,10 +55,10 @@ __all__ = [
 ]
 
 TILE = 2**18  # numbers at a time; again if one is above the bin
-WIDTH = 256  # columns at a time if they are long: their sums stay in the L1 cache
-FIRST = 8  # numbers of a sum that determine its first bin
+FIRST = 8  # rows that determine the first bins of columns
 NARROW = 32  # columns, that rows of narrower arrays are joined to
-KERNELS: list[Callable[..., Any]] = [fold_columns, fold_rows]
+SHORT = 32  # columns up to this length are transposed
+KERNELS: list[Callable[..., Any]] = [fold_columns, fold_rows, round_sums]
 
 
 def add_columns(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
@@ -76,19 +80,23 @@ def add_columns(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
     n = state.shape[1]
     if stride == n and 2 * n <= NARROW and rows * n >= 4 * NARROW:
         # Rows of a narrow array side by side: longer vectors.
-        repeats = WIDTH // n if rows * n >= 4 * WIDTH else NARROW // n
+        repeats = (LANES if rows * n >= 16 * LANES else NARROW) // n
         joined = new_state(n * repeats)
         add_columns(a, start, n * repeats, rows // repeats, mask, joined)
         merge(joined[None], state)
         start += rows // repeats * repeats * n
         rows %= repeats
-    lanes = min(n, max(WIDTH, min(LANES, TILE // 8 // max(1, rows))))
-    height = TILE // lanes
+    last = rows if rows <= SHORT else rows % ROWS
+    rows -= last
+    if last:
+        short = _block(a, start + rows * stride, stride, last, n)
+        add_rows(transposed(short).reshape(-1), 0, last, last, mask, False, state)
+    height = TILE // min(n, LANES)
     for i in range(0, rows, height):
-        for j in range(0, n, lanes):
-            part = state[:, j : j + lanes]
+        for j in range(0, n, LANES):
+            part = state[:, j : j + LANES]
             count = min(height, rows - i)
-            _add(a, start + i * stride + j, stride, count, mask, None, part)
+            _add_tile(a, start + i * stride + j, stride, count, mask, part)
     carry(state)
 
 
@@ -99,66 +107,67 @@ def add_rows(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
 
     `square` adds squares.
     """
-    m = state.shape[1]
-    lanes = min(m, LANES, max(1, TILE // max(1, n)))
-    for i in range(0, m, lanes):
-        part = state[:, i : i + lanes]
-        for j in range(0, n, TILE):
-            count = min(TILE, n - j)
-            _add(a, start + i * stride + j, stride, count, mask, square, part)
+    left = np.empty(state.shape[1], bool)
+    for j in range(0, n, TILE):
+        count, begin = min(TILE, n - j), start + j
+        if fold_rows(a, begin, stride, count, mask, -int(square), state, left):
+            some = _block(a, begin, stride, len(left), count)[left]
+            part = state[:, left]
+            add_digits(part, _terms(some, mask, square), 1)
+            state[:, left] = part
     carry(state)
 
 
-def _add(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
-    a: Array,
-    start: int,
-    stride: int,
-    count: int,
-    mask: int,
-    square: bool | None,
-    state: Array,
-) -> None:
-    """Add `count` numbers to each of up to `LANES` sums: of columns if square is None.
+def values(state: Array) -> Array:
+    """Return the sums as float64, within one unit in the last place."""
+    result = np.empty(state.shape[1])
+    round_sums(state, result)
+    if result.size and state[0].max() >= SPECIAL:
+        special = state[0] >= SPECIAL
+        flags = state[0, special] - SPECIAL
+        result[special] = np.select(
+            [flags == PLUS, flags == MINUS], [np.inf, -np.inf], np.nan
+        )
+    return result
 
-    The first numbers have the right bins most of the time; if one is above, bins are
+
+def _block(a: Array, start: int, stride: int, rows: int, n: int) -> Array:
+    """Return a part of an array, (rows, n), without a copy."""
+    strides = (stride * a.itemsize, a.itemsize)
+    return as_strided(a[start:], (rows, n), strides, writeable=False)
+
+
+def _add_tile(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
+    a: Array, start: int, stride: int, rows: int, mask: int, state: Array
+) -> None:
+    """Add rows to up to `LANES` sums.
+
+    The first rows have the right bins most of the time; if a number is above, bins are
     raised to those of all and the sums repeated.
     """
     lanes = state.shape[1]
-    axis = 0 if square is None else 1
-    shape, step = ((count, lanes), (lanes, count))[axis], a.itemsize
-    block = as_strided(a[start:], shape, (stride * step, step), writeable=False)
+    block = _block(a, start, stride, rows, lanes)
     m, s = np.empty(DIGITS * PLANE), np.empty(5 * PLANE, np.int64)
-    magic = m.reshape(DIGITS, PLANE)[:, :lanes]
+    magic = m.view(np.int64).reshape(DIGITS, PLANE)[:, :lanes]
     sums = s.reshape(5, PLANE)[:, :lanes]
     if state[0].min() < 0:
-        first = block[:FIRST] if axis == 0 else block[:, :FIRST].T.copy()
-        raise_bins(state, _terms(first, mask, square), 0)
+        raise_bins(state, _terms(block[:FIRST], mask), 0)
     for _ in range(2):
-        top = np.clip(state[0], 0, SCALED)
+        top = state[0]
+        if top.max() >= SCALED:
+            break
+        magic[...] = MAGIC[:, None] + top * BIN
         sums[:4] = 0
         sums[4] = LIMIT + top * BIN
-        fold = (a, start, stride, mask, -bool(square))
-        if top.max() == SCALED:
-            is_scaled = top == SCALED
-            sums[4, is_scaled] = INFINITY - 1
-            top[is_scaled] -= 2
-            factors = np.where(is_scaled, SCALE, 1.0)
-            terms = _terms(block, mask, square)
-            terms = terms * (factors if axis == 0 else factors[:, None])
-            fold = (terms.reshape(-1), 0, terms.shape[1], -1, 0)
-        magic.view(np.int64)[...] = MAGIC[:, None] + top * BIN
-        source, begin, distance, bits, squares = fold
-        if axis == 0:
-            fold_columns(source, begin, distance, count, lanes, bits, m, s)
-        else:
-            fold_rows(source, begin, distance, count, lanes, bits, squares, m, s)
+        fold_columns(a, start, stride, rows, lanes, mask, m, s)
         if sums[3].min() >= 0:
-            break
-        raise_bins(state, _terms(block, mask, square), axis)
-    state[1 : 1 + DIGITS] += sums[:DIGITS] - count * magic.view(np.int64)
+            state[1 : 1 + DIGITS] += sums[:DIGITS] - rows * magic
+            return
+        raise_bins(state, _terms(block, mask), 0)
+    add_digits(state, _terms(block, mask), 0)
 
 
-def _terms(x: Array, mask: int, square: bool | None) -> Array:
+def _terms(x: Array, mask: int, square: bool = False) -> Array:
     """Return x, magnitudes or squares."""
     with np.errstate(all="ignore"):
         return np.square(x) if square else np.abs(x) if mask == MAGNITUDE else x
@@ -166,7 +175,8 @@ def _terms(x: Array, mask: int, square: bool | None) -> Array:
 
 def compile_kernels(compiling: Callable[[bool], AbstractContextManager[None]]) -> None:
     """Compile the kernels, or load them from the cache, in ``with compiling(cold)``."""
-    state, numbers = new_state(1), np.zeros(1)
+    state, numbers = new_state(1), np.zeros(SHORT + ROWS)
     with compiling(not all(map(is_cached, KERNELS))):
-        add_columns(numbers, 0, 1, 1, -1, state)
+        add_columns(numbers, 0, 1, SHORT + ROWS, -1, state)
         add_rows(numbers, 0, 1, 1, -1, False, state)
+        values(state)

@@ -22,6 +22,7 @@ import numpy as np
 
 from mpiapps.comm.chunking import Array
 
+MAGNITUDE = np.int64(2**63 - 1)  # mask of the bits without the sign
 INFINITY = np.int64(0x7FF << 52)
 DIGIT_BITS, DIGITS = 40, 3
 LOWEST_BITS = -1074  # the unit of the lowest digit: the smallest positive number
@@ -54,7 +55,8 @@ def raise_bins(state: Array, x: Array, axis: int) -> None:
     own = state[0]
     tops = np.where(special, own, np.maximum(own, bins_of(largest.view(np.int64))))
     if (tops > own).any():
-        _shift(state[1:], tops - own)
+        if own.max() >= 0:  # otherwise all digits are zero
+            _shift(state[1:], tops - own)
         state[0] = tops
     if special.any():
         x = np.compress(special, x, axis=1 - axis)
@@ -84,43 +86,28 @@ def merge(states: Array, state: Array) -> None:
     parts = np.concatenate([parts.reshape(-1, STATE_ROWS, n), state[None]])
     bins, digits = parts[:, 0], parts[:, 1:]
     tops = bins.max(axis=0)
-    _shift(digits, tops - bins)
+    if (bins != tops).any():
+        _shift(digits, tops - bins)
     flags = np.bitwise_or.reduce(np.where(bins >= SPECIAL, bins, 0), axis=0)
     state[0] = np.where(tops >= SPECIAL, flags, tops)
     state[1:] = digits.sum(axis=0)
     carry(state)
 
 
-def values(state: Array) -> Array:
-    """Return the sums as float64, within one unit in the last place."""
-    half = 1 << (DIGIT_BITS - 1)
-    scale = np.where(state[0] == SCALED, 1 / SCALE, 1.0)
-    top = np.clip(np.where(state[0] == SCALED, SCALED - 2, state[0]), 0, SCALED)
-    # Carries to the next digit, so that the lower ones are within half a unit.
-    digit1, digit2 = state[2] + state[6], state[3].copy()
-    carries = (digit2 + half) >> DIGIT_BITS
-    digit2 -= carries << DIGIT_BITS
-    digit1 += carries
-    carries = (digit1 + half) >> DIGIT_BITS
-    digit1 -= carries << DIGIT_BITS
-    digit0 = state[1] + state[5] + carries
-    high = state[4] + (digit0 >> DIGIT_BITS)
-    digit0 &= 2**DIGIT_BITS - 1
-    exact = (-(2**12) <= high) & (high < 2**12)  # in float64, also when they cancel
-    digit0 += np.where(exact, high << DIGIT_BITS, 0)
-    high[exact] = 0
-    unit = UNITS[top + 2]
-    low = digit1 * UNITS[top + 1] + digit2 * UNITS[top]
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = high * 2.0**DIGIT_BITS * scale * unit
-        total += (digit0 * unit + low) * scale
-    special = state[0] >= SPECIAL
-    if special.any():
-        flags = state[0, special] - SPECIAL
-        total[special] = np.select(
-            [flags == PLUS, flags == MINUS], [np.inf, -np.inf], np.nan
-        )
-    return total
+def add_digits(state: Array, x: Array, axis: int) -> None:
+    """Add any numbers, in their bins, to sums; slower than the kernels."""
+    raise_bins(state, x, axis)
+    is_scaled = state[0] == SCALED
+    top = np.where(state[0] > SCALED, 0, state[0]) - 2 * is_scaled
+    factors = np.where(is_scaled, SCALE, 1.0)
+    with np.errstate(all="ignore"):
+        x = x * np.expand_dims(factors, axis)
+        for k in range(DIGITS):
+            magic = (MAGIC[k] + top * BIN).view(np.float64)
+            y = x + np.expand_dims(magic, axis)
+            digits = y.view(np.int64) - np.expand_dims(magic.view(np.int64), axis)
+            state[1 + k] += digits.sum(axis=axis)
+            x -= y - np.expand_dims(magic, axis)
 
 
 def new_state(n: int) -> Array:

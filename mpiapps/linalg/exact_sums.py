@@ -12,15 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mpiapps.comm.chunking import Array
-from mpiapps.kernels.transpose import transposed
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.stacking import stacked
 
 CHUNK = 2**16  # elements that NumPy functions are applied to at a time
 BLOCK = 2**12  # columns at a time
 BLOCK_ELEMENTS = 2**18  # elements of rows at a time
-SHORT = 32  # rows up to this length are transposed, so that vectors are longer
-SHORT_ELEMENTS = 2**15  # of them at a time
 
 
 Function = Callable[[Array, slice, slice], Array]
@@ -170,8 +167,9 @@ class _Part:
             function = self.function or _elements
             terms = function(self.block, *map(slice, self.block.shape))
             terms = np.abs(terms) if self.magnitude else terms + 0.0  # no -0
-            terms = terms.astype(float).reshape(-1)
-            terms[np.isnan(terms)] = np.nan  # of one sign
+            terms = terms.astype(float, copy=False).reshape(-1)
+            if np.isnan(terms.min(initial=0.0)):
+                terms[np.isnan(terms)] = np.nan  # of one sign
             return np.square(terms) if self.square else terms
         result = np.empty(self.block.shape[1 - self.axis])
         for begin, end, state in self._sums():
@@ -193,15 +191,11 @@ class _Part:
 
         m, n = self.block.shape
         results = n if self.axis == 0 else m
-        is_short = self.axis == 1 and self.function is None and n <= SHORT
         step = BLOCK if self.axis == 0 else max(1, BLOCK_ELEMENTS // max(1, n))
-        if is_short:
-            # Not a power of two, which is the distance of transposed columns.
-            step = SHORT_ELEMENTS // max(1, n) + 8
         for begin in range(0, results if m * n else 0, step):
             end = min(begin + step, results)
             state = new_state(end - begin)
-            if self.function is None and not is_short:
+            if self.function is None:
                 self._add_elements(begin, state)
             else:
                 self._add_terms(begin, end, state)
@@ -238,13 +232,10 @@ class _Part:
             )
             terms = np.ascontiguousarray(terms, np.float64)
             m, n = terms.shape
-            if self.axis == 1 and (n > SHORT or m == 1):
-                add_rows(terms.reshape(-1), 0, n, n, mask, self.square, state)
-                continue
             if self.axis == 1:
-                terms = transposed(terms)
-                m, n = n, m
-            add_columns(terms.reshape(-1), 0, n, m, mask, state)
+                add_rows(terms.reshape(-1), 0, n, n, mask, self.square, state)
+            else:
+                add_columns(terms.reshape(-1), 0, n, m, mask, state)
 
     def _mask(self) -> int:
         from mpiapps.kernels.exact_sums import MAGNITUDE
