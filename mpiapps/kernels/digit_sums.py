@@ -105,7 +105,7 @@ def fold_rows(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
     Left are rows with numbers in the bin `SCALED`, infinities, NaN, or above the bin of
     earlier numbers. `square` is -1 to add squares, otherwise 0.
     """
-    one = ONE & ~square
+    one, count = ONE & ~square, len(left)
     for i in range(state.shape[1]):
         row = a[start + i * stride : start + i * stride + n]
         own = state[0, i]
@@ -148,7 +148,8 @@ def fold_rows(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
             state[1, i] += s0 - n * magic0
             state[2, i] += s1 - n * magic1
             state[3, i] += s2 - n * magic2
-    return left.sum()
+            count -= 1
+    return count
 
 
 @kernel

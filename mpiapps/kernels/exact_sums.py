@@ -57,7 +57,7 @@ __all__ = [
 TILE = 2**18  # numbers at a time; again if one is above the bin
 FIRST = 8  # rows that determine the first bins of columns
 NARROW = 32  # columns, that rows of narrower arrays are joined to
-SHORT = 32  # columns up to this length are transposed
+SHORT = 128  # columns up to this length are transposed
 KERNELS: list[Callable[..., Any]] = [fold_columns, fold_rows, round_sums]
 
 
@@ -91,7 +91,7 @@ def add_columns(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
     if last:
         short = _block(a, start + rows * stride, stride, last, n)
         add_rows(transposed(short).reshape(-1), 0, last, last, mask, False, state)
-    height = TILE // min(n, LANES)
+    height = TILE // min(n, LANES) // ROWS * ROWS
     for i in range(0, rows, height):
         for j in range(0, n, LANES):
             part = state[:, j : j + LANES]

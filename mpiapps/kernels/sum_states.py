@@ -45,7 +45,8 @@ MAGIC = (1.5 * 2.0**52 * UNITS[DIGITS - 1 :: -1]).view(np.int64)
 
 def bins_of(magnitudes: Array) -> Array:
     """Return the bins of finite numbers, from their bits without the sign."""
-    return np.maximum(((magnitudes >> 52) - 28) // DIGIT_BITS, 0)
+    bins: Array = np.maximum(((magnitudes >> 52) - 28) // DIGIT_BITS, 0)
+    return bins
 
 
 def raise_bins(state: Array, x: Array, axis: int) -> None:

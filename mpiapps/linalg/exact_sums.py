@@ -191,7 +191,9 @@ class _Part:
 
         m, n = self.block.shape
         results = n if self.axis == 0 else m
-        step = BLOCK if self.axis == 0 else max(1, BLOCK_ELEMENTS // max(1, n))
+        step = BLOCK
+        if self.axis == 1:
+            step = min(2 * BLOCK, max(1, BLOCK_ELEMENTS // max(1, n)))
         for begin in range(0, results if m * n else 0, step):
             end = min(begin + step, results)
             state = new_state(end - begin)

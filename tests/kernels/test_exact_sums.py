@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mpiapps.kernels.exact_sums import (
     MAGNITUDE,
+    TILE,
     add_columns,
     add_rows,
     merge,
@@ -17,7 +18,7 @@ from mpiapps.kernels.exact_sums import (
 )
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
-ROWS, COLUMNS = 70, 300  # more than the kernels take at a time
+ROWS, COLUMNS = 134, 300  # more than the kernels take at a time
 KINDS = ["normal", "wide", "subnormal", "huge", "sorted", "zeros", "infinite", "nan"]
 
 
@@ -74,6 +75,15 @@ def test_sums_of_rows_and_columns(shape, kind):
     transposed = np.ascontiguousarray(x[order].T)
     assert row_sums(transposed).tobytes() == columns.tobytes()
     assert column_sums(transposed)[np.argsort(order)].tobytes() == rows.tobytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_long_columns(kind):
+    x = numbers(kind, (TILE // 24 + 7, 24))  # a tile is not a multiple of four rows
+    found = column_sums(x)
+    assert_close(found, [exact(column) for column in x.T])
+    rows = row_sums(np.ascontiguousarray(x[::-1].T))
+    assert rows.tobytes() == found.tobytes()
 
 
 @pytest.mark.parametrize("kind", KINDS)
