@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from mpiapps.comm.chunking import Array
 from mpiapps.kernels.digit_sums import (
     LANES,
     PLANE,
@@ -34,6 +33,7 @@ from mpiapps.kernels.sum_states import (
     SCALED,
     SPECIAL,
     STATE_ROWS,
+    Array,
     add_digits,
     carry,
     merge,

@@ -18,9 +18,12 @@ digits modulo 2**40; and these sums over 2**40.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from mpiapps.comm.chunking import Array
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
 
 MAGNITUDE = np.int64(2**63 - 1)  # mask of the bits without the sign
 INFINITY = np.int64(0x7FF << 52)
