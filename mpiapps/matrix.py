@@ -163,6 +163,8 @@ def run(ctx: RunContext, options: Options) -> Result:
         check_output(world.comm, options.output, options.files)
     with world.timed("read"), _as_input():
         operands, vector = _operands(world, options, operation)
+    if operation.kernels:
+        pkgutil.resolve_name(operation.kernels).compile_kernels(ctx.compiling)
     with world.timed(options.operation), _as_input():
         result, values = _compute(ctx, options, operation, operands)
     if vector and "rows" in values and result is not None:

@@ -44,6 +44,40 @@ as_float64 = _unary(
 
 
 @intrinsic
+def _as_int64(_context: Any, _value: Any) -> Any:
+    def code(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], _WORD)
+
+    return types.int64(types.float64), code
+
+
+# Return the bits of a float64 as an int64.
+as_int64 = cast(Callable[..., Any], _as_int64)
+
+
+@intrinsic
+def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch",
+            [byte],
+            ir.FunctionType(ir.VoidType(), [byte, number, number, number]),
+        )
+        address = builder.bitcast(builder.gep(data, [args[1]]), byte)
+        # For reading, into all caches, as data.
+        builder.call(function, [address, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.none(array, types.int64), code
+
+
+# Request the cache line of an element of a 1-D array, which may be behind its end.
+prefetch = cast(Callable[..., Any], _prefetch)
+
+
+@intrinsic
 def _high(_context: Any, _a: Any, _b: Any) -> Any:
     def code(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         a, b = (builder.zext(word, _TWO_WORDS) for word in args)

@@ -19,8 +19,9 @@ from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import check_dtype
-from mpiapps.linalg.moments import mean, std
-from mpiapps.linalg.reductions import col_sums, row_sums, stacked, total
+from mpiapps.linalg.moments import mean, std, var
+from mpiapps.linalg.reductions import col_sums, row_sums, total
+from mpiapps.linalg.stacking import stacked
 
 AxisOption = int | None
 Compute = Callable[..., Any]  # takes a matrix, the axis, and named options
@@ -65,17 +66,14 @@ def _extreme_index(a: DistMatrix, axis: AxisOption, extreme: np.ufunc) -> Any:
 
 
 def _sum(a: DistMatrix, axis: AxisOption) -> Any:
-    if a.dtype.kind == "b":
-        return reduce(a, np.add, axis)
     return total(a) if axis is None else (col_sums, row_sums)[axis](a)
 
 
-def _numbers(a: DistMatrix) -> DistMatrix:
-    return a.astype(float) if a.dtype.kind == "b" else a
-
-
-def _std(a: DistMatrix, axis: AxisOption, ddof: int = 0) -> Any:
-    return std(_numbers(a), axis, ddof)
+def _of_numbers(function: Compute) -> Compute:
+    """Return a function of numbers, for which masks are converted."""
+    return lambda a, *args, **options: function(
+        a.astype(float) if a.dtype.kind == "b" else a, *args, **options
+    )
 
 
 def _with_ufunc(ufunc: np.ufunc) -> Compute:
@@ -85,9 +83,9 @@ def _with_ufunc(ufunc: np.ufunc) -> Compute:
 COMPUTE: Mapping[Callable[..., Any], Compute] = {
     np.sum: _sum,
     np.prod: _with_ufunc(np.multiply),
-    np.mean: lambda a, axis: mean(_numbers(a), axis),
-    np.std: _std,
-    np.var: lambda a, axis, **options: np.square(_std(a, axis, **options)),
+    np.mean: _of_numbers(mean),
+    np.std: _of_numbers(std),
+    np.var: _of_numbers(var),
     np.max: _with_ufunc(np.maximum),
     np.min: _with_ufunc(np.minimum),
     np.ptp: lambda a, axis: reduce(a, np.maximum, axis) - reduce(a, np.minimum, axis),

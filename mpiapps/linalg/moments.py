@@ -1,4 +1,4 @@
-"""Mean and standard deviation of all elements, of columns, or of rows."""
+"""Mean, variance and standard deviation of all elements, of columns, or of rows."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import numpy as np
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.reductions import sum_over_ranks
-
-BLOCK_ELEMENTS = 2**20  # elements per block of squares
+from mpiapps.linalg.exact_sums import Terms, exact_sums
 
 
 def mean(a: DistMatrix, axis: int | None = None) -> Any:
@@ -27,8 +25,8 @@ def mean(a: DistMatrix, axis: int | None = None) -> Any:
 
     Notes
     -----
-    Sums are accumulated in double precision, in the order of the grid. Cost: an
-    all-gather of the local sums.
+    The same bits in any layout: sums are in double precision, of
+    `mpiapps.linalg.exact_sums.exact_sums`.
     """
     with raise_together(a.comm) as same:
         axis = _axis(axis)
@@ -39,47 +37,54 @@ def mean(a: DistMatrix, axis: int | None = None) -> Any:
 def std(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
     """Return the standard deviation, on every rank. Collective; as `numpy.std`.
 
-    `axis` is as for `mean`; the divisor is the number of elements minus `ddof`.
-
-    Notes
-    -----
-    Two-pass algorithm with correction by the sum of the deviations, which is not zero
-    because the mean is rounded: no cancellation for large means (Chan, Golub, LeVeque:
-    Algorithms for computing the sample variance, The American Statistician 37 (1983)).
-    Cost: as three means; no copy of the matrix.
+    The square root of `var`, in the precision of the matrix.
     """
     with raise_together(a.comm) as same:
         axis, ddof = _axis(axis), index(ddof)
         same("std", a, axis, ddof)
-    center = _broadcast_center(a, _mean(a, axis), axis)
-    m, n = a.local.shape
-    shape = {None: (), 0: (n,), 1: (m,)}[axis]
-    squares, deviations = (
-        np.zeros(shape),
-        np.zeros(shape, np.result_type(a.dtype, float)),
-    )
-    step = max(1, BLOCK_ELEMENTS // max(1, n))
-    for begin in range(0, m, step):
-        rows = slice(begin, begin + step)
-        deviation = a.local[rows] - (center[rows] if axis == 1 else center)
-        square = (deviation * deviation.conj()).real
-        if axis == 1:
-            squares[rows], deviations[rows] = square.sum(axis=1), deviation.sum(axis=1)
-        else:
-            squares += square.sum(axis=axis)
-            deviations += deviation.sum(axis=axis)
+    return _as_dtype_of(a, np.sqrt(_var(a, axis, ddof)))
+
+
+def var(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
+    """Return the variance, on every rank. Collective; as `numpy.var`.
+
+    `axis` is as for `mean`; the divisor is the number of elements minus `ddof`.
+
+    Notes
+    -----
+    The same bits in any layout, as `mean`. Two-pass algorithm with correction by the
+    sum of the deviations, which is not zero because the mean is rounded: no
+    cancellation for large means (Chan, Golub, LeVeque: Algorithms for computing the
+    sample variance, The American Statistician 37 (1983)). Cost: as three means; no
+    copy of the matrix.
+    """
+    with raise_together(a.comm) as same:
+        axis, ddof = _axis(axis), index(ddof)
+        same("var", a, axis, ddof)
+    return _as_dtype_of(a, _var(a, axis, ddof))
+
+
+def _var(a: DistMatrix, axis: int | None, ddof: int) -> Array:
+    """Return the variance in double precision. Collective."""
+    center = _mean(a, axis)
+    if axis is not None:
+        center = center[(a.col_indices, a.row_indices)[axis]]
+
+    def deviations(chunk: Array, rows: slice, columns: slice) -> Array:
+        if axis is None:
+            return chunk - center
+        return chunk - (center[columns] if axis == 0 else center[rows, None])
+
+    def squares(chunk: Array, rows: slice, columns: slice) -> Array:
+        deviation = deviations(chunk, rows, columns)
+        return (deviation * deviation.conj()).real
+
     count = _count(a, axis)
-    correction = np.square(np.abs(sum_over_ranks(a, deviations, axis))) / count
-    total = np.maximum(sum_over_ranks(a, squares, axis) - correction, 0)
-    with np.errstate(all="ignore"):  # NaN as in NumPy, without its warning
-        return _as_dtype_of(a, np.sqrt(total / np.maximum(count - ddof, 0))).real
-
-
-def _broadcast_center(a: DistMatrix, center: Array, axis: int | None) -> Array:
-    """Return the centers, broadcastable to the local block."""
-    if axis is None:
-        return center
-    return center[a.col_indices] if axis == 0 else center[a.row_indices][:, None]
+    with np.errstate(all="ignore"):  # infinities and NaN as in NumPy, without warnings
+        total = exact_sums(a, axis, Terms(squares, is_complex=False))
+        deviation = np.abs(exact_sums(a, axis, Terms(deviations)))
+        corrected = np.maximum(total - np.square(deviation) / count, 0)
+        return np.asarray(corrected / np.maximum(count - ddof, 0))
 
 
 def _axis(axis: int | None) -> int | None:
@@ -90,10 +95,7 @@ def _axis(axis: int | None) -> int | None:
 
 
 def _mean(a: DistMatrix, axis: int | None) -> Array:
-    local_sums = np.asarray(
-        a.local.sum(axis=axis, dtype=np.result_type(a.dtype, float))
-    )
-    return np.asarray(sum_over_ranks(a, local_sums, axis) / _count(a, axis))
+    return np.asarray(exact_sums(a, axis) / _count(a, axis))
 
 
 def _count(a: DistMatrix, axis: int | None) -> Any:

@@ -61,6 +61,9 @@ class Operation:
     reduction : bool
         Whether `function` has the keyword arguments `on_panel` and `partial` of a
         reduction that may be resumed, as `mpiapps.linalg.eigh.eigh`.
+    kernels : str
+        Module of the kernels that take seconds to compile, by its function
+        ``compile_kernels(compiling)``; `compiling` is that of the run context.
     """
 
     function: Callable[..., Any]
@@ -73,6 +76,7 @@ class Operation:
     layouts: Callable[..., Sequence[Layout]] | None = None
     options: tuple[str, ...] = ()
     reduction: bool = False
+    kernels: str = ""
 
     @property
     def operands(self) -> range:

@@ -159,7 +159,7 @@ def svd(a: DistMatrix, **panels: Any) -> tuple[DistMatrix, Values]:
     }
 
 
-@operation()
+@operation(kernels="mpiapps.kernels.exact_sums")
 def norm(a: DistMatrix) -> Values:
     """Return all norms."""
     from mpiapps.linalg.reductions import NORMS, norm
@@ -168,7 +168,7 @@ def norm(a: DistMatrix) -> Values:
     return {names[kind]: norm(a, kind) for kind in NORMS}
 
 
-@operation()
+@operation(kernels="mpiapps.kernels.exact_sums")
 def moments(a: DistMatrix) -> Values:
     """Return means and standard deviations of A and of its columns."""
     from mpiapps.linalg.moments import mean, std

@@ -2,49 +2,56 @@
 
 from __future__ import annotations
 
+import math
 from operator import index
 from typing import Any
 
 import numpy as np
 
-from mpiapps.comm.block_plan import BlockPlan
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.redistribute import ascend
+from mpiapps.linalg.dtypes import BOOL
+from mpiapps.linalg.exact_sums import MAGNITUDES, SQUARES, Terms, exact_sums
+from mpiapps.linalg.stacking import stacked
 
 NORMS = ("fro", "1", "inf", "max")
+# Sums of squares between which no square that counts overflows or underflows.
+SMALLEST_SUM, LARGEST_SUM = 2.0**-800, 2.0**1000
 
 
 def row_sums(a: DistMatrix) -> Array:
     """Return the sum of each row, shape (m,), on every rank. Collective.
 
-    Summed in the order of the process columns: the same bits in every run, and on any
-    number of ranks if each holds complete rows. Cost: one all-gather of m numbers per
-    process column.
+    The same bits in any layout: `mpiapps.linalg.exact_sums.exact_sums`.
     """
     with raise_together(a.comm) as same:
         same("row_sums", a)
-    return sum_over_ranks(a, a.local.sum(axis=1), 1)
+    return _sums(a, 1)
 
 
 def col_sums(a: DistMatrix) -> Array:
     """Return the sum of each column, shape (n,), on every rank. Collective.
 
-    As `row_sums` of the transposed matrix: the same bits on any number of ranks if each
-    holds complete columns.
+    As `row_sums`.
     """
-    return row_sums(a.T)
+    with raise_together(a.comm) as same:
+        same("col_sums", a)
+    return _sums(a, 0)
 
 
 def total(a: DistMatrix) -> Any:
-    """Return the sum of all elements, on every rank. Collective.
-
-    Local sums are added in rank order: the same bits in every run.
-    """
+    """Return the sum of all elements, on every rank. Collective; as `row_sums`."""
     with raise_together(a.comm) as same:
         same("total", a)
-    return sum_over_ranks(a, np.asarray(a.local.sum()), None)[()]
+    return _sums(a, None)[()]
+
+
+def _sums(a: DistMatrix, axis: int | None) -> Array:
+    """Return sums in the dtype of the matrix, of masks as integers. Collective."""
+    if a.dtype == BOOL:
+        return sum_over_ranks(a, np.asarray(a.local.sum(axis=axis)), axis)
+    return exact_sums(a, axis).astype(a.dtype)
 
 
 def sum_over_ranks(a: DistMatrix, local_values: Array, axis: int | None) -> Array:
@@ -71,37 +78,6 @@ def sum_over_ranks(a: DistMatrix, local_values: Array, axis: int | None) -> Arra
     result = np.zeros(values.shape[1], values.dtype)
     for part in values:
         result += part
-    return result
-
-
-def stacked(a: DistMatrix, local_values: Array, axis: int | None) -> Array:
-    """Return the local values of all ranks, as rows that are then reduced. Collective.
-
-    Shape (k, n) for axis 0, (k, m) for axis 1, (k,) for no axis, for k process rows,
-    process columns, or ranks with elements, in rank order. Cost: one all-gather.
-    """
-    layout = a.layout
-    shapes = [layout.local_shape(rank) for rank in range(a.comm.size)]
-    counts = [
-        0 if 0 in shape else 1 if axis is None else shape[1 - axis] for shape in shapes
-    ]
-    own = np.atleast_1d(local_values)[: counts[a.comm.rank]]
-    gathered = BlockPlan(a.comm, counts, (), own.dtype).allgather(own)
-    if axis is None:
-        return gathered
-    across = (layout.cols, layout.rows)[axis]
-    k, n = sum(counts) // max(1, across.n), across.n
-    if 1 in layout.grid and across.is_contiguous and ascend(layout.ranks):
-        return gathered.reshape(k, n)
-    result = np.empty((k, n), own.dtype)
-    rows: dict[int, int] = {}  # process row or column -> row of the result
-    ends = np.cumsum(counts)
-    for rank, count in enumerate(counts):
-        coords = layout.coords(rank)
-        if coords is not None and count:
-            row = rows.setdefault(coords[axis], len(rows))
-            part = gathered[ends[rank] - count : ends[rank]]
-            result[row, across.indices(coords[1 - axis])] = part
     return result
 
 
@@ -134,18 +110,37 @@ def norm(a: DistMatrix, kind: str = "fro") -> float:
     kind : {"fro", "1", "inf", "max"}
         Frobenius (scaled to avoid intermediate overflow and underflow), largest column
         sum, largest row sum, largest element.
+
+    Notes
+    -----
+    The same bits in any layout: sums are exact, and elements are scaled by a power of
+    two that depends on the largest one. Cost: the Frobenius norm one pass over A, three
+    if the squares could overflow or underflow.
     """
     with raise_together(a.comm) as same:
         same("norm", a, kind)
         if kind not in NORMS:
             raise ValueError(f"norm {kind!r} is not one of {', '.join(NORMS)}")
-    sizes = np.abs(a.local).astype(float, copy=False)
     if kind in ("1", "inf"):
-        absolute = DistMatrix(a.comm, a.layout, sizes, agreed=True)
-        sums = col_sums(absolute) if kind == "1" else row_sums(absolute)
-        return float(sums.max(initial=0.0))
-    largest = float(np.max(a.comm.allgather(sizes.max(initial=0.0))))
-    if kind == "max" or largest == 0 or not np.isfinite(largest):
+        return float(exact_sums(a, int(kind == "inf"), MAGNITUDES).max(initial=0.0))
+    if kind == "fro":
+        sum_of_squares = float(exact_sums(a, None, SQUARES))
+        if SMALLEST_SUM < sum_of_squares < LARGEST_SUM:
+            return math.sqrt(sum_of_squares)
+    largest = float(np.max(a.comm.allgather(_largest(a.local))))
+    if kind == "max" or largest == 0 or not math.isfinite(largest):
         return largest
-    squares = a.comm.allgather(float(np.square(sizes / largest).sum()))
-    return largest * float(np.sqrt(sum(squares)))
+    exponent = math.frexp(largest)[1]
+
+    def squares(chunk: Array, _rows: slice, _columns: slice) -> Array:
+        parts = chunk.view(chunk.real.dtype).astype(float)
+        terms: Array = np.square(np.ldexp(parts, -exponent))
+        return terms.reshape(chunk.shape[0], -1)
+
+    sum_of_squares = float(exact_sums(a, None, Terms(squares, is_complex=False)))
+    return math.ldexp(math.sqrt(sum_of_squares), exponent)
+
+
+def _largest(local: Array) -> float:
+    """Return the largest magnitude, 0 if there are no elements. Local."""
+    return float(np.abs(local).astype(float, copy=False).max(initial=0.0))

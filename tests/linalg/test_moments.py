@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mpiapps.linalg.moments import mean, std
+from mpiapps.linalg.moments import mean, std, var
 from tests.linalg.cases import DTYPES, layouts, spread, whole
 
 pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
@@ -30,6 +30,7 @@ def test_moments_in_any_layout_are_those_of_numpy(comm, shape, axis, dtype):
         made = spread(comm, array, layout)
         same(mean(made, axis), array.mean(axis=axis))
         same(std(made, axis), array.std(axis=axis))
+        same(var(made, axis), array.var(axis=axis))
 
 
 @pytest.mark.parametrize("ddof", [1, 5, 40])
@@ -78,6 +79,12 @@ def test_the_rounding_error_of_a_large_mean_is_corrected(comm, offset, kind):
 def variances(columns):
     means = columns.sum(axis=0) / len(columns)
     return ((columns - means) ** 2).sum(axis=0) / len(columns)
+
+
+def test_a_variance_is_rounded_once(comm):
+    array = np.array([[0.0, 0.0, 1.0]])  # the square of its root is another number
+    made = spread(comm, array)
+    assert np.var(made) == var(made) == np.var(array) != np.square(std(made))
 
 
 def test_an_invalid_axis_is_refused(comm):

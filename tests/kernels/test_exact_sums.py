@@ -1,0 +1,129 @@
+"""Sums are those of `math.fsum`, to a unit in the last place, in any order."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpiapps.kernels.exact_sums import (
+    MAGNITUDE,
+    TILE,
+    add_columns,
+    add_rows,
+    merge,
+    new_state,
+    values,
+)
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+ROWS, COLUMNS = 134, 300  # more than the kernels take at a time
+KINDS = ["normal", "wide", "subnormal", "huge", "sorted", "zeros", "infinite", "nan"]
+
+
+def column_sums(x, mask=-1):
+    state = new_state(x.shape[1])
+    add_columns(x.reshape(-1), 0, x.shape[1], len(x), mask, state)
+    return values(state)
+
+
+def row_sums(x, mask=-1, square=False):
+    state = new_state(len(x))
+    add_rows(x.reshape(-1), 0, x.shape[1], x.shape[1], mask, square, state)
+    return values(state)
+
+
+def numbers(kind, shape):
+    """Return numbers of a kind."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(shape)
+    powers = {"wide": (-300, 300), "subnormal": (-1074, -1000), "huge": (950, 1010)}
+    if kind in powers:
+        return np.ldexp(x, rng.integers(*powers[kind], shape))
+    if kind == "sorted":
+        return np.ldexp(x, np.linspace(-900, 900, x.size, dtype=int).reshape(shape))
+    some = rng.random(shape) < 0.01
+    x[some] = {"infinite": np.inf, "nan": np.nan}.get(kind, 1.0)
+    x[~some] *= kind != "zeros"
+    return x
+
+
+def exact(terms):
+    try:
+        return math.fsum(terms)
+    except (OverflowError, ValueError):  # of finite numbers, or of inf - inf
+        return math.nan
+
+
+def assert_close(found, expected, tolerance=0.0):
+    for value, wanted in zip(found, expected, strict=True):
+        if math.isnan(wanted) or value == wanted:
+            continue
+        assert abs(value - wanted) <= math.ulp(wanted) + tolerance
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(ROWS, COLUMNS), (COLUMNS, 3), (5000, 1), (1, 9)])
+def test_sums_of_rows_and_columns(shape, kind):
+    x = numbers(kind, shape)
+    columns, rows = column_sums(x), row_sums(x)
+    assert_close(columns, [exact(column) for column in x.T])
+    assert_close(rows, [exact(row) for row in x])
+    # In another order, by the other kernel.
+    order = np.random.default_rng(1).permutation(len(x))
+    transposed = np.ascontiguousarray(x[order].T)
+    assert row_sums(transposed).tobytes() == columns.tobytes()
+    assert column_sums(transposed)[np.argsort(order)].tobytes() == rows.tobytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_long_columns(kind):
+    x = numbers(kind, (TILE // 24 + 7, 24))  # a tile is not a multiple of four rows
+    found = column_sums(x)
+    assert_close(found, [exact(column) for column in x.T])
+    rows = row_sums(np.ascontiguousarray(x[::-1].T))
+    assert rows.tobytes() == found.tobytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_merged_states_are_those_of_all_numbers(kind):
+    x = numbers(kind, (ROWS, COLUMNS))
+    parts = []
+    for rows in np.split(x, [1, 30, 30, 62]):
+        parts.append(new_state(COLUMNS))
+        add_columns(rows.reshape(-1), 0, COLUMNS, len(rows), -1, parts[-1])
+    for order in (parts, parts[::-1]):
+        state = new_state(COLUMNS)
+        merge(np.array(order), state)
+        assert values(state).tobytes() == column_sums(x).tobytes()
+
+
+def test_carries_keep_the_sums_of_many_numbers():
+    x = np.full(2**20, 1 - 2.0**-53)
+    state = new_state(1)
+    for _ in range(20):
+        add_rows(x, 0, x.size, x.size, -1, False, state)
+    assert values(state)[0] == math.fsum([20 * 2.0**20, -20 * 2.0**-33])
+    states = np.repeat(state[None], 1000, axis=0)
+    merge(states, state)
+    assert values(state)[0] == math.fsum([20020 * 2.0**20, -20020 * 2.0**-33])
+
+
+def test_magnitudes_and_squares():
+    x = numbers("normal", (ROWS, COLUMNS))
+    assert column_sums(x, MAGNITUDE).tobytes() == column_sums(np.abs(x)).tobytes()
+    assert row_sums(x, MAGNITUDE).tobytes() == row_sums(np.abs(x)).tobytes()
+    assert row_sums(x, square=True).tobytes() == row_sums(x * x).tobytes()
+
+
+@settings(max_examples=300)
+@given(st.lists(FINITE, min_size=1, max_size=40), st.randoms(use_true_random=False))
+def test_any_finite_numbers_in_any_order(terms, random):
+    x = np.array([terms])
+    found = row_sums(x)
+    # Digits below 2**-79 of the largest number are rounded.
+    tolerance = len(terms) * 2.0**-80 * max(map(abs, terms))
+    assert_close(found, [exact(terms)], tolerance)
+    random.shuffle(terms)
+    assert column_sums(np.array([terms]).T.copy()).tobytes() == found.tobytes()
