@@ -13,7 +13,11 @@ from mpiapps.app.program import programs
 from mpiapps.app.runner import CommonOptions, parse, program_parser
 from mpiapps.base.launch_environment import LaunchEnvironment
 from mpiapps.base.units import parse_interval
-from mpiapps.fileops.choices import parse_character
+from mpiapps.fileops.choices import (
+    parse_character,
+    parse_fraction,
+    parse_percentiles,
+)
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,7 @@ def samples(field):
     else:
         character = "-" if field.name == "delimiter" else "'"
         texts = {"count": "3", "size": "4GiB", "time": "2h", parse_interval: "-5:-1"}
+        texts |= {float: "0.5", parse_fraction: "0.5", parse_percentiles: "0,50"}
         texts[parse_character] = character
         value = texts.get(kind, "-x y" if not field.metadata["positional"] else "name")
     return [value, value] if nargs in ("*", "+") else [value]

@@ -403,8 +403,8 @@ def test_slots_of_one_host_that_no_launcher_uses(environ):
 
 def test_the_work_folder_is_not_writable(tmp_path):
     missing = tmp_path / "none"
-    assert "No such file" in finding("work-folder", work=missing).found
-    assert findings("work-folder", work=tmp_path) == []
+    assert "No such file" in finding("work-directory", work=missing).found
+    assert findings("work-directory", work=tmp_path) == []
     with pytest.raises(NotApplicable):
         probe("file-locks")(System(work=missing))
 
