@@ -234,7 +234,8 @@ def test_a_killed_run_resumes_while_some_of_its_ranks_still_run(tmp_path):
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("backend", ["mpi", "dask", "loky"])
+# An id "mpi" would be the mark of rank tests for pytest-mpi.
+@pytest.mark.parametrize("backend", ["mpi", "dask", "loky"], ids="on {}".format)
 def test_it_stops_in_time_and_resumes(backend, tmp_path):
     args = (*SLOW, "--checkpoint", str(tmp_path / "c.json"),
              "--backend", backend, "--n-jobs", "2")  # fmt: skip
