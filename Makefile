@@ -77,7 +77,7 @@ test-ranks: $(READY) ## rank tests on 1, 2, 3 and 4 ranks
 
 test-ranks-%: $(READY)
 	@echo "== $(MPI), $* ranks"
-	$(LIMIT) 900 $(BIN)/python scripts/on_ranks.py $* \
+	$(LIMIT) 1500 $(BIN)/python scripts/on_ranks.py $* \
 		$(COVERED) -m pytest --color=no --with-mpi -m "$(RANK_TESTS)" \
 		--junitxml=.junit/$(MPI)-$*.xml
 
@@ -85,20 +85,20 @@ test-ranks-%: $(READY)
 # matches and completes them in other orders than shared memory does.
 test-network: $(READY)
 	@echo "== $(MPI), 3 ranks over the network module"
-	MPIR_CVAR_NOLOCAL=1 $(LIMIT) 900 $(BIN)/python scripts/on_ranks.py 3 \
+	MPIR_CVAR_NOLOCAL=1 $(LIMIT) 1500 $(BIN)/python scripts/on_ranks.py 3 \
 		-m pytest --color=no --with-mpi -m "$(RANK_TESTS)" \
 		--junitxml=.junit/$(MPI)-network.xml
 
 test-many: $(READY) ## matrices on more ranks than cores: uneven grids
 	@echo "== $(MPI), 6 ranks"
-	$(LIMIT) 900 $(BIN)/python scripts/on_ranks.py 6 \
+	$(LIMIT) 1500 $(BIN)/python scripts/on_ranks.py 6 \
 		-m pytest --color=no --with-mpi -m "$(RANK_TESTS)" \
 		--junitxml=.junit/$(MPI)-6.xml tests/linalg
 
 # What must move gigabytes, on two ranks; it needs about 10 GiB of memory.
 test-slow: $(READY)
 	@echo "== $(MPI), more than 2 GiB"
-	$(LIMIT) 900 $(BIN)/python scripts/on_ranks.py 2 \
+	$(LIMIT) 1500 $(BIN)/python scripts/on_ranks.py 2 \
 		-m pytest --color=no --with-mpi -m 'mpi and slow' --junitxml=.junit/$(MPI)-slow.xml
 
 test-others: venvs ## rank tests on the other MPIs; more than 2 GiB on Open MPI and MPICH
