@@ -54,6 +54,8 @@ def test_usage_is_that_of_accounting(scheduler):
     seconds = SECONDS[scheduler](ended["id"])
     if seconds is not None:  # with that of mpiexec, the script and the end of Python
         assert 0.5 * seconds < usage["cpu_seconds"] <= seconds + 0.5
+    # The record makes the run done; the script writes its line a moment later.
+    until(lambda: "mpiapps: CPU efficiency" in output(run), "the line of usage")
     line = status(run)["usage"]
     assert re.match(r"CPU efficiency \d+ % of 2 cores; memory \d+ MiB of 1.0 GiB", line)
     assert "would have fitted: --memory " in line
