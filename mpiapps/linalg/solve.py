@@ -290,7 +290,8 @@ def _inverses(a: DistMatrix) -> tuple[Callable[[Array], Array], ...]:
         return apply(whole).to_all()[:, 0]
 
     def reflected(x: Array) -> Array:
-        return np.asarray(x - mirror * (2 * (mirror @ x)))
+        with np.errstate(invalid="ignore"):  # the caller checks for infinite results
+            return np.asarray(x - mirror * (2 * (mirror @ x)))
 
     forward, backward = _lu_solver(factors), _lu_solver(factors, adjoint=True)
     return (
