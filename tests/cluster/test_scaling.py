@@ -24,5 +24,6 @@ def test_a_study_of_hosts_is_submitted_then_collected(scheduler):
     assert "jobs submitted" not in ended.err or "0 jobs submitted" in ended.err
     one, all_hosts = json.loads(ended.out)["rows"]
     assert (one["nodes"], one["ranks"], one["runs"]) == (1, ranks, 2)
-    assert (all_hosts["nodes"], all_hosts["ranks"]) == (nodes, nodes * ranks)
+    expected = (nodes, nodes * ranks, 2)
+    assert (all_hosts["nodes"], all_hosts["ranks"], all_hosts["runs"]) == expected
     assert all_hosts["capacity"]["value"] > 0
