@@ -1,14 +1,14 @@
 """Run a learner's file on each rank, and watch where it waits.
 
-usage: mpiexec -n P python observer.py FOLDER
+usage: mpiexec -n P python observer.py DIRECTORY
 
 The runner starts it by its path: ranks import mpi4py, the file and what that imports,
 but nothing of this package. All runs of a check share one start of mpiexec: a run on
 fewer ranks replaces ``MPI.COMM_WORLD`` by a communicator of its first ranks.
 
-FOLDER/jobs.json lists the runs. For run J, each rank R writes ``J-R.out`` (its output)
-and, at its end, ``J-R.json``. ``watch-R.json`` says every `TICK` seconds what the rank
-is doing.
+DIRECTORY/jobs.json lists the runs. For run J, each rank R writes ``J-R.out`` (its
+output) and, at its end, ``J-R.json``. ``watch-R.json`` says every `TICK` seconds what
+the rank is doing.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _noted(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
 COMMUNICATORS = (MPI.Intracomm, MPI.Cartcomm, MPI.Graphcomm, MPI.Distgraphcomm)
 
 
-def watch(folder: Path, rank: int) -> None:
+def watch(directory: Path, rank: int) -> None:
     """Write what the main thread does, every `TICK` seconds, for ever. Local."""
     main = threading.main_thread().ident or 0
     last: object = None
@@ -104,7 +104,7 @@ def watch(folder: Path, rank: int) -> None:
         ticks = ticks + 1 if same == last else 0
         last = same
         status = {"job": STATE.job, "ticks": ticks, **_described(place)}
-        write(folder / f"watch-{rank}.json", status)
+        write(directory / f"watch-{rank}.json", status)
         time.sleep(TICK)
 
 
@@ -210,10 +210,10 @@ def execute(job: Mapping[str, Any]) -> dict[str, Any]:
     return ended
 
 
-def run(folder: Path, index: int, job: Mapping[str, Any], comm: MPI.Comm) -> None:
+def run(directory: Path, index: int, job: Mapping[str, Any], comm: MPI.Comm) -> None:
     """Run job number `index` on this rank. Collective over `comm`."""
     variables = dict(os.environ)
-    stem = folder / f"{index}-{comm.rank}"
+    stem = directory / f"{index}-{comm.rank}"
     STATE.file = job["file"]
     STATE.synchronous = job["synchronous"]
     STATE.job = index
@@ -232,14 +232,14 @@ def run(folder: Path, index: int, job: Mapping[str, Any], comm: MPI.Comm) -> Non
 
 def main() -> None:
     """Run all jobs. Collective over all ranks."""
-    folder, world = Path(sys.argv[1]), MPI.COMM_WORLD
-    jobs = json.loads((folder / "jobs.json").read_text())
-    threading.Thread(target=watch, args=(folder, world.rank), daemon=True).start()
+    directory, world = Path(sys.argv[1]), MPI.COMM_WORLD
+    jobs = json.loads((directory / "jobs.json").read_text())
+    threading.Thread(target=watch, args=(directory, world.rank), daemon=True).start()
     for index, job in enumerate(jobs):
         mine = world.rank < job["ranks"]
         comm = world.Split(0 if mine else MPI.UNDEFINED)
         if mine:
-            run(folder, index, job, watched(comm))
+            run(directory, index, job, watched(comm))
         # Ranks without a part in a run leave the cores to the others.
         barrier = world.Ibarrier()
         while not barrier.Test():

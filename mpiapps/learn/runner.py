@@ -30,11 +30,11 @@ STOP_TIMEOUT = 5.0  # s for mpiexec to end its ranks
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """The ranks of a check: mpiexec's process, and the folder they write to."""
+class CheckRun:
+    """A check that runs: mpiexec's process, and the directory of its ranks."""
 
     process: subprocess.Popen[bytes]
-    folder: Path
+    directory: Path
     end: float
 
 
@@ -69,25 +69,27 @@ def run_jobs(
             failure = _wait(ranks, index, job)
             if failure is not None:
                 return runs, failure
-            runs.append(_run(ranks.folder, index, job))
+            runs.append(_run(ranks.directory, index, job))
     return runs, None
 
 
 @contextmanager
-def _started(jobs: Sequence[Job], limit: float, launcher: Mpiexec) -> Iterator[Ranks]:
+def _started(
+    jobs: Sequence[Job], limit: float, launcher: Mpiexec
+) -> Iterator[CheckRun]:
     with tempfile.TemporaryDirectory(
         prefix="mpiapps-learn-", ignore_cleanup_errors=True
     ) as name:
-        folder = Path(name)
-        (folder / "jobs.json").write_text(json.dumps([asdict(job) for job in jobs]))
+        directory = Path(name)
+        (directory / "jobs.json").write_text(json.dumps([asdict(job) for job in jobs]))
         size = max(job.ranks for job in jobs)
         command, variables = command_line(launcher, size, [OBSERVER, name])
         tag = secrets.token_hex(8)
-        # Open MPI's session directory is removed with the folder, also after a kill.
+        # Open MPI's session directory is in it, and removed with it, also after a kill.
         own = {SESSION_TAG: tag, "PRTE_MCA_prte_tmpdir_base": name}
         own["OPENBLAS_NUM_THREADS"] = "1"  # exercise 13 sets OMP_NUM_THREADS
         environ = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES}
-        with (folder / "log").open("wb") as log:
+        with (directory / "log").open("wb") as log:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -97,7 +99,7 @@ def _started(jobs: Sequence[Job], limit: float, launcher: Mpiexec) -> Iterator[R
                 start_new_session=True,
             )
         try:
-            yield Ranks(process, folder, time.monotonic() + limit)
+            yield CheckRun(process, directory, time.monotonic() + limit)
         finally:
             _stop(process, tag)
 
@@ -111,19 +113,21 @@ def _stop(process: subprocess.Popen[bytes], tag: str) -> None:
     process.wait()
 
 
-def _wait(ranks: Ranks, index: int, job: Job) -> Wrong | None:
+def _wait(ranks: CheckRun, index: int, job: Job) -> Wrong | None:
     """Wait for the end of a run on all ranks; return why it failed, if it did."""
     while True:
         ended = ranks.process.poll() is not None  # before the results are read
-        results = [_read(ranks.folder / f"{index}-{r}.json") for r in range(job.ranks)]
+        results = [
+            _read(ranks.directory / f"{index}-{r}.json") for r in range(job.ranks)
+        ]
         if all(results):
             break
-        states = [_read(ranks.folder / f"watch-{r}.json") for r in range(job.ranks)]
+        states = [_read(ranks.directory / f"watch-{r}.json") for r in range(job.ranks)]
         places = explain.places(index, results, states)
         if all(place.finished or place.still >= STILL for place in places):
             return explain.error(job, results, places) or explain.hang(job, places)
         if ended:
-            log = (ranks.folder / "log").read_text(errors="replace").strip()
+            log = (ranks.directory / "log").read_text(errors="replace").strip()
             if not any(states):
                 raise LaunchError(f"the ranks did not start: {log or 'no message'}")
             return explain.died(job, places, log)
@@ -142,8 +146,8 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _run(folder: Path, index: int, job: Job) -> Run:
-    stems = [folder / f"{index}-{rank}" for rank in range(job.ranks)]
+def _run(directory: Path, index: int, job: Job) -> Run:
+    stems = [directory / f"{index}-{rank}" for rank in range(job.ranks)]
     outputs = [stem.with_suffix(".out").read_text(errors="replace") for stem in stems]
     values = [_read(stem.with_suffix(".json"))["values"] for stem in stems]
     return Run(job, tuple(outputs), tuple(values))
