@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +27,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.commands import temporary
+
 # The first example of a test may compile a kernel: no clock decides about a test.
 settings.register_profile("no clock", deadline=None)
 settings.load_profile("no clock")
@@ -33,6 +36,7 @@ settings.load_profile("no clock")
 # s that a failed rank waits
 GRACE_SECONDS = float(os.environ.get("MPIAPPS_TEST_GRACE", "5"))
 ROOT = Path(__file__).parents[1]
+PRELOAD = ROOT / "tests" / "preload"
 # Folders with the longest files, by their order.
 LONG = {ROOT / "tests" / "launch": 0, ROOT / "tests": 1}
 # Names by which modules of tests start processes.
@@ -142,6 +146,38 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a rank run that ran nothing: a lane must not go quiet unseen."""
     if session.config.getoption("--with-mpi") and session.testscollected == 0:
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+@pytest.fixture(scope="session")
+def preload_server() -> Iterator[str]:
+    """Start a server of forks with all libraries; yield its socket."""
+    path = str(Path(tempfile.mkdtemp(dir=temporary())) / "socket")
+    own = {"OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, PRELOAD / "fork_server.py", path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | own,
+        start_new_session=True,
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"ready\n"
+        yield path
+
+
+@pytest.fixture(scope="module")
+def preloaded(preload_server: str) -> Iterator[None]:
+    """Fork the ranks of Open MPI that tests of this module start: see `preload`.
+
+    Not for tests of starts, signals or threads. Coverage does not follow forks.
+    """
+    if "coverage" in sys.modules:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PRELOAD_SERVER", preload_server)
+        patch.setenv("PYTHONPATH", str(PRELOAD))
+        yield
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ from tests.commands import (
     on_ranks,
 )
 
+pytestmark = pytest.mark.usefixtures("preloaded")
+
 DATA_ARGS = ("--data", "iris", "--folds", "4")
 SPACE = str(Path(__file__).parent / "model_selection" / "space.toml")
 SEARCH = (*DATA_ARGS, "--params", SPACE)  # 12 fits
@@ -85,7 +87,7 @@ def test_workers_of_ray_have_the_nice_value_of_the_rank():
 def test_an_unknown_parameter_is_reported(tmp_path):
     path = tmp_path / "space.toml"
     path.write_text("[search]\nmax_dept = [1, 2]\n")
-    done = crossval("mpich", 2, *DATA_ARGS, "--params", str(path))
+    done = crossval("openmpi", 2, *DATA_ARGS, "--params", str(path))
     assert done.code == 65
     assert done.err.startswith("mpiapps: error")
     assert "max_dept" in done.err
@@ -93,7 +95,7 @@ def test_an_unknown_parameter_is_reported(tmp_path):
 
 
 def test_an_unknown_score_is_reported_before_any_fit():
-    done = crossval("mpich", 2, *DATA_ARGS, "--scoring", "acuracy")
+    done = crossval("openmpi", 2, *DATA_ARGS, "--scoring", "acuracy")
     assert done.code == 65
     assert done.err.count("--scoring acuracy: expected one of accuracy") == 1
 
@@ -107,7 +109,7 @@ def test_the_best_parameter_may_be_infinite(tmp_path):
         "--params",
         str(path),
     )
-    values = values_of(crossval("mpich", 1, *args, "--json", "-"))
+    values = values_of(crossval("openmpi", 1, *args, "--json", "-"))
     assert values["best_C"] == "inf"
 
 
@@ -148,7 +150,7 @@ def test_workers_of_loky_end_with_a_killed_rank(tmp_path):
         [*command, *args],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=clean_environment(CROSSVAL_MARK=mark),
+        env=clean_environment(CROSSVAL_MARK=mark, PRELOAD_SERVER=""),
     ) as process:
         until = time.monotonic() + LIMIT
         while not any(f.stat().st_size > 1000 for f in tmp_path.glob("journal.*")):
@@ -212,7 +214,7 @@ def test_a_killed_run_resumes_while_some_of_its_ranks_still_run(tmp_path):
         [*command, *args, "--directory", str(directory)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=clean_environment(CROSSVAL_MARK=mark),
+        env=clean_environment(CROSSVAL_MARK=mark, PRELOAD_SERVER=""),
     )
     until = time.monotonic() + LIMIT
     while fits_in(directory).total() < 20:
@@ -268,7 +270,7 @@ def test_a_directory_of_another_problem_is_rejected(directory):
     ],
 )
 def test_usage_errors_are_reported_once(args, code, reason):
-    done = crossval("mpich", 2, *args)
+    done = crossval("openmpi", 2, *args)
     assert done.code == code
     assert done.err.count(reason) == 1
 

@@ -14,6 +14,8 @@ from mpiapps.dask_cluster.local_directory import LOCK_SECONDS, PREFIX
 from tests.commands import ROOT, on_ranks
 from tests.dask_cluster.victims import VICTIM, run
 
+pytestmark = pytest.mark.usefixtures("preloaded")
+
 SETS = """
 import os, sys, time
 import dask

@@ -12,6 +12,8 @@ import pytest
 from tests.commands import MPIS, ROOT, clean_environment, folder, marked
 from tests.dask_cluster.victims import CLOSE_SECONDS, run
 
+pytestmark = pytest.mark.usefixtures("preloaded")
+
 SIZES = {"openmpi": 4, "mpich": 2, "impi": 3}
 LONG_NAME = 80 * "x"  # of a directory, too long for the path of a socket
 
@@ -92,7 +94,7 @@ def kill_waiting_run(mpi, script):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env=clean_environment(DASK_MARK=mark),
+        env=clean_environment(DASK_MARK=mark, PRELOAD_SERVER=""),
     ) as started:
         assert started.stdout.readline().strip("\0\n") == "waiting"
         os.kill(started.pid, signal.SIGKILL)

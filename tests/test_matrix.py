@@ -12,6 +12,8 @@ import pytest
 from mpiapps.matrix import Options, check
 from tests.commands import LIMIT, ROOT, clean_environment, folder, on_ranks
 
+pytestmark = pytest.mark.usefixtures("preloaded")
+
 MATRIX = ("-m", "mpiapps.matrix")
 
 

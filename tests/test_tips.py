@@ -16,6 +16,8 @@ from mpiapps.kernels.tips import count_tips
 from mpiapps.taxi_tips.summary import COLUMNS
 from tests.commands import ROOT, on_ranks
 
+pytestmark = pytest.mark.usefixtures("preloaded")
+
 trips = runpy.run_path(str(ROOT / "scripts" / "make_taxi.py"))["trips"]
 PERCENTS = st.one_of(st.floats(-10, 120), st.sampled_from([0.0, 20.0, 40.0, 100.0]))
 

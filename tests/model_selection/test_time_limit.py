@@ -7,6 +7,8 @@ import pytest
 
 from tests.commands import on_ranks
 
+pytestmark = pytest.mark.usefixtures("preloaded")
+
 SPACE = '[search]\nact = ["", "hang", "crash"]\n'
 
 

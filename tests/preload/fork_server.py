@@ -1,0 +1,140 @@
+"""Fork a process with all libraries for each rank that `sitecustomize.py` asks for.
+
+A rank of crossval imports scikit-learn for 3 s of CPU time, and tests start hundreds.
+The package itself is imported by each fork. The server ends with its standard input.
+"""
+
+import gc
+import importlib
+import os
+import pickle
+import runpy
+import selectors
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import ModuleType
+
+LIBRARIES = (
+    "numpy", "scipy.linalg", "scipy.stats", "numba", "joblib", "sklearn.datasets",
+    "sklearn.ensemble", "sklearn.model_selection", "dask.array", "distributed",
+    "mpi4py", "psutil", "threadpoolctl",
+)  # fmt: skip
+
+
+class Server:
+    """Starts forks, and tells their clients how they ended."""
+
+    def __init__(self, path: str) -> None:
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(path)
+        self._listener.listen(64)
+        self._clients: dict[int, socket.socket] = {}  # by the pid of the fork
+        self._child_ended, self._wake = socket.socketpair()
+        self._wake.setblocking(False)
+        signal.set_wakeup_fd(self._wake.fileno())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._selector = selectors.DefaultSelector()
+        for file in (self._listener, self._child_ended, sys.stdin):
+            self._selector.register(file, selectors.EVENT_READ)
+
+    def serve(self) -> dict | None:
+        """Fork for each client; return the client's process in the fork."""
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is self._listener:
+                    if process := self._fork():
+                        return process
+                elif key.fileobj is self._child_ended:
+                    self._reap()
+                elif key.fileobj is sys.stdin:
+                    for pid in self._clients:
+                        os.kill(pid, signal.SIGKILL)
+                    return None
+                else:  # a client was killed
+                    self._selector.unregister(key.fileobj)
+                    if key.data in self._clients:
+                        os.kill(key.data, signal.SIGKILL)
+
+    def _fork(self) -> dict | None:
+        client, _ = self._listener.accept()
+        _, files, *_ = socket.recv_fds(client, 1, 3)
+        with client.makefile("rb") as stream:
+            process = pickle.load(stream)
+        pid = os.fork()
+        if pid == 0:
+            for number, file in enumerate(files):
+                os.dup2(file, number)
+            signal.set_wakeup_fd(-1)
+            os.closerange(3, 1024)
+            return process
+        for file in files:
+            os.close(file)
+        client.sendall(pickle.dumps(pid))
+        self._clients[pid] = client
+        self._selector.register(client, selectors.EVENT_READ, pid)
+        return None
+
+    def _reap(self) -> None:
+        self._child_ended.recv(4096)
+        while self._clients:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            client = self._clients.pop(pid)
+            if self._selector.get_map().get(client.fileno()):
+                self._selector.unregister(client)
+                client.sendall(pickle.dumps(status))
+            client.close()
+
+
+def become(process: dict) -> None:
+    """Make this fork the process that its client is."""
+    import dask
+    import numpy as np
+    from numba.core import config
+
+    os.setsid()
+    os.chdir(process["cwd"])
+    os.sched_setaffinity(0, process["cores"])
+    os.environ.clear()
+    os.environ.update(process["environ"], PRELOAD_SERVER="")
+    os.getppid = lambda: process["pid"]
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in process["ignored"]:
+        signal.signal(number, signal.SIG_IGN)
+    sys.path[:] = process["path"]
+    sys.orig_argv[:] = process["argv"]
+    config.reload_config()
+    dask.config.refresh()
+    np.random.seed()  # noqa: NPY002, forks would have one state
+
+
+def execute(option: str, *words: str) -> None:
+    """Run what Python was asked to run: `-m module`, `-c text` or a script."""
+    if option == "-m":
+        sys.argv[:] = list(words)
+        sys.path.insert(0, str(Path.cwd()))
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    elif option == "-c":
+        sys.argv[:] = ["-c", *words[1:]]
+        sys.path.insert(0, "")
+        sys.modules["__main__"] = ModuleType("__main__")
+        exec(compile(words[0], "<string>", "exec"), vars(sys.modules["__main__"]))
+    else:
+        sys.argv[:] = [option, *words]
+        sys.path.insert(0, str(Path(option).resolve().parent))
+        runpy.run_path(option, run_name="__main__")
+
+
+if __name__ == "__main__":
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    server = Server(sys.argv[1])
+    print("ready", flush=True)
+    gc.collect()
+    gc.freeze()
+    if process := server.serve():
+        become(process)
+        execute(*process["argv"][1:])

@@ -1,0 +1,51 @@
+"""Let a rank of Open MPI run in a fork of `fork_server.py`, which imported libraries.
+
+Python imports this module at start, from the `PYTHONPATH` that the fixture `preloaded`
+sets. This process stays between the launcher and the fork: the fork has its files,
+working directory, environment and cores; signals are passed on, the exit code returned.
+"""
+
+import os
+import sys
+
+
+def main(path: str) -> None:
+    """Send the command to the server, wait for the fork, and end as it did."""
+    import pickle
+    import signal
+    import socket
+
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(path)
+    all_signals = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+    process = {
+        "pid": os.getpid(),
+        "argv": sys.orig_argv,
+        "path": sys.path,
+        "environ": dict(os.environ),
+        "cwd": os.getcwd(),  # noqa: PTH109, pathlib takes 20 ms to import
+        "cores": os.sched_getaffinity(0),
+        "ignored": [n for n in all_signals if signal.getsignal(n) == signal.SIG_IGN],
+    }
+    socket.send_fds(server, [b"."], [0, 1, 2])
+    with server.makefile("rwb") as stream:
+        pickle.dump(process, stream)
+        stream.flush()
+        fork = pickle.load(stream)
+        for number in all_signals - {signal.SIGCHLD}:
+            signal.signal(number, lambda number, _: os.kill(fork, number))
+        status = pickle.load(stream)
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        os._exit(code)
+    if -code in all_signals:
+        signal.signal(-code, signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+
+
+if (
+    "OMPI_COMM_WORLD_RANK" in os.environ
+    and os.environ.get("PRELOAD_SERVER")
+    and (sys.orig_argv[1] in ("-m", "-c") or sys.orig_argv[1][0] != "-")
+):
+    main(os.environ["PRELOAD_SERVER"])

@@ -1,0 +1,42 @@
+"""A fork of the server behaves as the process that it stands for."""
+
+import json
+import sys
+
+import pytest
+
+from tests.commands import on_ranks, run
+
+pytestmark = pytest.mark.usefixtures("preloaded")
+DESCRIBE = (
+    "import json, os, signal, sys\n"
+    "print(json.dumps([sys.argv[1:], os.getcwd(), os.environ['A'], sys.stdin.read(),\n"
+    "    sorted(os.sched_getaffinity(0)), 'sklearn' in sys.modules,\n"
+    "    signal.getsignal(signal.SIGINT) is signal.default_int_handler]))\n"
+    "sys.exit(7)\n"
+)
+
+
+def test_a_fork_has_the_files_and_settings_of_its_client(tmp_path):
+    rank = {"OMPI_COMM_WORLD_RANK": "0", "A": "b"}
+    command = [sys.executable, "-c", DESCRIBE, "x", "-y"]
+    done = run(["taskset", "-c", "1", *command], cwd=tmp_path, stdin="text", **rank)
+    assert done.code == 7, done.err
+    described = [["x", "-y"], str(tmp_path), "b", "text", [1], True, True]
+    assert json.loads(done.out) == described
+
+
+@pytest.mark.parametrize("killed", ["os.getpid()", "os.getppid()"])
+def test_a_killed_rank_ends_both_processes(killed):
+    code = f"import os, time; os.kill({killed}, 9); time.sleep(100)"
+    assert on_ranks("openmpi", 2, "-c", code).code == 137
+
+
+def test_signals_reach_the_fork():
+    code = (
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))\n"
+        "os.kill(os.getppid(), signal.SIGUSR1)\n"
+        "time.sleep(100)\n"
+    )
+    assert on_ranks("openmpi", 1, "-c", code).code == 3
