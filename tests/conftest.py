@@ -27,6 +27,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from mpiapps.kernels.cache import cache_directory
 from tests.commands import temporary
 
 # The first example of a test may compile a kernel: no clock decides about a test.
@@ -177,6 +178,8 @@ def preloaded(preload_server: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PRELOAD_SERVER", preload_server)
         patch.setenv("PYTHONPATH", str(PRELOAD))
+        # As the package sets it before Numba is imported, which the forks have been.
+        patch.setenv("NUMBA_CACHE_DIR", str(cache_directory()))
         yield
 
 

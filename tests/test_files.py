@@ -11,7 +11,6 @@ from contextlib import suppress
 
 import pytest
 
-from mpiapps.kernels.cache import cache_directory
 from mpiapps.storage.journal import read
 from tests.commands import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks, run
 from tests.taskfarm.farms import is_rank, running
@@ -47,11 +46,7 @@ def test_run_forwards_standard_input_with_every_mpi(mpi, program, tmp_path):
         "farm": (["-"], "true\n", "done"),
     }[program]
     command = [str(folder(mpi) / "mpiapps"), "run", program, "-n", "2", *arguments]
-    environ = {
-        "PYTHONPATH": str(ROOT),
-        "TMPDIR": str(tmp_path / "temporary"),
-        "NUMBA_CACHE_DIR": str(cache_directory()),  # or each run compiles for 20 s
-    }
+    environ = {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "temporary")}
     ended = run([*command, "--json", "record"], tmp_path, text, **environ)
     assert ended.code == 0, ended.err
     assert json.loads((tmp_path / "record").read_text())["values"][value] == 1

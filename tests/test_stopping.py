@@ -10,7 +10,7 @@ import pytest
 
 from tests.commands import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks
 
-SAMPLES = "6e9"  # longer than the shortest checkpoint interval, 1 s, on any machine
+SAMPLES = "4e9"  # longer than the shortest checkpoint interval, 1 s, on any machine
 SAVES = ("--checkpoint-every", "1")
 PI = ["-m", "mpiapps.pi", "--samples", SAMPLES]
 
