@@ -14,10 +14,12 @@ OPERATIONS = registry(
         "describe": "mpiapps.fileops.describe:describe",
         "group": "mpiapps.fileops.group:group",
         "sample": "mpiapps.fileops.sample:sample",
+        "convert": "mpiapps.fileops.convert:convert",
         "map": "mpiapps.fileops.operations:map_files",
     },
 )
-TABLES = ("histogram", "describe", "group")  # operations on CSV and Parquet files
+# Operations on tables, which skip files and directories named _* and .*
+TABLES = ("histogram", "describe", "group", "convert")
 COUNTS = ("lines", "words", "characters", "bytes")
 ENCODINGS = ("utf-8", "bytes")  # those of wc in the locales C.UTF-8 and C
 # Value of --algorithm -> constructor; names as of md5sum, b2sum and xxh128sum.

@@ -26,6 +26,7 @@ NEEDS = {
     "histogram": ["column"],
     "group": ["column", "by"],
     "sample": ["output"],
+    "convert": ["output_dir"],
 }
 PER_FILE = ("count", "hash")  # operations with a result for each file
 
@@ -81,7 +82,9 @@ class Options:
         "flip: mirroring, or rotation counterclockwise in degrees",
         choices=tuple(TRANSPOSITIONS),
     )
-    output_dir: str = option("", "flip: directory of the results", metavar="DIRECTORY")
+    output_dir: str = option(
+        "", "flip, convert: directory of the results", metavar="DIRECTORY"
+    )
     format: str = option(
         "",
         "flip: format of the results: " + ", ".join(FORMATS) + " (default: unchanged)",
@@ -91,8 +94,13 @@ class Options:
     )
     column: tuple[str, ...] = option(
         (),
-        "tables: name of a column, or its number from 1; describe: given several"
-        " times, or all columns",
+        "tables: name of a column, or its number from 1; describe, convert: given"
+        " several times, or all columns",
+        metavar="COLUMN",
+    )
+    text: tuple[str, ...] = option(
+        (),
+        "convert: column that stays text, although all its fields are numbers",
         metavar="COLUMN",
     )
     by: str = option("", "group: column of the keys, which are text", metavar="COLUMN")
@@ -183,6 +191,8 @@ def check(options: Options) -> None:
         raise ValueError(
             f"{options.operation}: --column is given once; describe takes several"
         )
+    if options.operation == "convert" and len({*options.column}) < len(options.column):
+        raise ValueError("convert: --column names the same column twice")
     if options.quote and options.quote == options.delimiter:
         raise ValueError(
             f"--delimiter and --quote are both {options.quote!r}; they must differ"
