@@ -14,17 +14,14 @@ import numpy as np
 
 from mpiapps.base.errors import InputError
 from mpiapps.base.optional import require
-from mpiapps.fileops.csv_header import ColumnPositions, CSVOptions, column_names
 from mpiapps.fileops.csv_quotes import read_quote_states
 from mpiapps.fileops.file_run import FileRun, ValuesAndLines
-from mpiapps.fileops.parquet import is_parquet
 from mpiapps.fileops.parquet_parts import PartDirectory, write_part
-from mpiapps.fileops.reading import FIRST_READ_BYTES
+from mpiapps.fileops.record_reader import RecordReader
 from mpiapps.fileops.segments import Segment
 from mpiapps.fileops.summary import KERNELS as SUMMARY_KERNELS
 from mpiapps.fileops.summary import TableOperation
-from mpiapps.fileops.table_columns import chosen_columns, line_number
-from mpiapps.fileops.tables import TableReader
+from mpiapps.fileops.table_columns import chosen_columns
 from mpiapps.kernels import typed_fields
 from mpiapps.kernels.numbers_in_rows import NumberParser
 from mpiapps.kernels.records import Dialect
@@ -52,81 +49,6 @@ def column_type(kinds: int) -> str:
     if kinds & TEXT or kinds in (0, LARGE, LARGE | INTEGER):
         return STRING
     return FLOAT64 if kinds & DECIMAL else INT64
-
-
-class RecordReader(TableReader):
-    """Reader of records; refuses those with more fields than columns are read.
-
-    Parameters
-    ----------
-    columns, options, names
-        As of `ColumnSource`.
-    whole : bool
-        Whether `columns` are all those of a file.
-    """
-
-    def __init__(
-        self,
-        columns: Sequence[str],
-        options: CSVOptions,
-        names: Sequence[str],
-        *,
-        whole: bool,
-    ) -> None:
-        super().__init__(columns, options, names)
-        self._whole = whole
-
-    def position(self, segment: Segment) -> ColumnPositions:
-        """Return the indices of the columns, and of the one after the last.
-
-        Raises
-        ------
-        OSError, EOFError, ValueError
-            If the file cannot be read, lacks a column, has others, or is not CSV.
-        """
-        if self._file == segment.file:
-            return self._position
-        if is_parquet(segment.name):
-            raise ValueError("is a Parquet file already")
-        if not self.columns:
-            raise ValueError("has no columns")
-        position = super().position(segment)
-        if self._whole:
-            self._file = -1  # until the names have been checked
-            whole = segment._replace(start=0, stop=segment.size)
-            blocks = self.reader.blocks(whole, FIRST_READ_BYTES)
-            names = column_names(
-                blocks, self.dialect(segment.name), self.options.header
-            )
-            for name in names:
-                if name not in self.columns:
-                    raise ValueError(
-                        f"column {name} is not in the first file; name the columns to"
-                        " convert, such as --column " + self.columns[0]
-                    )
-            position = position._replace(columns=(*position.columns, len(names)))
-            self._file, self._position = segment.file, position
-        return position
-
-    def records(self, segment: Segment) -> Iterator[Rows]:
-        """Yield the records of a segment; see `rows`.
-
-        Raises
-        ------
-        OSError, EOFError, ValueError
-            As `position`; if a record has more fields than there are columns.
-        """
-        for offset, rows in self.rows(segment):
-            if self._whole:
-                more = rows.spans[rows.order[-1], : rows.records].any(axis=1)
-                if more.any():
-                    begin = int(rows.spans[rows.order[0], more.argmax(), 0])
-                    path, size = segment.name, segment.size
-                    raise ValueError(
-                        f"line {line_number(path, size, offset + begin)} has more than"
-                        f" {len(self.columns)} fields"
-                    )
-            yield rows
 
 
 class FieldKinds(TableOperation):
@@ -204,7 +126,10 @@ class PartWriter(FieldKinds):
         """
         text = json.dumps([segment.name, segment.start, self.key])
         part = f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.parquet"
-        return [part, write_part(self._directory / part, self.schema, self._batches(segment))]
+        return [
+            part,
+            write_part(self._directory / part, self.schema, self._batches(segment)),
+        ]
 
     def _batches(self, segment: Segment) -> Iterator[Any]:
         source: Any = self._source
@@ -231,7 +156,7 @@ class PartWriter(FieldKinds):
         """Return texts, with nulls where a record ends before the column."""
         ends, data = text_bytes(rows, column, quote)
         spans = rows.spans[rows.order[column], : rows.records]
-        absent = ~spans.any(axis=1)
+        absent = np.logical_not(spans.any(axis=1))
         absent[0] &= rows.order[column] > 0  # the first field of a buffer begins at 0
         bits = np.packbits(~absent, bitorder="little")
         buffers = [self._pa.py_buffer(each) for each in (bits, ends, data)]
@@ -289,7 +214,9 @@ def convert(run: FileRun) -> ValuesAndLines:
         with world.agree():
             if world.is_root:
                 lines = _commit(target, writer, written.by_file(), run.errors)
-    good = (parts for file, parts in written.by_file().items() if file not in run.errors)
+    good = (
+        parts for file, parts in written.by_file().items() if file not in run.errors
+    )
     records = sum(n for parts in good for _, n in parts)
     values = {"records": records, "parts": len(lines)}
     return values | {"columns": names, "types": types}, [f"{line}\n" for line in lines]

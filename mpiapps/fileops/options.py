@@ -15,14 +15,17 @@ from mpiapps.fileops.choices import (
     OPERATIONS,
     TRANSPOSITIONS,
     parse_character,
+    parse_factor,
     parse_fraction,
     parse_percentiles,
+    parse_size,
 )
 
 # Operation -> required options.
 NEEDS = {
     "map": ["output"],
     "flip": ["output_dir"],
+    "resize": ["output_dir"],
     "histogram": ["column"],
     "group": ["column", "by"],
     "sample": ["output"],
@@ -83,14 +86,28 @@ class Options:
         choices=tuple(TRANSPOSITIONS),
     )
     output_dir: str = option(
-        "", "flip, convert: directory of the results", metavar="DIRECTORY"
+        "", "flip, resize, convert: directory of the results", metavar="DIRECTORY"
     )
     format: str = option(
         "",
-        "flip: format of the results: " + ", ".join(FORMATS) + " (default: unchanged)",
+        "flip, resize: format of the results: "
+        + ", ".join(FORMATS)
+        + " (default: unchanged)",
         type=lambda text: text.removeprefix(".").lower(),
         choices=tuple(FORMATS),
         metavar="FORMAT",
+    )
+    size: tuple[int, int] | None = option(
+        None,
+        "resize: largest width and height in pixels; one may be left out",
+        type=parse_size,
+        metavar="WIDTHxHEIGHT",
+    )
+    factor: float = option(
+        0.0,
+        "resize: factor of width and height",
+        type=parse_factor,
+        metavar="X",
     )
     column: tuple[str, ...] = option(
         (),
@@ -187,6 +204,12 @@ def check(options: Options) -> None:
         if not getattr(options, required):
             name = required.replace("_", "-")
             raise ValueError(f"{options.operation}: --{name} is required")
+    if options.operation == "resize" and bool(options.size) == bool(options.factor):
+        raise ValueError("resize: either --size or --factor is required")
+    _check_tables(options)
+
+
+def _check_tables(options: Options) -> None:
     if options.operation in ("histogram", "group") and len(options.column) > 1:
         raise ValueError(
             f"{options.operation}: --column is given once; describe takes several"

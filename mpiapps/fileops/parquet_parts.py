@@ -65,7 +65,7 @@ class PartDirectory:
                     self._remove()
 
     def commit(self, parts: Sequence[str]) -> list[str]:
-        """Number the parts, remove all other files, rename; return the paths."""
+        """Complete the directory: number the parts, rename it; return the paths."""
         with os_errors(self.target, "write"):
             kept = set(parts)
             for path in list(self.path.iterdir()):

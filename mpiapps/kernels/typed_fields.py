@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import uint64
+from numba import int64, uint64
 
 from mpiapps.kernels.bits import read_byte
 from mpiapps.kernels.columns import number_in_field, parse_field
@@ -23,7 +23,7 @@ MAX_DIGITS = 19  # of an integer of 64 bits
 
 
 @kernel
-def parse_integer(text: Any, begin: int, end: int) -> tuple[int, int]:
+def parse_integer(text: Any, begin: int, end: int) -> tuple[int, Any]:
     """Return the kind of the bytes, `INTEGER`, `LARGE` or 0, and the integer."""
     negative = end > begin and read_byte(text, begin) == MINUS
     if end > begin and (negative or read_byte(text, begin) == PLUS):
@@ -42,7 +42,7 @@ def parse_integer(text: Any, begin: int, end: int) -> tuple[int, int]:
         value = value * uint64(10) + uint64(read_byte(text, i) - ZERO)
     if value > uint64(2**63 - 1) + uint64(negative):
         return LARGE, 0
-    return INTEGER, np.int64(uint64(0) - value if negative else value)
+    return INTEGER, int64(uint64(0) - value if negative else value)
 
 
 @kernel
