@@ -30,8 +30,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Nothing a test starts may outlive it, whatever goes wrong.
 LIMIT = timeout -k 10
+FUZZ = 1000
 
-.PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-on-ranks test-many test-network test-slow test-faults test-extrap \
+.PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-on-ranks test-many \
+	test-network test-slow test-faults test-fuzz test-extrap \
 	check format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
 	cluster-up cluster-down test-cluster jobs
 
@@ -122,6 +124,12 @@ cluster-down: ## end the hosts and all that runs on them
 
 test-faults: venvs ## some 300 kills of the farm, each gone on from; a quarter of an hour
 	MPIAPPS_FAULTS=1 $(BIN)/python -m pytest tests/test_farm_faults.py -k kills
+
+test-fuzz: venvs ## FUZZ (1,000) new random inputs for each parser, on one rank and on three
+	MPIAPPS_FUZZ=$(FUZZ) $(BIN)/python -m pytest --with-mpi tests/fileops/test_fuzz.py \
+		tests/storage/test_journal_fuzz.py tests/taskfarm/test_task_list.py tests/kernels/test_rows.py
+	MPIAPPS_FUZZ=$(FUZZ) MPIAPPS_FUZZ_SEED=$(FUZZ) $(BIN)/python scripts/on_ranks.py 3 \
+		-m pytest --with-mpi tests/fileops/test_fuzz.py
 
 test-extrap: venvs .venv-extrap/.installed ## Extra-P reads the measurements of `mpiapps scaling`
 	$(LIMIT) 300 $(BIN)/python -m pytest -m extrap tests/scaling

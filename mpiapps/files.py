@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mpiapps.app import Program, Result, main
 from mpiapps.app.output import printable
 from mpiapps.base.registry import load_extension
-from mpiapps.fileops.choices import OPERATIONS, TABLES
+from mpiapps.fileops.choices import IMAGES, OPERATIONS, TABLES
 from mpiapps.fileops.options import Options, check
 from mpiapps.storage.atomic_file import AtomicFile
 
@@ -66,7 +66,7 @@ def _list_files(options: Options) -> list[str]:
     paths = options.paths[options.operation == "map" :]
     listed = [name for path in options.list for name in read_list(path)]
     names = expand(paths, listed, tables=options.operation in TABLES)
-    if options.operation == "flip":
+    if options.operation in IMAGES:
         return without_results(names, [*paths, *listed], options.output_dir)
     return names
 

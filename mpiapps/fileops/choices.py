@@ -10,14 +10,18 @@ OPERATIONS = registry(
         "count": "mpiapps.fileops.operations:count",
         "hash": "mpiapps.fileops.operations:manifest",
         "flip": "mpiapps.fileops.operations:flip",
+        "resize": "mpiapps.fileops.operations:resize",
         "histogram": "mpiapps.fileops.operations:histogram",
         "describe": "mpiapps.fileops.describe:describe",
         "group": "mpiapps.fileops.group:group",
         "sample": "mpiapps.fileops.sample:sample",
+        "convert": "mpiapps.fileops.convert:convert",
         "map": "mpiapps.fileops.operations:map_files",
     },
 )
-TABLES = ("histogram", "describe", "group")  # operations on CSV and Parquet files
+# Operations on tables, which skip files and directories named _* and .*
+TABLES = ("histogram", "describe", "group", "convert")
+IMAGES = ("flip", "resize")  # operations on images
 COUNTS = ("lines", "words", "characters", "bytes")
 ENCODINGS = ("utf-8", "bytes")  # those of wc in the locales C.UTF-8 and C
 # Value of --algorithm -> constructor; names as of md5sum, b2sum and xxh128sum.
@@ -53,6 +57,7 @@ FORMATS = {
     "tiff": "TIFF",
     "webp": "WEBP",
 }
+MAX_PIXELS, MAX_FACTOR = 65_535, 100.0  # of width and height; 65,535: the limit of JPEG
 HEADERS = ("auto", "yes", "no")
 CHARACTER_NAMES = {r"\t": "\t", "tab": "\t", "space": " "}
 
@@ -74,6 +79,47 @@ def parse_fraction(text: str) -> float:
             f"{text!r} is not a fraction above 0 and up to 1, such as 0.01"
         )
     return number
+
+
+def parse_factor(text: str) -> float:
+    """Return a number above 0 and up to `MAX_FACTOR`.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= MAX_FACTOR:
+        raise ValueError(
+            f"{text!r} is not a factor above 0 and up to {MAX_FACTOR:g}, such as 0.5"
+        )
+    return number
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return width and height in pixels of ``800x600``, ``800x`` or ``x600``.
+
+    0 stands for one that is not given.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else, or a number is over `MAX_PIXELS`.
+    """
+    width, cross, height = text.partition("x")
+    digits = (width + height).isascii() and (width + height).isdigit()
+    size = (int(width or 0), int(height or 0)) if cross and digits else (0, 0)
+    given = [n for n, part in zip(size, (width, height), strict=True) if part]
+    if not given or not all(0 < n <= MAX_PIXELS for n in given):
+        raise ValueError(
+            f"{text!r} is not a size in pixels up to {MAX_PIXELS}, such as 800x600,"
+            " 800x or x600"
+        )
+    return size
 
 
 def parse_percentiles(text: str) -> tuple[float, ...]:

@@ -66,7 +66,7 @@ def convert_frame(frame: Image.Image, target: str) -> Image.Image:
     # GIF has one transparent colour, PNG an alpha value for each palette entry.
     supported = target == "PNG" or (target == "GIF" and isinstance(key, int))
     if key is not None and not supported:
-        image = _with_alpha(image)
+        image = with_alpha(image)
     if image.mode in ("I", "I;16B", "F") and image.mode not in modes:
         image = _as_16_bits(image, target)
     if image.mode == "I;16" and image.mode not in modes:
@@ -87,7 +87,7 @@ def convert_frame(frame: Image.Image, target: str) -> Image.Image:
     return image
 
 
-def _with_alpha(frame: Image.Image) -> Image.Image:
+def with_alpha(frame: Image.Image) -> Image.Image:
     """Return a frame with its transparent colour as an alpha channel."""
     if not frame.mode.startswith("I"):
         return frame.convert("RGBA")

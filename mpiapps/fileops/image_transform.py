@@ -26,6 +26,7 @@ from PIL import (
 )
 
 from mpiapps.fileops.image_formats import FORMATS, check_depth, convert_frame
+from mpiapps.fileops.image_resize import Resize
 
 # Keep the palettes of the frames, and so their exact colours.
 GifImagePlugin.LOADING_STRATEGY = (
@@ -47,7 +48,9 @@ PILLOW_TEXTS = (XMP.encode(), b"Raw profile type exif", b"Raw profile type APP1"
 QUARTER_TURNS = ("ROTATE_90", "ROTATE_270")
 
 
-def transform_image(path: str, transposition: str, target: str = "") -> bytes:
+def transform_image(
+    path: str, transposition: str, target: str = "", resize: Resize | None = None
+) -> bytes:
     """Return the content of an image file, upright by its EXIF data, then transposed.
 
     Parameters
@@ -57,6 +60,8 @@ def transform_image(path: str, transposition: str, target: str = "") -> bytes:
         A name in `Image.Transpose`; empty: none.
     target : str
         Format of the result, one of `FORMATS`; empty: that of the file.
+    resize : Resize, optional
+        Size of each frame or page of the result.
 
     Raises
     ------
@@ -66,15 +71,18 @@ def transform_image(path: str, transposition: str, target: str = "") -> bytes:
         If the file is not an image, or is truncated.
     """
     with Image.open(path) as image:
-        source = _SourceImage(image, path, transposition)
+        source = _SourceImage(image, path, transposition, resize)
         return source.encode(target or image.format or "")
 
 
 class _SourceImage:
     """An image to transform and encode."""
 
-    def __init__(self, image: Any, path: str, transposition: str) -> None:
+    def __init__(
+        self, image: Any, path: str, transposition: str, resize: Resize | None
+    ) -> None:
         self._image, self._path, self._transposition = image, path, transposition
+        self._resize = resize
         self._quarter_turn = False
 
     def encode(self, target: str) -> bytes:
@@ -118,6 +126,8 @@ class _SourceImage:
             frame = ImageOps.exif_transpose(image)
             if self._transposition:
                 frame = frame.transpose(Image.Transpose[self._transposition])
+            if self._resize:
+                frame = self._resize.apply(frame)
             frame.info["exif"] = self._exif(frame.size)
             yield frame
 

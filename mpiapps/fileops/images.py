@@ -1,4 +1,4 @@
-"""Images mirrored or rotated, each written to its own file."""
+"""Images mirrored, rotated or resized, each written to its own file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mpiapps.storage.atomic_file import AtomicFile
 
 
 class ImageTransform(Operation):
-    """Mirror or rotate images.
+    """Mirror, rotate or resize images.
 
     Parameters
     ----------
@@ -29,6 +29,8 @@ class ImageTransform(Operation):
         Suffix of their names, such as ``pdf``; empty: that of the originals.
     names : collection of str
         All images: results keep the directories below their common directory.
+    box, factor
+        Size of the results; see `image_resize.Resize`.
 
     Raises
     ------
@@ -38,12 +40,21 @@ class ImageTransform(Operation):
         If two results would have the same path.
     """
 
-    def __init__(
-        self, transform: str, output_dir: Path, suffix: str, names: Collection[str]
+    def __init__(  # noqa: PLR0913 - the last two are alternatives
+        self,
+        transform: str,
+        output_dir: Path,
+        suffix: str,
+        names: Collection[str],
+        *,
+        box: tuple[int, int] | None = None,
+        factor: float = 1.0,
     ) -> None:
         require("PIL", "files", "image transforms")
+        from mpiapps.fileops.image_resize import Resize
         from mpiapps.fileops.image_transform import transform_image
 
+        self._resize = Resize(box, factor)
         self._transform_image = transform_image
         self._transposition, self._output_dir = TRANSPOSITIONS[transform], output_dir
         self._suffix, self._format = suffix, FORMATS[suffix] if suffix else ""
@@ -73,7 +84,9 @@ class ImageTransform(Operation):
         """Transform one image; return the path of the result."""
         target = self.target(segment.name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        content = self._transform_image(segment.name, self._transposition, self._format)
+        content = self._transform_image(
+            segment.name, self._transposition, self._format, self._resize
+        )
         AtomicFile(target).commit(content)
         return str(target)
 

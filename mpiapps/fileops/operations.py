@@ -96,6 +96,21 @@ def flip(run: FileRun) -> ValuesAndLines:
     return {}, [line_with_name("", target) for target in results.values]
 
 
+def resize(run: FileRun) -> ValuesAndLines:
+    """Write images in another size. Collective."""
+    options = run.options
+    operation = ImageTransform(
+        "none",
+        Path(options.output_dir),
+        options.format,
+        run.listing.names,
+        box=options.size,
+        factor=options.factor,
+    )
+    results = run.execute(operation)
+    return {}, [line_with_name("", target) for target in results.values]
+
+
 def histogram(run: FileRun) -> ValuesAndLines:
     """Count the numbers of a column in intervals. Collective.
 

@@ -15,17 +15,21 @@ from mpiapps.fileops.choices import (
     OPERATIONS,
     TRANSPOSITIONS,
     parse_character,
+    parse_factor,
     parse_fraction,
     parse_percentiles,
+    parse_size,
 )
 
 # Operation -> required options.
 NEEDS = {
     "map": ["output"],
     "flip": ["output_dir"],
+    "resize": ["output_dir"],
     "histogram": ["column"],
     "group": ["column", "by"],
     "sample": ["output"],
+    "convert": ["output_dir"],
 }
 PER_FILE = ("count", "hash")  # operations with a result for each file
 
@@ -81,18 +85,39 @@ class Options:
         "flip: mirroring, or rotation counterclockwise in degrees",
         choices=tuple(TRANSPOSITIONS),
     )
-    output_dir: str = option("", "flip: directory of the results", metavar="DIRECTORY")
+    output_dir: str = option(
+        "", "flip, resize, convert: directory of the results", metavar="DIRECTORY"
+    )
     format: str = option(
         "",
-        "flip: format of the results: " + ", ".join(FORMATS) + " (default: unchanged)",
+        "flip, resize: format of the results: "
+        + ", ".join(FORMATS)
+        + " (default: unchanged)",
         type=lambda text: text.removeprefix(".").lower(),
         choices=tuple(FORMATS),
         metavar="FORMAT",
     )
+    size: tuple[int, int] | None = option(
+        None,
+        "resize: largest width and height in pixels; one may be left out",
+        type=parse_size,
+        metavar="WIDTHxHEIGHT",
+    )
+    factor: float = option(
+        0.0,
+        "resize: factor of width and height",
+        type=parse_factor,
+        metavar="X",
+    )
     column: tuple[str, ...] = option(
         (),
-        "tables: name of a column, or its number from 1; describe: given several"
-        " times, or all columns",
+        "tables: name of a column, or its number from 1; describe, convert: given"
+        " several times, or all columns",
+        metavar="COLUMN",
+    )
+    text: tuple[str, ...] = option(
+        (),
+        "convert: column that stays text, although all its fields are numbers",
         metavar="COLUMN",
     )
     by: str = option("", "group: column of the keys, which are text", metavar="COLUMN")
@@ -179,10 +204,18 @@ def check(options: Options) -> None:
         if not getattr(options, required):
             name = required.replace("_", "-")
             raise ValueError(f"{options.operation}: --{name} is required")
+    if options.operation == "resize" and bool(options.size) == bool(options.factor):
+        raise ValueError("resize: either --size or --factor is required")
+    _check_tables(options)
+
+
+def _check_tables(options: Options) -> None:
     if options.operation in ("histogram", "group") and len(options.column) > 1:
         raise ValueError(
             f"{options.operation}: --column is given once; describe takes several"
         )
+    if options.operation == "convert" and len({*options.column}) < len(options.column):
+        raise ValueError("convert: --column names the same column twice")
     if options.quote and options.quote == options.delimiter:
         raise ValueError(
             f"--delimiter and --quote are both {options.quote!r}; they must differ"

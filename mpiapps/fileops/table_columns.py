@@ -60,7 +60,7 @@ def _all_columns(run: FileRun, options: CSVOptions) -> list[str]:
             if names.count(column) > 1:
                 raise InputError(
                     f"{name}: {names.count(column)} columns are named {column!r}; name"
-                    " the columns to describe by number, such as --column 1"
+                    " the columns to read by number, such as --column 1"
                 )
         if names:
             return names

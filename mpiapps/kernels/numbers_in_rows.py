@@ -29,14 +29,24 @@ PACKED_MISSING = np.array([_packed(text) for text in MISSING_VALUES], np.int64)
 
 
 @kernel
-def _is_missing(text: Any, begin: int, end: int, quote: int) -> bool:
-    """Return whether a field is one of `MISSING_VALUES` in any case, with blanks."""
-    if end > begin + 1 and read_byte(text, begin) == quote:
-        begin, end = begin + 1, end - (read_byte(text, end - 1) == quote)
+def bare_field(text: Any, begin: int, end: int, quote: int) -> tuple[int, int]:
+    """Return the bounds of a field without quotes and blanks around it."""
+    quoted = end > begin and read_byte(text, begin) == quote
     while end > begin and separates(read_byte(text, end - 1)):
         end -= 1
+    if quoted and end > begin + 1 and read_byte(text, end - 1) == quote:
+        begin, end = begin + 1, end - 1
+        while end > begin and separates(read_byte(text, end - 1)):
+            end -= 1
     while begin < end and separates(read_byte(text, begin)):
         begin += 1
+    return begin, end
+
+
+@kernel
+def is_missing(text: Any, begin: int, end: int, quote: int) -> bool:
+    """Return whether a field is one of `MISSING_VALUES` in any case, with blanks."""
+    begin, end = bare_field(text, begin, end, quote)
     if end - begin > MAX_MISSING_BYTES:
         return False
     packed = 0
@@ -79,7 +89,7 @@ def parse_fields(
         for n in range(at[1], rows.records):
             begin, end = int(spans[n, 0]), int(spans[n, 1])
             value, undecided = number_in_field(text, begin, end, quote)
-            if np.isnan(value) and _is_missing(text, begin, end, quote):
+            if np.isnan(value) and is_missing(text, begin, end, quote):
                 undecided = False
             elif np.isnan(value) and not undecided:
                 value, undecided = np.inf, not reported[column]

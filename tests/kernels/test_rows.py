@@ -1,17 +1,16 @@
 """Several columns are parsed as by `csv` and `float`, wherever the bytes are split.
 
-MPIAPPS_FUZZ sets the number of examples of each test.
+See tests/fuzz.py for the number of examples of each test.
 """
 
 import csv
 import io
 import math
-import os
 from collections import defaultdict
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mpiapps.kernels.columns import unquote
@@ -27,10 +26,11 @@ from mpiapps.kernels.selection import (
     interpolate,
     percentile_indices,
 )
+from tests.fuzz import examples
 from tests.kernels.test_columns import DIALECTS, RECORDS, as_array, is_open
 from tests.kernels.test_numbers import as_float
 
-EXAMPLES = settings(max_examples=int(os.environ.get("MPIAPPS_FUZZ", "60")))
+EXAMPLES = examples(60)
 COLUMNS = st.lists(st.integers(0, 4), min_size=1, max_size=4)
 NUMBERS = st.lists(st.floats(allow_infinity=False) | st.sampled_from([0.0, -0.0, 1.0]))
 

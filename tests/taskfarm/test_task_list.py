@@ -2,9 +2,11 @@
 
 import os
 import random
+import re
 import shlex
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from mpiapps.base.errors import InputError
 from mpiapps.taskfarm.parameter_grid import grid
 from mpiapps.taskfarm.task_lines import as_line, as_lines
 from mpiapps.taskfarm.task_list import (
+    ATTRIBUTES,
     Task,
     by_identity,
     input_files,
@@ -22,6 +25,7 @@ from mpiapps.taskfarm.task_list import (
     read_file,
     read_list,
 )
+from tests.fuzz import examples
 
 LIST = """\
 # a comment
@@ -98,6 +102,74 @@ def test_a_list_has_at_most_one_task_per_line(text):
         return
     assert len(tasks) <= text.count("\n") + 1
     assert round_trip(tasks) == tasks
+
+
+VALUES = [
+    *(
+        "",
+        "1",
+        "0",
+        "-1",
+        "1.5",
+        "1e3",
+        "1e400",
+        "inf",
+        "nan",
+        "9" * 30,
+        "1h30m",
+        "4GiB",
+    ),
+    *(
+        "a",
+        "a,b",
+        ",",
+        "'a b'",
+        '"',
+        "'",
+        "\\\\",
+        "\\x20",
+        "=",
+        "#:",
+        "/tmp",
+        "{1}",
+        "*",
+        "é",
+    ),
+]
+NAMES = [*ATTRIBUTES, "env.A", "env.", "env", "barrier", "escapes", "cores", "#:", ""]
+attributes = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)).map("=".join)
+    | st.sampled_from(["barrier", "escapes=yes", "time"]),
+    max_size=3,
+).map(" ".join)
+lists = st.lists(
+    st.tuples(st.sampled_from(["", "x", " x ", "#", "x #: y", "x\\x20"]), attributes)
+    .map(" #: ".join)
+    .map(str.encode)
+    | st.binary(max_size=12),
+    max_size=4,
+).map(b"\n".join)
+
+
+@examples(150)
+@given(lists)
+@example(b"x #: time=1e400")
+@example(b"x #: after=,")
+def test_any_file_is_a_list_of_tasks_or_an_error_with_its_line(content):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "list")
+        path.write_bytes(content)
+        try:
+            tasks = list(read_file(str(path)))
+        except InputError as error:
+            message = str(error)
+        else:
+            message = ""
+    if message:
+        assert re.match(rf"{path}, line \d+: .", message, re.DOTALL)
+        return
+    assert len(tasks) <= content.count(b"\n") + 1
+    assert round_trip(tasks) == [replace(task, stage=0) for task in tasks]
 
 
 def test_bom_and_carriage_returns_are_not_part_of_commands(tmp_path):

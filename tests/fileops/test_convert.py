@@ -1,0 +1,286 @@
+"""CSV converted to Parquet: the same files on any number of ranks, all or none."""
+
+import csv
+import gzip
+import io
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mpiapps.base.deadline import Deadline
+from mpiapps.base.errors import Checkpointed, FileAccessError, InputError, LaunchError
+from mpiapps.fileops import convert, parquet_parts
+from mpiapps.storage.directory_lock import DirectoryLock
+from tests.fileops.runs import run_files
+
+pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
+TEXTS = ["a", 'say "so"', "x,y", "two\nlines", "", "é", "NA", "007", " b "]
+
+
+def table(n, seed=0):
+    """Return the rows of a table as texts."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.lognormal(0, 50, n).tolist()
+    return [
+        [str(k - 5), "" if k % 7 == 3 else repr(x), TEXTS[k % len(TEXTS)]]
+        for k, x in enumerate(numbers)
+    ]
+
+
+def as_csv(rows, header=("id", "x", "name"), end="\n"):
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator=end)
+    writer.writerows([header, *rows])
+    return text.getvalue().encode()
+
+
+def values_of(rows):
+    return [[int(a), float(x) if x else None, name] for a, x, name in rows]
+
+
+def read(path):
+    """Return the types and the records of a directory of Parquet files."""
+    import pyarrow.parquet
+
+    found = pyarrow.parquet.read_table(path)
+    columns = [column.to_pylist() for column in found.columns]
+    return [str(kind) for kind in found.schema.types], list(
+        map(list, zip(*columns, strict=True))
+    )
+
+
+@pytest.mark.usefixtures("small_segments")
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_records_keep_their_order_and_values(world, place, on_root, end):
+    rows = [table(n, n) for n in (300, 1, 40)]
+
+    def write():
+        (place / "a.csv").write_bytes(as_csv(rows[0], end=end))
+        (place / "b.csv").write_bytes(as_csv(rows[1], end=end))
+        (place / "c.csv.gz").write_bytes(gzip.compress(as_csv(rows[2], end=end)))
+
+    on_root(write)
+    target = place.parent / "out"
+    listed = place.parent / "list"
+    result = run_files(
+        world, "convert", place, output_dir=str(target), output=str(listed)
+    )
+    if world.is_root:
+        assert result.values["records"] == 341
+        assert result.values["types"] == ["int64", "double", "string"]
+        types, records = read(target)
+        assert types == ["int64", "double", "string"]
+        assert records == [row for part in rows for row in values_of(part)]
+        parts = sorted(map(str, target.iterdir()))
+        assert len(parts) == result.values["parts"] > 20
+        assert listed.read_text().split("\n")[:-1] == parts
+        assert not list(place.parent.glob(".*"))
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_parts_have_the_same_bytes_on_any_number_of_ranks(world, place, on_root):
+    on_root(lambda: (place / "a.csv").write_bytes(as_csv(table(200))))
+    run_files(world, "convert", place / "a.csv", output_dir=str(place.parent / "all"))
+    alone = world.comm.Split(world.rank)
+    if world.is_root:
+        from mpiapps.comm.world import World
+
+        one = World(alone)
+        run_files(one, "convert", place / "a.csv", output_dir=str(place.parent / "one"))
+        contents = [
+            {path.name: path.read_bytes() for path in (place.parent / name).iterdir()}
+            for name in ("all", "one")
+        ]
+        assert contents[0] == contents[1]
+    alone.Free()
+    world.comm.Barrier()
+
+
+CASES = {
+    "integers": (["1", "-2", " 3 ", "NA", '"4"'], "int64", [1, -2, 3, None, 4]),
+    "numbers": (
+        ["1", "2.5", "null", "1e3", "?"],
+        "double",
+        [1.0, 2.5, None, 1e3, None],
+    ),
+    "bounds": (
+        ["9223372036854775807", "-9223372036854775808", "+0"],
+        "int64",
+        [2**63 - 1, -(2**63), 0],
+    ),
+    "large": (["9223372036854775808", "1"], "string", ["9223372036854775808", "1"]),
+    "measured": (["9223372036854775808", "0.5"], "double", [2.0**63, 0.5]),
+    "texts": (["1", "2", "x", "NA"], "string", ["1", "2", "x", "NA"]),
+    "infinite": (["1.5", "inf"], "string", ["1.5", "inf"]),
+    "missing": (["NA", "-"], "string", ["NA", "-"]),
+    "separated": (["1_000", "2"], "string", ["1_000", "2"]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_types_of_columns(world, place, on_root, name):
+    fields, kind, values = CASES[name]
+    lines = "".join(f"{field},{field}\r\n" for field in fields)
+    on_root(lambda: (place / "a.csv").write_text("a,b\r\n" + lines, newline=""))
+    target = place.parent / "out"
+    run_files(world, "convert", place / "a.csv", output_dir=str(target), text=("b",))
+    if world.is_root:
+        types, records = read(target)
+        assert types == [kind, "string"]
+        assert [row[0] for row in records] == values
+        assert [row[1] for row in records] == [f.strip('"') for f in fields]
+
+
+def test_short_records_columns_without_names_and_chosen_columns(world, place, on_root):
+    on_root(lambda: (place / "a.csv").write_text(",b,c\n1,x\n2,,3\n\n"))
+    out, some, nothing = (place.parent / name for name in ("out", "some", "nothing"))
+    result = run_files(world, "convert", place, output_dir=str(out))
+    if world.is_root:
+        assert result.values["columns"] == ["1", "b", "c"]
+        assert read(out)[1] == [[1, "x", None], [2, "", 3]]
+    on_root(lambda: (place / "a.csv").write_text("a,b,c\n1,x,7,9,9\n"))
+    run_files(world, "convert", place, output_dir=str(some), column=("c", "a"))
+    if world.is_root:
+        assert read(some) == (["int64", "int64"], [[7, 1]])
+    on_root(lambda: (place / "a.csv").write_text("a,b,c\n"))
+    result = run_files(world, "convert", place, output_dir=str(nothing))
+    if world.is_root:
+        assert result.values["records"] == 0
+        assert read(nothing) == (["string"] * 3, [])
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_failed_file_has_no_part(world, place, on_root):
+    rows = "".join(f"{n},{n}\n" for n in range(100))
+
+    def write():
+        (place / "a.csv").write_text("a,b\n" + rows)
+        (place / "b.csv").write_text("a,b\n" + rows + "1,2,3\n" + rows)
+        (place / "c.csv").write_text("a,b,c\n" + rows)
+        (place / "d.csv").write_text("b\n" + rows)
+        (place / "e.csv").write_bytes(b"a,b\n1,\xff\n")
+        (place / "f.csv").write_text('a,b\n1,"2\n' + rows)
+        (place / "g.csv").write_text("")
+        (place / "h.parquet").write_text("")
+
+    on_root(write)
+    target = place.parent / "out"
+    result = run_files(world, "convert", place, output_dir=str(target), text=("b",))
+    if world.is_root:
+        assert (result.values["failed"], result.values["records"]) == (7, 100)
+        assert len(read(target)[1]) == 100
+        for note, reason in zip(
+            result.notes,
+            [
+                "line 102 has more than 2 fields",
+                "column c is not in the first file",
+                "no column a",
+                "column b has text that is not UTF-8",
+                "the quote at byte 6 is not closed",
+                "no column a",
+                "is a Parquet file already",
+            ],
+            strict=True,
+        ):
+            assert reason in note
+
+
+def test_refusals_change_nothing(world, place, on_root):
+    target, other = place.parent / "out", place.parent / "other"
+
+    def write():
+        (place / "a.csv").write_text("a,b\n1,2\n")
+        target.mkdir()
+        (target / "keep").write_text("x")
+
+    on_root(write)
+    for message, asked in {
+        "out exists; remove it": {"output_dir": str(target)},
+        "--text c: no such column; the columns are a, b": {
+            "output_dir": str(other),
+            "text": ("c",),
+        },
+    }.items():
+        with pytest.raises(InputError, match=message):
+            run_files(world, "convert", place, **asked)
+    on_root(lambda: (place / "a.csv").write_text("a,a\n1,2\n"))
+    with pytest.raises(InputError, match="2 columns are named 'a'"):
+        run_files(world, "convert", place, output_dir=str(other))
+    if world.is_root:
+        assert sorted(p.name for p in place.parent.iterdir()) == ["in", "out"]
+        assert (target / "keep").read_text() == "x"
+
+
+def test_two_runs_to_one_directory(world, place, on_root):
+    on_root(lambda: (place / "a.csv").write_text("a\n1\n"))
+    lock = DirectoryLock(place.parent / ".out.partial" / parquet_parts.LOCK)
+    if world.is_root:
+        lock.__enter__()
+    with pytest.raises(LaunchError, match="is locked by process"):
+        run_files(world, "convert", place, output_dir=str(place.parent / "out"))
+    if world.is_root:
+        lock.__exit__()
+    run_files(world, "convert", place, output_dir=str(place.parent / "out"))
+    if world.is_root:
+        assert read(place.parent / "out")[1] == [[1]]
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_run_goes_on_from_the_parts_of_an_earlier_one(
+    world, place, on_root, monkeypatch
+):
+    on_root(lambda: (place / "a.csv").write_bytes(as_csv(table(200))))
+    target, directory = place.parent / "out", place.parent / "journals"
+    asked = {"output_dir": str(target), "directory": str(directory)}
+    commit = parquet_parts.PartDirectory.commit
+
+    def fail(*_):
+        raise FileAccessError("no space")
+
+    monkeypatch.setattr(parquet_parts.PartDirectory, "commit", fail)
+    with pytest.raises(FileAccessError, match="no space"):
+        run_files(world, "convert", place, **asked)
+    assert not target.exists()
+    partial = place.parent / ".out.partial"
+    written = sorted(partial.glob("*.parquet"))
+    world.comm.Barrier()
+    if world.is_root:
+        written[3].unlink()
+        (partial / "stray.part").write_text("x")
+    monkeypatch.setattr(parquet_parts.PartDirectory, "commit", commit)
+    calls = []
+    monkeypatch.setattr(
+        convert,
+        "write_part",
+        lambda path, *rest: calls.append(path) or parquet_parts.write_part(path, *rest),
+    )
+    run_files(world, "convert", place, **asked)
+    calls = world.comm.gather(calls)
+    if world.is_root:
+        assert [Path(path).name for rank in calls for path in rank] == [written[3].name]
+        assert read(target)[1] == values_of(table(200))
+        assert not partial.exists()
+        assert all(path.name.startswith("part-") for path in target.iterdir())
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_stop_at_the_deadline_loses_no_record(world, place, on_root, monkeypatch):
+    rng, starts = random.Random(world.rank), 0
+    monkeypatch.setattr(Deadline, "remaining", lambda _: rng.choice([0, *[9] * 30]))
+    on_root(lambda: (place / "a.csv").write_bytes(as_csv(table(200))))
+    target, directory = place.parent / "out", str(place.parent / "journals")
+    while True:
+        starts += 1
+        try:
+            run_files(
+                world, "convert", place, output_dir=str(target), directory=directory
+            )
+            break
+        except Checkpointed:
+            assert not target.exists()
+            world.comm.Barrier()
+    assert starts > 1
+    if world.is_root:
+        assert read(target)[1] == values_of(table(200))
