@@ -13,6 +13,7 @@ from mpiapps.base.threads import THREAD_VARIABLES
 from mpiapps.batch import quoting
 from mpiapps.batch.extra_directives import check_directives
 from mpiapps.batch.launchers import LaunchCommand, launch_command
+from mpiapps.batch.lowering import refuse_unlowered
 from mpiapps.batch.request import Job
 from mpiapps.batch.scheduler import LIBRARY, Scheduler, load_scheduler
 
@@ -43,6 +44,7 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
     request = job.request
     scheduler = load_scheduler(request.scheduler)
     check_directives(job, scheduler.syntax)
+    refuse_unlowered(job, scheduler.lowerings, scheduler.name)
     if request.array:
         scheduler.check_array(job)
     directives = scheduler.directives(job)

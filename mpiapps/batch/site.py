@@ -62,6 +62,10 @@ class Site:
         Grid Engine: whether that resource counts per slot, not per job and host.
     gpu_resource : str
         Grid Engine: resource for GPU requests, per slot.
+    gpu_type_resource : str
+        Grid Engine and PBS: resource for the type of GPUs.
+    exclusive_resource : str
+        Grid Engine: resource for whole hosts, with the relation ``EXCL``.
     max_array : int
         Slurm: MaxArraySize, one above the highest index; else the number of elements.
     scratch : str
@@ -85,6 +89,8 @@ class Site:
     memory_resource: str = ""
     memory_per_slot: bool = True
     gpu_resource: str = ""
+    gpu_type_resource: str = ""
+    exclusive_resource: str = ""
     max_array: int = 0
     scratch: str = ""
     pmi_library: str = ""
