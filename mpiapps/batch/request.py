@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, replace
 
 from mpiapps.base.errors import UsageError
 from mpiapps.batch import quoting
 from mpiapps.batch.request_options import (
+    EnvironmentOptions,
     ResourceOptions,
     RunOptions,
     SchedulingOptions,
@@ -15,11 +17,14 @@ from mpiapps.batch.request_options import (
 from mpiapps.batch.request_values import EVENTS, GPUS, MOMENT, expand_hosts
 from mpiapps.batch.site import Site
 
+# The sources of Python; a job has at most one of them.
+PYTHONS = ("container", "conda", "venv")
+
 MIB = 1024**2
 
 
 @dataclass(frozen=True)
-class Request(RunOptions, SchedulingOptions, ResourceOptions):
+class Request(RunOptions, EnvironmentOptions, SchedulingOptions, ResourceOptions):
     """The options of `render` and `submit`; the order of the bases is that of help."""
 
     @property
@@ -118,6 +123,17 @@ class Job:
         return (*self.site.directives, *self.request.directive)
 
     @property
+    def modules(self) -> tuple[str, ...]:
+        """Names of environment modules: those of the site, then of the request."""
+        texts = (*self.site.modules, *self.request.module)
+        return tuple(name for text in texts for name in text.split())
+
+    @property
+    def before_run(self) -> tuple[str, ...]:
+        """Commands before the ranks: those of the site, then of the request."""
+        return (*self.site.before_run, *self.request.before_run)
+
+    @property
     def epilog(self) -> tuple[str, ...]:
         """Epilog scripts: that of the request, then that of the site."""
         both = self.request.epilog, self.site.epilog
@@ -132,6 +148,7 @@ def resolve(request: Request, site: Site, program: str) -> Request:
     UsageError
         If a value is invalid in a job script, or values conflict.
     """
+    request = with_environment(request, site)
     filled = replace(
         request,
         scheduler=site.scheduler,
@@ -140,7 +157,6 @@ def resolve(request: Request, site: Site, program: str) -> Request:
         queue=request.queue or site.queue,
         launcher=request.launcher or site.launcher,
         mpi=request.mpi or site.mpi,
-        python=request.python or site.python,
         mail_type=request.mail_type or ("end,fail" if request.mail_user else ""),
     )
     _check_texts(filled)
@@ -150,6 +166,34 @@ def resolve(request: Request, site: Site, program: str) -> Request:
             f" {filled.time} s; give a shorter delay or more time"
         )
     return filled
+
+
+def with_environment(request: Request, site: Site) -> Request:
+    """Return the request with one source of Python: its own, else that of the site.
+
+    Raises
+    ------
+    UsageError
+        If it has two.
+    """
+    own = [name for name in PYTHONS if getattr(request, name)]
+    if len(own) > 1:
+        raise UsageError(
+            f"--{own[0]} and --{own[1]} both bring a Python; leave one of them"
+        )
+    if not own and not request.python:
+        values = {name: getattr(site, name) for name in PYTHONS}
+        request = replace(request, **values)
+    pythons = {
+        "container": "python3",
+        "conda": "python",
+        "venv": f"{request.venv.rstrip('/')}/bin/python",
+    }
+    source = next((name for name in PYTHONS if getattr(request, name)), "")
+    default = pythons[source] if source else site.python or sys.executable
+    if request.bind and source != "container":
+        raise UsageError("--bind is for --container, and the job has none")
+    return replace(request, python=request.python or default)
 
 
 # Field -> pattern, and its description in errors.
@@ -191,8 +235,11 @@ def _check_texts(request: Request) -> None:
         quoting.check_pattern(quoting.VARIABLE, text, "env", "write NAME=VALUE")
         quoting.check_shell_text(text, "--env")
     quoting.check_shell_text(request.python, "--python")
-    for text in request.epilog:
-        quoting.check_shell_text(text, "--epilog")
+    for field in ("setup", "conda", "venv", "container"):
+        quoting.check_shell_text(getattr(request, field), f"--{field}")
+    for field in ("module", "bind", "before_run", "epilog"):
+        for text in getattr(request, field):
+            quoting.check_shell_text(text, f"--{field.replace('_', '-')}")
     if request.array and not request.indices():
         raise UsageError(f"--array {request.array} has no elements; write first-last")
 

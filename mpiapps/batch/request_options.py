@@ -107,6 +107,41 @@ class SchedulingOptions:
 
 
 @dataclass(frozen=True)
+class EnvironmentOptions:
+    """Where the program's Python, libraries and data come from."""
+
+    module: tuple[str, ...] = option(
+        (),
+        "environment module to load, such as gcc/13, after those of the site file; may"
+        " be repeated",
+        metavar="NAME",
+    )
+    setup: str = option(
+        "", "shell file to read in the job, after the modules", metavar="FILE"
+    )
+    conda: str = option(
+        "", "conda environment, by name or path: its Python runs", metavar="ENV"
+    )
+    venv: str = option("", "virtual environment: its Python runs", metavar="DIRECTORY")
+    container: str = option(
+        "",
+        "Apptainer image: its Python runs, and mpiexec of the host starts it",
+        metavar="IMAGE",
+    )
+    bind: tuple[str, ...] = option(
+        (),
+        "directory of the hosts that the container sees; may be repeated",
+        metavar="DIRECTORY[:DIRECTORY]",
+    )
+    before_run: tuple[str, ...] = option(
+        (),
+        "shell command to run on the first host before the ranks, at each start of the"
+        " job; if it fails, the job ends; may be repeated",
+        metavar="COMMAND",
+    )
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """How the script starts the ranks, stops them and names their files."""
 

@@ -44,8 +44,16 @@ class Site:
     launch : list of str
         Launch command, in place of the built-in one: ``{ntasks}``, ``{nodes}``,
         ``{ranks_per_node}`` and ``{threads}`` are replaced.
+    modules : list of str
+        Environment modules to load.
     setup : list of str
         Shell lines for the job, such as ``module load gcc``; copied unquoted.
+    conda, venv, container : str
+        Source of Python for requests without one: see `EnvironmentOptions`.
+    binds : list of str
+        Directories of the hosts that containers see.
+    before_run : list of str
+        Shell commands to run on the first host before the ranks.
     python : str
         Interpreter on the hosts. Default is the one that renders the script.
     account, queue : str
@@ -79,7 +87,13 @@ class Site:
     launcher: str = "mpiexec"
     mpi: str = "openmpi"
     launch: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
+    conda: str = ""
+    venv: str = ""
+    container: str = ""
+    binds: tuple[str, ...] = ()
+    before_run: tuple[str, ...] = ()
     python: str = ""
     account: str = ""
     queue: str = ""
