@@ -222,7 +222,8 @@ PROBES = {
         "-spl": "make\nmpi4\n",
         "-sp": "allocation_rule    4\n",
         "-sconf": "max_aj_tasks                 75000\n",
-        "-sc": "h_vmem h_vmem MEMORY <= YES YES 0 0\n",
+        "-sc": "h_vmem h_vmem MEMORY <= YES YES 0 0\n"
+        "whole whole BOOL EXCL YES YES 0 1000\n",
     },
 }
 
@@ -237,6 +238,7 @@ PROBES = {
                 "max_array = 75000",
                 'memory_resource = "h_vmem"',
                 "memory_per_slot = true",
+                'exclusive_resource = "whole"',
             ],
         ),
         ("pbs", ['queue = "workq"', "max_array = 10000"]),
