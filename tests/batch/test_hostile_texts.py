@@ -20,10 +20,12 @@ from tests.hostile import carried, hostile
 SPECIAL = set(" \t\n\r'\"\\$`#;|&<>*?![]{}()~")
 # Of these, fields accept: directives are comments for bash.
 ACCEPTED = {"directives": " ", "comment": " ", "constraint": "&|!()[]*"}
+# Texts that the script quotes, whatever they are.
+QUOTED = ("env", "argument", "program", "python", "setup", "conda", "container")
 FIELDS = (
     *("name", "account", "queue", "array", "dependency", "mail_user", "logs"),
     *("env", "argument", "python", "program", "directives"),
-    *("qos", "constraint", "comment", "begin"),
+    *("qos", "constraint", "comment", "begin", "setup", "conda", "container"),
 )
 
 
@@ -65,9 +67,9 @@ def attempt(scheduler, field, text):
 
 def test_hostile_texts_are_carried_or_refused(rendered):
     _, cases = rendered
-    assert len(cases) == 1920
+    assert len(cases) == 2280
     for scheduler, field, text, found in cases:
-        if field in ("env", "argument", "program", "python"):
+        if field in QUOTED:
             assert (found is not None) == carried(text), (scheduler, field, text)
         elif text and found is not None:  # a directive holds nothing special
             accepted = ACCEPTED.get(field, "")
