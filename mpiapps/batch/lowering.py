@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 from mpiapps.base.errors import UsageError
 from mpiapps.batch import quoting
-from mpiapps.batch.request import Job
+from mpiapps.batch.request import DEFAULT_EVENTS, Job
 from mpiapps.batch.request_options import SchedulingOptions
 from mpiapps.batch.request_values import expand_hosts, mail_events
 
@@ -72,7 +72,8 @@ def refuse_unlowered(job: Job, table: LoweringTable, scheduler: str) -> None:
     """Raise `UsageError` for an option of the request without a row in `table`."""
     for name in OPTIONS:
         value = getattr(job.request, name)
-        if value and name not in table:
+        is_default = name == "mail_type" and value == DEFAULT_EVENTS
+        if value and name not in table and not is_default:
             raise refusal(
                 name,
                 value,

@@ -17,15 +17,15 @@ from mpiapps.batch.request_options import (
 from mpiapps.batch.request_values import EVENTS, GPUS, MOMENT, expand_hosts
 from mpiapps.batch.site import Site
 
+MIB = 1024**2
+DEFAULT_EVENTS = "end,fail"  # of --mail-type, with --mail-user
 # The sources of Python; a job has at most one of them.
 PYTHONS = ("container", "conda", "venv")
-
-MIB = 1024**2
 
 
 @dataclass(frozen=True)
 class Request(RunOptions, EnvironmentOptions, SchedulingOptions, ResourceOptions):
-    """The options of `render` and `submit`; the order of the bases is that of help."""
+    """The options of `render` and `submit`; help lists those of the last base first."""
 
     @property
     def ntasks(self) -> int:
@@ -157,7 +157,7 @@ def resolve(request: Request, site: Site, program: str) -> Request:
         queue=request.queue or site.queue,
         launcher=request.launcher or site.launcher,
         mpi=request.mpi or site.mpi,
-        mail_type=request.mail_type or ("end,fail" if request.mail_user else ""),
+        mail_type=request.mail_type or (DEFAULT_EVENTS if request.mail_user else ""),
     )
     _check_texts(filled)
     if filled.stop_margin >= filled.time:

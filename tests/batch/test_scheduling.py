@@ -417,3 +417,6 @@ def test_a_scheduler_without_a_row_refuses_the_option(monkeypatch):
     monkeypatch.setattr("mpiapps.batch.lsf.Lsf.lowerings", {})
     with pytest.raises(UsageError, match=r"^--qos 'x': .*lsf.*--directive=OPTION"):
         script("lsf", qos="x")
+    with pytest.raises(UsageError, match=r"^--mail-type 'begin'"):
+        script("lsf", mail_type="begin")
+    script("lsf", mail_user="a@b.org")  # whose events nobody asked for
