@@ -89,7 +89,7 @@ class Pbs(Scheduler):
     def directives(self, job: Job) -> list[str]:
         """Return the options of qsub."""
         request = job.request
-        placement = "scatter:excl" if request.exclusive else "scatter"
+        placement = "scatter:exclhost" if request.exclusive else "scatter"
         lines = [
             "-S /bin/bash",
             f"-N {request.name}",

@@ -1,6 +1,7 @@
 """Scheduling options: the same request in four syntaxes, or why there is none."""
 
 import re
+import subprocess
 from dataclasses import replace
 from datetime import datetime
 
@@ -18,6 +19,7 @@ from mpiapps.batch.request_values import (
     parse_memory,
     parse_moment,
 )
+from mpiapps.batch.scheduler import load_scheduler
 from mpiapps.batch.site import SCHEDULERS
 from mpiapps.cli import main
 from tests.batch.jobs import SITES, directives, script
@@ -68,7 +70,7 @@ CASES = [
         {
             "slurm": ["--exclusive"],
             "sge": ["-l exclusive=true"],
-            "pbs": ["-l place=scatter:excl"],
+            "pbs": ["-l place=scatter:exclhost"],
             "lsf": ["-x"],
         },
     ),
@@ -273,6 +275,31 @@ def test_lint_and_explain_know_each_directive(scheduler, tmp_path):
         for line in lines:
             assert "not explained" not in line.meaning, line
             assert "Not accepted" not in line.meaning, line
+
+
+BEGINS = {
+    "slurm": "--begin=2026-12-01T08:30:00",
+    "sge": "-a 202612010830",
+    "pbs": "-a 202612010830",
+    "lsf": "-b 2026:12:01:08:30",
+}
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_the_next_job_of_a_chain_begins_at_once(scheduler):
+    asked = {"begin": "2026-12-01T08:30:00", "dependency": "any:12", "account": "a"}
+    text = script(scheduler, **asked)
+    library = load_scheduler(scheduler).library.read_text()
+    (pattern,) = re.findall(r"job_unchained='(.*)'", library)
+    grep = ["grep", "-v", f"^{pattern}"]
+    ended = subprocess.run(grep, input=text, capture_output=True, text=True, check=True)
+    removed = set(directives(text)) - set(directives(ended.stdout))
+    assert BEGINS[scheduler] in removed
+    assert {re.split("[ =]", line)[0] for line in removed} <= {
+        *("--begin", "--dependency", "--kill-on-invalid-dep"),
+        *("-a", "-b", "-hold_jid", "-w", "-W"),
+    }
+    assert len(removed) == (3 if scheduler == "slurm" else 2)
 
 
 def test_hosts_and_queues_that_contradict():
