@@ -32,6 +32,7 @@ from mpiapps.base.streams import (
 from mpiapps.base.threads import physical_cores
 from mpiapps.batch.parser import COMMANDS, add_commands
 from mpiapps.batch.site import SCHEDULERS
+from mpiapps.batch.unknown_options import unknown_message
 from mpiapps.diagnostics import commands as diagnostics
 from mpiapps.launch.exit_before_mpi import end_all
 from mpiapps.launch.mpiexec import command_line, exec_launcher, find_launcher
@@ -98,14 +99,8 @@ def job_command(parser: Parser, words: list[str]) -> int:
     cut = words.index("--") if "--" in words else len(words)
     values, unknown = parser.parse_known(words[1:cut])
     if unknown:
-        options = program_options(getattr(values, "program", ""))
-        if unknown[0].partition("=")[0] in options:
-            parser.error(
-                f"{unknown[0]} is an option of {values.program}; the program's options"
-                f" follow --: {parser.prog} {shlex.quote(values.program)} --"
-                f" {unknown[0]} ..."
-            )
-        parser.error(parser.unknown_message(unknown[0]))
+        program = getattr(values, "program", "")
+        parser.error(unknown_message(parser, program, program_options, unknown))
     module = "scaling.command" if words[0] == "scaling" else "batch.commands"
     commands = importlib.import_module(f"mpiapps.{module}")
     code: int = getattr(commands, words[0])(values, words[cut + 1 :])

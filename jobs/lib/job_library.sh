@@ -2,6 +2,8 @@
 # Functions of the job scripts that mpiapps renders; needs bash 4 and no Python.
 #
 #   job_begin OPTION...    find the run's directory, wait for parent runs, set the deadline
+#   job_define_module      define the function module of Lmod or Environment Modules
+#   job_fail COMMAND       end the run with 78, since a command before the ranks has failed
 #   job_run COMMAND...     launch the ranks and pass signals on to them
 #   job_end [COMMAND...]   check the record, run epilogs, requeue or exit
 #
@@ -26,7 +28,7 @@ scheduler_preempted() { return 1; }
 
 job_begin() {
     local option value
-    job_parents=() job_elements=() job_parents_may_fail='' job_record='' job_memory=0 mpiexec=''
+    job_parents=() job_elements=() job_parents_may_fail='' job_container='' job_record='' job_memory=0 mpiexec=''
         job_submit='' job_timer='' job_unchained='' job_reserved=''
     for option in "$@"; do
         value="${option#*=}"
@@ -50,6 +52,8 @@ job_begin() {
             --mpiexec) # the one beside the MPI that Python loads
                 mpiexec="${python%/*}/mpiexec"
                 [ -x "$mpiexec" ] || mpiexec=mpiexec ;;
+            --mpiexec=*) mpiexec="$value" ;;
+            --container) job_container=1 ;;  # python is the one of its image
             *) echo "mpiapps: error: job_begin: unknown option $option" >&2; exit 78 ;;
         esac
     done
@@ -186,8 +190,23 @@ job_stop() { # a program that writes a record may save first
     fi
     job_stopped=1
 }
+job_fail() { # COMMAND: a command before the ranks has failed
+    local status=$?
+    echo "mpiapps: error: failed with $status on $HOSTNAME: $1" >&2
+    job_event start 0
+    job_event end 78
+    exit 78
+}
+job_define_module() { # a shell that is not a login shell may lack the function
+    local file
+    for file in /etc/profile.d/{z00_lmod,lmod,modules}.sh \
+        "${LMOD_PKG:-/usr/share/lmod/lmod}/init/bash" "${MODULESHOME:-/usr/share/modules}/init/bash"; do
+        declare -F module >/dev/null && return
+        [ ! -r "$file" ] || . "$file"
+    done
+}
 job_run() {
-    command -v "$python" >/dev/null || { echo "mpiapps: error: no $python on $HOSTNAME" >&2; exit 78; }
+    [ -n "$job_container" ] || command -v "$python" >/dev/null || { echo "mpiapps: error: no $python on $HOSTNAME" >&2; exit 78; }
     job_event start 0
     scheduler_check_hosts
     local last seconds timer=''

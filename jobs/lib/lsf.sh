@@ -2,7 +2,7 @@
 scheduler_identify() {
     job_id="${LSB_JOBID:-}" job_cluster="${MPIAPPS_CLUSTER:-}" index="${LSB_JOBINDEX:-}"
     index="${index#0}" job_submit='bsub <' job_timer=1
-    job_unchained='#BSUB -w '
+    job_unchained='#BSUB -[bw] '
     job_reserved=' 99 '
 }
 scheduler_chain() {

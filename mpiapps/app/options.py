@@ -31,6 +31,7 @@ def option(  # noqa: PLR0913 - the arguments of argparse.add_argument
     positional: bool = False,
     short: str = "",
     alias: str = "",
+    verbatim: bool = False,
 ) -> Any:
     """Return a dataclass field that defines a command line option.
 
@@ -58,6 +59,9 @@ def option(  # noqa: PLR0913 - the arguments of argparse.add_argument
         Short option, one character.
     alias : str
         Second long option.
+    verbatim : bool
+        Whether a value may be the name of another option, such as ``--nodes=2``; for
+        options that may be repeated.
 
     Notes
     -----
@@ -74,8 +78,13 @@ def option(  # noqa: PLR0913 - the arguments of argparse.add_argument
         "positional": positional,
         "short": short,
         "alias": alias,
+        "verbatim": verbatim,
     }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+class VerbatimAction(argparse._AppendAction):
+    """An option that may be repeated, and whose value may name another option."""
 
 
 def add_options(
@@ -90,7 +99,8 @@ def add_options(
             parser.add_argument(*_names(field), action="store_true", help=help_text)
             continue
         nargs = field.metadata["nargs"]
-        action = "append" if field.default == () and not nargs else "store"
+        repeated = VerbatimAction if field.metadata["verbatim"] else "append"
+        action = repeated if field.default == () and not nargs else "store"
         no_default = field.default in (None, "", ())
         parser.add_argument(
             *_names(field),

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
+from mpiapps.app.options import VerbatimAction
 from mpiapps.base.errors import FileAccessError
 from mpiapps.base.launch_environment import LaunchEnvironment
 from mpiapps.base.streams import write_err, write_out
@@ -128,7 +129,10 @@ class Parser(argparse.ArgumentParser):
         count = 0
         for argument in arguments:
             name = argument.partition("=")[0]
-            if argument == "--" or name in self._option_string_actions:
+            is_option = name in self._option_string_actions
+            if argument == "--" or (
+                is_option and not isinstance(action, VerbatimAction)
+            ):
                 break
             if action.nargs is None:  # any value, also one that looks like an option
                 return 1

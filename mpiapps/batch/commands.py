@@ -41,8 +41,6 @@ def job_of(values: Namespace, arguments: list[str]) -> Job:
         request = replace(request, mpi=request.mpi or only_mpi())
     may_fail = request.after_any
     request, parents = _parents(request)
-    if not site.python:
-        request = replace(request, python=request.python or sys.executable)
     request = resolve(request, site, values.program)
     job = _job(request, site, values.program, arguments)
     return replace(job, parents=parents, parents_may_fail=may_fail)

@@ -48,6 +48,7 @@ class Lsf(Scheduler):
     """LSF."""
 
     syntax = lsf_options.SYNTAX
+    lowerings = lsf_options.LOWERINGS
     library = Path(__file__).parent / "library" / "lsf.sh"
     detection_command = "bsub"
     query_command = "bjobs"
@@ -77,18 +78,11 @@ class Lsf(Scheduler):
             "-Q 99",
             "-env none",
         ]
-        lines += [f'-gpu "num={request.gpus}/task"'] if request.gpus else []
-        lines += [f"-P {request.account}"] if request.account else []
-        lines += [f"-q {request.queue}"] if request.queue else []
         if request.dependency:
             kind = "ended" if request.after_any else "done"
             terms = " && ".join(f"{kind}({number})" for number in request.after_ids)
             lines += [f'-w "{terms}"']
-        if request.mail_user:
-            addresses = request.mail_user.replace(",", " ")
-            quoted = f'"{addresses}"' if " " in addresses else addresses
-            lines += ["-N", f"-u {quoted}"]
-        return [*lines, *job.directives]
+        return [*lines, *self.lowered(job), *job.directives]
 
     def submission(self, job: Submission) -> list[str]:
         """Return the command that submits a script."""

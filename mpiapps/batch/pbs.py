@@ -66,6 +66,7 @@ class Pbs(Scheduler):
     """PBS Pro and OpenPBS."""
 
     syntax = pbs_options.SYNTAX
+    lowerings = pbs_options.LOWERINGS
     lint_rules = (
         _two_requests,
         _home_directory,
@@ -88,29 +89,22 @@ class Pbs(Scheduler):
     def directives(self, job: Job) -> list[str]:
         """Return the options of qsub."""
         request = job.request
-        chunk = f"{request.nodes}:ncpus={request.cores_per_node}"
-        chunk += f":mpiprocs={request.ranks_per_node}:ompthreads={request.threads}"
-        chunk += f":mem={request.memory_per_node}mb" if request.memory else ""
-        gpus = request.gpus * request.ranks_per_node
-        chunk += f":ngpus={gpus}" if gpus else ""
+        placement = "scatter:exclhost" if request.exclusive else "scatter"
         lines = [
             "-S /bin/bash",
             f"-N {request.name}",
-            f"-l select={chunk}",
-            "-l place=scatter",
+            f"-l select={pbs_options.chunks(job)}",
+            f"-l place={placement}",
             f"-l walltime={clock(request.time)}",
             "-j oe",
             f"-o {request.logs}/",
             "-r y",
         ]
-        lines += [f"-A {request.account}"] if request.account else []
-        lines += [f"-q {request.queue}"] if request.queue else []
         lines += [_array(job)] if request.array else []
         if request.dependency:
             kind = "afterany" if request.after_any else "afterok"
             lines += [f"-W depend={kind}:{':'.join(request.after_ids)}"]
-        lines += ["-m ae", f"-M {request.mail_user}"] if request.mail_user else []
-        return [*lines, *job.directives]
+        return [*lines, *self.lowered(job), *job.directives]
 
     def submission(self, job: Submission) -> list[str]:
         """Return the command that submits a script."""

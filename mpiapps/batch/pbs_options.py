@@ -1,6 +1,10 @@
 """The options of PBS's qsub."""
 
+from mpiapps.batch import lowering
+from mpiapps.batch.lowering import ELSEWHERE, LoweringTable, Refused, refusal
 from mpiapps.batch.options import QSUB, DirectiveSyntax, option_table
+from mpiapps.batch.request import Job
+from mpiapps.batch.request_values import expand_hosts, local_time
 
 OPTIONS = option_table(
     {
@@ -45,3 +49,70 @@ SYNTAX = DirectiveSyntax(
     variables=r"\$PBS_",
     start=r"\s*#PBS",
 )
+
+NICEST = 1024  # qsub -p accepts -1024 to 1023
+LETTERS = {"begin": "b", "end": "e", "fail": "a", "none": "n"}
+
+
+def chunks(job: Job) -> str:
+    """Return the value of ``select``: one chunk per host, those with a name first."""
+    request = job.request
+    chunk = f"ncpus={request.cores_per_node}"
+    chunk += f":mpiprocs={request.ranks_per_node}:ompthreads={request.threads}"
+    chunk += f":mem={request.memory_per_node}mb" if request.memory else ""
+    gpus = request.gpus_per_rank * request.ranks_per_node
+    chunk += f":ngpus={gpus}" if gpus else ""
+    if request.gpu_type:
+        chunk += f":{lowering.gpu_type_resource(job)}={request.gpu_type}"
+    if request.constraint:
+        pairs = lowering.features(job, "PBS")
+        chunk += "".join(f":{name}={value or 'True'}" for name, value in pairs)
+    named = expand_hosts(request.nodelist) if request.nodelist else []
+    parts = [f"1:{chunk}:host={host}" for host in named]
+    others = request.nodes - len(named)
+    return "+".join([*parts, f"{others}:{chunk}"] if others else parts)
+
+
+def _queue(job: Job) -> list[str]:
+    request = job.request
+    if "," in request.queue:
+        raise refusal(
+            "queue", request.queue, "a job of PBS has one queue; name one of them"
+        )
+    if request.reservation and request.queue != job.site.queue:
+        raise refusal(
+            "reservation",
+            request.reservation,
+            f"a reservation of PBS is a queue of its own; leave out --queue"
+            f" {request.queue}",
+        )
+    return [] if request.reservation else [f"-q {request.queue}"]
+
+
+LOWERINGS: LoweringTable = {
+    "gpus": ELSEWHERE,
+    "exclusive": ELSEWHERE,
+    "account": "-A {}",
+    "queue": _queue,
+    "qos": Refused("of PBS has no quality of service; select a queue by --queue"),
+    "reservation": lambda job: [f"-q {job.request.reservation.partition('.')[0]}"],
+    "constraint": ELSEWHERE,
+    "nodelist": ELSEWHERE,
+    "exclude": Refused(
+        "of PBS cannot exclude hosts; select others by --constraint or --nodelist"
+    ),
+    "licenses": lambda job: [
+        f"-l {name}={count}" for name, count in lowering.license_counts(job)
+    ],
+    "begin": lambda job: [f"-a {local_time(job.request.begin):%Y%m%d%H%M}"],
+    "deadline": Refused("of PBS has no deadline; use --time"),
+    "nice": lambda job: [f"-p -{lowering.niceness(job, NICEST, 'PBS')}"],
+    "comment": Refused(
+        "of PBS reserves comments for operators; use --name, or --env COMMENT=TEXT"
+    ),
+    "clusters": Refused(
+        "of PBS names a server with its queue: --queue QUEUE@SERVER for one of them"
+    ),
+    "mail_type": lambda job: [f"-m {lowering.mail_letters(job, LETTERS)}"],
+    "mail_user": "-M {}",
+}

@@ -19,6 +19,12 @@ IDS = re.compile(r"(any:)?[0-9][A-Za-z0-9_.\[\]]*([,:][0-9][A-Za-z0-9_.\[\]]*)*"
 PART = r"\d{1,9}(?:-\d{1,9}(?::[1-9]\d{0,8})?)?"
 ARRAY = re.compile(rf"(?!\d+(?:%|$))({PART}(?:,{PART})*)(?:%([1-9]\d{{0,8}}))?")
 VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+# Features of hosts; what each scheduler can express of them differs.
+CONSTRAINT = re.compile(r"[A-Za-z0-9!(\[][A-Za-z0-9_.:=@+*&|!()\[\],-]*")
+LICENSES = re.compile(r"[A-Za-z][\w.@/-]*(:\d{1,6})?(,[A-Za-z][\w.@/-]*(:\d{1,6})?)*")
+COMMENT = re.compile(
+    r"[A-Za-z0-9_.%+@^]([A-Za-z0-9_.:=@%+/^ -]*[A-Za-z0-9_.:=@%+/^-])?"
+)
 INDEX = "{index}"  # in an argument of an array job: the index of the element
 MAX_LISTED = 10**6  # elements of an array that is not one range
 

@@ -11,8 +11,14 @@ import mpiapps
 from mpiapps.base.errors import UsageError
 from mpiapps.base.threads import THREAD_VARIABLES
 from mpiapps.batch import quoting
+from mpiapps.batch.environment import (
+    before_run_lines,
+    host_mpiexec,
+    setup_lines,
+)
 from mpiapps.batch.extra_directives import check_directives
 from mpiapps.batch.launchers import LaunchCommand, launch_command
+from mpiapps.batch.lowering import refuse_unlowered
 from mpiapps.batch.request import Job
 from mpiapps.batch.scheduler import LIBRARY, Scheduler, load_scheduler
 
@@ -43,6 +49,7 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
     request = job.request
     scheduler = load_scheduler(request.scheduler)
     check_directives(job, scheduler.syntax)
+    refuse_unlowered(job, scheduler.lowerings, scheduler.name)
     if request.array:
         scheduler.check_array(job)
     directives = scheduler.directives(job)
@@ -77,6 +84,9 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
             library=library,
             library_text=scheduler.shell_library() if standalone else "",
             scheduler_library="" if beside_common else str(scheduler.library),
+            setup=setup_lines(job),
+            before_run=before_run_lines(job),
+            host_mpiexec=host_mpiexec(job),
             parents=job.parents,
             parents_may_fail=job.parents_may_fail,
             thread_variables=THREAD_VARIABLES,

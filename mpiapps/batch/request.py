@@ -3,81 +3,29 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, replace
 
-from mpiapps.app.options import option
 from mpiapps.base.errors import UsageError
 from mpiapps.batch import quoting
-from mpiapps.batch.launchers import LAUNCHERS
-from mpiapps.batch.site import MPIS, SCHEDULERS, Site
+from mpiapps.batch.request_options import (
+    EnvironmentOptions,
+    ResourceOptions,
+    RunOptions,
+    SchedulingOptions,
+)
+from mpiapps.batch.request_values import EVENTS, GPUS, MOMENT, expand_hosts
+from mpiapps.batch.site import Site
 
 MIB = 1024**2
+DEFAULT_EVENTS = "end,fail"  # of --mail-type, with --mail-user
+# The sources of Python; a job has at most one of them.
+PYTHONS = ("container", "conda", "venv")
 
 
 @dataclass(frozen=True)
-class Request:
-    """The options of `render` and `submit`."""
-
-    scheduler: str = option(
-        "",
-        "scheduler (default: from the site file or this host)",
-        choices=tuple(SCHEDULERS),
-    )
-    site: str = option(
-        "", "name or path of a site file (docs/clusters.md lists the directories)"
-    )
-    nodes: int = option(1, "number of hosts", min=1, max=10**6)
-    ranks_per_node: int = option(1, "MPI ranks per host", min=1, max=10**4)
-    threads: int = option(1, "cores per rank", min=1, max=10**4)
-    memory: int = option(
-        0, "memory per rank, such as 4GiB (0: default of the queue)", type="size"
-    )
-    time: int = option(3600, "time limit, such as 1h30m", type="walltime", min=60)
-    name: str = option("", "name of the job (default: name of the program)")
-    account: str = option("", "account to charge (default: from the site file)")
-    queue: str = option("", "queue or partition (default: from the site file)")
-    gpus: int = option(0, "GPUs per rank", min=0, max=64)
-    array: str = option(
-        "",
-        "indices of a job array, such as 1-10, 1,3,7 or 1-99:2%4; {index} in the"
-        " program's arguments is replaced",
-    )
-    dependency: str = option(
-        "",
-        "runs or jobs that must succeed first: ID[,ID]; any:ID if they may fail",
-        alias="after",
-    )
-    mail_user: str = option(
-        "", "mail addresses to notify at the end: A@B[,C@D]", alias="mail"
-    )
-    env: tuple[str, ...] = option(
-        (), "environment variable of the job", metavar="NAME=VALUE"
-    )
-    directive: tuple[str, ...] = option(
-        (),
-        "further option of the submission command, such as"
-        " --directive=--constraint=ib; may be repeated",
-        metavar="OPTION",
-    )
-    epilog: tuple[str, ...] = option(
-        (),
-        "shell command to run on the first host after the ranks have ended, at each"
-        " start of the job; may be repeated",
-        metavar="COMMAND",
-    )
-    launcher: str = option(
-        "", "launcher (default: from the site file)", choices=tuple(LAUNCHERS)
-    )
-    mpi: str = option("", "MPI (default: from the site file)", choices=MPIS)
-    python: str = option("", "interpreter on the hosts (default: this one)")
-    logs: str = option("logs", "directory for output files and run directories")
-    signal_delay: int = option(
-        0,
-        "time before the limit at which the program stops and saves"
-        " (0: a tenth, 20 s to 5 min)",
-        type="walltime",
-    )
-    max_requeues: int = option(20, "maximum number of automatic requeues", min=0)
+class Request(RunOptions, EnvironmentOptions, SchedulingOptions, ResourceOptions):
+    """The options of `render` and `submit`; help lists those of the last base first."""
 
     @property
     def ntasks(self) -> int:
@@ -93,6 +41,16 @@ class Request:
     def memory_per_node(self) -> int:
         """MiB on each host, rounded up."""
         return -(-self.memory * self.ranks_per_node // MIB)
+
+    @property
+    def gpus_per_rank(self) -> int:
+        """Number of GPUs of each rank."""
+        return int(self.gpus.rpartition(":")[2] or 0)
+
+    @property
+    def gpu_type(self) -> str:
+        """Type of the GPUs; empty: any."""
+        return self.gpus.rpartition(":")[0]
 
     @property
     def stop_margin(self) -> int:
@@ -165,6 +123,17 @@ class Job:
         return (*self.site.directives, *self.request.directive)
 
     @property
+    def modules(self) -> tuple[str, ...]:
+        """Names of environment modules: those of the site, then of the request."""
+        texts = (*self.site.modules, *self.request.module)
+        return tuple(name for text in texts for name in text.split())
+
+    @property
+    def before_run(self) -> tuple[str, ...]:
+        """Commands before the ranks: those of the site, then of the request."""
+        return (*self.site.before_run, *self.request.before_run)
+
+    @property
     def epilog(self) -> tuple[str, ...]:
         """Epilog scripts: that of the request, then that of the site."""
         both = self.request.epilog, self.site.epilog
@@ -179,6 +148,7 @@ def resolve(request: Request, site: Site, program: str) -> Request:
     UsageError
         If a value is invalid in a job script, or values conflict.
     """
+    request = with_environment(request, site)
     filled = replace(
         request,
         scheduler=site.scheduler,
@@ -187,7 +157,7 @@ def resolve(request: Request, site: Site, program: str) -> Request:
         queue=request.queue or site.queue,
         launcher=request.launcher or site.launcher,
         mpi=request.mpi or site.mpi,
-        python=request.python or site.python,
+        mail_type=request.mail_type or (DEFAULT_EVENTS if request.mail_user else ""),
     )
     _check_texts(filled)
     if filled.stop_margin >= filled.time:
@@ -196,6 +166,34 @@ def resolve(request: Request, site: Site, program: str) -> Request:
             f" {filled.time} s; give a shorter delay or more time"
         )
     return filled
+
+
+def with_environment(request: Request, site: Site) -> Request:
+    """Return the request with one source of Python: its own, else that of the site.
+
+    Raises
+    ------
+    UsageError
+        If it has two.
+    """
+    own = [name for name in PYTHONS if getattr(request, name)]
+    if len(own) > 1:
+        raise UsageError(
+            f"--{own[0]} and --{own[1]} both bring a Python; leave one of them"
+        )
+    if not own and not request.python:
+        values = {name: getattr(site, name) for name in PYTHONS}
+        request = replace(request, **values)
+    pythons = {
+        "container": "python3",
+        "conda": "python",
+        "venv": f"{request.venv.rstrip('/')}/bin/python",
+    }
+    source = next((name for name in PYTHONS if getattr(request, name)), "")
+    default = pythons[source] if source else site.python or sys.executable
+    if request.bind and source != "container":
+        raise UsageError("--bind is for --container, and the job has none")
+    return replace(request, python=request.python or default)
 
 
 # Field -> pattern, and its description in errors.
@@ -207,6 +205,19 @@ PATTERNS = {
     "mail_user": (quoting.MAIL, "give addresses: name@host,name@host"),
     "dependency": (quoting.IDS, "give job numbers: 12,13"),
     "array": (quoting.ARRAY, "write 1-10, 1-10:2, 1,3,7 or 1-10%4"),
+    "begin": (MOMENT, "write 2026-12-01T08:00:00, or +7200 for seconds from now"),
+    "deadline": (MOMENT, "write 2026-12-01T08:00:00, or +7200 for seconds from now"),
+    "mail_type": (EVENTS, "write begin, end, fail, all or none"),
+    "gpus": (GPUS, "write N or TYPE:N, such as 2 or a100:2"),
+    "constraint": (
+        quoting.CONSTRAINT,
+        "write features joined by & or |, such as ib or ib&avx512",
+    ),
+    "licenses": (quoting.LICENSES, "write NAME:N, such as matlab:2"),
+    "comment": (
+        quoting.COMMENT,
+        "use letters, digits, blanks and _ . : = @ % + / ^ - only",
+    ),
 }
 
 
@@ -215,15 +226,38 @@ def _check_texts(request: Request) -> None:
         value = getattr(request, field)
         if value or field == "name":
             quoting.check_pattern(pattern, value, field.replace("_", "-"), expected)
-    for field in ("account", "queue", "logs"):
+    for field in ("account", "queue", "qos", "reservation", "clusters", "logs"):
         value = getattr(request, field)
         if value or field == "logs":
             quoting.directive(value, field)
+    _check_hosts(request)
     for text in request.env:
         quoting.check_pattern(quoting.VARIABLE, text, "env", "write NAME=VALUE")
         quoting.check_shell_text(text, "--env")
     quoting.check_shell_text(request.python, "--python")
-    for text in request.epilog:
-        quoting.check_shell_text(text, "--epilog")
+    for field in ("setup", "conda", "venv", "container"):
+        quoting.check_shell_text(getattr(request, field), f"--{field}")
+    for field in ("module", "bind", "before_run", "epilog"):
+        for text in getattr(request, field):
+            quoting.check_shell_text(text, f"--{field.replace('_', '-')}")
     if request.array and not request.indices():
         raise UsageError(f"--array {request.array} has no elements; write first-last")
+
+
+def _check_hosts(request: Request) -> None:
+    """Raise `UsageError` for lists of hosts that are invalid or contradict."""
+    hosts: dict[str, list[str]] = {}
+    for field in ("nodelist", "exclude"):
+        try:
+            text = getattr(request, field)
+            hosts[field] = expand_hosts(text) if text else []
+        except ValueError as error:
+            raise UsageError(f"--{field} {error}") from error
+    if both := [host for host in hosts["nodelist"] if host in hosts["exclude"]]:
+        raise UsageError(f"{both[0]} is in both --nodelist and --exclude; leave one")
+    if len(hosts["nodelist"]) > request.nodes:
+        raise UsageError(
+            f"--nodelist {request.nodelist} has {len(hosts['nodelist'])} hosts, which"
+            f" the job must all include, and --nodes is {request.nodes}; list fewer"
+            " hosts, or leave the choice to the scheduler by --constraint or --exclude"
+        )

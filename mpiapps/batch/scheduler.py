@@ -16,6 +16,7 @@ from mpiapps.base.streams import write_err
 from mpiapps.batch.client import CommandError, run_command
 from mpiapps.batch.job_state import Answers, JobId, Submission
 from mpiapps.batch.launchers import LaunchCommand
+from mpiapps.batch.lowering import LoweringTable, lower
 from mpiapps.batch.options import DirectiveSyntax
 from mpiapps.batch.request import Job
 from mpiapps.batch.rule_types import Rule
@@ -35,6 +36,8 @@ class Scheduler(ABC):
         Name of the row or of the entry point.
     syntax : DirectiveSyntax
         Its directives.
+    lowerings : mapping
+        Its directives for the scheduling options of a request, or why it has none.
     library : Path
         File of its shell functions; ``library/job_library.sh`` describes them.
     detection_command : str
@@ -70,6 +73,7 @@ class Scheduler(ABC):
     """
 
     syntax: ClassVar[DirectiveSyntax]
+    lowerings: ClassVar[LoweringTable] = {}
     library: ClassVar[Path]
     detection_command: ClassVar[str]
     query_command: ClassVar[str]
@@ -98,6 +102,10 @@ class Scheduler(ABC):
 
         Raises `UsageError` if the scheduler cannot express the request.
         """
+
+    def lowered(self, job: Job) -> list[str]:
+        """Return the directives of `lowerings` for the options of a request."""
+        return lower(job, self.lowerings, self.syntax.command)
 
     @abstractmethod
     def submission(self, job: Submission) -> list[str]:

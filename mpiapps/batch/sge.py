@@ -52,6 +52,7 @@ class GridEngine(Scheduler):
     """Grid Engine."""
 
     syntax = sge_options.SYNTAX
+    lowerings = sge_options.LOWERINGS
     lint_rules = (
         _option_like_comment,
         _launcher_without_slots,
@@ -72,7 +73,7 @@ class GridEngine(Scheduler):
 
     def directives(self, job: Job) -> list[str]:
         """Return the options of qsub."""
-        request, site = job.request, job.site
+        request = job.request
         _check_python(job)
         task = ".$TASK_ID" if request.array else ""
         lines = [
@@ -87,9 +88,6 @@ class GridEngine(Scheduler):
         slots = request.nodes * request.cores_per_node
         lines += [f"-pe {_environment(job)} {slots}"] if slots > 1 else []
         lines += [f"-l {_memory(job)}"] if request.memory else []
-        lines += [f"-l {site.gpu_resource}={_gpus(job)}"] if request.gpus else []
-        lines += [f"-P {request.account}"] if request.account else []
-        lines += [f"-q {request.queue}"] if request.queue else []
         limit = request.array_parallelism
         if request.array:
             lines += [f"-t {quoting.format_indices(request.indices())}"]
@@ -103,8 +101,7 @@ class GridEngine(Scheduler):
                     f" failures: --dependency any:{request.dependency}"
                 )
             lines += [f"-hold_jid {','.join(request.after_ids)}"]
-        lines += ["-m ea", f"-M {request.mail_user}"] if request.mail_user else []
-        return [*lines, *job.directives]
+        return [*lines, *self.lowered(job), *job.directives]
 
     def submission(self, job: Submission) -> list[str]:
         """Return the command that submits a script."""
@@ -159,12 +156,15 @@ class GridEngine(Scheduler):
         config = self.try_run(["qconf", "-sconf"])
         if limit := re.search(r"^max_aj_tasks +(\d+)", config, re.MULTILINE):
             values["max_array"] = int(limit[1])
-        rows = map(str.split, self.try_run(["qconf", "-sc"]).splitlines())
+        rows = list(map(str.split, self.try_run(["qconf", "-sc"]).splitlines()))
         consumable = {row[0]: row[5] for row in rows if len(row) >= 8}
         if memory := next((m for m in MEMORY_RESOURCES if m in consumable), None):
             # Not consumable: a limit per process, not a count.
             per_slot = consumable[memory] in ("YES", "NO")
             values |= {"memory_resource": memory, "memory_per_slot": per_slot}
+        relations = {row[0]: row[3] for row in rows if len(row) >= 8}
+        if exclusive := next((r for r in relations if relations[r] == "EXCL"), None):
+            values["exclusive_resource"] = exclusive
         return values, ["parallel_environments: remove those that are not for MPI"]
 
 
@@ -216,22 +216,6 @@ def _memory(job: Job) -> str:
     else:
         size = request.memory * request.ranks_per_node
     return f"{site.memory_resource}={-(-size // MIB)}M"
-
-
-def _gpus(job: Job) -> int:
-    """Return the number of GPUs per slot."""
-    request = job.request
-    if not job.site.gpu_resource:
-        raise UsageError(
-            "--gpus: the site file of this Grid Engine has no gpu_resource; set it to"
-            " the name of the GPU resource"
-        )
-    if request.gpus % request.threads:
-        raise UsageError(
-            f"--gpus {request.gpus} with --threads {request.threads}: Grid Engine"
-            " counts GPUs per slot; request as many GPUs as threads, or a multiple"
-        )
-    return request.gpus // request.threads
 
 
 def _queue_status(letters: str) -> JobStatus:

@@ -44,8 +44,16 @@ class Site:
     launch : list of str
         Launch command, in place of the built-in one: ``{ntasks}``, ``{nodes}``,
         ``{ranks_per_node}`` and ``{threads}`` are replaced.
+    modules : list of str
+        Environment modules to load.
     setup : list of str
         Shell lines for the job, such as ``module load gcc``; copied unquoted.
+    conda, venv, container : str
+        Source of Python for requests without one: see `EnvironmentOptions`.
+    binds : list of str
+        Directories of the hosts that containers see.
+    before_run : list of str
+        Shell commands to run on the first host before the ranks.
     python : str
         Interpreter on the hosts. Default is the one that renders the script.
     account, queue : str
@@ -62,6 +70,10 @@ class Site:
         Grid Engine: whether that resource counts per slot, not per job and host.
     gpu_resource : str
         Grid Engine: resource for GPU requests, per slot.
+    gpu_type_resource : str
+        Grid Engine and PBS: resource for the type of GPUs.
+    exclusive_resource : str
+        Grid Engine: resource for whole hosts, with the relation ``EXCL``.
     max_array : int
         Slurm: MaxArraySize, one above the highest index; else the number of elements.
     scratch : str
@@ -75,7 +87,13 @@ class Site:
     launcher: str = "mpiexec"
     mpi: str = "openmpi"
     launch: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
+    conda: str = ""
+    venv: str = ""
+    container: str = ""
+    binds: tuple[str, ...] = ()
+    before_run: tuple[str, ...] = ()
     python: str = ""
     account: str = ""
     queue: str = ""
@@ -85,6 +103,8 @@ class Site:
     memory_resource: str = ""
     memory_per_slot: bool = True
     gpu_resource: str = ""
+    gpu_type_resource: str = ""
+    exclusive_resource: str = ""
     max_array: int = 0
     scratch: str = ""
     pmi_library: str = ""

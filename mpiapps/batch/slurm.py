@@ -40,6 +40,7 @@ class Slurm(Scheduler):
     """Slurm."""
 
     syntax = slurm_options.SYNTAX
+    lowerings = slurm_options.LOWERINGS
     lint_rules = slurm_rules.RULES
     library = Path(__file__).parent / "library" / "slurm.sh"
     detection_command = "sbatch"
@@ -72,10 +73,6 @@ class Slurm(Scheduler):
             "--export=NONE",
         ]
         lines += [f"--mem={memory}M"] if memory else []
-        gpus = request.gpus * request.ranks_per_node
-        lines += [f"--gpus-per-node={gpus}"] if gpus else []
-        lines += [f"--account={request.account}"] if request.account else []
-        lines += [f"--partition={request.queue}"] if request.queue else []
         if request.array:
             limit = request.array_parallelism
             array = format_indices(request.indices()) + (f"%{limit}" if limit else "")
@@ -84,9 +81,7 @@ class Slurm(Scheduler):
             kind = "afterany" if request.after_any else "afterok"
             lines += [f"--dependency={kind}:{':'.join(request.after_ids)}"]
             lines += ["--kill-on-invalid-dep=yes"]
-        if request.mail_user:
-            lines += ["--mail-type=END,FAIL", f"--mail-user={request.mail_user}"]
-        return [*lines, *job.directives]
+        return [*lines, *self.lowered(job), *job.directives]
 
     def submission(self, job: Submission) -> list[str]:
         """Return the command that submits a script."""

@@ -1,6 +1,9 @@
 """The options of sbatch."""
 
+from mpiapps.batch.lowering import LoweringTable
 from mpiapps.batch.options import DirectiveSyntax, option_table
+from mpiapps.batch.request import Job
+from mpiapps.batch.request_values import local_time
 
 OPTIONS = option_table(
     {
@@ -107,3 +110,41 @@ SYNTAX = DirectiveSyntax(
     cores=("--cpus-per-task", r"([2-9]|\d\d).*"),
     renamed={"--workdir": "--chdir", "--share": "--oversubscribe"},
 )
+
+
+def _gpus(job: Job) -> list[str]:
+    request = job.request
+    kind = f"{request.gpu_type}:" if request.gpu_type else ""
+    count = request.gpus_per_rank * request.ranks_per_node
+    return [f"--gpus-per-node={kind}{count}"]
+
+
+def _begin(job: Job) -> list[str]:
+    text = job.request.begin
+    return [f"--begin={f'now{text}' if text.startswith('+') else text}"]
+
+
+def _deadline(job: Job) -> list[str]:
+    """Return the time, also of a delay: all jobs of a run have one deadline."""
+    return [f"--deadline={local_time(job.request.deadline):%Y-%m-%dT%H:%M:%S}"]
+
+
+LOWERINGS: LoweringTable = {
+    "gpus": _gpus,
+    "exclusive": "--exclusive",
+    "account": "--account={}",
+    "queue": "--partition={}",
+    "qos": "--qos={}",
+    "reservation": "--reservation={}",
+    "constraint": "--constraint={}",
+    "nodelist": "--nodelist={}",
+    "exclude": "--exclude={}",
+    "licenses": "--licenses={}",
+    "begin": _begin,
+    "deadline": _deadline,
+    "nice": "--nice={}",
+    "comment": '--comment="{}"',
+    "clusters": "--clusters={}",
+    "mail_type": lambda job: [f"--mail-type={job.request.mail_type.upper()}"],
+    "mail_user": "--mail-user={}",
+}

@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mpiapps.app import Program, Result, option
-from mpiapps.app.options import add_options
+from mpiapps.app.options import add_options, from_namespace
+from mpiapps.app.parser import Parser
 from mpiapps.app.program import programs
 from mpiapps.app.runner import CommonOptions, parse, program_parser
 from mpiapps.base.launch_environment import LaunchEnvironment
@@ -54,6 +55,19 @@ def test_one_field_is_one_option():
     assert read(*argv.split(), "--dry-run", "--order", "-3") == Options(
         100, 4 * 2**30, 5400, 1e-3, "two", True, -3
     )
+
+
+def test_a_value_that_names_another_option():
+    @dataclass(frozen=True)
+    class Passing:
+        nodes: int = option(1, "how many")
+        passed: tuple[str, ...] = option((), "options to pass", verbatim=True)
+
+    parser = Parser()
+    add_options(parser, Passing)
+    words = ["--passed", "--nodes=2", "--nodes", "3", "--passed=-x"]
+    values = from_namespace(parser.parse_intermixed(words), Passing)
+    assert values == Passing(3, ("--nodes=2", "-x"))
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,11 @@ SITES = {
         parallel_environments={"mpi4": "4", "mpi8": "8", "smp": "$pe_slots"},
         memory_resource="h_vmem",
         gpu_resource="gpu",
+        gpu_type_resource="gpu_type",
+        exclusive_resource="exclusive",
         max_array=1000,
     ),
-    "pbs": Site("pbs", "pbs", max_array=10000),
+    "pbs": Site("pbs", "pbs", gpu_type_resource="gpu_model", max_array=10000),
     "lsf": Site("lsf", "lsf", max_array=1000),
 }
 

@@ -38,6 +38,7 @@ def stub(path, act):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(STUB.format(ACT=act))
     path.chmod(0o755)
+    return path
 
 
 def begin(place, text, scheduler, variables):

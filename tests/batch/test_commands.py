@@ -27,6 +27,7 @@ def place(tmp_path, monkeypatch):
     """Work in an empty folder, on a host without a scheduler."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "my.py").touch()
     return tmp_path
 
 
@@ -76,6 +77,22 @@ def test_options_and_commands_for_one_submission(capsys):
             ["render", "pi", *SLURM, "--samples", "1e12"],
             "options follow --: mpiapps render pi -- --samples",
         ),
+        (
+            ["render", "files", *SLURM, "count", "logs"],
+            "arguments follow --: mpiapps render files -- count ...",
+        ),
+        (
+            ["render", "files", *SLURM, "count", "logs", "--top=3"],
+            "options follow --: mpiapps render files -- --top=3 ...",
+        ),
+        (
+            ["render", "my.py", *SLURM, "--rate", "0.1"],
+            "an option of my.py follows --: mpiapps render my.py -- --rate ...",
+        ),
+        (["render", "pi", *SLURM, "--ntasks", "8"], "--nodes and --ranks-per-node"),
+        (["render", "pi", *SLURM, "--mem=4G"], "use --memory, per rank"),
+        (["render", "pi", *SLURM, "--output=x"], "`mpiapps logs RUN` prints it"),
+        (["render", "pi", *SLURM, "-N", "2"], "--directive='-N VALUE'"),
         (["render", "pi", *SLURM, "--name", "a b"], "start with a letter"),
         (["render", "pi", *SLURM, "--array", "5"], "write 1-10"),
         (["render", "pi", *SLURM, "--directive=-Jx"], "use --name of mpiapps"),
@@ -205,7 +222,8 @@ PROBES = {
         "-spl": "make\nmpi4\n",
         "-sp": "allocation_rule    4\n",
         "-sconf": "max_aj_tasks                 75000\n",
-        "-sc": "h_vmem h_vmem MEMORY <= YES YES 0 0\n",
+        "-sc": "h_vmem h_vmem MEMORY <= YES YES 0 0\n"
+        "whole whole BOOL EXCL YES YES 0 1000\n",
     },
 }
 
@@ -220,6 +238,7 @@ PROBES = {
                 "max_array = 75000",
                 'memory_resource = "h_vmem"',
                 "memory_per_slot = true",
+                'exclusive_resource = "whole"',
             ],
         ),
         ("pbs", ['queue = "workq"', "max_array = 10000"]),

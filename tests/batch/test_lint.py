@@ -293,7 +293,7 @@ def test_the_line_is_told(tmp_path):
 REQUESTS = [
     {},
     {"nodes": 2, "ranks_per_node": 4, "memory": 2**30, "time": 5400},
-    {"nodes": 2, "ranks_per_node": 2, "threads": 2, "array": "1-9:2%3", "gpus": 2},
+    {"nodes": 2, "ranks_per_node": 2, "threads": 2, "array": "1-9:2%3", "gpus": "2"},
     {
         "mail_user": "a@b.org",
         "account": "a",

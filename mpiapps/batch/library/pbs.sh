@@ -2,7 +2,7 @@
 scheduler_identify() {
     job_id="${PBS_JOBID:-}" job_cluster='' index="${PBS_ARRAY_INDEX:-}" job_submit=qsub job_timer=1
     job_id="${job_id/\[*\]/[]}"  # the array of an element
-    job_unchained='#PBS \(-J\|-W *depend=\)'
+    job_unchained='#PBS \(-J\|-a\|-W *depend=\)'
 }
 scheduler_chain() {
     local IFS=:

@@ -5,7 +5,7 @@ scheduler_identify() {
     job_id="${JOB_ID:-}" job_cluster="${MPIAPPS_CLUSTER:-${master:+${SGE_CELL:-default}@$master}}"
     index="${SGE_TASK_ID:-}" job_submit=qsub job_timer=1
     index="${index#undefined}"
-    job_unchained='#[$] -\(t\|tc\|hold_jid\|hold_jid_ad\) '
+    job_unchained='#[$] -\(a\|t\|tc\|hold_jid\|hold_jid_ad\) '
     job_reserved=' 99 100 '
 }
 scheduler_check_hosts() { # other hosts or slots than requested would make ranks share cores

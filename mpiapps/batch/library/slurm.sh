@@ -2,7 +2,7 @@
 scheduler_identify() {
     job_id="${SLURM_ARRAY_JOB_ID:-${SLURM_JOB_ID:-}}" job_cluster="${SLURM_CLUSTER_NAME:-}"
     index="${SLURM_ARRAY_TASK_ID:-}" job_submit=sbatch job_timer=''
-    job_unchained='#SBATCH \(--\(array\|dependency\|kill-on-invalid-dep\)\|-[ad]\)'
+    job_unchained='#SBATCH \(--\(array\|begin\|dependency\|kill-on-invalid-dep\)\|-[dab]\)'
     export SLURM_EXPORT_ENV=ALL  # exported variables reach the ranks
     unset SLURM_TRES_PER_TASK  # a step fails if it differs from the step's cores, as MaxMemPerCPU makes it
     [ -n "$mpiexec" ] || return 0

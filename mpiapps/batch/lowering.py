@@ -1,0 +1,170 @@
+"""Scheduling options of a request as directives of one scheduler, from a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+
+from mpiapps.base.errors import UsageError
+from mpiapps.batch import quoting
+from mpiapps.batch.request import DEFAULT_EVENTS, Job
+from mpiapps.batch.request_options import SchedulingOptions
+from mpiapps.batch.request_values import expand_hosts, mail_events
+
+FEATURE = re.compile(r"(\w+)(?:=([\w.]+))?")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why a scheduler cannot express an option, and what to do instead."""
+
+    reason: str
+
+
+# Options that a table lowers; each scheduler's own code handles the other ones.
+OWN_CODE = ("account", "queue", "array", "dependency", "mail_user", "directive")
+NAMES = (field.name for field in fields(SchedulingOptions))
+OPTIONS = ("exclusive", *(name for name in NAMES if name not in OWN_CODE))
+# Text with {} for the value, or a function that returns directives.
+Lowering = str | Refused | Callable[[Job], list[str]]
+LoweringTable = Mapping[str, Lowering]
+ELSEWHERE: Lowering = lambda _: []  # noqa: E731 - part of another directive
+
+
+def lower(job: Job, table: LoweringTable, scheduler: str) -> list[str]:
+    """Return the directives of the options of `table` that the request sets.
+
+    Parameters
+    ----------
+    job : Job
+    table : mapping of str
+        By name of the field of `Request`.
+    scheduler : str
+        Name of the scheduler for errors.
+
+    Raises
+    ------
+    UsageError
+        If the scheduler cannot express an option.
+    """
+    lines: list[str] = []
+    for name, lowering in table.items():
+        value = getattr(job.request, name)
+        if not value:
+            continue
+        if isinstance(lowering, Refused):
+            raise refusal(name, value, f"{scheduler} {lowering.reason}")
+        if callable(lowering):
+            lines += lowering(job)
+        else:
+            lines.append(lowering.replace("{}", str(value)))
+    return lines
+
+
+def refusal(name: str, value: object, reason: str) -> UsageError:
+    """Return the error for an option that a scheduler cannot express."""
+    shown = "" if value is True else f" {quoting.printable(str(value))}"
+    return UsageError(f"--{name.replace('_', '-')}{shown}: {reason}")
+
+
+def refuse_unlowered(job: Job, table: LoweringTable, scheduler: str) -> None:
+    """Raise `UsageError` for an option of the request without a row in `table`."""
+    for name in OPTIONS:
+        value = getattr(job.request, name)
+        is_default = name == "mail_type" and value == DEFAULT_EVENTS
+        if value and name not in table and not is_default:
+            raise refusal(
+                name,
+                value,
+                f"mpiapps has no directive for it on {scheduler}; write the option of"
+                f" {scheduler} itself: --directive=OPTION",
+            )
+
+
+def features(job: Job, scheduler: str) -> list[tuple[str, str]]:
+    """Return the features of ``--constraint``: names, and values or empty texts.
+
+    Raises
+    ------
+    UsageError
+        Unless they are names, or NAME=VALUE, joined by ``&``.
+    """
+    text = job.request.constraint
+    matches = [FEATURE.fullmatch(part) for part in text.split("&")]
+    if not all(matches):
+        raise refusal(
+            "constraint",
+            text,
+            f"{scheduler} combines features only by &; write NAME or NAME=VALUE,"
+            " joined by &",
+        )
+    return [(match[1], match[2] or "") for match in matches if match]
+
+
+def license_counts(job: Job) -> list[tuple[str, int]]:
+    """Return names and numbers of ``--licenses``."""
+    parts = (part.partition(":") for part in job.request.licenses.split(","))
+    return [(name, int(number or 1)) for name, _, number in parts]
+
+
+def gpu_type_resource(job: Job) -> str:
+    """Return the site's resource of the type of a GPU.
+
+    Raises
+    ------
+    UsageError
+        If the site file has none.
+    """
+    if not job.site.gpu_type_resource:
+        raise refusal(
+            "gpus",
+            job.request.gpus,
+            "the site file does not name the resource of the type of GPUs; set"
+            " gpu_type_resource, or leave out the type",
+        )
+    return job.site.gpu_type_resource
+
+
+def all_hosts(job: Job, scheduler: str) -> list[str]:
+    """Return the hosts of ``--nodelist`` for a scheduler that uses no others.
+
+    Raises
+    ------
+    UsageError
+        If the job has more hosts.
+    """
+    hosts = expand_hosts(job.request.nodelist)
+    if len(hosts) < job.request.nodes:
+        raise refusal(
+            "nodelist",
+            job.request.nodelist,
+            f"{scheduler} uses the listed hosts and no others; list"
+            f" {job.request.nodes} hosts",
+        )
+    return hosts
+
+
+def niceness(job: Job, most: int, scheduler: str) -> int:
+    """Return ``--nice``; raise `UsageError` if it is above `most`."""
+    if job.request.nice > most:
+        raise refusal("nice", job.request.nice, f"the maximum of {scheduler} is {most}")
+    return job.request.nice
+
+
+def check_events(job: Job, known: Mapping[str, str]) -> None:
+    """Raise `UsageError` for events of ``--mail-type`` that are not in `known`."""
+    unknown = sorted(mail_events(job.request.mail_type) - set(known))
+    if unknown:
+        raise refusal(
+            "mail_type",
+            job.request.mail_type,
+            f"only Slurm has {unknown[0]}; use {', '.join(known)} or all",
+        )
+
+
+def mail_letters(job: Job, letters: Mapping[str, str]) -> str:
+    """Return the events of ``--mail-type`` as letters of qsub."""
+    check_events(job, letters)
+    events = mail_events(job.request.mail_type)
+    return "".join(letter for event, letter in letters.items() if event in events)
