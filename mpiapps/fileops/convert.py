@@ -16,6 +16,7 @@ from mpiapps.base.errors import InputError
 from mpiapps.base.optional import require
 from mpiapps.fileops.csv_quotes import read_quote_states
 from mpiapps.fileops.file_run import FileRun, ValuesAndLines
+from mpiapps.fileops.parquet import MODULE
 from mpiapps.fileops.parquet_parts import PartDirectory, write_part
 from mpiapps.fileops.record_reader import RecordReader
 from mpiapps.fileops.segments import Segment
@@ -62,8 +63,9 @@ class FieldKinds(TableOperation):
     kernels: Sequence[Callable[..., Any]] = [*SUMMARY_KERNELS, *typed_fields.KERNELS]
 
     def warm_up(self) -> None:
-        """Compile the kernels by calling them once."""
+        """Compile the kernels by calling them once, import what writes Parquet."""
         super().warm_up()
+        importlib.import_module(MODULE)
         for rows in RowParser([0], Dialect(), 1).rows(np.array([49, 10], np.uint8)):
             field_kinds(rows, 0, Dialect())
             text_bytes(rows, 0, -1)
