@@ -148,23 +148,28 @@ class PartWriter(FieldKinds):
             return self._texts(rows, column, dialect.quote)
         if kind == INT64:
             values, valid = _integers(rows, column, dialect.quote)
-            return self._pa.array(values, mask=~valid)
+            return self._array_of(kind, valid, values)
         parser = NumberParser(1, dialect, rows.records)
         one = Rows(rows.buffer, rows.spans, rows.records, rows.order[column:][:1])
         ((numbers,),) = parser.arrays([(0, one)])
-        return self._pa.array(numbers, mask=np.isnan(numbers))
+        return self._array_of(kind, ~np.isnan(numbers), numbers)
+
+    def _array_of(self, kind: str, valid: np.ndarray, *parts: np.ndarray) -> Any:
+        """Return an array of Arrow without a copy; `pa.array` would import pandas."""
+        bits = np.packbits(valid, bitorder="little")
+        buffers = [self._pa.py_buffer(part) for part in (bits, *parts)]
+        nulls = len(valid) - int(valid.sum())
+        return self._pa.Array.from_buffers(
+            self._pa.type_for_alias(kind), len(valid), buffers, nulls
+        )
 
     def _texts(self, rows: Rows, column: int, quote: int) -> Any:
         """Return texts, with nulls where a record ends before the column."""
         ends, data = text_bytes(rows, column, quote)
         spans = rows.spans[rows.order[column], : rows.records]
-        absent = np.logical_not(spans.any(axis=1))
-        absent[0] &= rows.order[column] > 0  # the first field of a buffer begins at 0
-        bits = np.packbits(~absent, bitorder="little")
-        buffers = [self._pa.py_buffer(each) for each in (bits, ends, data)]
-        array = self._pa.Array.from_buffers(
-            self._pa.string(), rows.records, buffers, int(absent.sum())
-        )
+        present = np.asarray(spans.any(axis=1))
+        present[0] |= rows.order[column] == 0  # the first field of a buffer begins at 0
+        array = self._array_of(STRING, present, ends, data)
         try:
             array.validate(full=True)
         except self._pa.ArrowInvalid as error:
