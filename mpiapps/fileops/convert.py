@@ -16,6 +16,7 @@ from mpiapps.base.errors import InputError
 from mpiapps.base.optional import require
 from mpiapps.fileops.csv_quotes import read_quote_states
 from mpiapps.fileops.file_run import FileRun, ValuesAndLines
+from mpiapps.fileops.parquet import MODULE
 from mpiapps.fileops.parquet_parts import PartDirectory, write_part
 from mpiapps.fileops.record_reader import RecordReader
 from mpiapps.fileops.segments import Segment
@@ -62,8 +63,9 @@ class FieldKinds(TableOperation):
     kernels: Sequence[Callable[..., Any]] = [*SUMMARY_KERNELS, *typed_fields.KERNELS]
 
     def warm_up(self) -> None:
-        """Compile the kernels by calling them once."""
+        """Compile the kernels by calling them once, import what writes Parquet."""
         super().warm_up()
+        importlib.import_module(MODULE)
         for rows in RowParser([0], Dialect(), 1).rows(np.array([49, 10], np.uint8)):
             field_kinds(rows, 0, Dialect())
             text_bytes(rows, 0, -1)
@@ -146,23 +148,28 @@ class PartWriter(FieldKinds):
             return self._texts(rows, column, dialect.quote)
         if kind == INT64:
             values, valid = _integers(rows, column, dialect.quote)
-            return self._pa.array(values, mask=~valid)
+            return self._array_of(kind, valid, values)
         parser = NumberParser(1, dialect, rows.records)
         one = Rows(rows.buffer, rows.spans, rows.records, rows.order[column:][:1])
         ((numbers,),) = parser.arrays([(0, one)])
-        return self._pa.array(numbers, mask=np.isnan(numbers))
+        return self._array_of(kind, ~np.isnan(numbers), numbers)
+
+    def _array_of(self, kind: str, valid: np.ndarray, *parts: np.ndarray) -> Any:
+        """Return an array of Arrow without a copy; `pa.array` would import pandas."""
+        bits = np.packbits(valid, bitorder="little")
+        buffers = [self._pa.py_buffer(part) for part in (bits, *parts)]
+        nulls = len(valid) - int(valid.sum())
+        return self._pa.Array.from_buffers(
+            self._pa.type_for_alias(kind), len(valid), buffers, nulls
+        )
 
     def _texts(self, rows: Rows, column: int, quote: int) -> Any:
         """Return texts, with nulls where a record ends before the column."""
         ends, data = text_bytes(rows, column, quote)
         spans = rows.spans[rows.order[column], : rows.records]
-        absent = np.logical_not(spans.any(axis=1))
-        absent[0] &= rows.order[column] > 0  # the first field of a buffer begins at 0
-        bits = np.packbits(~absent, bitorder="little")
-        buffers = [self._pa.py_buffer(each) for each in (bits, ends, data)]
-        array = self._pa.Array.from_buffers(
-            self._pa.string(), rows.records, buffers, int(absent.sum())
-        )
+        present = np.asarray(spans.any(axis=1))
+        present[0] |= rows.order[column] == 0  # the first field of a buffer begins at 0
+        array = self._array_of(STRING, present, ends, data)
         try:
             array.validate(full=True)
         except self._pa.ArrowInvalid as error:

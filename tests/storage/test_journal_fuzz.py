@@ -57,7 +57,9 @@ def test_a_torn_end_loses_only_what_is_reported(records, place, rest):
         assert content.torn == cut + len(rest) - content.complete
         with Journal(path, HEADER) as journal:
             journal.add({"more": 1})
-        assert read(path).records == [*records[: max(0, whole - 1)], {"more": 1}]
+        content = read(path)
+        assert content.records == [*records[: max(0, whole - 1)], {"more": 1}]
+        assert content.torn == 0
 
 
 @examples(60)
