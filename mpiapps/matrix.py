@@ -80,7 +80,11 @@ class Options:
         choices=("general", "positive"),
     )
     k: int = option(
-        6, "number of eigenvalues for eigsh", type="count", min=0, metavar="K"
+        6,
+        "number of eigenvalues for eigsh, of singular values for svds",
+        type="count",
+        min=0,
+        metavar="K",
     )
     which: str = option(
         "LM",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpiapps.linalg.solve import Factors
 
 CHECKS = "mpiapps.linalg.result_checks:"
-ALGORITHMS = ("numpy_api", "eigsh")  # import all others
+ALGORITHMS = ("numpy_api", "svds")  # import all others
 Values = dict[str, Any]
 
 
@@ -157,6 +157,15 @@ def svd(a: DistMatrix, **panels: Any) -> tuple[DistMatrix, Values]:
         "smallest": smallest,
         "singular_values": sigma.tolist(),
     }
+
+
+@operation(output=True, check=CHECKS + "singular_vector_error", options=("k",))
+def svds(a: DistMatrix, *, k: int = 6) -> tuple[DistMatrix, Values]:
+    """Return V and s with ``A V = U diag(s)`` for the k largest singular values."""
+    from mpiapps.linalg.svds import svds
+
+    _, sigma, vh = svds(a, k)
+    return vh.H, {"singular_values": sigma.tolist()}
 
 
 @operation(kernels="mpiapps.kernels.exact_sums")
