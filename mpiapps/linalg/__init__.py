@@ -27,8 +27,10 @@ module          contents
 `solve`         systems of equations, inverses, condition numbers
 `eigh`          eigenvalues and vectors of Hermitian matrices
 `eigsh`         a few eigenvalues and vectors of Hermitian matrices
+`svd`           singular values and vectors
+`svds`          the largest singular values and vectors
 `lstsq`         least squares
-`tsqr`          QR and SVD of tall matrices
+`tsqr`          QR of tall matrices
 `npy`           .npy files, read and written in parallel
 `result_checks`   error estimates of results, cheap against the computation
 `operations`    operations of the matrix program; `operation`: their interface

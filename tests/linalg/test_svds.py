@@ -84,8 +84,11 @@ def test_every_order_and_number(comm):
                 check(comm, whole(shape), k)
 
 
-@pytest.mark.parametrize("dtype", ["f4", "c16"])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((33, 33), "f8"), ((47, 31), "f4"), ((31, 47), "c8"), ((47, 31), "c16")],
+    ids=str,
+)
 def test_special_matrices(comm, shape, dtype):
     x, n = whole(shape, dtype), min(shape)
     power = 150 if x.real.dtype == float else 30
@@ -100,8 +103,8 @@ def test_special_matrices(comm, shape, dtype):
         ),  # rounding errors of A.H A
         (with_values(shape, np.ones(2), dtype), 4),  # of rank 2
         (
-            with_values(shape, np.r_[np.full(5, 3.0), np.linspace(1, 0, n - 5)], dtype),
-            5,
+            with_values(shape, np.r_[np.full(4, 3.0), np.linspace(1, 0, n - 4)], dtype),
+            4,
         ),
         (with_values(shape, 1 + 1e-7 * np.arange(n), dtype), 2),
         (x * 10.0**power, 4),
@@ -142,8 +145,8 @@ def test_ranks_whose_sums_differ_decide_alike(comm, monkeypatch):
 
     monkeypatch.setattr(OrthonormalBlocks, "inner", inner)
     for x in (whole((33, 33)), with_values((33, 33), np.ones(2))):
-        check(comm, x, 5)
-        found = comm.allgather(svds(spread(comm, x), 5).S)
+        check(comm, x, 4)
+        found = comm.allgather(svds(spread(comm, x), 4).S)
         for values in found:
             np.testing.assert_array_equal(values, found[0])
 
