@@ -17,6 +17,7 @@ module          contents
 `grid_choice`   `choose_grid`: the cheapest grid for a product; without MPI
 `schedule`      the steps of a product, without data; without MPI
 `cost_model`    the cost of a product on any number of ranks; without MPI
+`operation_plan`  the cost of other operations on any number of ranks
 `calibrate`     measured flop/s, bandwidth and latency of a rank
 `matvec`        products with a vector
 `reductions`    sums, norms, trace, diagonal

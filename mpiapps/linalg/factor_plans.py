@@ -13,6 +13,9 @@ from mpiapps.linalg.tridiagonal import row_layout
 
 REAL = 8  # bytes of the elements of tridiagonal and bidiagonal forms
 STATE = 56  # bytes of an exact sum
+LAPACK_PANEL = 32
+# Times that QR of a tall matrix reads it, per column of a panel (measured).
+QR_READS = 6
 
 
 def plan_eigh(problem: Problem) -> OperationPlan:
@@ -95,17 +98,24 @@ def plan_svd(problem: Problem) -> OperationPlan:
     work, steps = Work(), []
     if _is_tall(problem):
         steps.append("QR")
-        qr = Work(2 * m * n * n / p + 2 * p * n**3, 0, (2 * m / p + p * n) * n * z)
-        work, m = work.then(qr), n
+        work, m = _qr_work(problem), n
     if n <= svd.SMALL:
         steps.append("LAPACK on rank 0")
         work = work.then(Work(4 * n * n * (m - n / 3), 0, 2 * m * n * z))
     else:
         steps.append("bidiagonal form")
         square, panels = n * n * (m - n / 3) / p, 4 * PANEL * (m + n)
-        memory = (2 * m * n / p + panels) * z
+        memory = (3 * m * n / p + panels) * z
         work = work.then(Work(4 * square, square * z, memory))
     return problem.plan(", ".join(steps), _svd, work)
+
+
+def _qr_work(problem: Problem) -> Work:
+    """Return the work for R of a tall matrix."""
+    m, n, p = problem.m, problem.n, problem.ranks
+    read = QR_READS * min(n, LAPACK_PANEL) * m * n / p * problem.itemsize
+    memory = (3 * m / p + p * n) * n * problem.itemsize
+    return Work(2 * m * n * n / p + 2 * p * n**3, read, memory)
 
 
 def _is_tall(problem: Problem) -> bool:
@@ -153,10 +163,9 @@ def plan_lstsq(problem: Problem) -> OperationPlan:
     tall, r, p, z = problem.tall, problem.columns, problem.ranks, problem.itemsize
     m, n = tall.m, tall.n
     right = (problem.m + problem.n) * r / p
-    work = Work(
-        flops=4 * m * n * n / p + 4 * p * n**3 + 20 * n**3 + 6 * m * n * r / p,
-        memory=(3 * m * n / p + (2 * p + 6) * n * n + 3 * right) * z,
-    )
+    memory = (5 * m * n / p + (2 * p + 6) * n * n + 3 * right) * z
+    rest = Work(20 * n**3 + 6 * m * n * r / p, 2 * m * n / p * z, memory)
+    work = _qr_work(tall).then(_qr_work(tall)).then(rest)  # R, Q
     return problem.plan("TSQR, SVD of R on every rank", _lstsq, work)
 
 

@@ -12,12 +12,15 @@ from mpiapps.linalg.operation_plan import OperationPlan, Problem, Schedule, Work
 from mpiapps.linalg.traffic import Traffic
 
 REAL = 8  # bytes of a float64
+# Columns of a product with few columns, in the time to read the matrix (measured).
+COLUMNS_PER_READ = 2
 
 
 def plan_eigsh(problem: Problem) -> OperationPlan:
     """Return the plan of `eigsh`: the first filling of its basis, and each later one.
 
-    If all eigenvalues are computed, that of `eigh`.
+    Of the matrix that has the lower triangle of the operand. If all eigenvalues are
+    computed, that of `eigh`.
     """
     _check(problem, "eigenvalues")
     if is_dense(problem.n, problem.k):
@@ -53,14 +56,16 @@ def _plan(
     size, width = basis_size(k), block_width(k)
     kept = _kept(k, size)
     rows = (m + n) / 2 / p * sides  # of the bases
-    memory = (m * n / p + 2 * rows * size + (m + n) * width) * z
+    copies = 1 if sides == 2 else 4  # of A, by `solve.hermitian`
+    memory = (copies * m * n / p + 2 * rows * size + (m + n) * width) * z
 
     def work(count: int, *, restarts: bool) -> Work:
         steps = (size - count) // width
         products = sides * steps * 2 * m * n / p * width
         basis = sum(8 * rows * (count + i * width) * width for i in range(steps))
         small = 10 * size**3 + restarts * 2 * rows * size * kept
-        return Work(products + basis + small, sides * steps * m * n / p * z, memory)
+        read = sides * steps * m * n / p * z * width / COLUMNS_PER_READ
+        return Work(products + basis + small, read, memory)
 
     filling = problem.plan(algorithm, later, work(kept, restarts=True))
     return problem.plan(algorithm, first, work(0, restarts=False), restart=filling)
@@ -68,6 +73,7 @@ def _plan(
 
 def _eigsh(traffic: Traffic, problem: Problem) -> None:
     vectors = _Vectors(traffic, problem, problem.layout)
+    traffic.move(problem.layout.T, problem.layout, problem.itemsize)  # lower triangle
     traffic.all_reduce(REAL)  # largest element
     vectors.orthonormalise()
     _fill(vectors, 0)
