@@ -36,7 +36,7 @@ REQUIRED_OPTIONS = {
     "memory": "plan",
     "calibrate": "plan",
 }
-PLAN_OPTIONS = {"random", "dtype", "plan", "ranks", "memory", "calibrate"}
+PLAN_OPTIONS = {"random", "dtype", "k", "plan", "ranks", "memory", "calibrate"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,11 @@ class Options:
         choices=("general", "positive"),
     )
     k: int = option(
-        6, "number of eigenvalues for eigsh", type="count", min=0, metavar="K"
+        6,
+        "number of eigenvalues for eigsh, of singular values for svds",
+        type="count",
+        min=0,
+        metavar="K",
     )
     which: str = option(
         "LM",
@@ -88,7 +92,7 @@ class Options:
         choices=("LM", "LA", "SA", "BE"),
     )
     check: bool = option(False, "check the result; exit code 4 if the check fails")
-    plan: bool = option(False, "only print algorithm, memory and messages of a product")
+    plan: bool = option(False, "only print algorithm, memory, messages and time")
     ranks: int = option(
         0,
         "number of ranks for --plan (default: those of this run)",
@@ -240,17 +244,26 @@ def _file_stamps(options: Options) -> list[list[int]]:
 
 
 def _planned(world: World, options: Options, operation: Operation) -> dict[str, Any]:
+    """Return algorithm and cost. Collective with ``--calibrate``."""
     import numpy as np
 
-    from mpiapps.linalg.cost_model import Machine, plan
+    from mpiapps.linalg.cost_model import Machine, Plan, plan
+    from mpiapps.linalg.operation_plan import OperationPlan, plan_operation
 
-    assert operation.product is not None
-    m, n, k = operation.product(*options.random)
-    size = options.ranks or world.size
-    itemsize = np.dtype(options.dtype).itemsize
+    size, limit = options.ranks or world.size, options.memory or math.inf
+    cost: Plan | OperationPlan
     with _as_input():
-        limit, gram = options.memory or math.inf, options.operation == "gram"
-        cost = plan(m, n, k, size, itemsize, limit, gram=gram)
+        if operation.product is not None:
+            itemsize, gram = (
+                np.dtype(options.dtype).itemsize,
+                options.operation == "gram",
+            )
+            sizes = operation.product(*options.random)
+            cost = plan(*sizes, size, itemsize, limit, gram=gram)
+        else:
+            k = options.k if "k" in operation.options else 0
+            given = operation, options.random, size, options.dtype
+            cost = plan_operation(*given, memory=limit, k=k)
     machine = Machine()
     if options.calibrate:
         from mpiapps.linalg.calibrate import calibrate

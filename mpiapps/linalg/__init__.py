@@ -17,6 +17,7 @@ module          contents
 `grid_choice`   `choose_grid`: the cheapest grid for a product; without MPI
 `schedule`      the steps of a product, without data; without MPI
 `cost_model`    the cost of a product on any number of ranks; without MPI
+`operation_plan`  the cost of other operations on any number of ranks
 `calibrate`     measured flop/s, bandwidth and latency of a rank
 `matvec`        products with a vector
 `reductions`    sums, norms, trace, diagonal
@@ -27,8 +28,10 @@ module          contents
 `solve`         systems of equations, inverses, condition numbers
 `eigh`          eigenvalues and vectors of Hermitian matrices
 `eigsh`         a few eigenvalues and vectors of Hermitian matrices
+`svd`           singular values and vectors
+`svds`          the largest singular values and vectors
 `lstsq`         least squares
-`tsqr`          QR and SVD of tall matrices
+`tsqr`          QR of tall matrices
 `npy`           .npy files, read and written in parallel
 `result_checks`   error estimates of results, cheap against the computation
 `operations`    operations of the matrix program; `operation`: their interface

@@ -117,3 +117,8 @@ class Axis:
         if last - first + 1 == local.size:
             return slice(first, last + 1)
         return local
+
+    def common(self, coord: int, other: Axis, other_coord: int) -> int:
+        """Return how many indices of `coord` are those of `other_coord` on `other`."""
+        part = self.overlap(coord, other, other_coord)
+        return part.stop - part.start if isinstance(part, slice) else part.size

@@ -1,4 +1,4 @@
-"""Measurement of flop/s, bandwidth and latency for the cost model."""
+"""Measurement of the speed of a rank for the cost model."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ BANDWIDTH_BYTES, LATENCY_BYTES = 2**24, 8  # message sizes
 def calibrate(comm: Ranks) -> Machine:
     """Return the speed of a rank while all ranks are busy. Collective.
 
-    Medians on the slowest rank of five panel products, and of five broadcasts of
-    16 MiB and of 8 bytes with rotating root. Takes about a second.
+    Medians on the slowest rank of five panel products, of five products of a matrix of
+    32 MiB and a vector, and of five broadcasts of 16 MiB and of 8 bytes with rotating
+    root. Takes about a second.
     """
     comm = communicator(comm)
     rng = np.random.default_rng(comm.rank)
@@ -31,8 +32,14 @@ def calibrate(comm: Ranks) -> Machine:
     out = np.zeros((ROWS, ROWS))
     product = _seconds(comm, lambda _: add_product(out, a, b))
     flops = 2 * ROWS * ROWS * WIDTH / product
+    x, y = rng.random(ROWS), np.empty(ROWS)
+
+    def read(_: int) -> None:
+        np.dot(out, x, out=y)
+
+    reading = out.nbytes / _seconds(comm, read)
     if comm.size == 1:
-        return Machine(flops, Machine.bandwidth, Machine.latency)
+        return Machine(flops, reading=reading)
 
     def send(size: int) -> Callable[[int], None]:
         array = np.zeros(size, np.uint8)
@@ -42,7 +49,7 @@ def calibrate(comm: Ranks) -> Machine:
     bandwidth = BANDWIDTH_BYTES / max(
         1e-9, _seconds(comm, send(BANDWIDTH_BYTES)) - latency
     )
-    return Machine(flops, bandwidth, latency)
+    return Machine(flops, bandwidth, latency, reading)
 
 
 def _seconds(comm: MPI.Intracomm, call: Callable[[int], None]) -> float:

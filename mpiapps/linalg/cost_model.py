@@ -14,11 +14,20 @@ from mpiapps.linalg.schedule import product
 
 @dataclass(frozen=True)
 class Machine:
-    """Speed of one rank: flop/s of gemm, byte/s received, and s per message."""
+    """Speed of one rank.
+
+    Attributes
+    ----------
+    flops, bandwidth, latency : float
+        flop/s of gemm, byte/s received, and s per message.
+    reading : float
+        byte/s of a matrix that a product with a vector reads from memory.
+    """
 
     flops: float = 50e9
     bandwidth: float = 5e9
     latency: float = 5e-6
+    reading: float = 16e9
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A few eigenvalues and eigenvectors, or singular values and vectors, of a matrix."""
+"""A few eigenvalues and eigenvectors of a Hermitian matrix."""
 
 from __future__ import annotations
 
@@ -160,7 +160,10 @@ def eigsh(  # noqa: PLR0913 - SciPy's arguments
     operator = Operator(
         a.comm, lambda x: product.times(product.rows.replicate(x)), n, a.dtype
     )
-    columns = _start(n, request.k, a.dtype, seed, start)[product.rows.own]
+    columns = random_columns(n, request.k, a.dtype, seed)
+    if start is not None:
+        columns[:, 0] = start / np.abs(start).max()
+    columns = columns[product.rows.own]
     maxiter = maxiter or MAX_RESTARTS
     size = basis_size(request.k)
     pairs, local = find_pairs(operator, columns, size, request, maxiter)
@@ -171,7 +174,7 @@ def eigsh(  # noqa: PLR0913 - SciPy's arguments
     if not return_eigenvectors and len(wanted) == request.k:
         return values
     local = np.ascontiguousarray(local[:, wanted[order]])
-    vectors = _distributed(a.comm, product.rows.replicate(local))
+    vectors = distributed(a.comm, product.rows.replicate(local))
     result = EighResult(values, vectors)
     if len(wanted) < request.k:
         raise NoConvergence(_failure(len(wanted), request, maxiter), result)
@@ -227,13 +230,18 @@ def _checked(  # noqa: PLR0913, PLR0917 - the arguments of eigsh
                 f"which={which!r}: expected one of {', '.join(ORDERS)}; eigh computes"
                 " the eigenvalues in the interior of the spectrum"
             )
-        if not (0 <= tol < math.inf):
-            raise ValueError(f"tol={tol}: expected 0 or more")
-        if maxiter is not None and index(maxiter) < 1:
-            raise ValueError(f"maxiter={maxiter}: expected 1 or more")
+        check_limits(tol, maxiter)
         if start is not None:
             _check_start(start, n, a.dtype)
     return Request(k, ORDERS[which], float(tol)), start
+
+
+def check_limits(tol: float, maxiter: int | None) -> None:
+    """Raise `ValueError` unless both can end an iteration. Local."""
+    if not (0 <= tol < math.inf):
+        raise ValueError(f"tol={tol}: expected 0 or more")
+    if maxiter is not None and index(maxiter) < 1:
+        raise ValueError(f"maxiter={maxiter}: expected 1 or more")
 
 
 def _check_start(start: Array, n: int, dtype: np.dtype[np.generic]) -> None:
@@ -246,14 +254,10 @@ def _check_start(start: Array, n: int, dtype: np.dtype[np.generic]) -> None:
         raise ValueError("v0 is complex, but the matrix is real; pass a real vector")
 
 
-def _start(
-    n: int, k: int, dtype: np.dtype[np.generic], seed: int, first: Array | None
-) -> Array:
-    """Return the first block, random but for its first column, if given. Local."""
+def random_columns(n: int, k: int, dtype: np.dtype[np.generic], seed: int) -> Array:
+    """Return the first block for k wanted vectors, n rows. Local."""
     columns = np.empty((n, block_width(k)), dtype)
     fill(columns, Layout.on_one(columns.shape, 0), 0, seed)
-    if first is not None:
-        columns[:, 0] = first / np.abs(first).max()
     return columns
 
 
@@ -274,7 +278,7 @@ def _by_eigh(a: DistMatrix, request: Request) -> EighResult:
     return EighResult(values[wanted], vectors[:, wanted].redistribute(layout))
 
 
-def _distributed(comm: MPI.Intracomm, whole: Array) -> DistMatrix:
+def distributed(comm: MPI.Intracomm, whole: Array) -> DistMatrix:
     """Return a replicated array as a matrix in the default layout. Local."""
     layout = Layout.balanced(whole.shape, comm.size)
     local = np.ascontiguousarray(whole[own_part(layout, comm.rank)])

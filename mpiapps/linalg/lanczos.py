@@ -11,8 +11,7 @@ import numpy as np
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.launch.mpi import MPI
-
-NEWTON_STEPS = 6  # each squares the distance from orthonormality
+from mpiapps.linalg.orthonormal_blocks import OrthonormalBlocks
 
 
 @dataclass(frozen=True)
@@ -100,12 +99,11 @@ class BlockLanczos:
     def __init__(self, operator: Operator, start: Array, size: int) -> None:
         self._operator, self._comm = operator, operator.comm
         self._basis = np.empty((len(start), size + start.shape[1]), operator.dtype)
-        self._kind = np.result_type(operator.dtype, float)  # of small matrices
-        self._t = np.zeros((size, size), self._kind)  # its upper triangle
+        self._blocks = OrthonormalBlocks(self._comm, operator.dtype, operator.rounding)
+        self._t = np.zeros((size, size), self._blocks.kind)  # its upper triangle
         self._size, self._count = size, 0
-        self._norm = 0.0  # estimate of |A|, on rank 0
-        block, self._coupling = self._orthonormal(start)
-        self._width, self._norm = block.shape[1], 0.0
+        block, self._coupling = self._blocks.first(start)
+        self._width = block.shape[1]
         self._basis[:, : self._width] = block
 
     def fill(self) -> None:
@@ -118,23 +116,12 @@ class BlockLanczos:
         old, new = self._count, self._count + self._width
         basis = self._basis[:, :new]
         product = self._operator.apply(np.ascontiguousarray(basis[:, old:]))
-        inner = self._inner(basis, product)
+        block, inner, self._coupling = self._blocks.split(basis, product)
         if old == 0:
             self._check_hermitian(inner)
-        product -= basis @ inner.astype(product.dtype)
-        self._norm = max(self._norm, float(np.linalg.norm(inner, axis=0).max()))
-        block, coupling = self._orthonormal(product)
-        block, change, factor = self._reorthogonalised(basis, block)
-        self._t[:new, old:new] = inner + change @ coupling
-        self._coupling = factor @ coupling
+        self._t[:new, old:new] = inner
         self._count, self._width = new, block.shape[1]
         self._basis[:, new : new + self._width] = block
-
-    def _inner(self, basis: Array, block: Array) -> Array:
-        """Return the inner products ``basis.H block``. Collective."""
-        terms = np.ascontiguousarray(block.conj().T @ basis)
-        self._comm.Allreduce(MPI.IN_PLACE, terms)
-        return terms.conj().T.astype(self._kind)
 
     def _check_hermitian(self, product: Array) -> None:
         """Raise `ValueError` if ``X.H A X`` is not Hermitian. Collective."""
@@ -148,54 +135,6 @@ class BlockLanczos:
                     f" adjoint by {asymmetry / size:.2g} of its largest element; all"
                     " elements are read, not only a triangle"
                 )
-
-    def _orthonormal(self, block: Array) -> tuple[Array, Array]:
-        """Return Q with orthonormal columns, and R: ``block = Q R``. Collective.
-
-        Q has only the directions that are larger than rounding errors.
-        """
-        b, size = block.shape[1], self._comm.size
-        q, r = np.linalg.qr(block)
-        own = np.zeros((b, b), self._kind)
-        own[: len(r)] = r
-        is_root = self._comm.rank == 0
-        factors = np.empty((size * is_root, b, b), self._kind)
-        self._comm.Gather(own, factors)
-        answers = np.zeros((size * is_root, 2 * b + 1, b), self._kind)
-        with raise_together(self._comm):
-            if is_root:
-                inner, r = np.linalg.qr(factors.reshape(-1, b))
-                left, s, right = np.linalg.svd(r)
-                self._norm = max(self._norm, float(s[0]))
-                answers[:, :b] = (inner @ left).reshape(size, b, b)
-                answers[:, b : 2 * b] = s[:, None] * right
-                answers[:, -1] = (s > self._operator.rounding * self._norm).sum()
-        answer = np.empty((2 * b + 1, b), self._kind)
-        self._comm.Scatter(answers, answer)
-        width = int(answer[-1, 0].real)
-        own = answer[: q.shape[1], :width].astype(block.dtype)
-        return q @ own, answer[b : b + width]
-
-    def _reorthogonalised(
-        self, basis: Array, block: Array
-    ) -> tuple[Array, Array, Array]:
-        """Return a block Q orthonormal to the basis, S and F. Collective.
-
-        The old block is ``basis S + Q F``. By Newton's iteration for ``F = (Q.H
-        Q)**0.5``, which fails on no rank.
-        """
-        old, width = basis.shape[1], block.shape[1]
-        if not width:
-            kind = self._kind
-            return block, np.zeros((old, 0), kind), np.zeros((0, 0), kind)
-        inner = self._inner(np.hstack([basis, block]), block)
-        change, gram = inner[:old], inner[old:]
-        root, inverse = gram - change.conj().T @ change, np.eye(width)
-        for _ in range(NEWTON_STEPS):
-            step = (3 * np.eye(width) - inverse @ root) / 2
-            root, inverse = root @ step, step @ inverse
-        block = block - basis @ change.astype(block.dtype)
-        return block @ inverse.astype(block.dtype), change, root
 
     def ritz_pairs(self, request: Request) -> RitzPairs:
         """Return the eigenpairs of the projected operator to keep. Collective.
@@ -215,9 +154,9 @@ class BlockLanczos:
         order = request.order(values)[: k + (count - k) // 2]
         last = vectors[count - self._coupling.shape[1] :, order[:k]]
         residuals = np.linalg.norm(self._coupling @ last, axis=0)
-        self._norm = float(np.abs(values).max())
+        self._blocks.norm = float(np.abs(values).max())
         limits = np.abs(values[order[:k]]) * request.tol
-        limits = np.maximum(limits, self._operator.rounding * self._norm)
+        limits = np.maximum(limits, self._blocks.smallest)
         return RitzPairs(values[order], vectors[:, order], residuals <= limits)
 
     def restart(self, pairs: RitzPairs) -> None:
@@ -237,14 +176,8 @@ class BlockLanczos:
         return combined
 
     def polished(self, coefficients: Array) -> Array:
-        """Return `vectors` without the errors of many restarts. Collective.
-
-        By one step of Newton's iteration to orthonormal vectors.
-        """
-        vectors = self.vectors(coefficients)
-        step = (3 * np.eye(vectors.shape[1]) - self._inner(vectors, vectors)) / 2
-        polished: Array = vectors @ step.astype(vectors.dtype)
-        return polished
+        """Return `vectors` without the errors of many restarts. Collective."""
+        return self._blocks.polished(self.vectors(coefficients))
 
 
 def find_pairs(

@@ -50,6 +50,9 @@ class Operation:
         `USER_KIND`, or empty for none.
     product : callable, optional
         Return M, N, K of the product to plan from the sizes, for ``--plan``.
+    plan : str
+        Function that returns the plan of another operation: ``module:function``, which
+        takes an `operation_plan.Problem`.
     vectors : bool
         Whether operands of shape (n,) are vectors, as in NumPy: the result is then
         written with one dimension, and the first operand is a row. Otherwise they are
@@ -72,6 +75,7 @@ class Operation:
     check: str = ""
     factors: str = ""
     product: Callable[..., tuple[int, int, int]] | None = None
+    plan: str = ""
     vectors: bool = False
     layouts: Callable[..., Sequence[Layout]] | None = None
     options: tuple[str, ...] = ()
@@ -96,7 +100,7 @@ class Operation:
         return {
             "output": self.output,
             "check": bool(self.check),
-            "plan": self.product is not None,
+            "plan": self.product is not None or bool(self.plan),
             "kind": self.factors == USER_KIND,
             **{name: name in self.options for name in FUNCTION_OPTIONS},
         }

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from mpiapps.linalg.layout import Layout
     from mpiapps.linalg.solve import Factors
 
+PLANS = "mpiapps.linalg.factor_plans:"
 CHECKS = "mpiapps.linalg.result_checks:"
-ALGORITHMS = ("numpy_api", "eigsh")  # import all others
+ALGORITHMS = ("numpy_api", "svds")  # import all others
 Values = dict[str, Any]
 
 
@@ -93,7 +94,11 @@ def inverse(a: DistMatrix, factors: Factors) -> DistMatrix:
 
 
 @operation(
-    shapes=square, output=True, check=CHECKS + "eigenvector_error", reduction=True
+    shapes=square,
+    plan=PLANS + "plan_eigh",
+    output=True,
+    check=CHECKS + "eigenvector_error",
+    reduction=True,
 )
 def eigh(
     a: DistMatrix, b: DistMatrix | None = None, **panels: Any
@@ -113,6 +118,7 @@ def eigh(
     output=True,
     check=CHECKS + "eigenvector_error",
     options=("k", "which"),
+    plan="mpiapps.linalg.krylov_plans:plan_eigsh",
 )
 def eigsh(a: DistMatrix, *, k: int = 6, which: str = "LM") -> tuple[DistMatrix, Values]:
     """Return V and w with ``A V = V diag(w)`` for k eigenvalues. Of lower triangles."""
@@ -125,6 +131,7 @@ def eigsh(a: DistMatrix, *, k: int = 6, which: str = "LM") -> tuple[DistMatrix, 
 
 @operation(
     shapes=lambda m, n, r=1: [(m, n), (m, r)],
+    plan=PLANS + "plan_lstsq",
     output=True,
     vectors=True,
     check=CHECKS + "least_squares_error",
@@ -141,7 +148,12 @@ def lstsq(a: DistMatrix, b: DistMatrix) -> tuple[DistMatrix, Values]:
     }
 
 
-@operation(output=True, check=CHECKS + "singular_value_error", reduction=True)
+@operation(
+    plan=PLANS + "plan_svd",
+    output=True,
+    check=CHECKS + "singular_value_error",
+    reduction=True,
+)
 def svd(a: DistMatrix, **panels: Any) -> tuple[DistMatrix, Values]:
     """Return the singular values."""
     from mpiapps.linalg.distmatrix import DistMatrix
@@ -157,6 +169,20 @@ def svd(a: DistMatrix, **panels: Any) -> tuple[DistMatrix, Values]:
         "smallest": smallest,
         "singular_values": sigma.tolist(),
     }
+
+
+@operation(
+    plan="mpiapps.linalg.krylov_plans:plan_svds",
+    output=True,
+    check=CHECKS + "singular_vector_error",
+    options=("k",),
+)
+def svds(a: DistMatrix, *, k: int = 6) -> tuple[DistMatrix, Values]:
+    """Return V and s with ``A V = U diag(s)`` for the k largest singular values."""
+    from mpiapps.linalg.svds import svds
+
+    _, sigma, vh = svds(a, k)
+    return vh.H, {"singular_values": sigma.tolist()}
 
 
 @operation(kernels="mpiapps.kernels.exact_sums")

@@ -18,6 +18,7 @@ from mpiapps.linalg.reductions import col_sums, norm, sum_over_ranks
 from mpiapps.linalg.residual import residual
 from mpiapps.linalg.solve import hermitian
 from mpiapps.linalg.svd import svd
+from mpiapps.linalg.tsqr import qr
 
 PROBES = 3  # random vectors; each misses a wrong row with probability <= 1/2
 MAX_WEIGHT_RATIO = 2.0**100  # bound of the ratio of column weights
@@ -118,6 +119,33 @@ def singular_value_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> fl
     whole = [probe_error(None, (u, "H"), (u, "N"))]
     whole.append(probe_error(None, (vh, "N"), (vh, "H")))
     return float(np.max([error, *whole]))
+
+
+def singular_vector_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float:
+    """Return the error of right singular vectors V of A, the largest first. Collective.
+
+    The largest of the norms of the columns of ``A V - U diag(s)`` and ``A.H U - V
+    diag(s)``, relative to A's Frobenius norm and to its larger side, as in LAPACK's
+    tests, and of ``V.H V = 1``, by `probe_error`. U and s are Q and the diagonal of R
+    in ``A V = Q R``: errors of a column of Q are orthogonal to the columns before it,
+    so that ``A.H`` makes them smaller. Cost: two products, and a QR factorisation.
+    """
+    if not np.isfinite(norm(result, "max")):
+        return np.inf
+    a, eps = inputs[0], float(np.finfo(result.dtype).eps)
+    size = norm(a, "max") or 1.0
+    a = a.map(lambda local: local / local.real.dtype.type(size))
+    u, r = qr(multiply(a, result))
+    values = np.diagonal(r)
+    image = multiply(a, u, op_a="H").redistribute(result.layout)
+    image.local[...] -= result.local * values[result.col_indices]
+    errors = [
+        np.linalg.norm(r - np.diag(values), axis=0).max(initial=0.0),
+        _column_norms(image).max(initial=0.0),
+    ]
+    error = float(np.max(errors)) / ((norm(a) or 1.0) * max(a.shape) * eps)
+    whole = probe_error(None, (result, "H"), (result, "N"))
+    return float(np.max([error, whole]))
 
 
 def least_squares_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float:

@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
@@ -141,12 +139,10 @@ def exchanged_shape(new: Layout, rank: int, old: Layout, other: int) -> tuple[in
     to, source = new.coords(rank), old.coords(other)
     if to is None or source is None:
         return 0, 0
-    pairs = zip((new.rows, new.cols), (old.rows, old.cols), to, source, strict=True)
-    m, n = (
-        len(np.arange(axis.count(i))[axis.overlap(i, others, j)])
-        for axis, others, i, j in pairs
+    return (
+        new.rows.common(to[0], old.rows, source[0]),
+        new.cols.common(to[1], old.cols, source[1]),
     )
-    return m, n
 
 
 def summa_product(grid: Grid, layouts: Layouts, rank: int) -> Iterator[list[Step]]:

@@ -28,6 +28,8 @@ class Parts:
     ----------
     own : ndarray of int64
         The rows of this rank.
+    count : int
+        Number of rows of all ranks.
     """
 
     def __init__(self, comm: MPI.Intracomm, indices: Sequence[Indices]) -> None:
@@ -35,7 +37,7 @@ class Parts:
         self._counts = [len(part) for part in indices]
         self._order = np.concatenate(indices)
         self._is_sorted = bool((self._order == np.arange(self._order.size)).all())
-        self.own = indices[comm.rank]
+        self.own, self.count = indices[comm.rank], self._order.size
 
     def replicate(self, local: Array) -> Array:
         """Return the rows of all ranks, in order, on every rank. Collective.

@@ -8,8 +8,8 @@ from mpiapps.base.errors import exit_code
 from mpiapps.linalg import eigsh as module
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.eigsh import NoConvergence, eigsh
-from mpiapps.linalg.lanczos import BlockLanczos
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.orthonormal_blocks import OrthonormalBlocks
 from mpiapps.linalg.skinny_product import SkinnyProduct
 from mpiapps.matrix import Options, run
 from tests.linalg.cases import DTYPES, layouts, spread, whole
@@ -153,12 +153,12 @@ def test_the_same_start_gives_the_same_bits(comm):
 
 def test_ranks_whose_sums_differ_decide_alike(comm, monkeypatch):
     """As ranks of two processor types, or after an all-reduce of unlike sums."""
-    plain = BlockLanczos._inner
+    plain = OrthonormalBlocks.inner
 
     def inner(self, basis, block):
         return plain(self, basis, block) * (1 + 4e-16 * comm.rank)
 
-    monkeypatch.setattr(BlockLanczos, "_inner", inner)
+    monkeypatch.setattr(OrthonormalBlocks, "inner", inner)
     check(comm, hermitian(N), 5)
     check(comm, np.diag(np.arange(N) % 3 - 1.0), 4)
     found = comm.allgather(eigsh(spread(comm, hermitian(N)), 5).eigenvalues)

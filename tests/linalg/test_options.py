@@ -32,7 +32,7 @@ OPTIONS = {
     "calibrate": (True, {"plan": True}),
 }
 SIZES = {"multiply": (6, 5, 4), "solve": (6, 2), "cholesky": (6,), "inverse": (6,)}
-SIZES |= {"eigh": (6,), "eigsh": (6,), "lstsq": (6, 4, 2)}
+SIZES |= {"eigh": (6,), "eigsh": (6,), "lstsq": (6, 4, 2), "svds": (6, 7)}
 COUNTS = {
     "multiply": [3],
     "solve": [1, 2],

@@ -1,0 +1,86 @@
+"""What a rank receives in an operation, without data; needs no MPI."""
+
+from __future__ import annotations
+
+import math
+
+from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.product_choice import Product, choose_product
+from mpiapps.linalg.schedule import exchanged_shape, product
+
+
+class Traffic:
+    """Bytes and messages of one of `size` ranks, added up. All methods are local.
+
+    Parameters
+    ----------
+    rank, size : int
+
+    Attributes
+    ----------
+    received : int
+        Bytes. Those of an all-reduce of x bytes are ``2 x (1 - 1/P)``, the least that
+        any algorithm needs.
+    messages : int
+        Calls of collectives, and exchanges with one rank. Not counted are comparisons
+        of arguments, of 24 bytes.
+    """
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+        self.received = self.messages = 0
+
+    def _add(self, received: int, messages: int = 1) -> None:
+        if self.size > 1:
+            self.received += received
+            self.messages += messages
+
+    def all_reduce(self, size: int) -> None:
+        """Add an all-reduce of `size` bytes."""
+        self._add(2 * (size - size // self.size))
+
+    def broadcast(self, size: int, root: int = 0) -> None:
+        """Add a broadcast of `size` bytes, if there are any."""
+        if size:
+            self._add(size if self.rank != root else 0)
+
+    def all_gather(self, total: int, own: int) -> None:
+        """Add an all-gather of `total` bytes, of which this rank has its own."""
+        self._add(total - own)
+
+    def gather(self, size: int) -> None:
+        """Add a gather of `size` bytes of each rank to rank 0."""
+        self._add(0 if self.rank else size * (self.size - 1))
+
+    def scatter(self, size: int) -> None:
+        """Add a scatter of `size` bytes for each rank from rank 0."""
+        self._add(size if self.rank else 0)
+
+    def exchange(self, received: int, messages: int) -> None:
+        """Add messages from single ranks."""
+        self._add(received, messages)
+
+    def move(self, old: Layout, new: Layout, itemsize: int) -> None:
+        """Add a redistribution, if the layouts differ."""
+        if old.matches(new):
+            return
+        there = math.prod(exchanged_shape(new, self.rank, old, self.rank))
+        elements = math.prod(new.local_shape(self.rank)) - there
+        self._add(elements * itemsize, self.size - 1)
+
+    def product(self, a: Layout, b: Layout, itemsize: int) -> Layout:
+        """Add a product of matrices in these layouts; return that of the result."""
+        (m, k), n = a.shape, b.shape[1]
+        choice = choose_product(Product(m, n, k, self.size, itemsize, a=a, b=b))
+        operands = zip(choice.replicated, (a, b), choice.layouts[:2], strict=True)
+        for whole, old, new in operands:
+            if not whole:
+                self.move(old, new, itemsize)
+        grid = choice.grid
+        axes = {"row": grid.pn, "col": grid.pm, "fibre": grid.pk, "all": self.size}
+        for steps in product(choice, self.rank, self.size):
+            for step in steps:
+                others = axes.get(step.comm, 1) - 1
+                messages = others if step.op == "sum" else min(1, others)
+                self._add(step.received * itemsize, messages)
+        return choice.layouts[2]

@@ -1,0 +1,221 @@
+"""What a plan says is what moves: counted on real runs."""
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mpiapps.base.errors import CheckFailed
+from mpiapps.launch.mpi import MPI
+from mpiapps.linalg import (
+    eigh,
+    eigsh,
+    element_moves,
+    factor_plans,
+    krylov_plans,
+    summa,
+    svd,
+)
+from mpiapps.linalg.cost_model import Machine
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.divide_conquer import _Merge
+from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.lstsq import lstsq
+from mpiapps.linalg.operation_plan import Problem, plan_operation
+from mpiapps.linalg.operations import find_operation
+from mpiapps.linalg.solve import hermitian
+from mpiapps.linalg.svds import svds
+from mpiapps.linalg.traffic import Traffic
+from tests.linalg.cases import DTYPES, spread, whole
+
+
+class Counted(MPI.Intracomm):
+    """A communicator that counts the arrays which this rank receives."""
+
+    def count(self, received):
+        if self.size > 1:
+            self.total.received += received
+            self.total.messages += 1
+
+    def Split(self, *arguments):  # noqa: N802 - mpi4py's
+        return counted(super().Split(*arguments), self.total)
+
+    def Allreduce(self, send, receive, op=MPI.SUM):  # noqa: N802 - mpi4py's
+        if receive.dtype != np.int64:  # a comparison of arguments
+            self.count(2 * (receive.nbytes - receive.nbytes // self.size))
+        super().Allreduce(send, receive, op)
+
+    def Bcast(self, array, root=0):  # noqa: N802 - mpi4py's
+        self.count(array.nbytes if self.rank != root else 0)
+        super().Bcast(array, root)
+
+    def Allgatherv(self, send, receive):  # noqa: N802 - mpi4py's
+        self.count(sum(receive[1]) - send[1])
+        super().Allgatherv(send, receive)
+
+    def Gather(self, send, receive, root=0):  # noqa: N802 - mpi4py's
+        self.count((self.size - 1) * send.nbytes if self.rank == root else 0)
+        super().Gather(send, receive, root)
+
+    def Scatter(self, send, receive, root=0):  # noqa: N802 - mpi4py's
+        self.count(receive.nbytes if self.rank != root else 0)
+        super().Scatter(send, receive, root)
+
+    def bcast(self, value, root=0):
+        value = super().bcast(value, root)
+        parts = value if isinstance(value, tuple) else vars(value).values()
+        self.count(sum(x.nbytes for x in parts) if self.rank != root else 0)
+        return value
+
+
+def counted(comm, total):
+    comm = Counted(comm)
+    comm.total = total
+    return comm
+
+
+@pytest.fixture
+def counting(comm, monkeypatch):
+    """A communicator with counts; exchanges with a rank are messages, also empty."""
+    comm = counted(comm.Dup(), SimpleNamespace(received=0, messages=0))
+    plain = element_moves.exchange
+
+    def exchange(_comm, to, out, source, into):
+        comm.count(into.nbytes)
+        plain(_comm, to, out, source, into)
+
+    for module in (element_moves, summa):
+        monkeypatch.setattr(module, "exchange", exchange)
+    # Eigenvalues that are almost equal are deflated, and the plan has all of them.
+    monkeypatch.setattr(_Merge, "_deflate", lambda merge: np.arange(merge.d.size))
+    yield comm
+    comm.Free()
+
+
+def compare(comm, schedule, call, x, **wanted):
+    """Compare the counts of a call with those of the plan."""
+    layout = Layout.balanced(x.shape, comm.size)
+    problem = Problem(layout, comm.size, x.dtype, **wanted)
+    planned = Traffic(comm.rank, comm.size)
+    schedule(planned, problem)
+    a = spread(comm, x, layout)
+    before = vars(comm.total).copy()
+    call(a)
+    received, messages = (
+        getattr(comm.total, name) - before[name] for name in ("received", "messages")
+    )
+    assert (messages, received) == (planned.messages, planned.received)
+
+
+@pytest.mark.mpi
+@pytest.mark.one_mpi
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_eigenvalues_and_singular_values(counting, dtype, monkeypatch):
+    x = whole((70, 70), dtype)
+    x += x.conj().T
+    tall = factor_plans._svd, svd.singular_values
+    compare(counting, factor_plans._small_eigh, eigh.eigh, x)
+    for small in (1000, 0):
+        monkeypatch.setattr(svd, "SMALL", small)
+        monkeypatch.setattr(eigh, "SMALL", small)
+        for shape in ((70, 70), (75, 66), (9 * counting.size, 8)):
+            compare(counting, *tall, whole(shape, dtype))
+    compare(counting, factor_plans._eigh, eigh.eigh, x)
+    compare(counting, factor_plans._eigh, eigh.eigh, x[:33, :33])
+
+
+@pytest.mark.mpi
+@pytest.mark.one_mpi
+@pytest.mark.parametrize("shape", [(60, 7), (7, 60), (23, 23), (31, 6)], ids=str)
+def test_least_squares(counting, shape):
+    for columns in (1, 5):
+        b = DistMatrix.random(counting, (shape[0], columns))
+        compare(
+            counting,
+            factor_plans._lstsq,
+            lambda a, b=b: lstsq(a, b),
+            whole(shape),
+            columns=columns,
+        )
+
+
+@pytest.mark.mpi
+@pytest.mark.one_mpi
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_fillings_of_a_krylov_basis(counting, dtype, monkeypatch):
+    monkeypatch.setattr(eigsh, "SMALL", 0)
+    monkeypatch.setattr(eigsh, "MAX_DEPTH", 5)
+    monkeypatch.setattr(eigsh, "MIN_DEPTH", 5)
+    x = whole((61, 61), dtype)
+    plans = krylov_plans
+    cases = [(x, eigsh_of_triangle, plans._eigsh, plans._eigsh_filling)]
+    for m, n in ((61, 50), (33, 61)):
+        cases.append((x[:m, :n], svds, plans._svds, plans._svds_filling))
+    for matrix, function, first, later in cases:
+        # The first filling, with results; then two without.
+        compare(counting, first, lambda a, f=function: f(a, 3, tol=1e9), matrix, k=3)
+        compare(
+            counting,
+            later,
+            lambda a, f=function: difference(counting, a, f),
+            matrix,
+            k=3,
+        )
+
+
+def eigsh_of_triangle(a, k, **options):
+    """As the operation of the program."""
+    return eigsh.eigsh(hermitian(a), k, **options)
+
+
+def difference(comm, a, function):
+    """Let the counts increase by those of a second filling of the basis."""
+    before = vars(comm.total).copy()
+    counts = []
+    for maxiter in (1, 2):
+        vars(comm.total).update(received=0, messages=0)
+        with pytest.raises(CheckFailed, match="0 of 3"):
+            function(a, 3, maxiter=maxiter)
+        counts.append(vars(comm.total).copy())
+    for name in before:
+        before[name] += counts[1][name] - counts[0][name]
+    vars(comm.total).update(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "algorithm"),
+    [
+        ("eigh", (500,), "LAPACK on rank 0"),
+        ("eigh", (20_000,), "tridiagonal form, divide and conquer"),
+        ("svd", (7_000, 5_000), "bidiagonal form"),
+        ("svd", (500, 5_000_000), "QR, LAPACK on rank 0"),
+        ("lstsq", (10**8, 50, 3), "TSQR, SVD of R on every rank"),
+        ("eigsh", (200,), "LAPACK on rank 0"),
+        ("eigsh", (20_000,), "block Lanczos"),
+        ("svds", (20_000, 5_000), "block Golub-Kahan"),
+    ],
+)
+def test_plans_of_many_ranks(name, sizes, algorithm):
+    operation = find_operation(name)
+    k = 5 if "k" in operation.options else 0
+    values = []
+    for ranks in (1, 2, 64, 1024):
+        found = plan_operation(operation, sizes, ranks, "f8", k=k)
+        values.append(found.values(Machine()))
+        assert found.algorithm == algorithm
+    assert values[0]["received"] == values[0]["messages"] == 0
+    assert all(
+        first["memory"] >= 0.9 * second["memory"]
+        for first, second in pairwise(values[:3])
+    )
+    if "rank 0" not in algorithm:
+        assert values[1]["seconds"] < 0.8 * values[0]["seconds"]
+    with pytest.raises(MemoryError, match="use more ranks"):
+        plan_operation(operation, sizes, 2, "f8", memory=1, k=k)
+
+
+def test_a_plan_refuses_more_values_than_there_are():
+    for name in ("eigsh", "svds"):
+        with pytest.raises(ValueError, match="k=7"):
+            plan_operation(find_operation(name), (6,), 2, "f8", k=7)
