@@ -170,7 +170,8 @@ def preload_server() -> Iterator[str]:
 def preloaded(preload_server: str) -> Iterator[None]:
     """Fork the ranks of Open MPI that tests of this module start: see `preload`.
 
-    Not for tests of starts, signals or threads. Coverage does not follow forks.
+    Not for tests of kills by process number, threads, or namespaces: those of a fork
+    are the server's. Coverage does not follow forks.
     """
     if "coverage" in sys.modules:
         yield

@@ -297,7 +297,7 @@ def test_a_full_disk_leaves_the_old_output(tmp_path, ending):
     ended = subprocess.run(
         [*map(str, command)],
         cwd=ROOT,
-        env={**clean_environment(), "DISK": str(disk), "SAID": str(said)},
+        env=clean_environment(PRELOAD_SERVER="", DISK=str(disk), SAID=str(said)),
         capture_output=True,
         text=True,
         timeout=LIMIT,
