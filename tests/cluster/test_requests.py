@@ -105,6 +105,37 @@ def test_arguments_arrive_byte_for_byte(scheduler):
     assert not (SHARED / "canary").exists()
 
 
+# MPI, launcher and request of three ranks; hosts have two cores.
+LAST_HOST = ["--ranks", "3", "--ranks-per-node", "2"]
+ANY_HOSTS = ["--ranks", "3", "--memory", "150M"]
+UNEVEN = {
+    "openmpi": ("openmpi", "mpiexec", LAST_HOST),
+    "impi": ("impi", "mpiexec", LAST_HOST),
+    "mpich-srun": ("mpich", "srun", LAST_HOST),
+    "openmpi-any-hosts": ("openmpi", "mpiexec", ANY_HOSTS),
+}
+
+
+def test_hosts_with_different_numbers_of_ranks():
+    runs = {
+        name: submit("slurm", "layout.py", "--launcher", launcher, *request, mpi=mpi)
+        for name, (mpi, launcher, request) in UNEVEN.items()
+    }
+    for name, run in runs.items():
+        ended = wait(run)
+        assert ended["state"] == "done", (name, output(run))
+        lines = output(run).splitlines()
+        report = json.loads(next(line for line in lines if line[:1] == "{"))
+        by_host = {}
+        for host, cores, _ in report["rows"]:
+            by_host.setdefault(host, []).append(cores)
+        assert report["size"] == 3, name
+        assert sorted(map(len, by_host.values())) == [1, 2], (name, by_host)
+        both = max(by_host.values(), key=len)
+        assert sorted(both) == [[0], [1]], (name, by_host)  # no rank shares a core
+        assert not [line for line in lines if "arning" in line], (name, lines)
+
+
 def test_scripts_in_jobs_can_be_submitted_unchanged():
     ended = on("head", "sh", "-c", f"cd {ROOT} && sbatch --parsable jobs/slurm/pi.sh")
     assert ended.code == 0, ended.err
