@@ -29,7 +29,7 @@ scheduler_preempted() { return 1; }
 job_begin() {
     local option value
     job_parents=() job_elements=() job_parents_may_fail='' job_container='' job_record='' job_memory=0 mpiexec=''
-        job_submit='' job_timer='' job_unchained='' job_reserved=''
+        job_submit='' job_timer='' job_unchained='' job_reserved='' job_nodes='' job_ntasks='' job_cores=''
     for option in "$@"; do
         value="${option#*=}"
         case $option in
@@ -40,6 +40,7 @@ job_begin() {
             --python=*) python="$value" ;;
             --nodes=*) job_nodes="$value" ;;
             --ranks-per-node=*) job_ranks="$value" ;;
+            --ranks=*) job_ntasks="$value" ;;  # hosts differ; without --nodes: any hosts
             --threads=*) job_threads="$value" ;;
             --memory=*) job_memory="$value" ;;
             --time=*) job_time="$value" ;;
@@ -57,7 +58,7 @@ job_begin() {
             *) echo "mpiapps: error: job_begin: unknown option $option" >&2; exit 78 ;;
         esac
     done
-    job_ntasks=$((job_nodes * job_ranks)) job_cores=$((job_ranks * job_threads))
+    [ -n "$job_ntasks" ] || job_ntasks=$((job_nodes * job_ranks)) job_cores=$((job_ranks * job_threads))
     if declare -F scheduler_identify >/dev/null; then
         job_scheduler_library=''  # appended to this file
     else

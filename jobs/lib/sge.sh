@@ -9,10 +9,13 @@ scheduler_identify() {
     job_reserved=' 99 100 '
 }
 scheduler_check_hosts() { # other hosts or slots than requested would make ranks share cores
-    [ "$((job_ntasks * job_threads))" -gt 1 ] || return 0
-    awk -v cores="$job_cores" -v nodes="$job_nodes" \
-        '$2 != cores { bad = 1 } END { exit bad || NR != nodes }' "$PE_HOSTFILE" && return
-    echo "mpiapps: error: $job_nodes host(s) with $job_cores slots each requested, got:" >&2
+    local slots="$((job_ntasks * job_threads))"
+    local requested="${job_nodes:+$job_nodes host(s) with $job_cores slots each}"
+    [ "$slots" -gt 1 ] || return 0
+    awk -v cores="$job_cores" -v nodes="$job_nodes" -v slots="$slots" \
+        '{ slots -= $2 } nodes && $2 != cores { bad = 1 }
+        END { exit bad || slots || nodes && NR != nodes }' "$PE_HOSTFILE" && return
+    echo "mpiapps: error: ${requested:-$slots slots} requested, got:" >&2
     cat "$PE_HOSTFILE" >&2
     job_event end 78
     exit 78
@@ -26,6 +29,6 @@ scheduler_chain() {
 scheduler_requeue() {
     # A job of several hosts that exits with 99 can wait forever for its own clean-up
     # (seen with 8.1.9): the next job of a chain, where hosts may submit.
-    [ "$job_nodes" -gt 1 ] && job_chain "$JOB_ID" && exit "$code"
+    [ "${job_nodes:-2}" -gt 1 ] && job_chain "$JOB_ID" && exit "$code"
     exit 99  # Grid Engine runs it again
 }

@@ -65,6 +65,7 @@ def option(  # noqa: PLR0913 - the arguments of argparse.add_argument
 
     Notes
     -----
+    A `default` below `min` means that the option is absent; help does not show it.
     A default of ``()`` without `nargs` defines an option that may be repeated.
     """
     metadata = {
@@ -101,7 +102,9 @@ def add_options(
         nargs = field.metadata["nargs"]
         repeated = VerbatimAction if field.metadata["verbatim"] else "append"
         action = repeated if field.default == () and not nargs else "store"
-        no_default = field.default in (None, "", ())
+        no_default = field.default in (None, "", ()) or _check(
+            "", field.default, field.metadata
+        )
         parser.add_argument(
             *_names(field),
             action=action,

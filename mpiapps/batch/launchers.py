@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from mpiapps.base.errors import UsageError
 from mpiapps.base.registry import load_extension, registry
+from mpiapps.batch.shape import Shape
 
 
 @dataclass(frozen=True)
@@ -18,16 +19,43 @@ class LaunchCommand:
     """A launch command as shell text, and the shell lines before it.
 
     ``{ntasks}``, ``{nodes}``, ``{ranks_per_node}``, ``{threads}`` and ``{pmi_library}``
-    are replaced; a line whose value is empty is left out.
+    are replaced; a line whose value is empty is left out. Where hosts have different
+    numbers of ranks, `uneven` replaces `text`, unless it is empty: the launcher then
+    reads these numbers from the scheduler.
     """
 
     text: str = ""
     before: tuple[str, ...] = ()
+    uneven: str = ""
 
     def __add__(self, other: LaunchCommand) -> LaunchCommand:
         """Return both commands joined."""
-        text = f"{self.text} {other.text}".strip()
-        return LaunchCommand(text, self.before + other.before)
+        text, before = f"{self.text} {other.text}".strip(), self.before + other.before
+        uneven = ""
+        if self.uneven or other.uneven:
+            parts = self.uneven or self.text, other.uneven or other.text
+            uneven = " ".join(parts).strip()
+        return LaunchCommand(text, before, uneven)
+
+    def for_shape(self, shape: Shape) -> LaunchCommand:
+        """Return the command for a shape of a job.
+
+        Raises
+        ------
+        UsageError
+            If it needs a number of hosts, and the scheduler selects it.
+        """
+        command = self
+        if self.uneven and not shape.is_even:
+            command = LaunchCommand(self.uneven, self.before)
+        lines = " ".join((command.text, *command.before))
+        for name in () if shape.hosts else ("{nodes}", "{ranks_per_node}"):
+            if name in lines:
+                raise UsageError(
+                    f"--ranks {shape.ranks}: the launch command {command.text!r} needs"
+                    f" {name}, which the scheduler selects; add --ranks-per-node"
+                )
+        return command
 
     def filled(self, values: Mapping[str, object]) -> LaunchCommand:
         """Return the command with values in place of names."""
@@ -70,14 +98,19 @@ OPENMPI = LaunchCommand(
         '[ "$EUID" -ne 0 ] || '
         "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
     ),
+    '"$mpiexec" -n {ntasks} --map-by slot:PE={threads} --bind-to core',
 )
-# Hydra fills hosts by slots, which are cores where ranks have threads, without -ppn.
-HYDRA = LaunchCommand('"$mpiexec" -n {ntasks} -ppn {ranks_per_node}')
+# Hydra fills hosts by slots without -ppn. These are ranks, except on Grid Engine, where
+# they are cores, and jobs with different numbers of ranks have one core per rank.
+HYDRA = LaunchCommand(
+    '"$mpiexec" -n {ntasks} -ppn {ranks_per_node}', uneven='"$mpiexec" -n {ntasks}'
+)
 # The options that a step does not inherit from its job on every version of Slurm.
 STEP = LaunchCommand(
-    "--ntasks={ntasks} --ntasks-per-node={ranks_per_node} --cpus-per-task={threads}"
-    " --cpu-bind=cores --kill-on-bad-exit=1"
+    "--ntasks={ntasks} --ntasks-per-node={ranks_per_node}",
+    uneven="--ntasks={ntasks}",
 )
+STEP += LaunchCommand("--cpus-per-task={threads} --cpu-bind=cores --kill-on-bad-exit=1")
 PMIX = LaunchCommand("srun --mpi=pmix") + STEP
 PMI2 = LaunchCommand("srun --mpi=pmi2") + STEP
 OPENMPI_PMIX = PMIX + LaunchCommand(

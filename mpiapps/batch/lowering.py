@@ -132,15 +132,22 @@ def all_hosts(job: Job, scheduler: str) -> list[str]:
     Raises
     ------
     UsageError
-        If the job has more hosts.
+        If the job has more hosts, or any number of hosts.
     """
-    hosts = expand_hosts(job.request.nodelist)
-    if len(hosts) < job.request.nodes:
+    hosts, shape = expand_hosts(job.request.nodelist), job.request.shape
+    if not shape.hosts:
+        raise refusal(
+            "nodelist",
+            job.request.nodelist,
+            f"{scheduler} uses the listed hosts and no others, but not all of them for"
+            " --ranks alone; add --nodes or --ranks-per-node",
+        )
+    if len(hosts) < shape.hosts:
         raise refusal(
             "nodelist",
             job.request.nodelist,
             f"{scheduler} uses the listed hosts and no others; list"
-            f" {job.request.nodes} hosts",
+            f" {shape.hosts} hosts",
         )
     return hosts
 

@@ -57,21 +57,19 @@ class Lsf(Scheduler):
     job_pattern = r"Job <(?P<number>\d+)>"
     array = r"^#BSUB -J \"[^\"]*\[([0-9:,-]+)\]"
     counts_from_1 = True
+    uneven_hosts = True
     output = r"({name}-)?{number}(_\d+)?\.out"
     reads_stdin = True
     launch_additions = LAUNCH_ADDITIONS
 
     def directives(self, job: Job) -> list[str]:
         """Return the options of bsub."""
-        request, memory = job.request, job.request.memory_per_node
-        shape = f"span[ptile={request.ranks_per_node}]"
-        shape += f" affinity[core({request.threads})]"
-        shape += f" rusage[mem={memory}MB]" if memory else ""
+        request = job.request
         token = "%J_%I" if request.array else "%J"
         lines = [
             f"-J {_name(job)}",
             f"-n {request.ntasks}",
-            f'-R "{shape}"',
+            f'-R "{lsf_options.shape(job)}"',
             f"-W {clock(request.time)}",
             f"-o {request.logs}/{request.name}-{token}.out",
             "-r",

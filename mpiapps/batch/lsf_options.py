@@ -12,7 +12,8 @@ OPTIONS = option_table(
     {
         "-J =": "Name of the job, and the indices of an array: {}.",
         "-n N": "MPI ranks in total: {}.",
-        "-R =": "Shape and memory: {}. ptile: ranks per host; core(): cores per rank.",
+        "-R =": "Shape and memory: {}. ptile: ranks per host, the last may have fewer;"
+        " core(): cores per rank; mem: per host, or per rank with /task.",
         "-W =": "Time limit: {}, as hours:minutes.",
         "-We =": "Estimated run time: {}, as hours:minutes; not a limit.",
         "-wa =": "Warning before the time limit: {} (-wt: minutes before it).",
@@ -67,7 +68,7 @@ SYNTAX = DirectiveSyntax(
         "--logs": "-e -eo -o -oo",
         "--max-requeues": "-Q",
         "--name and --array": "-J",
-        "--nodes and --ranks-per-node": "-n",
+        "--nodes, --ranks-per-node and --ranks": "-n",
         "--time": "-W",
         "--wait": "-K",
         "": "-cwd",
@@ -79,6 +80,18 @@ SYNTAX = DirectiveSyntax(
 
 EVENTS = {"begin": "-B", "end": "-N", "fail": "-Ne", "none": ""}
 OPERATORS = {"&": " && ", "|": " || ", "=": "=="}
+
+
+def shape(job: Job) -> str:
+    """Return the resource requirement for hosts, cores and memory."""
+    request, hosts = job.request, job.request.shape.hosts
+    parts = [f"span[ptile={request.ranks_per_node}]"] if hosts else []
+    parts += [f"affinity[core({request.threads})]"]
+    if request.memory and hosts:
+        parts += [f"rusage[mem={request.memory_per_node}MB]"]
+    elif request.memory:
+        parts += [f"rusage[mem={request.memory_of(1)}MB/task]"]  # from LSF 10.1.0.9
+    return " ".join(parts)
 
 
 def _words(text: str) -> str:

@@ -83,13 +83,15 @@ class Pbs(Scheduler):
     job_pattern = r"^(?P<number>\d+(\[\])?\.?\S*)$"  # 12.server, or 12[].server
     array = r"^#PBS -J ([0-9:-]+)"
     one_range = True
+    uneven_hosts = True
     output = r"{number}(\[\d+\])?\.\S*OU|{name}\.o{number}(\.\d+)?"
     launch_additions = LAUNCH_ADDITIONS
 
     def directives(self, job: Job) -> list[str]:
         """Return the options of qsub."""
         request = job.request
-        placement = "scatter:exclhost" if request.exclusive else "scatter"
+        placement = "scatter" if request.shape.hosts else "free"
+        placement += ":exclhost" if request.exclusive else ""
         lines = [
             "-S /bin/bash",
             f"-N {request.name}",

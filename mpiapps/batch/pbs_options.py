@@ -1,5 +1,7 @@
 """The options of PBS's qsub."""
 
+from collections import Counter
+
 from mpiapps.batch import lowering
 from mpiapps.batch.lowering import ELSEWHERE, LoweringTable, Refused, refusal
 from mpiapps.batch.options import QSUB, DirectiveSyntax, option_table
@@ -12,7 +14,7 @@ OPTIONS = option_table(
         "-l =": "Resources: {}.",
         "-l select =": "Chunks: {}. ncpus: cores per chunk; mpiprocs: ranks per chunk"
         " (one line each in PBS_NODEFILE); ompthreads: OMP_NUM_THREADS.",
-        "-l place =": "{}: scatter puts each chunk on its own host.",
+        "-l place =": "{}: scatter puts each chunk on its own host, free on any.",
         "-l walltime =": "Time limit: {}. PBS sends no warning: the script has"
         " a timer.",
         "-l nodes =": "Old request of hosts: {}; excludes select.",
@@ -39,7 +41,7 @@ SYNTAX = DirectiveSyntax(
         "--logs": "-e -o",
         "--name": "-N",
         "--nodes": "-l nodes",
-        "--nodes and --ranks-per-node": "-l select",
+        "--nodes, --ranks-per-node and --ranks": "-l select",
         "--time": "-l walltime",
         "": "-j -z",
     },
@@ -55,22 +57,38 @@ LETTERS = {"begin": "b", "end": "e", "fail": "a", "none": "n"}
 
 
 def chunks(job: Job) -> str:
-    """Return the value of ``select``: one chunk per host, those with a name first."""
+    """Return the value of ``select``: hosts with a name first, the smallest one last.
+
+    A chunk is a host or, on any hosts, a rank.
+    """
+    request, shape = job.request, job.request.shape
+    ranks = [shape.ranks_per_host or 1] * shape.max_hosts
+    if shape.hosts:
+        ranks[-1] = shape.last
+    named = expand_hosts(request.nodelist) if request.nodelist else []
+    parts = [
+        f"1:{_chunk(job, size)}:host={host}"
+        for host, size in zip(named, ranks, strict=False)
+    ]
+    sizes = Counter(ranks[len(named) :])  # in the order of the list
+    parts += [f"{number}:{_chunk(job, size)}" for size, number in sizes.items()]
+    return "+".join(parts)
+
+
+def _chunk(job: Job, ranks: int) -> str:
+    """Return a chunk with some ranks."""
     request = job.request
-    chunk = f"ncpus={request.cores_per_node}"
-    chunk += f":mpiprocs={request.ranks_per_node}:ompthreads={request.threads}"
-    chunk += f":mem={request.memory_per_node}mb" if request.memory else ""
-    gpus = request.gpus_per_rank * request.ranks_per_node
+    chunk = f"ncpus={ranks * request.threads}"
+    chunk += f":mpiprocs={ranks}:ompthreads={request.threads}"
+    chunk += f":mem={request.memory_of(ranks)}mb" if request.memory else ""
+    gpus = request.gpus_per_rank * ranks
     chunk += f":ngpus={gpus}" if gpus else ""
     if request.gpu_type:
         chunk += f":{lowering.gpu_type_resource(job)}={request.gpu_type}"
     if request.constraint:
         pairs = lowering.features(job, "PBS")
         chunk += "".join(f":{name}={value or 'True'}" for name, value in pairs)
-    named = expand_hosts(request.nodelist) if request.nodelist else []
-    parts = [f"1:{chunk}:host={host}" for host in named]
-    others = request.nodes - len(named)
-    return "+".join([*parts, f"{others}:{chunk}"] if others else parts)
+    return chunk
 
 
 def _queue(job: Job) -> list[str]:

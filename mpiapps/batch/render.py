@@ -50,6 +50,11 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
     scheduler = load_scheduler(request.scheduler)
     check_directives(job, scheduler.syntax)
     refuse_unlowered(job, scheduler.lowerings, scheduler.name)
+    if not (scheduler.uneven_hosts or request.shape.is_even):
+        raise UsageError(
+            f"--ranks {request.ranks}: mpiapps has no directives for {request.shape} on"
+            f" {request.scheduler}; use --nodes and --ranks-per-node"
+        )
     if request.array:
         scheduler.check_array(job)
     directives = scheduler.directives(job)
@@ -73,8 +78,7 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
             directives=directives,
             request=request,
             site=job.site,
-            ranks=_count(request.ntasks, "rank"),
-            hosts=_count(request.nodes, "host"),
+            shape=request.shape,
             version=mpiapps.__version__,
             python=request.python,
             uses_mpiexec="$mpiexec" in launch.text,
@@ -109,6 +113,7 @@ def _launch_command(job: Job, scheduler: Scheduler) -> LaunchCommand:
         command += scheduler.launch_additions.get(pair, LaunchCommand())
     names = ("ntasks", "nodes", "ranks_per_node", "threads")
     values = {name: getattr(request, name) for name in names}
+    command = command.for_shape(request.shape)
     return command.filled(values | {"pmi_library": site.pmi_library})
 
 
@@ -126,7 +131,3 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["quote"] = quoting.quote
     return environment
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("s" if number != 1 else "")

@@ -15,6 +15,7 @@ from mpiapps.batch.request_options import (
     SchedulingOptions,
 )
 from mpiapps.batch.request_values import EVENTS, GPUS, MOMENT, expand_hosts
+from mpiapps.batch.shape import Shape, shape_of
 from mpiapps.batch.site import Site
 
 MIB = 1024**2
@@ -28,19 +29,28 @@ class Request(RunOptions, EnvironmentOptions, SchedulingOptions, ResourceOptions
     """The options of `render` and `submit`; help lists those of the last base first."""
 
     @property
+    def shape(self) -> Shape:
+        """Ranks and hosts; raises `UsageError` if the options contradict."""
+        return shape_of(self.nodes, self.ranks_per_node, self.ranks)
+
+    @property
     def ntasks(self) -> int:
         """Number of ranks."""
-        return self.nodes * self.ranks_per_node
+        return self.shape.ranks
 
     @property
     def cores_per_node(self) -> int:
-        """Number of cores on each host."""
-        return self.ranks_per_node * self.threads
+        """Number of cores on each host but the last; 0 on any hosts."""
+        return self.shape.ranks_per_host * self.threads
 
     @property
     def memory_per_node(self) -> int:
-        """MiB on each host, rounded up."""
-        return -(-self.memory * self.ranks_per_node // MIB)
+        """MiB on each host, rounded up; 0 on any hosts."""
+        return self.memory_of(self.shape.ranks_per_host)
+
+    def memory_of(self, ranks: int) -> int:
+        """Return the memory of some ranks on a host, MiB, rounded up."""
+        return -(-self.memory * ranks // MIB)
 
     @property
     def gpus_per_rank(self) -> int:
@@ -141,16 +151,18 @@ class Job:
 
 
 def resolve(request: Request, site: Site, program: str) -> Request:
-    """Return `request`, checked, with the defaults of the site.
+    """Return `request`, checked, with its shape and the defaults of the site.
 
     Raises
     ------
     UsageError
         If a value is invalid in a job script, or values conflict.
     """
-    request = with_environment(request, site)
+    request, shape = with_environment(request, site), request.shape
     filled = replace(
         request,
+        nodes=shape.hosts,
+        ranks_per_node=shape.ranks_per_host,
         scheduler=site.scheduler,
         name=request.name or re.sub(r".*/|\.py$", "", program),
         account=request.account or site.account,
@@ -255,9 +267,12 @@ def _check_hosts(request: Request) -> None:
             raise UsageError(f"--{field} {error}") from error
     if both := [host for host in hosts["nodelist"] if host in hosts["exclude"]]:
         raise UsageError(f"{both[0]} is in both --nodelist and --exclude; leave one")
-    if len(hosts["nodelist"]) > request.nodes:
+    shape = request.shape
+    if len(hosts["nodelist"]) > shape.max_hosts:
+        option = "nodes" if shape.hosts else "ranks"
         raise UsageError(
             f"--nodelist {request.nodelist} has {len(hosts['nodelist'])} hosts, which"
-            f" the job must all include, and --nodes is {request.nodes}; list fewer"
-            " hosts, or leave the choice to the scheduler by --constraint or --exclude"
+            f" the job must all include, and --{option} is {shape.max_hosts}; list"
+            " fewer hosts, or leave the choice to the scheduler by --constraint or"
+            " --exclude"
         )

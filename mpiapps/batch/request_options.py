@@ -27,8 +27,15 @@ class ResourceOptions:
     site: str = option(
         "", "name or path of a site file (docs/clusters.md lists the directories)"
     )
-    nodes: int = option(1, "number of hosts", min=1, max=10**6)
-    ranks_per_node: int = option(1, "MPI ranks per host", min=1, max=10**4)
+    nodes: int = option(0, "number of hosts (default: 1)", min=1, max=10**6)
+    ranks_per_node: int = option(0, "MPI ranks per host (default: 1)", min=1, max=10**4)
+    ranks: int = option(
+        0,
+        "MPI ranks in total, on any hosts; with --ranks-per-node or --nodes the last"
+        " host may have fewer ranks (default: --nodes times --ranks-per-node)",
+        min=1,
+        max=10**7,
+    )
     threads: int = option(1, "cores per rank", min=1, max=10**4)
     memory: int = option(
         0,

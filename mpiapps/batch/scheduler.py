@@ -54,6 +54,8 @@ class Scheduler(ABC):
         Whether an array is one range with one step; whether its first index is 1.
     limits_index : bool
         Whether `Site.max_array` is above the highest index, not a number of elements.
+    uneven_hosts : bool
+        Whether `directives` handles hosts with different numbers of ranks.
     output : str
         Pattern of the names of output files, with ``{name}`` and ``{number}``.
     check_command : tuple of str
@@ -85,6 +87,7 @@ class Scheduler(ABC):
     one_range: ClassVar[bool] = False
     counts_from_1: ClassVar[bool] = False
     limits_index: ClassVar[bool] = False
+    uneven_hosts: ClassVar[bool] = False
     check_command: ClassVar[tuple[str, ...]] = ()
     reads_stdin: ClassVar[bool] = False
     cluster_option: ClassVar[str] = ""

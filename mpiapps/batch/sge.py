@@ -68,6 +68,7 @@ class GridEngine(Scheduler):
     job_pattern = r"^(?P<number>\d+)(\.\d+-\d+:\d+)?$"  # 12, or 12.1-4:1
     array = r"^#\$ -t ([0-9:-]+)"
     one_range = counts_from_1 = True
+    uneven_hosts = True
     output = r"{name}\.{number}(\.\d+)?\.out"
     launch_additions = LAUNCH_ADDITIONS
 
@@ -85,7 +86,7 @@ class GridEngine(Scheduler):
             "-r y",
             f"-l h_rt={clock(request.time)}",
         ]
-        slots = request.nodes * request.cores_per_node
+        slots = request.ntasks * request.threads
         lines += [f"-pe {_environment(job)} {slots}"] if slots > 1 else []
         lines += [f"-l {_memory(job)}"] if request.memory else []
         limit = request.array_parallelism
@@ -176,7 +177,8 @@ def clock(seconds: int) -> str:
 def _check_python(job: Job) -> None:
     """Raise `UsageError` for a path with blanks, which qrsh would split."""
     path = str(Path(job.request.python).absolute())
-    remote_openmpi = job.request.mpi == "openmpi" and job.request.nodes > 1
+    several_hosts = job.request.shape.max_hosts > 1
+    remote_openmpi = job.request.mpi == "openmpi" and several_hosts
     if remote_openmpi and re.search(r"\s", path):
         raise UsageError(
             f"--python {quoting.printable(path)}: under Grid Engine, Open MPI cannot"
@@ -188,20 +190,42 @@ def _check_python(job: Job) -> None:
 def _environment(job: Job) -> str:
     """Return the parallel environment whose rule gives the requested shape."""
     request, environments = job.request, job.site.parallel_environments
-    rules = [str(request.cores_per_node)]
-    rules += ["$pe_slots"] if request.nodes == 1 else []
+    shape = request.shape
+    _check_shape(job)
+    rules = [str(request.cores_per_node)] if shape.hosts else ["$round_robin"]
+    rules += {0: ["$fill_up"], 1: ["$pe_slots"]}.get(shape.hosts, [])
     for wanted in rules[::-1]:
         for name, allocation_rule in environments.items():
             if allocation_rule == wanted:
                 return name
     available = ", ".join(f"{name} ({rule})" for name, rule in environments.items())
+    wanted = f"{shape.hosts} hosts with {shape.ranks_per_host} ranks of"
+    wanted += f" {request.threads} threads each need"
     raise UsageError(
-        f"{request.nodes} hosts with {request.ranks_per_node} ranks of"
-        f" {request.threads} threads each need a parallel environment whose"
+        f"{wanted if shape.hosts else f'{shape} need'} a parallel environment whose"
         f" allocation_rule is {' or '.join(rules)}; the site has {available or 'none'}."
         " Request a shape that one of them gives, or add one to the site file"
         " (mpiapps site probe lists them)"
     )
+
+
+def _check_shape(job: Job) -> None:
+    """Raise `UsageError` for ranks that slots cannot count."""
+    request, shape = job.request, job.request.shape
+    if shape.hosts and not shape.is_even:
+        full = shape.hosts * shape.ranks_per_host
+        raise UsageError(
+            f"--ranks {shape.ranks}: a parallel environment of Grid Engine has the same"
+            f" number of slots on each host, and {shape.ranks} is not a multiple of"
+            f" {shape.ranks_per_host} ranks per host; use --ranks {full}, or --ranks"
+            " alone for any hosts"
+        )
+    if not shape.hosts and request.threads > 1:
+        raise UsageError(
+            f"--ranks {shape.ranks} --threads {request.threads}: Grid Engine"
+            " distributes single slots over any hosts, so the cores of a rank may be on"
+            " two of them; add --ranks-per-node"
+        )
 
 
 def _memory(job: Job) -> str:
@@ -213,8 +237,13 @@ def _memory(job: Job) -> str:
         )
     if site.memory_per_slot:
         size = request.memory // request.threads
-    else:
+    elif request.shape.hosts:
         size = request.memory * request.ranks_per_node
+    else:
+        raise UsageError(
+            f"--memory: {site.memory_resource} counts per host, and with --ranks alone"
+            " hosts have any number of ranks; add --ranks-per-node"
+        )
     return f"{site.memory_resource}={-(-size // MIB)}M"
 
 

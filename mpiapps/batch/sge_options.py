@@ -114,7 +114,7 @@ def _exclude(job: Job) -> list[str]:
 
 def _licenses(job: Job) -> list[str]:
     request = job.request
-    if request.nodes * request.cores_per_node > 1:
+    if request.ntasks * request.threads > 1:
         raise refusal(
             "licenses",
             request.licenses,

@@ -51,19 +51,18 @@ class Slurm(Scheduler):
     job_pattern = r"^(?P<number>\d+)(;(?P<cluster>\S*))?$"  # 12, or 12;cluster
     array = r"^#SBATCH --array=([0-9:,-]+)"
     limits_index = True
+    uneven_hosts = True
     output = r"{name}-{number}(_\d+)?\.out"
     cluster_option = "--clusters"
     overrides = "SBATCH_|SLURM_(?!CONF$)|SQUEUE_|SACCT_"
 
     def directives(self, job: Job) -> list[str]:
         """Return the options of sbatch."""
-        request, memory = job.request, job.request.memory_per_node
+        request = job.request
         output = "%x-%A_%a.out" if request.array else "%x-%j.out"
         lines = [
             f"--job-name={request.name}",
-            f"--nodes={request.nodes}",
-            f"--ntasks-per-node={request.ranks_per_node}",
-            f"--cpus-per-task={request.threads}",
+            *slurm_options.shape(job),
             "--hint=nomultithread",  # whole cores, where CPUs are hardware threads
             f"--time={clock(request.time)}",
             f"--signal=B:USR1@{request.stop_margin}",
@@ -72,7 +71,7 @@ class Slurm(Scheduler):
             "--requeue",
             "--export=NONE",
         ]
-        lines += [f"--mem={memory}M"] if memory else []
+        lines += slurm_options.memory(job)
         if request.array:
             limit = request.array_parallelism
             array = format_indices(request.indices()) + (f"%{limit}" if limit else "")

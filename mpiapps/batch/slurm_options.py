@@ -1,6 +1,6 @@
 """The options of sbatch."""
 
-from mpiapps.batch.lowering import LoweringTable
+from mpiapps.batch.lowering import LoweringTable, refusal
 from mpiapps.batch.options import DirectiveSyntax, option_table
 from mpiapps.batch.request import Job
 from mpiapps.batch.request_values import local_time
@@ -9,7 +9,8 @@ OPTIONS = option_table(
     {
         "--job-name -J =": "Name of the job, in squeue and in the output file (%x).",
         "--nodes -N N": "Hosts: {}; without it, any number of hosts.",
-        "--ntasks-per-node --tasks-per-node #": "MPI ranks per host: {}.",
+        "--ntasks-per-node --tasks-per-node #": "MPI ranks per host: {}; with --ntasks"
+        " the maximum.",
         "--ntasks --tasks -n #": "MPI ranks: {}; on any hosts without --nodes.",
         "--cpus-per-task -c #": "Cores per rank: {}; srun before 23.11 ignores it.",
         "--ntasks-per-socket #": "Maximum number of MPI ranks per socket: {}.",
@@ -99,7 +100,8 @@ SYNTAX = DirectiveSyntax(
         "--logs": "--error --output",
         "--name": "--job-name",
         "--nodes": "--nodes",
-        "--ranks-per-node": "--ntasks --ntasks-per-node",
+        "--ranks": "--ntasks",
+        "--ranks-per-node": "--ntasks-per-node",
         "--threads": "--cpus-per-task",
         "--time": "--time",
         "--wait": "--wait",
@@ -112,8 +114,34 @@ SYNTAX = DirectiveSyntax(
 )
 
 
+def shape(job: Job) -> list[str]:
+    """Return the options for hosts, ranks and cores."""
+    shape = job.request.shape
+    lines = [f"--nodes={shape.hosts}"] if shape.hosts else []
+    lines += [] if shape.is_even else [f"--ntasks={shape.ranks}"]
+    lines += [f"--ntasks-per-node={shape.ranks_per_host}"] if shape.hosts else []
+    return [*lines, f"--cpus-per-task={job.request.threads}"]
+
+
+def memory(job: Job) -> list[str]:
+    """Return the option for memory: per host, or per core on any hosts."""
+    request = job.request
+    if not request.memory:
+        return []
+    if request.shape.hosts:
+        return [f"--mem={request.memory_per_node}M"]
+    return [f"--mem-per-cpu={-(-request.memory_of(1) // request.threads)}M"]
+
+
 def _gpus(job: Job) -> list[str]:
     request = job.request
+    if not request.shape.hosts:
+        raise refusal(
+            "gpus",
+            request.gpus,
+            "Slurm gives all ranks of a host its GPUs, and their number follows from"
+            " that of the ranks; add --ranks-per-node",
+        )
     kind = f"{request.gpu_type}:" if request.gpu_type else ""
     count = request.gpus_per_rank * request.ranks_per_node
     return [f"--gpus-per-node={kind}{count}"]

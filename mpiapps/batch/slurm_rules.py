@@ -48,6 +48,8 @@ def _memory_twice(script: Script) -> Problems:
 
 @rule_types.rule("no-nodes", "add --nodes and --ntasks-per-node")
 def _no_nodes(script: Script) -> Problems:
+    if re.search(r"^\s*--ranks=\d", script.text, re.MULTILINE):
+        return  # rendered for any hosts, as requested
     for option in script.options(SLURM, "--ntasks"):
         nodes = script.value(SLURM, "--nodes", option.component)
         if option.value.isdigit() and int(option.value) > 1 and not nodes:

@@ -14,8 +14,9 @@ OUTPUT = (
 # Option of sbatch, qsub or bsub -> what it is here.
 HERE = {
     **dict.fromkeys(
-        ("--ntasks", "--ntasks-per-node", "-n"),
-        "use --nodes and --ranks-per-node: their product is the number of ranks",
+        ("--ntasks", "-n"),
+        "use --ranks for ranks on any hosts, or --nodes and --ranks-per-node, whose"
+        " product is the number of ranks",
     ),
     **dict.fromkeys(("--cpus-per-task", "-c"), "use --threads, cores per rank"),
     **dict.fromkeys(
@@ -33,6 +34,7 @@ HERE = {
     **dict.fromkeys(("-t", "-W", "--walltime"), "use --time"),
     **dict.fromkeys(("-p", "-q"), "use --queue"),
     **dict.fromkeys(("-A", "-P"), "use --account"),
+    "--ntasks-per-node": "use --nodes and --ranks-per-node",
     "--wrap": "pass a script.py as PROGRAM",
     "-d": "use --dependency",
     "-a": "use --array",

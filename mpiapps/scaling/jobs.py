@@ -62,6 +62,7 @@ class JobStudy:
         own = dict(FIXED) | {
             "nodes": nodes,
             "ranks_per_node": case.ranks // nodes,
+            "ranks": 0,
             "threads": case.threads,
             "logs": str(logs),
             "name": self.name(case, repeat),

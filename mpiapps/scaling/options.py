@@ -42,7 +42,7 @@ def _checked(parse: Any) -> Any:
 # Options of `mpiapps submit` that the study gives; jobs do not resume, since the time
 # of a part is not that of a run.
 FIXED: Mapping[str, Any] = {
-    **dict.fromkeys(("nodes", "ranks_per_node", "threads", "logs")),
+    **dict.fromkeys(("nodes", "ranks_per_node", "ranks", "threads", "logs")),
     **dict.fromkeys(("array", "dependency"), ""),
     "max_requeues": 0,
 }

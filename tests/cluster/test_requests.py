@@ -105,6 +105,39 @@ def test_arguments_arrive_byte_for_byte(scheduler):
     assert not (SHARED / "canary").exists()
 
 
+# Scheduler, MPI, launcher and request of three ranks; hosts have two cores.
+LAST_HOST = ["--ranks", "3", "--ranks-per-node", "2"]
+ANY_HOSTS = ["--ranks", "3", "--memory", "150M"]
+UNEVEN = {
+    "openmpi": ("slurm", "openmpi", "mpiexec", LAST_HOST),
+    "impi": ("slurm", "impi", "mpiexec", LAST_HOST),
+    "mpich-srun": ("slurm", "mpich", "srun", LAST_HOST),
+    "openmpi-any-hosts": ("slurm", "openmpi", "mpiexec", ANY_HOSTS),
+    "mpich-any-hosts": ("sge", "mpich", "mpiexec", ANY_HOSTS[:2]),
+}
+
+
+def test_hosts_with_different_numbers_of_ranks():
+    runs = {
+        name: submit(where, "layout.py", "--launcher", launcher, *request, mpi=mpi)
+        for name, (where, mpi, launcher, request) in UNEVEN.items()
+    }
+    for name, run in runs.items():
+        ended = wait(run)
+        assert ended["state"] == "done", (name, output(run))
+        lines = output(run).splitlines()
+        report = json.loads(next(line for line in lines if line[:1] == "{"))
+        by_host = {}
+        for host, cores, _ in report["rows"]:
+            by_host.setdefault(host, []).append(cores)
+        assert report["size"] == 3, name
+        ranks = sorted(map(len, by_host.values()))
+        assert ranks == [1, 2] if UNEVEN[name][3] is LAST_HOST else ranks[-1] <= 2
+        for cores in by_host.values():  # no rank shares a core
+            assert len(cores) == 1 or sorted(cores) == [[0], [1]], (name, by_host)
+        assert "can't honor --ntasks-per-node" not in output(run)
+
+
 def test_scripts_in_jobs_can_be_submitted_unchanged():
     ended = on("head", "sh", "-c", f"cd {ROOT} && sbatch --parsable jobs/slurm/pi.sh")
     assert ended.code == 0, ended.err

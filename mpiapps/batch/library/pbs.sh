@@ -4,6 +4,12 @@ scheduler_identify() {
     job_id="${job_id/\[*\]/[]}"  # the array of an element
     job_unchained='#PBS \(-J\|-a\|-W *depend=\)'
 }
+scheduler_check_hosts() { # lines of a host together: Hydra would start it twice, on the same cores
+    [ -z "$job_nodes" ] && [ -r "${PBS_NODEFILE:-}" ] || return 0
+    awk '!lines[$1]++ { host[++hosts] = $1 }
+        END { for (i = 1; i <= hosts; i++) while (lines[host[i]]-- > 0) print host[i] }' "$PBS_NODEFILE" >"$run/hosts"
+    export PBS_NODEFILE="$run/hosts"
+}
 scheduler_chain() {
     local IFS=:
     qsub -W depend=afterany:"$*" -o "$job_logs/$job_base/" \

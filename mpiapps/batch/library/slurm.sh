@@ -5,10 +5,15 @@ scheduler_identify() {
     job_unchained='#SBATCH \(--\(array\|begin\|dependency\|kill-on-invalid-dep\)\|-[dab]\)'
     export SLURM_EXPORT_ENV=ALL  # exported variables reach the ranks
     unset SLURM_TRES_PER_TASK  # a step fails if it differs from the step's cores, as MaxMemPerCPU makes it
+    [ -n "$job_cores" ] || unset SLURM_NTASKS_PER_NODE  # the maximum: srun would warn
     [ -n "$mpiexec" ] || return 0
     # mpiexec starts one daemon per host through srun; the ranks run on the daemon's cores.
     export SRUN_CPUS_PER_TASK="$job_cores" SLURM_CPU_BIND=none
     unset SLURM_NTASKS_PER_NODE  # counts ranks, not daemons
+    [ -z "$job_cores" ] || return 0
+    # Hosts differ: without numbers, a step has all cores and memory of the job on its hosts.
+    [ -z "${SLURM_MEM_PER_CPU:-}" ] || export SLURM_MEM_PER_NODE=0
+    unset SRUN_CPUS_PER_TASK SLURM_CPUS_PER_TASK SLURM_MEM_PER_CPU
 }
 scheduler_chain() {
     local IFS=:
