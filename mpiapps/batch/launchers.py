@@ -79,11 +79,14 @@ class Launcher:
         The only scheduler that has it; empty: all.
     refused : mapping of str
         MPI, and the effect of starting it by this launcher.
+    step : str
+        Further words of a launch on fewer hosts than the job has.
     """
 
     commands: Mapping[str, LaunchCommand]
     scheduler: str = ""
     refused: Mapping[str, str] = field(default_factory=dict)
+    step: str = ""
 
     def command(self, mpi: str, scheduler: str) -> LaunchCommand | None:
         """Return the launch command, or `None` if there is none."""
@@ -111,6 +114,7 @@ STEP = LaunchCommand(
     uneven="--ntasks={ntasks}",
 )
 STEP += LaunchCommand("--cpus-per-task={threads} --cpu-bind=cores --kill-on-bad-exit=1")
+STEP_HOSTS = "--nodes={nodes}"
 PMIX = LaunchCommand("srun --mpi=pmix") + STEP
 PMI2 = LaunchCommand("srun --mpi=pmi2") + STEP
 OPENMPI_PMIX = PMIX + LaunchCommand(
@@ -127,17 +131,21 @@ BUILTIN: Mapping[str, Launcher] = {
         }
     ),
     "srun": Launcher(
-        {"openmpi": OPENMPI_PMIX, "mpich": PMI2, "impi": INTEL_PMI2}, "slurm"
+        {"openmpi": OPENMPI_PMIX, "mpich": PMI2, "impi": INTEL_PMI2},
+        "slurm",
+        step=STEP_HOSTS,
     ),
     "srun-pmix": Launcher(
         {"openmpi": OPENMPI_PMIX, "impi": PMIX},
         "slurm",
         {"mpich": "MPICH's wheel has no PMIx: every rank would abort in MPI_Init"},
+        STEP_HOSTS,
     ),
     "srun-pmi2": Launcher(
         {"mpich": PMI2, "impi": INTEL_PMI2},
         "slurm",
         {"openmpi": "Open MPI 5 has no PMI-2: each rank would be a world of its own"},
+        STEP_HOSTS,
     ),
 }
 # Other packages add entry points of the group `mpiapps.launchers`: a `Launcher`.

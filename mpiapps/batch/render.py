@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mpiapps
 from mpiapps.base.errors import UsageError
@@ -17,14 +17,15 @@ from mpiapps.batch.environment import (
     setup_lines,
 )
 from mpiapps.batch.extra_directives import check_directives
-from mpiapps.batch.launchers import LaunchCommand, launch_command
+from mpiapps.batch.launchers import LaunchCommand, launch_command, load_launcher
 from mpiapps.batch.lowering import refuse_unlowered
-from mpiapps.batch.request import Job
+from mpiapps.batch.request import Job, Request, Step
 from mpiapps.batch.scheduler import LIBRARY, Scheduler, load_scheduler
 
 if TYPE_CHECKING:
     import jinja2
 
+STEPS = LIBRARY.with_name("job_steps.sh")
 # Characters that no scheduler's parser treats specially on a directive line.
 LINE = re.compile(r"""-[A-Za-z0-9_.,:=@%+/^ $&()*"'\[\]{}|<>!~?-]+""")
 
@@ -65,10 +66,7 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
                 f" {request.scheduler} may interpret; use letters, digits and"
                 " _ . , : = @ % + / ^ -"
             )
-    for word in job.argv:
-        quoting.check_shell_text(word, "argument")
-    launch = _launch_command(job, scheduler)
-    is_array = bool(request.array)
+    steps = [_step(step, job, scheduler) for step in job.steps or (_only_step(job),)]
     beside_common = scheduler.library.parent == LIBRARY.parent
     return (
         _environment()
@@ -81,7 +79,7 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
             shape=request.shape,
             version=mpiapps.__version__,
             python=request.python,
-            uses_mpiexec="$mpiexec" in launch.text,
+            uses_mpiexec="$mpiexec" in steps[0]["launch"].text,
             recorded=job.recorded,
             submit_directory=scheduler.submit_directory,
             standalone=standalone,
@@ -96,21 +94,46 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
             thread_variables=THREAD_VARIABLES,
             variables=[text.partition("=")[::2] for text in request.env],
             epilogs=job.epilog,
-            launch=launch,
-            program_words=[quoting.quote(word, index=is_array) for word in job.argv],
+            before_launch=dict.fromkeys(
+                line for step in steps for line in step["launch"].before
+            ),
+            steps=steps,
+            order=job.order,
+            steps_library=STEPS.read_text(encoding="utf-8") if job.order else "",
         )
     )
 
 
-def _launch_command(job: Job, scheduler: Scheduler) -> LaunchCommand:
+def _only_step(job: Job) -> Step:
+    return Step(job.request.name, job.request, job.argv)
+
+
+def _step(step: Step, job: Job, scheduler: Scheduler) -> dict[str, Any]:
+    """Return what the template needs of a launch."""
+    for word in step.argv:
+        quoting.check_shell_text(word, "argument")
+    request, is_array = step.request, bool(step.request.array)
+    return {
+        "name": step.name,
+        "title": str(request.shape),
+        "ntasks": request.ntasks,
+        "threads": request.threads,
+        "launch": _launch_command(request, job, scheduler),
+        "words": [quoting.quote(word, index=is_array) for word in step.argv],
+    }
+
+
+def _launch_command(request: Request, job: Job, scheduler: Scheduler) -> LaunchCommand:
     """Return the launch command of the site, or of the launcher and the scheduler."""
-    request, site = job.request, job.site
+    site = job.site
     if site.launch:
         command = LaunchCommand(" ".join(site.launch))
     else:
         pair = request.launcher, request.mpi
         command = launch_command(*pair, scheduler.name)
         command += scheduler.launch_additions.get(pair, LaunchCommand())
+        if job.steps:
+            command += LaunchCommand(load_launcher(request.launcher).step)
     names = ("ntasks", "nodes", "ranks_per_node", "threads")
     values = {name: getattr(request, name) for name in names}
     command = command.for_shape(request.shape)

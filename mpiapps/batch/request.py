@@ -104,6 +104,19 @@ class Parent:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A launch of a job with several, on as many hosts and cores as the job or fewer.
+
+    `name` is a word without hyphens, such as ``2n4r1t``; the nodes, ranks per node and
+    threads of `request` are those of the launch; `argv` is as in `Job`.
+    """
+
+    name: str
+    request: Request
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Job:
     """A checked request and the program to run.
 
@@ -118,6 +131,10 @@ class Job:
     parents : tuple of Parent
         Runs that it depends on; the request holds single jobs.
     parents_may_fail : bool
+    steps : tuple of Step
+        Launches of a job with several; they replace `argv`.
+    order : tuple of str
+        The launches in order, each as NAME-NUMBER.
     """
 
     request: Request
@@ -126,6 +143,8 @@ class Job:
     recorded: bool = True
     parents: tuple[Parent, ...] = ()
     parents_may_fail: bool = False
+    steps: tuple[Step, ...] = ()
+    order: tuple[str, ...] = ()
 
     @property
     def directives(self) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def _array_limit(script: Script) -> Problems:
 
 @rule_types.rule("signal", "trap 'kill -USR1 $pid' USR1, and --signal=B:USR1@...")
 def _signal(script: Script) -> Problems:
-    trap = re.search(r"^\s*(trap|job_run)\s", script.text, re.MULTILINE)
+    trap = re.search(r"^\s*(trap|job_run|job_start)\b", script.text, re.MULTILINE)
     mpiexec = any(script.calls(r"(^|[\s/])(mpirun|mpiexec)\s"))
     for option in script.options(SLURM, "--signal"):
         kind, colon, _ = option.value.partition(":")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 from argparse import Namespace
 from collections.abc import Callable
@@ -15,15 +14,17 @@ from mpiapps.app.options import from_namespace
 from mpiapps.app.program import Program, find_program
 from mpiapps.app.record import strict
 from mpiapps.app.runner import parse as parse_program
-from mpiapps.base.errors import TasksFailed, UsageError
+from mpiapps.base.errors import Checkpointed, TasksFailed, UsageError
 from mpiapps.base.launch_environment import LaunchEnvironment
 from mpiapps.base.optional import require
 from mpiapps.base.streams import write_err, write_out
 from mpiapps.base.threads import physical_cores
-from mpiapps.launch.mpiexec import command_line, find_launcher
+from mpiapps.launch.mpiexec import find_launcher
+from mpiapps.scaling.allocation import collect_allocation
 from mpiapps.scaling.collect import collect, missing
+from mpiapps.scaling.dry_run import dry_run
 from mpiapps.scaling.history import History, opened, series_of_this_host
-from mpiapps.scaling.jobs import JobStudy, collect_jobs
+from mpiapps.scaling.jobs import Collected, JobStudy, collect_jobs
 from mpiapps.scaling.local import run_case
 from mpiapps.scaling.options import StudyOptions, parse_counts
 from mpiapps.scaling.rules import parse_rule
@@ -34,18 +35,25 @@ from mpiapps.storage.atomic_file import AtomicFile
 if TYPE_CHECKING:
     from mpiapps.scaling.results import Results
 
+COLLECT = {"each": collect_jobs, "one": collect_allocation}
 PICTURES = ("png", "svg", "pdf")
 
 
 def scaling(values: Namespace, arguments: list[str]) -> int:
-    """Run what is missing of a study, and report; return 3 if a case failed."""
+    """Run what is missing of a study, and report.
+
+    Returns
+    -------
+    int
+        3 if a case failed, 75 if a job has stopped before its last run, or else 0.
+    """
     options: StudyOptions = from_namespace(values, StudyOptions)
     study = study_of(values.program, options, arguments, on_cluster(values))
     for line in study.warnings():
         write_err(f"mpiapps: warning: {line}\n")
     jobs = JobStudy(values, study) if on_cluster(values) else None
     if options.dry_run:
-        return _dry_run(study, jobs)
+        return dry_run(study, jobs, options.allocation)
     if jobs is None:
         _check_cores(study, options)
     targets = _targets(options)
@@ -53,23 +61,25 @@ def scaling(values: Namespace, arguments: list[str]) -> int:
         directory = Path(options.directory or f"{Path(study.program).stem}.scaling")
         series = jobs.series() if jobs else series_of_this_host(study)
         with opened(directory, study, series, options.append) as history:
-            active = 0
             if jobs:
+                collect_runs = COLLECT[options.allocation]
                 wait = not options.no_wait
-                failed, active = collect_jobs(jobs, history, series, wait=wait)
+                collected = collect_runs(jobs, history, series, wait=wait)
             else:
-                failed = _run_here(study, history, series)
-            if active:
+                collected = Collected(_run_here(study, history, series))
+            if collected.active:
                 write_err(
-                    f"mpiapps: {active} jobs have not ended; the same command without"
-                    " --no-wait waits for them\n"
+                    f"mpiapps: {collected.active} jobs have not ended; the same command"
+                    " without --no-wait waits for them\n"
                 )
-            if not active or history.of(series):
+            if history.of(series) or not (collected.active or collected.stopped):
                 _report(study, history, series, options, targets)
     finally:
         for target in targets.values():
             target.discard()
-    return TasksFailed.exit_code if failed else 0
+    if collected.failed:
+        return TasksFailed.exit_code
+    return Checkpointed.exit_code if collected.stopped else 0
 
 
 def on_cluster(values: Namespace) -> bool:
@@ -172,8 +182,12 @@ def _check_hosts(options: StudyOptions, cluster: bool) -> None:
         raise UsageError(
             "--ranks-per-node needs --nodes 1,2,4; on one host use --ranks"
         )
-    if options.no_wait and not cluster:
-        raise UsageError("--no-wait is for jobs: give --site, --scheduler or --nodes")
+    only_jobs = {
+        "--no-wait": options.no_wait,
+        "--allocation one": options.allocation != "each",
+    }
+    for name in (name for name, given in only_jobs.items() if given and not cluster):
+        raise UsageError(f"{name} is for jobs: give --site, --scheduler or --nodes")
     own_threads = parse_counts(options.threads) != (1,)
     if cluster and not (options.nodes or options.ranks or own_threads):
         raise UsageError(
@@ -203,27 +217,6 @@ def _targets(options: StudyOptions) -> dict[str, AtomicFile]:
         require("matplotlib", "plot", "a plot")
     paths = {"report": options.output, "plot": options.plot}
     return {name: AtomicFile(Path(path)) for name, path in paths.items() if path}
-
-
-def _dry_run(study: Study, jobs: JobStudy | None) -> int:
-    if jobs is not None:
-        write_out("\n".join(jobs.scripts(Path("logs"))))
-        return 0
-    launcher = find_launcher()
-    for case in study.cases:
-        command, _ = command_line(
-            launcher,
-            case.ranks,
-            [*study.words, *study.arguments_of(case)],
-            is_python=study.is_python,
-            unbound=case.threads > 1 or case.copies > 1,
-        )
-        write_out(
-            f"{study.repeats} x OMP_NUM_THREADS={case.threads} {shlex.join(command)}"
-            + (f"  ({case.copies} at the same time)" if case.copies > 1 else "")
-            + "\n"
-        )
-    return 0
 
 
 def _report(

@@ -18,18 +18,15 @@ from pathlib import Path
 from mpiapps.base.errors import TasksFailed, os_errors
 from mpiapps.base.streams import write_err
 from mpiapps.base.units import format_seconds
-from mpiapps.batch import history as batch_history
-from mpiapps.batch import job_state, runs, submission
+from mpiapps.batch import runs, submission
 from mpiapps.batch.commands import job_of
 from mpiapps.batch.render import render
 from mpiapps.batch.request import Job
-from mpiapps.batch.run_status import RECORD, Status
 from mpiapps.batch.runs import Run
 from mpiapps.batch.waiting import as_ended
 from mpiapps.scaling.collect import missing
 from mpiapps.scaling.history import History, version_of
-from mpiapps.scaling.local import LAST_LINES, read_record
-from mpiapps.scaling.measurement import Measurement, from_records
+from mpiapps.scaling.job_results import measurement
 from mpiapps.scaling.options import FIXED
 from mpiapps.scaling.study import Case, Study
 
@@ -70,11 +67,14 @@ class JobStudy:
         values = Namespace(**vars(self.values) | own)
         return job_of(values, self.study.arguments_of(case))
 
+    @property
+    def program(self) -> str:
+        """First part of the names of jobs."""
+        return self.values.name or re.sub(r".*/|\.py$", "", self.study.program)
+
     def name(self, case: Case, repeat: int) -> str:
         """Return the name of the job of a run, such as ``pi-2n4r1t-0``."""
-        program = self.values.name or re.sub(r".*/|\.py$", "", self.study.program)
-        nodes = f"{case.nodes}n" if case.nodes else ""
-        return f"{program}-{nodes}{case.ranks}r{case.threads}t-{repeat}"
+        return f"{self.program}-{case_name(case)}-{repeat}"
 
     def series(self) -> str:
         """Return the series of measurements on this cluster: commit, site, MPI."""
@@ -93,10 +93,37 @@ class JobStudy:
         return [render(self.job(case, 0, logs)) for case in self.study.cases]
 
 
+def case_name(case: Case) -> str:
+    """Return the name of a case in names of jobs and steps, such as ``2n4r1t``."""
+    nodes = f"{case.nodes}n" if case.nodes else ""
+    return f"{nodes}{case.ranks}r{case.threads}t"
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a call has collected.
+
+    Attributes
+    ----------
+    failed : list of str
+        Errors of runs that failed.
+    active : int
+        Number of jobs that have not ended.
+    stopped : bool
+        Whether a job has ended before its last run.
+    """
+
+    failed: list[str]
+    active: int = 0
+    stopped: bool = False
+
+
 def collect_jobs(
     jobs: JobStudy, history: History, series: str, *, wait: bool
-) -> tuple[list[str], int]:
+) -> Collected:
     """Submit what is missing, and record each run when its job has ended.
+
+    The same command submits the jobs that failed again.
 
     Parameters
     ----------
@@ -105,20 +132,13 @@ def collect_jobs(
     series : str
     wait : bool
         Whether to wait for all jobs, or else to take those that have ended.
-
-    Returns
-    -------
-    failed : list of str
-        Errors of jobs that failed; the same command submits them again.
-    active : int
-        Number of jobs that have not ended.
     """
     todo = missing(jobs.study, history, series)
     logs = jobs.logs(history, series)
     if todo:
         jobs.scripts(logs)
     failed: list[str] = []
-    try:
+    with interrupt_reported(logs):
         submitted = _submit(jobs, todo, logs, failed)
         selected = [run for _, _, run in submitted]
         ended = 0
@@ -126,17 +146,26 @@ def collect_jobs(
             ended += 1
             case, repeat, run = submitted[position]
             try:
-                measurement = _measurement(jobs.study, case, repeat, run, status)
+                measured = measurement(
+                    jobs.study, case, repeat, status, runs.outputs(run)
+                )
             except TasksFailed as error:
-                with os_errors(run.directory, "write"):
-                    (run.directory / REPORTED).touch()
+                mark_reported(run)
                 _report_failure(failed, str(error))
                 continue
-            history.add(replace(measurement, series=series))
+            history.add(replace(measured, series=series))
             write_err(
                 f"mpiapps: job {ended} of {len(submitted)}: {case.label}:"
-                f" {format_seconds(measurement.seconds)}\n"
+                f" {format_seconds(measured.seconds)}\n"
             )
+    return Collected(failed, len(submitted) - ended)
+
+
+@contextmanager
+def interrupt_reported(logs: Path) -> Iterator[None]:
+    """Print at Ctrl-C what becomes of the jobs."""
+    try:
+        yield
     except KeyboardInterrupt:
         write_err(
             "mpiapps: the jobs go on; the same command collects them. mpiapps status"
@@ -144,7 +173,6 @@ def collect_jobs(
             " one\n"
         )
         raise
-    return failed, len(submitted) - ended
 
 
 def _report_failure(failed: list[str], text: str) -> None:
@@ -156,23 +184,15 @@ def _submit(
     jobs: JobStudy, todo: list[tuple[Case, int]], logs: Path, failed: list[str]
 ) -> list[tuple[Case, int, Run]]:
     """Return the runs of all that is to do: those that exist, and new ones."""
-    existing = _existing(logs)
+    existing = last_runs(logs)
     submitted, new = [], 0
     for case, repeat in todo:
         run = existing.get(jobs.name(case, repeat))
-        if run is None or (run.directory / REPORTED).exists():
-            job = jobs.job(case, repeat, logs)
-            with interrupts_blocked():
-                run = submission.submit(render(job), job.request.name, str(logs))
+        if run is None or is_reported(run):
+            run = submit(jobs.job(case, repeat, logs))
             new += 1
         elif not run.ids():
-            _report_failure(
-                failed,
-                f"{case.label}: {run.directory} was not submitted, or the command"
-                " was killed meanwhile. If the queue has a job of the name"
-                f" {jobs.name(case, repeat)}, wait until it has started; if not,"
-                " remove the directory. Then give the same command again",
-            )
+            _report_failure(failed, f"{case.label}: {unsubmitted(run)}")
             continue
         submitted.append((case, repeat, run))
     if submitted:
@@ -185,7 +205,33 @@ def _submit(
     return submitted
 
 
-def _existing(logs: Path) -> dict[str, Run]:
+def submit(job: Job) -> Run:
+    """Submit a job; a signal waits until its number is recorded."""
+    with interrupts_blocked():
+        return submission.submit(render(job), job.request.name, job.request.logs)
+
+
+def unsubmitted(run: Run) -> str:
+    """Return the error for a run without a job number."""
+    return (
+        f"{run.directory} was not submitted, or the command was killed meanwhile. If"
+        f" the queue has a job of the name {run.name.rpartition('-')[0]}, wait until it"
+        " has started; if not, remove the directory. Then give the same command again"
+    )
+
+
+def mark_reported(run: Run) -> None:
+    """Record that the failure of a run was reported: it is submitted again."""
+    with os_errors(run.directory, "write"):
+        (run.directory / REPORTED).touch()
+
+
+def is_reported(run: Run) -> bool:
+    """Return whether the failure of a run was reported."""
+    return (run.directory / REPORTED).exists()
+
+
+def last_runs(logs: Path) -> dict[str, Run]:
     """Return the last run by the name of its job."""
     numbered: dict[str, tuple[int, Run]] = {}
     for run in runs.all_runs(str(logs)) if logs.exists() else []:
@@ -207,54 +253,3 @@ def interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
-
-
-def _measurement(
-    study: Study, case: Case, repeat: int, run: Run, status: Status
-) -> Measurement:
-    """Return the measurement of a job that has ended.
-
-    Raises
-    ------
-    TasksFailed
-        If it failed, was cancelled or restarted, or left no time.
-    """
-    name = f"{case.label}: {run.name}"
-    if status.state != job_state.DONE:
-        code = f" with exit code {status.code}" if status.code is not None else ""
-        reason = f" ({status.reason})" if status.reason else ""
-        raise TasksFailed(f"{name}: {status.state}{code}{reason}{_last_lines(run)}")
-    if status.requeues:
-        raise TasksFailed(
-            f"{name}: the job was started {status.requeues + 1} times; the time of its"
-            " last start is not that of a run"
-        )
-    elapsed = _elapsed(run)
-    if study.recorded:
-        record = read_record(run.directory / RECORD, case)
-        return from_records(
-            case, repeat, [record], elapsed, region=study.region, useful=study.useful
-        )
-    if elapsed <= 0:
-        raise TasksFailed(
-            f"{name}: less than a second; times of scripts in jobs are whole seconds:"
-            " give it more work"
-        )
-    return Measurement(case, repeat, elapsed, elapsed)
-
-
-def _elapsed(run: Run) -> float:
-    """Return the seconds from the start of the job to its end; 0 if unknown."""
-    times = {event.event: event.time for event in batch_history.read(run.directory)}
-    return float(max(0, times.get("end", 0) - times.get("start", times.get("end", 0))))
-
-
-def _last_lines(run: Run) -> str:
-    """Return the last lines of a job's output, for an error."""
-    paths = runs.outputs(run)[-1:]
-    lines = [
-        f"  {line}"
-        for path in paths
-        for line in path.read_text(errors="replace").splitlines()[-LAST_LINES:]
-    ]
-    return "\n".join([f"; the last lines of {paths[0]}:", *lines]) if paths else ""

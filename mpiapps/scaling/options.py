@@ -114,6 +114,12 @@ class StudyOptions:
         False, "measure another commit or type of host into the same directory"
     )
     oversubscribe: bool = option(False, "allow more ranks and threads than cores")
+    allocation: str = option(
+        "each",
+        "each: a job for each run; one: one job, as large as the largest case, runs"
+        " all one after another",
+        choices=("each", "one"),
+    )
     no_wait: bool = option(
         False, "submit jobs, collect those that have ended, and do not wait"
     )

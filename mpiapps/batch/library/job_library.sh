@@ -176,7 +176,7 @@ job_check_parents() {
 # its ranks. Python needs some seconds before it can handle one.
 job_signal() { [ -z "$job_pid" ] || kill -s "$1" "$job_pid" 2>/dev/null; }
 job_warn() {
-    echo "mpiapps: warned after $SECONDS s" >&2
+    job_warned=1; echo "mpiapps: warned after $SECONDS s" >&2
     if [ "$SECONDS" -lt 10 ]; then
         (sleep "$((10 - SECONDS))"; job_signal USR1) &
     else
@@ -206,16 +206,17 @@ job_define_module() { # a shell that is not a login shell may lack the function
         [ ! -r "$file" ] || . "$file"
     done
 }
-job_run() {
+job_run() { job_start; job_launch "$@"; }
+job_start() {
     [ -n "$job_container" ] || command -v "$python" >/dev/null || { echo "mpiapps: error: no $python on $HOSTNAME" >&2; exit 78; }
     job_event start 0
     scheduler_check_hosts
+    job_pid='' job_stopped='' job_warned=''
+    trap job_warn USR1 USR2; trap job_stop TERM INT
+}
+job_launch() {
     local last seconds timer=''
-    job_pid='' job_stopped=''
-    trap job_warn USR1 USR2
-    trap job_stop TERM INT
-    SECONDS=0
-    "$@" &
+    SECONDS=0; "$@" &
     job_pid=$!
     if [ -n "$job_timer" ]; then  # this scheduler sends no warning that is safe to use
         # The timer reads a pipe that only this shell writes, so it ends with the shell or at
