@@ -116,6 +116,7 @@ PROGRAM = Program(
     run,
     check,
     resumable=lambda _options: False,
+    virtual_seconds=virtual_seconds,
 )
 
 if __name__ == "__main__":

@@ -69,6 +69,9 @@ class Program:
         Whether a run with these options accepts ``--checkpoint`` and ``--seconds``.
     reads_stdin : callable
         Whether the root reads standard input, by `mpiapps.base.stdin`.
+    virtual_seconds : callable, optional
+        ``virtual_seconds(options, ranks, repeat)`` returns the run time by a model, in
+        s, for `mpiapps scaling --virtual`; the options have ``virtual``, the ranks.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Program:
     quiet: bool = False
     resumable: Callable[[Any], bool] = lambda _options: True
     reads_stdin: Callable[[Any], bool] = lambda _options: False
+    virtual_seconds: Callable[[Any, int, int], float] | None = None
 
 
 def programs() -> dict[str, Program]:

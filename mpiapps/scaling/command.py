@@ -29,6 +29,7 @@ from mpiapps.scaling.local import run_case
 from mpiapps.scaling.options import StudyOptions, parse_counts
 from mpiapps.scaling.rules import parse_rule
 from mpiapps.scaling.study import Study, cases_of
+from mpiapps.scaling.virtual import check_virtual, virtual_case
 from mpiapps.scaling.weak import parse_scaled
 from mpiapps.storage.atomic_file import AtomicFile
 
@@ -54,7 +55,7 @@ def scaling(values: Namespace, arguments: list[str]) -> int:
     jobs = JobStudy(values, study) if on_cluster(values) else None
     if options.dry_run:
         return dry_run(study, jobs, options.allocation)
-    if jobs is None:
+    if jobs is None and not study.virtual:
         _check_cores(study, options)
     targets = _targets(options)
     try:
@@ -90,6 +91,8 @@ def on_cluster(values: Namespace) -> bool:
 def _run_here(study: Study, history: History, series: str) -> list[str]:
     if not missing(study, history, series):
         return []
+    if study.virtual:
+        return collect(study, history, series, partial(virtual_case, study))
     return collect(study, history, series, partial(run_case, find_launcher(), study))
 
 
@@ -113,6 +116,8 @@ def study_of(
     if options.weak and options.kind == "throughput":
         raise UsageError("--kind throughput runs copies of the same work: omit --weak")
     _check_hosts(options, cluster)
+    if options.virtual:
+        check_virtual(name, program, options, cluster)
     nodes = parse_counts(options.nodes)
     ranks = parse_counts(options.ranks_per_node or "1" if nodes else options.ranks)
     study = Study(
@@ -134,6 +139,7 @@ def study_of(
         useful=options.useful,
         options=program and program.options,
         work=tuple(text.replace("-", "_") for text in options.work),
+        virtual=options.virtual,
     )
     if program is None and (options.region != "total" or options.useful):
         raise UsageError(

@@ -26,7 +26,8 @@ RUNS = "runs"
 
 def series_of_this_host(study: Study) -> str:
     """Return the series of measurements made here and now."""
-    return f"{version_of(study)} on {host_type()}"
+    place = "in virtual time" if study.virtual else f"on {host_type()}"
+    return f"{version_of(study)} {place}"
 
 
 def version_of(study: Study) -> str:

@@ -120,6 +120,10 @@ class StudyOptions:
         " all one after another",
         choices=("each", "one"),
     )
+    virtual: bool = option(
+        False,
+        "take the times from the program's model, without running it (amdahl has one)",
+    )
     no_wait: bool = option(
         False, "submit jobs, collect those that have ended, and do not wait"
     )

@@ -27,6 +27,7 @@ def table(results: Results, *, digits: bool = False) -> Table:
     columns = _columns(results)
     rows = [[cell(row, digits) for cell in columns.values()] for row in results.rows]
     title = f"{study.kind.capitalize()} scaling of {study.program}"
+    title += " in virtual time" if study.virtual else ""
     if study.arguments:
         title += f" {' '.join(study.arguments)}"
     return Table(title, list(columns), rows, notes(results))

@@ -68,6 +68,8 @@ class Study:
         Dataclass of the program's options.
     work : tuple of str
         Options whose values are distributed over the ranks.
+    virtual : bool
+        Whether times are those of the program's model, rather than of runs.
     """
 
     kind: str
@@ -82,11 +84,13 @@ class Study:
     region: str = "total"
     useful: tuple[str, ...] = ()
     options: Any = field(default=None, compare=False)
+    virtual: bool = False
     work: tuple[str, ...] = ()
 
     def arguments_of(self, case: Case) -> list[str]:
         """Return the program's arguments in a case."""
-        return scale(self.scaled, self.arguments, case.count, self.options)
+        words = scale(self.scaled, self.arguments, case.count, self.options)
+        return [*words, "--virtual", str(case.ranks)] if self.virtual else words
 
     def work_of(self, case: Case) -> float:
         """Return the work of a case, relative to a count of one."""

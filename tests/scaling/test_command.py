@@ -131,6 +131,13 @@ def test_a_signal_ends_the_running_program(tmp_path, number):
         (["no-such-program"], "not a program"),
         (["none.py"], "not a file"),
         (["true", "--region", "kernel"], "no record"),
+        (["pi", "--virtual", "--ranks", "1"], "no model"),
+        (["amdahl", "--virtual"], "--ranks 1,2,4"),
+        (["amdahl", "--virtual", "--ranks", "1", "--threads", "2"], "omit --threads"),
+        (
+            ["amdahl", "--virtual", "--nodes", "1", "--scheduler", "slurm"],
+            "omit --site",
+        ),
     ],
 )
 def test_what_cannot_be_studied_is_an_error(words, message, tmp_path, monkeypatch):
@@ -156,6 +163,28 @@ def run_in_process(words):
     with pytest.raises(UsageError) as caught:
         scaling(values, [])
     return caught.value.exit_code, str(caught.value)
+
+
+def test_a_study_in_virtual_time_finds_the_serial_fraction(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    words = ["scaling", "amdahl", "--virtual", "--ranks", "1,4,16,64,256",
+             "--predict", "4096", "--format", "json", "--",
+             "--serial", "0.05", "--noise", "0.01"]  # fmt: skip
+    assert main(words) == 0
+    first = capsys.readouterr()
+    values = json.loads(first.out)
+    assert values["series"].endswith("in virtual time")
+    assert [row["ranks"] for row in values["rows"]] == [1, 4, 16, 64, 256]
+    (amdahl,) = [m for m in values["models"] if m["model"] == "Amdahl"]
+    assert 0.045 < amdahl["parameters"]["serial fraction"]["value"] < 0.055
+    predicted = values["predictions"]["4096"]
+    assert predicted["low"] <= 0.05 + 0.95 / 4096 <= predicted["high"]
+    assert main(words) == 0
+    again = capsys.readouterr()
+    assert again.out == first.out
+    assert "run" not in again.err
 
 
 def test_options_of_the_program_are_checked_before_any_run(tmp_path, monkeypatch):
