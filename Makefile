@@ -18,8 +18,6 @@ TEST_MPIS = openmpi mpich impi
 TEST_RANKS = 1 2 3 4
 # What ranks compute is tested on Open MPI alone; what they send, on all MPIs.
 RANK_TESTS = mpi and not slow$(if $(filter openmpi,$(MPI)),, and not one_mpi)
-# Tests that may run at the same time as those on ranks: test-cluster, which mostly waits.
-BESIDE ?=
 # Words for `mpiapps run pi`, such as ARGS='-n 8 --samples 1e11'.
 ARGS ?=
 # Words for the surface of bench-matrix, such as SURFACE='--only gram --ranks 2'.
@@ -32,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 LIMIT = timeout -k 10
 FUZZ = 1000
 
-.PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-on-ranks test-many \
+.PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-many \
 	test-network test-slow test-faults test-fuzz test-extrap \
 	check format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
 	cluster-up cluster-down test-cluster jobs
@@ -63,12 +61,8 @@ venv-dev: $(READY) ## make the environment of those who develop it, of 1.4 GB
 
 test: venvs ## all tests: serial, on 1 to 4 ranks, on the other MPIs
 	rm -rf .junit
-	$(MAKE) --no-print-directory test-serial
-	$(MAKE) --no-print-directory -j 2 --output-sync=target test-on-ranks $(BESIDE)
+	$(MAKE) --no-print-directory test-serial test-ranks test-many test-others
 	$(BIN)/python scripts/check_skips.py .junit
-
-test-on-ranks:
-	$(MAKE) --no-print-directory -j 1 test-ranks test-many test-others
 
 test-quick: $(READY) ## tests that start no process, in less than a minute
 	$(LIMIT) 300 $(BIN)/python -m pytest -q -n 2 -m 'not mpi and not cluster and not extrap and not processes'
