@@ -69,8 +69,10 @@ def test_ranks_wait_as_long_as_the_model_says(world):
         result = run(ctx, options)
     seconds = virtual_seconds(options, world.size)
     assert result.values["model_seconds"] == seconds
-    # Sleeping never takes less; how much more is up to the host.
-    assert world.timers.seconds["total"] >= 0.999 * seconds
+    # Sleeping never takes less; how much more is up to the host. A rank that the host
+    # starts late waits less for the others.
+    longest = max(world.comm.allgather(world.timers.seconds["total"]))
+    assert longest >= 0.999 * seconds
     own = parallel_seconds(options, world.rank, world.size) + 0.1 * world.is_root
     assert world.timers.seconds["kernel"] >= 0.999 * own
 

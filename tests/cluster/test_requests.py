@@ -58,7 +58,9 @@ def test_scheduling_options_and_commands_around_the_ranks(scheduler):
     ended = wait(run)
     assert ended["state"] == "done", output(run)
     assert {row["host"] for row in record(run)["ranks"]} == {"n2"}
-    assert told.read_text() == "before, from a file\nafter, 0\n"
+    # The job goes on for a moment after its record.
+    text = "before, from a file\nafter, 0\n"
+    until(lambda: told.read_text() == text, "the command after the run")
     if scheduler == "slurm":
         shown = on("head", "scontrol", "show", "job", ended["id"]).out
         assert "Comment=for the paper" in shown
