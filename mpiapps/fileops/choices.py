@@ -70,15 +70,7 @@ def parse_fraction(text: str) -> float:
     ValueError
         If it is anything else.
     """
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= 1:
-        raise ValueError(
-            f"{text!r} is not a fraction above 0 and up to 1, such as 0.01"
-        )
-    return number
+    return _positive(text, 1.0, "fraction", "0.01")
 
 
 def parse_factor(text: str) -> float:
@@ -89,13 +81,17 @@ def parse_factor(text: str) -> float:
     ValueError
         If it is anything else.
     """
+    return _positive(text, MAX_FACTOR, "factor", "0.5")
+
+
+def _positive(text: str, largest: float, name: str, example: str) -> float:
     try:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not 0 < number <= MAX_FACTOR:
+    if not 0 < number <= largest:
         raise ValueError(
-            f"{text!r} is not a factor above 0 and up to {MAX_FACTOR:g}, such as 0.5"
+            f"{text!r} is not a {name} above 0 and up to {largest:g}, such as {example}"
         )
     return number
 
