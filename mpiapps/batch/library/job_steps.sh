@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # variables of job_library.sh and of the script
 # Functions of a job script that launches several steps one after another, each in its directory.
 #
 #   job_start            what job_run does before the launch
