@@ -29,7 +29,11 @@ OPTIONS = ("exclusive", *(name for name in NAMES if name not in OWN_CODE))
 # Text with {} for the value, or a function that returns directives.
 Lowering = str | Refused | Callable[[Job], list[str]]
 LoweringTable = Mapping[str, Lowering]
-ELSEWHERE: Lowering = lambda _: []  # noqa: E731 - part of another directive
+
+
+def in_other_directive(_job: Job) -> list[str]:
+    """Return no directive, for an option that is part of another one."""
+    return []
 
 
 def lower(job: Job, table: LoweringTable, scheduler: str) -> list[str]:

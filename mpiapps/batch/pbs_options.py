@@ -3,7 +3,7 @@
 from collections import Counter
 
 from mpiapps.batch import lowering
-from mpiapps.batch.lowering import ELSEWHERE, LoweringTable, Refused, refusal
+from mpiapps.batch.lowering import LoweringTable, Refused, in_other_directive, refusal
 from mpiapps.batch.options import QSUB, DirectiveSyntax, option_table
 from mpiapps.batch.request import Job
 from mpiapps.batch.request_values import expand_hosts, local_time
@@ -108,14 +108,14 @@ def _queue(job: Job) -> list[str]:
 
 
 LOWERINGS: LoweringTable = {
-    "gpus": ELSEWHERE,
-    "exclusive": ELSEWHERE,
+    "gpus": in_other_directive,
+    "exclusive": in_other_directive,
     "account": "-A {}",
     "queue": _queue,
     "qos": Refused("of PBS has no quality of service; select a queue by --queue"),
     "reservation": lambda job: [f"-q {job.request.reservation.partition('.')[0]}"],
-    "constraint": ELSEWHERE,
-    "nodelist": ELSEWHERE,
+    "constraint": in_other_directive,
+    "nodelist": in_other_directive,
     "exclude": Refused(
         "of PBS cannot exclude hosts; select others by --constraint or --nodelist"
     ),

@@ -6,10 +6,11 @@ import pickle
 import socket
 import traceback
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from operator import index
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from mpiapps.comm.chunking import as_bytes
 from mpiapps.comm.pickling import attempt, reason
 from mpiapps.launch.forks import is_child
 from mpiapps.launch.mpi import MPI
+
+T = TypeVar("T")
 
 
 class DisagreementError(TypeError, ValueError):
@@ -103,6 +106,15 @@ def raise_together(comm: MPI.Intracomm) -> Iterator[Same]:
         comm.bcast(_pack(own_error, comm), root=first)
         raise own_error
     raise _unpack(*comm.bcast(None, root=first))
+
+
+def computed_on_root(comm: MPI.Intracomm, compute: Callable[[], T]) -> T:
+    """Return what `compute` returns on rank 0, on every rank. Collective."""
+    result = None
+    with raise_together(comm):
+        if comm.rank == 0:
+            result = compute()
+    return cast(T, comm.bcast(result))
 
 
 def checked_root(comm: MPI.Comm, root: int) -> int:

@@ -40,7 +40,7 @@ class ImageTransform(Operation):
         If two results would have the same path.
     """
 
-    def __init__(  # noqa: PLR0913 - the last two are alternatives
+    def __init__(  # noqa: PLR0913 - one for each option of image operations
         self,
         transform: str,
         output_dir: Path,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mpiapps.comm.chunking import Array
-from mpiapps.comm.consistency import raise_together
+from mpiapps.comm.consistency import computed_on_root
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.orthonormal_blocks import OrthonormalBlocks
 from mpiapps.linalg.skinny_product import SkinnyProduct
@@ -110,12 +110,7 @@ class BlockGolubKahan:
 
         The k wanted ones and half of the others.
         """
-        found = None
-        with raise_together(self._comm):
-            if self._comm.rank == 0:
-                found = self._solve(wanted)
-        result: Triplets = self._comm.bcast(found)
-        return result
+        return computed_on_root(self._comm, lambda: self._solve(wanted))
 
     def _solve(self, wanted: Wanted) -> Triplets:
         k, count, rank = wanted.k, self._count, self._rank

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mpiapps.comm.chunking import Array
-from mpiapps.comm.consistency import raise_together
+from mpiapps.comm.consistency import computed_on_root, raise_together
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.orthonormal_blocks import OrthonormalBlocks
 
@@ -141,12 +141,7 @@ class BlockLanczos:
 
         The k wanted ones and half of the others.
         """
-        pairs = None
-        with raise_together(self._comm):
-            if self._comm.rank == 0:
-                pairs = self._solve(request)
-        result: RitzPairs = self._comm.bcast(pairs)
-        return result
+        return computed_on_root(self._comm, lambda: self._solve(request))
 
     def _solve(self, request: Request) -> RitzPairs:
         k, count = request.k, self._count

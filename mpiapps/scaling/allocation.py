@@ -50,15 +50,17 @@ AT_WORK = (
 )
 
 
-def allocation_job(jobs: JobStudy, todo: list[tuple[Case, int]], logs: Path) -> Job:
-    """Return the checked job that launches runs in the order of `todo`.
+def allocation_job(
+    jobs: JobStudy, remaining: list[tuple[Case, int]], logs: Path
+) -> Job:
+    """Return the checked job that launches runs in the order of `remaining`.
 
     Raises
     ------
     UsageError
         If the request is invalid, or the program is a command.
     """
-    cases = list(dict.fromkeys(case for case, _ in todo))
+    cases = list(dict.fromkeys(case for case, _ in remaining))
     single = {case: jobs.job(case, 0, logs) for case in cases}
     requests = [job.request for job in single.values()]
     job = single[cases[0]]
@@ -76,7 +78,7 @@ def allocation_job(jobs: JobStudy, todo: list[tuple[Case, int]], logs: Path) -> 
         steps=tuple(
             Step(case_name(case), one.request, one.argv) for case, one in single.items()
         ),
-        order=tuple(f"{case_name(case)}-{repeat}" for case, repeat in todo),
+        order=tuple(f"{case_name(case)}-{repeat}" for case, repeat in remaining),
     )
 
 
@@ -101,20 +103,20 @@ def collect_allocation(
         if found is not None and not is_reported(found):
             write_err(f"mpiapps: {found.name} found from before\n")
             allocation.collect(found)
-        todo = allocation.todo()
-        if todo:
-            run = submit(allocation_job(jobs, todo, logs))
+        remaining = allocation.remaining()
+        if remaining:
+            run = submit(allocation_job(jobs, remaining, logs))
             write_err(
-                f"mpiapps: 1 job submitted with {len(todo)} runs; mpiapps status"
+                f"mpiapps: 1 job submitted with {len(remaining)} runs; mpiapps status"
                 f" --logs {logs} lists it\n"
             )
             allocation.collect(run)
-            left = len(allocation.todo())
+            left = len(allocation.remaining())
             stopped = left > 0
             if stopped:
                 write_err(
-                    f"mpiapps: {run.name} has stopped after {len(todo) - left} of"
-                    f" {len(todo)} runs; the same command submits the others, with"
+                    f"mpiapps: {run.name} has stopped after {len(remaining) - left} of"
+                    f" {len(remaining)} runs; the same command submits the others, with"
                     " more --time if a run takes longer\n"
                 )
     return Collected(list(allocation.failed.values()), allocation.active, stopped)
@@ -144,7 +146,7 @@ class Allocation:
     failed: dict[Case | None, str] = field(default_factory=dict)
     active: int = 0
 
-    def todo(self) -> list[tuple[Case, int]]:
+    def remaining(self) -> list[tuple[Case, int]]:
         """Return the runs that another job could make now."""
         if self.active or None in self.failed:
             return []

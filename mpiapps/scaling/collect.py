@@ -28,9 +28,9 @@ def collect(study: Study, history: History, series: str, run: Runner) -> list[st
     After a failure the other repeats of the case are left out. The same command makes
     the runs that failed or were killed.
     """
-    todo = missing(study, history, series)
+    remaining = missing(study, history, series)
     failed: dict[Case, str] = {}
-    for number, (case, repeat) in enumerate(todo, 1):
+    for number, (case, repeat) in enumerate(remaining, 1):
         if case in failed:
             continue
         try:
@@ -41,7 +41,7 @@ def collect(study: Study, history: History, series: str, run: Runner) -> list[st
             continue
         history.add(measurement)
         write_err(
-            f"mpiapps: run {number} of {len(todo)}: {case.label}:"
+            f"mpiapps: run {number} of {len(remaining)}: {case.label}:"
             f" {format_seconds(measurement.seconds)}\n"
         )
     return list(failed.values())

@@ -133,13 +133,13 @@ def collect_jobs(
     wait : bool
         Whether to wait for all jobs, or else to take those that have ended.
     """
-    todo = missing(jobs.study, history, series)
+    remaining = missing(jobs.study, history, series)
     logs = jobs.logs(history, series)
-    if todo:
+    if remaining:
         jobs.scripts(logs)
     failed: list[str] = []
     with interrupt_reported(logs):
-        submitted = _submit(jobs, todo, logs, failed)
+        submitted = _submit(jobs, remaining, logs, failed)
         selected = [run for _, _, run in submitted]
         ended = 0
         for position, status in as_ended(selected, once=not wait):
@@ -181,12 +181,12 @@ def _report_failure(failed: list[str], text: str) -> None:
 
 
 def _submit(
-    jobs: JobStudy, todo: list[tuple[Case, int]], logs: Path, failed: list[str]
+    jobs: JobStudy, remaining: list[tuple[Case, int]], logs: Path, failed: list[str]
 ) -> list[tuple[Case, int, Run]]:
     """Return the runs of all that is to do: those that exist, and new ones."""
     existing = last_runs(logs)
     submitted, new = [], 0
-    for case, repeat in todo:
+    for case, repeat in remaining:
         run = existing.get(jobs.name(case, repeat))
         if run is None or is_reported(run):
             run = submit(jobs.job(case, repeat, logs))

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from mpiapps.comm.collectives import allgather, bcast, gather, scatter
-from mpiapps.comm.consistency import DisagreementError, raise_together
+from mpiapps.comm.consistency import (
+    DisagreementError,
+    computed_on_root,
+    raise_together,
+)
 from mpiapps.comm.shared import SharedArray
 
 pytestmark = pytest.mark.mpi
@@ -99,3 +103,13 @@ def test_shared_memory_with_disagreement(world):
 def test_numpy_integers_as_shapes(world):
     with SharedArray(world, (np.int64(3), np.uint8(2))) as shared:
         assert shared.array.shape == (3, 2)
+
+
+def test_a_result_of_the_root_is_on_every_rank(comm):
+    assert computed_on_root(comm, lambda: [comm.rank, "text"]) == [0, "text"]
+    with pytest.raises(ValueError, match="only the root knows"):
+        computed_on_root(comm, lambda: _fail("only the root knows"))
+
+
+def _fail(text):
+    raise ValueError(text)
