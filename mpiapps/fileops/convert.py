@@ -33,6 +33,7 @@ from mpiapps.kernels.typed_fields import (
     LARGE,
     TEXT,
     field_kinds,
+    fill_infinities,
     fill_integers,
     text_bytes,
 )
@@ -70,6 +71,7 @@ class FieldKinds(TableOperation):
             field_kinds(rows, 0, Dialect())
             text_bytes(rows, 0, -1)
             _integers(rows, 0, -1)
+            fill_infinities(rows, 0, -1, np.zeros(rows.records))
 
     def execute(self, segment: Segment) -> list[int]:
         """Return the kinds of each column, as bits."""
@@ -152,6 +154,7 @@ class PartWriter(FieldKinds):
         parser = NumberParser(1, dialect, rows.records)
         one = Rows(rows.buffer, rows.spans, rows.records, rows.order[column:][:1])
         ((numbers,),) = parser.arrays([(0, one)])
+        fill_infinities(rows, column, dialect.quote, numbers)
         return self._array_of(kind, ~np.isnan(numbers), numbers)
 
     def _array_of(self, kind: str, valid: np.ndarray, *parts: np.ndarray) -> Any:

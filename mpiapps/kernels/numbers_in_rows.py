@@ -21,11 +21,12 @@ MAX_TEXT = 60  # characters of an invalid field in a message
 MAX_MISSING_BYTES = max(map(len, MISSING_VALUES))
 
 
-def _packed(text: str) -> int:
+def packed(text: str) -> int:
+    """Return the bytes of a text as one integer."""
     return int.from_bytes(text.encode(), "big")
 
 
-PACKED_MISSING = np.array([_packed(text) for text in MISSING_VALUES], np.int64)
+PACKED_MISSING = np.array([packed(text) for text in MISSING_VALUES], np.int64)
 
 
 @kernel
@@ -44,18 +45,25 @@ def bare_field(text: Any, begin: int, end: int, quote: int) -> tuple[int, int]:
 
 
 @kernel
+def packed_lower(text: Any, begin: int, end: int) -> int:
+    """Return up to 8 bytes as one integer, ASCII letters as small ones."""
+    packed = 0
+    for i in range(begin, end):
+        byte = int(read_byte(text, i))
+        packed = packed << 8 | (byte + 32 if 65 <= byte <= 90 else byte)
+    return packed
+
+
+@kernel
 def is_missing(text: Any, begin: int, end: int, quote: int) -> bool:
     """Return whether a field is one of `MISSING_VALUES` in any case, with blanks."""
     begin, end = bare_field(text, begin, end, quote)
     if end - begin > MAX_MISSING_BYTES:
         return False
-    packed = 0
-    for i in range(begin, end):
-        byte = int(read_byte(text, i))
-        packed = packed << 8 | (byte + 32 if 65 <= byte <= 90 else byte)
+    lower = packed_lower(text, begin, end)
     found = False
     for value in PACKED_MISSING:
-        found |= packed == value
+        found |= lower == value
     return found
 
 

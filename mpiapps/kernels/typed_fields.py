@@ -11,15 +11,22 @@ from numba import int64, uint64
 from mpiapps.kernels.bits import read_byte
 from mpiapps.kernels.columns import number_in_field, parse_field
 from mpiapps.kernels.jit import kernel
-from mpiapps.kernels.numbers_in_rows import bare_field, is_missing
+from mpiapps.kernels.numbers_in_rows import (
+    bare_field,
+    is_missing,
+    packed,
+    packed_lower,
+)
 from mpiapps.kernels.records import NEWLINE, RETURN, Dialect
 from mpiapps.kernels.rows import Rows
 
-# Kinds of fields, as bits: an integer of 64 bits, a larger one, another finite number,
-# and any other text. Missing values have no kind.
+# Kinds of fields, as bits: an integer of 64 bits, a larger one, another number, also
+# an infinity, and any other text. Missing values have no kind.
 INTEGER, LARGE, DECIMAL, TEXT = 1, 2, 4, 8
 ZERO, NINE, PLUS, MINUS = 48, 57, 43, 45
 MAX_DIGITS = 19  # of an integer of 64 bits
+INF, INFINITY = packed("inf"), packed("infinity")
+MAX_INFINITY_BYTES = len("-infinity")
 
 
 @kernel
@@ -46,6 +53,19 @@ def parse_integer(text: Any, begin: int, end: int) -> tuple[int, Any]:
 
 
 @kernel
+def infinity_in_field(text: Any, begin: int, end: int, quote: int) -> float:
+    """Return the infinity in a field, `inf` or `infinity` in any case, or NaN."""
+    begin, end = bare_field(text, begin, end, quote)
+    if begin == end or end - begin > MAX_INFINITY_BYTES:
+        return np.nan
+    sign = read_byte(text, begin)
+    lower = packed_lower(text, begin + (sign in (MINUS, PLUS)), end)
+    if lower not in (INF, INFINITY):
+        return np.nan
+    return -np.inf if sign == MINUS else np.inf
+
+
+@kernel
 def _kinds(rows: Rows, column: int, quote: int, first: int) -> tuple[int, int]:
     """Return the kinds of fields from a record on, and the record to go on from.
 
@@ -63,6 +83,8 @@ def _kinds(rows: Rows, column: int, quote: int, first: int) -> tuple[int, int]:
             value, undecided = number_in_field(text, begin, end, quote)
             if undecided:
                 return kinds, n
+            if np.isnan(value):
+                value = infinity_in_field(text, begin, end, quote)
             kind = TEXT if np.isnan(value) else DECIMAL
         kinds |= kind
         if kind == TEXT:
@@ -105,6 +127,29 @@ def fill_integers(
         bounds = bare_field(text, int(spans[n, 0]), int(spans[n, 1]), quote)
         kind, values[n] = parse_integer(text, *bounds)
         valid[n] = kind == INTEGER
+
+
+@kernel
+def fill_infinities(rows: Rows, column: int, quote: int, values: np.ndarray) -> None:
+    """Give the infinities among the values of a column without texts their sign.
+
+    Parameters
+    ----------
+    rows : Rows
+    column : int
+    quote : int
+        The quote, or -1.
+    values : ndarray of float64, (records,)
+        Infinite where a field is not a finite number.
+    """
+    text = rows.buffer.ctypes.data
+    spans = rows.spans[rows.order[column]]
+    for n in range(rows.records):
+        if np.isinf(values[n]):
+            begin, end = int(spans[n, 0]), int(spans[n, 1])
+            infinity = infinity_in_field(text, begin, end, quote)
+            if not np.isnan(infinity):
+                values[n] = infinity
 
 
 @kernel
@@ -154,4 +199,7 @@ def text_bytes(rows: Rows, column: int, quote: int) -> tuple[np.ndarray, np.ndar
     return ends, data[: ends[-1]]
 
 
-KERNELS: list[Callable[..., Any]] = [parse_integer, _kinds, fill_integers, fill_texts]
+KERNELS: list[Callable[..., Any]] = [
+    *(parse_integer, infinity_in_field, _kinds),
+    *(fill_integers, fill_infinities, fill_texts),
+]

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import math
 import random
 from pathlib import Path
 
@@ -113,7 +114,14 @@ CASES = {
     "large": (["9223372036854775808", "1"], "string", ["9223372036854775808", "1"]),
     "measured": (["9223372036854775808", "0.5"], "double", [2.0**63, 0.5]),
     "texts": (["1", "2", "x", "NA"], "string", ["1", "2", "x", "NA"]),
-    "infinite": (["1.5", "inf"], "string", ["1.5", "inf"]),
+    "infinite": (
+        ["1.5", "inf", "-INF", '"+Infinity"', " inf ", "1", "nan", "-infinity"],
+        "double",
+        [1.5, math.inf, -math.inf, math.inf, math.inf, 1.0, None, -math.inf],
+    ),
+    "infinite and whole": (["7", "-inf"], "double", [7.0, -math.inf]),
+    "nearly infinite": (["1.5", "infinit"], "string", ["1.5", "infinit"]),
+    "too large": (["1.5", "1e400"], "string", ["1.5", "1e400"]),
     "missing": (["NA", "-"], "string", ["NA", "-"]),
     "separated": (["1_000", "2"], "string", ["1_000", "2"]),
 }
