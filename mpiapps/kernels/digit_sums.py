@@ -9,6 +9,7 @@ from mpiapps.kernels.jit import kernel
 from mpiapps.kernels.sum_states import (
     BIN,
     DIGIT_BITS,
+    DIGITS,
     LIMIT,
     MAGIC,
     MAGNITUDE,
@@ -150,6 +151,44 @@ def fold_rows(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
             state[3, i] += s2 - n * magic2
             count -= 1
     return count
+
+
+@kernel
+def merge(states: np.ndarray, state: np.ndarray) -> None:
+    """Add states to one.
+
+    Parameters
+    ----------
+    states : ndarray of int64, (k, r n, 7), C-contiguous
+        Sum j of each is added to sum j modulo n.
+    state : ndarray of int64, (7, n)
+        Changed.
+    """
+    n = state.shape[1]
+    for j in range(n):
+        top = state[0, j]
+        for i in range(states.shape[0]):
+            for c in range(j, states.shape[1], n):
+                top = max(top, states[i, c, 0])
+        own = state[0, j]
+        flags = own if own >= SPECIAL else np.int64(0)
+        for digit in range(DIGITS - 1, -1, -1):  # moved down, the last one first
+            lower = digit - (top - own)
+            for row in (1 + digit, 1 + DIGITS + digit):
+                moved = row - (top - own)
+                state[row, j] = state[moved, j] if lower >= 0 else 0
+        for i in range(states.shape[0]):
+            for c in range(j, states.shape[1], n):
+                other = states[i, c, 0]
+                flags |= other if other >= SPECIAL else np.int64(0)
+                for digit in range(top - other, DIGITS):
+                    for row in (1, 1 + DIGITS):
+                        part = states[i, c, row + digit - (top - other)]
+                        state[row + digit, j] += part
+        state[0, j] = flags if top >= SPECIAL else top
+        for row in range(1, 1 + DIGITS):
+            state[row + DIGITS, j] += state[row, j] >> DIGIT_BITS
+            state[row, j] &= (1 << DIGIT_BITS) - 1
 
 
 @kernel

@@ -18,6 +18,7 @@ from mpiapps.kernels.digit_sums import (
     ROWS,
     fold_columns,
     fold_rows,
+    merge,
     round_sums,
 )
 from mpiapps.kernels.jit import is_cached
@@ -36,7 +37,6 @@ from mpiapps.kernels.sum_states import (
     Array,
     add_digits,
     carry,
-    merge,
     new_state,
     raise_bins,
 )
@@ -58,7 +58,7 @@ TILE = 2**18  # numbers at a time; again if one is above the bin
 FIRST = 8  # rows that determine the first bins of columns
 NARROW = 32  # columns, that rows of narrower arrays are joined to
 SHORT = 128  # columns up to this length are transposed
-KERNELS: list[Callable[..., Any]] = [fold_columns, fold_rows, round_sums]
+KERNELS: list[Callable[..., Any]] = [fold_columns, fold_rows, merge, round_sums]
 
 
 def add_columns(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
@@ -83,7 +83,7 @@ def add_columns(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
         repeats = (LANES if rows * n >= 16 * LANES else NARROW) // n
         joined = new_state(n * repeats)
         add_columns(a, start, n * repeats, rows // repeats, mask, joined)
-        merge(joined[None], state)
+        merge(np.ascontiguousarray(joined.T)[None], state)
         start += rows // repeats * repeats * n
         rows %= repeats
     last = rows if rows <= SHORT else rows % ROWS
@@ -179,4 +179,5 @@ def compile_kernels(compiling: Callable[[bool], AbstractContextManager[None]]) -
     with compiling(not all(map(is_cached, KERNELS))):
         add_columns(numbers, 0, 1, SHORT + ROWS, -1, state)
         add_rows(numbers, 0, 1, 1, -1, False, state)
+        merge(np.zeros((1, 1, STATE_ROWS), np.int64), state)
         values(state)

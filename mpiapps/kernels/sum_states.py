@@ -70,10 +70,10 @@ def raise_bins(state: Array, x: Array, axis: int) -> None:
 
 
 def _shift(digits: Array, distance: Array) -> None:
-    """Drop the lowest digits, (..., 6, n), by distances, (..., n)."""
-    digit = np.arange(DIGITS)[:, None] - distance[..., None, :]
-    for some in (digits[..., :DIGITS, :], digits[..., DIGITS:, :]):
-        shifted = np.take_along_axis(some, np.maximum(digit, 0), axis=-2)
+    """Drop the lowest digits, (6, n), by distances, (n,)."""
+    digit = np.arange(DIGITS)[:, None] - distance
+    for some in (digits[:DIGITS], digits[DIGITS:]):
+        shifted = np.take_along_axis(some, np.maximum(digit, 0), axis=0)
         some[...] = np.where(digit >= 0, shifted, 0)
 
 
@@ -81,21 +81,6 @@ def carry(state: Array) -> None:
     """Move multiples of 2**40 from the sums of digits to the last rows."""
     state[1 + DIGITS :] += state[1 : 1 + DIGITS] >> DIGIT_BITS
     state[1 : 1 + DIGITS] &= 2**DIGIT_BITS - 1
-
-
-def merge(states: Array, state: Array) -> None:
-    """Add states, (k, 7, r n), to one, (7, n); sum j of them to sum j modulo n."""
-    k, n = len(states), state.shape[1]
-    parts = states.reshape(k, STATE_ROWS, -1, n).swapaxes(1, 2)
-    parts = np.concatenate([parts.reshape(-1, STATE_ROWS, n), state[None]])
-    bins, digits = parts[:, 0], parts[:, 1:]
-    tops = bins.max(axis=0)
-    if (bins != tops).any():
-        _shift(digits, tops - bins)
-    flags = np.bitwise_or.reduce(np.where(bins >= SPECIAL, bins, 0), axis=0)
-    state[0] = np.where(tops >= SPECIAL, flags, tops)
-    state[1:] = digits.sum(axis=0)
-    carry(state)
 
 
 def add_digits(state: Array, x: Array, axis: int) -> None:

@@ -9,7 +9,7 @@ one value per local column (axis 0), local row (axis 1) or rank (no axis).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from inspect import Signature, signature
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import check_dtype
 from mpiapps.linalg.moments import mean, std, var
-from mpiapps.linalg.reductions import col_sums, row_sums, total
+from mpiapps.linalg.reductions import sums
 from mpiapps.linalg.stacking import stacked
 
 AxisOption = int | None
@@ -65,10 +65,6 @@ def _extreme_index(a: DistMatrix, axis: AxisOption, extreme: np.ufunc) -> Any:
     return np.where(found, indices, a.size).min(axis=0)
 
 
-def _sum(a: DistMatrix, axis: AxisOption) -> Any:
-    return total(a) if axis is None else (col_sums, row_sums)[axis](a)
-
-
 def _of_numbers(function: Compute) -> Compute:
     """Return a function of numbers, for which masks are converted."""
     return lambda a, *args, **options: function(
@@ -81,7 +77,7 @@ def _with_ufunc(ufunc: np.ufunc) -> Compute:
 
 
 COMPUTE: Mapping[Callable[..., Any], Compute] = {
-    np.sum: _sum,
+    np.sum: sums,
     np.prod: _with_ufunc(np.multiply),
     np.mean: _of_numbers(mean),
     np.std: _of_numbers(std),
@@ -93,39 +89,38 @@ COMPUTE: Mapping[Callable[..., Any], Compute] = {
     np.any: _with_ufunc(np.logical_or),
     np.argmax: lambda a, axis: _extreme_index(a, axis, np.maximum),
     np.argmin: lambda a, axis: _extreme_index(a, axis, np.minimum),
-    np.count_nonzero: lambda a, axis: _sum(a.astype(bool), axis),
+    np.count_nonzero: lambda a, axis: sums(a.astype(bool), axis),
 }
 OPTIONS = {"axis", "dtype", "keepdims", "ddof"}
 
 
 def _implementation(function: Callable[..., Any], compute: Compute) -> Compute:
     """Return the implementation of NumPy's reduction `function`. Local."""
-    parameters = signature(function)
+    names = tuple(signature(function).parameters)
 
     def call(*args: Any, **named: Any) -> Any:
-        return _reduced(function, parameters, compute, args, named)
+        # NumPy has compared the arguments with the signature.
+        options = dict(zip(names, args, strict=False)) | named
+        return _reduced(function, names, compute, options)
 
     return call
 
 
 def _reduced(
     function: Callable[..., Any],
-    parameters: Signature,
+    names: tuple[str, ...],
     compute: Compute,
-    args: tuple[Any, ...],
-    named: dict[str, Any],
+    options: dict[str, Any],
 ) -> Any:
     """Check the arguments, and compute a reduction. Collective."""
-    a = args[0] if args else named.get("a")
+    a = options.pop("a")
     name = f"np.{function.__name__}"
     if not isinstance(a, DistMatrix):
         raise TypeError(f"{name}: out and where must not be distributed matrices")
     with raise_together(a.comm) as same:
-        options = dict(parameters.bind(*args, **named).arguments)
-        del options["a"]
         options = {key: v for key, v in options.items() if v is not None}
         if unknown := options.keys() - OPTIONS:
-            supported = sorted(OPTIONS.intersection(parameters.parameters))
+            supported = sorted(OPTIONS.intersection(names))
             raise TypeError(
                 f"{name} of a distributed matrix with {', '.join(sorted(unknown))};"
                 f" supported are {', '.join(supported)}"

@@ -91,7 +91,7 @@ def exact_sums(a: DistMatrix, axis: int | None, terms: Terms = ELEMENTS) -> Arra
     own = np.ascontiguousarray(states.T).reshape(-1, components * STATE_ROWS)
     gathered = stacked(a, own, axis).reshape(-1, results, STATE_ROWS)
     merged = new_state(results)
-    merge(np.ascontiguousarray(gathered.transpose(0, 2, 1)), merged)
+    merge(gathered, merged)
     return _shaped(values(merged), is_complex, axis)
 
 

@@ -27,7 +27,7 @@ def row_sums(a: DistMatrix) -> Array:
     """
     with raise_together(a.comm) as same:
         same("row_sums", a)
-    return _sums(a, 1)
+    return np.asarray(sums(a, 1))
 
 
 def col_sums(a: DistMatrix) -> Array:
@@ -37,21 +37,25 @@ def col_sums(a: DistMatrix) -> Array:
     """
     with raise_together(a.comm) as same:
         same("col_sums", a)
-    return _sums(a, 0)
+    return np.asarray(sums(a, 0))
 
 
 def total(a: DistMatrix) -> Any:
     """Return the sum of all elements, on every rank. Collective; as `row_sums`."""
     with raise_together(a.comm) as same:
         same("total", a)
-    return _sums(a, None)[()]
+    return sums(a, None)
 
 
-def _sums(a: DistMatrix, axis: int | None) -> Array:
-    """Return sums in the dtype of the matrix, of masks as integers. Collective."""
+def sums(a: DistMatrix, axis: int | None) -> Any:
+    """Return sums in the dtype of the matrix, of masks as integers. Collective.
+
+    As `row_sums` for axis 1, `col_sums` for 0 and `total` for none, for callers whose
+    ranks agree on the arguments: they are not compared.
+    """
     if a.dtype == BOOL:
-        return sum_over_ranks(a, np.asarray(a.local.sum(axis=axis)), axis)
-    return exact_sums(a, axis).astype(a.dtype)
+        return sum_over_ranks(a, np.asarray(a.local.sum(axis=axis)), axis)[()]
+    return exact_sums(a, axis).astype(a.dtype, copy=False)[()]
 
 
 def sum_over_ranks(a: DistMatrix, local_values: Array, axis: int | None) -> Array:

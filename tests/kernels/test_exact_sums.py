@@ -95,7 +95,7 @@ def test_merged_states_are_those_of_all_numbers(kind):
         add_columns(rows.reshape(-1), 0, COLUMNS, len(rows), -1, parts[-1])
     for order in (parts, parts[::-1]):
         state = new_state(COLUMNS)
-        merge(np.array(order), state)
+        merge(np.array([part.T for part in order]), state)
         assert values(state).tobytes() == column_sums(x).tobytes()
 
 
@@ -105,7 +105,7 @@ def test_carries_keep_the_sums_of_many_numbers():
     for _ in range(20):
         add_rows(x, 0, x.size, x.size, -1, False, state)
     assert values(state)[0] == math.fsum([20 * 2.0**20, -20 * 2.0**-33])
-    states = np.repeat(state[None], 1000, axis=0)
+    states = np.repeat(state.T[None], 1000, axis=0)
     merge(states, state)
     assert values(state)[0] == math.fsum([20020 * 2.0**20, -20020 * 2.0**-33])
 
