@@ -1,9 +1,9 @@
-"""`make bench-files`: words of files, and histograms of columns, against other tools.
+"""`make bench-files`: words, histograms of columns, conversion, against other tools.
 
 Two ranks. Each ratio compares two measurements of one round; rounds are interleaved,
 and the median over the rounds is reported. For mpiapps it is the time of the work, from
 the record; the time of the start is printed separately. Peers: wc, GNU parallel, polars
-and duckdb (in .bench/files), a serial loop in Python.
+and duckdb (in .bench/files), pyarrow, a serial loop in Python.
 """
 
 from __future__ import annotations
@@ -43,6 +43,17 @@ def mpiapps_files(
         work = sum(seconds[name] for name in timers)
         START_SECONDS.append(seconds["wall"] - work)
         return work
+
+    return measure
+
+
+def convert(table: str) -> Seconds:
+    """Return a function that converts CSV to a new directory of Parquet files."""
+
+    def measure() -> float:
+        with tempfile.TemporaryDirectory(dir=Path(table).parent) as scratch:
+            output = str(Path(scratch, "parts"))
+            return mpiapps_files("convert", table, "--output-dir", output)()
 
     return measure
 
@@ -159,6 +170,15 @@ def main() -> int:
                  script(f"histogram-{peer}", table), 1)
                 for peer in ("polars", "duckdb")
             ]  # fmt: skip
+            if suffix == "csv":
+                to_parquet = convert(table)
+                to_parquet()
+                rows += [
+                    (f"convert to Parquet: {peer}", to_parquet,
+                     script(f"convert-{peer}", table, python=python), 1)
+                    for peer, python in {"polars": PYTHON, "duckdb": PYTHON,
+                                         "pyarrow": sys.executable}.items()
+                ]  # fmt: skip
         words(), lines(), walk()  # compile the kernels, fill the page cache
         print(f"{'seconds':44} {'ours':>8} {'peer':>8} {'ratio':>6} {'min':>6}")
         passed = [

@@ -1,7 +1,7 @@
 """Peers for bench_files.py: files_peer.py PEER PATH; `PEERS` lists them.
 
-Prints the number of words or of numbers, and the seconds on two processors; for the
-histograms without the import.
+Prints the number of words or of numbers, and the seconds on two processors; for
+tables without the import.
 """
 
 from __future__ import annotations
@@ -78,6 +78,38 @@ def histogram_with_duckdb(path: str) -> int:
     return int(row[0]) if row else 0
 
 
+def convert_with_polars(path: str) -> int:
+    """Convert CSV to Parquet."""
+    os.environ["POLARS_MAX_THREADS"] = "2"
+    import polars as pl
+
+    restart_clock()
+    pl.scan_csv(path).sink_parquet(f"{path}.parquet", compression="snappy")
+    return 0
+
+
+def convert_with_duckdb(path: str) -> int:
+    """Convert CSV to Parquet."""
+    import duckdb
+
+    restart_clock()
+    duckdb.execute("SET threads TO 2")
+    duckdb.execute(f"COPY (FROM read_csv('{path}')) TO '{path}.parquet'")
+    return 0
+
+
+def convert_with_pyarrow(path: str) -> int:
+    """Convert CSV to Parquet."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    restart_clock()
+    pa.set_cpu_count(2)
+    pyarrow.parquet.write_table(pyarrow.csv.read_csv(path), f"{path}.parquet")
+    return 0
+
+
 def restart_clock() -> None:
     """Start the measurement again, after an import."""
     CLOCK[0] = time.perf_counter()
@@ -89,6 +121,9 @@ PEERS = {
     "loop": with_loop,
     "histogram-polars": histogram_with_polars,
     "histogram-duckdb": histogram_with_duckdb,
+    "convert-polars": convert_with_polars,
+    "convert-duckdb": convert_with_duckdb,
+    "convert-pyarrow": convert_with_pyarrow,
 }
 
 if __name__ == "__main__":
