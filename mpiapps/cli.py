@@ -9,11 +9,10 @@ import shlex
 import sys
 from argparse import Action, ArgumentTypeError, Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import mpiapps
-from mpiapps.app.options import add_options, option
+from mpiapps.app.completion import add_completion, completion_script
 from mpiapps.app.output import as_csv
 from mpiapps.app.parser import Parser, did_you_mean
 from mpiapps.app.program import Program, find_program, programs
@@ -30,27 +29,14 @@ from mpiapps.base.streams import (
     write_out,
 )
 from mpiapps.base.threads import physical_cores
+from mpiapps.batch.farm_parser import add_farm
 from mpiapps.batch.parser import COMMANDS, add_commands
-from mpiapps.batch.site import SCHEDULERS
 from mpiapps.batch.unknown_options import unknown_message
 from mpiapps.diagnostics import commands as diagnostics
 from mpiapps.launch.exit_before_mpi import end_all
 from mpiapps.launch.mpiexec import command_line, exec_launcher, find_launcher
 from mpiapps.learn.parser import add_learn, learn
 from mpiapps.scaling.options import add_command as add_scaling
-
-
-@dataclass(frozen=True)
-class FarmPlan:
-    """Options of `mpiapps farm plan`."""
-
-    task_time: int = option(0, "time per task (0: from the journal)", type="time")
-    cores: int = option(32, "cores per host", min=1)
-    max_time: int = option(4 * 3600, "time limit of a job", type="time", min=60)
-    max_array: int = option(1000, "maximum size of a job array", min=1)
-    scheduler: str = option(
-        "", "print the job script of the best strategy", choices=("", *SCHEDULERS)
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -220,7 +206,14 @@ def _own_ranks(program: Program | None, arguments: list[str]) -> tuple[int, list
     return reader.parse_args(own).ntasks, rest
 
 
+def completion(values: Namespace) -> int:
+    """Print the script that completes `mpiapps` in a shell."""
+    write_out(completion_script(*_parser(), values.shell))
+    return 0
+
+
 OWN = {"list": show, "farm": farm, "dask": dask, "run": run, "learn": learn}
+OWN |= {"completion": completion}
 OWN |= {"doctor": diagnostics.doctor, "report": diagnostics.report}
 
 
@@ -232,17 +225,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="list the programs")
-    command = commands.add_parser(
-        "farm", help="show a farm's status and results; plan its jobs"
-    )
-    command.add_argument("what", choices=("status", "table", "verify", "plan"))
-    command.add_argument(
-        "directory",
-        metavar="DIRECTORY",
-        help="run directory, such as TASKS.farm; for plan, TASKS",
-    )
-    add_options(command.add_argument_group("for plan"), FarmPlan)
-    command.add_argument("--json", action="store_true", help="print JSON")
+    add_farm(commands)
     command = commands.add_parser(
         "dask", help="run a script or a prompt with a client of a Dask cluster in a job"
     )
@@ -270,6 +253,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     )
     add_ranks(command, default=physical_cores())
     add_learn(commands)
+    add_completion(commands)
     return parser, dict(commands.choices)
 
 
