@@ -148,7 +148,7 @@ format: $(READY) ## rewrite the code in the one format
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-lint: $(READY) ## format and lint of Python and shell
+lint: $(READY) ## format and lint of Python and shell, schemas of YAML files
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/codespell mpiapps docs jobs scripts README.md CHANGELOG.md Makefile
@@ -156,6 +156,10 @@ lint: $(READY) ## format and lint of Python and shell
 	$(BIN)/shellcheck scripts/*.sh scripts/cluster/*.sh jobs/*/*.sh \
 		mpiapps/batch/library/*.sh tests/batch/flux_package/*.sh \
 		tests/cluster/bin/* .ci/run
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-issue-forms \
+		.github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.citation-file-format CITATION.cff
 
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy
