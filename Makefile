@@ -32,7 +32,7 @@ FUZZ = 1000
 
 .PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-many \
 	test-network test-slow test-faults test-fuzz test-extrap \
-	check format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
+	check docs format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
 	cluster-up cluster-down test-cluster jobs
 
 help: ## list the targets
@@ -160,6 +160,9 @@ lint: $(READY) ## format and lint of Python and shell, schemas of YAML files
 	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-issue-forms \
 		.github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 	$(BIN)/check-jsonschema -q --builtin-schema vendor.citation-file-format CITATION.cff
+
+docs: $(READY) ## the site of the pages and the reference, in build/docs; warnings are errors
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy

@@ -1,0 +1,97 @@
+"""Write the pages of docs/reference: options and API from the code, and top pages."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from mpiapps import cli
+from mpiapps.app.program import programs
+from mpiapps.app.runner import program_parser
+from mpiapps.base.launch_environment import LaunchEnvironment
+
+TOP_PAGES = {
+    "README.md": "readme.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
+# Modules with a public interface, in the order of the page.
+MODULES = (
+    *("mpiapps.comm", "mpiapps.comm.world", "mpiapps.comm.collectives"),
+    *("mpiapps.comm.partition", "mpiapps.comm.block_plan", "mpiapps.comm.messages"),
+    *("mpiapps.comm.random", "mpiapps.comm.shared", "mpiapps.comm.consistency"),
+    *("mpiapps.tasks", "mpiapps.tasks.pool", "mpiapps.linalg"),
+    *("mpiapps.linalg.distmatrix", "mpiapps.linalg.layout", "mpiapps.linalg.solve"),
+    *("mpiapps.app.program", "mpiapps.app.context", "mpiapps.app.options"),
+    *("mpiapps.storage.replace_file", "mpiapps.base.errors"),
+)
+
+
+def _rows(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield a row of a table per argument."""
+    formatter = parser._get_formatter()
+    for action in parser._actions:
+        if action.help == argparse.SUPPRESS or isinstance(
+            action, argparse._SubParsersAction
+        ):
+            continue
+        name = formatter._format_action_invocation(action)
+        text = formatter._expand_help(action) if action.help else ""
+        yield f"| `{_cell(name)}` | {_cell(text)} |\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def _table(title: str, parser: argparse.ArgumentParser) -> str:
+    rows = "".join(_rows(parser))
+    return f"## {title}\n\n{parser.description or ''}\n\n| | |\n|---|---|\n{rows}\n"
+
+
+def options() -> str:
+    """Return the page of the options of all commands and programs."""
+    parts = ["# Options\n\nAs `--help` prints them.\n\n"]
+    for name, parser in cli._parser()[1].items():
+        parts.append(_table(f"mpiapps {name}", parser))
+    for name, program in programs().items():
+        parser = program_parser(program, LaunchEnvironment(), ["-m", f"mpiapps.{name}"])
+        parts.append(_table(f"mpiapps run {name}", parser))
+    return "".join(parts)
+
+
+def api() -> str:
+    """Return the page of the modules."""
+    parts = ["# Python interface\n\n"]
+    for name in MODULES:
+        directive = f"{{eval-rst}}\n.. automodule:: {name}\n   :members:\n"
+        parts.append(f"## {name}\n\n```{directive}```\n\n")
+    return "".join(parts)
+
+
+def top_page(path: Path) -> str:
+    """Return a page of the top directory with links as seen from docs/reference."""
+    text = (
+        path.read_text()
+        .replace("](docs/", "](../")
+        .replace("](LICENSE", "](../../LICENSE")
+    )
+    for name, page in TOP_PAGES.items():
+        text = text.replace(f"]({name}", f"]({page}")
+    return text
+
+
+def write(directory: Path) -> None:
+    """Write the pages, if they have changed."""
+    directory.mkdir(exist_ok=True)
+    top = directory.parents[1]
+    pages = {page: top_page(top / name) for name, page in TOP_PAGES.items()}
+    for name, text in {"options.md": options(), "api.md": api(), **pages}.items():
+        path = directory / name
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parents[1] / "docs" / "reference")
