@@ -168,7 +168,7 @@ def preload_server() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def preloaded(preload_server: str) -> Iterator[None]:
-    """Fork the ranks of Open MPI that tests of this module start: see `preload`.
+    """Fork the ranks that tests of this module start: see `preload`.
 
     Not for tests of kills by process number, threads, or namespaces: those of a fork
     are the server's. Coverage does not follow forks.
