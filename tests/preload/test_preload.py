@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.commands import MPIS, folder, on_ranks, run
+from tests.commands import MPIS, bin_directory, on_ranks, run
 
 pytestmark = pytest.mark.usefixtures("preloaded")
 DESCRIBE = (
@@ -53,7 +53,7 @@ def test_forks_are_ranks_of_their_own_environment(mpi):
     )
     ended = on_ranks(mpi, 4, "-c", code)
     assert ended.code == 0, ended.err
-    environment = folder(mpi).parent
+    environment = bin_directory(mpi).parent
     libraries = {"openmpi": "Open MPI", "mpich": "MPICH", "impi": "Intel"}
     for line in ended.out.splitlines():
         if line.startswith("["):
