@@ -92,9 +92,9 @@ def transfers() -> list[Row]:
     return [Row("200 MB between workers, TLS: without", of(), of("--insecure"), None)]
 
 
-def learning(folder: Path) -> list[Row]:
+def learning(directory: Path) -> list[Row]:
     """Return the rows of scikit-learn."""
-    space = folder / "space.toml"
+    space = directory / "space.toml"
     space.write_text(SEARCH)
     program = ("-m", "mpiapps.crossval")
     search = (
@@ -113,9 +113,9 @@ def learning(folder: Path) -> list[Row]:
     ]  # fmt: skip
 
 
-def tips(folder: Path) -> list[Row]:
+def tips(directory: Path) -> list[Row]:
     """Return the rows of the taxi program, without imports, including reads."""
-    trips = str(folder / "trips")
+    trips = str(directory / "trips")
     subprocess.run([sys.executable, str(HERE / "make_taxi.py"), trips, "--files", "4",
                     "--rows", "3e6"], check=True)  # fmt: skip
     args = ("-m", "mpiapps.tips", trips)
@@ -143,8 +143,8 @@ def main() -> int:
     failures = 0
     print(f"{'mpiapps against':44} {'mpiapps':>8} {'peer':>8} {'ratio':>6} {'min':>5}")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
-        folder = Path(name)
-        rows = [*clusters(), *transfers(), *learning(folder), *tips(folder)]
+        directory = Path(name)
+        rows = [*clusters(), *transfers(), *learning(directory), *tips(directory)]
         for row in (row for row in rows if options.only in row.name):
             pairs = [(row.own(), row.peer()) for _ in range(options.rounds)]
             ratio = median(a / b if row.greater else b / a for a, b in pairs)

@@ -41,8 +41,8 @@ def farm_timer(tasks: Path, ranks: int, journal: str = "on") -> Timer:
     argv = [str(HERE / "farm_peer.py"), journal, str(tasks), "--progress", "off"]
 
     def measure() -> float:
-        with tempfile.TemporaryDirectory(dir=tasks.parent) as folder:
-            return timings(ranks, *argv, "--directory", folder)["tasks"]
+        with tempfile.TemporaryDirectory(dir=tasks.parent) as directory:
+            return timings(ranks, *argv, "--directory", directory)["tasks"]
 
     return measure
 
@@ -53,12 +53,15 @@ def peer_timer(*argv: str, many: Path, one: Path) -> Timer:
 
     def wall(tasks: Path) -> float:
         start = time.perf_counter()
-        with tempfile.TemporaryDirectory(dir=MEMORY) as folder, tasks.open() as lines:
+        with (
+            tempfile.TemporaryDirectory(dir=MEMORY) as directory,
+            tasks.open() as lines,
+        ):
             subprocess.run(
                 [*argv, str(tasks)] if argv[0] != "parallel" else argv,
                 stdin=lines,
-                cwd=folder,
-                env={**os.environ, "TMPDIR": folder, "PATH": path},
+                cwd=directory,
+                env={**os.environ, "TMPDIR": directory, "PATH": path},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 check=True,

@@ -99,15 +99,15 @@ def write_text(path: Path) -> None:
             stream.write(part[: LARGE_BYTES - start])
 
 
-def write_small(folder: Path) -> None:
-    """Write many small files, a thousand per folder."""
+def write_small(directory: Path) -> None:
+    """Write many small files, a thousand per directory."""
     for n in range(SMALL_FILES):
-        subfolder = folder / f"{n // 1000}"
-        subfolder.mkdir(parents=True, exist_ok=True)
-        (subfolder / f"{n}.txt").write_text("some words in a line\n" * (n % 100))
+        subdirectory = directory / f"{n // 1000}"
+        subdirectory.mkdir(parents=True, exist_ok=True)
+        (subdirectory / f"{n}.txt").write_text("some words in a line\n" * (n % 100))
 
 
-def write_tables(folder: Path) -> list[str]:
+def write_tables(directory: Path) -> list[str]:
     """Write tables of an index, a random number and a word; return their names."""
     import numpy as np
     import pyarrow as pa
@@ -119,7 +119,7 @@ def write_tables(folder: Path) -> list[str]:
         pa.array(np.arange(ROWS) % 3)
     )
     table = pa.table({"n": np.arange(ROWS), "x": x, "word": words})
-    names = [str(folder / f"table.{suffix}") for suffix in ("csv", "parquet")]
+    names = [str(directory / f"table.{suffix}") for suffix in ("csv", "parquet")]
     pyarrow.csv.write_csv(table, names[0])
     pyarrow.parquet.write_table(table, names[1])
     return names

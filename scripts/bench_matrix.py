@@ -45,9 +45,9 @@ AS_ROOT = {
 Time = Callable[[], float]
 
 
-def environment(folder: str) -> str:
+def environment(directory: str) -> str:
     """Return the path of the Python of a virtual environment."""
-    path = ROOT / folder / "bin" / "python"
+    path = ROOT / directory / "bin" / "python"
     if not path.exists():
         raise FileNotFoundError(f"no {path}; make bench-matrix installs it")
     return str(path)
@@ -143,8 +143,8 @@ def numpy_file(m: int, n: int) -> Time:
 
     def timed() -> float:
         seconds = []
-        with tempfile.TemporaryDirectory() as folder:
-            path, part = Path(folder) / "a.npy", Path(folder) / "part.npy"
+        with tempfile.TemporaryDirectory() as directory:
+            path, part = Path(directory) / "a.npy", Path(directory) / "part.npy"
             for _ in range(4):
                 start = time.perf_counter()
                 with part.open("wb") as stream:

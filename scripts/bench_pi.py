@@ -75,8 +75,8 @@ def numpy_chunks(n: int, chunk: int = 1 << 15) -> int:
 
 def compile_c() -> Callable[[int], int]:
     """Return the same algorithm compiled by gcc -O3 -march=native."""
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "pi_darts.so"
+    with tempfile.TemporaryDirectory() as directory:
+        target = Path(directory) / "pi_darts.so"
         flags = ["-O3", "-march=native", "-shared", "-fPIC", "-o", str(target)]
         subprocess.run(["gcc", *flags, str(HERE / "pi_darts.c")], check=True)
         function = ctypes.CDLL(str(target)).misses16

@@ -83,9 +83,9 @@ class Peer:
     """A library in a process of its own, or on ranks."""
 
     def __init__(self, library: str, ranks: int) -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        pipes = [Path(self._folder.name, str(rank)) for rank in range(ranks)]
-        words = [str(WORKER), library, self._folder.name]
+        self._directory = tempfile.TemporaryDirectory()
+        pipes = [Path(self._directory.name, str(rank)) for rank in range(ranks)]
+        words = [str(WORKER), library, self._directory.name]
         environ = dict(os.environ)
         for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
             environ.pop(name, None)
@@ -124,7 +124,7 @@ class Peer:
         for pipe in self._pipes:
             pipe.close()
         self._process.wait(timeout=60)
-        self._folder.cleanup()
+        self._directory.cleanup()
 
 
 def measure(table: list[Cell], ranks: int, rounds: int, libraries: list[str]) -> None:

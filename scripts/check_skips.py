@@ -1,4 +1,4 @@
-"""Fail if a test was skipped in every lane of the last run: check_skips.py FOLDER.
+"""Fail if a test was skipped in every lane of the last run: check_skips.py DIRECTORY.
 
 Reads the JUnit files of all lanes. A test may be skipped in one lane and run in
 another; a test that no lane runs would break unnoticed.
@@ -9,11 +9,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 
-def main(folder: str) -> int:
+def main(directory: str) -> int:
     """Print the tests that no lane ran; return 1 if there are any."""
     skipped: set[str] = set()
     ran: set[str] = set()
-    files = sorted(Path(folder).glob("*.xml"))
+    files = sorted(Path(directory).glob("*.xml"))
     for file in files:
         for case in ElementTree.parse(file).iter("testcase"):
             name = f"{case.get('classname')}::{case.get('name')}"

@@ -1,6 +1,6 @@
 """Draw the figures of docs/matrix.md from layouts and schedules.
 
-usage: draw_matrix.py FOLDER
+usage: draw_matrix.py DIRECTORY
 """
 
 from __future__ import annotations
@@ -105,9 +105,9 @@ def steps() -> str:
 
 def main() -> int:
     """Write both figures; return the exit code."""
-    folder = Path(sys.argv[1])
-    (folder / "matrix-layouts.svg").write_text(layouts())
-    (folder / "matrix-summa.svg").write_text(steps())
+    directory = Path(sys.argv[1])
+    (directory / "matrix-layouts.svg").write_text(layouts())
+    (directory / "matrix-summa.svg").write_text(steps())
     return 0
 
 

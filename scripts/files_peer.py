@@ -41,11 +41,11 @@ def with_duckdb(path: str) -> int:
 
 
 def with_loop(path: str) -> int:
-    """Count words of all files in a folder in a plain loop."""
+    """Count words of all files in a directory in a plain loop."""
     total = 0
-    for folder, _, names in os.walk(path):
+    for directory, _, names in os.walk(path):
         for name in names:
-            with Path(folder, name).open("rb") as stream:
+            with Path(directory, name).open("rb") as stream:
                 total += len(stream.read().split())
     return total
 

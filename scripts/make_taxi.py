@@ -1,6 +1,6 @@
 """Write Parquet files of trips with the columns of New York's yellow taxi records.
 
-usage: make_taxi.py FOLDER [--files N] [--rows N]
+usage: make_taxi.py DIRECTORY [--files N] [--rows N]
 
 Each file is a month, written one row group at a time, with the same numbers in each
 call. Names and types are those of the city's trip records since 2023; the distributions
@@ -71,14 +71,15 @@ def trips(rows: int, month: int, piece: int = 0, pieces: int = 1) -> pa.Table:
 def main() -> None:
     """Write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("directory", type=Path)
     parser.add_argument("--files", type=int, default=4)
     parser.add_argument("--rows", type=float, default=1e6)
     options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
+    options.directory.mkdir(parents=True, exist_ok=True)
     for month in range(options.files):
         name = (
-            options.folder / f"yellow_tripdata_{2024 + month // 12}-{month % 12 + 1:02}"
+            options.directory
+            / f"yellow_tripdata_{2024 + month // 12}-{month % 12 + 1:02}"
         )
         rows = int(options.rows)
         pieces = max(1, -(-rows // GROUP_ROWS))

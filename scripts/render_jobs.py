@@ -1,7 +1,7 @@
 """Render jobs/: each program on Slurm, pi on each other scheduler, and the library.
 
-The scripts are submitted from the top folder of a clone, use the interpreter of `make
-demo` and one of the sites in jobs/sites, which users copy and edit.
+The scripts are submitted from the top directory of a clone, use the interpreter of
+`make demo` and one of the sites in jobs/sites, which users copy and edit.
 """
 
 from __future__ import annotations

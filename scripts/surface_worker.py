@@ -1,8 +1,8 @@
 """A process of bench_surface.py: times cells of the surface, one after another.
 
-usage: surface_worker.py ours|numpy|heat FOLDER
+usage: surface_worker.py ours|numpy|heat DIRECTORY
 
-Each rank reads cells, a line of JSON each, from the named pipe FOLDER/<rank>: a rank
+Each rank reads cells, a line of JSON each, from the named pipe DIRECTORY/<rank>: a rank
 that waits there takes no processor from the peer. Rank 0 prints the seconds of the
 first call and of later ones, or null where the library lacks the operation.
 """
@@ -84,10 +84,10 @@ def seconds(
 
 def main() -> None:
     """Time cells until the pipe is closed. Collective."""
-    name, folder = sys.argv[1:]
+    name, directory = sys.argv[1:]
     lib = LIBRARIES[name]()
-    path = Path(folder, "a.npy")
-    with Path(folder, str(lib.rank)).open() as pipe:
+    path = Path(directory, "a.npy")
+    with Path(directory, str(lib.rank)).open() as pipe:
         for line in pipe:
             cell = json.loads(line)
             timed = None

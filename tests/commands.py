@@ -43,8 +43,8 @@ class Ended:
     seconds: float
 
 
-def folder(mpi: str) -> Path:
-    """Return the environment of one MPI; fail if it is missing, with the remedy."""
+def bin_directory(mpi: str) -> Path:
+    """Return `bin` of the environment of one MPI; fail if it is missing."""
     path = ROOT / ENVIRONMENTS[mpi]
     assert list(path.glob(".installed-*")), f"{path} is missing: run `make venvs`"
     return path / "bin"
@@ -70,7 +70,7 @@ def temporary() -> str:
 @cache
 def launcher(mpi: str) -> str:
     """Return the mpiexec of an MPI as on_ranks.py takes it: to find one takes 0.2 s."""
-    done = run([str(folder(mpi) / "python"), "-c", FIND_LAUNCHER])
+    done = run([str(bin_directory(mpi) / "python"), "-c", FIND_LAUNCHER])
     assert done.code == 0, done.err
     return done.out
 
@@ -100,14 +100,14 @@ def run(
 
 def on_ranks(mpi: str, ntasks: int, *words: str, **variables: str) -> Ended:
     """Run Python with `words` on ranks of `mpi`, started as on_ranks.py does."""
-    python = str(folder(mpi) / "python")
+    python = str(bin_directory(mpi) / "python")
     script = str(ROOT / "scripts" / "on_ranks.py")
     found = {"ON_RANKS_LAUNCHER": launcher(mpi)}
     return run([python, script, str(ntasks), *words], **found | variables)
 
 
 def install(site: Path, entry_points: str, **modules: str) -> str:
-    """Install modules with entry points in a folder; return the `PYTHONPATH` for it."""
+    """Install modules with entry points in `site`; return the `PYTHONPATH` for it."""
     info = site / "another-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: another\nVersion: 1\n")

@@ -38,10 +38,10 @@ settings.load_profile("no clock")
 GRACE_SECONDS = float(os.environ.get("MPIAPPS_TEST_GRACE", "5"))
 ROOT = Path(__file__).parents[1]
 PRELOAD = ROOT / "tests" / "preload"
-# Folders with the longest files, by their order.
+# Directories with the longest files, by their order.
 LONG = {ROOT / "tests" / "launch": 0, ROOT / "tests": 1}
 # Names by which modules of tests start processes.
-STARTERS = {"subprocess", "on_ranks", "run", "folder", "multiprocessing"}
+STARTERS = {"subprocess", "on_ranks", "run", "bin_directory", "multiprocessing"}
 
 ONE_MPI = (
     "one_mpi: rank tests of what is computed, whose messages other rank tests send on"
@@ -63,7 +63,7 @@ class RankReports:
 
         self._comm, self._max = MPI.COMM_WORLD.Dup(), MPI.MAX
         self.rank = self._comm.rank
-        # Ranks that clear up one common folder trip over each other.
+        # Ranks that clear up one common directory trip over each other.
         self._own = Path(tempfile.mkdtemp(prefix=f"rank-{self.rank}-"))
         if config.option.basetemp is None:
             config.option.basetemp = self._own / "tests"
@@ -168,7 +168,7 @@ def preload_server() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def preloaded(preload_server: str) -> Iterator[None]:
-    """Fork the ranks of Open MPI that tests of this module start: see `preload`.
+    """Fork the ranks that tests of this module start: see `preload`.
 
     Not for tests of kills by process number, threads, or namespaces: those of a fork
     are the server's. Coverage does not follow forks.

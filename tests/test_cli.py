@@ -12,8 +12,8 @@ from tests.commands import (
     LIMIT,
     MPIS,
     ROOT,
+    bin_directory,
     clean_environment,
-    folder,
     install,
     on_ranks,
     run,
@@ -135,7 +135,7 @@ def test_the_record_holds_what_scripts_rely_on():
 
 
 def test_csv_has_the_values_in_a_line():
-    python = str(folder("mpich") / "python")
+    python = str(bin_directory("mpich") / "python")
     ended = run([python, "-m", "mpiapps.pi", "--samples", "1000", "--csv", "-"])
     header, line = ended.out.splitlines()
     assert header.split(",")[0] == "pi"
@@ -153,10 +153,10 @@ def test_verbose_tells_each_ranks_count_and_then_the_list():
 @pytest.mark.parametrize("mpi", MPIS)
 def test_mpiapps_run_starts_the_mpiexec_of_the_loaded_library(mpi):
     words = ["run", "pi", "-n", "3", "--samples", "1e4"]
-    ended = run([str(folder(mpi) / "mpiapps"), *words], PATH="/usr/bin:/bin")
+    ended = run([str(bin_directory(mpi) / "mpiapps"), *words], PATH="/usr/bin:/bin")
     assert ended.code == 0, ended.err
     assert "pi on 3 ranks" in ended.out
-    assert f"{folder(mpi)}/mpiexec" in ended.err
+    assert f"{bin_directory(mpi)}/mpiexec" in ended.err
 
 
 # Stands where mpiexec with this process's number was killed, and becomes mpiexec.
@@ -171,7 +171,7 @@ exec_launcher(*command_line(find_launcher(), 2, sys.argv[1:]))
 
 
 def test_what_a_killed_mpiexec_left_does_not_stop_its_namesake(tmp_path):
-    python = str(folder("openmpi") / "python")
+    python = str(bin_directory("openmpi") / "python")
     hello = "from mpi4py import MPI; print(MPI.COMM_WORLD.allreduce(1))"
     done = run([python, "-c", NAMESAKE, "-c", hello], TMPDIR=str(tmp_path))
     assert (done.code, done.out.split()) == (0, ["2", "2"]), done.err
@@ -179,13 +179,21 @@ def test_what_a_killed_mpiexec_left_does_not_stop_its_namesake(tmp_path):
 
 def test_mpiapps_run_hands_the_exit_code_on():
     ended = run(
-        [str(folder("mpich") / "mpiapps"), "run", "pi", "-n", "2", "--json", "/no/x"]
+        [
+            str(bin_directory("mpich") / "mpiapps"),
+            "run",
+            "pi",
+            "-n",
+            "2",
+            "--json",
+            "/no/x",
+        ]
     )
     assert ended.code == 74
 
 
 def test_mpiapps_names_its_programs_and_refuses_others():
-    command = str(folder("openmpi") / "mpiapps")
+    command = str(bin_directory("openmpi") / "mpiapps")
     listed = run([command, "list"])
     lines = [line.split(maxsplit=1) for line in listed.out.splitlines()]
     assert ["pi", "Estimate pi with random darts."] in lines
@@ -236,7 +244,7 @@ CLUSTER = ["--scheduler", "slurm", "--mpi", "openmpi"]
 
 
 def test_a_program_in_a_file_of_ones_own(tmp_path):
-    heat, command = tmp_path / "heat.py", str(folder("mpich") / "mpiapps")
+    heat, command = tmp_path / "heat.py", str(bin_directory("mpich") / "mpiapps")
     heat.write_text(OWN_PROGRAM)
     words = ["run", str(heat), "--steps", "3", "-n", "2", "--json", "-"]
     ended = run([command, *words])
@@ -245,7 +253,7 @@ def test_a_program_in_a_file_of_ones_own(tmp_path):
     for words in (["run", str(heat)], ["render", str(heat), *CLUSTER]):
         ended = run([command, *words, *wrong[words[0] == "run" :]])
         assert (ended.code, "did you mean --steps" in ended.err) == (2, True)
-    helped = run([str(folder("mpich") / "python"), str(heat), "--help"])
+    helped = run([str(bin_directory("mpich") / "python"), str(heat), "--help"])
     assert f"mpiapps run {heat} -n N".replace(" ", "") in "".join(helped.out.split())
     script = run([command, "render", str(heat), *CLUSTER, "--", "--steps", "3"])
     assert "--record" in script.out, script.err
@@ -255,13 +263,13 @@ def test_a_program_of_ones_own_has_modules_beside_it(tmp_path):
     (tmp_path / "json.py").write_text(OWN_PROGRAM_BESIDE)
     (tmp_path / "beside.py").write_text("steps = 1\n")
     words = ["render", str(tmp_path / "json.py"), *CLUSTER, "--", "--stpes", "3"]
-    ended = run([str(folder("mpich") / "mpiapps"), *words])
+    ended = run([str(bin_directory("mpich") / "mpiapps"), *words])
     assert "did you mean --steps" in ended.err
     assert "Traceback" not in ended.err
 
 
 def test_the_number_of_ranks_may_be_joined_to_its_option():
-    command = str(folder("mpich") / "mpiapps")
+    command = str(bin_directory("mpich") / "mpiapps")
     for words in (["pi", "-n2"], ["-n2", "pi"], ["pi", "--ntasks=2"]):
         ended = run([command, "run", *words, "--samples", "1e4"])
         assert "pi on 2 ranks" in ended.out, ended.err
@@ -270,7 +278,7 @@ def test_the_number_of_ranks_may_be_joined_to_its_option():
 def test_a_script_has_its_own_arguments(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(OWN_SCRIPT)
-    command = [str(folder("mpich") / "mpiapps"), "run", str(script)]
+    command = [str(bin_directory("mpich") / "mpiapps"), "run", str(script)]
     ended = run([*command, "-n", "2", "a", "-n", "3", "--steps"])
     assert ended.out.strip() == "2 ['a', '-n', '3', '--steps']", ended.err
 
@@ -278,7 +286,7 @@ def test_a_script_has_its_own_arguments(tmp_path):
 def test_programs_of_other_packages_are_found(tmp_path):
     entries = "[mpiapps.programs]\nheat = heat:PROGRAM\ngone = nowhere:PROGRAM\n"
     path = install(tmp_path, entries, heat=OWN_PROGRAM)
-    command = [str(folder("mpich") / "python"), "-m", "mpiapps"]
+    command = [str(bin_directory("mpich") / "python"), "-m", "mpiapps"]
     words = ["run", "heat", "-n", "2", "--steps", "3", "--json", "-"]
     ended = run([*command, *words], PYTHONPATH=path)
     assert json.loads(ended.out)["values"] == {"steps": 3, "ranks": 2}, ended.err
@@ -297,14 +305,14 @@ def test_the_command_is_not_for_a_launcher(mpi):
 
 
 def test_the_package_is_found_from_the_parent_of_the_checkout():
-    """Where a folder named as the package could hide it."""
-    ended = run([str(folder("openmpi") / "python"), *PI_HELP], cwd=ROOT.parent)
+    """Where a directory named as the package could hide it."""
+    ended = run([str(bin_directory("openmpi") / "python"), *PI_HELP], cwd=ROOT.parent)
     assert ended.code == 0, ended.err
 
 
 def test_a_bar_in_a_terminal():
     """Under `script`, standard error is a terminal: the bar must show."""
-    command = f"{folder('mpich')}/mpiapps run pi -n 2 --samples 1e9"
+    command = f"{bin_directory('mpich')}/mpiapps run pi -n 2 --samples 1e9"
     done = subprocess.run(
         ["script", "-qec", command, "/dev/null"],
         capture_output=True,
@@ -322,7 +330,7 @@ def test_a_bar_in_a_terminal():
 def test_words_of_a_script_stay_its_own_in_a_terminal(tmp_path):
     script = tmp_path / "script.py"
     script.write_text("import sys; print(sys.argv[1:])")
-    command = f"{folder('mpich')}/mpiapps run dask -n 1 {script} a -b"
+    command = f"{bin_directory('mpich')}/mpiapps run dask -n 1 {script} a -b"
     done = run(["script", "-qec", command, "/dev/null"])
     assert done.code == 0, done.out
     assert "['a', '-b']" in done.out

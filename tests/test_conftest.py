@@ -25,14 +25,14 @@ SUITES = {
 }
 
 
-def run_suite(folder: Path, text: str):
-    shutil.copy(ROOT / "tests" / "conftest.py", folder)
+def run_suite(directory: Path, text: str):
+    shutil.copy(ROOT / "tests" / "conftest.py", directory)
     header = "import pytest\npytestmark = pytest.mark.mpi\n"
     after = "def test_after(comm):\n    comm.Barrier()\n"
-    (folder / "test_suite.py").write_text(header + text + after)
+    (directory / "test_suite.py").write_text(header + text + after)
     argv = ["-m", "pytest", "--with-mpi", "--color=no", "-p", "no:cacheprovider"]
     limits = ["--timeout=2", "--timeout-method=thread", "-o", "timeout_func_only=true"]
-    argv += [*limits, f"--junitxml={folder}/report.xml", str(folder)]
+    argv += [*limits, f"--junitxml={directory}/report.xml", str(directory)]
     return on_ranks("openmpi", 3, *argv, MPIAPPS_TEST_GRACE="1")
 
 

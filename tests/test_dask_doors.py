@@ -17,7 +17,7 @@ import pytest
 
 from mpiapps.dask_cluster.scheduler_file import connect, read
 from mpiapps.dask_cluster.security import self_signed
-from tests.commands import ROOT, clean_environment, folder, run
+from tests.commands import ROOT, bin_directory, clean_environment, run
 
 NOBODY = 65534
 START = 60.0  # s
@@ -28,7 +28,13 @@ def cluster(tmp_path_factory):
     """Start a cluster without a script; yield its scheduler file and its process."""
     file = tmp_path_factory.mktemp("dask") / "private" / "dask.json"
     script = str(ROOT / "scripts" / "on_ranks.py")
-    command = [str(folder("openmpi") / "python"), script, "3", "-m", "mpiapps.dask"]
+    command = [
+        str(bin_directory("openmpi") / "python"),
+        script,
+        "3",
+        "-m",
+        "mpiapps.dask",
+    ]
     process = subprocess.Popen(
         [*command, "--dashboard", "--scheduler-file", str(file)],
         stderr=subprocess.PIPE,
@@ -238,7 +244,7 @@ def test_scripts_connect_by_the_file(cluster, tmp_path):
         "    print(client.submit(sum, [1, 2]).result(), sys.argv[1:])\n"
         "sys.exit(4)\n"
     )
-    command = str(folder("openmpi") / "mpiapps")
+    command = str(bin_directory("openmpi") / "mpiapps")
     done = run([command, "dask", "connect", str(file), str(script), "--x"])
     assert (done.code, done.out, done.err) == (4, "3 ['--x']\n", "")
 
@@ -256,7 +262,7 @@ def test_a_closed_client_resets_the_settings(cluster):
 
 def test_a_prompt_has_a_client(cluster):
     file, _ = cluster
-    command = str(folder("openmpi") / "mpiapps")
+    command = str(bin_directory("openmpi") / "mpiapps")
     words = "print(client.submit(sum, [3, 4]).result())\n"
     done = run([command, "dask", "connect", str(file)], stdin=words)
     assert done.code == 0
@@ -264,7 +270,7 @@ def test_a_prompt_has_a_client(cluster):
 
 
 def test_a_missing_file_is_reported(tmp_path):
-    command = str(folder("openmpi") / "mpiapps")
+    command = str(bin_directory("openmpi") / "mpiapps")
     done = run([command, "dask", "connect", str(tmp_path / "no.json")])
     assert done.code == 65
     assert "not started yet, or has ended" in done.err

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.commands import MPIS, ROOT, clean_environment, folder, marked
+from tests.commands import MPIS, ROOT, bin_directory, clean_environment, marked
 from tests.dask_cluster.victims import CLOSE_SECONDS, run
 
 pytestmark = pytest.mark.usefixtures("preloaded")
@@ -88,7 +88,10 @@ def test_the_end_of_the_script_closes_the_cluster(ending, tmp_path):
 def kill_waiting_run(mpi, script):
     """Kill the launcher of a waiting script; check that all processes end."""
     mark = f"mpiapps-test-{uuid.uuid4()}"
-    command = [str(folder(mpi) / "python"), str(ROOT / "scripts" / "on_ranks.py")]
+    command = [
+        str(bin_directory(mpi) / "python"),
+        str(ROOT / "scripts" / "on_ranks.py"),
+    ]
     with subprocess.Popen(
         [*command, "2", "-m", "mpiapps.dask", script],
         stdout=subprocess.PIPE,

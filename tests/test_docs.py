@@ -14,7 +14,7 @@ from mpiapps.diagnostics.probe import all_probes
 from tests.commands import ROOT, on_ranks
 
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
-FOLDERS = ROOT, ROOT / "mpiapps"
+DIRECTORIES = ROOT, ROOT / "mpiapps"
 ENTRY_POINT_GROUPS = {f"mpiapps.{kind}" for kind in (
     "programs", "backends", "file_operations", "schedulers", "launchers",
     "matrix_operations", "probes")}  # fmt: skip
@@ -79,7 +79,7 @@ def test_each_step_of_the_tutorial_estimates_pi(step):
 def test_files_and_modules_exist(page):
     text = page.read_text()
     for name in re.findall(r"`((?:\w+/)+\w+\.(?:py|sh))`", text):
-        assert any((folder / name).exists() for folder in FOLDERS), name
+        assert any((directory / name).exists() for directory in DIRECTORIES), name
     for name in re.findall(r"(?<![-./\w])mpiapps(?:\.[a-zA-Z]\w*)+", text):
         assert name in ENTRY_POINT_GROUPS or pkgutil.resolve_name(name), name
 

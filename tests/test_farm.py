@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mpiapps.storage.journal import read
-from tests.commands import LIMIT, MPIS, folder, on_ranks, run
+from tests.commands import LIMIT, MPIS, bin_directory, on_ranks, run
 from tests.taskfarm.farms import FARM, started, until, values, write_list
 
 
@@ -86,7 +86,9 @@ def test_parameters(tmp_path):
 @pytest.mark.parametrize("mpi", MPIS)
 def test_task_can_be_an_mpi_program(tasks, mpi):
     program = "from mpi4py import MPI; print(MPI.COMM_WORLD.allreduce(1))"
-    nested = f"{folder(mpi)}/mpiexec -n 2 {folder(mpi)}/python -c '{program}'"
+    nested = (
+        f"{bin_directory(mpi)}/mpiexec -n 2 {bin_directory(mpi)}/python -c '{program}'"
+    )
     argv = [*FARM, tasks(f"{nested} #: cores=2"), "--json", "-"]
     result = values(
         on_ranks(mpi, 2, *argv, PRTE_MCA_rmaps_default_mapping_policy=":oversubscribe")
@@ -288,7 +290,7 @@ def test_missing_output_is_a_failure(tasks, tmp_path):
 
 
 def mpiapps(*argv):
-    return run([str(folder("openmpi") / "mpiapps"), *argv])
+    return run([str(bin_directory("openmpi") / "mpiapps"), *argv])
 
 
 def test_second_manager_is_refused(tasks, tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mpiapps.storage.journal import read
-from tests.commands import LIMIT, MPIS, ROOT, folder, on_ranks, run
+from tests.commands import LIMIT, MPIS, ROOT, bin_directory, on_ranks, run
 from tests.taskfarm.farms import (
     FARM,
     is_rank,
@@ -62,7 +62,11 @@ def in_mount_namespace(script, *argv, **variables):
     """Run a shell script that may mount, with the farm's command as its arguments."""
     own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     command = ["unshare", "--mount", *own, "sh", "-c", script, "sh"]
-    command += [folder("mpich") / "python", ROOT / "scripts" / "on_ranks.py", "3"]
+    command += [
+        bin_directory("mpich") / "python",
+        ROOT / "scripts" / "on_ranks.py",
+        "3",
+    ]
     texts = {name: str(value) for name, value in variables.items()}
     return run([*map(str, [*command, *FARM, *argv])], **texts)
 
@@ -145,7 +149,7 @@ def test_read_only_disk(tasks, tmp_path):
 def test_few_file_descriptors_suffice(tasks):
     path = tasks(*(f"echo {n}" for n in range(50)))
     script = 'ulimit -n 64; exec "$@"'
-    argv = [folder("mpich") / "python", *FARM, path, "--json", "-"]
+    argv = [bin_directory("mpich") / "python", *FARM, path, "--json", "-"]
     ended = run(["sh", "-c", script, "sh", *map(str, argv)])
     assert values(ended)["done"] == 50
 

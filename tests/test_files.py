@@ -12,7 +12,15 @@ from contextlib import suppress
 import pytest
 
 from mpiapps.storage.journal import read
-from tests.commands import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks, run
+from tests.commands import (
+    LIMIT,
+    MPIS,
+    ROOT,
+    bin_directory,
+    clean_environment,
+    on_ranks,
+    run,
+)
 from tests.taskfarm.farms import is_rank, running
 
 pytestmark = pytest.mark.usefixtures("preloaded")
@@ -25,7 +33,7 @@ def test_a_list_from_standard_input(tmp_path):
         (tmp_path / f"{n}").write_text("some words\n" * n)
     listed = "\0".join(str(tmp_path / f"{n}") for n in range(5))
     script = str(ROOT / "scripts" / "on_ranks.py")
-    argv = [str(folder("mpich") / "python"), script, "3", *FILES, "count"]
+    argv = [str(bin_directory("mpich") / "python"), script, "3", *FILES, "count"]
     argv += ["--list", "-", "--json", "-", "-o", str(tmp_path / "counts")]
     ended = run(argv, stdin=listed)
     assert ended.code == 0, ended.err
@@ -45,7 +53,14 @@ def test_run_forwards_standard_input_with_every_mpi(mpi, program, tmp_path):
         "files": (["count", "--list", "-"], f"{tmp_path}/words\n", "lines"),
         "farm": (["-"], "true\n", "done"),
     }[program]
-    command = [str(folder(mpi) / "mpiapps"), "run", program, "-n", "2", *arguments]
+    command = [
+        str(bin_directory(mpi) / "mpiapps"),
+        "run",
+        program,
+        "-n",
+        "2",
+        *arguments,
+    ]
     environ = {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "temporary")}
     ended = run([*command, "--json", "record"], tmp_path, text, **environ)
     assert ended.code == 0, ended.err
@@ -98,7 +113,7 @@ def test_invalid_options_end_before_mpi():
             "é",
         ): "not one ASCII character",
     }.items():
-        ended = run([str(folder("mpich") / "python"), *FILES, *arguments])
+        ended = run([str(bin_directory("mpich") / "python"), *FILES, *arguments])
         assert (ended.code, message in ended.err) == (2, True), ended.err
 
 
@@ -112,7 +127,7 @@ def test_kills_lose_nothing_that_was_recorded(tmp_path):
     script = str(ROOT / "scripts" / "on_ranks.py")
     recorded, kills = set(), 0
     while True:
-        command = [str(folder("mpich") / "python"), script, "3", *argv]
+        command = [str(bin_directory("mpich") / "python"), script, "3", *argv]
         job = subprocess.Popen(
             command, cwd=ROOT, env=clean_environment(), stderr=subprocess.PIPE
         )

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "mpiapps"
 
-# A module may import from its own folder and from those it may see.
+# A module may import from its own directory and from those it may see.
 SEES = {
     "base": set(),
     "storage": {"base"},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mpiapps.matrix import Options, check
-from tests.commands import LIMIT, ROOT, clean_environment, folder, on_ranks
+from tests.commands import LIMIT, ROOT, bin_directory, clean_environment, on_ranks
 
 pytestmark = pytest.mark.usefixtures("preloaded")
 
@@ -292,7 +292,11 @@ def test_a_full_disk_leaves_the_old_output(tmp_path, ending):
         disk,
         f"x.{ending}",
     ]
-    command += [folder("openmpi") / "python", ROOT / "scripts" / "on_ranks.py", "2"]
+    command += [
+        bin_directory("openmpi") / "python",
+        ROOT / "scripts" / "on_ranks.py",
+        "2",
+    ]
     command += [*MATRIX, "transpose", "--random", "500", "-o", disk / f"x.{ending}"]
     ended = subprocess.run(
         [*map(str, command)],
@@ -311,7 +315,7 @@ def test_a_killed_rank_leaves_the_old_output(tmp_path):
     out = tmp_path / "out.npy"
     np.save(out, np.eye(3))
     words = [*MATRIX, "transpose", "--random", "7000", "--output", str(out)]
-    python = str(folder("openmpi") / "python")
+    python = str(bin_directory("openmpi") / "python")
     job = subprocess.Popen(
         [python, str(ROOT / "scripts" / "on_ranks.py"), "2", *words],
         cwd=ROOT,

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.commands import LIMIT, MPIS, ROOT, clean_environment, folder, on_ranks
+from tests.commands import LIMIT, MPIS, ROOT, bin_directory, clean_environment, on_ranks
 
 SAMPLES = "4e9"  # longer than the shortest checkpoint interval, 1 s, on any machine
 SAVES = ("--checkpoint-every", "1")
@@ -28,7 +28,10 @@ def values(ended):
 
 def stopped(mpi, ranks, path, *argv, sender="launcher"):
     """Start pi, send SIGUSR1 after a checkpoint; return its exit code and stderr."""
-    command = [str(folder(mpi) / "python"), str(ROOT / "scripts" / "on_ranks.py")]
+    command = [
+        str(bin_directory(mpi) / "python"),
+        str(ROOT / "scripts" / "on_ranks.py"),
+    ]
     command += [str(ranks), *PI, "--checkpoint", str(path), *SAVES]
     job = subprocess.Popen(
         [*command, *argv],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import LIMIT, MPIS, ROOT, clean_environment, folder
+from tests.commands import LIMIT, MPIS, ROOT, bin_directory, clean_environment
 
 FULL = Path("/dev/full")
 PI = ["-m", "mpiapps.pi", "--samples", "1e4"]
@@ -63,7 +63,7 @@ def test_results_are_written_to_files_before_printing(kind, tmp_path):
     files = {name: tmp_path / name for name in ("json", "csv", "record")}
     argv = ["--json", str(files["json"]), "--csv", str(files["csv"])]
     variables = {"MPIAPPS_RECORD": str(files["record"])}
-    python = str(folder("mpich") / "python")
+    python = str(bin_directory("mpich") / "python")
     ended = with_output(kind, [python, *PI, *argv], variables=variables)
     assert ended.returncode == 74, ended.stderr
     assert ended.stderr.count("cannot write to standard output") == 1
@@ -77,7 +77,7 @@ def test_results_are_written_to_files_before_printing(kind, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_results_are_written_to_files_under_mpiexec(kind, mpi, tmp_path):
     """Output of ranks goes through mpiexec, whose exit code then varies."""
-    command = [str(folder(mpi) / "python"), "scripts/on_ranks.py", "2"]
+    command = [str(bin_directory(mpi) / "python"), "scripts/on_ranks.py", "2"]
     path = tmp_path / "r.json"
     with_output(kind, [*command, *PI, "--json", str(path)])
     assert json.loads(path.read_text())["finished"] is True
@@ -109,7 +109,7 @@ def test_commands_that_cannot_print_exit_with_74(kind, argv):
     ids=lambda argv: argv[-1] if isinstance(argv, list) else "",
 )
 def test_failure_of_standard_error_keeps_the_exit_code(kind, argv, code):
-    python = str(folder("mpich") / "python")
+    python = str(bin_directory("mpich") / "python")
     if kind == "closed":
         ended = start([python, *argv], **closed(2))
     elif kind == "full":
@@ -137,7 +137,7 @@ def test_failed_output_of_a_script_is_an_error(kind, last_line, tmp_path):
         "from mpiapps.comm import open_world\n"
         f"with open_world():\n    print('x')\n    {last_line}\n"
     )
-    argv = [str(folder("mpich") / "python"), str(script)]
+    argv = [str(bin_directory("mpich") / "python"), str(script)]
     ended = with_output(kind, argv, variables={"PYTHONUNBUFFERED": ""})
     # In Python, print without a stream is not an error.
     code = 3 if "3" in last_line else 0 if kind == "closed" else 74
@@ -146,7 +146,7 @@ def test_failed_output_of_a_script_is_an_error(kind, last_line, tmp_path):
 
 def test_failed_task_with_closed_standard_error(tmp_path):
     (tmp_path / "tasks").write_text("false\n")
-    python = str(folder("mpich") / "python")
+    python = str(bin_directory("mpich") / "python")
     ended = start([python, "-m", "mpiapps.farm", str(tmp_path / "tasks")], **closed(2))
     assert ended.returncode == 3
 
@@ -165,6 +165,6 @@ def test_descriptor_of_closed_stream_is_not_reused(tmp_path):
         "    return runner.Result({'x': 1})\n"
         "sys.exit(runner.main(dataclasses.replace(PROGRAM, run=run)))\n"
     )
-    python = str(folder("mpich") / "python")
+    python = str(bin_directory("mpich") / "python")
     with_output("closed", [python, str(script), "--json", str(path)])
     assert json.loads(path.read_text())["values"] == {"x": 1}

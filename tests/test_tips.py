@@ -46,7 +46,7 @@ def test_the_kernel_skips_invalid_trips():
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def directory(tmp_path_factory):
     place = tmp_path_factory.mktemp("taxi")
     for month, rows in enumerate((5000, 1, 0, 3000)):
         name = place / f"yellow_tripdata_2024-0{month + 1}.parquet"
@@ -64,12 +64,12 @@ def folder(tmp_path_factory):
     return place
 
 
-def expected_percentages(folder):
+def expected_percentages(directory):
     """Return the percentages of each file, by pandas."""
     import pandas as pd
 
     percentages = {}
-    for name in sorted(folder.glob("*.parquet")):
+    for name in sorted(directory.glob("*.parquet")):
         table = pd.read_parquet(name)
         table = table[(table.payment_type == 1) & (table.fare_amount > 0)]
         percent = 100 * table.tip_amount / table.fare_amount
@@ -88,9 +88,9 @@ def tips(mpi, size, *words):
     [("openmpi", 1, "mpi"), ("mpich", 3, "mpi"), ("impi", 2, "mpi"),
      ("openmpi", 4, "mpi"), ("openmpi", 3, "dask")],
 )  # fmt: skip
-def test_the_result_equals_that_of_pandas(mpi, size, engine, folder):
-    values = tips(mpi, size, str(folder), "--engine", engine, "--bins", "7")
-    by_file = expected_percentages(folder)
+def test_the_result_equals_that_of_pandas(mpi, size, engine, directory):
+    values = tips(mpi, size, str(directory), "--engine", engine, "--bins", "7")
+    by_file = expected_percentages(directory)
     percentages = np.concatenate(list(by_file.values()))
     counts, _ = np.histogram(percentages, 7, (0, 100))
     assert values["counts"] == counts.tolist()
@@ -105,15 +105,15 @@ def test_the_result_equals_that_of_pandas(mpi, size, engine, folder):
         assert counts == np.histogram(percent, 7, (0, 100))[0].tolist()
 
 
-def test_the_sums_have_the_same_bits_on_any_number_of_ranks(folder):
-    values = [tips("openmpi", size, str(folder)) for size in (1, 2, 3)]
+def test_the_sums_have_the_same_bits_on_any_number_of_ranks(directory):
+    values = [tips("openmpi", size, str(directory)) for size in (1, 2, 3)]
     assert values[0] == values[1] == values[2]
 
 
-def test_the_histogram_is_written_and_drawn(folder, tmp_path):
+def test_the_histogram_is_written_and_drawn(directory, tmp_path):
     out, png = tmp_path / "out.csv", tmp_path / "out.png"
     words = ("-o", str(out), "--plot", str(png), "--range", "0:50", "--bins", "5")
-    values = tips("openmpi", 2, str(folder), *words)
+    values = tips("openmpi", 2, str(directory), *words)
     rows = list(csv.DictReader(out.read_text().splitlines()))
     assert [int(row["trips"]) for row in rows] == values["counts"]
     for name, counts in zip(values["files"], values["file_counts"], strict=True):
@@ -194,7 +194,7 @@ def test_a_damaged_file_is_named(tmp_path):
     assert f"cannot read {file}" in done.err
 
 
-def test_a_folder_without_files_is_an_error(tmp_path):
+def test_a_directory_without_files_is_an_error(tmp_path):
     done = on_ranks("mpich", 2, "-m", "mpiapps.tips", str(tmp_path))
     assert done.code == 65
     assert "no data files in" in done.err

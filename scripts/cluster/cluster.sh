@@ -32,8 +32,8 @@ need_root_on_debian() {
     command -v apt-get >/dev/null || fail "no apt-get; the cluster needs Debian or Ubuntu"
 }
 
-# The clone must be in a folder that all hosts share.
-need_shared_folder() {
+# The clone must be in a directory that all hosts share.
+need_shared_directory() {
     case $HERE/ in
     /tmp/* | /run/* | /dev/shm/* | /var/spool/* | /var/log/*)
         fail "$HERE is not shared by the hosts; put the clone elsewhere, such as in your home"
@@ -84,7 +84,7 @@ start_host() {
 }
 
 up() {
-    need_shared_folder
+    need_shared_directory
     install
     [ ! -e "$ROOT" ] || fail "$ROOT exists: a cluster is up; run \`make cluster-down\`"
     mkdir -p "$ROOT/log"

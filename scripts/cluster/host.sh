@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# First process of a host: mounts its own folders, then keeps it running and reaps children.
+# First process of a host: mounts its own directories, then keeps it running and reaps children.
 # usage: host.sh NAME ROOT, in fresh namespaces
 set -euo pipefail
 
@@ -8,13 +8,13 @@ name=$1 root=$2
 # its ranks would compile them at the same time as the first job's limit runs.
 kernels=/tmp/mpiapps-$UID copy=$root/$name.kernels
 mkdir -m 700 "$copy"
-for folder in "$kernels/numba-$(hostname)"-*; do
-    if [ -d "$folder" ]; then cp -a "$folder" "$copy/numba-$name-${folder##*-}"; fi
+for directory in "$kernels/numba-$(hostname)"-*; do
+    if [ -d "$directory" ]; then cp -a "$directory" "$copy/numba-$name-${directory##*-}"; fi
 done
 hostname "$name"
 mount --bind "$root/hosts" /etc/hosts
-for folder in /tmp /run /dev/shm /var/spool /var/log; do
-    mount -t tmpfs tmpfs "$folder"
+for directory in /tmp /run /dev/shm /var/spool /var/log; do
+    mount -t tmpfs tmpfs "$directory"
 done
 chmod 1777 /tmp /dev/shm
 mv "$copy" "$kernels"

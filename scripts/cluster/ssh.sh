@@ -2,19 +2,19 @@
 # sshd on the hosts: launchers use ssh where PBS does not start processes on other hosts.
 
 ssh_up() {
-    local host folder=$ROOT/ssh
-    mkdir -p "$folder"
-    ssh-keygen -q -t ed25519 -N '' -f "$folder/key"
-    cat >"$folder/sshd_config" <<END
-HostKey $folder/key
-AuthorizedKeysFile $folder/key.pub
+    local host directory=$ROOT/ssh
+    mkdir -p "$directory"
+    ssh-keygen -q -t ed25519 -N '' -f "$directory/key"
+    cat >"$directory/sshd_config" <<END
+HostKey $directory/key
+AuthorizedKeysFile $directory/key.pub
 PermitRootLogin prohibit-password
 StrictModes no
 UsePAM no
 PidFile none
 END
-    cat >"$folder/ssh_config" <<END
-IdentityFile $folder/key
+    cat >"$directory/ssh_config" <<END
+IdentityFile $directory/key
 StrictHostKeyChecking no
 UserKnownHostsFile /dev/null
 LogLevel ERROR
@@ -22,7 +22,7 @@ END
     for host in "${HOSTS[@]}"; do
         on "$host" sh -c "
             mkdir -p /run/sshd
-            mount --bind $folder/ssh_config /etc/ssh/ssh_config
-            exec /usr/sbin/sshd -f $folder/sshd_config"
+            mount --bind $directory/ssh_config /etc/ssh/ssh_config
+            exec /usr/sbin/sshd -f $directory/sshd_config"
     done
 }

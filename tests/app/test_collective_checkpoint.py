@@ -20,17 +20,17 @@ class Options:
 
 
 @pytest.fixture
-def folder(world, tmp_path_factory):
-    """Return the folder of the checkpoint, equal on all ranks."""
+def directory(world, tmp_path_factory):
+    """Return the directory of the checkpoint, equal on all ranks."""
     return world.comm.bcast(tmp_path_factory.mktemp("run"))
 
 
-def context(world, folder=None, interval=1e9):
+def context(world, directory=None, interval=1e9):
     return RunContext.make(
         world,
         "steps",
         Options(),
-        checkpoint=str(folder / "checkpoint.json") if folder else "",
+        checkpoint=str(directory / "checkpoint.json") if directory else "",
         interval=interval,
         deadline=Deadline(environ={}),
     )
@@ -56,9 +56,9 @@ def steps(ctx, n, before=None):
     return done
 
 
-def test_a_signal_on_one_rank_stops_all_and_all_resume(world, folder):
+def test_a_signal_on_one_rank_stops_all_and_all_resume(world, directory):
     for stop in (2, 4, 6):
-        ctx = context(world, folder)
+        ctx = context(world, directory)
 
         def signal(step, ctx=ctx):
             if step % 2 and world.rank == world.size - 1:
@@ -71,14 +71,14 @@ def test_a_signal_on_one_rank_stops_all_and_all_resume(world, folder):
         # The next checkpoint does not overwrite the slot of this one.
         assert ctx.checkpoint.data_path(saved.state["slot"]).read_text() == str(stop)
         world.comm.Barrier()
-    assert steps(context(world, folder), 7) == list(range(7))
+    assert steps(context(world, directory), 7) == list(range(7))
     if world.is_root:
-        context(world, folder).checkpoint.discard()
-        assert list(folder.iterdir()) == []
+        context(world, directory).checkpoint.discard()
+        assert list(directory.iterdir()) == []
 
 
-def test_periodic_checkpoints_do_not_stop_the_run(world, folder):
-    ctx = context(world, folder, interval=0.0)
+def test_periodic_checkpoints_do_not_stop_the_run(world, directory):
+    ctx = context(world, directory, interval=0.0)
     assert steps(ctx, 5) == list(range(5))
     saved = ctx.checkpoint.load()
     assert 1 <= len(saved.state["done"]) < 5

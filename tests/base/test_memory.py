@@ -8,7 +8,7 @@ GB = 2**30
 
 
 def cgroup_paths(tmp_path, membership, **limits):
-    """Make a file system of cgroups; return it and the process's own folder."""
+    """Make a file system of cgroups; return it and the process's own directory."""
     process = tmp_path / "process"
     process.mkdir()
     (process / "cgroup").write_text(membership)

@@ -3,9 +3,9 @@
 import json
 
 
-def write_events(folder, told, cluster=""):
-    folder.mkdir(exist_ok=True)
-    with (folder / "events.jsonl").open("a") as stream:
+def write_events(directory, told, cluster=""):
+    directory.mkdir(exist_ok=True)
+    with (directory / "events.jsonl").open("a") as stream:
         for text in told:
             given = text.split()
             event, code, job, attempt = [*given, *["", "0", "7", "1"][len(given) :]]
@@ -14,7 +14,7 @@ def write_events(folder, told, cluster=""):
             stream.write(json.dumps(line) + "\n")
 
 
-def finish(folder, code):
-    folder.mkdir(exist_ok=True)
+def finish(directory, code):
+    directory.mkdir(exist_ok=True)
     content = {"exit_code": code, "finished": True}
-    (folder / "record.json").write_text(json.dumps(content))
+    (directory / "record.json").write_text(json.dumps(content))

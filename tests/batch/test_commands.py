@@ -18,13 +18,13 @@ SLURM = ["--scheduler", "slurm"]
 
 
 def mpiapps(*words):
-    """Run `mpiapps` in this folder, where nothing heavy can be imported."""
+    """Run `mpiapps` in this directory, where nothing heavy can be imported."""
     return without_mpi("mpiapps", *words, cwd=Path.cwd())
 
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    """Work in an empty folder, on a host without a scheduler."""
+    """Work in an empty directory, on a host without a scheduler."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "my.py").touch()
@@ -167,21 +167,21 @@ SQUEUE = f"#!/bin/sh\n[ ! -e squeue.txt ] || {CAT} squeue.txt\n"
 @pytest.fixture
 def cluster(place, monkeypatch):
     """A host with sbatch and squeue, and Python from this environment."""
-    folder = place / "bin"
-    folder.mkdir()
+    directory = place / "bin"
+    directory.mkdir()
     for name, text in (
         ("sbatch", SBATCH),
         ("squeue", SQUEUE),
         ("scancel", "#!/bin/sh\n"),
     ):
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+        (directory / name).write_text(text)
+        (directory / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
     return place
 
 
 def really(*words):
-    """Run `mpiapps` in this folder, as it is."""
+    """Run `mpiapps` in this directory, as it is."""
     return run([sys.executable, "-m", "mpiapps", *words], cwd=Path.cwd())
 
 

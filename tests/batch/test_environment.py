@@ -108,10 +108,10 @@ def test_a_conda_environment_brings_python_and_mpiexec(place):
 
 
 def test_a_virtual_environment_brings_python_and_mpiexec(place):
-    folder = place / "my env"
+    directory = place / "my env"
     for name in ("python", "mpiexec"):
-        stub(folder / "bin" / name, SEE)
-    (folder / "bin" / "activate").write_text("export SEEN=active\n")
+        stub(directory / "bin" / name, SEE)
+    (directory / "bin" / "activate").write_text("export SEEN=active\n")
     ended, words = outcome(place, venv="my env/", python="")
     assert ended.returncode == 0, ended.stderr
     assert words[-3:] == ["my env/bin/python", "my.py", "active"]

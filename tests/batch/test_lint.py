@@ -122,9 +122,9 @@ CASES = [
 ]
 
 
-def found(text, folder):
-    (folder / "logs").mkdir(exist_ok=True)
-    return lint(text, folder)
+def found(text, directory):
+    (directory / "logs").mkdir(exist_ok=True)
+    return lint(text, directory)
 
 
 @pytest.mark.parametrize("text", [GOOD, SGE, PBS, LSF])

@@ -47,21 +47,21 @@ esac
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """Install the package and a stub of flux; return how to run `mpiapps` with them."""
-    site, folder, work = (tmp_path / name for name in ("site", "bin", "work"))
+    site, directory, work = (tmp_path / name for name in ("site", "bin", "work"))
     shutil.copytree(PACKAGE, site)
     python_path = install(site, ENTRY_POINTS)
-    for path in (folder, work):
+    for path in (directory, work):
         path.mkdir()
-    (folder / "flux").write_text(FLUX)
-    (folder / "flux").chmod(0o755)
+    (directory / "flux").write_text(FLUX)
+    (directory / "flux").chmod(0o755)
     monkeypatch.chdir(work)
 
-    def mpiapps(*words, path=f"{folder}:/usr/bin:/bin"):
+    def mpiapps(*words, path=f"{directory}:/usr/bin:/bin"):
         command = [sys.executable, "-m", "mpiapps", *words]
         return run(command, cwd=work, PYTHONPATH=python_path, PATH=path)
 
     info = site / "another-1.dist-info"
-    mpiapps.site, mpiapps.info, mpiapps.bin = site, info, folder
+    mpiapps.site, mpiapps.info, mpiapps.bin = site, info, directory
     return mpiapps
 
 
@@ -129,17 +129,17 @@ def test_the_next_job_of_a_chain(installed):
         ["bash", "job.sh"], env=clean_environment(**variables), check=False
     )
     assert ended.returncode == 75
-    (folder,) = Path("logs").iterdir()
+    (directory,) = Path("logs").iterdir()
     call = Path("flux.calls").read_text().strip()
     assert "--dependency=afterany:f7 " in call
-    assert call.endswith(f"{folder}/next.sh")
-    library = (folder / "job_library.sh").read_text()
+    assert call.endswith(f"{directory}/next.sh")
+    library = (directory / "job_library.sh").read_text()
     assert library.endswith((installed.site / "flux.sh").read_text())
-    (folder / "next.sh").rename("next.sh")
+    (directory / "next.sh").rename("next.sh")
     installed.site.rename(installed.site.with_name("removed"))  # the copy is enough
-    variables |= {"FLUX_JOB_ID": "f41", "MPIAPPS_RUN": folder.name}
+    variables |= {"FLUX_JOB_ID": "f41", "MPIAPPS_RUN": directory.name}
     subprocess.run(["bash", "next.sh"], env=clean_environment(**variables), check=False)
-    events = (folder / "events.jsonl").read_text().splitlines()
+    events = (directory / "events.jsonl").read_text().splitlines()
     assert [json.loads(line)["event"] for line in events] == [
         *("start", "requeue", "submit") * 2
     ]

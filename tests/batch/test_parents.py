@@ -66,7 +66,7 @@ def test_a_run_waits_for_runs_however_many_jobs_they_take(tmp_path, case, schedu
     assert (tmp_path / "launched").exists() == (expected == "begins")
 
 
-def tell(folder, told):
+def tell(directory, told):
     lines = []
     for text in told:
         event, number, code = [*text.split(), "0"][:3]
@@ -74,7 +74,7 @@ def tell(folder, told):
             f'{{"event": "{event}", "attempt": 1, "job": "{number}", "cluster": "",'
             f' "host": "n1", "code": {code}, "time": 1}}\n'
         )
-    (folder / "events.jsonl").write_text("".join(lines))
+    (directory / "events.jsonl").write_text("".join(lines))
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_pbs_goes_on_by_another_job(tmp_path):
     ]
     assert events(tmp_path, "pi-job7_3")[-1]["job"] == "8.server"
     assert (tmp_path / "logs" / "pi-job7" / LIBRARY.name).is_file()
-    # The link finds the run again: the same folder, attempt 2.
+    # The link finds the run again: the same directory, attempt 2.
     del path["PBS_ARRAY_INDEX"]
     path |= {"PBS_JOBID": "8.server", "MPIAPPS_RUN": "pi-job7", "MPIAPPS_INDEX": "3"}
     variables = VARIABLES["pbs"] | path
@@ -79,13 +79,13 @@ def test_requeues_are_counted_since_the_last_submission(tmp_path):
     stub(tmp_path / "bin" / "scontrol", "exit 0")
     path = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "MPIAPPS_RUN": "pi-1"}
     text = script("slurm", max_requeues=1)
-    folder = tmp_path / "logs" / "pi-1"
-    folder.mkdir(parents=True)
+    directory = tmp_path / "logs" / "pi-1"
+    directory.mkdir(parents=True)
     ends = []
     for attempt in range(1, 5):
         if attempt in (1, 3):  # submitted by hand; a second later, the clock says
             time.sleep(1.1 if attempt == 3 else 0)
-            append_event(folder, "submit", JobId("7"))
+            append_event(directory, "submit", JobId("7"))
         run_script(tmp_path, text, SAVE.format(attempt=attempt, rc=75), **path)
         ends.append(events(tmp_path, "pi-1")[-1]["event"])
     assert ends == ["requeue", "end", "requeue", "end"]

@@ -41,14 +41,14 @@ echo "ClusterName = $(cat here 2>/dev/null || echo alpha)"
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder where sbatch counts, and squeue prints the file jobs, if it is there."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
+    """Where sbatch counts, and squeue prints the file jobs, if it is there."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
     texts = {"sbatch": SBATCH, "squeue": SQUEUE, "scancel": SCANCEL}
     for name, text in (texts | {"scontrol": SCONTROL, "sacct": SACCT}).items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:{Path(CAT).parent}")
+        (directory / name).write_text(text)
+        (directory / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:{Path(CAT).parent}")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -58,7 +58,7 @@ def queue(place, *rows):
     (place / "jobs").write_text("".join(f"{'|'.join(row.split())}|\n" for row in rows))
 
 
-def test_each_submission_has_a_folder_of_its_own(place):
+def test_each_submission_has_a_directory_of_its_own(place):
     text = script("slurm")
     first = submission.submit(text, "pi", "logs")
     library = (first.directory / LIBRARY.name).read_text()
@@ -182,10 +182,10 @@ def test_an_array_that_is_resubmitted_is_under_way_again(place):
 
 def test_an_array_that_sbatch_was_given_is_one_run(place):
     for index in ("1", "2"):
-        folder = place / "logs" / f"pi-alpha-job11_{index}"
-        folder.mkdir(parents=True)
-        (folder / "script.sh").write_text(script("slurm", array="1-2"))
-        write_events(folder, ["start 0 11"])
+        directory = place / "logs" / f"pi-alpha-job11_{index}"
+        directory.mkdir(parents=True)
+        (directory / "script.sh").write_text(script("slurm", array="1-2"))
+        write_events(directory, ["start 0 11"])
     (run,) = runs.all_runs("logs")
     assert (run.name, run.id) == ("pi-alpha-job11", "11")
     queue(place, "11 1 RUNNING 0 None", "11 2 RUNNING 0 None")
@@ -239,26 +239,26 @@ def test_one_question_for_all_runs_and_none_for_those_that_are_done(place):
     assert len((place / "squeue.told").read_text().splitlines()) == 1
 
 
-def test_folders_of_others_are_no_runs(place):
+def test_directories_of_others_are_no_runs(place):
     run = submission.submit(script("slurm"), "pi", "logs")
     for name, text in (("x-1", b"echo mine\n"), ("y-1", b"\xff\xfe"), ("z-1", None)):
-        folder = place / "logs" / name
-        folder.mkdir()
+        directory = place / "logs" / name
+        directory.mkdir()
         if text is None:
-            (folder / "script.sh").mkdir()
+            (directory / "script.sh").mkdir()
         else:
-            (folder / "script.sh").write_bytes(text)
+            (directory / "script.sh").write_bytes(text)
     assert runs.all_runs("logs") == [run]
 
 
-def test_a_logs_folder_that_is_none(place):
+def test_a_logs_directory_that_is_none(place):
     (place / "file").touch()
     with pytest.raises(FileAccessError, match="cannot write file"):
         submission.submit(script("slurm"), "pi", "file")
     assert runs.all_runs("file") == []
 
 
-def test_a_folder_that_cannot_be_written_is_found_before_the_submission(place):
+def test_a_directory_that_cannot_be_written_is_found_before_the_submission(place):
     run = submission.submit(script("slurm"), "pi", "logs")
     write_events(run.directory, ["start 0 11", "end 3 11"])
     before = (place / "number").read_text()
@@ -292,14 +292,14 @@ def test_output_is_found_by_number_and_by_nothing_like_it(
     place, scheduler, number, names
 ):
     others = {"pi-111.out", "pie-11.out", "x.11.out", "111.head.OU", "record.json"}
-    folder = place / "logs" / "pi-1"
-    folder.mkdir(parents=True)
-    (folder / "script.sh").write_text(script(scheduler))
-    write_events(folder, [f"submit 0 {number} 0"])
+    directory = place / "logs" / "pi-1"
+    directory.mkdir(parents=True)
+    (directory / "script.sh").write_text(script(scheduler))
+    write_events(directory, [f"submit 0 {number} 0"])
     for name in names | others:
-        (folder / name).touch()
+        (directory / name).touch()
         (place / "logs" / name).touch()  # of another cluster's job, perhaps
     (run,) = runs.all_runs("logs")
     found = runs.outputs(run)
     assert {path.name for path in found} == names
-    assert {path.parent for path in found} == {folder.relative_to(place)}
+    assert {path.parent for path in found} == {directory.relative_to(place)}

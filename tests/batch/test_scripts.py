@@ -57,27 +57,27 @@ def test_a_good_run(tmp_path, scheduler, standalone):
 
 
 def test_readers_never_see_a_part_of_the_script(tmp_path):
-    # The folder has a script already: a job that was requeued, or `mpiapps submit`.
-    folder = tmp_path / "logs" / "pi-job7"
-    folder.mkdir(parents=True)
-    (folder / "script.sh").write_text("before")
-    with (folder / "script.sh").open() as reader:
+    # The directory has a script already: a job that was requeued, or `mpiapps submit`.
+    directory = tmp_path / "logs" / "pi-job7"
+    directory.mkdir(parents=True)
+    (directory / "script.sh").write_text("before")
+    with (directory / "script.sh").open() as reader:
         run_script(tmp_path, script("slurm"))
         assert reader.read() == "before"
-    assert (folder / "script.sh").read_text() == script("slurm")
-    assert not list(folder.glob("script.sh?*"))
+    assert (directory / "script.sh").read_text() == script("slurm")
+    assert not list(directory.glob("script.sh?*"))
 
 
 @pytest.mark.parametrize("library", ["it's here/lib.sh", str(LIBRARY)])
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_a_spooled_script_finds_the_library(tmp_path, scheduler, library):
-    folder, spool = tmp_path / "submit dir", tmp_path / "spool"
-    stub(folder / ".venv" / "bin" / "mpiexec", FINISH.format(code=0, rc=0))
-    stub(folder / ".venv" / "bin" / "python", "exit 0")
+    directory, spool = tmp_path / "submit dir", tmp_path / "spool"
+    stub(directory / ".venv" / "bin" / "mpiexec", FINISH.format(code=0, rc=0))
+    stub(directory / ".venv" / "bin" / "python", "exit 0")
     spool.mkdir()
     (spool / "5").write_text(render(job(scheduler), library=library))
     submitted_from = {
-        name: str(folder) if text == "." else text
+        name: str(directory) if text == "." else text
         for name, text in VARIABLES[scheduler].items()
     }
 
@@ -95,7 +95,7 @@ def test_a_spooled_script_finds_the_library(tmp_path, scheduler, library):
     ended = start()
     assert ended.returncode == (0 if library == str(LIBRARY) else 78)
     assert (library in ended.stderr) == (ended.returncode == 78)
-    copy = folder / "logs" / "pi-1" / LIBRARY.name
+    copy = directory / "logs" / "pi-1" / LIBRARY.name
     copy.parent.mkdir(parents=True)
     copy.write_text(load_scheduler(scheduler).shell_library())
     assert start(MPIAPPS_RUN="pi-1").returncode == 0
@@ -172,16 +172,16 @@ def test_a_blank_in_the_path_is_refused_where_it_fails(scheduler, mpi, nodes, re
         script(scheduler, ranks_per_node=4, **asked)
 
 
-def test_an_interpreter_in_an_odd_folder(tmp_path):
-    folder = tmp_path / "it's $(here) `x`" / "bin"
-    stub(folder / "python", "exit 0")
-    stub(folder / "mpiexec", FINISH.format(code=0, rc=0))
-    text = script("slurm", python=str(folder / "python"))
+def test_an_interpreter_in_an_odd_directory(tmp_path):
+    directory = tmp_path / "it's $(here) `x`" / "bin"
+    stub(directory / "python", "exit 0")
+    stub(directory / "mpiexec", FINISH.format(code=0, rc=0))
+    text = script("slurm", python=str(directory / "python"))
     job = begin(tmp_path, text, "slurm", {})
     job.communicate(timeout=60)
     assert job.returncode == 0
     assert launcher_arguments(tmp_path)[-3:] == [
-        str(folder / "python"),
+        str(directory / "python"),
         "-m",
         "mpiapps.pi",
     ]

@@ -63,11 +63,11 @@ def test_sites_are_found_by_name(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("place", ["", "jobs/sites", "my sites"])
 def test_the_remedy_works_where_it_is_typed(tmp_path, monkeypatch, place):
-    home, work, folder = tmp_path / "home", tmp_path / "work", tmp_path / "bin"
-    for each in (home, work / place, folder):
+    home, work, directory = tmp_path / "home", tmp_path / "work", tmp_path / "bin"
+    for each in (home, work / place, directory):
         each.mkdir(parents=True)
-    (folder / "mpiapps").write_text("#!/bin/sh\necho \"scheduler = '$2'\"\n")
-    (folder / "mpiapps").chmod(0o755)
+    (directory / "mpiapps").write_text("#!/bin/sh\necho \"scheduler = '$2'\"\n")
+    (directory / "mpiapps").chmod(0o755)
     monkeypatch.chdir(work)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
@@ -75,7 +75,7 @@ def test_the_remedy_works_where_it_is_typed(tmp_path, monkeypatch, place):
     with pytest.raises(UsageError) as raised:
         find_site("mine", "")
     command = str(raised.value).partition("login node: ")[2].replace("NAME", "mine")
-    path = f"{folder}:{os.environ['PATH']}"
+    path = f"{directory}:{os.environ['PATH']}"
     done = subprocess.run(
         ["sh", "-c", command.replace("probe", "").replace("site ", "site slurm")],
         env={"PATH": path},

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import ROOT, Ended, clean_environment, folder
+from tests.commands import ROOT, Ended, bin_directory, clean_environment
 from tests.commands import run as run_here
 
 SCRIPT = ROOT / "scripts" / "cluster" / "cluster.sh"
 # Each process of pytest-xdist has a test cluster of its own.
 NUMBER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
 CLUSTER = Path(f"/srv/mpiapps-cluster{NUMBER}")
-SHARED = ROOT / ".cluster" / NUMBER  # a folder of all hosts; /tmp is per host
+SHARED = ROOT / ".cluster" / NUMBER  # a directory of all hosts; /tmp is per host
 os.environ["TEST_CLUSTER"] = NUMBER  # for SCRIPT
 HERE = Path(__file__).parent
 LIMIT = 240  # s, maximum duration of a job in these tests
@@ -31,19 +31,19 @@ SHAPES = {"slurm": (3, 2), "sge": (2, 2)}
 
 
 def on(host: str, *words: str) -> Ended:
-    """Run a command on a host, in the shared folder."""
+    """Run a command on a host, in the shared directory."""
     return run_here(["bash", str(SCRIPT), "on", host, *words], cwd=SHARED, limit=LIMIT)
 
 
 def mpiapps(*words: str, mpi: str = "openmpi") -> Ended:
     """Run `mpiapps` on the head node."""
-    return on("head", str(folder(mpi) / "mpiapps"), *words)
+    return on("head", str(bin_directory(mpi) / "mpiapps"), *words)
 
 
 @cache
 def command_server() -> subprocess.Popen[str]:
     """Start command_server.py on the head node; it ends with this process."""
-    python = str(folder("openmpi") / "python")
+    python = str(bin_directory("openmpi") / "python")
     words = ["bash", str(SCRIPT), "on", "head", python, str(HERE / "command_server.py")]
     return subprocess.Popen(
         words,
@@ -147,7 +147,7 @@ def cluster(*words: str) -> None:
 
 
 def prepare() -> None:
-    """Recreate the shared folder, with the site files of `mpiapps site probe`."""
+    """Recreate the shared directory, with the site files of `mpiapps site probe`."""
     shutil.rmtree(SHARED, ignore_errors=True)
     SHARED.mkdir(parents=True)
     for scheduler in SCHEDULERS:

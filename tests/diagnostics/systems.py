@@ -1,4 +1,4 @@
-"""Broken hosts for the tests: environments and folders that a probe examines."""
+"""Broken hosts for the tests: environments and directories that a probe examines."""
 
 import os
 from pathlib import Path
@@ -32,9 +32,9 @@ def finding(name, **attributes):
     return found[0]
 
 
-def command(folder: Path, name: str, script: str) -> dict[str, str]:
+def command(directory: Path, name: str, script: str) -> dict[str, str]:
     """Put a real script first on PATH; return that environment."""
-    path = folder / "bin" / name
+    path = directory / "bin" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)

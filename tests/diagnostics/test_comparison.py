@@ -77,7 +77,7 @@ def test_clocks(offset, error, grade):
     assert [each.grade for each in found] == ([grade] if grade else [])
 
 
-def test_a_work_folder_that_is_not_shared_or_has_local_locks():
+def test_a_work_directory_that_is_not_shared_or_has_local_locks():
     def row(host, seen, locked):
         return {"host": host, "seen": seen, "locked": locked}
 

@@ -9,7 +9,7 @@ import tarfile
 import pytest
 
 from mpiapps.diagnostics.comparison import network_addresses
-from tests.commands import MPIS, ROOT, folder, install, run
+from tests.commands import MPIS, ROOT, bin_directory, install, run
 from tests.test_cli import without_mpi
 
 FORBID = ROOT / "tests" / "diagnostics" / "forbid.py"
@@ -27,7 +27,7 @@ ip address add 10.9.0.$1/24 dev eth0 && shift && exec "$@"
 SITE_PROBE = '''
 from mpiapps.diagnostics.probe import Finding, probe
 
-@probe("scratch", examines="the scratch folder", symptom="slow files")
+@probe("scratch", examines="the scratch directory", symptom="slow files")
 def scratch(system):
     """Find a job that does not use scratch."""
     if system.environ.get("SCRATCH") is None:
@@ -48,7 +48,7 @@ def unanswered(record):
 
 @pytest.mark.parametrize("mpi", MPIS)
 def test_a_healthy_host_and_its_ranks_have_no_finding(mpi):
-    mpiapps = str(folder(mpi) / "mpiapps")
+    mpiapps = str(bin_directory(mpi) / "mpiapps")
     command = [mpiapps, "doctor", "--job", "-n", "2", "--json", "--limit", "60"]
     ended = run(command)
     assert ended.code == 0, ended.out + ended.err
@@ -77,7 +77,13 @@ def test_six_faults_at_once_are_found_with_their_remedies(tmp_path):
         [
             *["unshare", "-m", "sh", "-c", SMALL_SHM, "sh"],
             *["prlimit", "--nproc=3", sys.executable, str(FORBID), *forbidden, "--"],
-            *[str(folder("mpich") / "mpiapps"), "doctor", "--json", "--limit", "60"],
+            *[
+                str(bin_directory("mpich") / "mpiapps"),
+                "doctor",
+                "--json",
+                "--limit",
+                "60",
+            ],
         ],
         cwd=tmp_path,
         LD_LIBRARY_PATH=str(fake),

@@ -80,17 +80,17 @@ def test_a_clock_that_is_an_hour_fast(world, hosts, monkeypatch):
 def test_a_lock_is_seen_by_the_other_host(world, hosts, tmp_path):
     from mpiapps.diagnostics.measure import locks
 
-    folder = world.comm.bcast(tmp_path, root=0)
-    rows = locks(world, hosts, folder)
+    directory = world.comm.bcast(tmp_path, root=0)
+    rows = locks(world, hosts, directory)
     if world.is_root and world.size > 1:
         assert rows == [{"host": HOSTS[1], "seen": True, "locked": True}]
     world.comm.Barrier()  # the first host removes its file last
-    assert list(folder.iterdir()) == []
+    assert list(directory.iterdir()) == []
 
 
 @pytest.mark.mpi
-def test_a_folder_that_is_not_shared(world, hosts, tmp_path):
-    """Each rank has a folder of its own, so the others do not see a file there."""
+def test_a_directory_that_is_not_shared(world, hosts, tmp_path):
+    """Each rank has a directory of its own, so the others do not see a file there."""
     from mpiapps.diagnostics import measure
 
     limit, measure.APPEARS = measure.APPEARS, 0.0

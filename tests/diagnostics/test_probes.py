@@ -110,8 +110,8 @@ def test_mpiexec_of_another_mpi_first_on_path(tmp_path, script, library, found):
 
 
 def test_an_old_libstdcxx_before_a_newer_one(tmp_path):
-    def library(folder, newest):
-        path = tmp_path / folder / "libstdc++.so.6"
+    def library(directory, newest):
+        path = tmp_path / directory / "libstdc++.so.6"
         path.parent.mkdir(parents=True, exist_ok=True)
         versions = [b"GLIBCXX_3.4.%d\0" % n for n in range(newest + 1)]
         path.write_bytes(b"".join(versions))
@@ -262,16 +262,16 @@ def test_pmix_of_the_host_and_the_container():
 
 
 def test_a_tmpdir_of_120_bytes(tmp_path):
-    folder = tmp_path / ("x" * (119 - len(str(tmp_path))))
-    folder.mkdir()
-    found = finding("tmpdir", environ={"TMPDIR": str(folder)})
+    directory = tmp_path / ("x" * (119 - len(str(tmp_path))))
+    directory.mkdir()
+    found = finding("tmpdir", environ={"TMPDIR": str(directory)})
     assert "has 120 bytes" in found.found
     assert found.remedy == "export TMPDIR=/tmp"
     with (
         pytest.raises(OSError, match="too long"),
         socket.socket(socket.AF_UNIX) as server,
     ):
-        server.bind(f"{folder}/pymp-xxxxxxxx/listener-xxxxxxxx")
+        server.bind(f"{directory}/pymp-xxxxxxxx/listener-xxxxxxxx")
     assert findings("tmpdir", environ={"TMPDIR": "/tmp"}) == []
 
 
@@ -401,7 +401,7 @@ def test_slots_of_one_host_that_no_launcher_uses(environ):
         assert findings("job-slots", environ=environ | more) == []
 
 
-def test_the_work_folder_is_not_writable(tmp_path):
+def test_the_work_directory_is_not_writable(tmp_path):
     missing = tmp_path / "none"
     assert "No such file" in finding("work-directory", work=missing).found
     assert findings("work-directory", work=tmp_path) == []

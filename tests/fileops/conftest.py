@@ -1,4 +1,4 @@
-"""Folders common to all ranks."""
+"""Directories common to all ranks."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from mpiapps.fileops import segments
 
 @pytest.fixture
 def place(world, tmp_path):
-    """Return a folder common to all ranks."""
+    """Return a directory common to all ranks."""
     path = Path(world.comm.bcast(str(tmp_path / "in")))
     path.mkdir(exist_ok=True)
     world.comm.Barrier()

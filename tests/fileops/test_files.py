@@ -379,7 +379,7 @@ def test_a_stop_loses_nothing_and_changed_files_are_processed_again(
         run_files(world, "count", place, directory=journals, encoding="bytes")
 
 
-def test_paths_are_files_folders_patterns_and_lists(place, on_root):
+def test_paths_are_files_directories_patterns_and_lists(place, on_root):
     def write():
         for name in ("b", "a.txt", "deep/c.txt", "deep/er/d", "deep/.hidden"):
             (place / name).parent.mkdir(parents=True, exist_ok=True)
@@ -398,7 +398,7 @@ def test_paths_are_files_folders_patterns_and_lists(place, on_root):
     below = ["deep/.hidden", "deep/c.txt", "deep/er/d"]
     assert names(place) == ["a.txt", "b", *below]
     assert names(place / "**" / "*.txt") == ["a.txt", "deep/c.txt", "link/c.txt"]
-    assert names(place / "deep" / "**") == below  # a folder and what is in it: once
+    assert names(place / "deep" / "**") == below  # a directory and what is in it: once
     assert names(place / "no") == ["no"]
     assert names(lists=[place.parent / "plain"]) == ["b", *below]
     assert expand([], read_list(str(place.parent / "zero"))) == ["one", "two\nlines"]

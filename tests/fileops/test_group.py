@@ -65,14 +65,14 @@ def test_groups_have_the_same_bits_in_all_formats(world, place, on_root, data):
         pyarrow.parquet.write_table(table, place / "t.pq", row_group_size=97)
 
     on_root(write)
-    output, folder = place.parent / "out.csv", str(place.parent / "journals")
+    output, directory = place.parent / "out.csv", str(place.parent / "journals")
     asked = {"column": "x", "by": "key", "output": str(output)}
     wanted = expected(keys, texts)
     for name in ("t.csv", "t.csv.gz", "t.pq", "t.csv", "t.csv"):
         if world.is_root and output.exists():
             output.unlink()
         result = run_files(world, "group", place / name, **asked)
-        asked["directory"] = folder if name == "t.pq" or "directory" in asked else ""
+        asked["directory"] = directory if name == "t.pq" or "directory" in asked else ""
         if world.is_root:
             assert result.values["groups"] == len(wanted)
             assert list(read_rows(output).items()) == list(wanted.items())

@@ -49,7 +49,7 @@ def test_images_are_transformed_or_fail(world, place, on_root):
 
 @pytest.fixture
 def photos(place, on_root, monkeypatch):
-    """Create a folder of images in the working directory; return its files."""
+    """Create a directory of images in the working directory; return its files."""
     from PIL import Image
 
     names = [f"photos/{name}.png" for name in ("one", "two", "deep/three")]

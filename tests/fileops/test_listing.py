@@ -14,18 +14,20 @@ NAMES = ["[a].txt", "a.txt", "*", "?", "**", "new\nline", " blank ", "\udcff", "
 
 @pytest.mark.parametrize("separator", ["\0", "\n"])
 def test_names_in_a_list_are_literal_and_may_be_missing(tmp_path, separator):
-    folder = tmp_path / "folder"
-    folder.mkdir()
+    directory = tmp_path / "directory"
+    directory.mkdir()
     names = [name for name in NAMES if separator == "\0" or "\n" not in name]
     for name in names[1::2]:
-        (folder / name).touch()
-    text = "".join(f"{folder}/{name}{separator}" for name in names)
+        (directory / name).touch()
+    text = "".join(f"{directory}/{name}{separator}" for name in names)
     (tmp_path / "list").write_bytes(os.fsencode(text))
-    expected = [f"{folder}/{name}" for name in names]
+    expected = [f"{directory}/{name}" for name in names]
     assert expand([], read_list(str(tmp_path / "list"))) == expected
 
 
-def test_folders_may_be_nested_deeper_than_the_recursion_limit(tmp_path, monkeypatch):
+def test_directories_may_be_nested_deeper_than_the_recursion_limit(
+    tmp_path, monkeypatch
+):
     depth = sys.getrecursionlimit() + 50
     monkeypatch.chdir(tmp_path)
     for name in ("top", *["d"] * depth):
@@ -40,7 +42,7 @@ def test_folders_may_be_nested_deeper_than_the_recursion_limit(tmp_path, monkeyp
         subprocess.run(["rm", "-r", "top"], check=True)  # shutil.rmtree is recursive
 
 
-def test_links_to_parent_folders_are_not_followed(tmp_path, monkeypatch):
+def test_links_to_parent_directories_are_not_followed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "file").touch()

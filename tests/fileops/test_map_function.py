@@ -98,7 +98,7 @@ def hostile(argument):
 
 @pytest.fixture
 def place(world, tmp_path, monkeypatch):
-    """Return a folder common to all ranks, in their working directory."""
+    """Return a directory common to all ranks, in their working directory."""
     path = Path(world.comm.bcast(str(tmp_path / "in")))
     path.mkdir(exist_ok=True)
     world.comm.Barrier()
@@ -135,9 +135,9 @@ def test_any_failure_is_confined_to_its_file(world, place, records):
 @pytest.mark.parametrize("name", HOSTILE)
 def test_the_report_has_the_reason_and_one_traceback(world, place, name):
     if world.is_root:
-        for folder in ("a", "b"):
-            (place / folder).mkdir()
-            (place / folder / name).write_text(name)
+        for directory in ("a", "b"):
+            (place / directory).mkdir()
+            (place / directory / name).write_text(name)
     world.comm.Barrier()
     paths = (f"{__name__}:hostile", "in")
     notes = files.run(RunContext.make(world), Options("map", paths, output="out")).notes

@@ -52,11 +52,15 @@ def test_a_sample_is_the_same_for_any_split(world, place, files, request):
     asked = [{"lines": 30}, {"fraction": 0.05}, {"lines": 30, "seed": 7}]
     unsplit = [taken(world, place, **options) for options in asked]
     request.getfixturevalue("small_segments")
-    folder = str(place.parent / "journals")
+    directory = str(place.parent / "journals")
     for options, lines in zip(asked, unsplit, strict=True):
         assert taken(world, place, **options) == lines
-        assert taken(world, place, **options, directory=folder + str(options)) == lines
-        assert taken(world, place, **options, directory=folder + str(options)) == lines
+        assert (
+            taken(world, place, **options, directory=directory + str(options)) == lines
+        )
+        assert (
+            taken(world, place, **options, directory=directory + str(options)) == lines
+        )
     if world.is_root:
         assert [len(unsplit[0]), len(unsplit[2])] == [30, 30]
         assert all(is_subsequence(lines, files) for lines in unsplit)

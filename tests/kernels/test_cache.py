@@ -31,17 +31,17 @@ def temporary(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_folder_is_private_and_specific_to_the_host(temporary):
-    folder = cache_directory()
+def test_the_directory_is_private_and_specific_to_the_host(temporary):
+    directory = cache_directory()
     base = temporary / f"mpiapps-{os.getuid()}"
-    assert folder.parent == base
+    assert directory.parent == base
     assert base.stat().st_mode & 0o777 == 0o700
-    assert socket.gethostname() in folder.name
-    assert cache_directory() == folder
+    assert socket.gethostname() in directory.name
+    assert cache_directory() == directory
 
 
 @pytest.mark.parametrize("state", ["open", "link", "file", "foreign"])
-def test_an_untrusted_folder_is_not_used(temporary, state):
+def test_an_untrusted_directory_is_not_used(temporary, state):
     base = temporary / f"mpiapps-{os.getuid()}"
     if state == "open":
         base.mkdir()
@@ -56,10 +56,10 @@ def test_an_untrusted_folder_is_not_used(temporary, state):
         if os.getuid() != 0:
             pytest.fail("this case must run as root, as in CI")
         os.chown(base, 65534, 65534)
-    folder = cache_directory()
-    assert folder.parent != base
-    assert folder.parent.stat().st_mode & 0o777 == 0o700
-    assert folder.parent.stat().st_uid == os.getuid()
+    directory = cache_directory()
+    assert directory.parent != base
+    assert directory.parent.stat().st_mode & 0o777 == 0o700
+    assert directory.parent.stat().st_uid == os.getuid()
 
 
 # TMPDIR as Grid Engine, PBS and sites with Slurm set it, and one of a user.
@@ -72,9 +72,9 @@ def test_an_untrusted_folder_is_not_used(temporary, state):
         ("SLURM_JOB_ID", "41", "scratch", False),
     ],
 )
-def test_the_folder_outlives_the_job(temporary, monkeypatch, case):
-    variable, job, folder, of_job = case
-    common, own = temporary / "common", temporary / folder
+def test_the_directory_outlives_the_job(temporary, monkeypatch, case):
+    variable, job, directory, of_job = case
+    common, own = temporary / "common", temporary / directory
     common.mkdir()
     own.mkdir()
     monkeypatch.setattr("mpiapps.kernels.cache.COMMON", common)

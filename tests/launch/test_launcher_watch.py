@@ -30,11 +30,11 @@ CHAINS = [
 ]
 
 
-def chain_command(names, folder, *argv):
+def chain_command(names, directory, *argv):
     """Return the command that starts a chain of shells with these names."""
     command = [sys.executable, *argv]
     for name in reversed(names):
-        shell = folder / name
+        shell = directory / name
         if not shell.exists():
             shell.symlink_to("/bin/sh")
         command = [str(shell), "-c", '"$@"; exit $?', name, *command]

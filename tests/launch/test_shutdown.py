@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import LIMIT, MPIS, clean_environment, folder, marked, on_ranks
+from tests.commands import (
+    LIMIT,
+    MPIS,
+    bin_directory,
+    clean_environment,
+    marked,
+    on_ranks,
+)
 
 VICTIM = str(Path(__file__).with_name("victim.py"))
 HOST = socket.gethostname()
@@ -128,7 +135,7 @@ def test_exit_of_all_ranks_prints_nothing(mpi, how, code):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_to_mpiexec_ends_all_ranks(mpi, number):
     """The ranks are blocked inside MPI, where only a thread handles the signal."""
-    command = [str(folder(mpi) / "python"), "scripts/on_ranks.py", "3", VICTIM]
+    command = [str(bin_directory(mpi) / "python"), "scripts/on_ranks.py", "3", VICTIM]
     started = subprocess.Popen(
         [*command, "wait_for_the_end", "all"],
         stdout=subprocess.PIPE,
@@ -168,7 +175,7 @@ def test_blocked_ranks_are_killed_after_their_launcher():
 
 def kill_idle_run(mpi, select, how="be_idle"):
     mark = f"mpiapps-test-{uuid.uuid4()}"
-    command = [str(folder(mpi) / "python"), "scripts/on_ranks.py", "3", VICTIM]
+    command = [str(bin_directory(mpi) / "python"), "scripts/on_ranks.py", "3", VICTIM]
     with subprocess.Popen(
         [*command, how, "all"],
         stdout=subprocess.PIPE,

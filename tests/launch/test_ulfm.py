@@ -6,17 +6,17 @@ import subprocess
 
 import pytest
 
-from tests.commands import LIMIT, ROOT, clean_environment, folder, run
+from tests.commands import LIMIT, ROOT, bin_directory, clean_environment, run
 from tests.taskfarm.farms import is_rank, kill, rank_of, running, until
 
 ULFM = [
-    str(folder("openmpi") / "mpiexec"),
+    str(bin_directory("openmpi") / "mpiexec"),
     "--allow-run-as-root",
     "--oversubscribe",
     "--with-ft",
     "ulfm",
 ]
-PYTHON = str(folder("openmpi") / "python")
+PYTHON = str(bin_directory("openmpi") / "python")
 
 
 def survivors(*argv):

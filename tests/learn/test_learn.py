@@ -12,7 +12,7 @@ from mpiapps.launch.mpiexec import Mpiexec
 from mpiapps.learn.catalogue import START, catalogue, find, task
 from mpiapps.learn.exercise import Wrong
 from mpiapps.learn.runner import run_jobs
-from tests.commands import ROOT, clean_environment, folder, launcher, run
+from tests.commands import ROOT, bin_directory, clean_environment, launcher, run
 from tests.learn.wrong_answers import SCRIPTS, STUCK, WRONG
 
 TEACHING = ROOT / "docs" / "teaching"
@@ -118,7 +118,7 @@ def test_each_exercise_has_two_wrong_answers_at_least():
 
 
 def learn(mpi, cwd, *words):
-    python = str(folder(mpi) / "python")
+    python = str(bin_directory(mpi) / "python")
     return run([python, "-m", "mpiapps", "learn", *words], cwd, PYTHONPATH=str(ROOT))
 
 

@@ -343,7 +343,7 @@ def test_copies(comm):
 
 def test_masks_count_assign_and_go_to_files(comm, tmp_path_factory):
     x = whole((5, 6))
-    folder = comm.bcast(tmp_path_factory.mktemp("masks") if comm.rank == 0 else None)
+    directory = comm.bcast(tmp_path_factory.mktemp("masks") if comm.rank == 0 else None)
     for a in distributed(comm, x):
         mask = a > 0.5
         assert mask.dtype == bool
@@ -359,7 +359,7 @@ def test_masks_count_assign_and_go_to_files(comm, tmp_path_factory):
         with pytest.raises(IndexError):
             b[mask[1:]] = 0
         np.testing.assert_allclose(mask @ np.ones(6), (x > 0.5).sum(axis=1))
-        write(f"{folder}/mask.npy", mask)
-        assert_same(read(comm, f"{folder}/mask.npy"), (x > 0.5).astype(float))
+        write(f"{directory}/mask.npy", mask)
+        assert_same(read(comm, f"{directory}/mask.npy"), (x > 0.5).astype(float))
     if comm.rank == 0:
-        np.testing.assert_array_equal(np.load(f"{folder}/mask.npy"), x > 0.5)
+        np.testing.assert_array_equal(np.load(f"{directory}/mask.npy"), x > 0.5)

@@ -40,7 +40,7 @@ def write(request):
 
 @pytest.fixture
 def place(comm, tmp_path_factory):
-    """A folder that all ranks share."""
+    """A directory that all ranks share."""
     return Path(comm.bcast(str(tmp_path_factory.mktemp("whole"))))
 
 
@@ -96,9 +96,9 @@ def test_the_owner_is_kept(comm, place, write):
 
 @pytest.mark.parametrize("name", ["npy", "hdf5"])
 def test_special_files_are_not_replaced(comm, place, name):
-    fifo, folder = place / "fifo", place / "folder"
-    on_root(comm, lambda: (os.mkfifo(fifo), folder.mkdir()))
-    for path, reason in ((fifo, "Not a regular file"), (folder, "Is a directory")):
+    fifo, directory = place / "fifo", place / "directory"
+    on_root(comm, lambda: (os.mkfifo(fifo), directory.mkdir()))
+    for path, reason in ((fifo, "Not a regular file"), (directory, "Is a directory")):
         with pytest.raises(FileAccessError, match=reason):
             WRITERS[name](comm, path)
     assert fifo.is_fifo()

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.mpi
 
 @pytest.fixture
 def place(comm, tmp_path_factory):
-    """A folder that all ranks share."""
+    """A directory that all ranks share."""
     return Path(comm.bcast(str(tmp_path_factory.mktemp("hdf5"))))
 
 

@@ -46,14 +46,14 @@ COUNTS = {
 
 @pytest.fixture
 def place(comm, tmp_path_factory):
-    """A folder that all ranks share, with operands."""
-    folder = Path(comm.bcast(str(tmp_path_factory.mktemp("options"))))
+    """A directory that all ranks share, with operands."""
+    directory = Path(comm.bcast(str(tmp_path_factory.mktemp("options"))))
     if comm.rank == 0:
         x = np.random.default_rng(0).standard_normal((6, 6))
-        np.save(folder / "a.npy", x @ x.T + 6 * np.eye(6))
-        np.save(folder / "b.npy", x)
+        np.save(directory / "a.npy", x @ x.T + 6 * np.eye(6))
+        np.save(directory / "b.npy", x)
     comm.Barrier()
-    return folder
+    return directory
 
 
 def observed(world, place, options):
@@ -151,14 +151,14 @@ def test_tips_by_dask_refuse_a_checkpoint():
         ("x", UsageError, "unknown suffix"),
         ("a.npy", UsageError, "would replace the operand"),
         ("gone/x.npy", MpiAppsError, "No such file"),
-        ("folder.npy", MpiAppsError, "Is a directory"),
+        ("directory.npy", MpiAppsError, "Is a directory"),
     ],
 )
 def test_a_wrong_output_is_refused_before_the_computation(
     world, place, output, error, says
 ):
     if world.rank == 0:
-        (place / "folder.npy").mkdir(exist_ok=True)
+        (place / "directory.npy").mkdir(exist_ok=True)
         np.save(place / "singular.npy", np.zeros((3, 3)))
     world.comm.Barrier()
     # Reading or computing would end in another error.

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.mpi
 
 
 @pytest.fixture
-def folder(comm, tmp_path_factory):
-    """A folder that all ranks share."""
+def directory(comm, tmp_path_factory):
+    """A directory that all ranks share."""
     return Path(comm.bcast(str(tmp_path_factory.mktemp("vectors"))))
 
 
@@ -42,17 +42,17 @@ def loaded(path):
 @pytest.mark.parametrize("suffix", [".npy", ".h5"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_files_of_products_and_solutions_have_the_shapes_of_numpy(
-    comm, folder, suffix, dtype
+    comm, directory, suffix, dtype
 ):
     a = whole((5, 5), dtype) + 5 * np.eye(5, dtype=dtype)
     b, x = whole((5, 3), dtype, 1), whole((1, 5), dtype, 2)[0]
     file = {
-        name: saved(comm, folder / f"{name}{suffix}", array)
+        name: saved(comm, directory / f"{name}{suffix}", array)
         for name, array in {
             "a": a, "b": b, "x": x, "row": x[None, :], "column": x[:, None]
         }.items()
     }  # fmt: skip
-    out = folder / f"out{suffix}"
+    out = directory / f"out{suffix}"
     for name, operands, expected in [
         ("multiply", ("a", "x"), a @ x),
         ("multiply", ("x", "b"), x @ b),
@@ -82,10 +82,10 @@ def test_files_of_products_and_solutions_have_the_shapes_of_numpy(
 
 @pytest.mark.parametrize("n", [0, 1, 2, 7])
 @pytest.mark.parametrize("suffix", [".npy", ".h5"])
-def test_a_row_and_a_column_are_written_as_vectors(comm, folder, suffix, n):
+def test_a_row_and_a_column_are_written_as_vectors(comm, directory, suffix, n):
     for shape in [(n, 1), (1, n)]:
         for layout in layouts(shape, comm.size):
-            x, out = whole(shape), folder / f"out{suffix}"
+            x, out = whole(shape), directory / f"out{suffix}"
             write(str(out), DistMatrix.from_all(comm, x, layout), vector=True)
             np.testing.assert_array_equal(loaded(out), x.ravel())
             np.testing.assert_array_equal(read(comm, str(out)), x.reshape(n, 1))

@@ -1,9 +1,12 @@
 """Fork a process with all libraries for each rank that `sitecustomize.py` asks for.
 
 A rank of crossval imports scikit-learn for 3 s of CPU time, and tests start hundreds.
-The package itself is imported by each fork. The server ends with its standard input.
+Each fork imports the package itself, and mpi4py from the environment of its MPI: the
+environments have the same versions of all other libraries.
+The server ends with its standard input.
 """
 
+import fcntl
 import gc
 import importlib
 import os
@@ -13,13 +16,14 @@ import selectors
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
 LIBRARIES = (
     "numpy", "scipy.linalg", "scipy.stats", "numba", "joblib", "sklearn.datasets",
     "sklearn.ensemble", "sklearn.model_selection", "dask.array", "distributed",
-    "mpi4py", "psutil", "threadpoolctl",
+    "psutil", "threadpoolctl",
 )  # fmt: skip
 
 
@@ -35,6 +39,7 @@ class Server:
         self._wake.setblocking(False)
         signal.set_wakeup_fd(self._wake.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._sockets = (self._listener, self._child_ended, self._wake)
         self._selector = selectors.DefaultSelector()
         for file in (self._listener, self._child_ended, sys.stdin):
             self._selector.register(file, selectors.EVENT_READ)
@@ -59,15 +64,21 @@ class Server:
 
     def _fork(self) -> dict | None:
         client, _ = self._listener.accept()
-        _, files, *_ = socket.recv_fds(client, 1, 3)
+        _, files, *_ = socket.recv_fds(client, 1, 8)
         with client.makefile("rb") as stream:
             process = pickle.load(stream)
         pid = os.fork()
         if pid == 0:
-            for number, file in enumerate(files):
-                os.dup2(file, number)
             signal.set_wakeup_fd(-1)
-            os.closerange(3, 1024)
+            # Their destructors would close numbers that are the client's by then.
+            for own in (
+                client,
+                *self._clients.values(),
+                self._selector,
+                *self._sockets,
+            ):
+                own.close()
+            install_files(files, process["files"])
             return process
         for file in files:
             os.close(file)
@@ -89,6 +100,17 @@ class Server:
             client.close()
 
 
+def install_files(files: list[int], numbers: list[int]) -> None:
+    """Give `files` these numbers, and close all others."""
+    first = 1 + max(*files, *numbers)  # no number that is still needed is overwritten
+    copies = [fcntl.fcntl(file, fcntl.F_DUPFD, first) for file in files]
+    for file, number in zip(copies, numbers, strict=True):
+        os.dup2(file, number)
+    for file in set(range(1024)) - set(numbers):
+        with suppress(OSError):
+            os.close(file)
+
+
 def become(process: dict) -> None:
     """Make this fork the process that its client is."""
     import dask
@@ -105,6 +127,7 @@ def become(process: dict) -> None:
     for number in process["ignored"]:
         signal.signal(number, signal.SIG_IGN)
     sys.path[:] = process["path"]
+    sys.executable, sys.prefix, sys.exec_prefix = process["python"]
     sys.orig_argv[:] = process["argv"]
     config.reload_config()
     dask.config.refresh()

@@ -1,8 +1,9 @@
-"""Let a rank of Open MPI run in a fork of `fork_server.py`, which imported libraries.
+"""Let a rank run in a fork of `fork_server.py`, which imported libraries.
 
 Python imports this module at start, from the `PYTHONPATH` that the fixture `preloaded`
 sets. This process stays between the launcher and the fork: the fork has its files,
 working directory, environment and cores; signals are passed on, the exit code returned.
+MPICH and Intel MPI connect a rank to its launcher by an open file, `PMI_FD`.
 """
 
 import os
@@ -18,16 +19,19 @@ def main(path: str) -> None:
     server = socket.socket(socket.AF_UNIX)
     server.connect(path)
     all_signals = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+    files = [0, 1, 2, *(int(os.environ[n]) for n in ["PMI_FD"] if n in os.environ)]
     process = {
         "pid": os.getpid(),
         "argv": sys.orig_argv,
+        "python": (sys.executable, sys.prefix, sys.exec_prefix),
+        "files": files,
         "path": sys.path,
         "environ": dict(os.environ),
         "cwd": os.getcwd(),  # noqa: PTH109, pathlib takes 20 ms to import
         "cores": os.sched_getaffinity(0),
         "ignored": [n for n in all_signals if signal.getsignal(n) == signal.SIG_IGN],
     }
-    socket.send_fds(server, [b"."], [0, 1, 2])
+    socket.send_fds(server, [b"."], files)
     with server.makefile("rwb") as stream:
         pickle.dump(process, stream)
         stream.flush()
@@ -44,7 +48,7 @@ def main(path: str) -> None:
 
 
 if (
-    "OMPI_COMM_WORLD_RANK" in os.environ
+    ("OMPI_COMM_WORLD_RANK" in os.environ or "PMI_RANK" in os.environ)
     and os.environ.get("PRELOAD_SERVER")
     and (sys.orig_argv[1] in ("-m", "-c") or sys.orig_argv[1][0] != "-")
 ):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.commands import on_ranks, run
+from tests.commands import MPIS, bin_directory, on_ranks, run
 
 pytestmark = pytest.mark.usefixtures("preloaded")
 DESCRIBE = (
@@ -40,3 +40,24 @@ def test_signals_reach_the_fork():
         "time.sleep(100)\n"
     )
     assert on_ranks("openmpi", 1, "-c", code).code == 3
+
+
+@pytest.mark.parametrize("mpi", MPIS)
+def test_forks_are_ranks_of_their_own_environment(mpi):
+    code = (
+        "import sys\n"
+        "from mpi4py import MPI\n"
+        "ranks = MPI.COMM_WORLD.allgather(MPI.COMM_WORLD.rank)\n"
+        "version = MPI.Get_library_version()\n"
+        "print(ranks, 'sklearn' in sys.modules, sys.executable, MPI.__file__, version)"
+    )
+    ended = on_ranks(mpi, 4, "-c", code)
+    assert ended.code == 0, ended.err
+    environment = bin_directory(mpi).parent
+    libraries = {"openmpi": "Open MPI", "mpich": "MPICH", "impi": "Intel"}
+    for line in ended.out.splitlines():
+        if line.startswith("["):
+            assert line.startswith(f"[0, 1, 2, 3] True {environment}/bin/python"), line
+            assert f" {environment}/lib" in line, line
+            assert libraries[mpi] in line, line
+    assert ended.out.count("[0, 1, 2, 3] True") == 4

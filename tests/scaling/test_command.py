@@ -14,10 +14,10 @@ from mpiapps.cli import main
 from mpiapps.scaling.comparison import compare
 from mpiapps.scaling.history import opened
 from mpiapps.scaling.study import Case
-from tests.commands import clean_environment, folder, marked, run
+from tests.commands import bin_directory, clean_environment, marked, run
 from tests.scaling.studies import measured, study
 
-MPIAPPS = str(folder("openmpi") / "mpiapps")
+MPIAPPS = str(bin_directory("openmpi") / "mpiapps")
 AMDAHL = ["--oversubscribe", "--format", "json", "--", "--work", "0.4"]
 
 

@@ -126,7 +126,7 @@ for n in range(10**9):
     assert numbers[-1] >= synced[-1]
 
 
-def test_missing_folder_is_an_error(tmp_path):
+def test_missing_directory_is_an_error(tmp_path):
     with pytest.raises(FileAccessError, match=r"cannot write .*: No such file"):
         Journal(tmp_path / "gone" / "journal", HEADER)
     with pytest.raises(FileAccessError, match=r"cannot read .*: No such file"):

@@ -27,8 +27,8 @@ RECORDS = st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=3), max
 PLACES = st.floats(0, 1, exclude_max=True)
 
 
-def written(folder, records):
-    path = Path(folder, "journal")
+def written(directory, records):
+    path = Path(directory, "journal")
     with Journal(path, HEADER) as journal:
         for record in records:
             journal.add(record)
@@ -46,8 +46,8 @@ def in_order(some, records):
 def test_a_torn_end_loses_only_what_is_reported(records, place, rest):
     """`rest`: bytes without a line end that a file system left after the cut."""
     rest = rest.replace(b"\n", b"")
-    with tempfile.TemporaryDirectory() as folder:
-        path = written(folder, records)
+    with tempfile.TemporaryDirectory() as directory:
+        path = written(directory, records)
         data = path.read_bytes()
         cut = int(place * len(data))
         path.write_bytes(data[:cut] + rest)
@@ -69,8 +69,8 @@ def test_a_torn_end_loses_only_what_is_reported(records, place, rest):
     PLACES | st.just(1.0),
 )
 def test_changed_bytes_are_detected(records, changes, place):
-    with tempfile.TemporaryDirectory() as folder:
-        path = written(folder, records)
+    with tempfile.TemporaryDirectory() as directory:
+        path = written(directory, records)
         data = path.read_bytes()
         changed = bytearray(data[: round(place * len(data))])
         for at, mask in changes:

@@ -11,8 +11,8 @@ from mpiapps.storage.rank_journal import RankJournal, recorded
 HEADER = {"case": "abc"}
 
 
-def numbers(folder):
-    return sorted(record["n"] for record in recorded(folder, HEADER))
+def numbers(directory):
+    return sorted(record["n"] for record in recorded(directory, HEADER))
 
 
 def test_concurrent_runs_lose_no_record(tmp_path):

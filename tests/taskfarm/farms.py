@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.commands import LIMIT, ROOT, clean_environment, folder
+from tests.commands import LIMIT, ROOT, bin_directory, clean_environment
 
 FARM = ("-m", "mpiapps.farm")
 
@@ -28,7 +28,7 @@ def started(mpi, ranks, *argv, **variables):
     """Start the farm in the background."""
     script = str(ROOT / "scripts" / "on_ranks.py")
     return subprocess.Popen(
-        [str(folder(mpi) / "python"), script, str(ranks), *FARM, *argv],
+        [str(bin_directory(mpi) / "python"), script, str(ranks), *FARM, *argv],
         cwd=ROOT,
         env=clean_environment(**variables),
         stdout=subprocess.DEVNULL,

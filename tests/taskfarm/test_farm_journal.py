@@ -23,8 +23,8 @@ def write(path, *records):
             journal.add(record)
 
 
-def opened(folder, part=""):
-    return FarmJournal(folder, part, force_unlock=False).open(ROOT)
+def opened(directory, part=""):
+    return FarmJournal(directory, part, force_unlock=False).open(ROOT)
 
 
 # Records of the own journal, of the part's, and whether the task is done.

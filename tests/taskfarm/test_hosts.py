@@ -16,7 +16,7 @@ pytestmark = pytest.mark.mpi
 
 
 @pytest.fixture
-def folder(world, tmp_path):
+def directory(world, tmp_path):
     return Path(world.comm.bcast(str(tmp_path)))
 
 
@@ -31,11 +31,11 @@ def each_rank_a_host(monkeypatch, world):
 
 
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 40])
-def test_tasks_on_all_hosts(world, folder, n):
-    tasks = folder / "tasks"
+def test_tasks_on_all_hosts(world, directory, n):
+    tasks = directory / "tasks"
     if world.is_root:
         # The grandparent of a task's shell is a rank.
-        tasks.write_text(f"grep PPid /proc/$PPID/status >>{folder}/parents\n" * n)
+        tasks.write_text(f"grep PPid /proc/$PPID/status >>{directory}/parents\n" * n)
     result = farm.run(RunContext.make(world), Options(str(tasks)))
     assert (result.values["done"], result.exit_code) == (n, 0)
     if world.is_root:
@@ -43,22 +43,22 @@ def test_tasks_on_all_hosts(world, folder, n):
         assert len(records) == n
         assert {record["host"] for record in records} <= {socket.gethostname()}
         if n == 40:
-            parents = set((folder / "parents").read_text().split("\n")) - {""}
+            parents = set((directory / "parents").read_text().split("\n")) - {""}
             assert len(parents) == world.size
 
 
-def test_failures_and_timeouts_on_all_hosts(world, folder):
+def test_failures_and_timeouts_on_all_hosts(world, directory):
     if world.is_root:
         lines = [f"exit {n % 3}" for n in range(24)] + ["sleep 9 #: time=1s cores=2"]
-        (folder / "tasks").write_text("\n".join(lines))
-    result = farm.run(RunContext.make(world), Options(str(folder / "tasks")))
+        (directory / "tasks").write_text("\n".join(lines))
+    result = farm.run(RunContext.make(world), Options(str(directory / "tasks")))
     assert result.exit_code == 3
     assert (result.values["done"], result.values["failed"]) == (8, 17)
 
 
-def test_task_that_fits_no_host_raises_on_all_ranks(world, folder):
+def test_task_that_fits_no_host_raises_on_all_ranks(world, directory):
     if world.is_root:
-        (folder / "tasks").write_text("true #: cores=3\n")
+        (directory / "tasks").write_text("true #: cores=3\n")
     world.comm.Barrier()
     with pytest.raises(InputError, match="needs 3 cores"):
-        farm.run(RunContext.make(world), Options(str(folder / "tasks")))
+        farm.run(RunContext.make(world), Options(str(directory / "tasks")))

@@ -39,18 +39,18 @@ values = st.one_of(
 )
 
 
-def output(shell, command, folder):
+def output(shell, command, directory):
     """Return the output of a command, and whether a value was executed."""
     ended = subprocess.run(
         [shell, "-c", os.fsencode(command)],
-        cwd=folder,
+        cwd=directory,
         capture_output=True,
         stdin=subprocess.DEVNULL,
         env={"PATH": "/nowhere"},
         timeout=20,
         check=False,
     )
-    canary = Path(folder, "canary")
+    canary = Path(directory, "canary")
     executed = canary.exists()
     canary.unlink(missing_ok=True)
     return ended.stdout, executed
@@ -86,9 +86,9 @@ def test_each_word_expands_to_its_text(drawn, a, b):
     expected = [
         "".join({"a": a, "b": b}.get(p, p) for p in parts) for parts in parts_of_words
     ]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as directory:
         for shell in SHELLS:
-            out, executed = output(shell, filled, folder)
+            out, executed = output(shell, filled, directory)
             assert not executed
             assert out == b"".join(b"<%s>" % os.fsencode(text) for text in expected)
 
@@ -120,9 +120,9 @@ def test_no_value_is_executed_in_any_command(pieces, a, b):
         filled = Template(command, names).fill({"a": a, "b": b})
     except ValueError:
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as directory:
         for shell in SHELLS:
-            assert not output(shell, filled, folder)[1], filled
+            assert not output(shell, filled, directory)[1], filled
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,8 @@ def farm(tmp_path, clock):
 LINES = [f"t{n}" for n in range(12)]
 
 
-def counts(folder):
-    values = status.summary(folder)
+def counts(directory):
+    values = status.summary(directory)
     return values["tasks"], values["done"], values["failed"], values["left"]
 
 

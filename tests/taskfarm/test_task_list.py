@@ -79,8 +79,8 @@ limits |= {"cores": st.integers(1, 9), "retries": st.integers(0, 9)}
 
 def round_trip(tasks):
     """Return the tasks read from a file such as failed.txt."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "failed.txt")
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "failed.txt")
         path.write_bytes(os.fsencode("".join(f"{as_line(task)}\n" for task in tasks)))
         return list(read_file(str(path)))
 
@@ -156,8 +156,8 @@ lists = st.lists(
 @example(b"x #: time=1e400")
 @example(b"x #: after=,")
 def test_any_file_is_a_list_of_tasks_or_an_error_with_its_line(content):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "list")
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "list")
         path.write_bytes(content)
         try:
             tasks = list(read_file(str(path)))

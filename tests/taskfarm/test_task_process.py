@@ -170,12 +170,12 @@ def test_killing_a_daemon_leaves_other_tasks_running(supervisor, start, tmp_path
     assert (tmp_path / "made").exists()
 
 
-def test_missing_folder(run, tmp_path):
+def test_missing_directory(run, tmp_path):
     ended, output = run("true", directory=tmp_path / "gone")
     assert (ended.code, ended.reason) == (127, "not started")
     assert "mpiapps: cannot start: " in output
-    (tmp_path / "folder").mkdir()
-    ended, _ = run("rmdir $PWD && exit 4", directory=tmp_path / "folder")
+    (tmp_path / "directory").mkdir()
+    ended, _ = run("rmdir $PWD && exit 4", directory=tmp_path / "directory")
     assert ended.code == 4
 
 

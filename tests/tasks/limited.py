@@ -28,8 +28,8 @@ class TwoArguments(Exception):
 class Limited(TaskSet):
     """Task n does what `acts[n]` names; the result is its process."""
 
-    def __init__(self, acts, folder=""):
-        self.acts, self.folder = acts, folder
+    def __init__(self, acts, directory=""):
+        self.acts, self.directory = acts, directory
 
     def __len__(self):
         return len(self.acts)
@@ -48,7 +48,7 @@ class Limited(TaskSet):
 
     def hang_with_a_child(self, _number):
         # In a process group of its own, as timeout(1) makes it.
-        os.system(f"timeout 60 sh -c 'sleep 60; : {self.folder}'")
+        os.system(f"timeout 60 sh -c 'sleep 60; : {self.directory}'")
 
     def segfault(self, _number):
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -97,7 +97,7 @@ class Limited(TaskSet):
         return Unloadable()
 
     def crash_once(self, number):
-        path = Path(self.folder, f"tried-{number}")
+        path = Path(self.directory, f"tried-{number}")
         if not path.exists():
             path.touch()
             os._exit(1)

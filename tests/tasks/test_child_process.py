@@ -54,8 +54,8 @@ def limited():
     """Return a function that makes tasks in child processes, closed at the end."""
     made = []
 
-    def make(*acts, folder="", **limits):
-        made.append(InChildProcess(Limited(acts, folder), **limits))
+    def make(*acts, directory="", **limits):
+        made.append(InChildProcess(Limited(acts, directory), **limits))
         return made[-1]
 
     yield make
@@ -73,9 +73,9 @@ def test_a_task_fails_alone(limited, act, reason):
 
 
 def test_what_a_terminated_task_has_started_is_terminated(limited, tmp_path):
-    folder = str(tmp_path)
-    list(limited("hang with a child", seconds=1, folder=folder).run([0]))
-    assert subprocess.run(["pgrep", "-f", folder], check=False).returncode == 1
+    directory = str(tmp_path)
+    list(limited("hang with a child", seconds=1, directory=directory).run([0]))
+    assert subprocess.run(["pgrep", "-f", directory], check=False).returncode == 1
 
 
 def test_an_error_is_raised_where_the_task_is_run(limited):
@@ -89,7 +89,7 @@ def test_an_error_is_raised_where_the_task_is_run(limited):
 
 def test_a_task_is_run_again_after_a_crash(limited, tmp_path):
     acts = "crash once", "segfault"
-    good, bad = limited(*acts, folder=str(tmp_path), retries=1).run(range(2))
+    good, bad = limited(*acts, directory=str(tmp_path), retries=1).run(range(2))
     assert isinstance(good, int)
     assert isinstance(bad, TaskFailure)
 
