@@ -11,14 +11,11 @@ import importlib
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpiapps.app import Program, Result, main, option
-from mpiapps.app.output import as_csv
 from mpiapps.base.optional import require, resolve_callable
 from mpiapps.model_selection.backends import BACKENDS, executor_of
-from mpiapps.storage.atomic_file import AtomicFile
 
 if TYPE_CHECKING:
     from mpiapps.app.context import RunContext
@@ -65,6 +62,10 @@ class Options:
     output: str = option(
         "", "write the fits to FILE, as CSV", metavar="FILE", short="o"
     )
+    save_model: str = option(
+        "", "fit the best candidate to all samples and save the model in FILE, by"
+        " joblib, or by skops if its name ends in .skops", metavar="FILE",
+    )  # fmt: skip
     directory: str = option(
         "", "directory of completed fits, to resume from", metavar="DIR"
     )
@@ -86,18 +87,17 @@ def check(options: Options) -> None:
 def run(ctx: RunContext, options: Options) -> Result:
     """Compute the fits that are not recorded yet. Collective."""
     from mpiapps.model_selection.fits import FitTasks, all_fits, journal_of
-    from mpiapps.model_selection.report import rows, summary
+    from mpiapps.model_selection.outputs import Outputs
     from mpiapps.tasks.child_process import InChildProcess
     from mpiapps.tasks.engine import run_tasks
 
-    world, target = ctx.world, None
+    world, outputs = ctx.world, None
     with ExitStack() as stack:
         with world.timed("data"):
             problem = _problem(world, options, stack)
         with world.agree():
-            if world.is_root and options.output:
-                target = AtomicFile(Path(options.output))
-                stack.callback(target.discard)
+            if world.is_root:
+                outputs = Outputs(stack, options.output, options.save_model)
         directory = ctx.journal_directory(options.directory)
         journal = journal_of(problem, directory, force_unlock=options.force_unlock)
         tasks: TaskSet = FitTasks(problem, options.n_jobs)
@@ -106,15 +106,13 @@ def run(ctx: RunContext, options: Options) -> Result:
         results = run_tasks(ctx, tasks, executor_of(options.backend), journal)
         results.stop_if_remaining(ctx, "fits")
         result = Result()
-        with world.agree():
-            if world.is_root:
+        with world.timed("results"), world.agree():
+            if outputs is not None:
                 fits = all_fits(results)
-                result = summary(problem, fits)
+                result = outputs.write(problem, fits)
                 if results.resumed:
                     note = f"{results.resumed} of {len(fits)} fits are from {directory}"
                     result = replace(result, notes=[note, *result.notes])
-                if target is not None:
-                    target.commit(as_csv(rows(problem, fits)))
         code = world.comm.bcast(result.exit_code)
         return replace(result, exit_code=code)
 

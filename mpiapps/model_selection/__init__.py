@@ -10,6 +10,8 @@ module          contents
 `backends`      executors of fits: ranks, Dask, the backends of joblib
 `memory_check`  the memory that Dask workers need for the samples
 `report`        the results of all fits
+`outputs`       the files that a search writes
+`saved_model`   the model of the best candidate, with its versions
 `dask_worker`   fits on a Dask worker
 `fit_in_child`  fits in a joblib process, which exits with its rank
 ==============  ======================================================================

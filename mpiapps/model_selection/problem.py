@@ -126,11 +126,22 @@ class CVProblem:
     def _fit(self, candidate: int, fold: int) -> float:
         """Return the score of a fit; raise the errors of the estimator."""
         test = self.fold == fold
+        model = self._fitted(candidate, self.x[~test], self.y[~test])
+        return self._score(model, self.x[test], self.y[test])
+
+    def refit(self, candidate: int) -> Any:
+        """Return the estimator with a candidate's parameters, fitted to all samples.
+
+        Raises the errors of the estimator.
+        """
+        return self._fitted(candidate, self.x, self.y)
+
+    def _fitted(self, candidate: int, x: np.ndarray, y: np.ndarray) -> Any:
         model = self.model(self.candidates[candidate])
         limit_threads()
         with _serial if shares_generator(model) else nullcontext():
-            model.fit(self.x[~test], self.y[~test])
-        return self._score(model, self.x[test], self.y[test])
+            model.fit(x, y)
+        return model
 
     def model(self, candidate: Candidate) -> Any:
         """Return the estimator with the candidate's parameters and a seeded generator.
