@@ -12,7 +12,7 @@ import io
 import json
 import platform
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -58,7 +58,9 @@ class ModelFile:
             self._description = AtomicFile(_beside(path))
             stack.pop_all()
 
-    def save(self, problem: CVProblem, candidate: int, score: float) -> str:
+    def save(
+        self, problem: CVProblem, candidate: int, scores: Mapping[str, float]
+    ) -> str:
         """Fit a candidate to all samples and save it; return the error, or nothing."""
         done, content = attempt(_fitted, problem, candidate, self.path)
         if not done:
@@ -67,7 +69,7 @@ class ModelFile:
             "estimator": problem.estimator,
             "parameters": problem.candidates[candidate],
             "seed": problem.seed,
-            "score": score,
+            **scores,
             "samples": problem.x.shape[0],
             "features": problem.x.shape[1],
             "sha256": hashlib.sha256(content).hexdigest(),

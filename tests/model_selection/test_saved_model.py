@@ -25,7 +25,7 @@ def searched(path, estimator=TREE, candidates=None, fits=""):
     tried = candidates or [{"max_depth": depth} for depth in DEPTHS]
     problem = problem_of(IRIS, estimator, tried, 4)
     with ExitStack() as stack:
-        outputs = Outputs(stack, fits, str(path))
+        outputs = Outputs(stack, fits, model=str(path))
         every = [problem.fit(number) for number in range(len(problem))]
         return outputs.write(problem, every)
 
@@ -44,7 +44,7 @@ def test_the_model_is_the_best_estimator_of_scikit_learn(name, tmp_path):
     assert np.array_equal(model.predict_proba(x), probabilities)
     described = json.loads((tmp_path / f"{name}.json").read_text())
     assert described["parameters"] == search.best_params_
-    assert described["score"] == search.best_score_
+    assert described["mean_score"] == search.best_score_
     assert {"python", "scikit-learn", "numpy"} <= described["versions"].keys()
     assert described["versions"] == versions()
 
@@ -109,14 +109,14 @@ def test_no_model_is_saved_if_all_fits_failed(tmp_path):
 
 def test_a_target_that_cannot_be_written_is_found_before_the_fits(tmp_path):
     with ExitStack() as stack, pytest.raises(FileAccessError, match="no/model"):
-        Outputs(stack, "", str(tmp_path / "no" / "model"))
+        Outputs(stack, model=str(tmp_path / "no" / "model"))
     (tmp_path / "model.json").mkdir()
     with ExitStack() as stack, pytest.raises(FileAccessError, match=r"model\.json"):
-        Outputs(stack, "", str(tmp_path / "model"))
+        Outputs(stack, model=str(tmp_path / "model"))
     assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
 
 
 def test_skops_is_named_if_it_is_absent(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with ExitStack() as stack, pytest.raises(LaunchError, match=r"mpiapps\[skops\]"):
-        Outputs(stack, "", str(tmp_path / "model.skops"))
+        Outputs(stack, model=str(tmp_path / "model.skops"))
