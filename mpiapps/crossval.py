@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpiapps.app import Program, Result, main, option
-from mpiapps.app.output import as_csv
+from mpiapps.base.errors import InputError
 from mpiapps.base.optional import require, resolve_callable
 from mpiapps.model_selection.backends import BACKENDS, executor_of
-from mpiapps.storage.atomic_file import AtomicFile
+from mpiapps.model_selection.results import FORMATS
+from mpiapps.model_selection.scoring import refit_metric
+from mpiapps.model_selection.splitters import SPLITTERS
 
 if TYPE_CHECKING:
     from mpiapps.app.context import RunContext
@@ -39,18 +41,35 @@ class Options:
     )  # fmt: skip
     data: str = option(
         "classification:200x20",
-        ".npy, .csv or .parquet file; digits, iris, wine, breast_cancer or diabetes",
+        ".npy, .npz, .csv or .parquet file; digits, iris, wine, breast_cancer or"
+        " diabetes",
+    )  # fmt: skip
+    target: str = option(
+        "", "target column, by name or number, or a .npy file (default: the last)"
     )
-    target: str = option("", "target column, by name or number (default: the last)")
-    folds: int = option(0, "number of folds (0: leave-one-out)", min=0)
+    groups: str = option("", "column of groups, or a .npy file", metavar="COLUMN")
+    weights: str = option(
+        "", "column of sample weights in fits, or a .npy file", metavar="COLUMN"
+    )
+    cv: str = option(
+        "", f"splitter: {', '.join(SPLITTERS)}, or MODULE:NAME (default: stratified"
+        " for classifiers, else kfold)", metavar="NAME",
+    )  # fmt: skip
+    folds: int = option(0, "number of folds (0: leave-one-out, with --cv 5)", min=0)
+    repeats: int = option(10, "repetitions of --cv repeated", min=1)
     shuffle: bool = option(False, "shuffle samples before the split, by the seed")
     params: str = option(
         "", "TOML file of [fixed] and [search] parameters", metavar="FILE"
     )
     n_iter: int = option(20, "number of candidates to sample", min=1)
     scoring: str = option(
-        "", "name of a scikit-learn scorer (default: the estimator's)"
-    )
+        "", "scikit-learn scorers, or MODULE:NAME, with commas (default: the"
+        " estimator's)", metavar="NAME,...",
+    )  # fmt: skip
+    refit: str = option(
+        "", "score that determines the best candidate (default: the first)",
+        metavar="NAME",
+    )  # fmt: skip
     seed: int = option(
         0, "seed of estimators, candidates and folds", min=0, max=2**32 - 1
     )
@@ -65,6 +84,14 @@ class Options:
     output: str = option(
         "", "write the fits to FILE, as CSV", metavar="FILE", short="o"
     )
+    results: str = option(
+        "", "write a row per candidate to FILE, .csv or .parquet, with the names of"
+        " cv_results_", metavar="FILE",
+    )  # fmt: skip
+    save_model: str = option(
+        "", "fit the best candidate to all samples and save the model in FILE, by"
+        " joblib, or by skops if its name ends in .skops", metavar="FILE",
+    )  # fmt: skip
     directory: str = option(
         "", "directory of completed fits, to resume from", metavar="DIR"
     )
@@ -81,23 +108,37 @@ def check(options: Options) -> None:
         raise ValueError(
             f"{options.estimator!r}: expected MODULE:CLASS, such as {FOREST}"
         )
+    if options.cv and ":" not in options.cv and options.cv not in SPLITTERS:
+        raise ValueError(
+            f"--cv {options.cv}: expected one of {', '.join(SPLITTERS)}, or MODULE:NAME"
+        )
+    if Path(options.results).suffix not in ("", *FORMATS):
+        raise ValueError(
+            f"--results {options.results}: expected a name that ends in"
+            f" {' or '.join(FORMATS)}"
+        )
+    try:
+        refit_metric(options.scoring, options.refit)
+    except InputError as error:
+        raise ValueError(error) from error
 
 
 def run(ctx: RunContext, options: Options) -> Result:
     """Compute the fits that are not recorded yet. Collective."""
     from mpiapps.model_selection.fits import FitTasks, all_fits, journal_of
-    from mpiapps.model_selection.report import rows, summary
+    from mpiapps.model_selection.outputs import Outputs
     from mpiapps.tasks.child_process import InChildProcess
     from mpiapps.tasks.engine import run_tasks
 
-    world, target = ctx.world, None
+    world, outputs = ctx.world, None
     with ExitStack() as stack:
         with world.timed("data"):
             problem = _problem(world, options, stack)
         with world.agree():
-            if world.is_root and options.output:
-                target = AtomicFile(Path(options.output))
-                stack.callback(target.discard)
+            if world.is_root:
+                outputs = Outputs(
+                    stack, options.output, options.results, options.save_model
+                )
         directory = ctx.journal_directory(options.directory)
         journal = journal_of(problem, directory, force_unlock=options.force_unlock)
         tasks: TaskSet = FitTasks(problem, options.n_jobs)
@@ -106,27 +147,20 @@ def run(ctx: RunContext, options: Options) -> Result:
         results = run_tasks(ctx, tasks, executor_of(options.backend), journal)
         results.stop_if_remaining(ctx, "fits")
         result = Result()
-        with world.agree():
-            if world.is_root:
+        with world.timed("results"), world.agree():
+            if outputs is not None:
                 fits = all_fits(results)
-                result = summary(problem, fits)
+                result = outputs.write(problem, fits, options.refit)
                 if results.resumed:
                     note = f"{results.resumed} of {len(fits)} fits are from {directory}"
                     result = replace(result, notes=[note, *result.notes])
-                if target is not None:
-                    target.commit(as_csv(rows(problem, fits)))
         code = world.comm.bcast(result.exit_code)
         return replace(result, exit_code=code)
 
 
 def _problem(world: World, options: Options, stack: ExitStack) -> CVProblem:
     """Return the problem, with one copy of the samples per host. Collective."""
-    import numpy as np
-
-    from mpiapps.comm.shared import share
-    from mpiapps.model_selection.data import read_data
-    from mpiapps.model_selection.problem import CVProblem, assign_folds
-    from mpiapps.model_selection.search_space import candidates, read_space
+    from mpiapps.comm.shared import share_object
 
     problem = None
     with world.agree():
@@ -135,19 +169,38 @@ def _problem(world: World, options: Options, stack: ExitStack) -> CVProblem:
             resolve_callable(options.estimator, "Class")
             importlib.import_module("sklearn.metrics")
         if world.is_root:
-            x, y = read_data(options.data, options.target, options.seed)
-            fixed, search = read_space(options.params) if options.params else ({}, [])
-            tried = candidates(fixed, search, options.n_iter, options.seed)
-            problem = CVProblem(x, y, np.empty(0), 0, options.estimator, tried,
-                        options.scoring, options.seed)  # fmt: skip
-            fold = assign_folds(problem, options.folds, shuffle=options.shuffle)
-            problem = replace(problem, fold=fold, folds=int(fold.max()) + 1)
-    arrays = (problem.x, problem.y, problem.fold) if problem else (None, None, None)
-    shared = [stack.enter_context(share(world, array)).array for array in arrays]
-    empty = np.empty(0)
-    plain = replace(problem, x=empty, y=empty, fold=empty) if problem else None
-    received: CVProblem = world.comm.bcast(plain)
-    return replace(received, x=shared[0], y=shared[1], fold=shared[2])
+            problem = read_problem(options)
+    shared: CVProblem = stack.enter_context(share_object(world, problem))
+    return shared
+
+
+def read_problem(options: Options) -> CVProblem:
+    """Return the problem of the options. Root only."""
+    import numpy as np
+    from sklearn.base import is_classifier
+
+    from mpiapps.model_selection.data import read_data
+    from mpiapps.model_selection.folds import Splits, make_splits
+    from mpiapps.model_selection.problem import CVProblem
+    from mpiapps.model_selection.search_space import candidates, read_space
+
+    x, y, groups, weights = read_data(
+        options.data, options.target, options.seed, options.groups, options.weights
+    )
+    fixed, search = read_space(options.params) if options.params else ({}, [])
+    tried = candidates(fixed, search, options.n_iter, options.seed)
+    none = Splits(np.empty(0, np.int64), np.empty(0, np.int64))
+    problem = CVProblem(x, y, none, options.estimator, tried, options.scoring,
+                        options.seed, weights)  # fmt: skip
+    problem.check()
+    splits = make_splits(
+        x, y, groups, cv=options.cv, folds=options.folds, repeats=options.repeats,
+        shuffle=options.shuffle, seed=options.seed,
+        classifier=is_classifier(problem.model(tried[0])),
+    )  # fmt: skip
+    problem = replace(problem, splits=splits)
+    problem.check_defined()
+    return problem
 
 
 PROGRAM = Program(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from operator import index
 from typing import Any, cast
 
@@ -12,6 +14,7 @@ import numpy.typing as npt
 from mpiapps.comm.chunking import Array, as_bytes, bcast_bytes, checked_dtype
 from mpiapps.comm.collectives import plain_array
 from mpiapps.comm.consistency import raise_together
+from mpiapps.comm.pickling import Pickled, pack, unpack
 from mpiapps.comm.world import World
 from mpiapps.launch.forks import is_child
 from mpiapps.launch.mpi import MPI
@@ -122,3 +125,31 @@ def share(world: World, array: Array | None) -> SharedArray:
     shared.sync()
     shared.array.flags.writeable = False
     return shared
+
+
+@contextmanager
+def share_object(world: World, value: Any) -> Iterator[Any]:
+    """Yield the root's object on every rank. Collective to enter and to leave.
+
+    Its contiguous arrays of 64 KiB or more, also within other objects such as sparse
+    matrices or data frames, are one read-only copy per host, valid in the ``with``
+    block; the rest is pickled for each rank. `value` is ignored on other ranks.
+
+    Raises
+    ------
+    Exception
+        On all ranks: the error of pickling or unpickling the object.
+    """
+    packed = None
+    with raise_together(world.comm) as same:
+        same("share_object")
+        if world.is_root:
+            packed = pack(value)
+    header = packed and (bytes(packed.data), len(packed.buffers))
+    data, n = world.objects.bcast(header, root=world.root)
+    buffers = packed.buffers if packed else [None] * n
+    with ExitStack() as stack:
+        shared = [stack.enter_context(share(world, each)).array for each in buffers]
+        with raise_together(world.comm):
+            value = unpack(Pickled(data, shared))
+        yield value

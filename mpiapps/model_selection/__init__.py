@@ -1,16 +1,21 @@
 """Repeated fits of a scikit-learn estimator: candidates, folds, backends, report.
 
-==============  ======================================================================
-module          contents
-==============  ======================================================================
-`data`          samples and targets, from files and from data sets of scikit-learn
-`search_space`  candidates: fixed parameters and sampled ones
-`problem`       samples, folds and candidates; one fit
-`journal`       completed fits, in a journal per rank
-`backends`      executors of fits: ranks, Dask, the backends of joblib
-`memory_check`  the memory that Dask workers need for the samples
-`report`        the results of all fits
-`dask_worker`   fits on a Dask worker
-`fit_in_child`  fits in a joblib process, which exits with its rank
-==============  ======================================================================
+=================  =====================================================================
+module             contents
+=================  =====================================================================
+`data`             samples and targets, from files and from data sets of scikit-learn
+`tables`           columns of arrays and of sparse matrices
+`labels`           targets, groups and weights
+`search_space`     candidates: fixed parameters and sampled ones
+`folds`            splits; their names: `splitters`
+`scoring`          scorers by name
+`problem`          samples, folds and candidates; one fit
+`fit_environment`  threads, generators and warnings of concurrent fits
+`fits`             fits as tasks of the engine
+`backends`         executors of fits: ranks, Dask, the backends of joblib
+`report`           the results of all fits
+`results`          the results of candidates, as ``cv_results_``
+`outputs`          the files that a search writes
+`saved_model`      the model of the best candidate, with its versions
+=================  =====================================================================
 """

@@ -6,13 +6,15 @@ import math
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from mpiapps.base.errors import InputError, os_errors
 from mpiapps.base.optional import import_optional
 from mpiapps.base.streams import write_err
+from mpiapps.model_selection.labels import as_weights, labels, read_labels
+from mpiapps.model_selection.tables import SparseTable, Table, WithoutNames
 
 Columns = tuple[list[np.ndarray], list[str]]
 INDEX_NAMES = ("", "Unnamed: 0")  # of an index written by to_csv(), once or twice
@@ -20,24 +22,41 @@ BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 SYNTHETIC = re.compile(r"(classification|regression):(\d+)x(\d+)")
 
 
-def read_data(name: str, target: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the samples, one per row, and their targets.
+class Samples(NamedTuple):
+    """Samples, one per row, and what belongs to each.
+
+    Attributes
+    ----------
+    x : ndarray or csr_array of float64 or float32, (samples, features)
+    y : ndarray, (samples,)
+        Numbers, or class names.
+    groups : ndarray, (samples,), optional
+        Numbers or names.
+    weights : ndarray of float64, (samples,), optional
+        Not negative.
+    """
+
+    x: Any
+    y: np.ndarray
+    groups: np.ndarray | None = None
+    weights: np.ndarray | None = None
+
+
+def read_data(
+    name: str, target: str, seed: int, groups: str = "", weights: str = ""
+) -> Samples:
+    """Return samples and targets. Local.
 
     Parameters
     ----------
     name : str
-        A .npy, .csv or .parquet file; one of `BUNDLED`; or ``classification:200x20``,
-        samples by features, generated from `seed`.
-    target : str
-        The target column of the file: its name, or its number from 1; empty for the
-        last.
+        A .npy, .npz (a sparse matrix of `scipy.sparse.save_npz`), .csv or .parquet
+        file; one of `BUNDLED`; or ``classification:200x20``, samples by features,
+        generated from `seed`.
+    target, groups, weights : str
+        A column of the file, by its name or its number from 1, which is not a feature;
+        or a .npy file of one value per sample. Target: empty for the last column.
     seed : int
-
-    Returns
-    -------
-    x : ndarray of float64, (samples, features)
-    y : ndarray, (samples,)
-        Numbers, or class names.
 
     Raises
     ------
@@ -46,26 +65,33 @@ def read_data(name: str, target: str, seed: int) -> tuple[np.ndarray, np.ndarray
     FileAccessError
         If the file cannot be read.
     """
+    table: Table
     if match := SYNTHETIC.fullmatch(name):
-        return _generate(match[1], int(match[2]), int(match[3]), seed)
-    if name in BUNDLED:
+        table = WithoutNames(*_generate(match[1], int(match[2]), int(match[3]), seed))
+    elif name in BUNDLED:
         from sklearn import datasets
 
-        x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
-        return np.asarray(x, np.float64), y
+        table = WithoutNames(*getattr(datasets, f"load_{name}")(return_X_y=True))
+    else:
+        table = _read_table(name)
+    return _samples(table, target, groups, weights, name)
+
+
+def _read_table(name: str) -> Table:
+    if Path(name).suffix == ".npz":
+        return SparseTable.read(name)
     reader = READERS.get(Path(name).suffix)
     if reader is None:
         raise InputError(
             f"unknown data {name!r}: expected {', '.join(BUNDLED)},"
             " classification:ROWSxCOLUMNS, regression:ROWSxCOLUMNS, or a"
-            f" {', '.join(READERS)} file"
+            f" {', '.join([*READERS, '.npz'])} file"
         )
     try:
         with os_errors(name, "read"), Path(name).open("rb") as stream:
-            columns, names = reader(stream)
+            return Table(*reader(stream))
     except (ValueError, EOFError) as error:
         raise InputError(f"cannot read {name}: {error}") from error
-    return _split_target(columns, names, target, name)
 
 
 def _generate(
@@ -136,45 +162,29 @@ def _columns(table: Any) -> Columns:
     return columns, list(table.column_names)
 
 
-NESTED = (np.ndarray, list, dict)  # values of Arrow's nested types
 READERS = {".npy": _npy, ".csv": _csv, ".parquet": _parquet}
 
 
-def _has_nan(y: np.ndarray) -> bool:
-    return y.dtype.kind == "f" and bool(np.isnan(y).any())
-
-
-def _split_target(
-    columns: list[np.ndarray], names: list[str], target: str, name: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return features and target."""
-    listed = ", ".join(names[:20])
-    if not target:
-        index = len(names) - 1  # -1 without columns
-    elif target in names:
-        index = names.index(target)
-    elif target.isdigit() and 1 <= int(target) <= len(names):
-        index = int(target) - 1
-    else:
-        raise InputError(f"{name} has no column {target!r}; it has {listed}")
-    if len(columns) < 2 or not len(columns[index]):
+def _samples(
+    table: Table, target: str, groups: str, weights: str, name: str
+) -> Samples:
+    """Return the samples of a table."""
+    size = table.rows
+    indices: list[int] = []
+    parts: dict[str, np.ndarray | None] = {}
+    for part, column in (("groups", groups), ("weights", weights), ("target", target)):
+        if part != "target" and not column:
+            parts[part] = None
+        elif column.endswith(".npy"):
+            parts[part] = read_labels(column, size, part)
+        else:
+            index = table.find(column, indices, name)
+            indices.append(index)
+            parts[part] = labels(table.column(index), table.names[index], part, name)
+    y = parts["target"]
+    assert y is not None
+    x = table.features(indices, name)
+    if not x.shape[0] or not x.shape[1]:
+        listed = ", ".join(table.names[:20])
         raise InputError(f"{name} has no samples with features, only columns {listed}")
-    y, target_name = columns.pop(index), names[index]
-    names = names[:index] + names[index + 1 :]
-    for column, title in zip(columns, names, strict=True):
-        if column.dtype.kind not in "biuf":
-            raise InputError(
-                f"{name}: column {title} holds {column.dtype}, not numbers: encode"
-                " it, remove it from the file, or name it as --target"
-            )
-    if y.dtype.kind == "O" and any(isinstance(v, NESTED) for v in y):
-        raise InputError(
-            f"{name}: column {target_name}, the target, holds nested values"
-        )
-    if any(value is None or value == "" for value in y.tolist()) or _has_nan(y):
-        raise InputError(
-            f"{name}: column {target_name}, the target, has missing values; fill them"
-        )
-    if y.dtype.kind not in "biuf":
-        y = y.astype(str)
-    return np.column_stack(columns).astype(np.float64), y
+    return Samples(x, y, parts["groups"], as_weights(parts["weights"]))

@@ -71,5 +71,5 @@ def journal_of(
 
 def all_fits(results: TaskResults) -> list[Fit]:
     """Return the fits in the order of their numbers; a lost worker's have failed."""
-    lost = [Fit(n, None, 0.0, f.reason) for n, f in results.failures.items()]
+    lost = [Fit(n, {}, reason=f.reason) for n, f in results.failures.items()]
     return sorted([*results.values, *lost], key=lambda fit: fit.number)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import threading
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +16,14 @@ from mpiapps.base.errors import InputError
 from mpiapps.base.optional import resolve_callable
 from mpiapps.comm.pickling import attempt
 from mpiapps.comm.pickling import reason as error_text
+from mpiapps.model_selection.fit_environment import (
+    captured_warnings,
+    limit_threads,
+    serial,
+    shares_generator,
+)
+from mpiapps.model_selection.folds import Splits
+from mpiapps.model_selection.scoring import SINGLE, check_scoring_defined, scorers
 from mpiapps.model_selection.search_space import Candidate
 
 
@@ -31,60 +35,73 @@ class Fit:
     ----------
     number : int
         ``candidate * folds + fold``.
-    score : float or None
-        None if the fit failed.
-    seconds : float
+    scores : dict of str to float
+        Finite scores by name; empty if the fit failed.
+    fit_seconds, score_seconds : float
     reason : str
-        The error if the fit failed; else empty.
+        The error if the fit failed, or a score is not finite; else empty.
     warned : str
         The first warning; empty without one.
     """
 
     number: int
-    score: float | None
-    seconds: float
+    scores: dict[str, float]
+    fit_seconds: float = 0.0
+    score_seconds: float = 0.0
     reason: str = ""
     warned: str = ""
 
 
 @dataclass(frozen=True)
 class CVProblem:
-    """Samples, folds and candidates. The same on all ranks and workers.
+    """Samples, splits and candidates. The same on all ranks and workers.
 
     Attributes
     ----------
-    x : ndarray, (samples, features)
+    x : ndarray or csr_array, (samples, features)
     y : ndarray, (samples,)
-    fold : ndarray of int64, (samples,)
-        The fold whose test set contains each sample.
-    folds : int
+    splits : Splits
     estimator : str
         ``module:Class`` of a scikit-learn estimator.
     candidates : list of dict
         Parameters of the estimator.
     scoring : str
-        The name of a scikit-learn scorer; empty for the estimator's own.
+        Names of scikit-learn's scorers, or ``module:name``, with commas; empty for the
+        estimator's own.
     seed : int
         The value of each ``random_state`` that is not set.
+    weights : ndarray of float64, (samples,), optional
+        Weights of samples in fits, not in scores, as in scikit-learn.
     """
 
-    x: np.ndarray
+    x: Any
     y: np.ndarray
-    fold: np.ndarray
-    folds: int
+    splits: Splits
     estimator: str
     candidates: list[Candidate]
     scoring: str = ""
     seed: int = 0
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return the number of fits."""
         return len(self.candidates) * self.folds
 
     @property
+    def folds(self) -> int:
+        """The number of splits."""
+        return len(self.splits)
+
+    def _arrays(self) -> list[np.ndarray]:
+        x = self.x
+        parts = [x] if isinstance(x, np.ndarray) else [x.data, x.indices, x.indptr]
+        weights = [] if self.weights is None else [self.weights]
+        return [*parts, self.y, self.splits.indices, self.splits.ends, *weights]
+
+    @property
     def nbytes(self) -> int:
         """The size of the arrays in bytes."""
-        return self.x.nbytes + self.y.nbytes + self.fold.nbytes
+        return sum(array.nbytes for array in self._arrays())
 
     @cached_property
     def digest(self) -> str:
@@ -92,11 +109,11 @@ class CVProblem:
         import sklearn
 
         digest = hashlib.sha256()
-        for array in (self.x, self.y, self.fold):
+        for array in self._arrays():
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         settings = self.estimator, self.scoring, self.seed, sklearn.__version__
-        digest.update(repr(settings).encode())
+        digest.update(repr((settings, self.x.shape)).encode())
         return digest.hexdigest()
 
     def key(self, number: int) -> str:
@@ -113,24 +130,49 @@ class CVProblem:
         that terminate the process are raised.
         """
         start = time.perf_counter()
+        middle: list[float] = []
         with captured_warnings() as caught:
-            succeeded, value = attempt(self._fit, *divmod(number, self.folds))
-        if not succeeded:
-            error = error_text(value)
-        else:
-            error = "" if np.isfinite(value) else f"the score is {value}"
+            succeeded, value = attempt(
+                self._fit_and_score, *divmod(number, self.folds), middle
+            )
+        end = time.perf_counter()
+        times = (middle or [end])[0] - start, end - (middle or [end])[0]
         warned = caught[0].partition("\n")[0] if caught else ""
-        seconds = time.perf_counter() - start
-        return Fit(number, None if error else value, seconds, error, warned)
+        if not succeeded:
+            return Fit(number, {}, *times, error_text(value), warned)
+        wrong = {name: score for name, score in value.items() if not np.isfinite(score)}
+        finite = {name: score for name, score in value.items() if name not in wrong}
+        error = ", ".join(f"the {_label(n)} is {score}" for n, score in wrong.items())
+        return Fit(number, finite, *times, error, warned)
 
-    def _fit(self, candidate: int, fold: int) -> float:
-        """Return the score of a fit; raise the errors of the estimator."""
-        test = self.fold == fold
+    def _fit_and_score(
+        self, candidate: int, fold: int, middle: list[float]
+    ) -> dict[str, float]:
+        """Return the scores of a fit; raise the errors of the estimator."""
+        train, test = self.splits[fold]
+        model = self._fitted(candidate, train)
+        middle.append(time.perf_counter())
+        x, y = self.x[test], self.y[test]
+        chosen = scorers(model, self.scoring)
+        return {name: float(scorer(model, x, y)) for name, scorer in chosen.items()}
+
+    def refit(self, candidate: int) -> Any:
+        """Return the estimator with a candidate's parameters, fitted to all samples.
+
+        Raises the errors of the estimator.
+        """
+        return self._fitted(candidate, slice(None))
+
+    def _fitted(self, candidate: int, train: np.ndarray | slice) -> Any:
         model = self.model(self.candidates[candidate])
         limit_threads()
-        with _serial if shares_generator(model) else nullcontext():
-            model.fit(self.x[~test], self.y[~test])
-        return self._score(model, self.x[test], self.y[test])
+        x, y = self.x[train], self.y[train]
+        weights = {}
+        if self.weights is not None:
+            weights[weight_name(model)] = self.weights[train]
+        with serial if shares_generator(model) else nullcontext():
+            model.fit(x, y, **weights)
+        return model
 
     def model(self, candidate: Candidate) -> Any:
         """Return the estimator with the candidate's parameters and a seeded generator.
@@ -157,133 +199,38 @@ class CVProblem:
                 " function without arguments that returns an estimator"
             ) from error
 
-    def _score(self, model: Any, x: np.ndarray, y: np.ndarray) -> float:
-        from sklearn.metrics import check_scoring
+    def check(self) -> None:
+        """Raise `InputError` if the estimator cannot be scored or takes no weights."""
+        model = self.model(self.candidates[0])
+        scorers(model, self.scoring)
+        if self.weights is not None:
+            weight_name(model)
 
-        scorer = check_scoring(model, scoring=self.scoring or None)
-        return float(scorer(model, x, y))
-
-
-_serial = threading.Lock()
-
-
-def shares_generator(model: Any) -> bool:
-    """Return whether concurrent fits of `model` in one process affect each other.
-
-    The libsvm and liblinear of scikit-learn share one random generator per process, and
-    release the GIL (sklearn/svm/src/newrand/newrand.h).
-    """
-    return any(
-        type(part).__module__.startswith("sklearn.svm")
-        or getattr(part, "solver", None) == "liblinear"
-        for part in (model, *model.get_params().values())
-    )
+    def check_defined(self) -> None:
+        """Raise `InputError` if a test set has too few samples for a score."""
+        model = self.model(self.candidates[0])
+        check_scoring_defined(model, self.scoring, self.splits.smallest_test())
 
 
-class _ThreadState(threading.local):
-    """State per thread, as fits may run concurrently."""
-
-    limited = False
-    texts: list[str] | None = None
+def _label(name: str) -> str:
+    return name if name == SINGLE else f"score {name}"
 
 
-_state = _ThreadState()
-
-
-def limit_threads() -> None:
-    """Limit BLAS and OpenMP to one thread, for this thread, from now on.
-
-    Fits run concurrently, and the last bits of sums depend on the number of threads.
-    """
-    if not _state.limited:
-        from threadpoolctl import ThreadpoolController
-
-        ThreadpoolController().limit(limits=1)
-        _state.limited = True
-
-
-@contextmanager
-def captured_warnings() -> Iterator[list[str]]:
-    """Yield a list that collects this thread's warnings in the ``with`` block.
-
-    `warnings.catch_warnings` affects the whole process, and is not thread-safe.
-    """
-    if warnings.showwarning is not _show_warning:
-        _original[:] = [warnings.showwarning]
-        warnings.showwarning = _show_warning
-    warnings.simplefilter("always")
-    texts: list[str] = []
-    _state.texts = texts
-    try:
-        yield texts
-    finally:
-        _state.texts = None
-
-
-_original: list[Any] = []
-
-
-def _show_warning(message: Warning | str, *args: Any, **kwargs: Any) -> None:
-    if _state.texts is not None:
-        _state.texts.append(str(message))
-    else:
-        _original[0](message, *args, **kwargs)
-
-
-def _check_scoring(model: Any, scoring: str) -> None:
-    """Raise if the estimator has no such score, before any fit."""
-    from sklearn.metrics import check_scoring, get_scorer_names
-
-    names = get_scorer_names()
-    if scoring and scoring not in names:
-        similar = difflib.get_close_matches(scoring, names) or names
-        raise InputError(f"--scoring {scoring}: expected one of {', '.join(similar)}")
-    try:
-        check_scoring(model, scoring=scoring or None)
-    except TypeError as error:
-        raise InputError(f"{error}; choose one by --scoring") from error
-
-
-def assign_folds(problem: CVProblem, folds: int, *, shuffle: bool) -> np.ndarray:
-    """Return the fold whose test set contains each sample.
-
-    Splits as scikit-learn's `LeaveOneOut` if `folds` is 0, else as `StratifiedKFold`
-    for classifiers and `KFold` for others.
+def weight_name(model: Any) -> str:
+    """Return the argument of ``fit`` for weights: a pipeline's is of its last step.
 
     Raises
     ------
     InputError
-        If there are too few samples, or no such parameter or score.
+        If it takes no weights.
     """
-    model = problem.model(problem.candidates[0])
-    _check_scoring(model, problem.scoring)
-    if folds == 0:
-        _check_defined(model, problem.scoring, np.arange(len(problem.y)))
-        return np.arange(len(problem.y))
-    from sklearn.base import is_classifier
-    from sklearn.model_selection import KFold, StratifiedKFold
+    from sklearn.utils.validation import has_fit_parameter
 
-    splitter_class = StratifiedKFold if is_classifier(model) else KFold
-    splitter = splitter_class(
-        folds, shuffle=shuffle, random_state=problem.seed if shuffle else None
-    )
-    fold = np.empty(len(problem.y), np.int64)
-    try:
-        for number, (_, test) in enumerate(splitter.split(problem.x, problem.y)):
-            fold[test] = number
-    except ValueError as error:
-        raise InputError(f"--folds {folds}: {error}") from error
-    _check_defined(model, problem.scoring, fold)
-    return fold
-
-
-def _check_defined(model: Any, scoring: str, fold: np.ndarray) -> None:
-    """Raise for folds of one sample if the score needs two."""
-    from sklearn.base import RegressorMixin
-
-    own = getattr(type(model), "score", None) is RegressorMixin.score
-    if (scoring == "r2" or (own and not scoring)) and np.bincount(fold).min() < 2:
+    steps = getattr(model, "steps", None)
+    name, last = steps[-1] if steps else ("", model)
+    if not has_fit_parameter(last, "sample_weight"):
         raise InputError(
-            "R2, the score of regressors, needs two samples or more in each fold; use"
-            " fewer --folds, or --scoring neg_mean_squared_error"
+            f"--weights: {type(last).__name__}.fit takes no sample_weight; use another"
+            " estimator, or no weights"
         )
+    return f"{name}__sample_weight" if steps else "sample_weight"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import textwrap
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,31 +13,44 @@ import numpy as np
 from mpiapps.app import Result
 from mpiapps.base.errors import TasksFailed
 from mpiapps.model_selection.problem import CVProblem, Fit
+from mpiapps.model_selection.scoring import metric_names, refit_metric
 
 MAX_ERROR_WIDTH = 300  # characters of an error in a note
 MAX_NOTES = 5  # of failed fits, and of warnings
 
 
-def summary(problem: CVProblem, fits: list[Fit]) -> Result:
-    """Return the result of `fits`, which are sorted by number."""
-    scores = np.array([np.nan if f.score is None else f.score for f in fits])
-    table = scores.reshape(len(problem.candidates), problem.folds)
+def summary(problem: CVProblem, fits: list[Fit], refit: str = "") -> Result:
+    """Return the result of `fits`, which are sorted by number.
+
+    Parameters
+    ----------
+    problem : CVProblem
+    fits : list of Fit
+    refit : str
+        The score that the best candidate has the highest mean of; empty for the first.
+    """
+    names = metric_names(problem.scoring)
+    tables = {name: score_table(problem, fits, name) for name in names}
+    main = refit_metric(problem.scoring, refit)
     failed = [fit for fit in fits if fit.reason]
-    values: dict[str, Any] = {"candidates": len(table), "folds": problem.folds}
-    values |= {"fits": len(fits), "failed": len(failed)}
-    good = np.isfinite(table).sum(axis=1)
-    if good.any():
-        # Candidates with fewer failed fits come first, whatever their scores.
-        means = np.nansum(table, axis=1) / np.maximum(good, 1)
-        best = max(range(len(table)), key=lambda i: (good[i], means[i]))
+    values: dict[str, Any] = {"candidates": len(problem.candidates)}
+    values |= {"folds": problem.folds, "fits": len(fits), "failed": len(failed)}
+    good = np.isfinite(tables[main]).sum(axis=1)
+    best = best_candidate(tables[main])
+    if best is not None:
         values["best"] = best
         for name, value in problem.candidates[best].items():
             values[f"best_{name}"] = _for_json(value)
-        values["mean_score"] = float(means[best])
-        values["std_score"] = float(np.nanstd(table[best]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a score without any value
+            for name in [main] if len(names) == 1 else names:
+                label = "score" if len(names) == 1 else name
+                values[f"mean_{label}"] = float(np.nanmean(tables[name][best]))
+                values[f"std_{label}"] = float(np.nanstd(tables[name][best]))
+    scores = np.stack([tables[name] for name in names], axis=-1)
     values["scores_sha256"] = hashlib.sha256(scores.tobytes()).hexdigest()
     notes = []
-    if good.any() and good[best] < problem.folds:
+    if best is not None and good[best] < problem.folds:
         notes = [
             f"the best candidate has scores of {good[best]} of {problem.folds} folds"
         ]
@@ -47,6 +61,24 @@ def summary(problem: CVProblem, fits: list[Fit]) -> Result:
     warned = {fit.warned for fit in fits if fit.warned}
     notes += [f"warning: {text}" for text in sorted(warned)[:MAX_NOTES]]
     return Result(values, (), notes, TasksFailed.exit_code if failed else 0)
+
+
+def score_table(problem: CVProblem, fits: list[Fit], name: str) -> np.ndarray:
+    """Return the scores of a name, (candidates, folds); NaN where a fit failed."""
+    scores = np.array([fit.scores.get(name, np.nan) for fit in fits])
+    return scores.reshape(len(problem.candidates), problem.folds)
+
+
+def best_candidate(table: np.ndarray) -> int | None:
+    """Return the candidate with the highest mean score, or None without any score.
+
+    Candidates with fewer failed fits come first, whatever their scores.
+    """
+    good = np.isfinite(table).sum(axis=1)
+    if not good.any():
+        return None
+    means = np.nansum(table, axis=1) / np.maximum(good, 1)
+    return max(range(len(table)), key=lambda i: (good[i], means[i]))
 
 
 def _for_json(value: Any) -> Any:
@@ -60,15 +92,16 @@ def _for_json(value: Any) -> Any:
 
 def rows(problem: CVProblem, fits: list[Fit]) -> list[dict[str, Any]]:
     """Return the rows of the CSV file, one per fit."""
+    names = metric_names(problem.scoring)
     table = []
     for fit in fits:
         candidate, fold = divmod(fit.number, problem.folds)
         parameters = {k: _exact(v) for k, v in problem.candidates[candidate].items()}
         table.append({
             "candidate": candidate, "fold": fold, **parameters,
-            "score": "" if fit.score is None else _exact(fit.score),
-            "seconds": round(fit.seconds, 6), "reason": fit.reason,
-            "warned": fit.warned,
+            **{name: _exact(fit.scores.get(name, "")) for name in names},
+            "seconds": round(fit.fit_seconds + fit.score_seconds, 6),
+            "reason": fit.reason, "warned": fit.warned,
         })  # fmt: skip
     return table
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy import sparse
 
-from mpiapps.comm.shared import SharedArray, share
+from mpiapps.comm.shared import SharedArray, share, share_object
 
 pytestmark = pytest.mark.mpi
 
@@ -39,4 +40,26 @@ def test_strided_arrays_are_shared_in_logical_order(world):
 def test_invalid_array_raises_on_all_ranks(world, array):
     with pytest.raises(TypeError):
         share(world, array if world.is_root else None)
+    world.comm.Barrier()
+
+
+@pytest.mark.parametrize("n", [0, 10, 20_000])
+def test_all_ranks_have_the_object_of_the_root(world, n):
+    """Arrays of 64 KiB or more are shared, also those of a sparse matrix."""
+    matrix = sparse.eye_array(n, format="csr") * 2.0
+    value = {"matrix": matrix, "names": ["a", None], "array": np.arange(n)}
+    with share_object(world, value if world.is_root else None) as received:
+        assert received["names"] == ["a", None]
+        np.testing.assert_array_equal(received["array"], value["array"])
+        assert (received["matrix"] != matrix).nnz == 0
+        for array in (received["array"], received["matrix"].data):
+            assert array.flags.writeable == (array.nbytes < 2**16)
+
+
+def test_an_object_that_cannot_be_pickled_raises_on_all_ranks(world):
+    with (
+        pytest.raises(Exception, match="pickle"),
+        share_object(world, (lambda: None) if world.is_root else None),
+    ):
+        pass
     world.comm.Barrier()

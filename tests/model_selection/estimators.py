@@ -33,3 +33,11 @@ class Niceness(DecisionTreeClassifier):
     def score(self, x, y):
         del x, y
         return float(os.nice(0))
+
+
+class Unpicklable(DecisionTreeClassifier):
+    """A tree that cannot be pickled once it is fitted."""
+
+    def fit(self, x, y):
+        self.lambda_ = lambda: None
+        return super().fit(x, y)

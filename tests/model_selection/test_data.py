@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from scipy import sparse
 
 from mpiapps.base.errors import FileAccessError, InputError
 from mpiapps.model_selection.data import BUNDLED, read_data
@@ -14,15 +15,15 @@ ROWS = np.array([[1.0, 2.0, 0.0], [3.0, 4.0, 1.0], [5.0, 6.0, 1.0]])
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_bundled_data_sets_are_read(name):
-    x, y = read_data(name, "", 0)
+    x, y, *_ = read_data(name, "", 0)
     assert x.dtype == np.float64
     assert len(x) == len(y) > 100
 
 
 def test_generated_data_depends_only_on_the_seed():
-    x, y = read_data("classification:30x20", "", 4)
-    again, _ = read_data("classification:30x20", "", 4)
-    other, _ = read_data("classification:30x20", "", 5)
+    x, y, *_ = read_data("classification:30x20", "", 4)
+    again, *_ = read_data("classification:30x20", "", 4)
+    other, *_ = read_data("classification:30x20", "", 5)
     assert x.shape == (30, 20)
     assert set(y) == {0, 1}
     assert np.array_equal(x, again)
@@ -38,7 +39,7 @@ def test_all_file_formats_give_the_same_data(target, tmp_path):
     table = pa.table(dict(zip(names, ROWS.T, strict=True)))
     parquet.write_table(table, tmp_path / "f.parquet")
     for name in ["f.csv", "f.parquet"] + ["f.npy"] * (target != "kind"):
-        x, y = read_data(str(tmp_path / name), target, 0)
+        x, y, *_ = read_data(str(tmp_path / name), target, 0)
         assert np.array_equal(x, ROWS[:, :2])
         assert np.array_equal(y, ROWS[:, 2])
 
@@ -56,7 +57,7 @@ def test_all_file_formats_give_the_same_data(target, tmp_path):
 def test_a_first_line_of_numbers_is_a_sample(header, samples, tmp_path):
     lines = "1.0,2.0,blue\n3.0,4.0,red\n" if "red" in header else "1,2,0\n3,4,1\n"
     (tmp_path / "f.csv").write_text(header + lines)
-    x, y = read_data(str(tmp_path / "f.csv"), "3" if samples == 3 else "", 0)
+    x, y, *_ = read_data(str(tmp_path / "f.csv"), "3" if samples == 3 else "", 0)
     assert len(x) == len(y) == samples
 
 
@@ -70,7 +71,7 @@ def test_an_index_of_pandas_is_not_a_feature(order, tmp_path, capfd):
     pd.read_csv(tmp_path / "f.csv").to_csv(tmp_path / "again.csv", index=False)
     for name in ("f.parquet", "f.csv", "again.csv"):
         for target in ("", "kind"):
-            x, y = read_data(str(tmp_path / name), target, 0)
+            x, y, *_ = read_data(str(tmp_path / name), target, 0)
             assert np.array_equal(x, ROWS[order, :2])
             assert np.array_equal(y, ROWS[order, 2])
         assert ("skipped as an index" in capfd.readouterr().err) == (
@@ -80,7 +81,7 @@ def test_an_index_of_pandas_is_not_a_feature(order, tmp_path, capfd):
 
 def test_a_first_column_with_a_name_is_a_feature(tmp_path, capfd):
     (tmp_path / "f.csv").write_text("id,a,\n0,1,2\n1,3,4\n")
-    x, y = read_data(str(tmp_path / "f.csv"), "", 0)
+    x, y, *_ = read_data(str(tmp_path / "f.csv"), "", 0)
     assert x.tolist() == [[0, 1], [1, 3]]
     assert y.tolist() == [2, 4]
     assert not capfd.readouterr().err
@@ -95,7 +96,7 @@ def test_a_target_of_lists_is_rejected(tmp_path):
 
 def test_classes_may_be_strings(tmp_path):
     (tmp_path / "f.csv").write_text("kind,a\nred,1\nblue,2\n")
-    x, y = read_data(str(tmp_path / "f.csv"), "kind", 0)
+    x, y, *_ = read_data(str(tmp_path / "f.csv"), "kind", 0)
     assert x.tolist() == [[1], [2]]
     assert y.tolist() == ["red", "blue"]
     assert y.dtype.kind == "U"
@@ -240,3 +241,95 @@ def test_an_invalid_space_is_rejected(text, reason, tmp_path):
     (tmp_path / "space.toml").write_text(text)
     with pytest.raises(InputError, match=reason):
         read_space(str(tmp_path / "space.toml"))
+
+
+def test_groups_and_weights_are_not_features(tmp_path):
+    lines = "site,a,w,kind\nnorth,1,0.5,red\nsouth,2,1,blue\nnorth,3,0,red\n"
+    (tmp_path / "f.csv").write_text(lines)
+    name = str(tmp_path / "f.csv")
+    x, y, groups, weights = read_data(name, "", 0, "site", "3")
+    assert x.tolist() == [[1], [2], [3]]
+    assert y.tolist() == ["red", "blue", "red"]
+    assert groups.tolist() == ["north", "south", "north"]
+    assert weights.tolist() == [0.5, 1, 0]
+
+
+def test_the_last_column_that_is_left_is_the_target(tmp_path):
+    (tmp_path / "f.csv").write_text("a,b,group\n1,2,3\n4,5,6\n")
+    x, y, groups, _ = read_data(str(tmp_path / "f.csv"), "", 0, "group")
+    assert (x.tolist(), y.tolist(), groups.tolist()) == ([[1], [4]], [2, 5], [3, 6])
+
+
+@pytest.mark.parametrize("name", ["classification:30x20", "f.npy"])
+def test_values_of_samples_may_be_in_their_own_files(name, tmp_path):
+    if name == "f.npy":
+        name = str(tmp_path / name)
+        np.save(name, np.ones((30, 4)))
+    labels = np.array(["red", "blue", "red"] * 10)
+    np.save(tmp_path / "kind.npy", labels)
+    np.save(tmp_path / "w.npy", np.arange(30))
+    target, weight = str(tmp_path / "kind.npy"), str(tmp_path / "w.npy")
+    x, y, groups, weights = read_data(name, target, 0, target, weight)
+    assert y.tolist() == groups.tolist() == labels.tolist()
+    assert weights.tolist() == list(range(30))
+    assert len(x) == 30
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8])
+def test_sparse_samples_are_read(dtype, tmp_path):
+    matrix = sparse.csr_array(ROWS.astype(dtype))
+    sparse.save_npz(tmp_path / "f.npz", matrix)
+    x, y, groups, _ = read_data(str(tmp_path / "f.npz"), "", 0, "2")
+    assert sparse.issparse(x)
+    assert x.toarray().tolist() == ROWS[:, :1].tolist()
+    assert y.tolist() == [0, 1, 1]
+    assert groups.tolist() == [2, 4, 6]
+    assert x.dtype == (np.float32 if dtype == np.float32 else np.float64)
+
+
+@pytest.mark.parametrize("kind", ["npy", "parquet"])
+def test_float32_is_kept(kind, tmp_path):
+    rows = ROWS.astype(np.float32)
+    name = str(tmp_path / f"f.{kind}")
+    if kind == "npy":
+        np.save(name, rows)
+    else:
+        parquet.write_table(pa.table(dict(zip("abc", rows.T, strict=True))), name)
+    assert read_data(name, "", 0).x.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([1, -1], "-1.0 is not a finite number"),
+        ([1, float("inf")], "inf is not a finite number"),
+        ([1, float("nan")], "the weights, has missing values"),
+        (["a", "b"], "--weights: expected numbers"),
+        ([1], r"has the shape \(1,\): expected \(2,\)"),
+        ([[1, 2]], "has the shape"),
+    ],
+)
+def test_invalid_weights_are_rejected(values, reason, tmp_path):
+    (tmp_path / "f.csv").write_text("a,b\n1,2\n3,4\n")
+    np.save(tmp_path / "w.npy", values)
+    with pytest.raises(InputError, match=reason):
+        read_data(str(tmp_path / "f.csv"), "", 0, "", str(tmp_path / "w.npy"))
+
+
+def test_a_column_has_one_use(tmp_path):
+    (tmp_path / "f.csv").write_text("a,b,c\n1,2,3\n3,4,5\n")
+    with pytest.raises(InputError, match="column b has two uses"):
+        read_data(str(tmp_path / "f.csv"), "b", 0, "2")
+
+
+@pytest.mark.parametrize("content", ["text", "dense", "objects"])
+def test_other_npz_files_are_rejected(content, tmp_path):
+    file = tmp_path / "f.npz"
+    if content == "text":
+        file.write_text("a,b")
+    elif content == "dense":
+        np.savez(file, x=ROWS)
+    else:
+        np.savez(file, format=np.array([object()]), allow_pickle=True)
+    with pytest.raises(InputError, match=r"cannot read .*f\.npz.*save_npz"):
+        read_data(str(file), "", 0)

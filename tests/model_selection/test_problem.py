@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.base import is_classifier
 from sklearn.datasets import load_diabetes, load_iris, make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import Ridge
@@ -19,7 +20,8 @@ from mpiapps.base.errors import (
     UsageError,
 )
 from mpiapps.dask_cluster.memory_check import check_worker_memory
-from mpiapps.model_selection.problem import CVProblem, Fit, assign_folds
+from mpiapps.model_selection.folds import Splits, make_splits
+from mpiapps.model_selection.problem import CVProblem, Fit
 from mpiapps.model_selection.report import rows, summary
 from mpiapps.model_selection.search_space import candidates
 
@@ -29,15 +31,29 @@ FOREST = "sklearn.ensemble:RandomForestClassifier"
 RIDGE = "sklearn.linear_model:Ridge"
 
 
-def problem_of(data, estimator, tried, folds, *, scoring="", seed=0, shuffle=False):
+def problem_of(
+    data, estimator, tried, folds, *, scoring="", seed=0, shuffle=False, cv="",
+    repeats=1, groups=None, weights=None,
+):  # fmt: skip
     x, y = data
-    problem = CVProblem(x, y, np.empty(0), 0, estimator, tried, scoring, seed)
-    fold = assign_folds(problem, folds, shuffle=shuffle)
-    return replace(problem, fold=fold, folds=int(fold.max()) + 1)
+    none = Splits(np.empty(0, np.int64), np.empty(0, np.int64))
+    problem = CVProblem(x, y, none, estimator, tried, scoring, seed, weights)
+    problem.check()
+    splits = make_splits(
+        x, y, groups, cv=cv, folds=folds, repeats=repeats, shuffle=shuffle, seed=seed,
+        classifier=is_classifier(problem.model(tried[0])),
+    )  # fmt: skip
+    problem = replace(problem, splits=splits)
+    problem.check_defined()
+    return problem
+
+
+def fit_of(number, score, reason=""):
+    return Fit(number, {} if score is None else {"score": score}, 1.0, 0.0, reason)
 
 
 def scores(problem):
-    return [problem.fit(number).score for number in range(len(problem))]
+    return [problem.fit(n).scores["score"] for n in range(len(problem))]
 
 
 def test_assign_folds_a_classifier_are_stratified():
@@ -76,7 +92,7 @@ def test_a_search_equals_that_of_scikit_learn():
 def test_a_failed_fit_has_a_reason():
     problem = problem_of(IRIS, FOREST, [{"n_estimators": -1}, {"n_estimators": 2}], 3)
     bad, good = problem.fit(0), problem.fit(3)
-    assert bad.score is None
+    assert bad.scores == {}
     assert "n_estimators" in bad.reason
     assert good.reason == ""
 
@@ -106,7 +122,7 @@ def test_any_exception_fails_only_its_fit(error, reason, at, monkeypatch):
     monkeypatch.setattr(Ridge, at, fail)
     problem = problem_of(DIABETES, RIDGE, [{}], 3)
     fit = problem.fit(1)
-    assert (fit.score, fit.reason) == (None, reason)
+    assert (fit.scores, fit.reason) == ({}, reason)
 
 
 @pytest.mark.parametrize("error", [Terminated(143), KeyboardInterruptSignal()])
@@ -134,14 +150,14 @@ def test_the_best_parameters_are_json_values(value, json_value):
     problem = replace(
         problem_of(DIABETES, RIDGE, [{}], 3), candidates=[{"alpha": value}]
     )
-    fits = [Fit(number, 1.0, 0.0) for number in range(3)]
+    fits = [fit_of(number, 1.0) for number in range(3)]
     assert summary(problem, fits).values["best_alpha"] == json_value
 
 
 def test_a_score_that_is_not_finite_is_a_failure():
     subset = IRIS[0][40:60], IRIS[1][40:60]
     fit = problem_of(subset, FOREST, [{"n_estimators": 2}], 0, scoring="roc_auc").fit(0)
-    assert fit.score is None
+    assert fit.scores == {}
     assert "nan" in fit.reason
 
 
@@ -162,7 +178,7 @@ def test_threads_do_not_change_scores():
     tried = [{"C": 10.0, "dual": True, "max_iter": 30}]
     problem = problem_of((x, y), "sklearn.svm:LinearSVC", tried, 4, scoring="roc_auc")
     with ThreadPoolExecutor(4) as pool:
-        beside = [fit.score for fit in pool.map(problem.fit, range(4))]
+        beside = [fit.scores["score"] for fit in pool.map(problem.fit, range(4))]
     assert beside == scores(problem)
 
 
@@ -192,8 +208,9 @@ def test_a_missing_estimator_is_rejected():
 
 def test_another_problem_has_another_digest():
     one = problem_of(IRIS, FOREST, [{}], 3)
+    other = Splits(one.splits.indices[::-1].copy(), one.splits.ends)
     others = [replace(one, seed=1), replace(one, scoring="accuracy"),
-              replace(one, x=one.x + 1e-9), replace(one, fold=one.fold[::-1].copy()),
+              replace(one, x=one.x + 1e-9), replace(one, splits=other),
               replace(one, estimator=RIDGE)]  # fmt: skip
     assert len({one.digest, *(other.digest for other in others)}) == 6
     assert replace(one, candidates=[{"max_depth": 1}]).digest == one.digest
@@ -201,21 +218,21 @@ def test_another_problem_has_another_digest():
 
 def test_failed_fits_do_not_hide_the_others():
     problem = problem_of(IRIS, FOREST, [{"max_depth": 1}, {"max_depth": 2}], 3)
-    some = [Fit(0, 0.5, 1.0), Fit(1, 0.5, 1.0), Fit(2, 0.5, 1.0),
-            Fit(3, 0.9, 1.0), Fit(4, None, 1.0, "no"), Fit(5, 0.7, 1.0)]  # fmt: skip
+    some = [fit_of(0, 0.5), fit_of(1, 0.5), fit_of(2, 0.5),
+            fit_of(3, 0.9), fit_of(4, None, "no"), fit_of(5, 0.7)]  # fmt: skip
     found = summary(problem, some)
     assert found.exit_code == 3
     assert found.values["best"] == 0  # all of its fits are there
-    some[2] = Fit(2, None, 1.0, "no")
+    some[2] = fit_of(2, None, "no")
     found = summary(problem, some)
     assert (found.values["best"], found.values["mean_score"]) == (1, 0.8)
     assert "the best candidate has scores of 2 of 3 folds" in found.notes
-    assert summary(problem, [Fit(i, None, 1.0, "no") for i in range(6)]).exit_code == 3
+    assert summary(problem, [fit_of(i, None, "no") for i in range(6)]).exit_code == 3
 
 
 def test_rows_have_all_digits():
     problem = problem_of(IRIS, FOREST, [{"ccp_alpha": 1 / 3}], 3)
-    [row, *_] = rows(problem, [Fit(0, 2 / 3, 1.0)])
+    [row, *_] = rows(problem, [fit_of(0, 2 / 3)])
     assert (float(row["score"]), float(row["ccp_alpha"])) == (2 / 3, 1 / 3)
     assert repr(2 / 3) in as_csv([row])
 

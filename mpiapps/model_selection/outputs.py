@@ -1,0 +1,83 @@
+"""The files that a search writes. Root only."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mpiapps.app import Result
+from mpiapps.app.output import as_csv
+from mpiapps.base.errors import TasksFailed
+from mpiapps.model_selection.report import rows, summary
+from mpiapps.model_selection.results import ResultsFile, cv_results
+from mpiapps.model_selection.saved_model import ModelFile
+from mpiapps.storage.atomic_file import AtomicFile
+
+if TYPE_CHECKING:
+    from mpiapps.model_selection.problem import CVProblem, Fit
+
+
+class Outputs:
+    """The files of a search, opened before its fits; no path: no such file.
+
+    Parameters
+    ----------
+    stack : ExitStack
+        Removes what is not complete when it is closed.
+    fits : str
+        CSV, a row per fit.
+    results : str
+        CSV or Parquet, a row per candidate.
+    model : str
+        The model of the best candidate.
+
+    Raises
+    ------
+    FileAccessError
+        If a file cannot be written.
+    """
+
+    def __init__(
+        self, stack: ExitStack, fits: str = "", results: str = "", model: str = ""
+    ) -> None:
+        self._fits = self._results = self._model = None
+        if fits:
+            self._fits = AtomicFile(Path(fits))
+            stack.callback(self._fits.discard)
+        if results:
+            self._results = ResultsFile(results)
+            stack.callback(self._results.discard)
+        if model:
+            self._model = ModelFile(model)
+            stack.callback(self._model.discard)
+
+    def write(self, problem: CVProblem, fits: list[Fit], refit: str = "") -> Result:
+        """Write the files, the model last; return the result of the search.
+
+        Fits that failed, or a model that cannot be fitted or saved, set the exit code
+        3, with a note; an old model is kept then.
+        """
+        result = summary(problem, fits, refit)
+        if self._fits is not None:
+            self._fits.commit(as_csv(rows(problem, fits)))
+        if self._results is not None:
+            self._results.commit(cv_results(problem, fits))
+        if self._model is None:
+            return result
+        if "best" not in result.values:
+            return _with_note(result, "no model is saved, since all fits have failed")
+        best = result.values["best"]
+        scores = {k: v for k, v in result.values.items() if k.startswith("mean_")}
+        if error := self._model.save(problem, best, scores):
+            failed = f"candidate {best} cannot be fitted to all samples and saved"
+            failed = f"{failed} in {self._model.path}: {error}"
+            return replace(_with_note(result, failed), exit_code=TasksFailed.exit_code)
+        return _with_note(
+            result, f"{self._model.path} has the model of candidate {best}"
+        )
+
+
+def _with_note(result: Result, note: str) -> Result:
+    return replace(result, notes=[*result.notes, note])

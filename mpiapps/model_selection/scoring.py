@@ -1,0 +1,95 @@
+"""Scores by name: those of scikit-learn, and own scorers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+from mpiapps.base.errors import InputError
+from mpiapps.base.optional import resolve_callable
+
+Scorer = Callable[[Any, Any, Any], float]
+SINGLE = "score"  # the name of the only score, as in cv_results_ of scikit-learn
+
+
+def split_names(scoring: str) -> list[str]:
+    """Return the parts of ``--scoring``: names, or ``module:name``; may be none."""
+    return [part.strip() for part in scoring.split(",")] if scoring else []
+
+
+def metric_names(scoring: str) -> list[str]:
+    """Return the names of the scores of a fit.
+
+    Raises
+    ------
+    InputError
+        If two are alike.
+    """
+    names = [part.rpartition(":")[2] for part in split_names(scoring)]
+    if len(set(names)) < len(names):
+        raise InputError(f"--scoring {scoring}: two scores have the same name")
+    return names if len(names) > 1 else [SINGLE]
+
+
+def refit_metric(scoring: str, refit: str) -> str:
+    """Return the name of the score by which the best candidate is chosen.
+
+    Raises
+    ------
+    InputError
+        If it is not one of `scoring`.
+    """
+    names = metric_names(scoring)
+    own = [part.rpartition(":")[2] for part in split_names(scoring)]
+    if not refit:
+        return names[0]
+    for part, name in zip(split_names(scoring), own, strict=True):
+        if refit in (part, name):
+            return name if len(names) > 1 else SINGLE
+    raise InputError(
+        f"--refit {refit}: expected one of --scoring, {', '.join(own) or 'not given'}"
+    )
+
+
+def scorers(model: Any, scoring: str) -> dict[str, Scorer]:
+    """Return the scorers of `model` by the names of `metric_names`.
+
+    Raises
+    ------
+    InputError
+        If there is no such scorer, or the estimator has no score of its own.
+    """
+    from sklearn.metrics import check_scoring, get_scorer_names
+
+    chosen: list[Any] = []
+    for part in split_names(scoring):
+        if ":" in part:
+            chosen.append(resolve_callable(part, "scorer"))
+            continue
+        names = get_scorer_names()
+        if part not in names:
+            similar = difflib.get_close_matches(part, names) or names
+            raise InputError(
+                f"--scoring {part}: expected one of {', '.join(similar)}, or"
+                " module:name of a function of an estimator, samples and targets"
+            )
+        chosen.append(part)
+    try:
+        every = [check_scoring(model, scoring=each) for each in chosen or [None]]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{error}; choose one by --scoring") from error
+    return dict(zip(metric_names(scoring), every, strict=True))
+
+
+def check_scoring_defined(model: Any, scoring: str, smallest_test: int) -> None:
+    """Raise `InputError` for test sets of one sample if a score needs two."""
+    from sklearn.base import RegressorMixin
+
+    own = getattr(type(model), "score", None) is RegressorMixin.score
+    names = split_names(scoring)
+    if ("r2" in names or (own and not names)) and smallest_test < 2:
+        raise InputError(
+            "R2, the score of regressors, needs two samples or more in each fold; use"
+            " fewer --folds, or --scoring neg_mean_squared_error"
+        )

@@ -1,0 +1,98 @@
+"""Files of a search on ranks: those of scikit-learn on one process."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.tree import DecisionTreeClassifier
+
+from mpiapps.model_selection.saved_model import load_model
+from tests.commands import on_ranks
+
+pytestmark = pytest.mark.usefixtures("preloaded")
+
+IRIS = load_iris(return_X_y=True)
+SPACE = "[search]\nmax_depth = [1, 2, 3]\n"
+GRID = {"max_depth": [1, 2, 3]}
+
+
+def crossval(size, path, *args):
+    (path / "space.toml").write_text(SPACE)
+    command = ["-m", "mpiapps.crossval", "sklearn.tree:DecisionTreeClassifier"]
+    params = ["--data", "iris", "--params", str(path / "space.toml"), "--json", "-"]
+    return on_ranks("openmpi", size, *command, *params, *args)
+
+
+def test_the_model_of_ranks_is_that_of_scikit_learn(tmp_path):
+    model, directory = tmp_path / "model.joblib", str(tmp_path / "run")
+    args = ("--folds", "4", "--save-model", str(model), "--directory", directory)
+    search = GridSearchCV(DecisionTreeClassifier(random_state=0), GRID, cv=4)
+    expected = search.fit(*IRIS).predict_proba(IRIS[0])
+    best = search.best_params_["max_depth"]
+    for size in (3, 1):  # the second run has all fits from the first
+        done = crossval(size, tmp_path, *args)
+        assert done.code == 0, done.err
+        assert np.array_equal(load_model(str(model)).predict_proba(IRIS[0]), expected)
+        assert json.loads(done.out)["values"]["best_max_depth"] == best
+        model.unlink()
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_sparse_groups_and_several_scores_on_ranks(size, tmp_path):
+    x, y = IRIS
+    groups = np.arange(150) % 6
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    sparse.save_npz(tmp_path / "x.npz", sparse.csr_array(x.astype(np.float32)))
+    np.save(tmp_path / "y.npy", names)
+    np.save(tmp_path / "groups.npy", groups)
+    results = tmp_path / "results.csv"
+    data = [
+        f"--{k}={tmp_path / v}"
+        for k, v in {"data": "x.npz", "target": "y.npy", "groups": "groups.npy"}.items()
+    ]
+    args = [*data, "--cv", "group", "--folds", "3", "--scoring", "accuracy,f1_macro",
+            "--refit", "f1_macro", "--results", str(results)]  # fmt: skip
+    done = crossval(size, tmp_path, *args)
+    assert done.code == 0, done.err
+    search = GridSearchCV(
+        DecisionTreeClassifier(random_state=0), GRID, cv=GroupKFold(3),
+        scoring=["accuracy", "f1_macro"], refit="f1_macro",
+    )  # fmt: skip
+    rows = sparse.csr_array(x.astype(np.float32))
+    search.fit(rows, names, groups=groups)
+    wanted = search.cv_results_
+    with results.open() as stream:
+        table = list(csv.DictReader(stream))
+    for name in ("split2_test_accuracy", "mean_test_f1_macro", "rank_test_f1_macro"):
+        assert [float(row[name]) for row in table] == wanted[name].tolist()
+    assert list(table[0]) == list(wanted)
+    values = json.loads(done.out)["values"]
+    assert values["mean_f1_macro"] == search.best_score_
+    assert values["best"] == search.best_index_
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "reason"),
+    [
+        (("--cv", "gruop"), 2, "--cv gruop: expected one of kfold"),
+        (("--results", "r.json"), 2, "expected a name that ends in .csv or .parquet"),
+        (("--refit", "r2"), 2, "--refit r2: expected one of --scoring"),
+        (("--cv", "group"), 65, "--cv group needs --groups COLUMN"),
+        (("--cv", "tests.model_selection.own:empty"), 65, "test set has no samples"),
+    ],
+)
+def test_wrong_options_are_reported_once(args, code, reason, tmp_path):
+    done = crossval(2, tmp_path, *args)
+    assert done.code == code, done.err
+    assert done.err.count(reason) == 1
+
+
+def test_an_unwritable_model_is_reported_once_before_the_fits(tmp_path):
+    args = ("--folds", "4", "--save-model", str(tmp_path / "no" / "model"))
+    done = crossval(2, tmp_path, *args)
+    assert done.code == 74
+    assert done.err.count("cannot write") == 1
