@@ -15,6 +15,8 @@ module          contents
 `partition`     balanced and weighted blocks, process grids; loads no MPI
 `collectives`   scatter, gather, allgather, bcast of uneven blocks of any size
 `block_plan`    `BlockPlan`: the same for many calls with one layout
+`cartesian`     `CartGrid`: blocks of an n-dimensional array, scatter, gather
+`halo`          `Halo`: exchange of the indices around a block
 `consistency`   errors of one rank and arguments of calls, agreed on by all ranks
 `random`        `Stream`: random numbers by position; loads no MPI
 `chunking`      arrays as bytes, in messages of at most 1 GiB

@@ -5,7 +5,7 @@ for n = 0, n < size and n beyond 2**53.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from operator import index
@@ -42,6 +42,15 @@ def block(n: int, size: int, rank: int) -> range:
     length, extra = divmod(n, size)
     start = rank * length + min(rank, extra)
     return range(start, start + length + (rank < extra))
+
+
+def owner(n: int, size: int, item: int) -> int:
+    """Return the rank whose balanced block has `item`, ``0 <= item < n``. Local."""
+    length, extra = divmod(n, size)
+    longer = (length + 1) * extra  # items of the ranks that hold one more
+    if item < longer:
+        return item // (length + 1)
+    return extra + (item - longer) // length
 
 
 def blocks(n: int, size: int) -> list[range]:
@@ -118,6 +127,52 @@ def process_grid(size: int, shape: tuple[int, int] = (1, 1)) -> tuple[int, int]:
         divisors(size), key=lambda rows: rows * max(n, 1) + (size // rows) * max(m, 1)
     )
     return rows, size // rows
+
+
+def cartesian_dims(size: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the numbers of ranks along each dimension of an array of `shape`.
+
+    Local; no messages. All ranks are used. Of the grids with the fewest ranks without
+    indices, it is the one whose largest block has the smallest faces to other blocks:
+    the volume of an exchange of halos. Of equal ones, the one that cuts the first
+    dimensions, whose faces are contiguous in C order.
+
+    Parameters
+    ----------
+    size : int
+        Number of ranks, at least 1.
+    shape : sequence of int
+        At least one dimension.
+
+    Raises
+    ------
+    ValueError
+        If `size` is below 1, or a side of `shape` is negative.
+    """
+    sides, size = tuple(map(index, shape)), index(size)
+    _check(min(sides), size)
+
+    def cost(dims: tuple[int, ...]) -> tuple[int, int, tuple[int, ...]]:
+        block = [-(-n // procs) for n, procs in zip(sides, dims, strict=True)]
+        faces = sum(
+            math.prod(block[:axis] + block[axis + 1 :])
+            for axis, procs in enumerate(dims)
+            if procs > 1
+        )
+        used = math.prod(map(min, sides, dims))
+        return -used, faces, tuple(-procs for procs in dims)
+
+    return min(_factorisations(size, len(sides)), key=cost)
+
+
+def _factorisations(size: int, factors: int) -> Iterator[tuple[int, ...]]:
+    """Yield all ordered factorisations of `size`."""
+    if factors == 1:
+        yield (size,)
+        return
+    for first in divisors(size):
+        for rest in _factorisations(size // first, factors - 1):
+            yield (first, *rest)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,7 +115,7 @@ def load(
                 native_dtype(dtype, path),
                 lambda part: to_native(part, path),
             )
-        if _stamp(Path(path).stat()) != header.stamp:
+        if stamp(Path(path).stat()) != header.stamp:
             raise InputError(f"{path} changed while it was read; read it again")
     local = redistribute(comm, local, block.matrix_layout, layout)
     return DistMatrix(comm, layout, local, agreed=True), header.ndim
@@ -140,12 +141,12 @@ def write_npy(
     comm = a.comm
     with raise_together(comm) as same:
         same("write_npy", str(path), a, fortran, check_method(method), vector)
-    header = Header(a.shape, fortran, a.dtype, ndim=1 if vector else 2)
+    shape = (math.prod(a.shape),) if vector else a.shape
     block, local = file_block(a, fortran=fortran)
     write_atomic(
         comm,
         Path(path),
-        lambda part: _begin(part, header),
+        lambda part: write_array_header(part, shape, a.dtype, fortran=fortran),
         lambda write, offset: block.write(write, offset, local),
         method,
     )
@@ -153,6 +154,23 @@ def write_npy(
 
 def read_header(path: Path) -> Header:
     """Return the header of `path`, checked against the file size. Local."""
+    shape, fortran, dtype, offset, file_stamp = read_array_header(path)
+    ndim = len(shape)
+    if ndim not in {1, 2}:
+        raise InputError(f"{path} has {ndim} dimensions; expected 2, or 1 for a column")
+    native_dtype(dtype, path)
+    matrix_shape = shape[0], shape[1] if ndim == 2 else 1
+    return Header(matrix_shape, fortran, dtype, offset, ndim, file_stamp)
+
+
+def read_array_header(
+    path: Path,
+) -> tuple[tuple[int, ...], bool, np.dtype[Any], int, Stamp]:
+    """Return shape, order, dtype, offset and stamp of a .npy file. Local.
+
+    Of any number of dimensions. Raises `InputError` if it is not such a file, or is
+    truncated; `OSError` if it cannot be read, or is not a regular file.
+    """
     try:
         check_seekable(path)
         with path.open("rb") as stream:
@@ -161,46 +179,40 @@ def read_header(path: Path) -> Header:
                 raise ValueError(f"format version {version} is not known")
             shape, fortran, dtype = HEADERS[version](stream)
             offset = stream.tell()
-            stamp = _stamp(os.fstat(stream.fileno()))
+            file_stamp = stamp(os.fstat(stream.fileno()))
     except (ValueError, EOFError) as error:
         raise InputError(f"{path} is not a .npy file: {error}") from error
-    ndim = len(shape)
-    if ndim == 1:
-        shape = (shape[0], 1)
-    if len(shape) != 2:
-        raise InputError(
-            f"{path} has {len(shape)} dimensions; expected 2, or 1 for a column"
-        )
-    if min(shape) < 0:
+    if min(shape, default=0) < 0:
         raise InputError(
             f"{path} has a header of shape {shape}; expected sizes of 0 or more"
         )
-    native_dtype(dtype, path)
-    needed = offset + shape[0] * shape[1] * dtype.itemsize
-    if (size := stamp[1]) < needed:
+    needed = offset + math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and (size := file_stamp[1]) < needed:
+        sides = " x ".join(map(str, shape))
         raise InputError(
-            f"{path} ends after {size} bytes; {shape[0]} x {shape[1]} elements of"
-            f" {dtype} need {needed}; the file is truncated"
+            f"{path} ends after {size} bytes; {sides} elements of {dtype} need"
+            f" {needed}; the file is truncated"
         )
-    return Header(shape, fortran, dtype, offset, ndim, stamp)
+    return shape, fortran, dtype, offset, file_stamp
 
 
-def _stamp(status: os.stat_result) -> Stamp:
+def stamp(status: os.stat_result) -> Stamp:
+    """Return what changes when a file is modified or replaced. Local."""
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _begin(part: Path, header: Header) -> range:
+def write_array_header(
+    part: Path, shape: tuple[int, ...], dtype: np.dtype[Any], *, fortran: bool
+) -> range:
     """Write the header; return the bytes of the elements. Root only."""
-    size = header.shape[0] * header.shape[1]
-    shape = header.shape if header.ndim == 2 else (size,)
     with part.open("wb") as stream:
         npy_format.write_array_header_1_0(
             stream,
             {
-                "descr": npy_format.dtype_to_descr(header.dtype),
-                "fortran_order": header.fortran,
+                "descr": npy_format.dtype_to_descr(dtype),
+                "fortran_order": fortran,
                 "shape": tuple(map(int, shape)),  # np.int64 has another repr
             },
         )
         start = stream.tell()
-    return range(start, start + size * header.dtype.itemsize)
+    return range(start, start + math.prod(shape) * dtype.itemsize)
