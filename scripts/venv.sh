@@ -42,7 +42,8 @@ if [ -n "${PYTHON:-}" ] || [ $usable = no ]; then
 fi
 
 if [ $usable = no ]; then
-    rm -rf "$folder"
+    # The folder stays: it may be a mount point.
+    [ ! -d "$folder" ] || find "$folder/" -mindepth 1 -delete
     echo "creating $folder"
     # python3 of Debian has no ensurepip; the pip of python3 can install into the folder.
     if ! "$python" -m venv "$folder" >/dev/null 2>&1; then
