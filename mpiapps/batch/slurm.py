@@ -21,8 +21,12 @@ from mpiapps.batch.quoting import format_indices
 from mpiapps.batch.request import Job
 from mpiapps.batch.scheduler import Scheduler
 
-WAITING = "CONFIGURING REQUEUED REQUEUE_FED REQUEUE_HOLD RESV_DEL_HOLD SPECIAL_EXIT"
-ACTIVE = "COMPLETING SIGNALING STAGE_OUT SUSPENDED STOPPED"
+# As `squeue --helpstate` of 22.05, 24.11 and 26.05 lists them; EXPEDITING is of 25.11.
+WAITING = (
+    "CONFIGURING EXPEDITING REQUEUED REQUEUE_FED REQUEUE_HOLD RESV_DEL_HOLD"
+    " SPECIAL_EXIT"
+)
+ACTIVE = "COMPLETING RESIZING SIGNALING STAGE_OUT SUSPENDED STOPPED"
 STATES = {
     **dict.fromkeys(("PENDING", *WAITING.split()), job_state.PENDING),
     **dict.fromkeys(("RUNNING", *ACTIVE.split()), job_state.RUNNING),

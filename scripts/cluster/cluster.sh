@@ -4,7 +4,9 @@
 #   cluster.sh install         install the required Debian packages
 #   cluster.sh up              start the hosts head, n1, n2, n3 and both schedulers
 #   cluster.sh on HOST CMD...  run CMD on HOST
+#   cluster.sh inside CMD...   run CMD in the root of the hosts, without a host
 #   cluster.sh cut|join HOST   set the network of HOST down | up
+#   cluster.sh accounting up|down  start | end MariaDB and slurmdbd, for sacct
 #   cluster.sh logs            print the logs of the daemons
 #   cluster.sh down            kill all processes, remove all files
 #
@@ -29,8 +31,11 @@ fail() {
     exit 78
 }
 
+# shellcheck source=scripts/cluster/accounting.sh
+. "$HERE/accounting.sh"
 # shellcheck source=scripts/cluster/root.sh
 . "$HERE/root.sh"
+PACKAGES+=("${ACCOUNTING_PACKAGES[@]}")
 
 need_root_on_debian() {
     [ "$(id -u)" -eq 0 ] || fail "namespaces with a network need root; run it as root"
@@ -137,10 +142,16 @@ logs() {
 case ${1:-} in
 install | up | down | logs) "$1" ;;
 on) "$@" ;;
+inside)
+    shift
+    install
+    inside "$@"
+    ;;
 cut) on "$2" ip link set eth0 down ;;
+accounting) "accounting_$2" ;;
 join) on "$2" ip link set eth0 up ;;
 *)
-    sed -n '2,17s/^# \{0,1\}//p' "$0"
+    sed -n '2,19s/^# \{0,1\}//p' "$0"
     exit 2
     ;;
 esac

@@ -61,16 +61,22 @@ root_up() {
     environments
 }
 
-# Make the virtual environments at the paths of this machine's: `enter` covers these.
-environments() {
-    local mpi scratch
+# usage: inside CMD...: run CMD in the root, in the clone
+inside() {
+    local scratch code=0
     scratch=$(mktemp -d /srv/mpiapps-root.XXXXXX)
+    unshare --mount bash "$HERE/enter.sh" "$scratch" "$@" || code=$?
+    rm -rf "$scratch"
+    return "$code"
+}
+
+# Make the virtual environments at the paths of this machine's, which enter.sh covers.
+environments() {
+    local mpi
     mkdir -p "$ENVIRONMENTS"/{openmpi,mpich,impi}
     for mpi in openmpi mpich impi; do
-        unshare --mount bash "$HERE/enter.sh" "$scratch" env -u PYTHON sh -c \
-            "cd '$CLONE' && sh scripts/venv.sh '$(environment "$mpi")' $mpi cluster"
+        inside env -u PYTHON sh scripts/venv.sh "$(environment "$mpi")" "$mpi" cluster
     done
-    rm -rf "$scratch"
 }
 
 environment() {
