@@ -37,6 +37,8 @@ STATES = {
     "PREEMPTED": job_state.PREEMPTED,
     "CANCELLED": job_state.CANCELLED,
 }
+# Plugins of srun that the launchers use; Debian's Slurm 26.05 has none for PMIx.
+PLUGINS = {"pmix": "Open MPI", "pmi2": "MPICH"}
 FIELDS = ("ArrayJobID", "ArrayTaskID", "State", "exit_code", "Reason")  # of squeue
 
 
@@ -159,7 +161,14 @@ class Slurm(Scheduler):
         partitions = self.try_run(["sinfo", "-h", "-o", "%P"])
         if default := re.search(r"^(\S+)\*", partitions, re.MULTILINE):
             values["queue"] = default[1]
-        return values, ["account: the controller does not show it; set it if needed"]
+        notes = ["account: the controller does not show it; set it if needed"]
+        plugins = self.try_run(["srun", "--mpi=list"])
+        notes += [
+            f"launcher: srun has no plugin {plugin}; {mpi} needs mpiexec"
+            for plugin, mpi in PLUGINS.items()
+            if plugins and plugin not in plugins
+        ]
+        return values, notes
 
 
 def clock(seconds: int) -> str:

@@ -78,8 +78,9 @@ OPTIONS = option_table(
     },
     {
         "=": "--acctg-freq --batch --bb --bbf --cluster-constraint --container"
-        " --container-id --container-type --core-spec/-S --cores-per-socket --cpu-freq --delay-boot"
-        " --export-file --extra --extra-node-info/-B --gid --gpu-bind --gpu-freq"
+        " --container-id --container-type --core-spec/-S --cores-per-socket"
+        " --cpu-freq --delay-boot --export-file --extra --extra-node-info/-B"
+        " --gid --gpu-bind --gpu-freq"
         " --gpus-per-socket --gres-flags --mcs-label --mem-bind --mincpus --network"
         " --power --prefer --priority --profile --segment --sockets-per-node"
         " --thread-spec --tres-bind --tres-per-job --tres-per-task --uid --umask"

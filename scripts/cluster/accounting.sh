@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 # Slurm's accounting: MariaDB and slurmdbd on head. The database lies in head's /run, a
 # tmpfs, and its server ends with the host.
 

@@ -45,7 +45,7 @@ root_up() {
     if [ ! -d "$BASE" ]; then
         local mirror folder=$BASE.tmp
         mirror=$(apt-get indextargets --format "\$(REPO_URI)" 'Origin: Debian' \
-            "Codename: $(. /etc/os-release && echo "$VERSION_CODENAME")" | sort -u)
+            "Codename: $(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" | sort -u)
         [ -n "$mirror" ] || fail "apt has no mirror of Debian, from which $SUITE could come"
         echo "making $BASE, for some minutes"
         rm -rf "$folder"
