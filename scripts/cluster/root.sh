@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2153,SC2154
 # Root file systems of the hosts, with the Slurm of other Debian releases.
 #
 # The hosts of Slurm 22.05 share the root of this machine. The other roots are made by
@@ -39,10 +39,12 @@ root_sources() {
     echo "127.0.0.1 localhost $(hostname)" >"$folder/etc/hosts" # Grid Engine looks it up
 }
 
-# Make the root under a temporary name: what is interrupted is not used.
+# Make the root under a temporary name: what is interrupted is not used. A root with
+# other packages than are needed now is made again.
 root_up() {
+    local packages="${PACKAGES[*]} ${ROOT_PACKAGES[*]}"
     [ -n "$SUITE" ] || return 0
-    if [ ! -d "$BASE" ]; then
+    if [ "$(cat "$BASE/mpiapps-packages" 2>/dev/null)" != "$packages" ]; then
         local mirror folder=$BASE.tmp
         mirror=$(apt-get indextargets --format "\$(REPO_URI)" 'Origin: Debian' \
             "Codename: $(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" | sort -u)
@@ -54,8 +56,10 @@ root_up() {
             fail "debootstrap has failed: $(tail -n 3 "$BASE.log")"
         root_sources "$mirror" "$folder"
         chrooted "$folder" sh -c "apt-get update -qq && apt-get install -qq -y \
-            --no-install-recommends ${PACKAGES[*]} ${ROOT_PACKAGES[*]} && apt-get clean" \
+            --no-install-recommends $packages && apt-get clean" \
             >>"$BASE.log" 2>&1 || fail "apt-get has failed: $(tail -n 3 "$BASE.log")"
+        echo "$packages" >"$folder/mpiapps-packages"
+        rm -rf "$BASE"
         mv "$folder" "$BASE"
     fi
     environments
