@@ -4,7 +4,7 @@
 slurm_up() {
     local host
     sed "s|@NODES@|$(IFS=,; echo "${NODES[*]}")|" "$HERE/slurm.conf" >"$SLURM_CONF"
-    # From 23.11 on slurmd needs a control group, which a host here does not have.
+    # From 23.11 on slurmd uses the control groups of this machine, which hosts share.
     [ -z "$SUITE" ] || echo "CgroupPlugin=disabled" >"$ROOT/cgroup.conf"
     for host in "${HOSTS[@]}"; do
         on "$host" sh -c '
