@@ -16,6 +16,8 @@ COVER ?=
 COVERED = $(if $(filter openmpi,$(MPI)),$(COVER))
 TEST_MPIS = openmpi mpich impi
 TEST_RANKS = 1 2 3 4
+# Release of Slurm on the test cluster: 22.05 of this machine, or 24.11 or 26.05.
+SLURM ?= 22.05
 # What ranks compute is tested on Open MPI alone; what they send, on all MPIs.
 RANK_TESTS = mpi and not slow$(if $(filter openmpi,$(MPI)),, and not one_mpi)
 # Words for `mpiapps run pi`, such as ARGS='-n 8 --samples 1e11'.
@@ -33,7 +35,7 @@ FUZZ = 1000
 .PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-many \
 	test-network test-slow test-faults test-fuzz test-extrap \
 	check docs format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
-	cluster-up cluster-down test-cluster jobs
+	cluster-up cluster-down test-cluster test-python test-releases jobs
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -135,9 +137,19 @@ test-extrap: venvs .venv-extrap/.installed ## Extra-P reads the measurements of 
 	touch $@
 
 # Jobs run here, where every host sees them; /tmp is each host's own.
-test-cluster: venvs ## job scripts on the real Slurm and Grid Engine of the test cluster
-	bash scripts/cluster/test.sh $(LIMIT) 2700 $(BIN)/python -m pytest \
+test-cluster: venvs ## job scripts on the real Slurm and Grid Engine; SLURM=24.11 or 26.05 for others
+	TEST_CLUSTER_SLURM=$(SLURM) bash scripts/cluster/test.sh $(LIMIT) 2700 $(BIN)/python -m pytest \
 		-n 2 --dist load --maxschedchunk 1 -m cluster --junitxml=.junit/cluster.xml tests/cluster
+
+test-python: venvs ## rank tests on the Python of the hosts of SLURM=24.11 (3.13) or 26.05 (3.14)
+	TEST_CLUSTER_SLURM=$(SLURM) bash scripts/cluster/cluster.sh inside $(LIMIT) 1500 \
+		$(BIN)/python scripts/on_ranks.py 3 -m pytest --color=no --with-mpi -m "$(RANK_TESTS)"
+
+# Before a release, for an hour each: the releases of Slurm that CI leaves out.
+test-releases: ## test-cluster and test-python with Slurm 24.11 and 26.05
+	@for release in 24.11 26.05; do \
+		$(MAKE) --no-print-directory SLURM=$$release test-cluster test-python || exit 1; \
+	done
 
 jobs: $(READY) ## render the scripts in jobs/
 	$(BIN)/python scripts/render_jobs.py

@@ -42,7 +42,9 @@ if [ -n "${PYTHON:-}" ] || [ $usable = no ]; then
 fi
 
 if [ $usable = no ]; then
-    rm -rf "$directory"
+    # The directory stays: it may be a mount point. Of a link only the link goes.
+    [ ! -L "$directory" ] || rm "$directory"
+    [ ! -d "$directory" ] || find "$directory/" -mindepth 1 -delete
     echo "creating $directory"
     # python3 of Debian has no ensurepip; the pip of python3 can install into the directory.
     if ! "$python" -m venv "$directory" >/dev/null 2>&1; then

@@ -21,8 +21,12 @@ from mpiapps.batch.quoting import format_indices
 from mpiapps.batch.request import Job
 from mpiapps.batch.scheduler import Scheduler
 
-WAITING = "CONFIGURING REQUEUED REQUEUE_FED REQUEUE_HOLD RESV_DEL_HOLD SPECIAL_EXIT"
-ACTIVE = "COMPLETING SIGNALING STAGE_OUT SUSPENDED STOPPED"
+# As `squeue --helpstate` of 22.05, 24.11 and 26.05 lists them; EXPEDITING is of 25.11.
+WAITING = (
+    "CONFIGURING EXPEDITING REQUEUED REQUEUE_FED REQUEUE_HOLD RESV_DEL_HOLD"
+    " SPECIAL_EXIT"
+)
+ACTIVE = "COMPLETING RESIZING SIGNALING STAGE_OUT SUSPENDED STOPPED"
 STATES = {
     **dict.fromkeys(("PENDING", *WAITING.split()), job_state.PENDING),
     **dict.fromkeys(("RUNNING", *ACTIVE.split()), job_state.RUNNING),
@@ -33,6 +37,8 @@ STATES = {
     "PREEMPTED": job_state.PREEMPTED,
     "CANCELLED": job_state.CANCELLED,
 }
+# Plugins of srun that the launchers use; Debian's Slurm 26.05 has none for PMIx.
+PLUGINS = {"pmix": "Open MPI", "pmi2": "MPICH"}
 FIELDS = ("ArrayJobID", "ArrayTaskID", "State", "exit_code", "Reason")  # of squeue
 
 
@@ -155,7 +161,14 @@ class Slurm(Scheduler):
         partitions = self.try_run(["sinfo", "-h", "-o", "%P"])
         if default := re.search(r"^(\S+)\*", partitions, re.MULTILINE):
             values["queue"] = default[1]
-        return values, ["account: the controller does not show it; set it if needed"]
+        notes = ["account: the controller does not show it; set it if needed"]
+        plugins = self.try_run(["srun", "--mpi=list"])
+        notes += [
+            f"launcher: srun has no plugin {plugin}; {mpi} needs mpiexec"
+            for plugin, mpi in PLUGINS.items()
+            if plugins and plugin not in plugins
+        ]
+        return values, notes
 
 
 def clock(seconds: int) -> str:

@@ -33,7 +33,8 @@ OPTIONS = option_table(
         "--input -i =": "Standard input: {}.",
         "--chdir -D =": "Start in directory {}, not in that of the submission.",
         "--open-mode =": "{}: append to, or truncate, the output of a restarted job.",
-        "--requeue .": "The job may be requeued, by itself or after a host failure.",
+        "--requeue ?": "The job may be requeued, by itself or after a host failure;"
+        " =expedite, from 25.11 on: at once, and before other jobs.",
         "--no-requeue .": "Never requeue the job automatically.",
         "--export =": "Environment variables of the submission that the job gets: {}."
         " With NONE the job does not depend on the shell that submits it.",
@@ -77,8 +78,9 @@ OPTIONS = option_table(
     },
     {
         "=": "--acctg-freq --batch --bb --bbf --cluster-constraint --container"
-        " --container-id --core-spec/-S --cores-per-socket --cpu-freq --delay-boot"
-        " --export-file --extra --extra-node-info/-B --gid --gpu-bind --gpu-freq"
+        " --container-id --container-type --core-spec/-S --cores-per-socket"
+        " --cpu-freq --delay-boot --export-file --extra --extra-node-info/-B"
+        " --gid --gpu-bind --gpu-freq"
         " --gpus-per-socket --gres-flags --mcs-label --mem-bind --mincpus --network"
         " --power --prefer --priority --profile --segment --sockets-per-node"
         " --thread-spec --tres-bind --tres-per-job --tres-per-task --uid --umask"

@@ -4,14 +4,18 @@
 #   cluster.sh install         install the required Debian packages
 #   cluster.sh up              start the hosts head, n1, n2, n3 and both schedulers
 #   cluster.sh on HOST CMD...  run CMD on HOST
+#   cluster.sh inside CMD...   run CMD in the root of the hosts, without a host
 #   cluster.sh cut|join HOST   set the network of HOST down | up
+#   cluster.sh accounting up|down  start | end MariaDB and slurmdbd, for sacct
 #   cluster.sh logs            print the logs of the daemons
 #   cluster.sh down            kill all processes, remove all files
 #
 # TEST_CLUSTER=N selects one of several independent clusters; default 0.
+# TEST_CLUSTER_SLURM=22.05|24.11|26.05 selects the release of Slurm; default 22.05, Debian 12's.
 #
 # A host is a set of namespaces: its own network, hostname, processes, /tmp, /run, /dev/shm,
-# /var/spool and /var/log. The rest of the file system is shared, as on a cluster.
+# /var/spool and /var/log. The rest of the file system is shared, as on a cluster; with
+# another release, the root is that release's, and each host's changes to it are its own.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -26,6 +30,12 @@ fail() {
     echo "cluster: error: $*" >&2
     exit 78
 }
+
+# shellcheck source=scripts/cluster/accounting.sh
+. "$HERE/accounting.sh"
+# shellcheck source=scripts/cluster/root.sh
+. "$HERE/root.sh"
+PACKAGES+=("${ACCOUNTING_PACKAGES[@]}")
 
 need_root_on_debian() {
     [ "$(id -u)" -eq 0 ] || fail "namespaces with a network need root; run it as root"
@@ -43,18 +53,20 @@ need_shared_directory() {
 
 install() {
     need_root_on_debian
-    if ! dpkg-query -W "${PACKAGES[@]}" >/dev/null 2>&1; then
+    local packages=("${PACKAGES[@]}" ${SUITE:+debootstrap})
+    if ! dpkg-query -W "${packages[@]}" >/dev/null 2>&1; then
         apt-get update -qq
         # In runlevel 1 the packages start no daemons on this machine.
         RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-            "${PACKAGES[@]}" >/dev/null
+            "${packages[@]}" >/dev/null
     fi
+    root_up
 }
 
 on() {
     local host=$1
     shift
-    nsenter --target "$(<"$ROOT/$host.pid")" --uts --mount --net --pid --ipc --wd="$PWD" -- "$@"
+    nsenter --target "$(<"$ROOT/$host.pid")" --uts --mount --net --pid --ipc --wdns="$PWD" -- "$@"
 }
 
 # usage: retry SECONDS CMD...
@@ -72,15 +84,15 @@ start_host() {
     local host=$1 address=$2 init
     # nsenter needs the pid on this machine of the child of `unshare --fork`.
     unshare --net --uts --mount --pid --ipc --fork --mount-proc --kill-child \
-        bash "$HERE/host.sh" "$host" "$ROOT" >"$ROOT/log/$host.log" 2>&1 &
-    retry 10 pgrep -P $!
+        bash "$HERE/enter.sh" "$ROOT/$host" bash "$HERE/host.sh" "$host" "$ROOT" >"$ROOT/log/$host.log" 2>&1 &
+    retry 60 pgrep -P $!
     init=$(pgrep -P $!)
     echo "$init" >"$ROOT/$host.pid"
     ip link add "$BRIDGE-$host" type veth peer name eth0 netns "$init"
     ip link set "$BRIDGE-$host" master "$BRIDGE" up
     nsenter --target "$init" --net sh -c \
         "ip addr add $address/24 dev eth0; ip link set eth0 up; ip link set lo up"
-    retry 10 test -e "$ROOT/$host.ready"
+    retry 60 test -e "$ROOT/$host.ready"
 }
 
 up() {
@@ -130,10 +142,16 @@ logs() {
 case ${1:-} in
 install | up | down | logs) "$1" ;;
 on) "$@" ;;
+inside)
+    shift
+    install
+    inside "$@"
+    ;;
 cut) on "$2" ip link set eth0 down ;;
+accounting) "accounting_$2" ;;
 join) on "$2" ip link set eth0 up ;;
 *)
-    sed -n '2,15s/^# \{0,1\}//p' "$0"
+    sed -n '2,19s/^# \{0,1\}//p' "$0"
     exit 2
     ;;
 esac

@@ -5,7 +5,7 @@ SGE_NODES=(n1 n2)
 
 sge_up() {
     local host
-    cp -a "$SGE_ROOT" "$ROOT/sge"
+    cp -a "$BASE$SGE_ROOT" "$ROOT/sge"
     for host in "${HOSTS[@]}"; do
         on "$host" sh -c "
             mount --bind $ROOT/sge $SGE_ROOT

@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from tests.cluster.hosts import SHAPES, SHARED, mpiapps, output, record, submit, wait
+from tests.cluster.hosts import (
+    HAS_PMIX,
+    SHAPES,
+    SHARED,
+    mpiapps,
+    output,
+    record,
+    submit,
+    wait,
+)
 from tests.commands import MPIS
 
 LAUNCHERS = [("slurm", "mpiexec"), ("slurm", "srun"), ("sge", "mpiexec")]
@@ -14,7 +23,8 @@ MATRIX = [
     for mpi in MPIS
     for scheduler, launcher in LAUNCHERS
     for ranks in (2, 1)
-] + [("impi", "slurm", "srun-pmix", 2, 1)]
+    if HAS_PMIX or (mpi, launcher) != ("openmpi", "srun")
+] + [("impi", "slurm", "srun-pmix", 2, 1)] * HAS_PMIX
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +104,16 @@ def test_checkpoint_failure_and_farm(parts, hits, part):
     assert record(farm)["values"]["done"] == 12
 
 
-@pytest.mark.parametrize(("mpi", "plugin"), [("openmpi", "pmi2"), ("mpich", "pmix")])
+def test_site_probe_reports_plugins_that_srun_lacks():
+    text = (SHARED / "slurm.toml").read_text()
+    assert ("srun has no plugin pmix; Open MPI needs mpiexec" in text) != HAS_PMIX
+    assert "no plugin pmi2" not in text
+
+
+PAIRS = [("openmpi", "pmi2"), ("mpich", "pmix")] if HAS_PMIX else [("openmpi", "pmi2")]
+
+
+@pytest.mark.parametrize(("mpi", "plugin"), PAIRS)
 def test_incompatible_pairs_are_refused_and_detected_by_the_guard(mpi, plugin):
     request = ["--site", str(SHARED / "slurm.toml"), "--nodes", "2", "--mpi", mpi]
     ended = mpiapps("submit", "pi", *request, "--launcher", f"srun-{plugin}", mpi=mpi)
