@@ -21,13 +21,15 @@ from mpiapps.base.launch_environment import LaunchEnvironment
 from mpiapps.base.streams import write_out
 from mpiapps.batch import job_state, quoting, runs, submission
 from mpiapps.batch.explain import explain as explain_script
+from mpiapps.batch.job_parts import Parent
 from mpiapps.batch.lint import lint as lint_script
 from mpiapps.batch.render import render as render_script
-from mpiapps.batch.request import Job, Parent, Request, resolve
+from mpiapps.batch.request import Job, Request, resolve
 from mpiapps.batch.run_status import Status
 from mpiapps.batch.scheduler import load_scheduler
 from mpiapps.batch.site import Site
 from mpiapps.batch.site_search import find_site, probe_site
+from mpiapps.batch.staging import staged
 from mpiapps.batch.status import statuses
 from mpiapps.batch.waiting import wait_for
 from mpiapps.launch.mpi_wheels import only_mpi
@@ -88,6 +90,11 @@ def _job(request: Request, site: Site, name: str, arguments: list[str]) -> Job:
 
 def render(values: Namespace, arguments: list[str]) -> int:
     """Print the script."""
+    if values.stage:
+        raise UsageError(
+            "render --stage: the archives belong to a submission; `mpiapps submit"
+            " --stage` packs them, with --dry-run it prints the script alone"
+        )
     script = render_script(job_of(values, arguments), standalone=values.standalone)
     _print(values, {"script": script}, script)
     return 0
@@ -95,7 +102,7 @@ def render(values: Namespace, arguments: list[str]) -> int:
 
 def submit(values: Namespace, arguments: list[str]) -> int:
     """Submit the job; return 0, or with ``--wait`` the job's exit code."""
-    job = job_of(values, arguments)
+    job = staged(job_of(values, arguments), pack=not values.dry_run)
     script = render_script(job)
     if values.dry_run:
         return _dry_run(values, job, script)

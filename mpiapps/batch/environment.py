@@ -85,12 +85,17 @@ def _path(path: str) -> str:
     return path if "/" in path else f"./{path}"
 
 
-def _conda_lines(environment: str) -> list[str]:
-    """Return the lines that activate an environment by the conda of this host."""
+def conda_program() -> str:
+    """Return conda or micromamba of this host, else the name that a job has on PATH."""
     candidates = [os.environ.get(name, "") for name in ("CONDA_EXE", "MAMBA_EXE")]
     candidates += [shutil.which(name) or "" for name in HOOKS]
     names = (path for path in candidates if Path(path).name in HOOKS)
-    program = next(names, "conda")  # on PATH in the job, by a module for example
+    return next(names, "conda")  # by a module of the job, for example
+
+
+def _conda_lines(environment: str) -> list[str]:
+    """Return the lines that activate an environment by the conda of this host."""
+    program = conda_program()
     kind = Path(program).name
     activate = f"{kind} activate {shlex.quote(environment)}"
     return [

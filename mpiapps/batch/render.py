@@ -99,6 +99,7 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
             ),
             steps=steps,
             order=job.order,
+            stage=job.stage,
             steps_library=STEPS.read_text(encoding="utf-8") if job.order else "",
         )
     )
@@ -113,13 +114,16 @@ def _step(step: Step, job: Job, scheduler: Scheduler) -> dict[str, Any]:
     for word in step.argv:
         quoting.check_shell_text(word, "argument")
     request, is_array = step.request, bool(step.request.array)
+    words = [quoting.quote(word, index=is_array) for word in step.argv]
+    if job.stage and job.stage.program:
+        words[0] = '"$program"'
     return {
         "name": step.name,
         "title": str(request.shape),
         "ntasks": request.ntasks,
         "threads": request.threads,
         "launch": _launch_command(request, job, scheduler),
-        "words": [quoting.quote(word, index=is_array) for word in step.argv],
+        "words": words,
     }
 
 

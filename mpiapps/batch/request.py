@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from mpiapps.base.errors import UsageError
 from mpiapps.batch import quoting
+from mpiapps.batch.job_parts import Parent, Stage
 from mpiapps.batch.request_options import (
     EnvironmentOptions,
     ResourceOptions,
@@ -89,21 +90,6 @@ class Request(RunOptions, EnvironmentOptions, SchedulingOptions, ResourceOptions
 
 
 @dataclass(frozen=True)
-class Parent:
-    """A run that a job depends on.
-
-    Attributes
-    ----------
-    directory : str
-    elements : str
-        Directories of the array's elements, as a brace expansion, or that of the run.
-    """
-
-    directory: str
-    elements: str
-
-
-@dataclass(frozen=True)
 class Step:
     """A launch of a job with several, on as many hosts and cores as the job or fewer.
 
@@ -135,6 +121,7 @@ class Job:
         Launches of a job with several; they replace `argv`.
     order : tuple of str
         The launches in order, each as NAME-NUMBER.
+    stage : Stage or None
     """
 
     request: Request
@@ -145,6 +132,7 @@ class Job:
     parents_may_fail: bool = False
     steps: tuple[Step, ...] = ()
     order: tuple[str, ...] = ()
+    stage: Stage | None = None
 
     @property
     def directives(self) -> tuple[str, ...]:

@@ -167,6 +167,10 @@ class RunOptions:
         "", "launcher (default: from the site file)", choices=tuple(LAUNCHERS)
     )
     mpi: str = option("", "MPI (default: from the site file)", choices=MPIS)
+    stage: bool = option(
+        False,
+        "pack the environment once; each host unpacks it and runs Python from its disk",
+    )
     python: str = option("", "interpreter on the hosts (default: this one)")
     logs: str = option("logs", "directory for output files and run directories")
     signal_delay: int = option(

@@ -20,6 +20,7 @@ from mpiapps.batch.job_state import JobId, Submission
 from mpiapps.batch.run_status import RECORD, Status, finished
 from mpiapps.batch.runs import SCRIPT, Run, append_event, find_run
 from mpiapps.batch.scheduler import LIBRARY, Scheduler
+from mpiapps.batch.staging import STAGE_LIBRARY
 from mpiapps.batch.status import other_cluster, status
 from mpiapps.storage.atomic_file import AtomicFile
 
@@ -122,6 +123,9 @@ def _submit_script(run: Run) -> JobId:
         library = run.directory / LIBRARY.name
         if not library.exists():
             AtomicFile(library).commit(scheduler.shell_library())
+        stage_library = run.directory / STAGE_LIBRARY.name
+        if STAGE_LIBRARY.name in run.script and not stage_library.exists():
+            AtomicFile(stage_library).commit(STAGE_LIBRARY.read_bytes())
         (run.directory / EVENTS).open("a").close()
         _rename_failed_records(run)
     variables = [f"MPIAPPS_RUN={run.name}"]

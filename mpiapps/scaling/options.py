@@ -45,6 +45,7 @@ FIXED: Mapping[str, Any] = {
     **dict.fromkeys(("nodes", "ranks_per_node", "ranks", "threads", "logs")),
     **dict.fromkeys(("array", "dependency"), ""),
     "max_requeues": 0,
+    "stage": False,
 }
 COUNTS = _checked(parse_counts)
 
