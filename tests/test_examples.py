@@ -18,7 +18,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 
 
 @pytest.fixture
-def folder(comm, tmp_path):
+def directory(comm, tmp_path):
     """Return one directory for all ranks."""
     return comm.bcast(tmp_path)
 
@@ -49,14 +49,18 @@ class StopAfter(Deadline):
 
 
 @pytest.mark.parametrize("n", [1, 2, 13])
-def test_heat_resumes_with_the_bits_of_the_serial_program(comm, folder, n):
+def test_heat_resumes_with_the_bits_of_the_serial_program(comm, directory, n):
     heat, _ = find_program(str(EXAMPLES / "heat.py"))
-    file = folder / "u.npy"
+    file = directory / "u.npy"
     options = heat.options(n=n, steps=12, output=str(file))
     with World(comm) as world:
         # Of the root alone: the ranks agree on the step in which they stop.
         ctx = RunContext.make(
-            world, "heat", options, checkpoint=str(folder / "c"), deadline=StopAfter(5)
+            world,
+            "heat",
+            options,
+            checkpoint=str(directory / "c"),
+            deadline=StopAfter(5),
         )
         with pytest.raises(Checkpointed, match=r"41\.7%"):
             heat.run(ctx, options)

@@ -20,30 +20,30 @@ CASES = [
 
 
 @pytest.fixture
-def folder(comm, tmp_path):
+def directory(comm, tmp_path):
     """Return one directory for all ranks."""
     return comm.bcast(tmp_path)
 
 
 @pytest.mark.parametrize(("shape", "dtype"), CASES, ids=str)
-def test_blocks_are_those_of_numpy(comm, folder, shape, dtype):
+def test_blocks_are_those_of_numpy(comm, directory, shape, dtype):
     numbers = np.arange(np.prod(shape, dtype=int)) % 1000
     whole = numbers.astype(dtype).reshape(shape)
     last = (*(1,) * (len(shape) - 1), comm.size)
     for dims in None, last:
         with CartGrid(comm, shape, dims=dims) as grid:
             block = whole[grid.slices_of(comm.rank)]
-            write_npy_block(folder / "a.npy", grid, block)
-            stored = np.load(folder / "a.npy")
+            write_npy_block(directory / "a.npy", grid, block)
+            stored = np.load(directory / "a.npy")
             assert stored.tobytes() == whole.tobytes()
             assert stored.dtype == whole.dtype
-            back = read_npy_block(grid, folder / "a.npy")
+            back = read_npy_block(grid, directory / "a.npy")
             assert back.tobytes() == block.tobytes()
             assert back.shape == block.shape
             comm.Barrier()
 
 
-def test_other_files_are_errors_on_all_ranks(comm, folder):
+def test_other_files_are_errors_on_all_ranks(comm, directory):
     files = {
         "has shape": np.zeros((3, 4)),
         "Fortran order": np.zeros((4, 3), order="F"),
@@ -52,10 +52,10 @@ def test_other_files_are_errors_on_all_ranks(comm, folder):
     with CartGrid(comm, (4, 3)) as grid:
         for message, array in files.items():
             if comm.rank == 0:
-                np.save(folder / "b.npy", array)
+                np.save(directory / "b.npy", array)
             comm.Barrier()
             with pytest.raises(InputError, match=message):
-                read_npy_block(grid, folder / "b.npy")
+                read_npy_block(grid, directory / "b.npy")
             comm.Barrier()
         with pytest.raises(ValueError, match="has shape"):
-            write_npy_block(folder / "b.npy", grid, np.zeros((9, 9)))
+            write_npy_block(directory / "b.npy", grid, np.zeros((9, 9)))
