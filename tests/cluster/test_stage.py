@@ -31,13 +31,13 @@ HOSTS = ("n1", "n2")
 @pytest.fixture(scope="module")
 def environment():
     """Return a small environment, without MPI: launchers start anything."""
-    folder = SHARED / "small"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    directory = SHARED / "small"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
     (SHARED / "where.py").write_text(SCRIPT)
     (SHARED / "beside.py").touch()
     site = (SHARED / "sge.toml").read_text()
     (SHARED / "sge-alone.toml").write_text(f'launch = ["env"]\n{site}')
-    return folder
+    return directory
 
 
 def staged(scheduler, environment, name):

@@ -112,7 +112,6 @@ stage_prepare() { # SIZE: make the directory if there is room for SIZE MiB
     stage_remove_leftovers "$base"
     [ -d "$base" ] && [ -w "$base" ] || stage_fail 'it is not a directory that can be written'
     [[ "$stage" =~ ^/[A-Za-z0-9/._-]+$ ]] || stage_fail 'its name has other characters than letters, digits, . _ -'
-    command -v zstd >/dev/null || stage_fail 'the host has no zstd'
     kind=$(stat -f -c %T -- "$base")
     case $kind in
         nfs* | lustre | gpfs | ceph | fuse* | smb* | cifs | afs | panfs | ocfs2 | gfs*)
@@ -129,6 +128,7 @@ stage_unpack() { # ARCHIVE...
     umask 077
     cd -- "$stage" || exit 1
     for archive in "$@"; do
+        case $archive in *.zst) command -v zstd >/dev/null || stage_fail 'the host has no zstd' ;; esac
         case $archive in
             *.zst) zstd -dcq -- "$archive" ;;
             *) gzip -dc -- "$archive" ;;
