@@ -9,7 +9,7 @@ from typing import Any
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.lower_bound import lower_bound
 from mpiapps.linalg.product_choice import SUMMA, WIDTH, Choice, Product, rank_choices
-from mpiapps.linalg.schedule import product
+from mpiapps.linalg.schedule import comm_sizes, product
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,15 @@ def plan(  # noqa: PLR0913, PLR0917 - the sizes of a product have names
 def count(
     choice: Choice, rank: int, size: int, *, gram: bool = False
 ) -> tuple[int, int, int]:
-    """Return elements received, messages and flops of one rank's schedule."""
+    """Return elements received, messages and flops of one rank's schedule.
+
+    A broadcast or all-gather on a communicator of one rank sends nothing.
+    """
     received = messages = flops = 0
-    repeats = {"sum": choice.grid.pk - 1, "exchange": size - 1, "gemm": 0}
+    sizes = comm_sizes(choice.grid, size)
     for panel in product(choice, rank, size, gram=gram):
         for step in panel:
             received, flops = received + step.received, flops + step.flops
-            messages += repeats.get(step.op, 1)
+            others = sizes.get(step.comm, 1) - 1
+            messages += others if step.op in {"sum", "exchange"} else min(1, others)
     return received, messages, flops

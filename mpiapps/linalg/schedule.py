@@ -108,12 +108,8 @@ def product(
     if choice.algorithm == SUMMA:
         yield from summa_product(grid, choice.layouts, rank)
         if gram:  # with the ranks of the transposed block
-            received = sum(
-                math.prod(part)
-                for other in range(size)
-                if other != rank
-                for part in [exchanged_shape(c, rank, c.T, other)]
-            )
+            kept = math.prod(exchanged_shape(c, rank, c.T, rank))
+            received = math.prod(c.local_shape(rank)) - kept
             yield [Step("exchange", "all", received=received)]
         return
     operands = list(zip(choice.replicated, (a, b), strict=True))
@@ -132,6 +128,11 @@ def product(
     if choice.algorithm == SUM and grid.pk > 1:
         received = rows * cols * (grid.pk - 1)
         yield [Step("sum", "fibre", received=received, flops=received)]
+
+
+def comm_sizes(grid: Grid, size: int) -> dict[str, int]:
+    """Return the number of ranks of each communicator that `Step.comm` names."""
+    return {"row": grid.pn, "col": grid.pm, "fibre": grid.pk, "all": size}
 
 
 def exchanged_shape(new: Layout, rank: int, old: Layout, other: int) -> tuple[int, int]:

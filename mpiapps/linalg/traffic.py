@@ -6,7 +6,7 @@ import math
 
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.product_choice import Product, choose_product
-from mpiapps.linalg.schedule import exchanged_shape, product
+from mpiapps.linalg.schedule import comm_sizes, exchanged_shape, product
 
 
 class Traffic:
@@ -76,8 +76,7 @@ class Traffic:
         for whole, old, new in operands:
             if not whole:
                 self.move(old, new, itemsize)
-        grid = choice.grid
-        axes = {"row": grid.pn, "col": grid.pm, "fibre": grid.pk, "all": self.size}
+        axes = comm_sizes(choice.grid, self.size)
         for steps in product(choice, self.rank, self.size):
             for step in steps:
                 others = axes.get(step.comm, 1) - 1
