@@ -26,7 +26,7 @@ from mpiapps.linalg.product_choice import SUMMA, Choice, Product, rank_choices
 from mpiapps.linalg.traffic import Traffic
 
 LOCAL = 2048  # rows and columns of a rank's block of C
-MANY = 4096  # ranks, from which blocks have half as many
+MANY = 4096  # ranks, from which blocks have half as many; above, one panel is traced
 PANELS = 2
 ITEMSIZE = 8
 CALLS = 5  # of an operation
@@ -50,7 +50,7 @@ class Case:
     hosts : list of int
         Of each rank.
     received : int
-        Bytes that rank 0 receives.
+        Bytes of one rank.
     useful : float
         s of computation of a rank.
     planned : float, optional
@@ -72,7 +72,7 @@ def gemm(platform: Platform, ranks: int) -> Case:
     n = _local(ranks) * round(ranks**0.5)
     grid = Grid(*process_grid(ranks))
     choice = Choice(SUMMA, grid, grid.layouts(n, n, n))
-    return _product(platform, ranks, choice, PANELS)
+    return _product(platform, ranks, choice, PANELS if ranks <= MANY else 1)
 
 
 def gemm_3d(platform: Platform, ranks: int) -> Case:
@@ -92,7 +92,8 @@ def _product(platform: Platform, ranks: int, choice: Choice, panels: int) -> Cas
     calls = Counter(
         call for step in steps if (call := call_of(step, choice.grid, ranks, ITEMSIZE))
     )
-    received = ITEMSIZE * sum(step.received for step in steps)
+    last = first_panels(choice, ranks - 1, ranks, panels)  # no root of these panels
+    received = ITEMSIZE * sum(step.received for step in last)
     useful = sum(step.flops for step in steps) / platform.flops
     planned = useful + Machine.of(platform.name).communication(0, 0, calls)
     traces = (product_trace(choice, r, ranks, panels=panels) for r in range(ranks))

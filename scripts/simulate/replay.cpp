@@ -75,7 +75,9 @@ static void broadcast(Action& action) {
       if (turn + mask < group.count) send(bytes, group.rank(turn + mask + root));
     return;
   }
-  std::vector<MPI_Request> come, gone;
+  // As Open MPI, one send at a time: SimGrid would share the link among several, and all
+  // segments would arrive together, at the end.
+  std::vector<MPI_Request> come;
   for (long left = bytes; left > 0; left -= SEGMENT) {
     int size = std::min<long>(left, SEGMENT);
     MPI_Request request = MPI_REQUEST_NULL;
@@ -85,10 +87,8 @@ static void broadcast(Action& action) {
   for (size_t i = 0; i < come.size(); ++i) {
     int size = std::min<long>(bytes - i * SEGMENT, SEGMENT);
     if (turn) MPI_Wait(&come[i], MPI_STATUS_IGNORE);
-    if (turn == group.count - 1) continue;
-    gone.push_back(isend(size, group.rank(group.own + 1)));
+    if (turn < group.count - 1) send(size, group.rank(group.own + 1));
   }
-  MPI_Waitall(gone.size(), gone.data(), MPI_STATUSES_IGNORE);
 }
 
 // exchange_in GROUP BYTES: a message to each other rank, shift after shift

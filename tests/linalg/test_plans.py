@@ -114,15 +114,15 @@ def compare(comm, schedule, call, x, **wanted):
 def test_eigenvalues_and_singular_values(counting, dtype, monkeypatch):
     x = whole((70, 70), dtype)
     x += x.conj().T
-    tall = factor_plans._svd, svd.singular_values
+    tall = factor_plans.send_svd, svd.singular_values
     compare(counting, factor_plans._small_eigh, eigh.eigh, x)
     for small in (1000, 0):
         monkeypatch.setattr(svd, "SMALL", small)
         monkeypatch.setattr(eigh, "SMALL", small)
         for shape in ((70, 70), (75, 66), (9 * counting.size, 8)):
             compare(counting, *tall, whole(shape, dtype))
-    compare(counting, factor_plans._eigh, eigh.eigh, x)
-    compare(counting, factor_plans._eigh, eigh.eigh, x[:33, :33])
+    compare(counting, factor_plans.send_eigh, eigh.eigh, x)
+    compare(counting, factor_plans.send_eigh, eigh.eigh, x[:33, :33])
 
 
 @pytest.mark.mpi
@@ -133,7 +133,7 @@ def test_least_squares(counting, shape):
         b = DistMatrix.random(counting, (shape[0], columns))
         compare(
             counting,
-            factor_plans._lstsq,
+            factor_plans.send_lstsq,
             lambda a, b=b: lstsq(a, b),
             whole(shape),
             columns=columns,
