@@ -22,6 +22,8 @@ SLURM ?= 22.05
 RANK_TESTS = mpi and not slow$(if $(filter openmpi,$(MPI)),, and not one_mpi)
 # Words for `mpiapps run pi`, such as ARGS='-n 8 --samples 1e11'.
 ARGS ?=
+# Words for the simulator, such as SIMULATE='--only gemm --ranks 1024'.
+SIMULATE ?=
 # Words for the surface of bench-matrix, such as SURFACE='--only gram --ranks 2'.
 SURFACE ?=
 
@@ -33,7 +35,7 @@ LIMIT = timeout -k 10
 FUZZ = 1000
 
 .PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-many \
-	test-network test-slow test-faults test-fuzz test-extrap \
+	test-network test-slow test-faults test-fuzz test-extrap simgrid simulate test-simulate \
 	check docs format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
 	cluster-up cluster-down test-cluster test-python test-releases jobs
 
@@ -67,12 +69,12 @@ test: venvs ## all tests: serial, on 1 to 4 ranks, on the other MPIs
 	$(BIN)/python scripts/check_skips.py .junit
 
 test-quick: $(READY) ## tests that start no process, in less than a minute
-	$(LIMIT) 300 $(BIN)/python -m pytest -q -n 2 -m 'not mpi and not cluster and not extrap and not processes'
+	$(LIMIT) 300 $(BIN)/python -m pytest -q -n 2 -m 'not mpi and not cluster and not extrap and not simulate and not processes'
 
 # Three at a time: part of their time they wait for ends, limits and timers.
 test-serial: $(READY) ## tests of one process, and those that start mpiexec
 	$(LIMIT) 2700 $(BIN)/python $(COVERED) -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
-		-m 'not mpi and not cluster and not extrap' --junitxml=.junit/serial.xml
+		-m 'not mpi and not cluster and not extrap and not simulate' --junitxml=.junit/serial.xml
 
 test-ranks: $(READY) ## rank tests on 1, 2, 3 and 4 ranks
 	@for n in $(TEST_RANKS); do \
@@ -150,6 +152,15 @@ test-releases: ## test-cluster and test-python with Slurm 24.11 and 26.05
 	@for release in 24.11 26.05; do \
 		$(MAKE) --no-print-directory SLURM=$$release test-cluster test-python || exit 1; \
 	done
+
+simgrid:
+	command -v smpirun >/dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends libsimgrid-dev g++ >/dev/null; }
+
+simulate: $(READY) simgrid ## schedules on up to 16,384 ranks, the figures of docs/scale.md; as root on Debian
+	PYTHONPATH=. $(BIN)/python scripts/simulate/main.py $(SIMULATE)
+
+test-simulate: $(READY) simgrid ## plans against SimGrid on 64 ranks; as root on Debian
+	$(LIMIT) 300 $(BIN)/python -m pytest -q -m simulate tests/simulate
 
 jobs: $(READY) ## render the scripts in jobs/
 	$(BIN)/python scripts/render_jobs.py

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mpiapps.app import Program, Result, main, option
 from mpiapps.app.collective_checkpoint import resumed_panels
 from mpiapps.base.errors import InputError
+from mpiapps.base.platforms import PLATFORMS
 from mpiapps.linalg.operation import USER_KIND, Operation
 from mpiapps.linalg.operations import OPERATIONS, find_operation, load_algorithms
 
@@ -35,8 +36,9 @@ REQUIRED_OPTIONS = {
     "ranks": "plan",
     "memory": "plan",
     "calibrate": "plan",
+    "platform": "plan",
 }
-PLAN_OPTIONS = {"random", "dtype", "k", "plan", "ranks", "memory", "calibrate"}
+PLAN_OPTIONS = {"random", "dtype", "k", "plan", *REQUIRED_OPTIONS} - {"seed"}
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,12 @@ class Options:
         0, "memory per rank for --plan (default: unlimited)", type="size"
     )
     calibrate: bool = option(False, "measure the speed of this machine for --plan")
+    platform: str = option(
+        "",
+        "cores and network for --plan, such as torus-100-slow (docs/scale.md)",
+        choices=("", *PLATFORMS),
+        metavar="NAME",
+    )
 
 
 def check(options: Options) -> None:
@@ -131,6 +139,8 @@ def check(options: Options) -> None:
         for field in fields(Options)
         if getattr(options, field.name) != field.default
     }
+    if {"platform", "calibrate"} <= changed:
+        raise ValueError("--platform and --calibrate both give the speed; omit one")
     for name in sorted(changed - {"operation", "files", "random"}):
         _check_use(options.operation, name, changed)
 
@@ -245,26 +255,15 @@ def _file_stamps(options: Options) -> list[list[int]]:
 
 def _planned(world: World, options: Options, operation: Operation) -> dict[str, Any]:
     """Return algorithm and cost. Collective with ``--calibrate``."""
-    import numpy as np
-
-    from mpiapps.linalg.cost_model import Machine, Plan, plan
-    from mpiapps.linalg.operation_plan import OperationPlan, plan_operation
+    from mpiapps.linalg.cost_model import Machine
+    from mpiapps.linalg.operation_plan import plan_any
 
     size, limit = options.ranks or world.size, options.memory or math.inf
-    cost: Plan | OperationPlan
     with _as_input():
-        if operation.product is not None:
-            itemsize, gram = (
-                np.dtype(options.dtype).itemsize,
-                options.operation == "gram",
-            )
-            sizes = operation.product(*options.random)
-            cost = plan(*sizes, size, itemsize, limit, gram=gram)
-        else:
-            k = options.k if "k" in operation.options else 0
-            given = operation, options.random, size, options.dtype
-            cost = plan_operation(*given, memory=limit, k=k)
-    machine = Machine()
+        k = options.k if "k" in operation.options else 0
+        given = operation, options.random, size, options.dtype
+        cost = plan_any(*given, memory=limit, k=k)
+    machine = Machine.of(options.platform)
     if options.calibrate:
         from mpiapps.linalg.calibrate import calibrate
 

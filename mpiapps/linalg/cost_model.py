@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from mpiapps.base.platforms import PATHS, PLATFORMS
+from mpiapps.linalg.call_cost import Call, Network
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.lower_bound import lower_bound
 from mpiapps.linalg.product_choice import SUMMA, WIDTH, Choice, Product, rank_choices
-from mpiapps.linalg.schedule import product
+from mpiapps.linalg.schedule import Step, comm_sizes, product
+
+Calls = Counter[Call]
 
 
 @dataclass(frozen=True)
@@ -22,12 +27,38 @@ class Machine:
         flop/s of gemm, byte/s received, and s per message.
     reading : float
         byte/s of a matrix that a product with a vector reads from memory.
+    network : Network, optional
+        Of a platform: the time of a call is that of its messages. Default: `latency` is
+        that of the whole call, as `calibrate` measures it.
     """
 
     flops: float = 50e9
     bandwidth: float = 5e9
     latency: float = 5e-6
     reading: float = 16e9
+    network: Network | None = None
+
+    @classmethod
+    def of(cls, name: str) -> Machine:
+        """Return the speed of a rank of a platform, or the default one without name."""
+        if not name:
+            return cls()
+        platform = PLATFORMS[name]
+        network = Network(
+            platform.bandwidth,
+            platform.far_latency,
+            platform.near_latency,
+            PATHS[platform.topology].hosts,
+        )
+        speeds = platform.flops, platform.bandwidth, platform.far_latency
+        return cls(*speeds, platform.reading, network)
+
+    def communication(self, received: int, messages: int, calls: Calls) -> float:
+        """Return the seconds of calls: in all, `received` bytes and `messages`."""
+        if self.network is None:
+            return received / self.bandwidth + messages * self.latency
+        network = self.network
+        return sum(count * call.seconds(network) for call, count in calls.items())
 
 
 @dataclass(frozen=True)
@@ -44,6 +75,8 @@ class Plan:
         Lower bound of the bytes that some rank moves, for any algorithm.
     estimates : dict of str to float
         Rough seconds of each algorithm, by which the first one was chosen.
+    calls : Counter of Call
+        Of rank 0, whose blocks are largest.
     """
 
     choice: Choice
@@ -53,6 +86,7 @@ class Plan:
     memory: int
     bound: float
     estimates: dict[str, float]
+    calls: Calls
 
     @property
     def grid(self) -> Grid:
@@ -61,10 +95,8 @@ class Plan:
 
     def seconds(self, machine: Machine) -> float:
         """Return the time without overlap of communication and computation."""
-        return (
-            self.flops / machine.flops
-            + self.received / machine.bandwidth
-            + self.messages * machine.latency
+        return self.flops / machine.flops + machine.communication(
+            self.received, self.messages, self.calls
         )
 
     def values(self, machine: Machine) -> dict[str, Any]:
@@ -124,17 +156,44 @@ def plan(  # noqa: PLR0913, PLR0917 - the sizes of a product have names
         elements * itemsize,
         bound,
         estimates,
+        calls_of(choice, 0, size, itemsize, gram=gram),
     )
 
 
 def count(
     choice: Choice, rank: int, size: int, *, gram: bool = False
 ) -> tuple[int, int, int]:
-    """Return elements received, messages and flops of one rank's schedule."""
+    """Return elements received, messages and flops of one rank's schedule.
+
+    A broadcast or all-gather on a communicator of one rank sends nothing.
+    """
     received = messages = flops = 0
-    repeats = {"sum": choice.grid.pk - 1, "exchange": size - 1, "gemm": 0}
+    sizes = comm_sizes(choice.grid, size)
     for panel in product(choice, rank, size, gram=gram):
         for step in panel:
             received, flops = received + step.received, flops + step.flops
-            messages += repeats.get(step.op, 1)
+            others = sizes.get(step.comm, 1) - 1
+            messages += others if step.op in {"sum", "exchange"} else min(1, others)
     return received, messages, flops
+
+
+def calls_of(
+    choice: Choice, rank: int, size: int, itemsize: int, *, gram: bool = False
+) -> Calls:
+    """Return the calls of one rank's schedule, with their sizes in bytes."""
+    calls: Calls = Counter()
+    for panel in product(choice, rank, size, gram=gram):
+        for step in panel:
+            if call := call_of(step, choice.grid, size, itemsize):
+                calls[call] += 1
+    return calls
+
+
+def call_of(step: Step, grid: Grid, size: int, itemsize: int) -> Call | None:
+    """Return the call of a step on `size` ranks, or `None` if it sends nothing."""
+    ranks = comm_sizes(grid, size).get(step.comm, 1)
+    if ranks == 1:
+        return None
+    if step.op in {"sum", "exchange"}:
+        return Call("exchange", ranks, step.received * itemsize)
+    return Call(step.op, ranks, step.size * itemsize)

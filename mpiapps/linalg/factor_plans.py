@@ -30,7 +30,7 @@ def plan_eigh(problem: Problem) -> OperationPlan:
         read=n**3 / 6 / p * z,
         memory=n * n / p * (2.5 * z + 3 * real) + 4 * PANEL * n * z,
     )
-    return problem.plan("tridiagonal form, divide and conquer", _eigh, work)
+    return problem.plan("tridiagonal form, divide and conquer", send_eigh, work)
 
 
 def _small_eigh(traffic: Traffic, problem: Problem) -> None:
@@ -41,7 +41,8 @@ def _small_eigh(traffic: Traffic, problem: Problem) -> None:
     traffic.move(one, Layout.blocks((n, n), (1, traffic.size)), z)
 
 
-def _eigh(traffic: Traffic, problem: Problem) -> None:
+def send_eigh(traffic: Traffic, problem: Problem) -> None:
+    """Add what `eigh` sends, if it uses all ranks."""
     n, size, z = problem.n, traffic.size, problem.itemsize
     rows = row_layout((n, n), size)
     _scale(traffic, problem.layout, rows, z)
@@ -83,12 +84,11 @@ def _merges(traffic: Traffic, axis: Axis, ranks: range) -> None:
     _merges(traffic, axis, parts[traffic.rank >= half])
     order = axis.span(ranks[-1]).stop - axis.span(ranks.start).start
     share = len(blocks(order, len(ranks))[traffic.rank - ranks.start])
-    group = Traffic(traffic.rank - ranks.start, len(ranks))
+    group = traffic.group(ranks.start, len(ranks))
     group.all_reduce(2 * order * REAL)
     for values in (2, 1):  # roots, weights
         group.all_gather(order * values * REAL, share * values * REAL)
-    traffic.received += group.received
-    traffic.messages += group.messages
+    traffic.include(group)
 
 
 def plan_svd(problem: Problem) -> OperationPlan:
@@ -107,7 +107,7 @@ def plan_svd(problem: Problem) -> OperationPlan:
         square, panels = n * n * (m - n / 3) / p, 4 * PANEL * (m + n)
         memory = (3 * m * n / p + panels) * z
         work = work.then(Work(4 * square, square * z, memory))
-    return problem.plan(", ".join(steps), _svd, work)
+    return problem.plan(", ".join(steps), send_svd, work)
 
 
 def _qr_work(problem: Problem) -> Work:
@@ -122,7 +122,8 @@ def _is_tall(problem: Problem) -> bool:
     return problem.m >= max(svd.TALL, problem.ranks) * problem.n
 
 
-def _svd(traffic: Traffic, problem: Problem) -> None:
+def send_svd(traffic: Traffic, problem: Problem) -> None:
+    """Add what `svd.singular_values` sends."""
     (m, n), size, z = problem.layout.shape, traffic.size, problem.itemsize
     layout = problem.layout
     if _is_tall(problem):
@@ -166,10 +167,11 @@ def plan_lstsq(problem: Problem) -> OperationPlan:
     memory = (5 * m * n / p + (2 * p + 6) * n * n + 3 * right) * z
     rest = Work(20 * n**3 + 6 * m * n * r / p, 2 * m * n / p * z, memory)
     work = _qr_work(tall).then(_qr_work(tall)).then(rest)  # R, Q
-    return problem.plan("TSQR, SVD of R on every rank", _lstsq, work)
+    return problem.plan("TSQR, SVD of R on every rank", send_lstsq, work)
 
 
-def _lstsq(traffic: Traffic, problem: Problem) -> None:
+def send_lstsq(traffic: Traffic, problem: Problem) -> None:
+    """Add what `lstsq` sends for a matrix of full rank."""
     (m, n), r, size = problem.layout.shape, problem.columns, traffic.size
     z, wide = problem.itemsize, m < n
     b = Layout.balanced((m, r), size)

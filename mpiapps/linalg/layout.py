@@ -34,7 +34,10 @@ class Layout:
     def __post_init__(self) -> None:
         """Set the default ranks; check that the ranks fit the grid."""
         size = self.rows.procs * self.cols.procs
-        ranks = tuple(map(index, self.ranks)) or tuple(range(size))
+        if not self.ranks:
+            object.__setattr__(self, "ranks", _first_ranks(size))
+            return
+        ranks = tuple(map(index, self.ranks))
         object.__setattr__(self, "ranks", ranks)
         if len(set(ranks)) != size or len(ranks) != size or min(ranks) < 0:
             raise ValueError(
@@ -148,6 +151,11 @@ class Layout:
     def of_shape(self, m: int, n: int) -> Layout:
         """Return the same distribution for another shape."""
         return replace(self, rows=replace(self.rows, n=m), cols=replace(self.cols, n=n))
+
+
+@lru_cache(maxsize=64)  # layouts of many ranks share one tuple
+def _first_ranks(size: int) -> tuple[int, ...]:
+    return tuple(range(size))
 
 
 @lru_cache(maxsize=1024)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import pkgutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from mpiapps.linalg.cost_model import Machine
+from mpiapps.linalg.cost_model import Calls, Machine, Plan, plan
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.operation import Operation
 from mpiapps.linalg.traffic import Traffic
@@ -41,6 +42,8 @@ class OperationPlan:
         As those of `Traffic`.
     work : Work
         An estimate.
+    calls : Counter of Call
+        Of the rank that receives most.
     repeated : dict of str to OperationPlan
         Parts that may be repeated, as often as the elements of the matrix require.
     """
@@ -49,6 +52,7 @@ class OperationPlan:
     received: int
     messages: int
     work: Work
+    calls: Calls = field(default_factory=Counter)
     repeated: dict[str, OperationPlan] = field(default_factory=dict)
 
     def seconds(self, machine: Machine) -> float:
@@ -56,8 +60,7 @@ class OperationPlan:
         return (
             self.work.flops / machine.flops
             + self.work.read / machine.reading
-            + self.received / machine.bandwidth
-            + self.messages * machine.latency
+            + machine.communication(self.received, self.messages, self.calls)
         )
 
     def values(self, machine: Machine) -> dict[str, Any]:
@@ -154,6 +157,7 @@ class Problem:
             max(traffic.received for traffic in counts),
             max(traffic.messages for traffic in counts),
             replace(work, flops=work.flops * self.components**2),
+            max(counts, key=lambda traffic: traffic.received).calls,
             repeated,
         )
 
@@ -186,3 +190,19 @@ def plan_operation(  # noqa: PLR0913 - the options of --plan
             f" {memory:.3g} are allowed; use more ranks, or more memory per rank"
         )
     return plan
+
+
+def plan_any(  # noqa: PLR0913 - the options of --plan
+    operation: Operation,
+    sizes: Sequence[int],
+    ranks: int,
+    dtype: str,
+    *,
+    memory: float = math.inf,
+    k: int = 0,
+) -> Plan | OperationPlan:
+    """Return the plan of a product or of another operation; as `plan_operation`."""
+    if operation.product is None:
+        return plan_operation(operation, sizes, ranks, dtype, memory=memory, k=k)
+    product, itemsize = operation.product(*sizes), np.dtype(dtype).itemsize
+    return plan(*product, ranks, itemsize, memory, gram=1 in operation.operands)

@@ -28,6 +28,8 @@ class Step:
         Columns of A, rows of B.
     received, flops : int
         Elements that this rank receives, and its floating-point operations.
+    size : int
+        Elements that are broadcast or gathered, those of this rank included.
     """
 
     op: str
@@ -36,6 +38,7 @@ class Step:
     k: range = range(0)
     received: int = 0
     flops: int = 0
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,12 @@ def summa(
         stop = min(_end(a, k), _end(b, k), slab.stop, first + width)
         part = range(k, stop)
         left, top = a.owner(k) % position.cols, b.owner(k) % position.rows
-        received = 0 if left == position.j else position.m * len(part)
-        steps.append(Step("bcast", "row", left, part, received))
-        received = 0 if top == position.i else position.n * len(part)
-        steps.append(Step("bcast", "col", top, part, received))
+        size = position.m * len(part)
+        received = 0 if left == position.j else size
+        steps.append(Step("bcast", "row", left, part, received, size=size))
+        size = position.n * len(part)
+        received = 0 if top == position.i else size
+        steps.append(Step("bcast", "col", top, part, received, size=size))
         k = stop
         if k - first >= width or k == slab.stop:
             whole = range(first, k)
@@ -108,19 +113,16 @@ def product(
     if choice.algorithm == SUMMA:
         yield from summa_product(grid, choice.layouts, rank)
         if gram:  # with the ranks of the transposed block
-            received = sum(
-                math.prod(part)
-                for other in range(size)
-                if other != rank
-                for part in [exchanged_shape(c, rank, c.T, other)]
-            )
+            kept = math.prod(exchanged_shape(c, rank, c.T, rank))
+            received = math.prod(c.local_shape(rank)) - kept
             yield [Step("exchange", "all", received=received)]
         return
     operands = list(zip(choice.replicated, (a, b), strict=True))
     for whole, x in operands[gram:]:  # a Gram matrix has one, as its right operand
         if whole and size > 1:
-            received = math.prod(x.shape) - math.prod(x.local_shape(rank))
-            yield [Step("allgather", "all", received=received)]
+            total = math.prod(x.shape)
+            received = total - math.prod(x.local_shape(rank))
+            yield [Step("allgather", "all", received=received, size=total)]
     if rank not in c.ranks:
         return
     m, n, k = rows, cols, a.cols.n
@@ -132,6 +134,11 @@ def product(
     if choice.algorithm == SUM and grid.pk > 1:
         received = rows * cols * (grid.pk - 1)
         yield [Step("sum", "fibre", received=received, flops=received)]
+
+
+def comm_sizes(grid: Grid, size: int) -> dict[str, int]:
+    """Return the number of ranks of each communicator that `Step.comm` names."""
+    return {"row": grid.pn, "col": grid.pm, "fibre": grid.pk, "all": size}
 
 
 def exchanged_shape(new: Layout, rank: int, old: Layout, other: int) -> tuple[int, int]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
+from mpiapps.linalg.call_cost import Call
+from mpiapps.linalg.cost_model import call_of
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.product_choice import Product, choose_product
 from mpiapps.linalg.schedule import exchanged_shape, product
@@ -21,6 +24,8 @@ class Traffic:
     received : int
         Bytes. Those of an all-reduce of x bytes are ``2 x (1 - 1/P)``, the least that
         any algorithm needs.
+    calls : Counter of Call
+        How often this rank makes each call.
     messages : int
         Calls of collectives, and exchanges with one rank. Not counted are comparisons
         of arguments, of 24 bytes.
@@ -29,36 +34,52 @@ class Traffic:
     def __init__(self, rank: int, size: int) -> None:
         self.rank, self.size = rank, size
         self.received = self.messages = 0
+        self.calls: Counter[Call] = Counter()
 
-    def _add(self, received: int, messages: int = 1) -> None:
+    def _add(self, received: int, call: Call, messages: int = 1) -> None:
         if self.size > 1:
             self.received += received
             self.messages += messages
+            self.calls[call] += 1
+
+    def group(self, first: int, size: int) -> Traffic:
+        """Return the traffic of this rank among `size` ranks from `first` on."""
+        return Traffic(self.rank - first, size)
+
+    def include(self, group: Traffic) -> None:
+        """Add the traffic of this rank in a group of the ranks."""
+        self.received += group.received
+        self.messages += group.messages
+        self.calls.update(group.calls)
 
     def all_reduce(self, size: int) -> None:
         """Add an all-reduce of `size` bytes."""
-        self._add(2 * (size - size // self.size))
+        call = Call("allreduce", self.size, size)
+        self._add(2 * (size - size // self.size), call)
 
     def broadcast(self, size: int, root: int = 0) -> None:
         """Add a broadcast of `size` bytes, if there are any."""
         if size:
-            self._add(size if self.rank != root else 0)
+            call = Call("bcast", self.size, size)
+            self._add(size if self.rank != root else 0, call)
 
     def all_gather(self, total: int, own: int) -> None:
         """Add an all-gather of `total` bytes, of which this rank has its own."""
-        self._add(total - own)
+        self._add(total - own, Call("allgather", self.size, total))
 
     def gather(self, size: int) -> None:
         """Add a gather of `size` bytes of each rank to rank 0."""
-        self._add(0 if self.rank else size * (self.size - 1))
+        call = Call("gather", self.size, size * self.size)
+        self._add(0 if self.rank else size * (self.size - 1), call)
 
     def scatter(self, size: int) -> None:
         """Add a scatter of `size` bytes for each rank from rank 0."""
-        self._add(size if self.rank else 0)
+        call = Call("scatter", self.size, size * self.size)
+        self._add(size if self.rank else 0, call)
 
     def exchange(self, received: int, messages: int) -> None:
         """Add messages from single ranks."""
-        self._add(received, messages)
+        self._add(received, Call("exchange", messages + 1, received), messages)
 
     def move(self, old: Layout, new: Layout, itemsize: int) -> None:
         """Add a redistribution, if the layouts differ."""
@@ -66,7 +87,7 @@ class Traffic:
             return
         there = math.prod(exchanged_shape(new, self.rank, old, self.rank))
         elements = math.prod(new.local_shape(self.rank)) - there
-        self._add(elements * itemsize, self.size - 1)
+        self.exchange(elements * itemsize, self.size - 1)
 
     def product(self, a: Layout, b: Layout, itemsize: int) -> Layout:
         """Add a product of matrices in these layouts; return that of the result."""
@@ -76,11 +97,9 @@ class Traffic:
         for whole, old, new in operands:
             if not whole:
                 self.move(old, new, itemsize)
-        grid = choice.grid
-        axes = {"row": grid.pn, "col": grid.pm, "fibre": grid.pk, "all": self.size}
         for steps in product(choice, self.rank, self.size):
             for step in steps:
-                others = axes.get(step.comm, 1) - 1
-                messages = others if step.op == "sum" else min(1, others)
-                self._add(step.received * itemsize, messages)
+                if call := call_of(step, choice.grid, self.size, itemsize):
+                    messages = call.ranks - 1 if call.op == "exchange" else 1
+                    self._add(step.received * itemsize, call, messages)
         return choice.layouts[2]

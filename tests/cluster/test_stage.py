@@ -32,7 +32,9 @@ HOSTS = ("n1", "n2")
 def environment():
     """Return a small environment, without MPI: launchers start anything."""
     directory = SHARED / "small"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", directory], check=True
+    )
     (SHARED / "where.py").write_text(SCRIPT)
     (SHARED / "beside.py").touch()
     site = (SHARED / "sge.toml").read_text()

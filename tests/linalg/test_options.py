@@ -30,6 +30,7 @@ OPTIONS = {
     "ranks": (64, {"plan": True}),
     "memory": (1, {"plan": True}),  # byte: more than nothing fits
     "calibrate": (True, {"plan": True}),
+    "platform": ("torus-100-slow", {"plan": True}),
 }
 SIZES = {"multiply": (6, 5, 4), "solve": (6, 2), "cholesky": (6,), "inverse": (6,)}
 SIZES |= {"eigh": (6,), "eigsh": (6,), "lstsq": (6, 4, 2), "svds": (6, 7)}

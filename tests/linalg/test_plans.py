@@ -22,7 +22,7 @@ from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.divide_conquer import _Merge
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.lstsq import lstsq
-from mpiapps.linalg.operation_plan import Problem, plan_operation
+from mpiapps.linalg.operation_plan import Problem, plan_any, plan_operation
 from mpiapps.linalg.operations import find_operation
 from mpiapps.linalg.solve import hermitian
 from mpiapps.linalg.svds import svds
@@ -114,15 +114,15 @@ def compare(comm, schedule, call, x, **wanted):
 def test_eigenvalues_and_singular_values(counting, dtype, monkeypatch):
     x = whole((70, 70), dtype)
     x += x.conj().T
-    tall = factor_plans._svd, svd.singular_values
+    tall = factor_plans.send_svd, svd.singular_values
     compare(counting, factor_plans._small_eigh, eigh.eigh, x)
     for small in (1000, 0):
         monkeypatch.setattr(svd, "SMALL", small)
         monkeypatch.setattr(eigh, "SMALL", small)
         for shape in ((70, 70), (75, 66), (9 * counting.size, 8)):
             compare(counting, *tall, whole(shape, dtype))
-    compare(counting, factor_plans._eigh, eigh.eigh, x)
-    compare(counting, factor_plans._eigh, eigh.eigh, x[:33, :33])
+    compare(counting, factor_plans.send_eigh, eigh.eigh, x)
+    compare(counting, factor_plans.send_eigh, eigh.eigh, x[:33, :33])
 
 
 @pytest.mark.mpi
@@ -133,7 +133,7 @@ def test_least_squares(counting, shape):
         b = DistMatrix.random(counting, (shape[0], columns))
         compare(
             counting,
-            factor_plans._lstsq,
+            factor_plans.send_lstsq,
             lambda a, b=b: lstsq(a, b),
             whole(shape),
             columns=columns,
@@ -219,3 +219,10 @@ def test_a_plan_refuses_more_values_than_there_are():
     for name in ("eigsh", "svds"):
         with pytest.raises(ValueError, match="k=7"):
             plan_operation(find_operation(name), (6,), 2, "f8", k=7)
+
+
+def test_the_plan_of_a_gram_matrix_computes_half_of_it():
+    whole = plan_any(find_operation("multiply"), (64, 64, 4096), 1, "f8")
+    half = plan_any(find_operation("gram"), (4096, 64), 1, "f8")
+    times = [found.seconds(Machine()) for found in (half, whole)]
+    assert times[0] == pytest.approx(times[1] / 2)

@@ -19,6 +19,7 @@ from mpiapps.linalg.product_choice import (
     choose_product,
     rank_choices,
 )
+from mpiapps.linalg.schedule import exchanged_shape, product
 
 SHAPES = [
     *[(64, 64, 64), (96, 96, 96), (120, 60, 30), (30, 60, 120), (60, 120, 30)],
@@ -198,3 +199,22 @@ def divisors(n):
 def test_a_plan_for_a_million_ranks_is_near_the_bound():
     found = plan(2**20, 2**20, 2**20, 10**6)
     assert found.received <= 1.3 * found.bound
+
+
+@pytest.mark.parametrize(
+    ("grid", "broadcasts"), [(Grid(1, 1), 0), (Grid(4, 1), 4), (Grid(2, 2), 4)], ids=str
+)
+def test_a_grid_axis_of_one_rank_sends_nothing(grid, broadcasts):
+    choice = Choice(SUMMA, grid, grid.layouts(1024, 1024, 1024))
+    _, messages, _ = count(choice, 0, grid.size)
+    assert messages == broadcasts
+
+
+def test_the_gram_exchange_receives_all_that_is_elsewhere():
+    grid = Grid(3, 2)
+    choice = Choice(SUMMA, grid, grid.layouts(50, 50, 70))
+    c = choice.layouts[2]
+    for rank in range(6):
+        (step,) = list(product(choice, rank, 6, gram=True))[-1]
+        parts = [exchanged_shape(c, rank, c.T, r) for r in range(6) if r != rank]
+        assert step.received == sum(rows * cols for rows, cols in parts)

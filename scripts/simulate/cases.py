@@ -1,0 +1,227 @@
+"""The schedules that are simulated: the traces and hosts of each, and its plan."""
+
+from __future__ import annotations
+
+import pickle
+import timeit
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from traces import Enough, TracedTraffic, first_panels, product_trace
+
+from mpiapps.base.platforms import Platform
+from mpiapps.base.usage import usage_of_process
+from mpiapps.comm.partition import process_grid
+from mpiapps.linalg import factor_plans
+from mpiapps.linalg.call_cost import Call
+from mpiapps.linalg.cost_model import Machine, call_of
+from mpiapps.linalg.grid_choice import Grid
+from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.operation_plan import Problem, Schedule
+from mpiapps.linalg.product_choice import SUMMA, Choice, Product, rank_choices
+from mpiapps.linalg.traffic import Traffic
+
+LOCAL = 2048  # rows and columns of a rank's block of C
+MANY = 4096  # ranks, from which blocks have half as many; above, one panel is traced
+PANELS = 2
+ITEMSIZE = 8
+CALLS = 5  # of an operation
+MESSAGE = 64  # bytes of an answer
+PICKLED_INT = 5  # bytes
+ATOMIC = 5e-7  # s of a fetch-and-add of another host's memory, at the memory
+ANSWER = 2e-5  # s of the manager for a request (docs/tasks.md)
+TASK = 1e-3  # s
+TASKS_PER_RANK = 5
+RANKS_PER_HOST = 64
+
+
+@dataclass(frozen=True)
+class Case:
+    """A schedule on a platform.
+
+    Attributes
+    ----------
+    traces : iterable of iterable of str
+        Of each rank.
+    hosts : list of int
+        Of each rank.
+    received : int
+        Bytes of one rank.
+    useful : float
+        s of computation of a rank.
+    planned : float, optional
+        s, by ``--plan --platform``.
+    """
+
+    traces: Iterable[Iterable[str]]
+    hosts: list[int]
+    received: int
+    useful: float
+    planned: float | None = None
+
+
+Build = Callable[[Platform, int], Case]
+
+
+def gemm(platform: Platform, ranks: int) -> Case:
+    """Return the first panels of a square product, on the squarest grid."""
+    n = _local(ranks) * round(ranks**0.5)
+    grid = Grid(*process_grid(ranks))
+    choice = Choice(SUMMA, grid, grid.layouts(n, n, n))
+    return _product(platform, ranks, choice, PANELS if ranks <= MANY else 1)
+
+
+def gemm_3d(platform: Platform, ranks: int) -> Case:
+    """Return a product on the grid that is chosen for it, with the sums over k."""
+    n = _local(ranks) // 2 * round(ranks**0.5)
+    ranked = rank_choices(Product(n, n, n, ranks))
+    choice = next(c for _, c in ranked if c.algorithm == SUMMA)
+    return _product(platform, ranks, choice, 0)
+
+
+def _local(ranks: int) -> int:
+    return LOCAL if ranks < MANY else LOCAL // 2
+
+
+def _product(platform: Platform, ranks: int, choice: Choice, panels: int) -> Case:
+    steps = list(first_panels(choice, 0, ranks, panels))
+    calls = Counter(
+        call for step in steps if (call := call_of(step, choice.grid, ranks, ITEMSIZE))
+    )
+    last = first_panels(choice, ranks - 1, ranks, panels)  # no root of these panels
+    received = ITEMSIZE * sum(step.received for step in last)
+    useful = sum(step.flops for step in steps) / platform.flops
+    planned = useful + Machine.of(platform.name).communication(0, 0, calls)
+    traces = (product_trace(choice, r, ranks, panels=panels) for r in range(ranks))
+    return Case(traces, list(range(ranks)), received, useful, planned)
+
+
+def operation(name: str, shape: Callable[[int], tuple[int, int]]) -> Build:
+    """Return the case of a `Schedule` of the plans: its first `CALLS` calls."""
+
+    def build(platform: Platform, ranks: int) -> Case:
+        schedule: Schedule = SCHEDULES[name]
+        layout = Layout.balanced(shape(ranks), ranks)
+        problem = Problem(layout, ranks, np.dtype("f8"))
+
+        def traced(rank: int) -> TracedTraffic:
+            traffic = TracedTraffic(rank, ranks, limit=CALLS)
+            with suppress(Enough):
+                schedule(traffic, problem)
+            return traffic
+
+        first = traced(0)
+        planned = Machine.of(platform.name).communication(0, 0, first.calls)
+        traces = (traced(rank).actions for rank in range(ranks))
+        return Case(traces, list(range(ranks)), first.received, 0.0, planned)
+
+    return build
+
+
+def redistribute(traffic: Traffic, problem: Problem) -> None:
+    """Add the redistribution from blocks to square block-cyclic blocks."""
+    cyclic = Layout.cyclic(problem.layout.shape, problem.ranks, 256)
+    traffic.move(problem.layout, cyclic, problem.itemsize)
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "eigh": factor_plans.send_eigh,
+    "svd": factor_plans.send_svd,
+    "lstsq": factor_plans.send_lstsq,
+    "redistribute": redistribute,
+}
+
+
+def counter(platform: Platform, ranks: int) -> Case:
+    """Return one counter for all ranks, in the memory of rank 0."""
+    return _served(platform, ranks, ATOMIC, RANKS_PER_HOST)
+
+
+def counter_by_host(platform: Platform, ranks: int) -> Case:
+    """Return a counter on each host, which takes tasks of one for all hosts."""
+    return _served(platform, ranks, ATOMIC, RANKS_PER_HOST, tree=True)
+
+
+def manager(platform: Platform, ranks: int) -> Case:
+    """Return one manager that answers the requests of all ranks."""
+    return _served(platform, ranks, ANSWER, RANKS_PER_HOST)
+
+
+def manager_by_host(platform: Platform, ranks: int) -> Case:
+    """Return a manager on each host, which takes tasks of one for all hosts."""
+    return _served(platform, ranks, ANSWER, RANKS_PER_HOST, tree=True)
+
+
+def _served(
+    platform: Platform,
+    ranks: int,
+    answer: float,
+    per_host: int,
+    *,
+    tree: bool = False,
+) -> Case:
+    """Return ranks that take tasks from a server, a process of its own on host 0.
+
+    With `tree`, each host has a server of its own, which takes `per_host` tasks of the
+    first one at a time.
+    """
+    hosts = -(-ranks // per_host)
+    tasks = ranks * TASKS_PER_RANK
+    work, serve = (round(t * platform.flops) for t in (TASK, answer))
+    workers = [r // per_host for r in range(ranks)]
+    total = tasks // per_host if tree else tasks
+    servers = [f"serve {hosts if tree else ranks} {total} {serve} {MESSAGE}"]
+    if tree:
+        local = f"serve {per_host} 0 {serve} {MESSAGE} {ranks} {per_host}"
+        servers += [local] * hosts
+    clients = (
+        [f"fetch {ranks + 1 + host if tree else ranks} {work}"] for host in workers
+    )
+    return Case(
+        chain(clients, ([server] for server in servers)),
+        [*workers, 0, *(range(hosts) if tree else ())],
+        MESSAGE * TASKS_PER_RANK,
+        TASK * TASKS_PER_RANK,
+    )
+
+
+def reports(platform: Platform, ranks: int) -> Case:
+    """Return the gather of a row of each rank, pickled, as mpi4py's `gather`."""
+    row = {"rank": ranks, "host": "node0123.cluster", "threads": 1}
+    row |= {"timers": {"total": 1.234567, "kernel": 1.234567}} | usage_of_process()
+    data = pickle.dumps(row)
+    unpickle = min(timeit.repeat(lambda: pickle.loads(data), number=100)) / 100
+    counts = " ".join([str(len(data))] * ranks)
+    gathered = ["gather 4 4 0", f"gatherv {len(data)} {counts} 0"]
+    root = [*gathered, f"compute {round(unpickle * ranks * platform.flops)}"]
+    traces = (root if rank == 0 else gathered for rank in range(ranks))
+    return Case(traces, list(range(ranks)), len(data) * (ranks - 1), 0.0)
+
+
+def checkpoint(platform: Platform, ranks: int) -> Case:
+    """Return the agreement on a checkpoint: mpi4py's `allreduce` of a number."""
+    call = Call("allreduce", ranks, PICKLED_INT)
+    action = f"allreduce_in 0 1 {ranks} {PICKLED_INT}"
+    planned = Machine.of(platform.name).communication(0, 0, Counter([call]))
+    traces = ([action] for _ in range(ranks))
+    return Case(traces, list(range(ranks)), 2 * PICKLED_INT, 0.0, planned)
+
+
+CASES: dict[str, Build] = {
+    "gemm": gemm,
+    "gemm-3d": gemm_3d,
+    "eigh": operation("eigh", lambda ranks: (64 * ranks, 64 * ranks)),
+    "svd": operation("svd", lambda ranks: (64 * ranks, 32 * ranks)),
+    "tsqr": operation("lstsq", lambda ranks: (100_000 * ranks, 64)),
+    "redistribute": operation("redistribute", lambda ranks: (64 * ranks, 64 * ranks)),
+    "counter": counter,
+    "counter-by-host": counter_by_host,
+    "manager": manager,
+    "manager-by-host": manager_by_host,
+    "reports": reports,
+    "checkpoint": checkpoint,
+}

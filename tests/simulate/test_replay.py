@@ -1,0 +1,39 @@
+"""The real simulator, on few ranks: `make test-simulate`."""
+
+import sys
+
+import pytest
+
+from mpiapps.base.platforms import PLATFORMS
+from tests.commands import ROOT
+
+sys.path.insert(0, str(ROOT / "scripts" / "simulate"))
+
+from cases import CASES
+from simgrid import replay
+
+pytestmark = pytest.mark.simulate
+
+
+@pytest.mark.parametrize("topology", ["fat-tree", "dragonfly", "torus"])
+def test_the_plan_of_a_product_agrees_with_the_simulator(topology):
+    platform = PLATFORMS[f"{topology}-100-slow"]
+    case = CASES["gemm"](platform, 64)
+    result = replay(platform, case.traces, case.hosts, limit=60)
+    assert case.planned == pytest.approx(result.seconds, rel=0.25)
+
+
+def test_the_plan_of_a_checkpoint_agrees_with_the_simulator():
+    platform = PLATFORMS["fat-tree-100-slow"]
+    case = CASES["checkpoint"](platform, 64)
+    result = replay(platform, case.traces, case.hosts, limit=60)
+    assert case.planned == pytest.approx(result.seconds, rel=0.25)
+
+
+def test_one_manager_saturates_and_a_manager_on_each_host_does_not():
+    platform = PLATFORMS["fat-tree-100-slow"]
+    seconds = {}
+    for name in ("manager", "manager-by-host"):
+        case = CASES[name](platform, 256)
+        seconds[name] = replay(platform, case.traces, case.hosts, limit=60).seconds
+    assert seconds["manager"] > 3 * seconds["manager-by-host"]
