@@ -152,6 +152,8 @@ def execute(option: str, *words: str) -> None:
 
 
 if __name__ == "__main__":
+    # distributed configures logging when it is imported; as `dask_cluster.log_levels`.
+    os.environ["DASK_LOGGING__DISTRIBUTED"] = "warning"
     for name in LIBRARIES:
         importlib.import_module(name)
     server = Server(sys.argv[1])
