@@ -99,7 +99,7 @@ class Layout:
         """Rows and columns of the process grid."""
         return self.rows.procs, self.cols.procs
 
-    @property
+    @cached_property
     def T(self) -> Layout:  # noqa: N802 - as in NumPy
         """The layout of the transposed matrix, each element on the same rank."""
         p, q = self.grid
