@@ -20,6 +20,22 @@ scheduler_check_hosts() { # other hosts or slots than requested would make ranks
     job_event end 78
     exit 78
 }
+scheduler_on_hosts() {
+    local host words job_pids=() pid code=0
+    words=$(printf '%q ' "$@")
+    while read -r host _; do
+        if [ "${host%%.*}" = "${HOSTNAME%%.*}" ]; then
+            "$@" &
+        else
+            qrsh -inherit -nostdin "$host" "$words" &
+        fi
+        job_pids+=("$!")
+    done <"${PE_HOSTFILE:-<(hostname)}"
+    for pid in "${job_pids[@]}"; do
+        wait "$pid" || code=1
+    done
+    return "$code"
+}
 scheduler_chain() {
     local IFS=,
     qsub -terse -hold_jid "$*" -o "$job_logs/$job_base/\$JOB_NAME.\$JOB_ID.out" \

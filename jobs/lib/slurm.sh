@@ -25,6 +25,13 @@ scheduler_requeue() { # without scontrol on the nodes: the next job of a chain
     scontrol requeue "$SLURM_JOB_ID" || job_chain "$SLURM_JOB_ID" || code=78
     exit "$code"
 }
+# Beside the ranks: the steps take no cores and memory from them.
+scheduler_on_hosts() { (scheduler_hold_hosts "$@"); }
+scheduler_hold_hosts() {
+    exec env -u SRUN_CPUS_PER_TASK srun --quiet --overlap --mem=0 --input=none --mpi=none --cpu-bind=none \
+        --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --cpus-per-task=1 "$@"
+}
+scheduler_broadcast() { sbcast --force "$1" "$2"; }
 # Preemption with a grace time sends TERM to the steps, which ends the ranks and the daemons
 # of mpiexec, but not this script; the job runs until the grace time is over.
 scheduler_preempted() {
