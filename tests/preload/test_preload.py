@@ -45,19 +45,22 @@ def test_signals_reach_the_fork():
 @pytest.mark.parametrize("mpi", MPIS)
 def test_forks_are_ranks_of_their_own_environment(mpi):
     code = (
-        "import sys\n"
+        "import json, sys\n"
         "from mpi4py import MPI\n"
-        "ranks = MPI.COMM_WORLD.allgather(MPI.COMM_WORLD.rank)\n"
-        "version = MPI.Get_library_version()\n"
-        "print(ranks, 'sklearn' in sys.modules, sys.executable, MPI.__file__, version)"
+        "row = ['sklearn' in sys.modules, sys.executable, MPI.__file__,\n"
+        "       MPI.Get_library_version()]\n"
+        "rows = MPI.COMM_WORLD.gather(row)\n"
+        "if rows:\n"
+        "    print(json.dumps(rows))\n"
     )
     ended = on_ranks(mpi, 4, "-c", code)
     assert ended.code == 0, ended.err
-    environment = bin_directory(mpi).parent
+    rows = json.loads(ended.out)
+    assert len(rows) == 4
+    environment = str(bin_directory(mpi).parent)
     libraries = {"openmpi": "Open MPI", "mpich": "MPICH", "impi": "Intel"}
-    for line in ended.out.splitlines():
-        if line.startswith("["):
-            assert line.startswith(f"[0, 1, 2, 3] True {environment}/bin/python"), line
-            assert f" {environment}/lib" in line, line
-            assert libraries[mpi] in line, line
-    assert ended.out.count("[0, 1, 2, 3] True") == 4
+    for is_fork, python, module, library in rows:
+        assert is_fork
+        assert python == f"{environment}/bin/python"
+        assert module.startswith(f"{environment}/lib")
+        assert library.startswith(libraries[mpi])
