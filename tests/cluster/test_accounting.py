@@ -53,7 +53,7 @@ def seconds(clock):
 
 def test_usage_is_that_of_sacct():
     request = ["--ranks-per-node", "2", "--memory", "1GiB", "--time", "30m"]
-    words = ["--launcher", "srun", "--", "--samples", "1e9"]
+    words = ["--launcher", "srun", "--", "--samples", "4e9"]
     run = submit("slurm", "pi", *request, *words)
     ended = wait(run)
     assert ended["state"] == "done", output(run)
@@ -68,8 +68,8 @@ def test_usage_is_that_of_sacct():
     memory, cpu = sacct(f"{ended['id']}.0", "MaxRSS", "TotalCPU")
     # sacct's figure is of the largest rank, by samples, one each two seconds.
     assert 0 < float(memory.removesuffix("K")) * 1024 <= 1.1 * usage["peak_memory"]
-    # sacct's has also the end of Python.
-    assert 0.8 * seconds(cpu) < usage["cpu_seconds"] <= seconds(cpu) + 0.5
+    # sacct's has also the end of Python, up to a second of each rank on a busy host.
+    assert 0.7 * seconds(cpu) < usage["cpu_seconds"] <= seconds(cpu) + 0.5
     percent = int(re.search(r"CPU efficiency (\d+) %", line)[1])
     # Two ranks; start and end are known to a second, which is a lot of a short job.
     seff = 100 * seconds(cpu) / ((int(elapsed) + 2) * 2)
