@@ -185,7 +185,7 @@ lint: $(READY) ## format and lint of Python and shell, schemas of YAML files
 	$(BIN)/check-jsonschema -q --builtin-schema vendor.citation-file-format CITATION.cff
 
 docs: $(READY) ## the site of the pages and the reference, in build/docs; warnings are errors
-	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+	PYTHONPATH=scripts $(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy

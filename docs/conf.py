@@ -1,20 +1,19 @@
-"""Sphinx: the pages of docs/ as a site, with a reference from the code."""
+"""Sphinx: the pages of docs/ as a site, with a reference from the code.
+
+`make docs` runs it with scripts/ on the path.
+"""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+import write_reference
+from sphinx.application import Sphinx
 
-import write_reference  # noqa: E402 - after the path is set
-from sphinx.application import Sphinx  # noqa: E402 - after the path is set
-
-import mpiapps  # noqa: E402 - after the path is set
+import mpiapps
 
 project = "mpiapps"
-copyright = "the mpiapps maintainers"  # noqa: A001 - Sphinx's name
+project_copyright = "the mpiapps maintainers"
 release = mpiapps.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["teaching/exercises"]
@@ -24,7 +23,7 @@ default_role = "py:obj"
 myst_heading_anchors = 4
 napoleon_google_docstring = False
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # they are in the signatures of the docstrings
+autodoc_typehints = "none"  # docstrings have the types
 
 
 def setup(app: Sphinx) -> None:
@@ -37,4 +36,4 @@ def _replace_links(_app: Sphinx, _name: str, source: list[str]) -> None:
         source[0] = source[0].replace(f"](../{name}", f"](reference/{page}")
 
 
-write_reference.write(ROOT / "docs" / "reference")
+write_reference.write(Path(__file__).parent / "reference")

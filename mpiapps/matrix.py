@@ -38,7 +38,10 @@ REQUIRED_OPTIONS = {
     "calibrate": "plan",
     "platform": "plan",
 }
-PLAN_OPTIONS = {"random", "dtype", "k", "plan", *REQUIRED_OPTIONS} - {"seed"}
+PLAN_OPTIONS = {
+    *("random", "dtype", "k"),
+    *("plan", "ranks", "memory", "calibrate", "platform"),
+}
 
 
 @dataclass(frozen=True)
@@ -256,13 +259,13 @@ def _file_stamps(options: Options) -> list[list[int]]:
 def _planned(world: World, options: Options, operation: Operation) -> dict[str, Any]:
     """Return algorithm and cost. Collective with ``--calibrate``."""
     from mpiapps.linalg.cost_model import Machine
-    from mpiapps.linalg.operation_plan import plan_any
+    from mpiapps.linalg.operation_plan import plan_operation
 
     size, limit = options.ranks or world.size, options.memory or math.inf
     with _as_input():
         k = options.k if "k" in operation.options else 0
         given = operation, options.random, size, options.dtype
-        cost = plan_any(*given, memory=limit, k=k)
+        cost = plan_operation(*given, memory=limit, k=k)
     machine = Machine.of(options.platform)
     if options.calibrate:
         from mpiapps.linalg.calibrate import calibrate

@@ -20,6 +20,7 @@ TOP_PAGES = {
 MODULES = (
     *("mpiapps.comm", "mpiapps.comm.world", "mpiapps.comm.collectives"),
     *("mpiapps.comm.partition", "mpiapps.comm.block_plan", "mpiapps.comm.messages"),
+    *("mpiapps.comm.cartesian", "mpiapps.comm.halo", "mpiapps.linalg.npy_blocks"),
     *("mpiapps.comm.random", "mpiapps.comm.shared", "mpiapps.comm.consistency"),
     *("mpiapps.tasks", "mpiapps.tasks.pool", "mpiapps.linalg"),
     *("mpiapps.linalg.distmatrix", "mpiapps.linalg.layout", "mpiapps.linalg.solve"),
@@ -32,9 +33,7 @@ def _rows(parser: argparse.ArgumentParser) -> Iterator[str]:
     """Yield a row of a table per argument."""
     formatter = parser._get_formatter()
     for action in parser._actions:
-        if action.help == argparse.SUPPRESS or isinstance(
-            action, argparse._SubParsersAction
-        ):
+        if action.help == argparse.SUPPRESS:
             continue
         name = formatter._format_action_invocation(action)
         text = formatter._expand_help(action) if action.help else ""
@@ -91,7 +90,3 @@ def write(directory: Path) -> None:
         path = directory / name
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
-
-
-if __name__ == "__main__":
-    write(Path(__file__).parents[1] / "docs" / "reference")

@@ -13,8 +13,8 @@ from mpiapps.base.optional import import_optional
 
 SHELLS = ("bash", "zsh", "fish")
 # Metavars of values that are completed as paths.
-FILES = {"FILE", "SCRIPT", "TASKS", "MANIFEST", "IMAGE"}
-DIRECTORIES = {"DIR", "DIRECTORY"}
+FILES = ("FILE", "SCRIPT", "TASKS", "MANIFEST", "IMAGE")
+DIRECTORIES = ("DIR", "DIRECTORY")
 
 
 def completion_script(
@@ -38,14 +38,16 @@ def completion_script(
         If shtab is not installed.
     """
     shtab = import_optional("shtab", "shell", "mpiapps completion")
-    known = programs()
+    known = list(programs())
+    paths = dict.fromkeys(FILES, shtab.FILE) | dict.fromkeys(
+        DIRECTORIES, shtab.DIRECTORY
+    )
     parsers = [*commands.values(), *_add_programs(commands["run"])]
     for action in (action for each in parsers for action in each._actions):
         if action.metavar == "PROGRAM" and not action.choices:
-            action.choices = list(known)
-        kind = "FILE" if action.metavar in FILES else "DIRECTORY"
-        if action.metavar in FILES | DIRECTORIES:
-            setattr(action, "complete", getattr(shtab, kind))  # noqa: B010 - of shtab
+            action.choices = known
+        if action.metavar in paths:
+            vars(action)["complete"] = paths[action.metavar]  # read by shtab
     script: str = shtab.complete(parser, shell=shell)
     return script
 

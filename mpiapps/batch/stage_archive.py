@@ -15,6 +15,7 @@ from typing import IO
 
 from mpiapps.base.errors import FileAccessError, os_errors
 from mpiapps.batch.stage_items import CACHE, PLACEHOLDER, Item
+from mpiapps.storage.replace_file import create_temporary, replace_target
 
 FORMAT = "1"  # of the archives; a new one packs again
 BLOCK = 4096  # bytes, of a file system
@@ -63,49 +64,50 @@ def write_archive(path: Path, kind: str, items: Sequence[Item], text: str = "") 
     FileAccessError
         If a file cannot be read or has changed, or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     marked = [i.name for i in items if PLACEHOLDER.encode() in (i.content or b"")]
-    try:
-        with (
-            os_errors(path, "write"),
-            _compressed(temporary) as stream,
-            tarfile.open(fileobj=stream, mode="w|", bufsize=2**20) as archive,
-        ):
-            _add_text(archive, RELOCATED + kind, "".join(f"{n}\n" for n in marked))
-            if text:
-                _add_text(archive, f".map-{kind}", text)
-            for item in items:
-                _add(archive, item)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with os_errors(path, "write"):
+        descriptor, part = create_temporary(path)
+        try:
+            with (
+                os.fdopen(descriptor, "wb") as target,
+                _compressed(target, path) as stream,
+                tarfile.open(fileobj=stream, mode="w|", bufsize=2**20) as archive,
+            ):
+                _add_text(archive, RELOCATED + kind, "".join(f"{n}\n" for n in marked))
+                if text:
+                    _add_text(archive, f".map-{kind}", text)
+                for item in items:
+                    _add(archive, item)
+            replace_target(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
-def _compressed(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for writing through a compressor, for this user only."""
-    command = ["zstd", "-q", "-3", "-T0"] if shutil.which("zstd") else ["gzip", "-3"]
-    with open(path, "xb", opener=lambda p, flags: os.open(p, flags, 0o600)) as target:
-        process = subprocess.Popen(
-            [*command, "-c"],
-            stdin=subprocess.PIPE,
-            stdout=target,
-            stderr=subprocess.PIPE,
-        )
-        assert process.stdin is not None
-        assert process.stderr is not None
-        try:
-            yield process.stdin
-        except BrokenPipeError:
-            pass  # the compressor reports why
-        finally:
-            with process.stderr:
-                _close(process.stdin)
-                printed = process.stderr.read().decode(errors="replace").strip()
-                code = process.wait()
-        if code:
-            raise FileAccessError(f"cannot write {path.parent}: {printed or code}")
-        os.fsync(target.fileno())
+def _compressed(target: IO[bytes], path: Path) -> Iterator[IO[bytes]]:
+    """Yield a stream through a compressor into the file that becomes `path`.
+
+    Only this user can read it.
+    """
+    os.fchmod(target.fileno(), 0o600)
+    zstd = path.suffix == ".zst"
+    command = ["zstd", "-q", "-3", "-T0"] if zstd else ["gzip", "-3"]
+    process = subprocess.Popen(
+        [*command, "-c"], stdin=subprocess.PIPE, stdout=target, stderr=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stderr is not None
+    try:
+        yield process.stdin
+    except BrokenPipeError:
+        pass  # the compressor reports why
+    finally:
+        with process.stderr:
+            _close(process.stdin)
+            printed = process.stderr.read().decode(errors="replace").strip()
+            code = process.wait()
+    if code:
+        raise FileAccessError(f"cannot write {path.parent}: {printed or code}")
 
 
 def _close(stream: IO[bytes]) -> None:

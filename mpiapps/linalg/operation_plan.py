@@ -174,35 +174,24 @@ def plan_operation(  # noqa: PLR0913 - the options of --plan
     *,
     memory: float = math.inf,
     k: int = 0,
-) -> OperationPlan:
+) -> Plan | OperationPlan:
     """Return the plan of an operation on random matrices of these sizes.
+
+    A `Plan` of a product, which chooses among algorithms and grids.
 
     `memory` is the limit of a rank in bytes. Raises `MemoryError` if it does not
     suffice, and `ValueError` for a `k` that the operation refuses.
     """
+    if operation.product is not None:
+        product, itemsize = operation.product(*sizes), np.dtype(dtype).itemsize
+        return plan(*product, ranks, itemsize, memory, gram=1 in operation.operands)
     shapes = operation.shapes(*sizes)
     layout = Layout.balanced(shapes[0], ranks)
     problem = Problem(layout, ranks, np.dtype(dtype), shapes[-1][1], k)
-    plan: OperationPlan = pkgutil.resolve_name(operation.plan)(problem)
-    if plan.work.memory > memory:
+    found: OperationPlan = pkgutil.resolve_name(operation.plan)(problem)
+    if found.work.memory > memory:
         raise MemoryError(
-            f"{plan.algorithm} needs {plan.work.memory:.3g} bytes on a rank, and"
+            f"{found.algorithm} needs {found.work.memory:.3g} bytes on a rank, and"
             f" {memory:.3g} are allowed; use more ranks, or more memory per rank"
         )
-    return plan
-
-
-def plan_any(  # noqa: PLR0913 - the options of --plan
-    operation: Operation,
-    sizes: Sequence[int],
-    ranks: int,
-    dtype: str,
-    *,
-    memory: float = math.inf,
-    k: int = 0,
-) -> Plan | OperationPlan:
-    """Return the plan of a product or of another operation; as `plan_operation`."""
-    if operation.product is None:
-        return plan_operation(operation, sizes, ranks, dtype, memory=memory, k=k)
-    product, itemsize = operation.product(*sizes), np.dtype(dtype).itemsize
-    return plan(*product, ranks, itemsize, memory, gram=1 in operation.operands)
+    return found

@@ -11,7 +11,7 @@ import numpy as np
 from mpiapps.base.errors import InputError
 from mpiapps.base.optional import resolve_callable
 from mpiapps.comm.pickling import attempt, reason
-from mpiapps.model_selection.splitters import DEFAULT_FOLDS, SPLITTERS
+from mpiapps.model_selection.splitters import DEFAULT_FOLDS, PARTITIONS, SPLITTERS
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def make_splits(  # noqa: PLR0913 - the options of the program
         raise InputError(f"{label}: {reason(value)}") from value
     pairs: list[tuple[np.ndarray, np.ndarray]] = value
     try:
-        if name in ("kfold", "stratified", "group", "stratified-group"):
+        if name in PARTITIONS:
             return _partition(pairs, len(y))
         return Splits.of(pairs, len(y))
     except (ValueError, TypeError) as error:

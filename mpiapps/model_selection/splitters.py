@@ -20,3 +20,5 @@ SPLITTERS: dict[str, tuple[str, frozenset[str]]] = {
     "time-series": ("TimeSeriesSplit", frozenset({"folds"})),
     "leave-one-group-out": ("LeaveOneGroupOut", frozenset({"groups"})),
 }
+# Each sample is in one test set, and in the training sets of all other splits.
+PARTITIONS = {"kfold", "stratified", "group", "stratified-group"}

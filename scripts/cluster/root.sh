@@ -16,7 +16,7 @@ CLONE=$(cd "$HERE/../.." && pwd)
 ENVIRONMENTS=$CLONE/.venv-slurm-$RELEASE
 ROOT_PACKAGES=(ca-certificates gcc libc6-dev python3-venv python3-dev)
 
-# usage: chrooted FOLDER CMD...: run CMD as a package's script expects it
+# usage: chrooted DIRECTORY CMD...: run CMD as a package's script expects it
 chrooted() {
     local directory=$1
     shift
