@@ -49,7 +49,7 @@ class Server:
         while True:
             for key, _ in self._selector.select():
                 if key.fileobj is self._listener:
-                    if process := self._fork():
+                    if process := self._accept():
                         return process
                 elif key.fileobj is self._child_ended:
                     self._reap()
@@ -62,11 +62,23 @@ class Server:
                     if key.data in self._clients:
                         os.kill(key.data, signal.SIGKILL)
 
-    def _fork(self) -> dict | None:
+    def _accept(self) -> dict | None:
         client, _ = self._listener.accept()
-        _, files, *_ = socket.recv_fds(client, 1, 8)
-        with client.makefile("rb") as stream:
-            process = pickle.load(stream)
+        files: list[int] = []
+        try:
+            _, files, *_ = socket.recv_fds(client, 1, 8)
+            with client.makefile("rb") as stream:
+                process = pickle.load(stream)
+        except (EOFError, OSError, pickle.UnpicklingError):  # the client was killed
+            for file in files:
+                os.close(file)
+            client.close()
+            return None
+        return self._fork(client, files, process)
+
+    def _fork(
+        self, client: socket.socket, files: list[int], process: dict
+    ) -> dict | None:
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
@@ -82,9 +94,9 @@ class Server:
             return process
         for file in files:
             os.close(file)
-        client.sendall(pickle.dumps(pid))
         self._clients[pid] = client
         self._selector.register(client, selectors.EVENT_READ, pid)
+        tell(client, pid)
         return None
 
     def _reap(self) -> None:
@@ -96,8 +108,14 @@ class Server:
             client = self._clients.pop(pid)
             if self._selector.get_map().get(client.fileno()):
                 self._selector.unregister(client)
-                client.sendall(pickle.dumps(status))
+                tell(client, status)
             client.close()
+
+
+def tell(client: socket.socket, number: int) -> None:
+    """Send a pid or a status; a client that was killed meanwhile needs none."""
+    with suppress(ConnectionError):
+        client.sendall(pickle.dumps(number))
 
 
 def install_files(files: list[int], numbers: list[int]) -> None:

@@ -1,7 +1,11 @@
 """A fork of the server behaves as the process that it stands for."""
 
 import json
+import os
+import pickle
+import socket
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +44,37 @@ def test_signals_reach_the_fork():
         "time.sleep(100)\n"
     )
     assert on_ranks("openmpi", 1, "-c", code).code == 3
+
+
+def killed_client(path: str, sent: int, answered: bool) -> None:
+    """Send the first bytes of a request, as a client that is killed then."""
+    request = {
+        "pid": os.getpid(),
+        "argv": [sys.executable, "-c", ""],
+        "python": (sys.executable, sys.prefix, sys.exec_prefix),
+        "files": [0],
+        "path": sys.path,
+        "environ": dict(os.environ),
+        "cwd": str(Path.cwd()),
+        "cores": os.sched_getaffinity(0),
+        "ignored": [],
+    }
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        if sent > 0:
+            with Path(os.devnull).open() as file:
+                socket.send_fds(client, [b"."], [file.fileno()])
+            client.sendall(pickle.dumps(request)[: sent - 1])
+        if answered:
+            client.recv(1)  # of the pid; a reset follows
+
+
+def test_killed_clients_leave_a_server_that_forks(preload_server, tmp_path):
+    for sent in (0, 1, 20, 1 << 20):
+        for answered in (False, True) if sent > 20 else (False,):
+            for _ in range(10):
+                killed_client(preload_server, sent, answered)
+    test_a_fork_has_the_files_and_settings_of_its_client(tmp_path)
 
 
 @pytest.mark.parametrize("mpi", MPIS)
