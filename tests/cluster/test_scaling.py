@@ -29,12 +29,18 @@ def test_a_study_of_hosts_is_submitted_then_collected(scheduler):
     assert all_hosts["capacity"]["value"] > 0
 
 
-@pytest.mark.parametrize("launcher", ["srun", "mpiexec"])
-def test_a_study_in_one_allocation_uses_as_many_hosts_as_each_run_needs(launcher):
-    nodes, ranks = SHAPES["slurm"]
-    directory = SHARED / f"amdahl-{launcher}.scaling"
+@pytest.mark.parametrize(
+    ("scheduler", "launcher"),
+    [("slurm", "srun"), ("slurm", "mpiexec"), ("sge", "mpiexec")],
+)
+def test_a_study_in_one_allocation_uses_as_many_hosts_as_each_run_needs(
+    scheduler, launcher
+):
+    nodes, ranks = SHAPES[scheduler]
+    directory = SHARED / f"amdahl-{scheduler}-{launcher}.scaling"
     ended = mpiapps(
-        "scaling", "amdahl", "--site", str(SHARED / "slurm.toml"), "--mpi", "openmpi",
+        "scaling", "amdahl", "--site", str(SHARED / f"{scheduler}.toml"),
+        "--mpi", "openmpi",
         "--launcher", launcher, "--nodes", f"1,{nodes}", "--ranks-per-node", str(ranks),
         "--repeats", "1", "--time", "5m", "--format", "json", "--allocation", "one",
         "--directory", str(directory), "--", "--work", "2", "--serial", "0",

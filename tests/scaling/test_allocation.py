@@ -146,19 +146,40 @@ def until(condition):
         time.sleep(0.05)
 
 
+def killed_step(last):
+    """Make the last step of a job one that did not end; return its directory."""
+    step = last / "2n2r1t-1"
+    for one in (step, last):
+        lines = (one / "events.jsonl").read_text().splitlines(keepends=True)
+        kept = [line for line in lines if '"end"' not in line]
+        (one / "events.jsonl").write_text("".join(kept))
+    return step
+
+
 def test_a_job_that_starts_again_leaves_out_what_is_done(cluster):
     assert study(cluster).code == 0
     assert sorted(starts(cluster)[:2]) == [["1", "1", "1"], ["2", "1", "2"]]
     last = directory(cluster)
-    step = last / "2n2r1t-1"
-    for one in (step, last):  # as if killed during the step
-        lines = (one / "events.jsonl").read_text().splitlines(keepends=True)
-        kept = [line for line in lines if '"end"' not in line]
-        (one / "events.jsonl").write_text("".join(kept))
+    step = killed_step(last)
     release(cluster)
     assert len(starts(cluster)) == 5
     assert starts(cluster)[-1][0] == "2"
     assert '"end"' in (step / "events.jsonl").read_text()
+
+
+def test_a_step_that_would_not_end_before_the_limit_is_left_to_the_next_job(cluster):
+    assert study(cluster).code == 0
+    last = directory(cluster)
+    killed_step(last)
+    (start, end) = (last / "2n2r1t-0" / "events.jsonl").read_text().splitlines()
+    seconds = int(json.loads(start)["time"])
+    longer = start.replace(f'"time": {seconds}', f'"time": {seconds - 1000}')
+    (last / "2n2r1t-0" / "events.jsonl").write_text(f"{longer}\n{end}\n")
+    release(cluster)
+    assert len(starts(cluster)) == 4
+    log = "".join(path.read_text() for path in last.glob("*.out"))
+    assert "step 2n2r1t-1: left to the next job: another took 100" in log
+    assert '"code": 75' in (last / "events.jsonl").read_text().splitlines()[-1]
 
 
 def test_a_job_that_launches_nothing_is_an_error_with_its_output(cluster):
