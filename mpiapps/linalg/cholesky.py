@@ -71,12 +71,13 @@ def _on_one_rank(matrix: DistMatrix) -> DistMatrix:
             # The column-major upper factor of A.T is the row-major lower one of A.
             upper, info = potrf(matrix.local.T, lower=0, clean=1, overwrite_a=1)
             if info:
-                raise _not_positive(info)
+                raise not_positive(info)
             matrix.local = upper.T
     return matrix
 
 
-def _not_positive(minor: int) -> np.linalg.LinAlgError:
+def not_positive(minor: int) -> np.linalg.LinAlgError:
+    """Return the error for the leading minor of this order."""
     return np.linalg.LinAlgError(
         f"the matrix is not positive definite: its leading minor of order {minor}"
         " is not; look for dependent rows, or use solve"
@@ -95,7 +96,7 @@ def resume(
 
     def finish(panel: Panel, arrived: _CholeskyPanel) -> TrailingUpdate:
         if bad := arrived.wait():
-            raise _not_positive(bad)
+            raise not_positive(bad)
         if on_panel is not None and panel.k.start > partial.done:
             on_panel(PartialFactorization(matrix, panel.k.start))
         return _CholeskyTrailingUpdate(parts, panel, arrived.column, workspace).update

@@ -85,13 +85,14 @@ def _on_one_rank(matrix: DistMatrix) -> LU:
             whole = transposed(matrix.local).T  # column-major, as LAPACK expects
             factors, pivots[:], info = getrf(whole, overwrite_a=True)
             if info:
-                raise _singular(info)
+                raise singular(info)
             matrix.local = transposed(factors.T)
     bcast_in(matrix.comm, pivots, matrix.layout.ranks[0])
     return LU(matrix, _permutation(n, 0, pivots))
 
 
-def _singular(column: int) -> np.linalg.LinAlgError:
+def singular(column: int) -> np.linalg.LinAlgError:
+    """Return the error for column number `column`, counted from 1, as by LAPACK."""
     return np.linalg.LinAlgError(
         f"the matrix is singular: column {column - 1} has no nonzero pivot"
     )
@@ -109,7 +110,7 @@ def resume(partial: PartialFactorization, on_panel: PanelCallback | None = None)
     def finish(panel: Panel, arrived: _LUPanel) -> TrailingUpdate:
         nonlocal order
         if bad := arrived.wait():
-            raise _singular(bad)
+            raise singular(bad)
         if on_panel is not None and panel.k.start > partial.done:
             on_panel(PartialFactorization(matrix, panel.k.start, order))
         permutation = _permutation(order.size, panel.k.start, arrived.pivots)

@@ -1,6 +1,9 @@
-"""Residual and backward error of a solution."""
+"""Residual, backward error and refinement of a solution."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,20 +13,24 @@ from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.multiply import multiply
 
+MIN_ROUNDINGS = 4  # backward error in eps that needs no refinement
 Errors = npt.NDArray[np.float64]
+Matrix = TypeVar("Matrix", DistMatrix, Array)
 
 
-def residual(a: DistMatrix, x: DistMatrix, b: DistMatrix) -> tuple[DistMatrix, Errors]:
+def residual(a: Matrix, x: Matrix, b: Matrix) -> tuple[Matrix, Errors]:
     """Return ``B - A X`` and the backward errors of the columns of X. Collective.
+
+    Of arrays, on one rank: local.
 
     Parameters
     ----------
-    a : DistMatrix, n x n
-    x, b : DistMatrix, n x r
+    a : DistMatrix or ndarray, n x n
+    x, b : DistMatrix or ndarray, n x r
 
     Returns
     -------
-    rest : DistMatrix, n x r
+    rest : DistMatrix or ndarray, n x r
         In the layout of B.
     errors : ndarray, shape (r,), on every rank
         The componentwise backward error: the largest ``|B - A X| / (|A| |X| + |B|)`` of
@@ -42,27 +49,83 @@ def residual(a: DistMatrix, x: DistMatrix, b: DistMatrix) -> tuple[DistMatrix, E
     """
     kind, n = np.finfo(x.dtype), a.shape[1]
     with np.errstate(all="ignore"):  # overflow gives an error of infinity
-        rest = multiply(a, x, b, alpha=-1, beta=1)
-        matrix, sizes = a.map(np.abs), x.map(np.abs)
-        weights = largest_in_columns(matrix)[x.row_indices, None]
+        rest = _add_product(b, a, x, -1)
+        matrix, sizes = _map(np.abs, a), _map(np.abs, x)
+        local, rows, columns = local_part(sizes)
+        weights = largest_in_columns(matrix)[rows, None]
         weights[weights == 0] = 1
         weights = weights.astype(sizes.dtype)
-        floor = largest_in_columns(sizes.map(lambda local: local * weights))
-        floor = n * float(kind.eps) * floor[x.col_indices]
-        sizes.local[...] += floor / weights
-        scale = multiply(matrix, sizes, b.map(np.abs), beta=1)
+        floor = largest_in_columns(_map(lambda local: local * weights, sizes))
+        local[...] += n * float(kind.eps) * floor[columns] / weights
+        scale = _add_product(_map(np.abs, b), matrix, sizes, 1)
         least = n * kind.tiny  # avoid loss of digits by underflow
-        ratio = rest.map(lambda r, s: np.abs(r) / (s + least), scale)
+        ratio = _map(lambda r, s: np.abs(r) / (s + least), rest, scale)
         return rest, largest_in_columns(ratio)
 
 
-def largest_in_columns(sizes: DistMatrix) -> Errors:
+def refine(
+    a: Matrix,
+    x: Matrix,
+    b: Matrix,
+    apply: Callable[[Matrix], Matrix],
+    max_steps: int,
+) -> Matrix:
+    """Return X after at most `max_steps` steps of iterative refinement. Collective.
+
+    Of arrays, on one rank: local. `apply` solves with A, approximately.
+
+    As in LAPACK's gerfs, a column is refined while its backward error exceeds the
+    rounding error and was halved; unlike there, other steps are discarded.
+    """
+    tolerance = MIN_ROUNDINGS * float(np.finfo(x.dtype).eps)
+    rest, errors = residual(a, x, b)
+    active = errors > tolerance
+    for _ in range(max_steps):
+        if not active.any():
+            break
+        local, _, columns = local_part(rest)
+        local[:, ~active[columns]] = 0
+        with np.errstate(all="ignore"):
+            candidate = x + apply(rest)
+        rest, later = residual(a, candidate, b)
+        halved = np.isfinite(later) & (later <= errors / 2)
+        local, _, columns = local_part(x)
+        kept = halved[columns]
+        local[:, kept] = local_part(candidate)[0][:, kept]
+        active = halved & (later > tolerance)
+        errors = np.where(halved, later, errors)
+    return x
+
+
+def local_part(matrix: Matrix) -> tuple[Array, Any, Any]:
+    """Return the local block, with the global indices of its rows and columns."""
+    if isinstance(matrix, DistMatrix):
+        return matrix.local, matrix.row_indices, matrix.col_indices
+    return matrix, slice(None), slice(None)
+
+
+def _map(function: Callable[..., Array], matrix: Matrix, *others: Matrix) -> Matrix:
+    if isinstance(matrix, DistMatrix):
+        return matrix.map(function, *others)
+    return function(matrix, *others)
+
+
+def _add_product(c: Matrix, a: Matrix, b: Matrix, alpha: float) -> Matrix:
+    """Return ``alpha A B + C``."""
+    if isinstance(c, DistMatrix):
+        return multiply(a, b, c, alpha=alpha, beta=1)
+    return c + alpha * (a @ b)
+
+
+def largest_in_columns(sizes: Matrix) -> Errors:
     """Return the largest element of each column, on every rank. Collective.
 
     Elements must be nonnegative; infinity for a column with a NaN.
     """
+    local, _, columns = local_part(sizes)
     maxima = np.zeros(sizes.shape[1])
-    local_maxima: Array = sizes.local.max(axis=0, initial=0)
-    maxima[sizes.col_indices] = np.where(np.isnan(local_maxima), np.inf, local_maxima)
-    sizes.comm.Allreduce(MPI.IN_PLACE, maxima, op=MPI.MAX)
+    local_maxima: Array = local.max(axis=0, initial=0)
+    maxima[columns] = np.where(np.isnan(local_maxima), np.inf, local_maxima)
+    if isinstance(sizes, DistMatrix):
+        sizes.comm.Allreduce(MPI.IN_PLACE, maxima, op=MPI.MAX)
     return maxima

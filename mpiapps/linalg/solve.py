@@ -15,16 +15,21 @@ from mpiapps.linalg.factorization import (
     PartialFactorization,
     on_one_rank,
 )
+from mpiapps.linalg.lapack_solve import (
+    ArraySolver,
+    inverse_array,
+    lu_solvers,
+    solve_arrays,
+)
 from mpiapps.linalg.lu import LU
 from mpiapps.linalg.matvec import matvec
 from mpiapps.linalg.one_rank import on_rank_0, scattered
 from mpiapps.linalg.reductions import norm
-from mpiapps.linalg.residual import residual
+from mpiapps.linalg.residual import refine
 from mpiapps.linalg.trsm import solve_triangular
 
 # Growth factor of LU divided by n; only contrived matrices exceed it.
 MAX_PIVOT_GROWTH = 8
-MIN_ROUNDINGS = 4  # backward error in eps that needs no refinement
 Factors = LU | DistMatrix
 KINDS: dict[str, tuple[Callable[..., Factors], Callable[..., Factors]]] = {
     "general": (lu.lu, lu.resume),
@@ -105,7 +110,7 @@ def solve(
         )
     if factors is None:
         if _is_small(a, b.shape[1]):
-            x = on_rank_0(solve, a, b, kind=kind, refinements=refinements)
+            x = on_rank_0(solve_arrays, a, b, kind=kind, refinements=refinements)
             return scattered(a.comm, x, b.layout, np.result_type(a.dtype, b.dtype))
         factors = factorise(a, kind)
     apply = _solver(factors)
@@ -114,14 +119,13 @@ def solve(
         return x
     # Cholesky reads only the lower triangle of A.
     full = a if isinstance(factors, LU) else hermitian(a)
-    return _refine(full, x, b, apply, refinements)
+    return refine(full, x, b, apply, refinements)
 
 
 def _is_small(a: DistMatrix, columns: int) -> bool:
     """Return whether rank 0 shall solve for so many right sides. Local."""
     n = a.shape[0]
-    flops = 2 * n * n * (n / 3 + columns)
-    return a.comm.size > 1 and on_one_rank(a, flops, columns)
+    return on_one_rank(a, 2 * n * n * (n / 3 + columns), columns)
 
 
 def hermitian(a: DistMatrix) -> DistMatrix:
@@ -131,36 +135,6 @@ def hermitian(a: DistMatrix) -> DistMatrix:
         lambda local: np.where(i > j, local, np.where(i == j, local.real / 2, 0))
     )
     return half + half.H
-
-
-def _refine(
-    a: DistMatrix,
-    x: DistMatrix,
-    b: DistMatrix,
-    apply: Callable[[DistMatrix], DistMatrix],
-    max_steps: int,
-) -> DistMatrix:
-    """Return X after at most `max_steps` steps of refinement. Collective.
-
-    As in LAPACK's gerfs, a column is refined while its backward error exceeds the
-    rounding error and was halved; unlike there, other steps are discarded.
-    """
-    tolerance = MIN_ROUNDINGS * float(np.finfo(x.dtype).eps)
-    rest, errors = residual(a, x, b)
-    active = errors > tolerance
-    for _ in range(max_steps):
-        if not active.any():
-            break
-        rest.local[:, ~active[rest.col_indices]] = 0
-        with np.errstate(all="ignore"):
-            candidate = x + apply(rest).redistribute(x.layout)
-        rest, later = residual(a, candidate, b)
-        halved = np.isfinite(later) & (later <= errors / 2)
-        kept = halved[x.col_indices]
-        x.local[:, kept] = candidate.local[:, kept]
-        active = halved & (later > tolerance)
-        errors = np.where(halved, later, errors)
-    return x
 
 
 def _lu_solver(
@@ -213,7 +187,7 @@ def inverse(
     """
     if factors is None:
         if _is_small(a, a.shape[0]):
-            result = on_rank_0(inverse, a, kind=kind)
+            result = on_rank_0(inverse_array, a, kind=kind)
             return scattered(a.comm, result, a.layout, a.dtype)
         factors = factorise(a, kind)
     eye = DistMatrix.eye(a.comm, a.shape[0], a.dtype)
@@ -230,7 +204,7 @@ def condition(a: DistMatrix, steps: int = 5) -> float:
     elements of the inverse overflow. Small matrices as in `solve`.
     """
     n = a.shape[0]
-    if _is_small(a, 1):
+    if a.comm.size > 1 and _is_small(a, 1):
         return float(a.comm.bcast(on_rank_0(condition, a, steps=steps)))
     if n == 0:
         return 0.0
@@ -278,23 +252,39 @@ def _inverses(a: DistMatrix) -> tuple[Callable[[Array], Array], ...]:
     ``A R`` is factorised instead, with the Householder reflection R of a random vector.
     """
     n, mirror = a.shape[0], np.zeros(a.shape[0], a.dtype)
-    factors = lu.lu(a)
-    if not norm(factors.factors, "max") <= MAX_PIVOT_GROWTH * n:
+    growth, forward, backward = _vector_solvers(a)
+    if not growth <= MAX_PIVOT_GROWTH * n:
         mirror = np.random.default_rng(0).standard_normal(n).astype(a.dtype)
         mirror /= np.linalg.norm(mirror)
         image = 2 * matvec(a, mirror)[a.row_indices, None]
-        factors = lu.lu(a.map(lambda local: local - image * mirror[a.col_indices]))
-
-    def apply_to_vector(apply: Callable[[DistMatrix], DistMatrix], x: Array) -> Array:
-        whole = DistMatrix.from_function(a.comm, (n, 1), lambda i, _: x[i], x.dtype)
-        return apply(whole).to_all()[:, 0]
+        mirrored = a.map(lambda local: local - image * mirror[a.col_indices])
+        _, forward, backward = _vector_solvers(mirrored)
 
     def reflected(x: Array) -> Array:
         with np.errstate(invalid="ignore"):  # the caller checks for infinite results
             return np.asarray(x - mirror * (2 * (mirror @ x)))
 
-    forward, backward = _lu_solver(factors), _lu_solver(factors, adjoint=True)
-    return (
-        lambda x: reflected(apply_to_vector(forward, x)),
-        lambda x: apply_to_vector(backward, reflected(x)),
-    )
+    return lambda x: reflected(forward(x)), lambda x: backward(reflected(x))
+
+
+def _vector_solvers(a: DistMatrix) -> tuple[float, ArraySolver, ArraySolver]:
+    """Return the largest element of A's LU factors, and solvers for A and A.H.
+
+    The vectors are on all ranks.
+    """
+    if a.comm.size == 1:
+        return lu_solvers(a.local)
+    factors = lu.lu(a)
+
+    def of_vectors(adjoint: bool) -> ArraySolver:
+        apply = _lu_solver(factors, adjoint=adjoint)
+
+        def solve_vector(x: Array) -> Array:
+            whole = DistMatrix.from_function(
+                a.comm, (x.size, 1), lambda i, _: x[i], x.dtype
+            )
+            return apply(whole).to_all()[:, 0]
+
+        return solve_vector
+
+    return norm(factors.factors, "max"), of_vectors(False), of_vectors(True)
