@@ -24,7 +24,6 @@ from tests.taskfarm.farms import (
     write_list,
 )
 
-pytestmark = pytest.mark.usefixtures("preloaded")
 FAULTS = "MPIAPPS_FAULTS" in os.environ  # long lists and many kills
 
 
@@ -69,8 +68,7 @@ def in_mount_namespace(script, *argv, **variables):
         "3",
     ]
     texts = {name: str(value) for name, value in variables.items()}
-    # Forks are in the namespace of their server.
-    return run([*map(str, [*command, *FARM, *argv])], PRELOAD_SERVER="", **texts)
+    return run([*map(str, [*command, *FARM, *argv])], **texts)
 
 
 def test_resume_after_a_full_disk(tasks, tmp_path):
@@ -152,7 +150,7 @@ def test_few_file_descriptors_suffice(tasks):
     path = tasks(*(f"echo {n}" for n in range(50)))
     script = 'ulimit -n 64; exec "$@"'
     argv = [bin_directory("mpich") / "python", *FARM, path, "--json", "-"]
-    ended = run(["sh", "-c", script, "sh", *map(str, argv)], PRELOAD_SERVER="")
+    ended = run(["sh", "-c", script, "sh", *map(str, argv)])
     assert values(ended)["done"] == 50
 
 
