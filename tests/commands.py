@@ -106,6 +106,12 @@ def on_ranks(mpi: str, ntasks: int, *words: str, **variables: str) -> Ended:
     return run([python, script, str(ntasks), *words], **found | variables)
 
 
+def python_path(*directories: Path) -> str:
+    """Return a `PYTHONPATH` of these, and of those that this process got."""
+    own = os.environ.get("PYTHONPATH", "")
+    return os.pathsep.join([*map(str, directories), *filter(None, [own])])
+
+
 def install(site: Path, entry_points: str, **modules: str) -> str:
     """Install modules with entry points in `site`; return the `PYTHONPATH` for it."""
     info = site / "another-1.dist-info"
@@ -114,7 +120,7 @@ def install(site: Path, entry_points: str, **modules: str) -> str:
     (info / "entry_points.txt").write_text(entry_points)
     for name, text in modules.items():
         (site / f"{name}.py").write_text(text)
-    return f"{site}:{ROOT}"
+    return python_path(site, ROOT)
 
 
 def marked(mark: str) -> dict[int, bytes]:

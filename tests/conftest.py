@@ -168,17 +168,18 @@ def preload_server() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def preloaded(preload_server: str) -> Iterator[None]:
-    """Fork the ranks that tests of this module start: see `preload`.
+    """Fork the ranks and programs that tests of this module start: see `preload`.
 
     Not for tests of kills by process number, threads, or namespaces: those of a fork
-    are the server's. Coverage does not follow forks.
+    are the server's; `PRELOAD_SERVER=""` starts one run without forks. Coverage does
+    not follow forks.
     """
     if "coverage" in sys.modules:
         yield
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PRELOAD_SERVER", preload_server)
-        patch.setenv("PYTHONPATH", str(PRELOAD))
+        patch.setenv("PYTHONPATH", str(PRELOAD), prepend=os.pathsep)
         # As the package sets it before Numba is imported, which the forks have been.
         patch.setenv("NUMBA_CACHE_DIR", str(cache_directory()))
         yield

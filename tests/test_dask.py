@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from mpiapps.dask_cluster.local_directory import LOCK_SECONDS, PREFIX
-from tests.commands import ROOT, on_ranks
+from tests.commands import ROOT, on_ranks, python_path
 from tests.dask_cluster.victims import VICTIM, run
 
 pytestmark = pytest.mark.usefixtures("preloaded")
@@ -289,7 +289,9 @@ def test_tasks_have_the_same_results_on_ranks_and_on_dask(size):
 
 
 def test_a_task_fails_alone_on_dask():
-    done = on_ranks("openmpi", 2, MAPPING, "dask", "hostile", PYTHONPATH=str(ROOT))
+    done = on_ranks(
+        "openmpi", 2, MAPPING, "dask", "hostile", PYTHONPATH=python_path(ROOT)
+    )
     assert done.code == 0, done.err
     assert done.out.splitlines()[0] == "('all', True)"
 

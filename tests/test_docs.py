@@ -67,6 +67,7 @@ def test_commands_use_options_that_exist(page):
         assert long_options(command) <= known, command
 
 
+@pytest.mark.usefixtures("preloaded")
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
 def test_each_step_of_the_tutorial_estimates_pi(step):
     ended = on_ranks("mpich", 2, str(step), "2e5")

@@ -11,6 +11,8 @@ from mpiapps.storage.journal import read
 from tests.commands import LIMIT, MPIS, bin_directory, on_ranks, run
 from tests.taskfarm.farms import FARM, started, until, values, write_list
 
+pytestmark = pytest.mark.usefixtures("preloaded")
+
 
 @pytest.fixture
 def tasks(tmp_path):

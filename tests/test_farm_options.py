@@ -12,6 +12,7 @@ from mpiapps.taskfarm.job_log import COLUMNS
 from tests.commands import on_ranks
 from tests.taskfarm.farms import FARM, values, write_list
 
+pytestmark = pytest.mark.usefixtures("preloaded")
 ENDED = ["printf abc", "exit 3", "kill -9 $$", "sleep 60"]
 
 

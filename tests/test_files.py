@@ -19,6 +19,7 @@ from tests.commands import (
     bin_directory,
     clean_environment,
     on_ranks,
+    python_path,
     run,
 )
 from tests.taskfarm.farms import is_rank, running
@@ -31,6 +32,8 @@ FILES = ("-m", "mpiapps.files")
 def test_a_list_from_standard_input(tmp_path):
     for n in range(5):
         (tmp_path / f"{n}").write_text("some words\n" * n)
+    # Compile on one rank; three ranks would compile the same at once.
+    assert on_ranks("mpich", 1, *FILES, "count", f"{tmp_path}/1").code == 0
     listed = "\0".join(str(tmp_path / f"{n}") for n in range(5))
     script = str(ROOT / "scripts" / "on_ranks.py")
     argv = [str(bin_directory("mpich") / "python"), script, "3", *FILES, "count"]
@@ -61,7 +64,8 @@ def test_run_forwards_standard_input_with_every_mpi(mpi, program, tmp_path):
         "2",
         *arguments,
     ]
-    environ = {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "temporary")}
+    temporary = str(tmp_path / "temporary")
+    environ = {"PYTHONPATH": python_path(ROOT), "TMPDIR": temporary}
     ended = run([*command, "--json", "record"], tmp_path, text, **environ)
     assert ended.code == 0, ended.err
     assert json.loads((tmp_path / "record").read_text())["values"][value] == 1

@@ -31,6 +31,7 @@ SEES = {
 }
 SEES["programs"] = set(SEES)
 MODULES = sorted(PACKAGE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text()) for path in MODULES}
 
 
 def layer(parts):
@@ -51,7 +52,7 @@ def imported(tree):
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_go_down(path):
     here = layer(path.relative_to(PACKAGE).parts)
-    for name in imported(ast.parse(path.read_text())):
+    for name in imported(TREES[path]):
         top, *rest = name.split(".")
         if top != "mpiapps" or not rest:
             continue
@@ -88,7 +89,7 @@ def file_of(name):
 
 def files_imported(path):
     """Yield the files of the package that one imports, also lazily and for types."""
-    for name in modules_imported(ast.parse(path.read_text())):
+    for name in modules_imported(TREES[path]):
         file = file_of(name)
         if name.startswith("mpiapps") and file is not None:
             edge = tuple(str(each.relative_to(PACKAGE)) for each in (path, file))
@@ -128,7 +129,7 @@ def takes_ranks(function):
 WITH_RANKS = [
     pytest.param(node, id=f"{path.stem}.{node.name}")
     for path in MODULES
-    for node in public_functions(ast.parse(path.read_text()).body)
+    for node in public_functions(TREES[path].body)
     if takes_ranks(node)
 ]
 
@@ -142,8 +143,6 @@ def test_functions_that_take_ranks_say_who_calls_them(function):
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_a_probe_takes_its_message(path):
     """Iprobe, then Recv of any source: MPICH's network modules hang in the second."""
-    calls = [
-        n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)
-    ]
+    calls = [n for n in ast.walk(TREES[path]) if isinstance(n, ast.Call)]
     names = {call.func.attr for call in calls if isinstance(call.func, ast.Attribute)}
     assert not names & {"Iprobe", "Probe", "iprobe", "probe"}, "use Improbe or Mprobe"

@@ -10,6 +10,7 @@ import pytest
 
 from tests.commands import LIMIT, MPIS, ROOT, bin_directory, clean_environment, on_ranks
 
+pytestmark = pytest.mark.usefixtures("preloaded")
 SAMPLES = "4e9"  # longer than the shortest checkpoint interval, 1 s, on any machine
 SAVES = ("--checkpoint-every", "1")
 PI = ["-m", "mpiapps.pi", "--samples", SAMPLES]

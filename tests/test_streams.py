@@ -27,6 +27,8 @@ def broken_pipe():
 
 
 def start(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs):
+    """Run `argv`; without forks, whose standard streams are not of their own."""
+    variables = {"PRELOAD_SERVER": ""} | kwargs.pop("variables", {})
     return subprocess.run(
         argv,
         stdout=stdout,
@@ -36,7 +38,7 @@ def start(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs):
         timeout=LIMIT,
         cwd=ROOT,
         check=False,
-        env=clean_environment(**kwargs.pop("variables", {})),
+        env=clean_environment(**variables),
         **kwargs,
     )
 
@@ -75,11 +77,13 @@ def test_results_are_written_to_files_before_printing(kind, tmp_path):
 
 @pytest.mark.parametrize("mpi", MPIS)
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("preloaded")
 def test_results_are_written_to_files_under_mpiexec(kind, mpi, tmp_path):
     """Output of ranks goes through mpiexec, whose exit code then varies."""
     command = [str(bin_directory(mpi) / "python"), "scripts/on_ranks.py", "2"]
     path = tmp_path / "r.json"
-    with_output(kind, [*command, *PI, "--json", str(path)])
+    ranks = {"PRELOAD_SERVER": os.environ.get("PRELOAD_SERVER", "")}
+    with_output(kind, [*command, *PI, "--json", str(path)], variables=ranks)
     assert json.loads(path.read_text())["finished"] is True
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.commands import ROOT, on_ranks
 
+pytestmark = pytest.mark.usefixtures("preloaded")
 SCHEMA = json.loads((ROOT / "docs/record.schema.json").read_text())
 PROGRAMS = {
     "amdahl": ["--work", "0.01"],

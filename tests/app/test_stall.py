@@ -4,6 +4,7 @@ import pytest
 
 from tests.commands import MPIS, on_ranks
 
+pytestmark = pytest.mark.usefixtures("preloaded")
 HANGS = """
 import sys, time
 from dataclasses import dataclass

@@ -2,8 +2,11 @@
 
 import json
 
+import pytest
+
 from tests.commands import install, on_ranks
 
+pytestmark = pytest.mark.usefixtures("preloaded")
 OPERATION = """
 from mpiapps.fileops.operation import Operation
 

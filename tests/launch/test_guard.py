@@ -20,6 +20,7 @@ from tests.commands import (
     run,
 )
 
+pytestmark = pytest.mark.usefixtures("preloaded")
 PI = ("-m", "mpiapps.pi", "--samples", "1000")
 
 # Launcher variables of two processes without a common world, by source.

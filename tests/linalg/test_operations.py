@@ -8,6 +8,7 @@ import pytest
 
 from tests.commands import install, on_ranks, run
 
+pytestmark = pytest.mark.usefixtures("preloaded")
 MATRIX = ("-m", "mpiapps.matrix")
 PACKAGE = """
 from mpiapps.linalg.operation import operation, square

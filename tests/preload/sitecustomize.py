@@ -1,4 +1,4 @@
-"""Let a rank run in a fork of `fork_server.py`, which imported libraries.
+"""Let a rank or a program run in a fork of `fork_server.py`, which imported libraries.
 
 Python imports this module at start, from the `PYTHONPATH` that the fixture `preloaded`
 sets. This process stays between the launcher and the fork: the fork has its files,
@@ -47,9 +47,12 @@ def main(path: str) -> None:
     os.kill(os.getpid(), -code)
 
 
-if (
-    ("OMPI_COMM_WORLD_RANK" in os.environ or "PMI_RANK" in os.environ)
-    and os.environ.get("PRELOAD_SERVER")
-    and (sys.orig_argv[1] in ("-m", "-c") or sys.orig_argv[1][0] != "-")
-):
+def becomes_a_fork(option: str = "-", word: str = "", *_: str) -> bool:
+    """Return whether Python runs a rank, or a program of the package on its own."""
+    if "OMPI_COMM_WORLD_RANK" in os.environ or "PMI_RANK" in os.environ:
+        return option in ("-m", "-c") or option[0] != "-"
+    return option == "-m" and word.startswith("mpiapps.")
+
+
+if os.environ.get("PRELOAD_SERVER") and becomes_a_fork(*sys.orig_argv[1:]):
     main(os.environ["PRELOAD_SERVER"])

@@ -99,3 +99,34 @@ def test_forks_are_ranks_of_their_own_environment(mpi):
         assert python == f"{environment}/bin/python"
         assert module.startswith(f"{environment}/lib")
         assert library.startswith(libraries[mpi])
+
+
+ENDS = (
+    "import atexit, sys, threading, time\n"
+    "atexit.register(print, 'at exit')\n"
+    "last = threading.Thread(target=lambda: (time.sleep(0.2), print('thread')))\n"
+    "last.start()\n"
+    "print('main', end=' ')\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("last", "code", "err"),
+    [("", 0, ""), ("sys.exit(3)", 3, ""), ("sys.exit()", 0, ""),
+     ("sys.exit('text')", 1, "text\n"), ("1 / 0", 1, "ZeroDivisionError")],
+)  # fmt: skip
+def test_a_fork_ends_as_python_does(last, code, err):
+    for server in ({}, {"PRELOAD_SERVER": ""}):
+        rank = {"OMPI_COMM_WORLD_RANK": "0"} | server
+        done = run([sys.executable, "-c", ENDS + last], **rank)
+        assert (done.code, done.out) == (code, "main thread\nat exit\n")
+        assert (err in done.err) if err else not done.err
+
+
+def test_a_program_on_its_own_is_a_fork():
+    python = str(bin_directory("mpich") / "python")
+    done = run([python, "-m", "mpiapps.pi", "--samples", "1", "--json", "-"])
+    assert done.code == 0, done.err
+    pools = json.loads(done.out)["provenance"]["threads"]
+    # OpenMP of scikit-learn, which pi does not import.
+    assert "openmp" in {pool["user_api"] for pool in pools}
