@@ -34,7 +34,7 @@ unexport PYTHONDONTWRITEBYTECODE
 LIMIT = timeout -k 10
 FUZZ = 1000
 
-.PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-many \
+.PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-mpich test-many \
 	test-network test-slow test-faults test-fuzz test-extrap simgrid simulate test-simulate \
 	check docs format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
 	cluster-up cluster-down test-cluster test-python test-releases jobs
@@ -65,7 +65,9 @@ venv-dev: $(READY) ## make the environment of those who develop it, of 1.4 GB
 
 test: venvs ## all tests: serial, on 1 to 4 ranks, on the other MPIs
 	rm -rf .junit
-	$(MAKE) --no-print-directory test-serial test-ranks test-many test-others
+	$(MAKE) --no-print-directory test-serial
+	$(MAKE) --no-print-directory -j 2 -Otarget lane-openmpi-1 lane-impi-3
+	$(MAKE) --no-print-directory TEST_RANKS='2 3 4' test-ranks test-many test-mpich
 	$(BIN)/python scripts/check_skips.py .junit
 
 test-quick: $(READY) ## tests that start no process, in less than a minute
@@ -107,9 +109,16 @@ test-slow: $(READY)
 	$(LIMIT) 1500 $(BIN)/python scripts/on_ranks.py 2 \
 		-m pytest --color=no --with-mpi -m 'mpi and slow' --junitxml=.junit/$(MPI)-slow.xml
 
-test-others: venvs ## rank tests on the other MPIs; more than 2 GiB on Open MPI and MPICH
+# One MPI and a number of ranks. Only lanes whose ranks neither wait nor spin may run side
+# by side: one rank, and those of Intel MPI, which sleep while they wait.
+lane-%:
+	@$(MAKE) --no-print-directory MPI=$(firstword $(subst -, ,$*)) \
+		test-ranks-$(lastword $(subst -, ,$*))
+
+test-others: lane-impi-3 test-mpich ## rank tests on the other MPIs; more than 2 GiB on Open MPI and MPICH
+
+test-mpich: venvs
 	$(MAKE) --no-print-directory MPI=mpich test-ranks-3
-	$(MAKE) --no-print-directory MPI=impi test-ranks-3
 	$(MAKE) --no-print-directory MPI=mpich test-network
 	$(MAKE) --no-print-directory MPI=openmpi test-slow
 	$(MAKE) --no-print-directory MPI=mpich test-slow

@@ -1,6 +1,7 @@
 """The same expression of a matrix and of its array: same elements, dtypes, errors."""
 
 import copy
+import itertools
 import warnings
 
 import numpy as np
@@ -18,7 +19,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),  # as NumPy's, of NaN
 ]
 SHAPES = [(7, 5), (1, 4), (6, 1), (1, 1)]
-MANY = 20  # elements of matrices that are tested in every layout
+MANY = 20  # elements of matrices that every call is tested with in every layout
+TURNS = itertools.count()  # the same on all ranks: calls are collective
 EMPTY = [(0, 0), (0, 3), (4, 0)]
 
 
@@ -31,10 +33,17 @@ def whole_or_mask(shape, dtype):
     return integers(shape, "f8") > 0 if dtype == "?" else integers(shape, dtype)
 
 
+@pytest.fixture(autouse=True)
+def _first_turn(monkeypatch):
+    monkeypatch.setitem(globals(), "TURNS", itertools.count())
+
+
 def distributed(comm, x):
-    """Yield a matrix of an array in every layout."""
+    """Yield a matrix of an array in every layout, of few elements in one by turns."""
     every = [None, *layouts(x.shape, comm.size)]
-    for layout in every if x.size > MANY else every[::3]:
+    if x.size <= MANY:
+        every = [every[next(TURNS) % len(every)]]
+    for layout in every:
         a = DistMatrix.from_all(comm, x, layout)
         yield a.astype(bool) if x.dtype == bool else a
 

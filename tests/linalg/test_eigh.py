@@ -74,6 +74,7 @@ def test_residuals_of_every_order(comm, dtype):
         check(comm, hermitian(N, dtype), layout)
 
 
+@pytest.mark.one_mpi
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_special_matrices(comm, dtype):
     x = hermitian(N, dtype)

@@ -35,11 +35,13 @@ def saved(comm, path, array):
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0), (1, 1), (2, 5), (13, 7)])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_files_are_those_of_numpy(comm, place, method, shape, order):
-    for dtype in DTYPES:
+    every = layouts(shape, comm.size)
+    for k, dtype in enumerate(DTYPES):
         array = np.asarray(whole(shape, dtype), order=order)
         path = saved(comm, place / f"{dtype}.npy", array)
         close(read_npy(comm, path, method=method), array, 0)
-        for layout in layouts(shape, comm.size):
+        # Small ones in each layout, but not with each dtype.
+        for layout in every if shape == (13, 7) else every[k % 3 :: 3]:
             a = read_npy(comm, path, layout, method=method)
             assert a.layout == layout
             close(a, array, 0)

@@ -154,6 +154,7 @@ def test_a_fork_of_the_rank_leaves_its_child_alone():
     assert ended.out == "True\n"
 
 
+@pytest.mark.one_mpi
 @pytest.mark.mpi
 def test_workers_of_joblib_keep_their_child(world, limited):
     tasks = limited(*[""] * 12)
@@ -169,6 +170,7 @@ def test_tasks_of_several_ranks_are_refused(world):
         run_tasks(RunContext.make(world), tasks, teams)
 
 
+@pytest.mark.one_mpi
 @pytest.mark.mpi
 @pytest.mark.parametrize("executor", [static, counter, manager, threading, loky])
 def test_limits_hold_on_any_executor(world, limited, executor):

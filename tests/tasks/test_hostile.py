@@ -243,6 +243,7 @@ def test_pending_futures_can_be_cancelled(comm):
         assert all(future.cancelled() for future in pending)
 
 
+@pytest.mark.one_mpi
 def test_many_submitted_tasks_take_linear_time(comm):
     with MPIPool(comm) as pool:
         if pool is not None:

@@ -136,6 +136,7 @@ def test_a_task_that_hangs_or_crashes_fails_alone(comm, function, reason):
             assert pool.submit(add, 1).result() == 2
 
 
+@pytest.mark.one_mpi
 def test_a_child_is_replaced_after_its_tasks(comm):
     with MPIPool(comm, max_tasks_per_child=2) as pool:
         if pool is not None:
