@@ -36,6 +36,7 @@ from mpiapps.diagnostics import commands as diagnostics
 from mpiapps.launch.exit_before_mpi import end_all
 from mpiapps.launch.mpiexec import command_line, exec_launcher, find_launcher
 from mpiapps.learn.parser import add_learn, learn
+from mpiapps.scaffold.parser import add_new, new
 from mpiapps.scaling.options import add_command as add_scaling
 
 
@@ -213,7 +214,7 @@ def completion(values: Namespace) -> int:
 
 
 OWN = {"list": show, "farm": farm, "dask": dask, "run": run, "learn": learn}
-OWN |= {"completion": completion}
+OWN |= {"completion": completion, "new": new}
 OWN |= {"doctor": diagnostics.doctor, "report": diagnostics.report}
 
 
@@ -253,6 +254,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     )
     add_ranks(command, default=physical_cores())
     add_learn(commands)
+    add_new(commands)
     add_completion(commands)
     return parser, dict(commands.choices)
 

@@ -25,6 +25,8 @@ def script():
     ("line", "offered"),
     [
         ("su", "submit"),
+        ("ne", "new"),
+        ("new wave --dir", "--directory"),
         ("run mat", "matrix"),
         ("run -n 4 pi --sam", "--samples"),
         ("run pi -n 4 --sam", "--samples"),

@@ -22,6 +22,8 @@ SEES = {
     "batch": {"base", "storage", "launch", "app"},
     "scaling": {"base", "storage", "launch", "app", "batch"},
     "learn": {"base", "storage", "launch", "app", "batch"},
+    # Its starting files are a program and tests.
+    "scaffold": {"base", "launch", "comm", "app", "tasks", "batch"},
     "taskfarm": {"base", "storage", "launch", "comm", "app", "tasks"},
     "dask_cluster": {"base", "launch", "comm", "app", "tasks"},
     "taxi_tips": {"base", "kernels", "comm", "tasks", "app", "dask_cluster"},

@@ -115,10 +115,11 @@ def program_parser(
     this process.
     """
     argv = list(command) or _python_arguments(program)
+    name = argv[-1] if argv[-1].endswith(".py") else program.name
     parser = Parser(
         prog=shlex.join(["python", *argv]),
         description=program.summary,
-        epilog=f"On N ranks: mpiapps run {argv[-1].removeprefix('mpiapps.')} -n N"
+        epilog=f"On N ranks: mpiapps run {name} -n N"
         f" [options]. It executes mpiexec -n N python {shlex.join(argv)} [options].",
         launch=launch,
     )
