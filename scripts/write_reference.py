@@ -21,7 +21,12 @@ MODULES = (
     *("mpiapps.comm", "mpiapps.comm.world", "mpiapps.comm.collectives"),
     *("mpiapps.comm.partition", "mpiapps.comm.block_plan", "mpiapps.comm.messages"),
     *("mpiapps.comm.cartesian", "mpiapps.comm.halo", "mpiapps.linalg.npy_blocks"),
-    *("mpiapps.comm.random", "mpiapps.comm.shared", "mpiapps.comm.consistency"),
+    *(
+        "mpiapps.comm.rank_log",
+        "mpiapps.comm.random",
+        "mpiapps.comm.shared",
+        "mpiapps.comm.consistency",
+    ),
     *("mpiapps.tasks", "mpiapps.tasks.pool", "mpiapps.linalg"),
     *("mpiapps.linalg.distmatrix", "mpiapps.linalg.layout", "mpiapps.linalg.solve"),
     *("mpiapps.app.program", "mpiapps.app.context", "mpiapps.app.options"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
 import sys
@@ -24,8 +23,10 @@ from mpiapps.base.launch_environment import (
     LaunchEnvironment,
     detect_launch,
 )
-from mpiapps.base.streams import SafeStream, reserve_streams, write_err, write_out
+from mpiapps.base.rank_list import check_ranks
+from mpiapps.base.streams import reserve_streams, write_err, write_out
 from mpiapps.base.threads import limit_threads
+from mpiapps.comm.rank_log import LEVELS, log_to_stderr
 from mpiapps.launch.exit_before_mpi import end_all
 from mpiapps.storage.atomic_file import AtomicFile
 
@@ -59,6 +60,19 @@ class CommonOptions:
         min=0,
     )
     verbose: bool = option(False, "log the work of each rank to standard error")
+    log_level: str = option(
+        "",
+        "lowest level of the log on standard error (default: warning, with --verbose"
+        " info)",
+        choices=("", *LEVELS),
+    )
+    log_ranks: str = option(
+        "",
+        "ranks that log: all, or numbers such as 0,2 (default: 0, with --verbose all);"
+        " others log errors only",
+        type=check_ranks,
+        metavar="RANKS",
+    )
     progress: str = option(
         "auto", "progress display on standard error", choices=progress.MODES
     )
@@ -92,7 +106,7 @@ def main(program: Program, argv: Sequence[str] | None = None) -> int:
 
     with open_world() as world:
         initial = provenance.after_init(initial)
-        _log_to_stderr(world, common.verbose)
+        _log(world, program, common)
         ctx = RunContext.make(
             world,
             program.name,
@@ -265,11 +279,11 @@ def _ranks(world: World) -> str:
     return f"{world.size} rank{'s' if world.size > 1 else ''}{hosts}"
 
 
-def _log_to_stderr(world: World, verbose: bool) -> None:
-    """Log to standard error, with the rank in each line."""
-    handler = logging.StreamHandler(SafeStream())
-    handler.setFormatter(logging.Formatter(f"{world}: %(message)s"))
-    logger = logging.getLogger("mpiapps")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO if verbose else logging.WARNING)
-    logger.propagate = False
+def _log(world: World, program: Program, common: CommonOptions) -> None:
+    """Log as the options say; for a user's program, also its own loggers."""
+    level = common.log_level or ("info" if common.verbose else "warning")
+    ranks = common.log_ranks or ("all" if common.verbose else "0")
+    package = _python_arguments(program)[-1].partition(".")[0]
+    # A script of `mpiapps.dask` is __main__ as well, and configures its own logging.
+    own = () if package == "mpiapps" else ("__main__", program.name, package)
+    log_to_stderr(world, level, ranks, own)

@@ -18,6 +18,7 @@ module          contents
 `cartesian`     `CartGrid`: blocks of an n-dimensional array, scatter, gather
 `halo`          `Halo`: exchange of the indices around a block
 `consistency`   errors of one rank and arguments of calls, agreed on by all ranks
+`rank_log`      `log_to_stderr`: log lines with time, level, rank and host
 `random`        `Stream`: random numbers by position; loads no MPI
 `chunking`      arrays as bytes, in messages of at most 1 GiB
 `messages`      `MessageChannel`: pickled point-to-point messages of any size

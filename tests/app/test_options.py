@@ -13,6 +13,7 @@ from mpiapps.app.parser import Parser
 from mpiapps.app.program import programs
 from mpiapps.app.runner import CommonOptions, parse, program_parser
 from mpiapps.base.launch_environment import LaunchEnvironment
+from mpiapps.base.rank_list import check_ranks
 from mpiapps.base.units import parse_interval
 from mpiapps.fileops.choices import (
     parse_character,
@@ -148,7 +149,7 @@ def samples(field):
         character = "-" if field.name == "delimiter" else "'"
         texts = {"count": "3", "size": "4GiB", "time": "2h", parse_interval: "-5:-1"}
         texts |= {float: "0.5", parse_fraction: "0.5", parse_percentiles: "0,50"}
-        texts |= {parse_size: "800x", parse_factor: "0.5"}
+        texts |= {parse_size: "800x", parse_factor: "0.5", check_ranks: "0,2"}
         texts[parse_character] = character
         value = texts.get(kind, "-x y" if not field.metadata["positional"] else "name")
     return [value, value] if nargs in ("*", "+") else [value]
