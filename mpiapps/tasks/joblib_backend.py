@@ -1,0 +1,189 @@
+"""A backend of joblib on ranks: any code with ``n_jobs`` runs on them.
+
+::
+
+    with joblib_pool(world) as pool:
+        if pool is not None:  # the root; the other ranks work until it leaves
+            with parallel_config("mpiapps"):
+                cross_val_score(model, x, y, n_jobs=-1)
+
+Functions, arguments and results are pickled by cloudpickle, as by joblib's backend
+loky, so lambdas and functions of the script work.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any
+
+import cloudpickle
+from joblib import register_parallel_backend
+from joblib._parallel_backends import AutoBatchingMixin, FallbackToBackend
+from joblib.parallel import ParallelBackendBase, SequentialBackend
+
+from mpiapps.base.errors import UsageError
+from mpiapps.comm.pickling import Pickled, attempt, pack
+from mpiapps.comm.ranks import Ranks
+from mpiapps.tasks.mpi_pool import MPIPool
+
+NAME = "mpiapps"
+_pools: list[MPIPool] = []  # the pools that the root is in, the innermost last
+# Objects that all ranks have, which tasks refer to by their positions.
+_common: list[Any] = []
+
+
+@contextmanager
+def joblib_pool(ranks: Ranks, common: Sequence[Any] = ()) -> Iterator[MPIPool | None]:
+    """Make the ranks workers of ``parallel_config("mpiapps")``. Collective.
+
+    Parameters
+    ----------
+    ranks : communicator or World
+        P ranks are P - 1 workers, as the root only sends tasks; one rank works itself.
+    common : sequence
+        Objects that each rank passes its equal copy of, such as large arrays: a task
+        with one of the root's sends its position only.
+
+    Yields
+    ------
+    MPIPool or None
+        The pool on the root; `None` on the other ranks, once the root has left.
+    """
+    before = _common[:]
+    _common[:] = common
+    try:
+        with MPIPool(ranks) as pool:
+            if pool is None:
+                yield None
+                return
+            _pools.append(pool)
+            try:
+                yield pool
+            finally:
+                _pools.remove(pool)
+    finally:
+        _common[:] = before
+
+
+class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
+    """The backend of the innermost `joblib_pool`. Root only.
+
+    Nested calls of `joblib.Parallel` run in their task: a rank has its own cores.
+
+    Raises
+    ------
+    UsageError
+        If there is no such pool in this process.
+    """
+
+    supports_retrieve_callback = True
+    supports_inner_max_num_threads = False
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        if not _pools:
+            raise UsageError(
+                'parallel_config("mpiapps") has no ranks here: enter `with'
+                " joblib_pool(world) as pool` on all ranks, and call it on the root,"
+                " where pool is not None"
+            )
+        self._pool = _pools[-1]
+        self._pending: set[Future[Any]] = set()
+        self._lock = threading.Lock()
+
+    def effective_n_jobs(self, n_jobs: int | None) -> int:
+        """Return the number of workers: at most those of the pool."""
+        if n_jobs == 0:
+            raise ValueError("n_jobs == 0 in Parallel has no meaning")
+        workers = self._pool.n_workers
+        if n_jobs is None:
+            return 1
+        return min(n_jobs, workers) if n_jobs > 0 else max(workers + 1 + n_jobs, 1)
+
+    def configure(self, n_jobs: int = 1, parallel: Any = None, **settings: Any) -> int:
+        """Return the number of workers; one works in this process, without messages."""
+        del settings
+        n_jobs = self.effective_n_jobs(n_jobs)
+        if n_jobs == 1:
+            raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
+        self.parallel = parallel
+        return n_jobs
+
+    def submit(
+        self, func: Callable[[], Any], callback: Callable[[Any], Any] | None = None
+    ) -> Future[Any]:
+        """Return the future of a batch, which has failed if it cannot be pickled."""
+        done, value = attempt(pack, func, _dumps)
+        future: Future[Any] = Future()
+        if done:
+            future = self._pool.submit(_execute, value)
+        else:
+            future.set_exception(value)
+        with self._lock:
+            self._pending.add(future)
+        future.add_done_callback(self._forget)
+        if callback is not None:
+            future.add_done_callback(callback)
+        return future
+
+    def _forget(self, future: Future[Any]) -> None:
+        with self._lock:
+            self._pending.discard(future)
+
+    def retrieve_result_callback(self, future: Future[Any]) -> Any:
+        """Return the results of a batch, or raise its error."""
+        return _loads(future.result())
+
+    def abort_everything(self, ensure_ready: bool = True) -> None:
+        """Cancel the batches that have not been sent; those that run, end."""
+        del ensure_ready
+        with self._lock:
+            pending = list(self._pending)
+        for future in pending:
+            future.cancel()
+        self.reset_batch_stats()
+
+    def terminate(self) -> None:
+        """Forget the durations of batches; the pool remains for other calls."""
+        self.reset_batch_stats()
+
+    def get_nested_backend(self) -> tuple[Any, int | None]:
+        """Return the backend of calls within a task."""
+        return SequentialBackend(nesting_level=(self.nesting_level or 0) + 1), None
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Replaces common objects by their positions."""
+
+    def persistent_id(self, value: Any) -> int | None:
+        return next((n for n, each in enumerate(_common) if each is value), None)
+
+
+class _Unpickler(pickle.Unpickler):
+    def persistent_load(self, position: int) -> Any:
+        return _common[position]
+
+
+def _dumps(value: Any, protocol: int, buffer_callback: Any) -> bytes:
+    stream = io.BytesIO()
+    _Pickler(stream, protocol=protocol, buffer_callback=buffer_callback).dump(value)
+    return stream.getvalue()
+
+
+def _loads(packed: Pickled) -> Any:
+    data = packed.data
+    content = data if isinstance(data, bytes) else data.tobytes()
+    return _Unpickler(io.BytesIO(content), buffers=packed.buffers).load()
+
+
+def _execute(packed: Pickled) -> Pickled:
+    """Execute a batch on a worker."""
+    return pack(_loads(packed)(), _dumps)
+
+
+register_parallel_backend(NAME, MPIBackend)

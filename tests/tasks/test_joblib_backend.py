@@ -1,0 +1,205 @@
+"""What joblib's own backends promise, on ranks."""
+
+import multiprocessing
+import time
+
+import numpy as np
+import pytest
+from joblib import Parallel, delayed, effective_n_jobs, parallel_config
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import cross_val_score
+
+from mpiapps.base.errors import UsageError
+from mpiapps.launch.mpi import MPI
+from mpiapps.tasks.joblib_backend import joblib_pool
+
+pytestmark = pytest.mark.mpi
+
+
+def on_root(world, function, common=()):
+    """Return what `function` returns on the root; raise its error on all ranks."""
+    result = None
+    with world.agree(), joblib_pool(world, common) as pool:
+        if pool is not None:
+            with parallel_config("mpiapps", n_jobs=-1):
+                result = function()
+    return world.comm.bcast(result)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 50])
+def test_results_are_in_order(world, n):
+    shift = 3  # of a lambda, which plain pickle refuses
+    run = lambda: Parallel()(delayed(lambda x: x + shift)(i) for i in range(n))  # noqa: E731
+    assert on_root(world, run) == [i + 3 for i in range(n)]
+
+
+def test_workers_are_the_other_ranks(world):
+    def run():
+        rank = lambda _: MPI.COMM_WORLD.rank  # noqa: E731
+        return effective_n_jobs(-1), set(Parallel()(map(delayed(rank), range(60))))
+
+    workers, ranks = on_root(world, run)
+    assert workers == max(1, world.size - 1)
+    others = set(range(1, world.size))
+    assert ranks <= (others if workers > 1 else {0})
+    assert ranks
+
+
+def test_n_jobs_is_a_number_of_workers_as_in_joblib(world):
+    def run():
+        return [effective_n_jobs(n) for n in (1, 2, 99, -1, -2, -99)]
+
+    p = max(1, world.size - 1)
+    expected = [1, min(2, p), p, p, max(p - 1, 1), 1]
+    assert on_root(world, run) == expected
+
+
+def test_the_error_of_a_task_is_raised_and_the_backend_works_on(world):
+    def fail(i):
+        if i == 7:
+            raise KeyError("seven")
+        return i
+
+    def run():
+        with pytest.raises(KeyError, match="seven"):
+            Parallel()(delayed(fail)(i) for i in range(50))
+        return Parallel()(delayed(abs)(-i) for i in range(5))
+
+    assert on_root(world, run) == list(range(5))
+
+
+def test_what_cannot_be_pickled_is_an_error_not_a_hang(world):
+    def run():
+        if effective_n_jobs(-1) == 1:
+            return True  # this process works itself
+        lock = __import__("threading").Lock()
+        with pytest.raises(TypeError, match="pickle"):
+            Parallel()(delayed(id)(lock if i > 20 else i) for i in range(40))
+        with pytest.raises(Exception, match="pickle"):
+            Parallel()(delayed(lambda: __import__("threading").Lock())() for _ in "ab")
+        return True
+
+    assert on_root(world, run)
+
+
+@pytest.mark.parametrize("way", ["generator", "generator_unordered"])
+def test_generators_yield_all_results(world, way):
+    def run():
+        results = Parallel(return_as=way)(delayed(pow)(i, 2) for i in range(30))
+        return list(results)
+
+    values = on_root(world, run)
+    assert sorted(values) == [i * i for i in range(30)]
+    assert way != "generator" or values == sorted(values)
+
+
+@pytest.mark.filterwarnings("ignore:.*tasks")
+def test_a_generator_may_be_closed_early(world):
+    def run():
+        results = Parallel(return_as="generator")(delayed(abs)(i) for i in range(99))
+        first = next(results)
+        results.close()
+        return first, Parallel()(delayed(abs)(i) for i in range(3))
+
+    assert on_root(world, run) == (0, [0, 1, 2])
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 100, "auto"])
+def test_batches_of_any_size(world, batch_size):
+    def run():
+        return Parallel(batch_size=batch_size)(delayed(abs)(-i) for i in range(30))
+
+    assert on_root(world, run) == list(range(30))
+
+
+def test_scikit_learn_has_the_same_bits(world):
+    x, y = load_iris(return_X_y=True)
+    forest = RandomForestClassifier(20, random_state=0)
+
+    def run(n_jobs=-1):
+        scores = cross_val_score(forest, x, y, n_jobs=n_jobs)
+        fitted = clone(forest).set_params(n_jobs=n_jobs).fit(x, y)
+        return scores.tolist(), fitted.predict_proba(x).tolist()
+
+    assert on_root(world, run) == run(None)
+
+
+def test_a_timeout_is_raised(world):
+    def run():
+        if effective_n_jobs(-1) > 1:
+            with pytest.raises(multiprocessing.TimeoutError):
+                Parallel(timeout=0.05)(delayed(time.sleep)(0.5) for _ in range(2))
+        return Parallel()(delayed(abs)(i) for i in range(3))
+
+    assert on_root(world, run) == [0, 1, 2]
+
+
+def test_nested_calls_run_in_their_task(world):
+    def inner(i):
+        return Parallel(n_jobs=2)(delayed(pow)(i, j) for j in range(3))
+
+    def run():
+        return Parallel()(delayed(inner)(i) for i in range(4))
+
+    assert on_root(world, run) == [[1, i, i * i] for i in range(4)]
+
+
+def test_items_are_taken_as_workers_are_free(world):
+    taken = []
+
+    def items():
+        for i in range(1000):
+            taken.append(i)
+            yield delayed(fail_at)(i)
+
+    def fail_at(i):
+        if i == 10:
+            raise ZeroDivisionError
+
+    def run():
+        with pytest.raises(ZeroDivisionError):
+            Parallel(pre_dispatch=4, batch_size=1)(items())
+        return len(taken)
+
+    assert 10 < on_root(world, run) < 1000
+
+
+@pytest.mark.parametrize("bytes_", [100, 10**6])
+def test_arrays_arrive_whole(world, bytes_):
+    arrays = [np.full(bytes_ // 8, i, float) for i in range(3)]
+
+    def run():
+        return Parallel()(delayed(np.negative)(array) for array in arrays)
+
+    for result, array in zip(on_root(world, run), arrays, strict=True):
+        np.testing.assert_array_equal(result, -array)
+
+
+def test_a_common_object_is_that_of_the_rank(world):
+    """Each rank has its own one here, which shows that it is not sent."""
+    common = [world.rank] * 1000
+
+    def run():
+        return Parallel()(delayed(lambda x: (x[0], len(x)))(common) for _ in range(20))
+
+    results = on_root(world, run, (common,))
+    assert {length for _, length in results} == {1000}
+    assert (0 in {rank for rank, _ in results}) == (world.size <= 2)
+
+
+def test_an_error_of_the_root_ends_the_block_on_all_ranks(world):
+    def run():
+        Parallel()(delayed(abs)(i) for i in range(3))
+        raise ArithmeticError("of the root")
+
+    with pytest.raises(ArithmeticError, match="of the root"):
+        on_root(world, run)
+    assert on_root(world, lambda: Parallel()([delayed(abs)(-1)])) == [1]
+
+
+def test_without_ranks_the_backend_is_refused(world):
+    with pytest.raises(UsageError, match="joblib_pool"):
+        parallel_config("mpiapps")
+    world.comm.Barrier()
