@@ -66,8 +66,8 @@ venv-dev: $(READY) ## make the environment of those who develop it, of 1.4 GB
 test: venvs ## all tests: serial, on 1 to 4 ranks, on the other MPIs
 	rm -rf .junit
 	$(MAKE) --no-print-directory test-serial
-	$(MAKE) --no-print-directory -j 2 -Otarget lane-openmpi-1 lane-impi-3
-	$(MAKE) --no-print-directory TEST_RANKS='2 3 4' test-ranks test-many test-mpich
+	$(MAKE) --no-print-directory -j 2 -Otarget lane-$(MPI)-1 lane-impi-3
+	$(MAKE) --no-print-directory TEST_RANKS='$(filter-out 1,$(TEST_RANKS))' test-ranks test-many test-mpich
 	$(BIN)/python scripts/check_skips.py .junit
 
 test-quick: $(READY) ## tests that start no process, in less than a minute

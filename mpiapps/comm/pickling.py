@@ -110,11 +110,11 @@ def pack(value: Any, dumps: Dumps = pickle.dumps) -> Pickled:
     return Pickled(data, buffers)
 
 
-def unpack(packed: Pickled) -> Any:
+def unpack(packed: Pickled, loads: Callable[..., Any] = pickle.loads) -> Any:
     """Return the value that was packed. Local; raises the errors of the value."""
     data = packed.data
     content = data if isinstance(data, bytes) else data.data
-    return pickle.loads(content, buffers=packed.buffers)
+    return loads(content, buffers=packed.buffers)
 
 
 def is_plain(values: list[Any]) -> bool:

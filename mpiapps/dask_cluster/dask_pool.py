@@ -68,7 +68,8 @@ class DaskPool(BasePool):
         if self._submitted is not None:
             self._submitted.wait()
 
-    def _n_workers(self) -> int:
+    def n_workers(self) -> int:
+        """Return the number of threads of all workers."""
         if time.monotonic() > self._query_after:  # a query costs as much as a task
             threads: dict[str, int] = self.client.nthreads()
             self._threads = max(1, sum(threads.values()))
@@ -80,7 +81,7 @@ class DaskPool(BasePool):
 
     def _dispatch(self) -> None:
         with self._lock:
-            limit = CHUNKS_PER_THREAD * self._n_workers()
+            limit = CHUNKS_PER_THREAD * self.n_workers()
             while len(self._in_flight) < limit:
                 if (item := self._queue.next_pickled()) is None:
                     return

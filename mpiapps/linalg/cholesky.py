@@ -67,17 +67,28 @@ def _on_one_rank(matrix: DistMatrix) -> DistMatrix:
     """Return L, computed in the memory of a matrix on one rank. Collective."""
     with raise_together(matrix.comm):
         if matrix.local.size:
-            potrf = get_lapack_funcs("potrf", dtype=matrix.dtype)
             # The column-major upper factor of A.T is the row-major lower one of A.
-            upper, info = potrf(matrix.local.T, lower=0, clean=1, overwrite_a=1)
-            if info:
-                raise not_positive(info)
-            matrix.local = upper.T
+            matrix.local = cholesky_in_place(matrix.local.T).T
     return matrix
 
 
-def not_positive(minor: int) -> np.linalg.LinAlgError:
-    """Return the error for the leading minor of this order."""
+def cholesky_in_place(whole: Array) -> Array:
+    """Return the upper factor of a column-major array, by potrf. Local.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If it is not positive definite.
+    """
+    potrf = get_lapack_funcs("potrf", dtype=whole.dtype)
+    upper: Array
+    upper, info = potrf(whole, lower=0, clean=1, overwrite_a=1)
+    if info:
+        raise _not_positive(info)
+    return upper
+
+
+def _not_positive(minor: int) -> np.linalg.LinAlgError:
     return np.linalg.LinAlgError(
         f"the matrix is not positive definite: its leading minor of order {minor}"
         " is not; look for dependent rows, or use solve"
@@ -96,7 +107,7 @@ def resume(
 
     def finish(panel: Panel, arrived: _CholeskyPanel) -> TrailingUpdate:
         if bad := arrived.wait():
-            raise not_positive(bad)
+            raise _not_positive(bad)
         if on_panel is not None and panel.k.start > partial.done:
             on_panel(PartialFactorization(matrix, panel.k.start))
         return _CholeskyTrailingUpdate(parts, panel, arrived.column, workspace).update

@@ -81,18 +81,29 @@ def _on_one_rank(matrix: DistMatrix) -> LU:
     pivots = np.arange(n, dtype=np.int64)
     with raise_together(matrix.comm):
         if matrix.local.size:
-            getrf = get_lapack_funcs("getrf", dtype=matrix.dtype)
-            whole = transposed(matrix.local).T  # column-major, as LAPACK expects
-            factors, pivots[:], info = getrf(whole, overwrite_a=True)
-            if info:
-                raise singular(info)
+            # Column-major, as LAPACK expects.
+            factors, pivots[:] = lu_in_place(transposed(matrix.local).T)
             matrix.local = transposed(factors.T)
     bcast_in(matrix.comm, pivots, matrix.layout.ranks[0])
     return LU(matrix, _permutation(n, 0, pivots))
 
 
-def singular(column: int) -> np.linalg.LinAlgError:
-    """Return the error for column number `column`, counted from 1, as by LAPACK."""
+def lu_in_place(whole: Array) -> tuple[Array, npt.NDArray[np.int32]]:
+    """Return factors and pivots of a column-major array, by getrf. Local.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If it is singular.
+    """
+    getrf = get_lapack_funcs("getrf", dtype=whole.dtype)
+    factors, pivots, info = getrf(whole, overwrite_a=True)
+    if info:
+        raise _singular(info)
+    return factors, pivots
+
+
+def _singular(column: int) -> np.linalg.LinAlgError:
     return np.linalg.LinAlgError(
         f"the matrix is singular: column {column - 1} has no nonzero pivot"
     )
@@ -110,7 +121,7 @@ def resume(partial: PartialFactorization, on_panel: PanelCallback | None = None)
     def finish(panel: Panel, arrived: _LUPanel) -> TrailingUpdate:
         nonlocal order
         if bad := arrived.wait():
-            raise singular(bad)
+            raise _singular(bad)
         if on_panel is not None and panel.k.start > partial.done:
             on_panel(PartialFactorization(matrix, panel.k.start, order))
         permutation = _permutation(order.size, panel.k.start, arrived.pivots)

@@ -17,6 +17,7 @@ from mpiapps.linalg.factorization import (
 )
 from mpiapps.linalg.lapack_solve import (
     ArraySolver,
+    check_kind,
     inverse_array,
     lu_solvers,
     solve_arrays,
@@ -56,8 +57,7 @@ def factorise(
     partial : PartialFactorization, optional
         Factorisation to resume; A is then ignored.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
+    check_kind(kind)
     begin, resume = KINDS[kind]
     if partial is not None:
         return resume(partial, on_panel)
@@ -273,7 +273,7 @@ def _vector_solvers(a: DistMatrix) -> tuple[float, ArraySolver, ArraySolver]:
     The vectors are on all ranks.
     """
     if a.comm.size == 1:
-        return lu_solvers(a.local)
+        return lu_solvers(a)
     factors = lu.lu(a)
 
     def of_vectors(adjoint: bool) -> ArraySolver:

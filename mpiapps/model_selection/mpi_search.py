@@ -16,12 +16,13 @@ scikit-learn's own, also in versions to come, and only the execution of fits is 
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import cloudpickle
 from joblib import parallel_config
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.utils import indexable
 
@@ -35,12 +36,30 @@ from mpiapps.tasks.joblib_backend import NAME, joblib_pool
 CONFIGURATION = ("_metadata_request", "_sklearn_output_config")
 
 
-class _OnRanks:
+def _with_comm(search: Any) -> Any:
+    """Return the constructor of a class of scikit-learn, with `comm` as well.
+
+    scikit-learn reads the parameters of an estimator from the signature.
+    """
+
+    def construct(self: Any, *args: Any, comm: Ranks | None = None, **own: Any) -> None:
+        search.__init__(self, *args, **own)
+        self.comm = comm
+
+    own = inspect.signature(search.__init__).parameters.values()
+    comm = inspect.Parameter("comm", inspect.Parameter.KEYWORD_ONLY, default=None)
+    constructor: Any = construct
+    constructor.__signature__ = inspect.Signature([*own, comm])
+    return constructor
+
+
+# To mypy a class of scikit-learn, which has no types, is `Any`: three bases here.
+class _OnRanks(BaseEstimator):  # type: ignore[misc]
     """A search whose fits run on the ranks of `comm`."""
 
     comm: Ranks | None
 
-    def fit(self, X: Any, y: Any = None, **params: Any) -> Any:  # noqa: N803
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Any:  # noqa: N803 - as in scikit-learn
         """Run all fits, and refit the best candidate. Collective over `comm`.
 
         Parameters
@@ -61,18 +80,19 @@ class _OnRanks:
         Exception
             On all ranks: what scikit-learn raises on rank 0.
         """
-        fit = super().fit  # type: ignore[misc]
+        fit = super().fit
         comm = None if self.comm is None else communicator(self.comm)
         if comm is None or comm.size == 1:
             fit(X, y, **params)
             return self
+        data = [X, y]
         with raise_together(comm):
             if comm.rank == 0:  # what scikit-learn would convert is shared converted
-                X, y = indexable(X, y)  # noqa: N806 - scikit-learn's name
+                data = indexable(X, y)
         error: Exception | None = None
         with (
             World(comm) as world,
-            share_object(world, (X, y)) as (x, targets),
+            share_object(world, data) as (x, targets),
             joblib_pool(world, (x, targets)) as pool,
         ):
             if pool is not None:
@@ -92,12 +112,12 @@ class _OnRanks:
             with_fit = cloudpickle.loads(state)
             for name in _fitted(vars(self)):
                 delattr(self, name)
-            vars(self).update(with_fit)
+            self.__dict__.update(with_fit)
         return self
 
     def __sklearn_clone__(self) -> Any:
         """Return an unfitted copy, on the same ranks: a communicator is not copied."""
-        parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
+        parameters = self.get_params(deep=False)
         other = type(self)(
             **{
                 name: value if name == "comm" else clone(value, safe=False)
@@ -111,8 +131,7 @@ class _OnRanks:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: another process has no such communicator."""
-        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
-        return {**state, "comm": None}
+        return {**super().__getstate__(), "comm": None}
 
 
 def _fitted(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,16 +143,14 @@ def _fitted(attributes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-class MPIGridSearchCV(_OnRanks, GridSearchCV):  # type: ignore[misc]
+class MPIGridSearchCV(_OnRanks, GridSearchCV):  # type: ignore[misc]  # see `_OnRanks`
     """`sklearn.model_selection.GridSearchCV` on ranks, with the same bits.
+
+    Its parameters are those of `GridSearchCV`, where `n_jobs` is the number of ranks
+    that work, all by default, and:
 
     Parameters
     ----------
-    estimator, param_grid, scoring, n_jobs, refit, cv, verbose, pre_dispatch
-        As for `GridSearchCV`; `n_jobs` is the number of ranks that work, all by
-        default.
-    error_score, return_train_score
-        As for `GridSearchCV`.
     comm : communicator or World, optional
         The ranks, which call `fit` together; without it this process alone.
 
@@ -144,78 +161,10 @@ class MPIGridSearchCV(_OnRanks, GridSearchCV):  # type: ignore[misc]
     `open_world` and job scripts do, where results depend on the number of threads.
     """
 
-    def __init__(  # noqa: PLR0913 - those of GridSearchCV
-        self,
-        estimator: Any,
-        param_grid: Any,
-        *,
-        scoring: Any = None,
-        n_jobs: int | None = None,
-        refit: Any = True,
-        cv: Any = None,
-        verbose: int = 0,
-        pre_dispatch: Any = "2*n_jobs",
-        error_score: Any = float("nan"),
-        return_train_score: bool = False,
-        comm: Ranks | None = None,
-    ) -> None:
-        super().__init__(
-            estimator,
-            param_grid,
-            scoring=scoring,
-            n_jobs=n_jobs,
-            refit=refit,
-            cv=cv,
-            verbose=verbose,
-            pre_dispatch=pre_dispatch,
-            error_score=error_score,
-            return_train_score=return_train_score,
-        )
-        self.comm = comm
+    __init__ = _with_comm(GridSearchCV)
 
 
-class MPIRandomizedSearchCV(_OnRanks, RandomizedSearchCV):  # type: ignore[misc]
-    """`sklearn.model_selection.RandomizedSearchCV` on ranks, with the same bits.
+class MPIRandomizedSearchCV(_OnRanks, RandomizedSearchCV):  # type: ignore[misc]  # see `_OnRanks`
+    """`sklearn.model_selection.RandomizedSearchCV` on ranks; as `MPIGridSearchCV`."""
 
-    Parameters
-    ----------
-    estimator, param_distributions, n_iter, scoring, n_jobs, refit, cv, verbose
-        As for `RandomizedSearchCV`; see `MPIGridSearchCV`.
-    pre_dispatch, random_state, error_score, return_train_score
-        As for `RandomizedSearchCV`.
-    comm : communicator or World, optional
-        The ranks, which call `fit` together; without it this process alone.
-    """
-
-    def __init__(  # noqa: PLR0913 - those of RandomizedSearchCV
-        self,
-        estimator: Any,
-        param_distributions: Any,
-        *,
-        n_iter: int = 10,
-        scoring: Any = None,
-        n_jobs: int | None = None,
-        refit: Any = True,
-        cv: Any = None,
-        verbose: int = 0,
-        pre_dispatch: Any = "2*n_jobs",
-        random_state: Any = None,
-        error_score: Any = float("nan"),
-        return_train_score: bool = False,
-        comm: Ranks | None = None,
-    ) -> None:
-        super().__init__(
-            estimator,
-            param_distributions,
-            n_iter=n_iter,
-            scoring=scoring,
-            n_jobs=n_jobs,
-            refit=refit,
-            cv=cv,
-            verbose=verbose,
-            pre_dispatch=pre_dispatch,
-            random_state=random_state,
-            error_score=error_score,
-            return_train_score=return_train_score,
-        )
-        self.comm = comm
+    __init__ = _with_comm(RandomizedSearchCV)

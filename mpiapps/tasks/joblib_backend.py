@@ -27,7 +27,7 @@ from joblib._parallel_backends import AutoBatchingMixin, FallbackToBackend
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
 from mpiapps.base.errors import UsageError
-from mpiapps.comm.pickling import Pickled, attempt, pack
+from mpiapps.comm.pickling import Pickled, attempt, pack, unpack
 from mpiapps.comm.ranks import Ranks
 from mpiapps.tasks.mpi_pool import MPIPool
 
@@ -70,6 +70,7 @@ def joblib_pool(ranks: Ranks, common: Sequence[Any] = ()) -> Iterator[MPIPool | 
         _common[:] = before
 
 
+# joblib and cloudpickle have no types: to mypy, their classes are `Any` as bases.
 class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
     """The backend of the innermost `joblib_pool`. Root only.
 
@@ -100,7 +101,7 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         """Return the number of workers: at most those of the pool."""
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
-        workers = self._pool.n_workers
+        workers = self._pool.n_workers()
         if n_jobs is None:
             return 1
         return min(n_jobs, workers) if n_jobs > 0 else max(workers + 1 + n_jobs, 1)
@@ -137,7 +138,7 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
 
     def retrieve_result_callback(self, future: Future[Any]) -> Any:
         """Return the results of a batch, or raise its error."""
-        return _loads(future.result())
+        return unpack(future.result(), _loads)
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Cancel the batches that have not been sent; those that run, end."""
@@ -157,7 +158,7 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         return SequentialBackend(nesting_level=(self.nesting_level or 0) + 1), None
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # see `MPIBackend`
     """Replaces common objects by their positions."""
 
     def persistent_id(self, value: Any) -> int | None:
@@ -175,15 +176,13 @@ def _dumps(value: Any, protocol: int, buffer_callback: Any) -> bytes:
     return stream.getvalue()
 
 
-def _loads(packed: Pickled) -> Any:
-    data = packed.data
-    content = data if isinstance(data, bytes) else data.tobytes()
-    return _Unpickler(io.BytesIO(content), buffers=packed.buffers).load()
+def _loads(content: bytes | memoryview, buffers: list[Any]) -> Any:
+    return _Unpickler(io.BytesIO(content), buffers=buffers).load()
 
 
 def _execute(packed: Pickled) -> Pickled:
     """Execute a batch on a worker."""
-    return pack(_loads(packed)(), _dumps)
+    return pack(unpack(packed, _loads)(), _dumps)
 
 
 register_parallel_backend(NAME, MPIBackend)

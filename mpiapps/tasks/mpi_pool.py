@@ -134,12 +134,8 @@ class MPIPool(BasePool):
             if self._manager.error is not None:
                 raise self._manager.error
 
-    @property
     def n_workers(self) -> int:
         """Return the number of ranks that execute tasks. Root only."""
-        return self._n_workers()
-
-    def _n_workers(self) -> int:
         return self._manager.workers if self._manager else 1
 
     def _max_pending(self, tasks: int) -> int:

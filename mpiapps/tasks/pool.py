@@ -36,7 +36,7 @@ class BasePool(ABC):
         self._closed: RuntimeError | None = None
 
     @abstractmethod
-    def _n_workers(self) -> int:
+    def n_workers(self) -> int:
         """Return the number of workers."""
 
     def _max_pending(self, tasks: int) -> int:
@@ -230,7 +230,7 @@ class BasePool(ABC):
         ordered: bool = True,
         max_pending: int = 0,
     ) -> MapResult[Any]:
-        workers = self._n_workers()
+        workers = self.n_workers()
         chunker = Chunker(items, chunksize, workers)
         size = chunker.chunksize if isinstance(chunker.chunksize, int) else 1
         most = max_pending or MAX_PENDING_CHUNKS * workers * size

@@ -35,7 +35,7 @@ def whole_or_mask(shape, dtype):
 
 @pytest.fixture(autouse=True)
 def _first_turn(monkeypatch):
-    monkeypatch.setitem(globals(), "TURNS", itertools.count())
+    monkeypatch.setattr(f"{__name__}.TURNS", itertools.count())
 
 
 def distributed(comm, x):

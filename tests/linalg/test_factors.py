@@ -126,6 +126,23 @@ def test_solve_and_inverse(comm, kind, dtype):
 
 
 @pytest.mark.usefixtures("ranks")
+def test_systems_that_cannot_be_solved_are_refused(comm):
+    x, y = spread(comm, positive(6)), spread(comm, whole((6, 2)))
+    for call in (solve, inverse):
+        with pytest.raises(ValueError, match="kind 'LU' is not one of general, pos"):
+            call(x, *[y] * (call is solve), kind="LU")
+    with pytest.raises(TypeError, match="dtype bool"):
+        solve(x, y.astype(bool))
+    for function in (inverse, condition):
+        with pytest.raises(ValueError, match="expected a square matrix"):
+            function(y)
+        with pytest.raises(ValueError, match=r"element \(2, 3\) is nan"):
+            bad = positive(6)
+            bad[2, 3] = np.nan
+            function(spread(comm, bad))
+
+
+@pytest.mark.usefixtures("ranks")
 def test_refinement_corrects_a_badly_scaled_system(comm):
     x = whole((12, 12)) * 10.0 ** np.arange(-6, 6)[:, None]
     truth = whole((12, 1))

@@ -37,10 +37,10 @@ def test_every_algorithm_gives_the_product(comm, monkeypatch, sizes):
     m, n, k = sizes
     x, y = whole((m, k), "c16"), whole((k, n), "c16")
     stored = {"N": (x, y), "H": (x.conj().T.copy(), y.conj().T.copy())}
-    for k, (op, (left, right)) in enumerate(stored.items()):
+    for turn, (op, (left, right)) in enumerate(stored.items()):
         lefts, rights = (layouts(each.shape, comm.size) for each in (left, right))
         for i, j in itertools.product(range(len(lefts)), range(len(rights))):
-            if (i + j + k) % 2:
+            if (i + j + turn) % 2:
                 continue  # each pair of layouts with one of the two
             la, lb = lefts[i], rights[j]
             turned = (la, lb) if op == "N" else (la.T, lb.T)

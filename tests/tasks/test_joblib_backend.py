@@ -31,13 +31,18 @@ def on_root(world, function, common=()):
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 50])
 def test_results_are_in_order(world, n):
     shift = 3  # of a lambda, which plain pickle refuses
-    run = lambda: Parallel()(delayed(lambda x: x + shift)(i) for i in range(n))  # noqa: E731
+
+    def run():
+        return Parallel()(delayed(lambda x: x + shift)(i) for i in range(n))
+
     assert on_root(world, run) == [i + 3 for i in range(n)]
 
 
 def test_workers_are_the_other_ranks(world):
     def run():
-        rank = lambda _: MPI.COMM_WORLD.rank  # noqa: E731
+        def rank(_):
+            return MPI.COMM_WORLD.rank
+
         return effective_n_jobs(-1), set(Parallel()(map(delayed(rank), range(60))))
 
     workers, ranks = on_root(world, run)
