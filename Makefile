@@ -36,7 +36,7 @@ FUZZ = 1000
 
 .PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-mpich test-many \
 	test-network test-slow test-faults test-fuzz test-extrap simgrid simulate test-simulate \
-	check docs format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
+	check docs packages format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
 	cluster-up cluster-down test-cluster test-python test-releases jobs
 
 help: ## list the targets
@@ -195,6 +195,11 @@ lint: $(READY) ## format and lint of Python and shell, schemas of YAML files
 
 docs: $(READY) ## the site of the pages and the reference, in build/docs; warnings are errors
 	PYTHONPATH=scripts $(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+
+packages: $(READY) ## wheel, source distribution and recipes (docs/packages.md) in build/packages; URL=... of the release
+	rm -rf build/packages
+	$(BIN)/python -m build --outdir build/packages .
+	$(BIN)/python scripts/write_packages.py build/packages/mpiapps-*.tar.gz build/packages $(URL)
 
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy
