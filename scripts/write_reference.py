@@ -22,6 +22,7 @@ MODULES = (
     *("mpiapps.comm.partition", "mpiapps.comm.block_plan", "mpiapps.comm.messages"),
     *("mpiapps.comm.cartesian", "mpiapps.comm.halo", "mpiapps.linalg.npy_blocks"),
     *(
+        "mpiapps.comm.statistics",
         "mpiapps.comm.rank_log",
         "mpiapps.comm.random",
         "mpiapps.comm.shared",
