@@ -49,8 +49,9 @@ def mean(comm: Ranks, block: Array) -> float:
     float
         Of integers and bool: the mean, correctly rounded. Of floating-point numbers:
         the sum, within one unit in the last place of float64
-        (`mpiapps.kernels.sum_states`), over the number of elements. Infinities, NaN
-        and an empty array give the result, and the warning, of `numpy.mean`.
+        (`mpiapps.kernels.sum_states`), over the number of elements; float16 and
+        float32 do not overflow. Infinities and NaN give the result of `numpy.mean`, an
+        empty array NaN and NumPy's warning.
 
     Raises
     ------
@@ -102,7 +103,8 @@ def histogram(
     Raises
     ------
     TypeError, ValueError
-        As `numpy.histogram`; and if `bins` is the name of an estimator.
+        As `numpy.histogram`; if `bins` is the name of an estimator, or of a dtype that
+        is wider than float64.
     DisagreementError
         If dtypes, `bins` or `range` differ.
 
@@ -121,6 +123,7 @@ def histogram(
             )
         given = np.asarray(bins)
         checked_dtype(given.dtype)
+        _refuse_wide("bins", given)
         same("histogram", str(block.dtype), given, repr(range))
         if block.dtype == bool:
             block = block.view(np.uint8)  # numpy.histogram does so, with a warning
@@ -158,7 +161,8 @@ def quantiles(
     Raises
     ------
     TypeError, ValueError
-        As `numpy.quantile`, and for other methods.
+        As `numpy.quantile`, for other methods, and if `q` is of a dtype that is wider
+        than float64.
     IndexError
         If the array is empty, as `numpy.quantile`.
     DisagreementError
@@ -179,6 +183,7 @@ def quantiles(
         orders: Any = np.asarray(q)
         if orders.dtype.kind not in "biuf":
             raise TypeError(f"q is of dtype {orders.dtype}; expected real numbers")
+        _refuse_wide("q", orders)
         is_scalar = type(q) in (int, float)  # does not determine NumPy's dtype
         same("quantiles", str(block.dtype), orders, is_scalar, method)
         # Raises the errors of q and dtype; has the shape and dtype of the result.
@@ -233,6 +238,15 @@ def _flat_block(block: Array) -> Array:
             " float64: convert it with astype"
         )
     return np.ascontiguousarray(np.asarray(block).ravel(order="K"))
+
+
+def _refuse_wide(name: str, argument: Array) -> None:
+    """Raise `TypeError` for longdouble, whose padding bytes differ between ranks."""
+    if argument.dtype.kind == "f" and argument.dtype.itemsize > 8:
+        raise TypeError(
+            f"{name} is of dtype {argument.dtype}; expected at most float64: convert it"
+            " with astype"
+        )
 
 
 def _float_state(block: Array) -> Array:

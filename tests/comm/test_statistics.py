@@ -8,20 +8,12 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mpiapps.comm.consistency import DisagreementError
 from mpiapps.comm.statistics import METHODS, histogram, mean, quantiles
 
 pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
 
 DTYPES = ["f2", "f4", "f8", ">f8", "i4", "i8", "u1", "u8", "?"]
 Q = [0, 0.001, 0.1, 0.25, 1 / 3, 0.5, 0.7, 0.999, 1]
-
-
-@pytest.fixture
-def comm():
-    from mpi4py import MPI
-
-    return MPI.COMM_WORLD
 
 
 def sizes(comm):
@@ -142,16 +134,6 @@ def test_minus_zero_is_before_zero(comm):
     assert np.signbit(result).tolist() == [True, False]
 
 
-def test_blocks_of_any_shape_and_memory_order(comm):
-    whole = numbers("f8", 24 * comm.size).reshape(comm.size, 4, 6)
-    for block in (whole[comm.rank].T, whole[comm.rank][::-1, ::-1]):
-        assert_same(quantiles(comm, block, Q), np.quantile(whole, Q))
-        assert mean(comm, block) == math.fsum(whole.flat) / whole.size
-        counts, _ = histogram(comm, block, 5)
-        assert counts.tolist() == np.histogram(whole, 5)[0].tolist()
-    assert quantiles(comm, np.array(comm.rank), 1.0) == comm.size - 1  # 0-D
-
-
 @pytest.mark.parametrize(
     ("q", "method", "text"),
     [(1.5, "linear", r"range \[0, 1\]"), ([0.5, np.nan], "linear", "range"),
@@ -262,57 +244,3 @@ def test_the_mean_of_no_numbers_is_nan_with_a_warning(comm, dtype):
     with pytest.warns(RuntimeWarning) as caught:
         assert math.isnan(mean(comm, np.empty(0, dtype)))
     assert "Mean of empty slice" in str(caught[0].message)
-
-
-CALLS = [
-    mean,
-    lambda comm, block: histogram(comm, block, 3),
-    lambda comm, block: quantiles(comm, block, 0.5),
-]
-
-
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize(
-    "block",
-    [[1, 2], np.ones(2, complex), np.ones(2, "M8[s]"), np.ones(2, np.longdouble),
-     np.array(["a"]), np.array([None])],
-    ids=lambda block: str(getattr(block, "dtype", "list")),
-)  # fmt: skip
-def test_a_block_of_other_things_on_one_rank_raises_on_all(comm, call, block):
-    own = block if comm.rank == comm.size - 1 else np.ones(2)
-    refused = "expected bool, integers|array is a list|holds Python objects"
-    with pytest.raises(TypeError, match=refused):
-        call(comm, own)
-    assert mean(comm, np.ones(2)) == 1
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda comm, k: mean(comm, np.ones(2, f"f{8 - 4 * k}")),
-        lambda comm, k: histogram(comm, np.ones(2, f"f{8 - 4 * k}"), 3),
-        lambda comm, k: histogram(comm, np.ones(2), 3 + k),
-        lambda comm, k: histogram(comm, np.ones(2), [1, 2 + k]),
-        lambda comm, k: histogram(comm, np.ones(2), 3, (0, 1 + k)),
-        lambda comm, k: quantiles(comm, np.ones(2, f"f{8 - 4 * k}"), 0.5),
-        lambda comm, k: quantiles(comm, np.ones(2), [0.5, 0.1 * k]),
-        lambda comm, k: quantiles(comm, np.ones(2), 0.5, METHODS[k]),
-        lambda comm, k: quantiles(comm, np.ones(2), [0.5, np.array(0.5)][k]),
-    ],
-)
-def test_different_arguments_raise_on_all_ranks(comm, call):
-    if comm.size == 1:
-        pytest.skip("one rank agrees with itself")
-    with pytest.raises(DisagreementError, match="the ranks disagree"):
-        call(comm, int(comm.rank == comm.size - 1))
-    assert mean(comm, np.ones(2)) == 1
-
-
-def test_a_world_is_a_communicator(comm):
-    from mpiapps.comm.world import World
-
-    world = World(comm)
-    block = np.arange(3.0)
-    assert mean(world, block) == 1
-    assert quantiles(world, block, 0.5) == 1
-    assert histogram(world, block, 2)[0].sum() == 3 * comm.size
