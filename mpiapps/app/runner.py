@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from mpiapps.app import output, progress, provenance, rank_usage, record
 from mpiapps.app.checkpoint import FILE as CHECKPOINT
 from mpiapps.app.context import RunContext
+from mpiapps.app.debugger import wait_for_debugger
 from mpiapps.app.options import add_options, from_namespace, option
 from mpiapps.app.parser import Parser
 from mpiapps.app.program import Program, Result
 from mpiapps.base.deadline import Deadline
-from mpiapps.base.errors import LaunchError, MpiAppsError
+from mpiapps.base.errors import LaunchError, MpiAppsError, UsageError
 from mpiapps.base.launch_environment import (
     ALLOW_SINGLETON,
     LaunchEnvironment,
@@ -73,6 +74,12 @@ class CommonOptions:
         type=check_ranks,
         metavar="RANKS",
     )
+    debug_ranks: str = option(
+        "",
+        "ranks that wait for a debugger: all, or numbers such as 0,2; needs debugpy",
+        type=check_ranks,
+        metavar="RANKS",
+    )
     progress: str = option(
         "auto", "progress display on standard error", choices=progress.MODES
     )
@@ -94,8 +101,9 @@ def main(program: Program, argv: Sequence[str] | None = None) -> int:
     launch = detect_launch(os.environ)
     options, common = parse(program, sys.argv[1:] if argv is None else argv, launch)
     try:
+        wait_for_debugger(common.debug_ranks, launch)
         deadline = Deadline(common.seconds or float("inf")).install()
-    except LaunchError as error:
+    except (LaunchError, UsageError) as error:
         end_all(launch, error.exit_code, f"mpiapps: error: {error}\n", alike=True)
     if common.allow_singleton:
         os.environ[ALLOW_SINGLETON] = "1"
