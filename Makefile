@@ -36,7 +36,7 @@ FUZZ = 1000
 
 .PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-mpich test-many \
 	test-network test-slow test-faults test-fuzz test-extrap simgrid simulate test-simulate \
-	check docs packages format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
+	check docs man packages format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
 	cluster-up cluster-down test-cluster test-python test-releases jobs
 
 help: ## list the targets
@@ -200,6 +200,9 @@ packages: $(READY) ## wheel, source distribution and recipes (docs/packages.md) 
 	rm -rf build/packages
 	$(BIN)/python -m build --outdir build/packages .
 	$(BIN)/python scripts/write_packages.py build/packages/mpiapps-*.tar.gz build/packages $(URL)
+
+man: $(READY) ## the man pages of the command and its programs, in build/man
+	$(BIN)/mpiapps man build/man
 
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy

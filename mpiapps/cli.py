@@ -13,6 +13,7 @@ from pathlib import Path
 
 import mpiapps
 from mpiapps.app.completion import add_completion, completion_script
+from mpiapps.app.man_pages import add_man, write_man_pages
 from mpiapps.app.output import as_csv
 from mpiapps.app.parser import Parser, did_you_mean
 from mpiapps.app.program import Program, find_program, programs
@@ -213,8 +214,17 @@ def completion(values: Namespace) -> int:
     return 0
 
 
+def man(values: Namespace) -> int:
+    """Write the man pages; print how to read one."""
+    directory = Path(values.directory)
+    pages = write_man_pages(directory, *_parser())
+    command = shlex.join(["man", "-M", values.directory, pages[0].stem])
+    write_out(f"{len(pages)} pages in {directory / 'man1'}; read one: {command}\n")
+    return 0
+
+
 OWN = {"list": show, "farm": farm, "dask": dask, "run": run, "learn": learn}
-OWN |= {"completion": completion, "new": new}
+OWN |= {"completion": completion, "man": man, "new": new}
 OWN |= {"doctor": diagnostics.doctor, "report": diagnostics.report}
 
 
@@ -256,6 +266,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     add_learn(commands)
     add_new(commands)
     add_completion(commands)
+    add_man(commands)
     return parser, dict(commands.choices)
 
 

@@ -42,7 +42,7 @@ def completion_script(
     paths = dict.fromkeys(FILES, shtab.FILE) | dict.fromkeys(
         DIRECTORIES, shtab.DIRECTORY
     )
-    parsers = [*commands.values(), *_add_programs(commands["run"])]
+    parsers = [*commands.values(), *add_programs(commands["run"])]
     for action in (action for each in parsers for action in each._actions):
         if action.metavar == "PROGRAM" and not action.choices:
             action.choices = known
@@ -60,7 +60,7 @@ def add_completion(commands: Any) -> None:
     command.add_argument("shell", choices=SHELLS)
 
 
-def _add_programs(run: Parser) -> Iterator[Parser]:
+def add_programs(run: Parser) -> Iterator[Parser]:
     """Replace the positional arguments of a command by programs; yield their parsers.
 
     They also accept the options of the command, as ``mpiapps run pi -n 4`` does.
