@@ -33,8 +33,8 @@ from mpiapps.tasks.mpi_pool import MPIPool
 
 NAME = "mpiapps"
 _pools: list[MPIPool] = []  # the pools that the root is in, the innermost last
-# Objects that all ranks have, which tasks refer to by their positions.
-_common: list[Any] = []
+_common: list[Any] = []  # objects that all ranks have
+_positions: dict[int, int] = {}  # theirs, which tasks have in their place, by identity
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def joblib_pool(ranks: Ranks, common: Sequence[Any] = ()) -> Iterator[MPIPool | 
         The pool on the root; `None` on the other ranks, once the root has left.
     """
     before = _common[:]
-    _common[:] = common
+    _set_common(common)
     try:
         with MPIPool(ranks) as pool:
             if pool is None:
@@ -67,7 +67,13 @@ def joblib_pool(ranks: Ranks, common: Sequence[Any] = ()) -> Iterator[MPIPool | 
             finally:
                 _pools.remove(pool)
     finally:
-        _common[:] = before
+        _set_common(before)
+
+
+def _set_common(objects: Sequence[Any]) -> None:
+    _common[:] = objects
+    _positions.clear()
+    _positions.update((id(each), n) for n, each in enumerate(objects))
 
 
 # joblib and cloudpickle have no types: to mypy, their classes are `Any` as bases.
@@ -162,7 +168,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # see `MPIBackend`
     """Replaces common objects by their positions."""
 
     def persistent_id(self, value: Any) -> int | None:
-        return next((n for n, each in enumerate(_common) if each is value), None)
+        return _positions.get(id(value))
 
 
 class _Unpickler(pickle.Unpickler):
