@@ -25,9 +25,13 @@ from mpiapps.model_selection.splitters import SPLITTERS
 if TYPE_CHECKING:
     from mpiapps.app.context import RunContext
     from mpiapps.comm.world import World
-    from mpiapps.model_selection.problem import CVProblem
+    from mpiapps.model_selection.problem import CVProblem, Fit
+    from mpiapps.model_selection.rounds import Search
     from mpiapps.tasks.task_set import TaskSet
 
+SEARCHES = ("random", "halving")
+CURVES = ("learning", "validation")
+PICTURES = (".png", ".svg", ".pdf")
 FOREST = "sklearn.ensemble:RandomForestClassifier"
 
 
@@ -70,6 +74,25 @@ class Options:
         "", "score that determines the best candidate (default: the first)",
         metavar="NAME",
     )  # fmt: skip
+    search: str = option(
+        "random", "how candidates are chosen: all at once; by successive halving; or"
+        " by Optuna, from the scores of earlier ones", choices=SEARCHES,
+    )  # fmt: skip
+    factor: float = option(
+        3.0, "growth of samples, and decline of candidates, per round of halving"
+    )
+    min_samples: int = option(
+        0, "samples of the first round of halving (0: so many that the last round has"
+        " all)", min=0,
+    )  # fmt: skip
+    curve: str = option(
+        "", "score also the training samples: by their number, or by the parameter in"
+        " [search]", choices=("", *CURVES),
+    )  # fmt: skip
+    train_sizes: int = option(
+        5, "numbers of training samples of --curve learning", min=1
+    )
+    plot: str = option("", "draw the curve to FILE, .png, .svg or .pdf", metavar="FILE")
     seed: int = option(
         0, "seed of estimators, candidates and folds", min=0, max=2**32 - 1
     )
@@ -117,6 +140,17 @@ def check(options: Options) -> None:
             f"--results {options.results}: expected a name that ends in"
             f" {' or '.join(FORMATS)}"
         )
+    if options.factor <= 1:
+        raise ValueError(f"--factor {options.factor}: expected more than 1")
+    if options.curve and options.search != "random":
+        raise ValueError(
+            f"--curve {options.curve} with --search {options.search}: choose one"
+        )
+    if options.plot and not (options.curve and Path(options.plot).suffix in PICTURES):
+        raise ValueError(
+            f"--plot {options.plot}: expected --curve, and a name that ends in"
+            f" {', '.join(PICTURES)}"
+        )
     try:
         refit_metric(options.scoring, options.refit)
     except InputError as error:
@@ -127,6 +161,7 @@ def run(ctx: RunContext, options: Options) -> Result:
     """Compute the fits that are not recorded yet. Collective."""
     from mpiapps.model_selection.fits import FitTasks, all_fits, journal_of
     from mpiapps.model_selection.outputs import Outputs
+    from mpiapps.model_selection.rounds import run_rounds
     from mpiapps.tasks.child_process import InChildProcess
     from mpiapps.tasks.engine import run_tasks
 
@@ -137,25 +172,51 @@ def run(ctx: RunContext, options: Options) -> Result:
         with world.agree():
             if world.is_root:
                 outputs = Outputs(
-                    stack, options.output, options.results, options.save_model
-                )
+                    stack, options.output, options.results, options.save_model,
+                    options.plot,
+                )  # fmt: skip
         directory = ctx.journal_directory(options.directory)
         journal = journal_of(problem, directory, force_unlock=options.force_unlock)
-        tasks: TaskSet = FitTasks(problem, options.n_jobs)
-        if options.time or options.retries:
-            tasks = InChildProcess(tasks, options.time, options.retries)
-        results = run_tasks(ctx, tasks, executor_of(options.backend), journal)
-        results.stop_if_remaining(ctx, "fits")
+        resumed = 0
+
+        def execute(part: CVProblem) -> list[Fit]:
+            nonlocal resumed
+            tasks: TaskSet = FitTasks(part, options.n_jobs)
+            if options.time or options.retries:
+                tasks = InChildProcess(tasks, options.time, options.retries)
+            results = run_tasks(ctx, tasks, executor_of(options.backend), journal)
+            results.stop_if_remaining(ctx, "fits")
+            resumed += results.resumed
+            return all_fits(results)
+
+        found = run_rounds(
+            world,
+            problem,
+            _search(options, problem) if world.is_root else None,
+            execute,
+        )
         result = Result()
         with world.timed("results"), world.agree():
             if outputs is not None:
-                fits = all_fits(results)
-                result = outputs.write(problem, fits, options.refit)
-                if results.resumed:
-                    note = f"{results.resumed} of {len(fits)} fits are from {directory}"
+                result = outputs.write(found, options.refit)
+                if resumed:
+                    note = f"{resumed} of {len(found.fits)} fits are from {directory}"
                     result = replace(result, notes=[note, *result.notes])
         code = world.comm.bcast(result.exit_code)
         return replace(result, exit_code=code)
+
+
+def _search(options: Options, problem: CVProblem) -> Search:
+    """Return the rounds of fits. Root only."""
+    from mpiapps.model_selection.halving import halving
+    from mpiapps.model_selection.rounds import one_round
+
+    if options.search == "halving":
+        return halving(
+            problem, factor=options.factor, min_samples=options.min_samples,
+            refit=options.refit,
+        )  # fmt: skip
+    return one_round(problem)
 
 
 def _problem(world: World, options: Options, stack: ExitStack) -> CVProblem:
@@ -179,6 +240,7 @@ def read_problem(options: Options) -> CVProblem:
     import numpy as np
     from sklearn.base import is_classifier
 
+    from mpiapps.model_selection.curves import learning_curve, validation_curve
     from mpiapps.model_selection.data import read_data
     from mpiapps.model_selection.folds import Splits, make_splits
     from mpiapps.model_selection.problem import CVProblem
@@ -200,7 +262,9 @@ def read_problem(options: Options) -> CVProblem:
     )  # fmt: skip
     problem = replace(problem, splits=splits)
     problem.check_defined()
-    return problem
+    if options.curve == "learning":
+        return learning_curve(problem, options.train_sizes)
+    return validation_curve(problem) if options.curve else problem
 
 
 PROGRAM = Program(

@@ -96,3 +96,27 @@ def test_an_unwritable_model_is_reported_once_before_the_fits(tmp_path):
     done = crossval(2, tmp_path, *args)
     assert done.code == 74
     assert done.err.count("cannot write") == 1
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_halving_on_ranks_resumes_and_has_a_curve_beside(size, tmp_path):
+    """The numbers are compared in tests/model_selection/test_rounds.py."""
+    results, picture = tmp_path / "results.csv", tmp_path / "curve.png"
+    args = ["--folds", "3", "--directory", str(tmp_path / "run")]
+    halving = [*args, "--search", "halving", "--results", str(results)]
+    first, again = (crossval(size, tmp_path, *halving) for _ in range(2))
+    assert first.code == again.code == 0, first.err + again.err
+    values, repeated = (json.loads(done.out) for done in (first, again))
+    assert repeated["values"] == values["values"]
+    assert "12 of 12 fits are from" in again.err + again.out
+    with results.open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["iter"], row["n_resources"]) for row in rows] == [
+        *[("0", "50")] * 3,
+        ("1", "150"),
+    ]
+    curve = [*args, "--curve", "validation", "--plot", str(picture)]
+    done = crossval(size, tmp_path, *curve, "--results", str(results))
+    assert done.code == 0, done.err
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "mean_train_score" in results.read_text()

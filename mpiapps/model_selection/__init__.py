@@ -13,6 +13,9 @@ module             contents
 `fit_environment`  threads, generators and warnings of concurrent fits
 `fits`             fits as tasks of the engine
 `backends`         executors of fits: ranks, Dask, the backends of joblib
+`rounds`           searches that choose candidates by the scores of earlier ones
+`halving`          successive halving, as such a search
+`curves`           learning and validation curves, and their picture
 `report`           the results of all fits
 `results`          the results of candidates, as ``cv_results_``
 `outputs`          the files that a search writes

@@ -52,9 +52,10 @@ class FitTasks(TaskSet):
         return self.problem.key(number)
 
     def is_valid(self, number: int, value: Any) -> bool:
-        """Return whether a recorded fit went well: failed ones are done again."""
+        """Return whether a recorded fit went well, with the scores asked for."""
         del number
-        return not value["reason"]
+        missing = self.problem.train_scores and not value.get("train_scores")
+        return not (value["reason"] or missing)
 
     def for_root(self, number: int, value: Any) -> Fit:
         """Return the fit."""

@@ -1,4 +1,4 @@
-"""`GridSearchCV` and `RandomizedSearchCV` of scikit-learn on ranks.
+"""The searches of scikit-learn on ranks: grid, randomised, and by halving.
 
 ::
 
@@ -23,7 +23,13 @@ from typing import Any
 import cloudpickle
 from joblib import parallel_config
 from sklearn.base import BaseEstimator, clone
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - defines two classes
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    HalvingRandomSearchCV,
+    RandomizedSearchCV,
+)
 from sklearn.utils import indexable
 
 from mpiapps.comm.consistency import raise_together
@@ -168,3 +174,15 @@ class MPIRandomizedSearchCV(_OnRanks, RandomizedSearchCV):  # type: ignore[misc]
     """`sklearn.model_selection.RandomizedSearchCV` on ranks; as `MPIGridSearchCV`."""
 
     __init__ = _with_comm(RandomizedSearchCV)
+
+
+class MPIHalvingGridSearchCV(_OnRanks, HalvingGridSearchCV):  # type: ignore[misc]  # see `_OnRanks`
+    """`sklearn.model_selection.HalvingGridSearchCV` on ranks; as `MPIGridSearchCV`."""
+
+    __init__ = _with_comm(HalvingGridSearchCV)
+
+
+class MPIHalvingRandomSearchCV(_OnRanks, HalvingRandomSearchCV):  # type: ignore[misc]  # see `_OnRanks`
+    """`sklearn.model_selection.HalvingRandomSearchCV` on ranks."""
+
+    __init__ = _with_comm(HalvingRandomSearchCV)

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from mpiapps.app import Result
 from mpiapps.app.output import as_csv
 from mpiapps.base.errors import TasksFailed
+from mpiapps.base.optional import require
+from mpiapps.model_selection.curves import draw
 from mpiapps.model_selection.report import rows, summary
 from mpiapps.model_selection.results import ResultsFile, cv_results
 from mpiapps.model_selection.saved_model import ModelFile
 from mpiapps.storage.atomic_file import AtomicFile
 
 if TYPE_CHECKING:
-    from mpiapps.model_selection.problem import CVProblem, Fit
+    from mpiapps.model_selection.rounds import Found
 
 
 class Outputs:
@@ -32,6 +34,8 @@ class Outputs:
         CSV or Parquet, a row per candidate.
     model : str
         The model of the best candidate.
+    plot : str
+        The picture of a curve.
 
     Raises
     ------
@@ -40,9 +44,14 @@ class Outputs:
     """
 
     def __init__(
-        self, stack: ExitStack, fits: str = "", results: str = "", model: str = ""
+        self,
+        stack: ExitStack,
+        fits: str = "",
+        results: str = "",
+        model: str = "",
+        plot: str = "",
     ) -> None:
-        self._fits = self._results = self._model = None
+        self._fits = self._results = self._model = self._plot = None
         if fits:
             self._fits = AtomicFile(Path(fits))
             stack.callback(self._fits.discard)
@@ -52,18 +61,26 @@ class Outputs:
         if model:
             self._model = ModelFile(model)
             stack.callback(self._model.discard)
+        if plot:
+            require("matplotlib", "plot", f"--plot {plot}")
+            self._plot = AtomicFile(Path(plot))
+            stack.callback(self._plot.discard)
 
-    def write(self, problem: CVProblem, fits: list[Fit], refit: str = "") -> Result:
+    def write(self, found: Found, refit: str = "") -> Result:
         """Write the files, the model last; return the result of the search.
 
         Fits that failed, or a model that cannot be fitted or saved, set the exit code
         3, with a note; an old model is kept then.
         """
-        result = summary(problem, fits, refit)
+        problem, fits = found.problem, found.fits
+        result = summary(problem, fits, refit, found.last)
         if self._fits is not None:
             self._fits.commit(as_csv(rows(problem, fits)))
         if self._results is not None:
-            self._results.commit(cv_results(problem, fits))
+            self._results.commit(cv_results(problem, fits, found.columns))
+        if self._plot is not None:
+            form = Path(self._plot.path).suffix.lstrip(".")
+            self._plot.commit(draw(problem, fits, refit, form))
         if self._model is None:
             return result
         if "best" not in result.values:

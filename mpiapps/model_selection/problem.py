@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,8 @@ class Fit:
         The error if the fit failed, or a score is not finite; else empty.
     warned : str
         The first warning; empty without one.
+    train_scores : dict of str to float
+        Scores on the training samples, if asked for.
     """
 
     number: int
@@ -50,6 +52,7 @@ class Fit:
     score_seconds: float = 0.0
     reason: str = ""
     warned: str = ""
+    train_scores: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,14 @@ class CVProblem:
         The value of each ``random_state`` that is not set.
     weights : ndarray of float64, (samples,), optional
         Weights of samples in fits, not in scores, as in scikit-learn.
+    train_scores : bool
+        Whether fits are scored on their training samples as well.
+    resources : list of int
+        Samples that fits of each candidate may use; empty: all. They are part of the
+        identity of a fit.
+    truncate : bool
+        Whether a candidate's fits use the first of its samples in each training set;
+        otherwise `splits` has been made for them.
     """
 
     x: Any
@@ -82,6 +93,9 @@ class CVProblem:
     scoring: str = ""
     seed: int = 0
     weights: np.ndarray | None = None
+    train_scores: bool = False
+    resources: list[int] = field(default_factory=list)
+    truncate: bool = False
 
     def __len__(self) -> int:
         """Return the number of fits."""
@@ -119,8 +133,9 @@ class CVProblem:
     def key(self, number: int) -> str:
         """Return the identity of a fit in journals: its parameters and its fold."""
         candidate, fold = divmod(number, self.folds)
+        resource = self.resources[candidate : candidate + 1]
         return json.dumps(
-            [self.candidates[candidate], fold], sort_keys=True, default=str
+            [self.candidates[candidate], fold, *resource], sort_keys=True, default=str
         )
 
     def fit(self, number: int) -> Fit:
@@ -131,9 +146,10 @@ class CVProblem:
         """
         start = time.perf_counter()
         middle: list[float] = []
+        on_train: dict[str, float] = {}
         with captured_warnings() as caught:
             succeeded, value = attempt(
-                self._fit_and_score, *divmod(number, self.folds), middle
+                self._fit_and_score, *divmod(number, self.folds), middle, on_train
             )
         end = time.perf_counter()
         times = (middle or [end])[0] - start, end - (middle or [end])[0]
@@ -143,18 +159,31 @@ class CVProblem:
         wrong = {name: score for name, score in value.items() if not np.isfinite(score)}
         finite = {name: score for name, score in value.items() if name not in wrong}
         error = ", ".join(f"the {_label(n)} is {score}" for n, score in wrong.items())
-        return Fit(number, finite, *times, error, warned)
+        return Fit(number, finite, *times, error, warned, on_train)
 
     def _fit_and_score(
-        self, candidate: int, fold: int, middle: list[float]
+        self,
+        candidate: int,
+        fold: int,
+        middle: list[float],
+        on_train: dict[str, float],
     ) -> dict[str, float]:
         """Return the scores of a fit; raise the errors of the estimator."""
         train, test = self.splits[fold]
+        if self.truncate:
+            train = train[: self.resources[candidate]]
         model = self._fitted(candidate, train)
         middle.append(time.perf_counter())
-        x, y = self.x[test], self.y[test]
         chosen = scorers(model, self.scoring)
-        return {name: float(scorer(model, x, y)) for name, scorer in chosen.items()}
+
+        def scores(samples: np.ndarray) -> dict[str, float]:
+            x, y = self.x[samples], self.y[samples]
+            return {name: float(scorer(model, x, y)) for name, scorer in chosen.items()}
+
+        on_test = scores(test)
+        if self.train_scores:
+            on_train.update(scores(train))
+        return on_test
 
     def refit(self, candidate: int) -> Any:
         """Return the estimator with a candidate's parameters, fitted to all samples.

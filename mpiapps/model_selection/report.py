@@ -19,7 +19,9 @@ MAX_ERROR_WIDTH = 300  # characters of an error in a note
 MAX_NOTES = 5  # of failed fits, and of warnings
 
 
-def summary(problem: CVProblem, fits: list[Fit], refit: str = "") -> Result:
+def summary(
+    problem: CVProblem, fits: list[Fit], refit: str = "", first: int = 0
+) -> Result:
     """Return the result of `fits`, which are sorted by number.
 
     Parameters
@@ -28,6 +30,8 @@ def summary(problem: CVProblem, fits: list[Fit], refit: str = "") -> Result:
     fits : list of Fit
     refit : str
         The score that the best candidate has the highest mean of; empty for the first.
+    first : int
+        The first candidate that may be the best: earlier ones used fewer samples.
     """
     names = metric_names(problem.scoring)
     tables = {name: score_table(problem, fits, name) for name in names}
@@ -36,8 +40,9 @@ def summary(problem: CVProblem, fits: list[Fit], refit: str = "") -> Result:
     values: dict[str, Any] = {"candidates": len(problem.candidates)}
     values |= {"folds": problem.folds, "fits": len(fits), "failed": len(failed)}
     good = np.isfinite(tables[main]).sum(axis=1)
-    best = best_candidate(tables[main])
+    best = best_candidate(tables[main][first:])
     if best is not None:
+        best += first
         values["best"] = best
         for name, value in problem.candidates[best].items():
             values[f"best_{name}"] = _for_json(value)
@@ -63,9 +68,15 @@ def summary(problem: CVProblem, fits: list[Fit], refit: str = "") -> Result:
     return Result(values, (), notes, TasksFailed.exit_code if failed else 0)
 
 
-def score_table(problem: CVProblem, fits: list[Fit], name: str) -> np.ndarray:
-    """Return the scores of a name, (candidates, folds); NaN where a fit failed."""
-    scores = np.array([fit.scores.get(name, np.nan) for fit in fits])
+def score_table(
+    problem: CVProblem, fits: list[Fit], name: str, *, train: bool = False
+) -> np.ndarray:
+    """Return the scores of a name, (candidates, folds); NaN where a fit failed.
+
+    `train`: those on the training samples.
+    """
+    parts = [fit.train_scores if train else fit.scores for fit in fits]
+    scores = np.array([part.get(name, np.nan) for part in parts])
     return scores.reshape(len(problem.candidates), problem.folds)
 
 

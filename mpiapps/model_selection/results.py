@@ -20,8 +20,12 @@ FORMATS = (".csv", ".parquet")
 MISSING = object()  # a parameter that a candidate does not have
 
 
-def cv_results(problem: CVProblem, fits: list[Fit]) -> dict[str, list[Any]]:
+def cv_results(
+    problem: CVProblem, fits: list[Fit], extra: dict[str, list[Any]] | None = None
+) -> dict[str, list[Any]]:
     """Return the columns of scikit-learn's ``cv_results_``, a value per candidate.
+
+    `extra` are columns before them.
 
     A score of a fit that failed is NaN, as are the mean of its candidate, and
     parameters that only other candidates have are `MISSING`.
@@ -32,7 +36,7 @@ def cv_results(problem: CVProblem, fits: list[Fit]) -> dict[str, list[Any]]:
     from mpiapps.model_selection.scoring import metric_names
 
     shape = len(problem.candidates), problem.folds
-    columns: dict[str, list[Any]] = {}
+    columns: dict[str, list[Any]] = dict(extra or {})
     times = {
         "fit_time": [fit.fit_seconds for fit in fits],
         "score_time": [fit.score_seconds for fit in fits],
@@ -46,13 +50,15 @@ def cv_results(problem: CVProblem, fits: list[Fit]) -> dict[str, list[Any]]:
         columns[f"param_{name}"] = values
     columns["params"] = [json.dumps(each, default=str) for each in problem.candidates]
     for name in metric_names(problem.scoring):
-        table = score_table(problem, fits, name)
-        for fold in range(problem.folds):
-            columns[f"split{fold}_test_{name}"] = table[:, fold].tolist()
-        means = table.mean(axis=1)
-        columns[f"mean_test_{name}"] = means.tolist()
-        columns[f"std_test_{name}"] = table.std(axis=1).tolist()
-        columns[f"rank_test_{name}"] = _ranks(means)
+        for part in ("test", "train") if problem.train_scores else ("test",):
+            table = score_table(problem, fits, name, train=part == "train")
+            for fold in range(problem.folds):
+                columns[f"split{fold}_{part}_{name}"] = table[:, fold].tolist()
+            means = table.mean(axis=1)
+            columns[f"mean_{part}_{name}"] = means.tolist()
+            columns[f"std_{part}_{name}"] = table.std(axis=1).tolist()
+            if part == "test":
+                columns[f"rank_test_{name}"] = _ranks(means)
     return columns
 
 

@@ -6,13 +6,16 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 from scipy.sparse import coo_array
-from scipy.stats import loguniform
+from scipy.stats import loguniform, randint
 from sklearn.base import clone, is_classifier
 from sklearn.datasets import load_iris
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - two classes
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
+    HalvingGridSearchCV,
+    HalvingRandomSearchCV,
     RandomizedSearchCV,
     cross_val_score,
 )
@@ -23,7 +26,12 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
 from mpiapps.launch.mpi import MPI
-from mpiapps.model_selection.mpi_search import MPIGridSearchCV, MPIRandomizedSearchCV
+from mpiapps.model_selection.mpi_search import (
+    MPIGridSearchCV,
+    MPIHalvingGridSearchCV,
+    MPIHalvingRandomSearchCV,
+    MPIRandomizedSearchCV,
+)
 
 pytestmark = pytest.mark.mpi
 X, Y = load_iris(return_X_y=True)
@@ -77,6 +85,27 @@ def test_random_candidates_are_those_of_scikit_learn(world):
     found = MPIRandomizedSearchCV(model, space, **options, comm=world.comm).fit(X, Y)
     same_results(found.cv_results_, expected.cv_results_)
     np.testing.assert_array_equal(found.predict(X), expected.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "space"),
+    [
+        (MPIHalvingGridSearchCV, HalvingGridSearchCV, GRID),
+        (
+            MPIHalvingRandomSearchCV,
+            HalvingRandomSearchCV,
+            {"max_depth": randint(1, 20)},
+        ),
+    ],
+)
+def test_halving_is_that_of_scikit_learn(world, found, expected, space):
+    options = {"cv": 3, "random_state": 0}
+    wanted = expected(TREE, space, **options).fit(X, Y)
+    search = found(TREE, space, **options, comm=world).fit(X, Y)
+    same_results(search.cv_results_, wanted.cv_results_)
+    assert search.best_params_ == wanted.best_params_
+    assert search.n_resources_ == wanted.n_resources_
+    np.testing.assert_array_equal(search.predict(X), wanted.predict(X))
 
 
 def test_data_and_parameters_of_rank_0_count(world):

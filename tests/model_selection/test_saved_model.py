@@ -13,6 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mpiapps.base.errors import FileAccessError, InputError, LaunchError
 from mpiapps.model_selection.outputs import Outputs
+from mpiapps.model_selection.rounds import Found
 from mpiapps.model_selection.saved_model import VersionWarning, load_model, versions
 from tests.model_selection.test_problem import IRIS, problem_of
 
@@ -27,7 +28,7 @@ def searched(path, estimator=TREE, candidates=None, fits=""):
     with ExitStack() as stack:
         outputs = Outputs(stack, fits, model=str(path))
         every = [problem.fit(number) for number in range(len(problem))]
-        return outputs.write(problem, every)
+        return outputs.write(Found(problem, every))
 
 
 @pytest.mark.parametrize("name", ["model.joblib", "model.skops"])

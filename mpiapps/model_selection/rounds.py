@@ -1,0 +1,126 @@
+"""Rounds of fits: a search that chooses candidates by the scores of earlier ones.
+
+A search is a generator on the root: it yields the candidates of a round, and receives
+their fits. All ranks execute the fits of each round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mpiapps.model_selection.folds import Splits
+from mpiapps.model_selection.problem import CVProblem, Fit
+from mpiapps.model_selection.search_space import Candidate
+
+if TYPE_CHECKING:
+    from mpiapps.comm.world import World
+
+
+class Round(NamedTuple):
+    """What the fits of a round need, besides the samples.
+
+    Attributes
+    ----------
+    candidates : list of dict
+    splits : Splits, optional
+        In place of those of the problem.
+    resource : int
+        Samples of each fit; 0: all.
+    """
+
+    candidates: list[Candidate]
+    splits: Splits | None = None
+    resource: int = 0
+
+
+Search = Generator[Round, tuple[CVProblem, list[Fit]]]
+# Executes the fits of a problem on all ranks; returns them on the root.
+Execute = Callable[[CVProblem], list[Fit]]
+
+
+@dataclass
+class Found:
+    """All fits of a search, as if they had been one round. Root only.
+
+    Attributes
+    ----------
+    problem : CVProblem
+        Its candidates are those of all rounds, in their order.
+    fits : list of Fit
+    columns : dict of str to list
+        What the rounds add to ``cv_results_``: a value per candidate.
+    last : int
+        The first candidate of the last round.
+    """
+
+    problem: CVProblem
+    fits: list[Fit] = field(default_factory=list)
+    columns: dict[str, list[Any]] = field(default_factory=dict)
+    last: int = 0
+
+    def add(self, number: int, part: CVProblem, fits: list[Fit]) -> None:
+        """Add a round."""
+        start = len(self.fits)
+        self.last = len(self.problem.candidates)
+        self.fits += [replace(fit, number=start + fit.number) for fit in fits]
+        self.problem.candidates.extend(part.candidates)
+        if part.truncate:
+            self.columns["train_size"] = part.resources
+        elif part.resources:
+            n = len(part.candidates)
+            self.columns.setdefault("iter", []).extend([number] * n)
+            self.columns.setdefault("n_resources", []).extend(part.resources)
+
+
+def run_rounds(
+    world: World, problem: CVProblem, search: Search | None, execute: Execute
+) -> Found:
+    """Execute the rounds of a search. Collective.
+
+    Parameters
+    ----------
+    problem : CVProblem
+        Equal on all ranks.
+    search : generator
+        On the root; `None` elsewhere.
+    execute : callable
+        Collective.
+
+    Raises
+    ------
+    Exception
+        On all ranks: what the search raises on the root.
+    """
+    found = Found(replace(problem, candidates=[]))
+    answer: tuple[CVProblem, list[Fit]] | None = None
+    number = 0
+    while True:
+        step: Round | None = None
+        with world.agree():
+            if search is not None:
+                step = _next(search, answer)
+        step = world.objects.bcast(step)
+        if step is None:
+            return found
+        part = replace(
+            problem, candidates=step.candidates, splits=step.splits or problem.splits
+        )
+        if step.resource:
+            part = replace(part, resources=[step.resource] * len(step.candidates))
+        fits = execute(part)
+        found.add(number, part, fits)
+        answer, number = (part, fits), number + 1
+
+
+def _next(search: Search, answer: tuple[CVProblem, list[Fit]] | None) -> Round | None:
+    try:
+        return next(search) if answer is None else search.send(answer)
+    except StopIteration:
+        return None
+
+
+def one_round(problem: CVProblem) -> Search:
+    """Yield all candidates at once."""
+    yield Round(problem.candidates)
