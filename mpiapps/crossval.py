@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mpiapps.model_selection.rounds import Search
     from mpiapps.tasks.task_set import TaskSet
 
-SEARCHES = ("random", "halving")
+SEARCHES = ("random", "halving", "optuna")
 CURVES = ("learning", "validation")
 PICTURES = (".png", ".svg", ".pdf")
 FOREST = "sklearn.ensemble:RandomForestClassifier"
@@ -84,6 +84,13 @@ class Options:
     min_samples: int = option(
         0, "samples of the first round of halving (0: so many that the last round has"
         " all)", min=0,
+    )  # fmt: skip
+    batch: int = option(
+        10, "trials of --search optuna that are fitted at the same time", min=1
+    )
+    storage: str = option(
+        "", "file of the study of Optuna: SQLite if its name ends in .db, else a"
+        " journal", metavar="FILE",
     )  # fmt: skip
     curve: str = option(
         "", "score also the training samples: by their number, or by the parameter in"
@@ -142,6 +149,8 @@ def check(options: Options) -> None:
         )
     if options.factor <= 1:
         raise ValueError(f"--factor {options.factor}: expected more than 1")
+    if options.storage and options.search != "optuna":
+        raise ValueError(f"--storage {options.storage}: expected --search optuna")
     if options.curve and options.search != "random":
         raise ValueError(
             f"--curve {options.curve} with --search {options.search}: choose one"
@@ -210,11 +219,20 @@ def _search(options: Options, problem: CVProblem) -> Search:
     """Return the rounds of fits. Root only."""
     from mpiapps.model_selection.halving import halving
     from mpiapps.model_selection.rounds import one_round
+    from mpiapps.model_selection.search_space import read_space
 
     if options.search == "halving":
         return halving(
             problem, factor=options.factor, min_samples=options.min_samples,
             refit=options.refit,
+        )  # fmt: skip
+    if options.search == "optuna":
+        from mpiapps.model_selection.optuna_search import optuna_search
+
+        fixed, spaces = read_space(options.params) if options.params else ({}, [])
+        return optuna_search(
+            problem, fixed, spaces, trials=options.n_iter, batch=options.batch,
+            storage=options.storage, refit=options.refit,
         )  # fmt: skip
     return one_round(problem)
 

@@ -120,3 +120,18 @@ def test_halving_on_ranks_resumes_and_has_a_curve_beside(size, tmp_path):
     assert done.code == 0, done.err
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "mean_train_score" in results.read_text()
+
+
+def test_a_study_of_optuna_has_the_same_trials_on_ranks(tmp_path):
+    """A second run, on more ranks, goes on from the file and the recorded fits."""
+    args = ["--folds", "3", "--search", "optuna", "--batch", "4", "--seed", "5"]
+    plain = crossval(3, tmp_path, *args, "--n-iter", "8")
+    stored = [*args, "--storage", str(tmp_path / "study.log")]
+    stored += ["--directory", str(tmp_path / "run")]
+    first = crossval(1, tmp_path, *stored, "--n-iter", "4")
+    second = crossval(3, tmp_path, *stored, "--n-iter", "8")
+    for done in (plain, first, second):
+        assert done.code == 0, done.err
+    assert "of 24 fits are from" in second.out + second.err
+    assert json.loads(second.out)["values"] == json.loads(plain.out)["values"]
+    assert json.loads(second.out)["values"]["fits"] == 24

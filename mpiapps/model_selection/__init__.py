@@ -14,6 +14,7 @@ module             contents
 `fits`             fits as tasks of the engine
 `backends`         executors of fits: ranks, Dask, the backends of joblib
 `rounds`           searches that choose candidates by the scores of earlier ones
+`optuna_search`    a study of Optuna, as such a search
 `halving`          successive halving, as such a search
 `curves`           learning and validation curves, and their picture
 `report`           the results of all fits

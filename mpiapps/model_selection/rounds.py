@@ -52,7 +52,8 @@ class Found:
     columns : dict of str to list
         What the rounds add to ``cv_results_``: a value per candidate.
     last : int
-        The first candidate of the last round.
+        The first candidate that may be the best: in the last of rounds with a growing
+        number of samples.
     """
 
     problem: CVProblem
@@ -63,13 +64,13 @@ class Found:
     def add(self, number: int, part: CVProblem, fits: list[Fit]) -> None:
         """Add a round."""
         start = len(self.fits)
-        self.last = len(self.problem.candidates)
         self.fits += [replace(fit, number=start + fit.number) for fit in fits]
+        before = len(self.problem.candidates)
         self.problem.candidates.extend(part.candidates)
         if part.truncate:
             self.columns["train_size"] = part.resources
         elif part.resources:
-            n = len(part.candidates)
+            self.last, n = before, len(part.candidates)
             self.columns.setdefault("iter", []).extend([number] * n)
             self.columns.setdefault("n_resources", []).extend(part.resources)
 

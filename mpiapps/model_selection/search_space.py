@@ -20,12 +20,12 @@ from __future__ import annotations
 import ast
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mpiapps.base.errors import InputError
 
 Candidate = dict[str, Any]
-SearchSpace = dict[str, Any]  # lists and distributions of SciPy, by parameter
+SearchSpace = dict[str, Any]  # lists and intervals, by parameter
 
 
 def read_space(path: str) -> tuple[Candidate, list[SearchSpace]]:
@@ -73,8 +73,23 @@ def _literal(value: Any, path: str) -> Any:
         ) from error
 
 
+class Interval(NamedTuple):
+    """Numbers from `low` to `high`: integers, both included, if both are.
+
+    scikit-learn samples it as a distribution of SciPy.
+    """
+
+    low: float
+    high: float
+    log: bool
+
+    def rvs(self, **kwargs: Any) -> Any:
+        """Return a sample; called by scikit-learn."""
+        return _distribution(self.low, self.high, log=self.log).rvs(**kwargs)
+
+
 def _sampler(name: str, value: Any, path: str) -> Any:
-    """Return a list, or a SciPy distribution."""
+    """Return a list, or an interval."""
     if isinstance(value, list) and value:
         return value
     if isinstance(value, dict) and {"low", "high"} <= set(value) <= {
@@ -85,7 +100,7 @@ def _sampler(name: str, value: Any, path: str) -> Any:
         low, high, log = value["low"], value["high"], bool(value.get("log"))
         numbers = all(isinstance(x, int | float) for x in (low, high))
         if numbers and low < high and (low > 0 or not log):
-            return _distribution(low, high, log=log)
+            return Interval(low, high, log)
     raise InputError(
         f"{path}: {name} = {value}: expected a list, or {{low = 1, high = 10}} with low"
         " below high; with log = true for a log-uniform distribution, low above 0"
