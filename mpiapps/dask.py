@@ -21,6 +21,7 @@ from mpiapps.base.errors import Checkpointed
 from mpiapps.base.streams import write_err
 from mpiapps.dask_cluster.scheduler_file import connect
 from mpiapps.dask_cluster.script import on_stop, silence_client_logs
+from mpiapps.dask_cluster.settings import parse_resource, parse_setting
 from mpiapps.launch.interrupter import StopRequested
 from mpiapps.launch.start import end_mpi
 
@@ -76,6 +77,18 @@ class Options:
     insecure: bool = option(
         False, "disable TLS: all users who can reach the ports can run code as you"
     )
+    set: tuple[tuple[str, Any], ...] = option(
+        (), "setting of Dask, such as distributed.worker.memory.terminate=0.98; may be"
+        " repeated", type=parse_setting, metavar="NAME=VALUE",
+    )  # fmt: skip
+    resources: tuple[tuple[str, float], ...] = option(
+        (), "resource of each worker, such as GPU=1; may be repeated",
+        type=parse_resource, metavar="NAME=NUMBER",
+    )  # fmt: skip
+    preload: tuple[str, ...] = option(
+        (), "module or file that each worker imports first; may be repeated",
+        metavar="MODULE",
+    )  # fmt: skip
     engine: str = option(
         "own", "implementation that starts the cluster", choices=ENGINES
     )
@@ -134,6 +147,12 @@ def check(options: Options) -> None:
     if options.engine != "own" and (options.scheduler_file or not options.script):
         raise ValueError(
             f"--engine {options.engine}: needs a script, and has no --scheduler-file"
+        )
+    if options.engine != "own" and (
+        options.set or options.resources or options.preload
+    ):
+        raise ValueError(
+            f"--engine {options.engine}: has no --set, --resources and --preload"
         )
     if not options.script and not options.scheduler_file:
         raise ValueError("no script: name one, or a --scheduler-file for other clients")
@@ -224,6 +243,9 @@ def _cluster_options(options: Options) -> ClusterOptions:
         dashboard=options.dashboard,
         insecure=options.insecure,
         remote_clients=bool(options.scheduler_file),
+        settings=dict(options.set),
+        resources=dict(options.resources),
+        preload=options.preload,
         idle_timeout=not options.script,
         path=(str(Path(options.script).resolve().parent),) if options.script else (),
     )

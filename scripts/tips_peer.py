@@ -29,7 +29,7 @@ def main() -> None:
         pl.len().alias("trips"), pl.col("percent").sum().alias("total")
     )
     table = parts.collect(engine="streaming")
-    count, total = table["trips"].sum(), table["total"].sum()
+    count, total = int(table["trips"].sum()), float(table["total"].sum())
     print(count, total / count, time.perf_counter() - start)
 
 

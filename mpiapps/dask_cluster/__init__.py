@@ -11,6 +11,10 @@ module             contents
 `preload`          imported by that child before it is forked
 `scheduler`        the scheduler and its statistics
 `worker`           a plugin that configures each worker
+`rank_cluster`     ``client.cluster``: scale and adapt
+`scaling`          the same on the scheduler: retires and starts workers of ranks
+`rank_nanny`       the nanny of a rank's worker, which can start it again
+`settings`         Dask's settings and workers' resources on the command line
 `security`         the TLS credentials of a run
 `network`          the address of the root's host that other hosts can connect to
 `local_directory`  the directory that workers spill to

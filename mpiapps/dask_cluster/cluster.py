@@ -31,6 +31,7 @@ from mpiapps.dask_cluster.scheduler_file import (
     dashboard_link,
 )
 from mpiapps.dask_cluster.security import TLSCredentials, self_signed
+from mpiapps.dask_cluster.settings import check_settings
 from mpiapps.launch.interrupter import MainThreadInterrupter, stop_at
 from mpiapps.launch.mpi import MPI
 
@@ -110,11 +111,7 @@ class Cluster:
         credentials = None if insecure else self_signed(self.deadline.remaining())
         order = {
             "credentials": vars(credentials) if credentials else None,
-            "local_directory": self._options.local_directory,
-            "path": self._options.module_path(),
-            "settings": self._options.settings,
-            "idle_timeout": self._options.idle_timeout,
-            "scheduler": None,
+            **self._options.of_hosts(),  # and "scheduler" for the root's
         }
         try:
             assert self._host_process
@@ -129,6 +126,7 @@ class Cluster:
             set_log_levels()
             from distributed import Client  # while the other process imports it, too
 
+            check_settings(self._options.settings)
             answer = self._host_process.recv()
             self.credentials, self.address = credentials, answer["address"]
             self.dashboard = answer["dashboard"]
@@ -155,11 +153,15 @@ class Cluster:
         """Connect, and let ``Client()`` in an unchanged script find this cluster."""
         import dask.config
 
-        settings = self.credentials.config() if self.credentials else {}
+        from mpiapps.dask_cluster.rank_cluster import RankCluster
+
+        settings = dict(self._options.settings)
+        settings |= self.credentials.config() if self.credentials else {}
         settings[SCHEDULER_ADDRESS] = self.address
         settings[DASHBOARD_LINK] = dashboard_link(self.dashboard)
         self._settings.enter_context(dask.config.set(settings))
         self.client = client(self.address, timeout=START_TIMEOUT, name="mpiapps")
+        self.client.cluster = RankCluster(self.client)
 
     def __enter__(self) -> Cluster:
         """Return this; on the other ranks after the root has left the block."""

@@ -12,6 +12,7 @@ from mpiapps.base.errors import LaunchError, UsageError
 from mpiapps.base.launch_environment import ranks_on_host
 from mpiapps.base.memory import memory_of_rank
 from mpiapps.base.units import format_size
+from mpiapps.dask_cluster.settings import preload_source
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
@@ -45,7 +46,12 @@ class ClusterOptions:
     path : tuple of str
         Directories of modules that tasks import; empty: the program's directory.
     settings : dict
-        Dask's, for scheduler and workers, such as ``"distributed.admin.tick.limit"``.
+        Dask's, for client, scheduler and workers, such as
+        ``"distributed.worker.memory.terminate"``.
+    resources : dict
+        Amounts of each worker's abstract resources, such as ``{"GPU": 1}``.
+    preload : tuple of str
+        Modules or files that each worker imports, calling their ``dask_setup(worker)``.
     restarts : int
         Maximum restarts of a worker; after that it is not started again.
     idle_timeout : bool
@@ -63,6 +69,8 @@ class ClusterOptions:
     remote_clients: bool = False
     path: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    resources: dict[str, float] = field(default_factory=dict)
+    preload: tuple[str, ...] = ()
     restarts: int = 20
     idle_timeout: bool = False
     deadline: bool = True
@@ -74,6 +82,17 @@ class ClusterOptions:
         started with, or the working directory.
         """
         return list(self.path or (str(Path(sys.path[0]).resolve()),))
+
+    def of_hosts(self) -> dict[str, Any]:
+        """Return the options of Dask's processes on every host. Local, on the root."""
+        return {
+            "local_directory": self.local_directory,
+            "path": self.module_path(),
+            "settings": self.settings,
+            "resources": self.resources,
+            "preload": [preload_source(name) for name in self.preload],
+            "idle_timeout": self.idle_timeout,
+        }
 
 
 def check_memory(workers: list[dict[str, Any]], options: ClusterOptions) -> None:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import dask.config
 from distributed import WorkerPlugin
 
+from mpiapps.dask_cluster.rank_cluster import RankCluster
+
 if TYPE_CHECKING:
     from distributed import Client, Worker
 
@@ -97,24 +99,20 @@ async def dask_setup(client: Client) -> None:
     """Forward the changes to the workers; called by a client once it is connected."""
     from distributed.protocol.pickle import dumps
 
+    client.cluster = RankCluster(client)
     if not _initial or not (plugin := ForwardState(_initial[-1], State.capture())):
         return
     if late := plugin.startup_settings():
-        variables = ", ".join(f"{environment_variable(name)}=..." for name in late)
+        options = " ".join(f"--set {name}=..." for name in late)
         sys.stderr.write(
             f"mpiapps: note: {', '.join(late)}: no effect, as the scheduler and the"
-            " workers have already started; set these in Dask's configuration files or"
-            f" the environment ({variables})\n"
+            f" workers have already started; set these by {options}, or in Dask's"
+            " configuration files\n"
         )
     assert client.scheduler is not None
     await client.scheduler.register_worker_plugin(
         plugin=dumps(plugin), name=plugin.name, idempotent=False
     )
-
-
-def environment_variable(setting: str) -> str:
-    """Return the environment variable of a Dask setting."""
-    return "DASK_" + setting.upper().replace(".", "__").replace("-", "_")
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:

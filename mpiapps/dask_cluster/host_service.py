@@ -34,7 +34,6 @@ from mpiapps.base.processes import (
 WORKER_CLOSE_TIMEOUT = 2.0  # s for a worker to end its running tasks
 FORCED_EXIT_SECONDS = 8.0  # after which this process exits without closing
 CONNECT_TIMEOUT = 60.0  # s for a worker; it may import Dask from a slow disk
-CLOSE_REASON = "end of the run"
 NO_WORKERS_TIMEOUT = 60.0  # s after which tasks fail if no worker is left
 # In this order: distributed configures logging when it is imported.
 PRELOADED = [
@@ -173,12 +172,13 @@ class Service:
         from mpiapps.dask_cluster.security import TLSCredentials
 
         _configure(first["path"])
+        self._first = first
         if not first["idle_timeout"]:
             dask.config.set({IDLE_TIMEOUT: None})
         dask.config.set({**first["settings"], "temporary-directory": directory})
         if first["credentials"]:
             self._security = TLSCredentials(**first["credentials"]).security()
-        if not first["scheduler"]:
+        if "scheduler" not in first:
             return {}
         from mpiapps.dask_cluster.scheduler import RunStatistics, start_scheduler
 
@@ -186,6 +186,8 @@ class Service:
         scheduler = await start_scheduler(
             first["scheduler"], self._security, self._statistics
         )
+        from mpiapps.dask_cluster.rank_nanny import CLOSE_REASON
+
         stack.push_async_callback(scheduler.close, reason=CLOSE_REASON)
         return {"address": scheduler.address, "dashboard": self._statistics.dashboard}
 
@@ -204,17 +206,18 @@ class Service:
     def _nanny(
         self, spec: dict[str, Any], order: dict[str, Any], directory: str
     ) -> Awaitable[Any]:
-        from distributed import Nanny
-
+        from mpiapps.dask_cluster.rank_nanny import RankNanny
         from mpiapps.dask_cluster.worker_setup import WorkerSetup
 
-        return Nanny(
+        return RankNanny(
             order["address"],
             name=spec["name"],
             nthreads=spec["threads"],
             memory_limit=spec["memory"],
             host=order["host"],
             local_directory=directory,
+            resources=self._first["resources"],
+            preload=self._first["preload"],
             security=self._security,
             death_timeout=CONNECT_TIMEOUT,
             dashboard_address="127.0.0.1:0",
@@ -261,6 +264,8 @@ async def _close(nannies: list[Any], helpers: Collection[int]) -> None:
 
     These include commands started by tasks: mpiexec waits until their output is closed.
     """
+    from mpiapps.dask_cluster.rank_nanny import CLOSE_REASON
+
     logging.disable()  # connections close now, as expected
     closing = (
         nanny.close(timeout=WORKER_CLOSE_TIMEOUT, reason=CLOSE_REASON)

@@ -12,12 +12,17 @@ from distributed import Scheduler
 from distributed.core import rpc
 from distributed.diagnostics.plugin import SchedulerPlugin
 
+from mpiapps.dask_cluster.scaling import RankScaling
+
 if TYPE_CHECKING:
     from dask.typing import Key
     from distributed.scheduler import WorkerState
     from distributed.security import Security
 
 POLL_SECONDS = 0.5  # between samples of the workers' memory
+
+# Logged when a retired worker sends its last heartbeat.
+RETIRED_MESSAGE = "Received heartbeat from unregistered worker"
 
 logger = logging.getLogger("distributed.scheduler")
 
@@ -88,6 +93,10 @@ class RunStatistics(SchedulerPlugin):
             async with rpc(state.nanny, connection_args=args) as nanny:
                 await nanny.terminate(reason="too many restarts")
 
+    def expect_start(self, name: str) -> None:
+        """Do not count the next start of a worker as a restart."""
+        self._starts[name] = 0
+
     def restart(self, scheduler: Scheduler) -> None:
         """Reset the counts: a client restarts all workers. Called by the scheduler."""
         del scheduler
@@ -136,13 +145,14 @@ async def start_scheduler(
     """
     # It logs the start and the end of each shuffle as warnings.
     logging.getLogger("distributed.shuffle").setLevel(logging.ERROR)
+    logger.addFilter(lambda record: not str(record.msg).startswith(RETIRED_MESSAGE))
     scheduler = Scheduler(
         host=order["host"],
         protocol="tls" if security else "tcp",
         security=security,
         dashboard=order["dashboard"],
         dashboard_address="127.0.0.1:0",
-        plugins=(statistics,),
+        plugins=(statistics, RankScaling(statistics.expect_start)),
     )
     await scheduler
     if order["dashboard"]:

@@ -150,6 +150,8 @@ def connect(path: str, timeout: float = 10.0) -> Client:
     import dask.config
     from distributed import Client  # sets its defaults first
 
+    from mpiapps.dask_cluster.rank_cluster import RankCluster
+
     tls = connection.credentials
     config: dict[str, Any] = tls.config() if tls else {REQUIRED: False}
     config[SCHEDULER_ADDRESS] = connection.address
@@ -166,7 +168,9 @@ def connect(path: str, timeout: float = 10.0) -> Client:
 
     client_class: type[Client] = ConnectedClient
     try:
-        return client_class(connection.address, timeout=timeout)
+        client = client_class(connection.address, timeout=timeout)
+        client.cluster = RankCluster(client)
+        return client
     except BaseException as error:
         settings.close()
         if not isinstance(error, OSError):

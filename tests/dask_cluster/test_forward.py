@@ -64,11 +64,3 @@ def test_settings_are_forwarded_to_workers(change, dask):
     for _ in range(2):
         cloudpickle.loads(cloudpickle.dumps(plugin)).setup(None)
         assert inherited(dask) == wanted
-
-
-def test_the_environment_variable_of_a_setting(dask, monkeypatch):
-    from mpiapps.dask_cluster.forward import environment_variable
-
-    name = "distributed.scheduler.work-stealing"
-    monkeypatch.setenv(environment_variable(name), "False")
-    assert dask.config.get(name, config=dask.config.collect_env()) is False

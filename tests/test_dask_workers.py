@@ -1,0 +1,84 @@
+"""Options of Dask's workers, and a number of workers that changes within a job."""
+
+import json
+
+import pytest
+
+from tests.commands import ROOT, on_ranks
+
+pytestmark = pytest.mark.usefixtures("preloaded")
+
+SCRIPT = str(ROOT / "tests" / "dask_cluster" / "scaled.py")
+PRELOAD = """
+import os
+def dask_setup(worker):
+    os.environ["MPIAPPS_PRELOADED"] = str(worker.name)
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Run the script once; return what it found, and the record."""
+    directory = tmp_path_factory.mktemp("scaled")
+    (directory / "early.py").write_text(PRELOAD)
+    record = directory / "record.json"
+    done = on_ranks(
+        "openmpi", 3, "-m", "mpiapps.dask",
+        "--set", "distributed.worker.memory.terminate=0.98",
+        "--set", "distributed.worker.memory.spill=0.5", "--resources", "LICENCE=2",
+        "--preload", str(directory / "early.py"), "--json", str(record), SCRIPT,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "ERROR" not in done.err
+    assert "Traceback" not in done.err
+    return json.loads(done.out), json.loads(record.read_text())["values"]
+
+
+def test_settings_resources_and_preloads_reach_each_worker(run):
+    found, _ = run
+    assert found["names"] == ["1", "2"]
+    assert sorted(found["workers"]) == [
+        [0.98, name, 0.5, {"LICENCE": 2.0}] for name in found["names"]
+    ]
+    assert found["client"] == 0.5
+    assert found["resource"] == 1
+
+
+def test_a_retired_worker_hands_its_data_to_the_others(run):
+    found, _ = run
+    assert found["down"] == [1, 1]
+    assert found["kept"] == list(range(8))
+    assert found["stayed"]
+
+
+def test_a_rank_gets_its_worker_again_with_the_same_options(run):
+    found, values = run
+    assert found["up"] == [2, 2]
+    assert sorted(found["again"]) == sorted(found["workers"])
+    assert values["restarts"] == 0  # none died
+
+
+def test_the_number_of_workers_follows_the_load(run):
+    found, _ = run
+    assert found["from none"] == 3
+
+
+def test_more_workers_than_ranks_are_refused(run):
+    found, _ = run
+    assert "scale(3): the job has 2 ranks with a worker" in found["too many"]
+    assert "scale(-1)" in found["negative"]
+    assert "expected 0 <= minimum <= maximum" in found["bounds"]
+
+
+def test_a_misspelt_setting_ends_the_run_before_the_script():
+    setting = "distributed.worker.memory.terminat=1"
+    done = on_ranks("openmpi", 2, "-m", "mpiapps.dask", "--set", setting, SCRIPT)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.count("did you mean distributed.worker.memory.terminate?") == 1
+
+
+def test_a_missing_preload_is_named():
+    missing = "no_such_module_here"
+    done = on_ranks("openmpi", 2, "-m", "mpiapps.dask", "--preload", missing, SCRIPT)
+    assert done.code == 78
+    assert missing in done.err
