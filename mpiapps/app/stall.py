@@ -45,7 +45,7 @@ class StallWatch:
         while (wait := self._last + self._limit - time.monotonic()) > 0:
             if self._closed.wait(wait):
                 return
-        from mpiapps.launch.mpi import MPI
+        from mpiapps.launch.mpi import WORLD
 
         main = threading.main_thread().ident
         stack = traceback.format_stack(sys._current_frames().get(main or 0))
@@ -54,4 +54,4 @@ class StallWatch:
             f" (--stall-limit); the main thread is at:\n{''.join(stack)}"
         )
         time.sleep(FLUSH_DELAY)
-        MPI.COMM_WORLD.Abort(Stalled.exit_code)
+        WORLD.Abort(Stalled.exit_code)

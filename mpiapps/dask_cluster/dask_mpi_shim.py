@@ -1,7 +1,8 @@
 """A replacement for dask-mpi in scripts that run in an existing cluster.
 
 dask-mpi's ``initialize()`` is collective over all ranks; here only the root runs the
-script, and the call would deadlock.
+script, and the call would deadlock. So would the script's own collective calls: for it,
+``MPI.COMM_WORLD`` is a communicator of one rank.
 """
 
 from __future__ import annotations
@@ -13,22 +14,46 @@ from types import ModuleType
 from typing import Any
 
 NAME = "dask_mpi"
+SUBMODULES = ("core", "execute", "initialize", "exceptions")  # of any release
+MPI_NAME = "mpi4py.MPI"
+
+
+class WorldTooSmallException(RuntimeError):
+    """Of dask-mpi, for scripts that catch it; not raised, as one rank is enough."""
 
 
 @contextmanager
 def shim_installed() -> Iterator[None]:
     """Let ``import dask_mpi`` import this shim in the ``with`` block."""
-    original = sys.modules.get(NAME)
-    module = ModuleType(NAME, __doc__)
-    for function in (initialize, execute, send_close_signal):
-        setattr(module, function.__name__, function)
-    sys.modules[NAME] = module
+    names = (NAME, *(f"{NAME}.{submodule}" for submodule in SUBMODULES))
+    originals = {name: sys.modules.pop(name, None) for name in names}
+    for name in names:
+        module = sys.modules[name] = ModuleType(name, __doc__)
+        for item in (initialize, execute, send_close_signal, WorldTooSmallException):
+            setattr(module, item.__name__, item)
+    sys.modules[NAME].core = sys.modules[f"{NAME}.core"]  # type: ignore[attr-defined]
+    try:
+        with _alone():
+            yield
+    finally:
+        for name, original in originals.items():
+            del sys.modules[name]
+            if original is not None:
+                sys.modules[name] = original
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Replace ``MPI.COMM_WORLD`` in the ``with`` block, if this process has MPI."""
+    mpi: Any = sys.modules.get(MPI_NAME)
+    if mpi is None:
+        yield
+        return
+    world, mpi.COMM_WORLD = mpi.COMM_WORLD, mpi.COMM_SELF
     try:
         yield
     finally:
-        del sys.modules[NAME]
-        if original is not None:
-            sys.modules[NAME] = original
+        mpi.COMM_WORLD = world
 
 
 def initialize(*args: Any, **settings: Any) -> bool:

@@ -108,8 +108,8 @@ class MainThreadInterrupter:
             self._hook(args)
 
     def _abort(self, error: BaseException) -> None:
-        from mpiapps.launch.mpi import MPI
+        from mpiapps.launch.mpi import WORLD
 
         write_err(f"mpiapps: error: {error}\n")
         time.sleep(POLL_SECONDS)
-        MPI.COMM_WORLD.Abort(exit_code(error))
+        WORLD.Abort(exit_code(error))

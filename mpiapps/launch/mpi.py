@@ -10,4 +10,7 @@ start_or_exit()
 
 from mpi4py import MPI  # noqa: E402 - an earlier import starts MPI before the checks
 
-__all__ = ["MPI"]
+# All ranks, also in a script for which `MPI.COMM_WORLD` is replaced.
+WORLD = MPI.COMM_WORLD
+
+__all__ = ["MPI", "WORLD"]

@@ -26,7 +26,7 @@ from mpiapps.base.errors import (
 )
 from mpiapps.base.launch_environment import FLUSH_DELAY, LOWER_RANK_DELAY
 from mpiapps.base.streams import discard_out, write_err
-from mpiapps.launch.mpi import MPI
+from mpiapps.launch.mpi import MPI, WORLD
 from mpiapps.launch.ulfm import is_proc_failure
 
 PEER_GRACE = 0.2  # s that a failed rank waits for others that fail alike
@@ -137,7 +137,7 @@ class CoordinatedExit:
 
     def _abort(self, code: int) -> NoReturn:
         if MPI.Query_thread() == MPI.THREAD_MULTIPLE:
-            MPI.COMM_WORLD.Abort(code)
+            WORLD.Abort(code)
         os._exit(code)  # the launcher terminates the others
 
     def _announce_exit(self, *, failed: bool) -> None:
