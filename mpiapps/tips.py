@@ -1,4 +1,4 @@
-"""Tips of taxi trips in Parquet files, counted by MPI ranks or by Dask.
+"""Tips of taxi trips in Parquet files, counted by MPI ranks, Dask or polars.
 
 For trips paid by card: histogram and mean of the tip in percent of the fare, of each
 file and of all. docs/tips.md starts from a version with pandas.
@@ -19,7 +19,7 @@ from mpiapps.storage.atomic_file import AtomicFile
 if TYPE_CHECKING:
     from mpiapps.app.context import RunContext
 
-ENGINES = ("mpi", "dask")
+ENGINES = ("mpi", "dask", "polars")
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,14 @@ class Options:
     )  # fmt: skip
     engine: str = option(
         "mpi",
-        "mpi: ranks count row groups; dask: dask.dataframe on a cluster of the ranks",
+        "mpi: ranks count row groups; dask: dask.dataframe on a cluster of the ranks;"
+        " polars: each rank counts files by polars",
         choices=ENGINES,
+    )
+    dataset: str = option(
+        "auto",
+        "data set of the files: auto, yellow, green, ride-share, or a FILE.toml",
+        metavar="NAME",
     )
     bins: int = option(50, "number of intervals", min=1, max=10**6)
     range: tuple[float, float] = option(
@@ -76,7 +82,7 @@ def run(ctx: RunContext, options: Options) -> Result:
                         targets[name] = AtomicFile(Path(path))
         names = world.comm.bcast(names)
         edges = np.linspace(*options.range, options.bins + 1)
-        parts = _counter(options.engine)(ctx, names, edges)
+        parts = _counter(options.engine)(ctx, names, edges, options.dataset)
         with world.agree():
             if world.is_root:
                 values = summarize(names, edges, parts)
@@ -91,11 +97,15 @@ def run(ctx: RunContext, options: Options) -> Result:
 
 
 def _counter(engine: str) -> Any:
-    """Return the function of an engine; import Dask only for its own."""
+    """Return the function of an engine; import Dask and polars only for theirs."""
     if engine == "dask":
         from mpiapps.taxi_tips.dask_frame import count_by_dask
 
         return count_by_dask
+    if engine == "polars":
+        from mpiapps.taxi_tips.polars_frame import count_by_polars
+
+        return count_by_polars
     from mpiapps.taxi_tips.row_groups import count_by_ranks
 
     return count_by_ranks

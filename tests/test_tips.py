@@ -86,7 +86,7 @@ def tips(mpi, size, *words):
 @pytest.mark.parametrize(
     ("mpi", "size", "engine"),
     [("openmpi", 1, "mpi"), ("mpich", 3, "mpi"), ("impi", 2, "mpi"),
-     ("openmpi", 4, "mpi"), ("openmpi", 3, "dask")],
+     ("openmpi", 4, "mpi"), ("openmpi", 3, "dask"), ("openmpi", 2, "polars")],
 )  # fmt: skip
 def test_the_result_equals_that_of_pandas(mpi, size, engine, directory):
     values = tips(mpi, size, str(directory), "--engine", engine, "--bins", "7")

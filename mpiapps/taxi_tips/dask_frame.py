@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from mpiapps.kernels.tips import BY_CARD
+from mpiapps.taxi_tips.datasets import Dataset, read_datasets
+from mpiapps.taxi_tips.reader import TripsFile, row_groups
 from mpiapps.taxi_tips.summary import COLUMNS, GroupCounts
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def count_by_dask(
-    ctx: RunContext, names: list[str], edges: np.ndarray
+    ctx: RunContext, names: list[str], edges: np.ndarray, dataset: str
 ) -> list[GroupCounts]:
     """Return the counts of each row group, on the root. Collective."""
     import dask.dataframe as dd
@@ -24,14 +26,12 @@ def count_by_dask(
     from mpiapps.dask_cluster.cluster import Cluster
     from mpiapps.dask_cluster.cluster_options import ClusterOptions
 
-    # Not at the top: it imports MPI, which workers must not load.
-    from mpiapps.taxi_tips.row_groups import row_groups
-
     world = ctx.world
     groups: list[tuple[int, int]] = []
     with world.timed("plan"), world.agree():
+        datasets = read_datasets(dataset)
         if world.is_root:
-            groups = [(f, g) for f, name in enumerate(names) for g in row_groups(name)]
+            groups = row_groups(names, datasets)
     parts: list[GroupCounts] = []
     with world.timed("start"):
         cluster = Cluster(world.comm, ClusterOptions(deadline=False))
@@ -45,7 +45,8 @@ def count_by_dask(
             return parts
         empty = pd.DataFrame({name: [0.0] for name in COLUMNS})
         # One collection for all files: the overhead of one for each exceeds the reads.
-        trips = dd.from_map(read_group, [(names[f], g) for f, g in groups], meta=empty)
+        paths = [(names[f], g) for f, g in groups]
+        trips = dd.from_map(read_group, paths, datasets=datasets, meta=empty)
         meta = count_partition(empty, edges)
         rows = trips.map_partitions(count_partition, edges, meta=meta).compute()
         for (file, group), (count, total, *counts) in zip(
@@ -56,14 +57,13 @@ def count_by_dask(
     return parts
 
 
-def read_group(name_and_group: tuple[str, int]) -> pd.DataFrame:
-    """Return the columns of a row group; runs on a worker."""
-    from pyarrow import parquet
-
+def read_group(
+    name_and_group: tuple[str, int], datasets: tuple[Dataset, ...]
+) -> pd.DataFrame:
+    """Return `COLUMNS` of a row group; runs on a worker."""
     name, group = name_and_group
-    with parquet.ParquetFile(name) as file:
-        table = file.read_row_group(group, columns=list(COLUMNS), use_threads=False)
-    return pd.DataFrame({name: table.column(name).to_pandas() for name in COLUMNS})
+    arrays = TripsFile(name, datasets).read(group)
+    return pd.DataFrame(dict(zip(COLUMNS, arrays, strict=True)))
 
 
 def count_partition(trips: pd.DataFrame, edges: np.ndarray) -> pd.DataFrame:

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mpiapps.app.arrow import numbers
 from mpiapps.app.context import RunContext
-from mpiapps.base.errors import InputError, os_errors
 from mpiapps.base.optional import import_optional
 from mpiapps.kernels.jit import is_cached
 from mpiapps.kernels.tips import KERNELS, count_tips
@@ -18,14 +16,15 @@ from mpiapps.tasks.engine import run_tasks
 from mpiapps.tasks.executors import counter
 from mpiapps.tasks.task_journal import TaskJournal
 from mpiapps.tasks.task_set import TaskSet
-from mpiapps.taxi_tips.summary import COLUMNS, GroupCounts
+from mpiapps.taxi_tips.datasets import Dataset, read_datasets
+from mpiapps.taxi_tips.reader import Trips, TripsFile, row_groups
+from mpiapps.taxi_tips.summary import GroupCounts
 
 EMPTY = np.empty(0)
-Trips = tuple[np.ndarray, np.ndarray, np.ndarray]  # tips, fares, payment types
 
 
 def count_by_ranks(
-    ctx: RunContext, names: list[str], edges: np.ndarray
+    ctx: RunContext, names: list[str], edges: np.ndarray, dataset: str
 ) -> list[GroupCounts]:
     """Return the counts of each row group, on the root. Collective.
 
@@ -38,10 +37,11 @@ def count_by_ranks(
     with ctx.world.timed("plan"), ctx.world.agree():
         # On all ranks at once, not at the first read of each.
         import_optional("pyarrow.parquet", "files", "reading Parquet")
+        datasets = read_datasets(dataset)
         if ctx.world.is_root:
-            groups = [(f, g) for f, name in enumerate(names) for g in row_groups(name)]
-    tasks = RowGroupTasks(names, ctx.world.comm.bcast(groups), edges)
-    header = {"program": "tips", "edges": edges.tolist()}
+            groups = row_groups(names, datasets)
+    tasks = RowGroupTasks(names, ctx.world.comm.bcast(groups), edges, datasets)
+    header = {"program": "tips", "edges": edges.tolist(), "datasets": repr(datasets)}
     journal = TaskJournal(ctx.journal_directory(""), header)
     results = run_tasks(ctx, tasks, counter, journal)
     results.stop_if_remaining(ctx, "row groups")
@@ -58,10 +58,14 @@ class RowGroupTasks(TaskSet):
     unit = "row groups"
 
     def __init__(
-        self, names: list[str], groups: list[tuple[int, int]], edges: np.ndarray
+        self,
+        names: list[str],
+        groups: list[tuple[int, int]],
+        edges: np.ndarray,
+        datasets: Sequence[Dataset],
     ) -> None:
         self.groups, self._names, self._edges = groups, names, edges
-        self._reader = RowGroupReader(names)
+        self._reader = RowGroupReader(names, datasets)
 
     def __len__(self) -> int:
         """Return the number of row groups."""
@@ -89,54 +93,14 @@ def count_group(trips: Trips, edges: np.ndarray) -> tuple[int, float, list[int]]
 class RowGroupReader:
     """Reader of row groups that keeps the last file open."""
 
-    def __init__(self, names: list[str]) -> None:
-        self._names, self._file = names, -1
-        self._parquet: Any = None
+    def __init__(self, names: list[str], datasets: Sequence[Dataset]) -> None:
+        self._names, self._datasets = names, datasets
+        self._number = -1
+        self._file: TripsFile | None = None
 
-    def read(self, file: int, group: int) -> Trips:
-        """Return tips, fares and payment types, each float64."""
-        if file != self._file:
-            self._parquet, self._file = _open_parquet(self._names[file]), file
-        with os_errors(self._names[file], "read"):
-            table = self._parquet.read_row_group(
-                group, columns=COLUMNS, use_threads=False
-            )
-        tips, fares, payments = (numbers(table.column(name)) for name in COLUMNS)
-        return tips, fares, payments
-
-
-def row_groups(name: str) -> range:
-    """Return the row groups of a file, and check its columns.
-
-    Raises
-    ------
-    InputError
-        If it is not a Parquet file with numeric `COLUMNS`.
-    FileAccessError
-        If it cannot be read.
-    """
-    file = _open_parquet(name)
-    missing = set(COLUMNS) - set(file.schema_arrow.names)
-    if missing:
-        raise InputError(
-            f"{name} has no column {', '.join(sorted(missing))}; expected taxi trips"
-        )
-    empty = file.schema_arrow.empty_table()
-    for column in COLUMNS:
-        try:
-            numbers(empty.column(column))
-        except ValueError as error:
-            raise InputError(f"{name}: {column}: {error}") from error
-    return range(file.num_row_groups)
-
-
-def _open_parquet(name: str) -> Any:
-    from pyarrow import ArrowInvalid, parquet
-
-    with os_errors(name, "read"):
-        Path(name).stat()  # the error of Arrow has no reason
-        try:
-            # For three columns, read-ahead threads cost more than they save.
-            return parquet.ParquetFile(name, pre_buffer=False)
-        except ArrowInvalid as error:
-            raise InputError(f"cannot read {name}: {error}") from error
+    def read(self, number: int, group: int) -> Trips:
+        """Return tips, fares and payments of a file's row group, each float64."""
+        if self._file is None or number != self._number:
+            self._file = TripsFile(self._names[number], self._datasets)
+            self._number = number
+        return self._file.read(group)
