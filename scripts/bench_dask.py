@@ -46,14 +46,21 @@ class Row:
 
 def probe(cluster: str, tasks: str, ranks: int, *options: str) -> dict[str, Any]:
     """Return the values of dask_probe.py, its start and end times, and log lines."""
-    args = (*PROGRAM, *options, PROBE) if cluster == "mpiapps" else (PROBE,)
     begin = time.time()
-    _, done = start(ranks, *args, cluster, tasks)
+    values = _probe(cluster, ranks, options, tasks)
     ended = time.time()
+    return values | {"start": values["first"] - begin, "end": ended - values["end"]}
+
+
+def _probe(
+    cluster: str, ranks: int, options: tuple[str, ...], *args: str
+) -> dict[str, Any]:
+    """Return the values of dask_probe.py, and the number of its log lines."""
+    program = (*PROGRAM, *options, PROBE) if cluster == "mpiapps" else (PROBE,)
+    _, done = start(ranks, *program, cluster, *args)
     line = next(text for text in done.stdout.splitlines() if text[:1] == "{")
     values: dict[str, Any] = json.loads(line)
-    values["lines"] = len(done.stderr.splitlines())
-    return values | {"start": values["first"] - begin, "end": ended - values["end"]}
+    return values | {"lines": len(done.stderr.splitlines())}
 
 
 def timer(name: str, ntasks: int, *args: str) -> Callable[[], float]:
@@ -80,6 +87,24 @@ def clusters() -> list[Row]:
             of("dask-mpi", 4, "rates", TASKS), 0.95, greater=True),
         Row("no-op tasks/s, TLS: LocalCluster", of("mpiapps", 3, "rates", TASKS),
             of("local", 0, "rates", TASKS), 0.95, greater=True),
+    ]  # fmt: skip
+
+
+def many_tasks() -> list[Row]:
+    """Return the rows of many tasks, against LocalCluster without TLS."""
+
+    def of(cluster: str, key: str, *options: str) -> Callable[[], float]:
+        sizes = ("20000", "0") if key == "map" else ("0", "50000")
+        ranks = 3 if cluster == "mpiapps" else 0
+        return lambda: float(_probe(cluster, ranks, options, *sizes)[key])
+
+    variants = (("", (), None), (", no TLS", ("--insecure",), 1.0))
+    names = {"map": "20,000 no-op tasks/s", "graph": "graph of 50,000, tasks/s"}
+    return [
+        Row(f"{name}{label}: LocalCluster, no TLS", of("mpiapps", key, *options),
+            of("local-tcp", key), min_ratio, greater=True)
+        for key, name in names.items()
+        for label, options, min_ratio in variants
     ]  # fmt: skip
 
 
@@ -144,7 +169,13 @@ def main() -> int:
     print(f"{'mpiapps against':44} {'mpiapps':>8} {'peer':>8} {'ratio':>6} {'min':>5}")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         directory = Path(name)
-        rows = [*clusters(), *transfers(), *learning(directory), *tips(directory)]
+        rows = [
+            *clusters(),
+            *many_tasks(),
+            *transfers(),
+            *learning(directory),
+            *tips(directory),
+        ]
         for row in (row for row in rows if options.only in row.name):
             pairs = [(row.own(), row.peer()) for _ in range(options.rounds)]
             ratio = median(a / b if row.greater else b / a for a, b in pairs)

@@ -1,8 +1,11 @@
-"""Measure a cluster for bench_dask.py: dask_probe.py mpiapps|dask-mpi|local TASKS.
+"""Measure a cluster for bench_dask.py.
+
+usage: dask_probe.py mpiapps|dask-mpi|local|local-tcp TASKS [GRAPH]
 
 Prints as JSON: the times of the first result and of the end, in seconds since the
 epoch; no-op tasks per second, in three repeats; the seconds to transfer 200 MB from one
-worker to another, in three repeats.
+worker to another, in three repeats. With GRAPH, only the rates of TASKS no-op tasks and
+of a graph of GRAPH tasks, in layers of 1,000; 0 leaves one out.
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from distributed import Client, LocalCluster, get_client, wait
 
 REPEATS = 3
+WIDTH = 1000  # of a graph
 TRANSFER_BYTES = 200_000_000
 
 
@@ -44,20 +49,39 @@ def client_of(cluster_type: str) -> Iterator[Client]:
             yield client
     else:
         cluster = LocalCluster(
-            n_workers=2, threads_per_worker=1, security=True, dashboard_address=None
+            n_workers=2,
+            threads_per_worker=1,
+            security=True if cluster_type == "local" else None,
+            dashboard_address=None,
         )
         with cluster, Client(cluster) as client:
             yield client
 
 
-def rates(client: Client, tasks: int) -> list[float]:
+def rates(client: Client, tasks: int, repeats: int = REPEATS) -> list[float]:
     """Return the tasks per second of each repeat."""
     results = []
-    for _ in range(REPEATS if tasks else 0):
+    for _ in range(repeats if tasks else 0):
         start = time.perf_counter()
         client.gather(client.map(noop, range(tasks), pure=False))
         results.append(tasks / (time.perf_counter() - start))
     return results
+
+
+def graph_rate(client: Client, tasks: int) -> float:
+    """Return the tasks per second of a graph in which each task has one input."""
+    graph: dict[tuple[str, int, int], tuple[Any, ...]] = {}
+    depth = tasks // WIDTH
+    for i in range(WIDTH):
+        graph["x", 0, i] = (noop, i)
+        for layer in range(1, depth):
+            graph["x", layer, i] = (noop, ("x", layer - 1, i))
+    start = time.perf_counter()
+    result = client.get(graph, [("x", depth - 1, i) for i in range(WIDTH)])
+    seconds = time.perf_counter() - start
+    if list(result) != list(range(WIDTH)):
+        raise ValueError("the graph returned other numbers")
+    return depth * WIDTH / seconds
 
 
 def transfers(client: Client) -> list[float]:
@@ -75,9 +99,14 @@ def transfers(client: Client) -> list[float]:
 
 def main() -> None:
     """Measure, and print the values."""
-    cluster_type, tasks = sys.argv[1], int(sys.argv[2])
+    cluster_type, tasks, *large = sys.argv[1], *map(int, sys.argv[2:])
     with client_of(cluster_type) as client:
         client.submit(noop, 1).result()
+        if large:
+            rate = rates(client, tasks, 1)[0] if tasks else 0.0
+            graph = graph_rate(client, large[0]) if large[0] else 0.0
+            print(json.dumps({"map": rate, "graph": graph}), flush=True)
+            return
         values = {"first": time.time(), "rates": rates(client, tasks)}
         values["transfers"] = transfers(client) if tasks else []
         values["end"] = time.time()
