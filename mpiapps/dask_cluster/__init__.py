@@ -24,6 +24,7 @@ module             contents
 `interrupter`      interrupts the script from another thread
 `dask_pool`        `mpiapps.tasks.pool` on workers
 `arrays`           arrays from .npy files, read chunk by chunk on workers
+`frames`           data frames of many small files
 `scheduler_file`   access for other programs of the user
 `dask_mpi`         the same program by dask-mpi, for comparison
 =================  ===================================================================
