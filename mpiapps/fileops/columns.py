@@ -16,7 +16,7 @@ from mpiapps.fileops.operation import Operation
 from mpiapps.fileops.parquet import MODULE, is_parquet
 from mpiapps.fileops.reading import FIRST_READ_BYTES
 from mpiapps.fileops.segments import OPEN_COST, Segment
-from mpiapps.kernels import columns, moments
+from mpiapps.kernels import columns, moments, records
 from mpiapps.kernels.columns import ColumnParser
 from mpiapps.kernels.moments import Moments, add_to_histogram
 from mpiapps.kernels.records import (
@@ -86,9 +86,9 @@ def _first_numbers(arrays: Sequence[Any]) -> np.ndarray:
 
 
 class ColumnOperation(Operation, Generic[Source]):
-    """An operation on the numbers of columns."""
+    """An operation on columns."""
 
-    kernels: Sequence[Callable[..., Any]] = [*columns.KERNELS, *moments.KERNELS]
+    kernels: Sequence[Callable[..., Any]] = records.KERNELS
     open_cost = OPEN_COST
 
     def __init__(self, source: Source) -> None:
@@ -102,16 +102,30 @@ class ColumnOperation(Operation, Generic[Source]):
         dialect = Dialect()
         find_record_end(SAMPLE, RECORD, *dialect)
         advance_quote_states(SAMPLE, NEWLINE, *dialect, np.array(STATES))
-        values = ColumnParser(0, dialect).numbers(SAMPLE)
-        Moments().add(values)
-        add_to_histogram(values, np.arange(2.0), np.zeros(3, np.int64))
 
     def is_splittable(self, name: str) -> bool:
         """Return whether a file may be split."""
         return self._source.is_splittable(name)
 
 
-class ColumnMoments(ColumnOperation[ColumnReader]):
+class NumberOperation(ColumnOperation[ColumnReader]):
+    """An operation on the numbers of one column."""
+
+    kernels: Sequence[Callable[..., Any]] = [
+        *records.KERNELS,
+        *columns.KERNELS,
+        *moments.KERNELS,
+    ]
+
+    def warm_up(self) -> None:
+        """Compile the kernels by calling them once, import what reads Parquet."""
+        super().warm_up()
+        values = ColumnParser(0, Dialect()).numbers(SAMPLE)
+        Moments().add(values)
+        add_to_histogram(values, np.arange(2.0), np.zeros(3, np.int64))
+
+
+class ColumnMoments(NumberOperation):
     """Find the count, the extent and the sum of the numbers.
 
     Parameters
@@ -148,7 +162,7 @@ class ColumnMoments(ColumnOperation[ColumnReader]):
         return [total.count, total.others, *extent, *total.total()]
 
 
-class ColumnHistogram(ColumnOperation[ColumnReader]):
+class ColumnHistogram(NumberOperation):
     """Count the numbers between edges.
 
     Parameters

@@ -20,9 +20,8 @@ from mpiapps.fileops.parquet import MODULE
 from mpiapps.fileops.parquet_parts import PartDirectory, write_part
 from mpiapps.fileops.record_reader import RecordReader
 from mpiapps.fileops.segments import Segment
-from mpiapps.fileops.summary import KERNELS as SUMMARY_KERNELS
-from mpiapps.fileops.summary import TableOperation
 from mpiapps.fileops.table_columns import chosen_columns
+from mpiapps.fileops.tables import TableOperation
 from mpiapps.kernels import typed_fields
 from mpiapps.kernels.numbers_in_rows import NumberParser
 from mpiapps.kernels.records import Dialect
@@ -61,7 +60,10 @@ class FieldKinds(TableOperation):
     source : RecordReader
     """
 
-    kernels: Sequence[Callable[..., Any]] = [*SUMMARY_KERNELS, *typed_fields.KERNELS]
+    kernels: Sequence[Callable[..., Any]] = [
+        *TableOperation.kernels,
+        *typed_fields.KERNELS,
+    ]
 
     def warm_up(self) -> None:
         """Compile the kernels by calling them once, import what writes Parquet."""

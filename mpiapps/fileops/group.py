@@ -18,10 +18,8 @@ from mpiapps.fileops.csv_quotes import read_quote_states
 from mpiapps.fileops.file_run import FileRun, ValuesAndLines
 from mpiapps.fileops.parquet import is_parquet
 from mpiapps.fileops.segments import Segment
-from mpiapps.fileops.summary import KERNELS as SUMMARY_KERNELS
-from mpiapps.fileops.summary import TableOperation
 from mpiapps.fileops.table_columns import csv_options
-from mpiapps.fileops.tables import TableReader
+from mpiapps.fileops.tables import TableOperation, TableReader
 from mpiapps.kernels import groups, words
 from mpiapps.kernels.group_sums import GroupSums
 from mpiapps.kernels.moments import FRACTION_BITS, exact_mean
@@ -49,7 +47,7 @@ class Groups(TableOperation):
     """
 
     kernels: Sequence[Callable[..., Any]] = [
-        *SUMMARY_KERNELS,
+        *TableOperation.kernels,
         *words.KERNELS,
         *groups.KERNELS,
     ]

@@ -11,25 +11,14 @@ from typing import Any
 import numpy as np
 
 from mpiapps.fileops.column_source import FilePosition
-from mpiapps.fileops.columns import ColumnOperation
 from mpiapps.fileops.segments import Segment
-from mpiapps.fileops.tables import TableReader
-from mpiapps.kernels import columns, moments, numbers_in_rows, rows, selection
+from mpiapps.fileops.tables import TableOperation, TableReader
+from mpiapps.kernels import moments, selection
 from mpiapps.kernels.moments import Moments, exact_mean
-from mpiapps.kernels.numbers_in_rows import NumberParser
-from mpiapps.kernels.records import Dialect
-from mpiapps.kernels.rows import RowParser
 from mpiapps.kernels.selection import LEVELS, count_bits
 
 KEY_BITS = 64
 MAX_SCALE_POWER = 1000
-KERNELS: Sequence[Callable[..., Any]] = [
-    *columns.KERNELS,
-    *moments.KERNELS,
-    *rows.KERNELS,
-    *numbers_in_rows.KERNELS,
-    *selection.KERNELS,
-]
 
 
 @dataclass
@@ -109,24 +98,24 @@ def exact(integer: int, power: int) -> Fraction:
     return Fraction(integer << power) if power > 0 else Fraction(integer, 1 << -power)
 
 
-class TableOperation(ColumnOperation[TableReader]):
+class NumbersOperation(TableOperation):
     """An operation on the numbers of several columns."""
 
-    kernels = KERNELS
+    kernels: Sequence[Callable[..., Any]] = [
+        *TableOperation.kernels,
+        *moments.KERNELS,
+        *selection.KERNELS,
+    ]
 
     def warm_up(self) -> None:
         """Compile the kernels by calling them once, import what reads Parquet."""
         super().warm_up()
-        dialect = Dialect()
-        rows_of = RowParser([0], dialect, 1)
-        text = np.frombuffer(bytearray(b"1\n"), np.uint8)
-        parser = NumberParser(1, dialect, 1)
-        for values in parser.arrays((0, found) for found in rows_of.rows(text)):
-            count_bits(values[0], np.zeros(1, np.uint64), 52, 12,
-                       np.zeros((1, 1 << 12), np.int64))  # fmt: skip
+        values, counts = np.zeros(1), np.zeros((1, 1 << LEVELS[0]), np.int64)
+        Moments().add(values)
+        count_bits(values, np.zeros(1, np.uint64), 52, 12, counts)
 
 
-class ColumnSummary(TableOperation):
+class ColumnSummary(NumbersOperation):
     """Find the totals of each column.
 
     Parameters
@@ -185,7 +174,7 @@ class ColumnSummary(TableOperation):
         return results
 
 
-class RefinedCounts(TableOperation):
+class RefinedCounts(NumbersOperation):
     """Count the next bits of numbers that begin with given bits.
 
     Parameters

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from mpiapps.app.arrow import numbers
 from mpiapps.fileops.column_source import ColumnSource, skip_bytes
+from mpiapps.fileops.columns import ColumnOperation
 from mpiapps.fileops.parquet import is_parquet
 from mpiapps.fileops.reading import FIRST_READ_BYTES
 from mpiapps.fileops.segments import Segment
+from mpiapps.kernels import numbers_in_rows, records, rows
 from mpiapps.kernels.numbers_in_rows import NumberParser
-from mpiapps.kernels.records import RECORD, find_record_end
+from mpiapps.kernels.records import RECORD, Dialect, find_record_end
 from mpiapps.kernels.rows import RowParser, Rows
 
 BATCH_NUMBERS = 2**18  # of one array, so that it stays in the cache
@@ -98,3 +101,22 @@ class TableReader(ColumnSource):
             yield block[:end] if end >= 0 else block
             if end >= 0:
                 return
+
+
+class TableOperation(ColumnOperation[TableReader]):
+    """An operation on the records of several columns."""
+
+    kernels: Sequence[Callable[..., Any]] = [
+        *records.KERNELS,
+        *rows.KERNELS,
+        *numbers_in_rows.KERNELS,
+    ]
+
+    def warm_up(self) -> None:
+        """Compile the kernels by calling them once, import what reads Parquet."""
+        super().warm_up()
+        dialect = Dialect()
+        text = np.frombuffer(bytearray(b"1\n"), np.uint8)
+        found = RowParser([0], dialect, 1).rows(text)
+        parser = NumberParser(1, dialect, 1)
+        next(parser.arrays((0, rows) for rows in found))

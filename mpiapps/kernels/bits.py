@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+
+from mpiapps.kernels.jit import kernel
 
 WORD_BYTES = 64  # that `matches` compares
 _WORD, _TWO_WORDS = ir.IntType(64), ir.IntType(128)
 _DEFINED = ir.IntType(1)(0)  # the count of zeros of 0 is defined
 _BYTES = ir.VectorType(ir.IntType(8), WORD_BYTES)
+_LANE = ir.IntType(32)
+_LANES = ir.VectorType(_LANE, WORD_BYTES)
 
 
 def _unary(result: Any, build: Callable[[Any, Any], Any]) -> Callable[..., Any]:
@@ -116,9 +121,9 @@ def _matches(_context: Any, _address: Any, _offset: Any, _byte: Any) -> Any:
     def code(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         address = builder.add(args[0], args[1])
         block = builder.load(builder.inttoptr(address, _BYTES.as_pointer()), align=1)
-        wanted = ir.Constant(_BYTES, ir.Undefined)
-        for lane in range(WORD_BYTES):
-            wanted = builder.insert_element(wanted, args[2], ir.IntType(32)(lane))
+        undefined = ir.Constant(_BYTES, ir.Undefined)
+        first = builder.insert_element(undefined, args[2], _LANE(0))
+        wanted = builder.shuffle_vector(first, undefined, _LANES(None))
         return builder.bitcast(builder.icmp_unsigned("==", block, wanted), _WORD)
 
     return types.uint64(types.uint64, types.int64, types.uint8), code
@@ -127,3 +132,14 @@ def _matches(_context: Any, _address: Any, _offset: Any, _byte: Any) -> Any:
 # Return which of 64 bytes, at an offset from an address, equal a byte: bit k of the
 # uint64 for the byte k. The caller checks the bounds.
 matches = cast(Callable[..., Any], _matches)
+
+
+@kernel
+def copy_rest(block: np.ndarray, begin: int, padded: np.ndarray) -> None:
+    """Copy less than `WORD_BYTES` bytes, from `begin` to the end, and zeros after them.
+
+    An assignment of slices would do, but takes four seconds to compile: numba compiles
+    the text of its error message, too.
+    """
+    for k in range(WORD_BYTES):
+        padded[k] = block[begin + k] if begin + k < len(block) else 0

@@ -29,8 +29,6 @@ from mpiapps.kernels.records import (
     QUOTED,
     RECORD,
     Dialect,
-    advance_quote_states,
-    find_record_end,
 )
 from mpiapps.kernels.utf8 import separates
 
@@ -177,9 +175,4 @@ def unquote(raw: bytes, dialect: Dialect) -> bytes:
     return match[1].replace(mark * 2, mark) + match[2] if match else raw
 
 
-KERNELS: list[Callable[..., Any]] = [
-    find_fields,
-    _parse,
-    advance_quote_states,
-    find_record_end,
-]
+KERNELS: list[Callable[..., Any]] = [find_fields, _parse]

@@ -16,6 +16,7 @@ from numba import uint8, uint64
 
 from mpiapps.kernels.bits import (
     WORD_BYTES,
+    copy_rest,
     count_ones,
     matches,
     read_byte,
@@ -156,7 +157,7 @@ def find_fields(  # noqa: PLR0912, PLR0915 - parts of the loop would pass its te
         if i + WORD_BYTES <= n:
             lines, delimiters, quotes = _masks(text, i, delimiter, quote)
         else:
-            padded[: n - i] = block[i:]
+            copy_rest(block, i, padded)
             lines, delimiters, quotes = _masks(padded.ctypes.data, 0, delimiter, quote)
         last_bit = uint64(min(WORD_BYTES, n - i) - 1)
         ends = lines | delimiters

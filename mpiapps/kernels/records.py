@@ -7,12 +7,13 @@ at a newline outside of quotes.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import uint8, uint64
 
-from mpiapps.kernels.bits import WORD_BYTES, matches, trailing_zeros
+from mpiapps.kernels.bits import WORD_BYTES, copy_rest, matches, trailing_zeros
 from mpiapps.kernels.jit import kernel
 
 QUOTE, NEWLINE, RETURN = 34, 10, 13
@@ -85,7 +86,7 @@ def advance_quote_states(
         if i + WORD_BYTES <= n:
             quotes = matches(text, i, uint8(quote))
         else:
-            padded[: n - i] = block[i:]
+            copy_rest(block, i, padded)
             quotes = matches(padded.ctypes.data, 0, uint8(quote))
         while quotes != 0:
             j = i + trailing_zeros(quotes)
@@ -103,3 +104,6 @@ def advance_quote_states(
     for k in range(len(states)):
         if states[k] == CLOSED and last + 1 < n:
             states[k] = PLAIN
+
+
+KERNELS: list[Callable[..., Any]] = [find_record_end, advance_quote_states]

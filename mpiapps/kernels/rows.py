@@ -14,6 +14,7 @@ from numba import uint8, uint64
 
 from mpiapps.kernels.bits import (
     WORD_BYTES,
+    copy_rest,
     count_ones,
     matches,
     read_byte,
@@ -26,7 +27,6 @@ from mpiapps.kernels.records import (
     OPEN_QUOTE,
     RETURN,
     Dialect,
-    find_record_end,
 )
 
 MAX_RECORD_BYTES = 2**28
@@ -108,8 +108,7 @@ def find_rows(  # noqa: PLR0912, PLR0915 - parts of the loop would pass its ten 
         if i + WORD_BYTES <= n:
             lines, delimiters, quotes = _masks(text, i, delimiter, quote)
         else:
-            padded[:] = 0
-            padded[: n - i] = block[i:]
+            copy_rest(block, i, padded)
             lines, delimiters, quotes = _masks(padded.ctypes.data, 0, delimiter, quote)
         found = lines | delimiters
         if quotes != 0 or quoted:
@@ -254,4 +253,4 @@ class RowParser:
             raise ValueError(OPEN_QUOTE.format(opened))
 
 
-KERNELS: list[Callable[..., Any]] = [find_rows, find_record_end]
+KERNELS: list[Callable[..., Any]] = [find_rows]

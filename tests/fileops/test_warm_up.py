@@ -35,3 +35,53 @@ for kernel, compiled in signatures.items():
 def test_counting_compiles_nothing_after_the_warm_up(tmp_path, options):
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "text"), repr(options)]
     subprocess.run(command, check=True, timeout=120)
+
+
+TABLES = r"""
+import sys
+from pathlib import Path
+from mpiapps.fileops.columns import ColumnHistogram, ColumnMoments, ColumnReader
+from mpiapps.fileops.convert import FieldKinds, PartWriter
+from mpiapps.fileops.csv_header import CSVOptions
+from mpiapps.fileops.group import Groups
+from mpiapps.fileops.record_reader import RecordReader
+from mpiapps.fileops.segments import Segment
+from mpiapps.fileops.summary import ColumnSummary
+from mpiapps.fileops.tables import TableReader
+import numpy as np
+name, options, columns = sys.argv[1], CSVOptions(), ("a", "b", "c")
+row = '1,2.5,"x, y"\n-7,inf, NA\n 12,1e400,"say ""so"" "\n,nan,z\r\n'
+data = "a,b,c\n" + row * 500
+Path(name).write_text(data)
+table = TableReader(columns, options)
+records = RecordReader(columns, options, (), whole=True)
+numbers = ColumnReader("b", options)
+types = ("int64", "double", "string")
+OPERATIONS = {
+    "histogram": lambda: [
+        ColumnMoments(numbers),
+        ColumnHistogram(numbers, np.arange(3.0), ()),
+    ],
+    "describe": lambda: [ColumnSummary(table)],
+    "group": lambda: [Groups(TableReader(("c", "b"), options), recorded=False)],
+    "convert": lambda: [
+        FieldKinds(records),
+        PartWriter(records, columns, types, Path(name).parent),
+    ],
+}
+operations, size = OPERATIONS[sys.argv[2]](), len(data)
+operations[0].warm_up()
+signatures = {kernel: list(kernel.signatures) for kernel in operations[0].kernels}
+half = size // 2 - 5  # inside quotes
+for segment in Segment(0, name, 0, half, size), Segment(0, name, half, size, size):
+    for operation in operations:
+        operation.execute(segment)
+for kernel, compiled in signatures.items():
+    assert kernel.signatures == compiled, (kernel, kernel.signatures)
+"""
+
+
+@pytest.mark.parametrize("operation", ["histogram", "describe", "group", "convert"])
+def test_tables_compile_nothing_after_the_warm_up(tmp_path, operation):
+    command = [sys.executable, "-c", TABLES, str(tmp_path / "a.csv"), operation]
+    subprocess.run(command, check=True, timeout=120)
