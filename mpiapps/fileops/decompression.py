@@ -1,7 +1,8 @@
 """Files of gzip and Zstandard, read in pieces that cost few calls.
 
 The file object of zstandard does not raise an error if the input ends inside a frame.
-That of gzip reads 8 KiB at a time, which takes a third longer than zlib.
+That of gzip reads 8 KiB at a time, which takes a third longer than zlib. isal, if it is
+installed, takes less than half the time of zlib.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import importlib
 import io
 import zlib
 from abc import abstractmethod
+from contextlib import suppress
 from typing import Any
 
 READ_BYTES = 2**16
 GZIP_WBITS = 31  # of zlib: any window, with the header and the checksum of gzip
+FAST_ZLIB = "isal.isal_zlib"  # has the interface of zlib
 
 
 class _DecompressedFile(io.RawIOBase):
@@ -21,6 +24,7 @@ class _DecompressedFile(io.RawIOBase):
 
     padding = b""  # byte that may follow a member, repeated
     may_be_empty = False
+    damage: tuple[type[Exception], ...] = ()  # exceptions of the decompressor
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -56,7 +60,7 @@ class _DecompressedFile(io.RawIOBase):
                 self._decompressor = self.new_decompressor()
             try:
                 self._pending = memoryview(self._decompressor.decompress(data))
-            except zlib.error as error:
+            except self.damage as error:
                 raise OSError(f"damaged, or not a gzip file: {error}") from error
         n = min(len(buffer), len(self._pending))
         buffer[:n] = self._pending[:n]
@@ -75,9 +79,16 @@ class GzipFile(_DecompressedFile):
     padding = b"\0"
     may_be_empty = True
 
+    def __init__(self, name: str) -> None:
+        self._library: Any = zlib
+        with suppress(ImportError):
+            self._library = importlib.import_module(FAST_ZLIB)
+        self.damage = (self._library.error,)
+        super().__init__(name)
+
     def new_decompressor(self) -> Any:
         """Return a decompressor of one member."""
-        return zlib.decompressobj(GZIP_WBITS)
+        return self._library.decompressobj(GZIP_WBITS)
 
 
 class ZstdFile(_DecompressedFile):

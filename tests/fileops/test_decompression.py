@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 
+from mpiapps.fileops import decompression
 from mpiapps.fileops.decompression import READ_BYTES, GzipFile
 
 RANDOM = random.Random(1).randbytes(READ_BYTES)  # its compressed form is as long
@@ -26,6 +27,15 @@ DAMAGED = {
     "text after a member": gzip.compress(b"a") + b"plain text",
     "only zeros": PADDING,
 }
+
+
+@pytest.fixture(autouse=True, params=["isal", "zlib"])
+def library(request, monkeypatch):
+    """Decompress with isal, and with zlib, as if isal were not installed."""
+    if request.param == "zlib":
+        monkeypatch.setattr(decompression, "FAST_ZLIB", "a_missing_module")
+    with GzipFile("/dev/null") as stream:
+        assert type(stream.new_decompressor()).__module__.startswith(request.param)
 
 
 def read(path):
