@@ -37,6 +37,9 @@ FUZZ = 1000
 .PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-mpich test-many \
 	test-network test-slow test-faults test-fuzz test-extrap simgrid simulate test-simulate \
 	check docs man packages format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
+
+	test-network test-slow test-faults test-fuzz test-atheris test-extrap simgrid simulate test-simulate \
+	check docs format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
 	cluster-up cluster-down test-cluster test-python test-releases jobs
 
 help: ## list the targets
@@ -137,6 +140,10 @@ test-fuzz: venvs ## FUZZ (1,000) new random inputs for each parser, on one rank 
 		tests/storage/test_journal_fuzz.py tests/taskfarm/test_task_list.py tests/kernels/test_rows.py
 	MPIAPPS_FUZZ=$(FUZZ) MPIAPPS_FUZZ_SEED=$(FUZZ) $(BIN)/python scripts/on_ranks.py 3 \
 		-m pytest --with-mpi tests/fileops/test_fuzz.py
+
+test-atheris: $(READY) ## coverage-guided fuzzing of each parser by atheris, less than a minute in all
+	$(BIN)/pip install --quiet "atheris>=3"
+	$(LIMIT) 120 $(BIN)/python scripts/fuzz_atheris.py
 
 test-extrap: venvs .venv-extrap/.installed ## Extra-P reads the measurements of `mpiapps scaling`
 	$(LIMIT) 300 $(BIN)/python -m pytest -m extrap tests/scaling
