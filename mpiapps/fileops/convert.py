@@ -161,9 +161,12 @@ class PartWriter(FieldKinds):
 
     def _array_of(self, kind: str, valid: np.ndarray, *parts: np.ndarray) -> Any:
         """Return an array of Arrow without a copy; `pa.array` would import pandas."""
-        bits = np.packbits(valid, bitorder="little")
-        buffers = [self._pa.py_buffer(part) for part in (bits, *parts)]
-        nulls = len(valid) - int(valid.sum())
+        nulls = len(valid) - int(np.count_nonzero(valid))
+        bits = np.packbits(valid, bitorder="little") if nulls else None
+        buffers = [
+            None if part is None else self._pa.py_buffer(part)
+            for part in (bits, *parts)
+        ]
         return self._pa.Array.from_buffers(
             self._pa.type_for_alias(kind), len(valid), buffers, nulls
         )
@@ -171,8 +174,7 @@ class PartWriter(FieldKinds):
     def _texts(self, rows: Rows, column: int, quote: int) -> Any:
         """Return texts, with nulls where a record ends before the column."""
         ends, data = text_bytes(rows, column, quote)
-        spans = rows.spans[rows.order[column], : rows.records]
-        present = np.asarray(spans.any(axis=1))
+        present = rows.spans[rows.order[column], : rows.records, 1] > 0
         present[0] |= rows.order[column] == 0  # the first field of a buffer begins at 0
         array = self._array_of(STRING, present, ends, data)
         try:

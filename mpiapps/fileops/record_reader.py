@@ -77,7 +77,7 @@ class RecordReader(TableReader):
         """
         for offset, rows in self.rows(segment):
             if self._whole:
-                more = rows.spans[rows.order[-1], : rows.records].any(axis=1)
+                more = rows.spans[rows.order[-1], : rows.records, 1] > 0
                 if more.any():
                     begin = int(rows.spans[rows.order[0], more.argmax(), 0])
                     path, size = segment.name, segment.size
