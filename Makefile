@@ -35,11 +35,8 @@ LIMIT = timeout -k 10
 FUZZ = 1000
 
 .PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-mpich test-many \
-	test-network test-slow test-faults test-fuzz test-extrap simgrid simulate test-simulate \
-	check docs man packages format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
-
 	test-network test-slow test-faults test-fuzz test-atheris test-extrap simgrid simulate test-simulate \
-	check docs format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
+	check docs man packages format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
 	cluster-up cluster-down test-cluster test-python test-releases jobs
 
 help: ## list the targets
