@@ -23,7 +23,7 @@ NUMBER=${TEST_CLUSTER:-0}
 ROOT=/srv/mpiapps-cluster$NUMBER BRIDGE=mpiapps$NUMBER SUBNET=10.77.$NUMBER
 NODES=(n1 n2 n3) HOSTS=(head n1 n2 n3)
 PACKAGES=(slurm-wlm munge libpmix-dev gridengine-master gridengine-exec gridengine-client
-    openssh-client openssh-server iproute2 util-linux procps zsh fish)
+    openssh-client openssh-server iproute2 util-linux procps zsh fish groff-base man-db)
 export SLURM_CONF=$ROOT/slurm.conf SGE_ROOT=/var/lib/gridengine SGE_CELL=default
 
 fail() {

@@ -1,28 +1,28 @@
 #!/usr/bin/env bash
-# Run a command while two test clusters are up, then shut both down. If the command fails,
+# Run a command while three test clusters are up, then shut them down. If the command fails,
 # print the logs of the daemons, and keep them in .cluster/daemons.log.
 # usage: test.sh COMMAND...
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-# usage: both COMMAND: run cluster.sh COMMAND for both clusters
-both() {
-    TEST_CLUSTER=0 bash "$HERE/cluster.sh" "$1"
-    TEST_CLUSTER=1 bash "$HERE/cluster.sh" "$1"
+# usage: each COMMAND: run cluster.sh COMMAND for each cluster
+each() {
+    local number
+    for number in 0 1 2; do TEST_CLUSTER=$number bash "$HERE/cluster.sh" "$1"; done
 }
 
 finish() {
     code=$?
     if [ "$code" -ne 0 ]; then
         mkdir -p .cluster
-        both logs | tee .cluster/daemons.log || true
+        each logs | tee .cluster/daemons.log || true
     fi
-    both down
+    each down
     exit "$code"
 }
 trap 'exit 143' TERM INT
-both down
+each down
 trap finish EXIT
-both up
+each up
 "$@"

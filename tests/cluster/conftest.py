@@ -8,7 +8,7 @@ from tests.commands import on_ranks
 
 
 def pytest_collection_modifyitems(items):
-    # The longest first: the two clusters end at about the same time.
+    # The longest first: the clusters end at about the same time.
     items.sort(key=lambda item: item.path.name != "test_runs.py")
     for item in items:
         if Path(__file__).parent in item.path.parents:

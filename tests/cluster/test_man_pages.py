@@ -1,4 +1,4 @@
-"""`mpiapps man`: the pages, as groff renders them."""
+"""`mpiapps man`: its pages in groff and man, which the test cluster installs."""
 
 import subprocess
 
