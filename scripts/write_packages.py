@@ -32,6 +32,8 @@ RECIPES: dict[str, dict[str, dict[str, str]]] = {
 }
 # Extras whose packages Spack has as required: not Dask's, with its dask-mpi 2025.4.
 SPACK_EXTRAS = ("hdf5", "files", "learn", "plot")
+# Spack's is 1.1, conda-forge's has another name; without it `.gz` files are slower.
+LEFT_OUT = ("isal",)
 # Module of EasyBuild's foss 2025b, and the dependencies that it contains.
 MODULES = {
     ("Python", "3.13.5"): {},
@@ -44,16 +46,17 @@ MODULES = {
 
 
 def bounds(requirements: list[str]) -> dict[str, str]:
-    """Return the lower bound of each package, without its extras."""
+    """Return the lower bound of each package, without extras and markers."""
     found = {}
     for requirement in requirements:
-        match = re.fullmatch(r"([\w-]+)(?:\[[\w,]+\])?>=([\d.]+)", requirement)
+        match = re.fullmatch(r"([\w-]+)(?:\[[\w,]+\])?>=([\d.]+)(?:;.*)?", requirement)
         if match is None:
             raise ValueError(
                 f"requirement {requirement!r} is not 'name>=version' or"
                 " 'name[extra]>=version'; the recipes cannot express it"
             )
-        found[match[1]] = match[2]
+        if match[1] not in LEFT_OUT:
+            found[match[1]] = match[2]
     return found
 
 

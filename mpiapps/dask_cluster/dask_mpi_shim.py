@@ -31,7 +31,7 @@ def shim_installed() -> Iterator[None]:
         module = sys.modules[name] = ModuleType(name, __doc__)
         for item in (initialize, execute, send_close_signal, WorldTooSmallException):
             setattr(module, item.__name__, item)
-    sys.modules[NAME].core = sys.modules[f"{NAME}.core"]  # type: ignore[attr-defined]
+    vars(sys.modules[NAME])["core"] = sys.modules[f"{NAME}.core"]
     try:
         with _alone():
             yield

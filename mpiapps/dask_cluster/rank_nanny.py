@@ -35,7 +35,7 @@ class RankNanny(Nanny):
         self._retired = asyncio.Event()
         self.handlers["resume"] = self.resume
 
-    async def close(  # type: ignore[override]
+    async def close(  # type: ignore[override]  # as Nanny's overrides Server's
         self, timeout: float = 5, reason: str = "nanny-close"
     ) -> Literal["OK"]:
         """Close the nanny; if its worker has retired and ended, only note that."""
