@@ -81,7 +81,7 @@ def test_a_launcher_that_does_not_forward_the_end_of_input_is_refused():
 
 def test_a_failed_file_ends_only_a_strict_run(tmp_path):
     (tmp_path / "good").write_text("a\n")
-    (tmp_path / "bad.gz").write_text("a\n")
+    (tmp_path / "bad.gz").write_text("text, not compressed\n")
     argv = [*FILES, "count", str(tmp_path)]
     ended = on_ranks("openmpi", 3, *argv)
     assert ended.code == 3

@@ -17,6 +17,7 @@ module          contents
 `block_plan`    `BlockPlan`: the same for many calls with one layout
 `cartesian`     `CartGrid`: blocks of an n-dimensional array, scatter, gather
 `halo`          `Halo`: exchange of the indices around a block
+`exact_sums`    sum of an array in blocks, the same on any number of ranks
 `statistics`    mean, histogram and quantiles of an array in blocks
 `consistency`   errors of one rank and arguments of calls, agreed on by all ranks
 `rank_log`      `log_to_stderr`: log lines with time, level, rank and host

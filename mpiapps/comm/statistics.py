@@ -10,15 +10,16 @@ the same error on all ranks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, Literal, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 from mpiapps.comm.chunking import Array, checked_dtype
-from mpiapps.comm.collectives import plain_array
 from mpiapps.comm.consistency import raise_together
+from mpiapps.comm.exact_sums import flat_block, nearest_float, sum_and_count
 from mpiapps.comm.order_statistics import order_statistics
 from mpiapps.comm.ranks import Ranks, communicator
 from mpiapps.launch.mpi import MPI
@@ -32,7 +33,6 @@ ROUNDING: dict[str, Callable[[Array], Array]] = {
     "nearest": np.around,
 }
 METHODS = ("linear", "midpoint", *ROUNDING)
-CHUNK = 2**18  # elements that are converted at a time
 
 
 def mean(comm: Ranks, block: Array) -> float:
@@ -47,11 +47,8 @@ def mean(comm: Ranks, block: Array) -> float:
     Returns
     -------
     float
-        Of integers and bool: the mean, correctly rounded. Of floating-point numbers:
-        the sum, within one unit in the last place of float64
-        (`mpiapps.kernels.sum_states`), over the number of elements; float16 and
-        float32 do not overflow. Infinities and NaN give the result of `numpy.mean`, an
-        empty array NaN and NumPy's warning.
+        The float next to the mean. Infinities and NaN give the result of `numpy.mean`,
+        an empty array NaN and NumPy's warning.
 
     Raises
     ------
@@ -62,18 +59,12 @@ def mean(comm: Ranks, block: Array) -> float:
 
     Notes
     -----
-    Cost: one pass over the block in float64 or int64; one all-reduce of 24 bytes, and
-    one all-gather of up to 300 bytes per rank (pickled).
+    Cost: that of `mpiapps.comm.exact_sums.exact_sum`.
     """
-    comm = communicator(comm)
-    with raise_together(comm) as same:
-        block = _flat_block(block)
-        same("mean", str(block.dtype))
-        is_float = block.dtype.kind == "f"
-        own = _float_state(block) if is_float else _integer_sum(block)
-    sizes, sums = zip(*comm.allgather((block.size, own)), strict=True)
-    count, total = sum(sizes), _float_total(sums) if is_float else sum(sums)
-    return total / count if count else float(np.mean(np.empty(0)))
+    total, count = sum_and_count(comm, block, "mean")
+    if not count:
+        return float(np.mean(np.empty(0)))
+    return nearest_float(total / count) if isinstance(total, Fraction) else total
 
 
 def histogram(
@@ -115,7 +106,7 @@ def histogram(
     """
     comm = communicator(comm)
     with raise_together(comm) as same:
-        block = _flat_block(block)
+        block = flat_block(block)
         if isinstance(bins, str):
             raise ValueError(
                 f"bins={bins!r}: an estimator needs the whole array; pass a number of"
@@ -177,7 +168,7 @@ def quantiles(
     comm = communicator(comm)
     given: Any = q
     with raise_together(comm) as same:
-        block = _flat_block(block)
+        block = flat_block(block)
         if method not in METHODS:
             raise ValueError(f"method {method!r}: expected one of {', '.join(METHODS)}")
         orders: Any = np.asarray(q)
@@ -229,17 +220,6 @@ def _neighbours(
     return low, np.minimum(low + 1, count - 1), weights
 
 
-def _flat_block(block: Array) -> Array:
-    """Return the elements, 1-D, C-contiguous, in any order; raise if not numbers."""
-    block = plain_array(block)
-    if block.dtype.kind not in "biuf" or block.dtype.itemsize > 8:
-        raise TypeError(
-            f"block is of dtype {block.dtype}; expected bool, integers, or float16 to"
-            " float64: convert it with astype"
-        )
-    return np.ascontiguousarray(np.asarray(block).ravel(order="K"))
-
-
 def _refuse_wide(name: str, argument: Array) -> None:
     """Raise `TypeError` for longdouble, whose padding bytes differ between ranks."""
     if argument.dtype.kind == "f" and argument.dtype.itemsize > 8:
@@ -247,36 +227,6 @@ def _refuse_wide(name: str, argument: Array) -> None:
             f"{name} is of dtype {argument.dtype}; expected at most float64: convert it"
             " with astype"
         )
-
-
-def _float_state(block: Array) -> Array:
-    """Return the state of the sum of floating-point numbers, int64, (7,)."""
-    from mpiapps.kernels.exact_sums import add_rows, new_state
-
-    state = new_state(1)
-    for start in range(0, block.size, CHUNK):
-        chunk = np.ascontiguousarray(block[start : start + CHUNK], np.float64)
-        add_rows(chunk, 0, chunk.size, chunk.size, -1, False, state)
-    return state[:, 0]
-
-
-def _integer_sum(block: Array) -> int:
-    total = 0
-    for start in range(0, block.size, CHUNK):
-        chunk = block[start : start + CHUNK]
-        chunk = chunk.astype(np.uint64 if chunk.dtype.kind == "u" else np.int64)
-        # Sums of 2**18 halves do not overflow.
-        total += (int((chunk >> 32).sum()) << 32) + int((chunk & 0xFFFFFFFF).sum())
-    return total
-
-
-def _float_total(states: Sequence[Array]) -> float:
-    """Return the sum of the numbers of all states."""
-    from mpiapps.kernels.exact_sums import merge, new_state, values
-
-    total = new_state(1)
-    merge(np.stack(states)[:, None], total)
-    return float(values(total)[0])
 
 
 def _range_of_all(ends: list[Any], dtype: np.dtype[Any]) -> tuple[Any, Any] | None:

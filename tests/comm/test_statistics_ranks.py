@@ -1,11 +1,13 @@
 """Mean, histogram and quantiles: their messages, and errors on all ranks."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from mpiapps.comm.consistency import DisagreementError
+from mpiapps.comm.exact_sums import exact_sum
 from mpiapps.comm.statistics import METHODS, histogram, mean, quantiles
 from mpiapps.comm.world import World
 
@@ -17,7 +19,8 @@ def test_blocks_of_any_shape_and_memory_order(comm):
     q = [0, 0.1, 1 / 3, 0.5, 1]
     for block in (whole[comm.rank].T, whole[comm.rank][::-1, ::-1]):
         assert quantiles(comm, block, q).tolist() == np.quantile(whole, q).tolist()
-        assert mean(comm, block) == math.fsum(whole.flat) / whole.size
+        assert mean(comm, block) == float(sum(map(Fraction, whole.flat)) / whole.size)
+        assert exact_sum(comm, block) == math.fsum(whole.flat)
         counts, _ = histogram(comm, block, 5)
         assert counts.tolist() == np.histogram(whole, 5)[0].tolist()
     assert quantiles(comm, np.array(comm.rank), 1.0) == comm.size - 1  # 0-D
@@ -25,6 +28,7 @@ def test_blocks_of_any_shape_and_memory_order(comm):
 
 CALLS = [
     mean,
+    exact_sum,
     lambda comm, block: histogram(comm, block, 3),
     lambda comm, block: quantiles(comm, block, 0.5),
 ]
@@ -49,6 +53,7 @@ def test_a_block_of_other_things_on_one_rank_raises_on_all(comm, call, block):
     "call",
     [
         lambda comm, k: mean(comm, np.ones(2, f"f{8 - 4 * k}")),
+        lambda comm, k: exact_sum(comm, np.ones(2, f"f{8 - 4 * k}")),
         lambda comm, k: histogram(comm, np.ones(2, f"f{8 - 4 * k}"), 3),
         lambda comm, k: histogram(comm, np.ones(2), 3 + k),
         lambda comm, k: histogram(comm, np.ones(2), [1, 2 + k]),
