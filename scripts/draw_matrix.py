@@ -1,4 +1,4 @@
-"""Draw the figures of docs/matrix.md from layouts and schedules.
+"""Draw the figures of docs/matrix.md and own-programs.md from layouts and schedules.
 
 usage: draw_matrix.py DIRECTORY
 """
@@ -9,24 +9,27 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from mpiapps.comm.partition import blocks
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.schedule import GridPosition, summa
 
 COLORS = ["#4c78a8", "#f58518", "#54a24b", "#e45756", "#b279a2", "#9d755d"]
 CELL = 14
-Boxes = list[tuple[float, float, float, float, str, float]]  # x y w h colour opacity
+# x y w h colour opacity label
+Box = tuple[float, float, float, float, str, float, str]
+Boxes = list[Box]
 
 
 def owners(layout: Layout) -> Boxes:
-    """Return one square per element in the colour of its rank."""
+    """Return one square per element, in the colour and with the number of its rank."""
     boxes: Boxes = []
     for rank in layout.ranks:
         coords = layout.coords(rank)
         if coords is None:
             continue
         boxes += [
-            (j, i, 1, 1, COLORS[rank % len(COLORS)], 0.85)
+            (j, i, 1, 1, COLORS[rank % len(COLORS)], 0.85, str(rank))
             for i in layout.rows.indices(coords[0]).tolist()
             for j in layout.cols.indices(coords[1]).tolist()
         ]
@@ -50,7 +53,13 @@ def svg(
             f'<rect x="{(x0 + x) * CELL:g}" y="{(y0 + y) * CELL:g}"'
             f' width="{w * CELL:g}" height="{h * CELL:g}" fill="{color}"'
             f' fill-opacity="{opacity:g}" stroke="white" stroke-width="0.5"/>'
-            for x, y, w, h, color, opacity in boxes
+            for x, y, w, h, color, opacity, _ in boxes
+        ]
+        lines += [
+            f'<text x="{(x0 + x + w / 2) * CELL:g}" y="{(y0 + y + h / 2) * CELL + 3:g}"'
+            f' font-size="9" text-anchor="middle">{label}</text>'
+            for x, y, w, h, _, _, label in boxes
+            if label
         ]
     return "\n".join([*lines, "</svg>", ""])
 
@@ -81,18 +90,22 @@ def steps() -> str:
     for number, panel in enumerate(summa(a.cols, b.rows, range(n), position, width)):
         k = panel[-1].k
         x, grey = 1 + number * (n + 4.0), "#dddddd"
-        top: Boxes = [(0, 0, n, n, grey, 1)]
-        left: Boxes = [(0, 0, n, n, grey, 1)]
+        top: Boxes = [(0, 0, n, n, grey, 1, "")]
+        left: Boxes = [(0, 0, n, n, grey, 1, "")]
         for step in panel[:-1]:
             if step.comm == "row":
                 color = COLORS[2 * position.i + step.root]
-                left.append((step.k.start, n / 2, len(step.k), n / 2, color, 0.85))
+                label = str(2 * position.i + step.root)
+                box: Box = (step.k.start, n / 2, len(step.k), n / 2, color, 0.85, label)
+                left.append(box)
             else:
                 color = COLORS[2 * step.root + position.j]
-                top.append((n / 2, step.k.start, n / 2, len(step.k), color, 0.85))
+                label = str(2 * step.root + position.j)
+                box = (n / 2, step.k.start, n / 2, len(step.k), color, 0.85, label)
+                top.append(box)
         block_of_c: Boxes = [
-            (0, 0, n, n, grey, 1),
-            (n / 2, n / 2, n / 2, n / 2, COLORS[3], 0.25 * (number + 1)),
+            (0, 0, n, n, grey, 1, ""),
+            (n / 2, n / 2, n / 2, n / 2, COLORS[3], 0.25 * (number + 1), "3"),
         ]
         parts += [
             (f"k {k.start} to {k.stop}: A", x, 2, left),
@@ -103,11 +116,44 @@ def steps() -> str:
     return svg(parts, 4 * (n + 4), 3 * n + 7)
 
 
+def halo() -> str:
+    """Return the blocks of a periodic grid, and the block of rank 4 with its halo."""
+    n, side = 9, 3  # indices and ranks in each dimension
+    cuts = blocks(n, side)
+    rank_of = [[side * i + j for j in range(side)] for i in range(side)]
+    color = {r: COLORS[r % len(COLORS)] for row in rank_of for r in row}
+    whole: Boxes = [
+        (j, i, 1, 1, color[r], 0.85, str(r))
+        for ranks, rows in zip(rank_of, cuts, strict=True)
+        for r, cols in zip(ranks, cuts, strict=True)
+        for i in rows
+        for j in cols
+    ]
+    apart: Boxes = [
+        (x + 0.7 * (x // side), y + 0.7 * (y // side), w, h, c, opacity, label)
+        for x, y, w, h, c, opacity, label in whole
+    ]
+    inner = range(side - 1, 2 * side + 1)
+    around: Boxes = [
+        (x - side + 1, y - side + 1, w, h, c, 0.85 if label == "4" else 0.4, label)
+        for x, y, w, h, c, _, label in whole
+        if x in inner and y in inner
+    ]
+    x = 1 + n + 2
+    parts = [
+        ("array on the root", 1, 2.0, whole),
+        ("scatter: a block per rank", x, 2.0, apart),
+        ("rank 4 and its halo", x + n + 4.0, 2.0, around),
+    ]
+    return svg(parts, x + n + 4 + 9, n + 4.5)
+
+
 def main() -> int:
-    """Write both figures; return the exit code."""
+    """Write the figures; return the exit code."""
     directory = Path(sys.argv[1])
     (directory / "matrix-layouts.svg").write_text(layouts())
     (directory / "matrix-summa.svg").write_text(steps())
+    (directory / "halo.svg").write_text(halo())
     return 0
 
 

@@ -85,13 +85,19 @@ def test_files_and_modules_exist(page):
         assert name in ENTRY_POINT_GROUPS or pkgutil.resolve_name(name), name
 
 
-def test_pictures_of_matrices_are_those_of_the_code():
+@pytest.mark.parametrize(
+    ("function", "file"),
+    [
+        ("layouts", "matrix-layouts.svg"),
+        ("steps", "matrix-summa.svg"),
+        ("halo", "halo.svg"),
+    ],
+)
+def test_pictures_of_blocks_are_those_of_the_code(function, file):
     drawn = runpy.run_path(str(ROOT / "scripts" / "draw_matrix.py"))
-    for name in ("layouts", "steps"):
-        file = {"layouts": "matrix-layouts.svg", "steps": "matrix-summa.svg"}[name]
-        assert (ROOT / "docs" / file).read_text() == drawn[name](), (
-            "run python scripts/draw_matrix.py docs"
-        )
+    assert (ROOT / "docs" / file).read_text() == drawn[function](), (
+        "run python scripts/draw_matrix.py docs"
+    )
 
 
 def test_the_table_of_probes_is_that_of_the_code():
