@@ -154,7 +154,7 @@ test-extrap: venvs .venv-extrap/.installed ## Extra-P reads the measurements of 
 # Jobs run here, where every host sees them; /tmp is each host's own.
 test-cluster: venvs ## job scripts on the real Slurm and Grid Engine; SLURM=24.11 or 26.05 for others
 	TEST_CLUSTER_SLURM=$(SLURM) bash scripts/cluster/test.sh $(LIMIT) 2700 $(BIN)/python -m pytest \
-		-n 3 --dist load --maxschedchunk 1 -m cluster --junitxml=.junit/cluster.xml tests/cluster
+		-n 2 --dist load --maxschedchunk 1 -m cluster --junitxml=.junit/cluster.xml tests/cluster
 
 test-python: venvs ## rank tests on the Python of the hosts of SLURM=24.11 (3.13) or 26.05 (3.14)
 	TEST_CLUSTER_SLURM=$(SLURM) bash scripts/cluster/cluster.sh inside $(LIMIT) 1500 \

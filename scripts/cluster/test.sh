@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run a command while three test clusters are up, then shut them down. If the command fails,
+# Run a command while two test clusters are up, then shut them down. If the command fails,
 # print the logs of the daemons, and keep them in .cluster/daemons.log.
 # usage: test.sh COMMAND...
 set -euo pipefail
@@ -9,7 +9,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # usage: each COMMAND: run cluster.sh COMMAND for each cluster
 each() {
     local number
-    for number in 0 1 2; do TEST_CLUSTER=$number bash "$HERE/cluster.sh" "$1"; done
+    for number in 0 1; do TEST_CLUSTER=$number bash "$HERE/cluster.sh" "$1"; done
 }
 
 finish() {
