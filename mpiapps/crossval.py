@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpiapps.app import Program, Result, main, option
+from mpiapps.app.picture import PICTURES
 from mpiapps.base.errors import InputError
 from mpiapps.base.optional import require, resolve_callable
 from mpiapps.model_selection.backends import BACKENDS, executor_of
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 SEARCHES = ("random", "halving", "optuna")
 CURVES = ("learning", "validation")
-PICTURES = (".png", ".svg", ".pdf")
 FOREST = "sklearn.ensemble:RandomForestClassifier"
 
 
@@ -227,13 +227,11 @@ def _search(options: Options, problem: CVProblem) -> Search:
             refit=options.refit,
         )  # fmt: skip
     if options.search == "optuna":
-        from mpiapps.model_selection.optuna_search import optuna_search
+        from mpiapps.model_selection.optuna_search import StudyOptions, optuna_search
 
-        fixed, spaces = read_space(options.params) if options.params else ({}, [])
-        return optuna_search(
-            problem, fixed, spaces, trials=options.n_iter, batch=options.batch,
-            storage=options.storage, refit=options.refit,
-        )  # fmt: skip
+        space = read_space(options.params) if options.params else ({}, [])
+        study = StudyOptions(options.n_iter, options.batch, options.storage)
+        return optuna_search(problem, space, study, options.refit)
     return one_round(problem)
 
 

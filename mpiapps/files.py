@@ -60,8 +60,8 @@ def run(ctx: RunContext, options: Options) -> Result:
 
 def _list_files(options: Options) -> list[str]:
     """Return the files that the options name. Root only."""
+    from mpiapps.base.file_names import expand, read_list
     from mpiapps.fileops.images import without_results
-    from mpiapps.fileops.listing import expand, read_list
 
     paths = options.paths[options.operation == "map" :]
     listed = [name for path in options.list for name in read_list(path)]

@@ -9,17 +9,24 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, main, option
 from mpiapps.app.output import as_csv
+from mpiapps.app.picture import require_pictures
 from mpiapps.base import units
 from mpiapps.storage.atomic_file import AtomicFile
 
 if TYPE_CHECKING:
     from mpiapps.app.context import RunContext
 
-ENGINES = ("mpi", "dask", "polars")
+# Dask and polars are imported for their own engine alone.
+ENGINES = {
+    "mpi": "mpiapps.taxi_tips.row_groups:count_by_ranks",
+    "dask": "mpiapps.taxi_tips.dask_frame:count_by_dask",
+    "polars": "mpiapps.taxi_tips.polars_frame:count_by_polars",
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Options:
         "mpi",
         "mpi: ranks count row groups; dask: dask.dataframe on a cluster of the ranks;"
         " polars: each rank counts files by polars",
-        choices=ENGINES,
+        choices=tuple(ENGINES),
     )
     dataset: str = option(
         "auto",
@@ -62,9 +69,8 @@ def run(ctx: RunContext, options: Options) -> Result:
     """Count the tips. Collective."""
     import numpy as np
 
-    from mpiapps.fileops.listing import expand
-    from mpiapps.taxi_tips.files import data_files
-    from mpiapps.taxi_tips.plot import draw, load_backend
+    from mpiapps.base.file_names import data_files
+    from mpiapps.taxi_tips.plot import draw
     from mpiapps.taxi_tips.summary import summarize, table
 
     world = ctx.world
@@ -74,15 +80,16 @@ def run(ctx: RunContext, options: Options) -> Result:
     try:
         with world.agree():
             if world.is_root:
-                names = data_files(options.files, expand)
+                names = data_files(options.files)
                 if options.plot:
-                    load_backend()
+                    require_pictures()
                 for name in ("output", "plot"):
                     if path := getattr(options, name):
                         targets[name] = AtomicFile(Path(path))
         names = world.comm.bcast(names)
         edges = np.linspace(*options.range, options.bins + 1)
-        parts = _counter(options.engine)(ctx, names, edges, options.dataset)
+        count = resolve_name(ENGINES[options.engine])
+        parts = count(ctx, names, edges, options.dataset)
         with world.agree():
             if world.is_root:
                 values = summarize(names, edges, parts)
@@ -94,21 +101,6 @@ def run(ctx: RunContext, options: Options) -> Result:
         for target in targets.values():
             target.discard()
     return Result(values)
-
-
-def _counter(engine: str) -> Any:
-    """Return the function of an engine; import Dask and polars only for theirs."""
-    if engine == "dask":
-        from mpiapps.taxi_tips.dask_frame import count_by_dask
-
-        return count_by_dask
-    if engine == "polars":
-        from mpiapps.taxi_tips.polars_frame import count_by_polars
-
-        return count_by_polars
-    from mpiapps.taxi_tips.row_groups import count_by_ranks
-
-    return count_by_ranks
 
 
 PROGRAM = Program(

@@ -137,8 +137,7 @@ def test_the_histogram_is_written_and_drawn(directory, tmp_path):
 )
 def test_metadata_files_are_skipped(path, names, tmp_path):
     from mpiapps.base.errors import InputError
-    from mpiapps.fileops.listing import expand
-    from mpiapps.taxi_tips.files import data_files
+    from mpiapps.base.file_names import data_files
 
     place = tmp_path / "_in" / ".here"  # parts of the argument itself are not checked
     for name in ("a", "b/c", "b/.c.crc", "_no/d", ".no/e", "_SUCCESS", ".DS_Store"):
@@ -146,9 +145,9 @@ def test_metadata_files_are_skipped(path, names, tmp_path):
         (place / name).touch()
     if names is None:
         with pytest.raises(InputError, match=r"begin with _ or \. are skipped"):
-            data_files([str(place / path)], expand)
+            data_files([str(place / path)])
         return
-    files = data_files([str(place / path)], expand)
+    files = data_files([str(place / path)])
     assert sorted(files) == sorted(str(place / name) for name in names)
 
 

@@ -52,10 +52,8 @@ def mean(comm: Ranks, block: Array) -> float:
 
     Raises
     ------
-    TypeError
-        If a block is not an array of real numbers.
-    DisagreementError
-        If the dtypes differ.
+    TypeError, DisagreementError
+        As `mpiapps.comm.exact_sums.exact_sum`.
 
     Notes
     -----
@@ -71,7 +69,7 @@ def histogram(
     comm: Ranks,
     block: Array,
     bins: SupportsIndex | npt.ArrayLike = 10,
-    range: tuple[float, float] | None = None,  # noqa: A002 - as of numpy.histogram
+    range: tuple[float, float] | None = None,  # noqa: A002 - its name in numpy.histogram
 ) -> tuple[Array, Array]:
     """Return the counts and edges of `numpy.histogram` of the array. Collective.
 
@@ -119,10 +117,11 @@ def histogram(
         if block.dtype == bool:
             block = block.view(np.uint8)  # numpy.histogram does so, with a warning
         ends = (block.min(), block.max()) if block.size else None
-    if range is None and given.ndim == 0:
-        range = _range_of_all(comm.allgather(ends), block.dtype)  # noqa: A001 - as above
+    limits = range
+    if limits is None and given.ndim == 0:
+        limits = _range_of_all(comm.allgather(ends), block.dtype)
     with raise_together(comm):
-        counts, edges = np.histogram(block, given if given.ndim else bins, range)
+        counts, edges = np.histogram(block, given if given.ndim else bins, limits)
         counts = counts.astype(np.int64, copy=False)
     comm.Allreduce(MPI.IN_PLACE, counts)
     return counts, edges

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.base.errors import InputError, os_errors
+from mpiapps.base.file_names import data_files
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
     import pandas as pd
 
 PARTITION_BYTES = 64 * 2**20  # of files; a few hundred MB of memory
-HIDDEN_PREFIXES = ("_", ".")  # of files that are not data: _SUCCESS, .part.crc
 
 
 def from_files(
@@ -31,8 +30,7 @@ def from_files(
     Parameters
     ----------
     paths : str or sequence of str
-        Files, patterns or directories; the latter with all below them, without names
-        that begin with ``_`` or ``.``.
+        As for `mpiapps.base.file_names.data_files`.
     partition_bytes : int
         Size of the files in a partition; a larger file has one of its own.
     **options
@@ -48,33 +46,18 @@ def from_files(
     import dask.dataframe as dd
 
     names = [paths] if isinstance(paths, str) else list(paths)
-    files = [file for name in names for file in _expand(name)]
-    kinds = {file.suffix == ".parquet" for file in files}
-    if len(kinds) != 1:
-        problem = "Parquet and other files together" if files else "no files"
-        raise InputError(f"{problem} in {', '.join(names)}; expected .parquet or CSV")
+    files = [Path(name).resolve() for name in data_files(names)]
+    if len({file.suffix == ".parquet" for file in files}) != 1:
+        raise InputError(
+            f"Parquet and other files together in {', '.join(names)}; expected .parquet"
+            " or CSV"
+        )
     groups = list(_grouped(files, partition_bytes))
     meta = _read([str(files[0])], None, options).iloc[:0]
     frame: dd.DataFrame = dd.from_map(
         _read, groups, meta=meta, dtypes=meta.dtypes, options=options
     )
     return frame
-
-
-def _expand(name: str) -> list[Path]:
-    """Return the files of a path, pattern or directory, sorted."""
-    if Path(name).is_dir():
-        top = Path(name)
-        below = ((file, file.relative_to(top)) for file in sorted(top.rglob("*")))
-        return [
-            file.resolve()
-            for file, relative in below
-            if file.is_file()
-            and not any(part.startswith(HIDDEN_PREFIXES) for part in relative.parts)
-        ]
-    # Path.glob takes no absolute patterns.
-    matches = sorted(glob.glob(name, recursive=True)) or [name]  # noqa: PTH207
-    return [Path(match).resolve() for match in matches]
 
 
 def _grouped(files: Sequence[Path], partition_bytes: int) -> Iterator[list[str]]:

@@ -33,6 +33,7 @@ from mpiapps.base.processes import (
 
 WORKER_CLOSE_TIMEOUT = 2.0  # s for a worker to end its running tasks
 FORCED_EXIT_SECONDS = 8.0  # after which this process exits without closing
+CLOSE_REASON = "end of the run"
 CONNECT_TIMEOUT = 60.0  # s for a worker; it may import Dask from a slow disk
 NO_WORKERS_TIMEOUT = 60.0  # s after which tasks fail if no worker is left
 # In this order: distributed configures logging when it is imported.
@@ -186,8 +187,6 @@ class Service:
         scheduler = await start_scheduler(
             first["scheduler"], self._security, self._statistics
         )
-        from mpiapps.dask_cluster.rank_nanny import CLOSE_REASON
-
         stack.push_async_callback(scheduler.close, reason=CLOSE_REASON)
         return {"address": scheduler.address, "dashboard": self._statistics.dashboard}
 
@@ -218,6 +217,7 @@ class Service:
             local_directory=directory,
             resources=self._first["resources"],
             preload=self._first["preload"],
+            last_reason=CLOSE_REASON,
             security=self._security,
             death_timeout=CONNECT_TIMEOUT,
             dashboard_address="127.0.0.1:0",
@@ -264,8 +264,6 @@ async def _close(nannies: list[Any], helpers: Collection[int]) -> None:
 
     These include commands started by tasks: mpiexec waits until their output is closed.
     """
-    from mpiapps.dask_cluster.rank_nanny import CLOSE_REASON
-
     logging.disable()  # connections close now, as expected
     closing = (
         nanny.close(timeout=WORKER_CLOSE_TIMEOUT, reason=CLOSE_REASON)

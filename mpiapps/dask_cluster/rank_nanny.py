@@ -9,7 +9,6 @@ import dask.config
 from distributed import Nanny
 from distributed.core import Status
 
-CLOSE_REASON = "end of the run"
 PRELOAD = "distributed.worker.preload"
 
 
@@ -25,21 +24,27 @@ class RankNanny(Nanny):
         The scheduler's.
     preload : list of str
         Modules of the worker, after those of Dask's configuration.
+    last_reason : str
+        Of the call of `close` that ends the nanny.
     **options
         As for `distributed.Nanny`.
     """
 
-    def __init__(self, address: str, *, preload: list[str], **options: Any) -> None:
+    def __init__(
+        self, address: str, *, preload: list[str], last_reason: str, **options: Any
+    ) -> None:
         preload = [*dask.config.get(PRELOAD), *preload]
         super().__init__(address, preload=preload, **options)
+        self._last_reason = last_reason
         self._retired = asyncio.Event()
         self.handlers["resume"] = self.resume
 
-    async def close(  # type: ignore[override]  # as Nanny's overrides Server's
+    # The signature is that of Nanny, which differs from that of Server.
+    async def close(  # type: ignore[override]
         self, timeout: float = 5, reason: str = "nanny-close"
     ) -> Literal["OK"]:
         """Close the nanny; if its worker has retired and ended, only note that."""
-        if self.status == Status.closing_gracefully and reason != CLOSE_REASON:
+        if self.status == Status.closing_gracefully and reason != self._last_reason:
             self.process, self.status = None, Status.running
             self._retired.set()
             return "OK"

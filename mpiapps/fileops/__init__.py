@@ -4,7 +4,7 @@
 module           content
 ===============  =====================================================================
 `choices`        values of the options
-`listing`        paths of the files, and their sizes
+`listing`        the files of a run, and their sizes
 `segments`       files split into segments, segments packed into bundles
 `reading`        bytes and lines of a segment; compressed files
 `run_segments`   run of an operation over all segments

@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from mpiapps.base.errors import InputError
+from mpiapps.base.file_names import directory_of
 from mpiapps.base.optional import require
 from mpiapps.fileops.choices import FORMATS, TRANSPOSITIONS
-from mpiapps.fileops.listing import directory_of
 from mpiapps.fileops.operation import Operation
 from mpiapps.fileops.segments import Segment
 from mpiapps.storage.atomic_file import AtomicFile

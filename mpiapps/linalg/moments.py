@@ -11,7 +11,7 @@ import numpy as np
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.exact_sums import Terms, exact_sums
+from mpiapps.linalg.reproducible_sums import Terms, reproducible_sums
 
 
 def mean(a: DistMatrix, axis: int | None = None) -> Any:
@@ -26,7 +26,7 @@ def mean(a: DistMatrix, axis: int | None = None) -> Any:
     Notes
     -----
     The same bits in any layout: sums are in double precision, of
-    `mpiapps.linalg.exact_sums.exact_sums`.
+    `mpiapps.linalg.reproducible_sums.reproducible_sums`.
     """
     with raise_together(a.comm) as same:
         axis = _axis(axis)
@@ -81,8 +81,8 @@ def _var(a: DistMatrix, axis: int | None, ddof: int) -> Array:
 
     count = _count(a, axis)
     with np.errstate(all="ignore"):  # infinities and NaN as in NumPy, without warnings
-        total = exact_sums(a, axis, Terms(squares, is_complex=False))
-        deviation = np.abs(exact_sums(a, axis, Terms(deviations)))
+        total = reproducible_sums(a, axis, Terms(squares, is_complex=False))
+        deviation = np.abs(reproducible_sums(a, axis, Terms(deviations)))
         corrected = np.maximum(total - np.square(deviation) / count, 0)
         return np.asarray(corrected / np.maximum(count - ddof, 0))
 
@@ -95,7 +95,7 @@ def _axis(axis: int | None) -> int | None:
 
 
 def _mean(a: DistMatrix, axis: int | None) -> Array:
-    return np.asarray(exact_sums(a, axis) / _count(a, axis))
+    return np.asarray(reproducible_sums(a, axis) / _count(a, axis))
 
 
 def _count(a: DistMatrix, axis: int | None) -> Any:

@@ -185,7 +185,7 @@ def svds(a: DistMatrix, *, k: int = 6) -> tuple[DistMatrix, Values]:
     return vh.H, {"singular_values": sigma.tolist()}
 
 
-@operation(kernels="mpiapps.kernels.exact_sums")
+@operation(kernels="mpiapps.kernels.reproducible_sums")
 def norm(a: DistMatrix) -> Values:
     """Return all norms."""
     from mpiapps.linalg.reductions import NORMS, norm
@@ -194,7 +194,7 @@ def norm(a: DistMatrix) -> Values:
     return {names[kind]: norm(a, kind) for kind in NORMS}
 
 
-@operation(kernels="mpiapps.kernels.exact_sums")
+@operation(kernels="mpiapps.kernels.reproducible_sums")
 def moments(a: DistMatrix) -> Values:
     """Return means and standard deviations of A and of its columns."""
     from mpiapps.linalg.moments import mean, std

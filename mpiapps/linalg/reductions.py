@@ -12,7 +12,12 @@ from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import BOOL
-from mpiapps.linalg.exact_sums import MAGNITUDES, SQUARES, Terms, exact_sums
+from mpiapps.linalg.reproducible_sums import (
+    MAGNITUDES,
+    SQUARES,
+    Terms,
+    reproducible_sums,
+)
 from mpiapps.linalg.stacking import stacked
 
 NORMS = ("fro", "1", "inf", "max")
@@ -23,7 +28,7 @@ SMALLEST_SUM, LARGEST_SUM = 2.0**-800, 2.0**1000
 def row_sums(a: DistMatrix) -> Array:
     """Return the sum of each row, shape (m,), on every rank. Collective.
 
-    The same bits in any layout: `mpiapps.linalg.exact_sums.exact_sums`.
+    The same bits in any layout: `mpiapps.linalg.reproducible_sums.reproducible_sums`.
     """
     with raise_together(a.comm) as same:
         same("row_sums", a)
@@ -55,7 +60,7 @@ def sums(a: DistMatrix, axis: int | None) -> Any:
     """
     if a.dtype == BOOL:
         return sum_over_ranks(a, np.asarray(a.local.sum(axis=axis)), axis)[()]
-    return exact_sums(a, axis).astype(a.dtype, copy=False)[()]
+    return reproducible_sums(a, axis).astype(a.dtype, copy=False)[()]
 
 
 def sum_over_ranks(a: DistMatrix, local_values: Array, axis: int | None) -> Array:
@@ -117,18 +122,20 @@ def norm(a: DistMatrix, kind: str = "fro") -> float:
 
     Notes
     -----
-    The same bits in any layout: sums are exact, and elements are scaled by a power of
-    two that depends on the largest one. Cost: the Frobenius norm one pass over A, three
-    if the squares could overflow or underflow.
+    The same bits in any layout: sums do not depend on their order, and elements are
+    scaled by a power of two that depends on the largest one. Cost: the Frobenius norm
+    one pass over A, three if the squares could overflow or underflow.
     """
     with raise_together(a.comm) as same:
         same("norm", a, kind)
         if kind not in NORMS:
             raise ValueError(f"norm {kind!r} is not one of {', '.join(NORMS)}")
     if kind in ("1", "inf"):
-        return float(exact_sums(a, int(kind == "inf"), MAGNITUDES).max(initial=0.0))
+        return float(
+            reproducible_sums(a, int(kind == "inf"), MAGNITUDES).max(initial=0.0)
+        )
     if kind == "fro":
-        sum_of_squares = float(exact_sums(a, None, SQUARES))
+        sum_of_squares = float(reproducible_sums(a, None, SQUARES))
         if SMALLEST_SUM < sum_of_squares < LARGEST_SUM:
             return math.sqrt(sum_of_squares)
     largest = float(np.max(a.comm.allgather(_largest(a.local))))
@@ -141,7 +148,7 @@ def norm(a: DistMatrix, kind: str = "fro") -> float:
         terms: Array = np.square(np.ldexp(parts, -exponent))
         return terms.reshape(chunk.shape[0], -1)
 
-    sum_of_squares = float(exact_sums(a, None, Terms(squares, is_complex=False)))
+    sum_of_squares = float(reproducible_sums(a, None, Terms(squares, is_complex=False)))
     return math.ldexp(math.sqrt(sum_of_squares), exponent)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from mpiapps.app.picture import new_figure, picture
 from mpiapps.base.errors import InputError
-from mpiapps.base.optional import import_optional
 from mpiapps.model_selection.folds import Splits
 from mpiapps.model_selection.problem import CVProblem, Fit
 from mpiapps.model_selection.report import score_table
@@ -78,7 +77,7 @@ def _varied(problem: CVProblem) -> list[tuple[str, list[Any]]]:
     return [(k, v) for k, v in values.items() if len(set(map(repr, v))) > 1]
 
 
-def draw(problem: CVProblem, fits: list[Fit], refit: str, form: str) -> bytes:
+def draw(problem: CVProblem, fits: list[Fit], refit: str, suffix: str) -> bytes:
     """Return the picture of a curve: means, and bands of a standard deviation.
 
     Parameters
@@ -87,20 +86,17 @@ def draw(problem: CVProblem, fits: list[Fit], refit: str, form: str) -> bytes:
         A curve.
     refit : str
         The score that is shown; empty for the first.
-    form : {"png", "svg", "pdf"}
+    suffix : str
+        One of `mpiapps.app.picture.PICTURES`.
 
     Raises
     ------
     LaunchError
         If matplotlib is not installed.
     """
-    agg = import_optional("matplotlib.backends.backend_agg", "plot", "a plot")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    agg.FigureCanvasAgg(figure)
+    figure = new_figure(7, 4)
     axes = figure.add_subplot()
-    label, values = ("training samples", list(problem.resources))
+    label, values = "training samples", list(problem.resources)
     if not problem.truncate:
         label, values = _varied(problem)[0]
     places = _places(axes, values)
@@ -117,10 +113,7 @@ def draw(problem: CVProblem, fits: list[Fit], refit: str, form: str) -> bytes:
     axes.set_title(problem.estimator.rpartition(":")[2])
     axes.grid(visible=True, color="#dddddd", linewidth=0.6)
     axes.legend(frameon=False)
-    content = io.BytesIO()
-    metadata = {"png": {"Software": None}, "svg": {"Date": None}}.get(form)
-    figure.savefig(content, format=form, dpi=150, metadata=metadata)
-    return content.getvalue()
+    return picture(figure, suffix)
 
 
 def _places(axes: Any, values: list[Any]) -> np.ndarray:

@@ -23,7 +23,7 @@ from typing import Any
 import cloudpickle
 from joblib import parallel_config
 from sklearn.base import BaseEstimator, clone
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - defines two classes
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - its import defines Halving...
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingGridSearchCV,
@@ -65,7 +65,7 @@ class _OnRanks(BaseEstimator):  # type: ignore[misc]
 
     comm: Ranks | None
 
-    def fit(self, X: Any, y: Any = None, **params: Any) -> Any:  # noqa: N803 - as in scikit-learn
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Any:  # noqa: N803 - callers of scikit-learn pass `X=`
         """Run all fits, and refit the best candidate. Collective over `comm`.
 
         Parameters

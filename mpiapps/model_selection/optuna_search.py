@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,32 +22,16 @@ from mpiapps.model_selection.rounds import Round, Search
 from mpiapps.model_selection.scoring import refit_metric
 from mpiapps.model_selection.search_space import Candidate, Interval, SearchSpace
 
-FAILED = (
-    "mpiapps:failed"  # attribute of a trial with a failed fit; a killed one has none
-)
+FAILED = "mpiapps:failed"  # attribute of a trial with a failed fit, not of a killed one
 SQLITE = (".db", ".sqlite", ".sqlite3")  # other files are journals of Optuna
 PLAIN = (str, int, float, bool, type(None))  # what Optuna stores as a choice
 
 
-def optuna_search(  # noqa: PLR0913 - the options of the program
-    problem: CVProblem,
-    fixed: Candidate,
-    spaces: list[SearchSpace],
-    *,
-    trials: int,
-    batch: int,
-    storage: str = "",
-    refit: str = "",
-) -> Search:
-    """Yield batches of trials of a study, and report their mean scores to it.
+class StudyOptions(NamedTuple):
+    """The extent of a study.
 
-    Parameters
+    Attributes
     ----------
-    problem : CVProblem
-    fixed : dict
-        Parameters of all candidates.
-    spaces : list of dict
-        One, of lists and intervals.
     trials : int
         Trials of the study, with those of earlier runs.
     batch : int
@@ -55,6 +39,28 @@ def optuna_search(  # noqa: PLR0913 - the options of the program
     storage : str
         File of the study, SQLite if its name ends in one of `SQLITE`, else a journal;
         empty: in memory.
+    """
+
+    trials: int
+    batch: int
+    storage: str = ""
+
+
+def optuna_search(
+    problem: CVProblem,
+    space: tuple[Candidate, list[SearchSpace]],
+    options: StudyOptions,
+    refit: str = "",
+) -> Search:
+    """Yield batches of trials of a study, and report their mean scores to it.
+
+    Parameters
+    ----------
+    problem : CVProblem
+    space : (dict, list of dict)
+        Parameters of all candidates, and one dict of lists and intervals: see
+        `mpiapps.model_selection.search_space.read_space`.
+    options : StudyOptions
     refit : str
         The score that is maximised.
 
@@ -66,21 +72,22 @@ def optuna_search(  # noqa: PLR0913 - the options of the program
         If Optuna is not installed.
     """
     optuna = import_optional("optuna", "optuna", "--search optuna")
+    fixed, spaces = space
     if len(spaces) != 1:
         raise InputError(
             f"--search optuna has {len(spaces)} tables [search] in --params: expected 1"
         )
     logging.getLogger("optuna").setLevel(logging.WARNING)
     distributions = {k: _distribution(optuna, v) for k, v in spaces[0].items()}
-    study = _study(optuna, problem, distributions, fixed, storage)
+    study = _study(optuna, problem, distributions, fixed, options.storage)
     name = refit_metric(problem.scoring, refit)
     for trial in study.get_trials(deepcopy=False):  # of a run that was killed
         if not trial.state.is_finished():
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     ended = [each for each in study.get_trials(deepcopy=False) if _has_ended(each)]
     known = [fixed | _values(spaces[0], each.params) for each in ended]
-    for start in range(0, trials, batch):
-        size = min(batch, trials - start)
+    for start in range(0, options.trials, options.batch):
+        size = min(options.batch, options.trials - start)
         asked: list[Any] = []
         candidates = known[start : start + size]
         for _ in range(size - len(candidates)):

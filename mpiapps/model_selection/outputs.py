@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from mpiapps.app import Result
 from mpiapps.app.output import as_csv
+from mpiapps.app.picture import require_pictures
 from mpiapps.base.errors import TasksFailed
-from mpiapps.base.optional import require
 from mpiapps.model_selection.curves import draw
 from mpiapps.model_selection.report import rows, summary
 from mpiapps.model_selection.results import ResultsFile, cv_results
@@ -62,7 +62,7 @@ class Outputs:
             self._model = ModelFile(model)
             stack.callback(self._model.discard)
         if plot:
-            require("matplotlib", "plot", f"--plot {plot}")
+            require_pictures()
             self._plot = AtomicFile(Path(plot))
             stack.callback(self._plot.discard)
 
@@ -79,8 +79,8 @@ class Outputs:
         if self._results is not None:
             self._results.commit(cv_results(problem, fits, found.columns))
         if self._plot is not None:
-            form = Path(self._plot.path).suffix.lstrip(".")
-            self._plot.commit(draw(problem, fits, refit, form))
+            suffix = Path(self._plot.path).suffix
+            self._plot.commit(draw(problem, fits, refit, suffix))
         if self._model is None:
             return result
         if "best" not in result.values:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpiapps.app.options import from_namespace
+from mpiapps.app.picture import PICTURES, require_pictures
 from mpiapps.app.program import Program, find_program
 from mpiapps.app.record import strict
 from mpiapps.app.runner import parse as parse_program
 from mpiapps.base.errors import Checkpointed, TasksFailed, UsageError
 from mpiapps.base.launch_environment import LaunchEnvironment
-from mpiapps.base.optional import require
 from mpiapps.base.streams import write_err, write_out
 from mpiapps.base.threads import physical_cores
 from mpiapps.launch.mpiexec import find_launcher
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from mpiapps.scaling.results import Results
 
 COLLECT = {"each": collect_jobs, "one": collect_allocation}
-PICTURES = ("png", "svg", "pdf")
 
 
 def scaling(values: Namespace, arguments: list[str]) -> int:
@@ -216,11 +215,11 @@ def _check_cores(study: Study, options: StudyOptions) -> None:
 def _targets(options: StudyOptions) -> dict[str, AtomicFile]:
     """Return the output files; raise before any run if one cannot be written."""
     if options.plot:
-        if Path(options.plot).suffix[1:] not in PICTURES:
+        if Path(options.plot).suffix not in PICTURES:
             raise UsageError(
                 f"--plot {options.plot}: the name must end in .png, .svg or .pdf"
             )
-        require("matplotlib", "plot", "a plot")
+        require_pictures()
     paths = {"report": options.output, "plot": options.plot}
     return {name: AtomicFile(Path(path)) for name, path in paths.items() if path}
 
@@ -249,7 +248,7 @@ def _report(
     if "plot" in targets:
         from mpiapps.scaling.plot import draw
 
-        targets["plot"].commit(draw(results, Path(options.plot).suffix[1:]))
+        targets["plot"].commit(draw(results, Path(options.plot).suffix))
     if "report" in targets:
         targets["report"].commit(text)
     else:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 
-from mpiapps.base.optional import import_optional
+from mpiapps.app.picture import new_figure, picture
 from mpiapps.scaling.curves import Curve, fitted
 from mpiapps.scaling.report import CAPACITY
 from mpiapps.scaling.results import Results
@@ -16,24 +15,21 @@ BLUE, ORANGE, GREY = "#4c78a8", "#e07b39", "#888888"
 MAX_TICKS = 8
 
 
-def draw(results: Results, form: str) -> bytes:
+def draw(results: Results, suffix: str) -> bytes:
     """Return the picture of a study.
 
     Parameters
     ----------
     results : Results
-    form : {"png", "svg", "pdf"}
+    suffix : str
+        One of `mpiapps.app.picture.PICTURES`.
 
     Raises
     ------
     LaunchError
         If matplotlib is not installed.
     """
-    agg = import_optional("matplotlib.backends.backend_agg", "plot", "a plot")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    agg.FigureCanvasAgg(figure)
+    figure = new_figure(9, 4)
     left, right = figure.subplots(1, 2)
     curve = fitted(results)
     first = results.line[0].case.count
@@ -46,10 +42,7 @@ def draw(results: Results, form: str) -> bytes:
     figure.suptitle(
         f"{results.study.kind.capitalize()} scaling of {results.study.program}"
     )
-    content = io.BytesIO()
-    metadata = {"png": {"Software": None}, "svg": {"Date": None}}.get(form)
-    figure.savefig(content, format=form, dpi=150, metadata=metadata)
-    return content.getvalue()
+    return picture(figure, suffix)
 
 
 def _capacity(axes: Any, results: Results, curve: Curve | None, first: int) -> None:

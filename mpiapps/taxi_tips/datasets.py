@@ -54,6 +54,16 @@ class Columns:
     tip_unit: float = 1.0
     fare_unit: float = 1.0
 
+    @property
+    def codes(self) -> list[int]:
+        """The numbers among `by_card`."""
+        return [value for value in self.by_card if isinstance(value, int)]
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts among `by_card`."""
+        return [value for value in self.by_card if isinstance(value, str)]
+
     def names(self) -> list[str]:
         """Return the columns to read."""
         return [self.tip, self.fare, *filter(None, [self.payment])]

@@ -35,13 +35,11 @@ def count_by_polars(
         pl = import_optional("polars", "polars", "--engine polars")
         datasets = read_datasets(dataset)
         own = range(world.rank, len(names), world.size)
-        files = {number: TripsFile(names[number], datasets) for number in own}
+        columns = {n: TripsFile(names[n], datasets).columns for n in own}
     with world.timed("kernel"), world.agree():
-        queries = [
-            _query(pl, file.name, file.columns, edges) for file in files.values()
-        ]
+        queries = [_query(pl, names[n], columns[n], edges) for n in own]
         tables = pl.collect_all(queries, engine="streaming")
-        for number, table in zip(files, tables, strict=True):
+        for number, table in zip(own, tables, strict=True):
             parts.append(_counts(number, table, len(edges) - 1))
     gathered = world.comm.gather(parts)
     return [part for share in gathered or () for part in share]
@@ -53,11 +51,10 @@ def _query(pl: Any, name: str, columns: Columns, edges: np.ndarray) -> Any:
     if columns.payment:
         payment = pl.col(columns.payment)
         if trips.collect_schema()[columns.payment].is_numeric():
-            codes = [v for v in columns.by_card if not isinstance(v, str)]
-            by_card = payment.cast(pl.Float64).is_in(list(map(float, codes)))
+            codes = list(map(float, columns.codes))
+            by_card = payment.cast(pl.Float64).is_in(codes)
         else:
-            texts = [v for v in columns.by_card if isinstance(v, str)]
-            by_card = payment.cast(pl.String).is_in(texts)
+            by_card = payment.cast(pl.String).is_in(columns.texts)
         trips = trips.filter(by_card)
     elif not columns.all_by_card:
         trips = trips.filter(pl.lit(False))

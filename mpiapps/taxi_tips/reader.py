@@ -11,7 +11,7 @@ import numpy as np
 from mpiapps.app.arrow import numbers
 from mpiapps.base.errors import InputError, os_errors
 from mpiapps.kernels.tips import BY_CARD
-from mpiapps.taxi_tips.datasets import Dataset, find_columns
+from mpiapps.taxi_tips.datasets import Columns, Dataset, find_columns
 
 Trips = tuple[np.ndarray, np.ndarray, np.ndarray]  # tips, fares, payments
 
@@ -74,9 +74,7 @@ class TripsFile:
                 column = table.column(name)
                 is_payment = name == columns.payment
                 arrays.append(
-                    _paid_by_card(column, columns.by_card)
-                    if is_payment
-                    else numbers(column)
+                    _paid_by_card(column, columns) if is_payment else numbers(column)
                 )
             except ValueError as error:
                 raise InputError(f"{self.name}: {name}: {error}") from error
@@ -100,8 +98,8 @@ def _scaled(values: np.ndarray, unit: float) -> np.ndarray:
     return values if unit == 1.0 else values * unit
 
 
-def _paid_by_card(column: Any, values: tuple[int | str, ...]) -> np.ndarray:
-    """Return `BY_CARD` for the payments among `values`, which are codes or texts."""
+def _paid_by_card(column: Any, columns: Columns) -> np.ndarray:
+    """Return `BY_CARD` for the payments among the codes or texts of `columns`."""
     import pyarrow as pa
     import pyarrow.compute
 
@@ -109,11 +107,9 @@ def _paid_by_card(column: Any, values: tuple[int | str, ...]) -> np.ndarray:
     if pa.types.is_dictionary(kind):
         kind, column = kind.value_type, column.cast(kind.value_type)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        texts = pa.array([v for v in values if isinstance(v, str)], kind)
-        among = pa.compute.is_in(column, value_set=texts)
+        among = pa.compute.is_in(column, value_set=pa.array(columns.texts, kind))
         return numbers(among)
-    codes = [v for v in values if not isinstance(v, str)]
     payments = numbers(column)
-    if codes == [BY_CARD]:
+    if columns.codes == [BY_CARD]:
         return payments
-    return np.where(np.isin(payments, codes), float(BY_CARD), np.nan)
+    return np.where(np.isin(payments, columns.codes), float(BY_CARD), np.nan)

@@ -16,6 +16,7 @@ finish() {
     code=$?
     if [ "$code" -ne 0 ]; then
         mkdir -p .cluster
+        # A host without logs must not hide the exit code of the command.
         each logs | tee .cluster/daemons.log || true
     fi
     each down

@@ -65,7 +65,7 @@ def test_a_file_without_a_column_is_named(tmp_path):
 def test_files_of_two_kinds_or_none_are_refused(tmp_path):
     from mpiapps.dask_cluster.frames import from_files
 
-    with pytest.raises(InputError, match="no files in"):
+    with pytest.raises(InputError, match="no data files in"):
         from_files(str(tmp_path))
     with pytest.raises(FileAccessError, match=r"no\.csv"):
         from_files(str(tmp_path / "no.csv"))

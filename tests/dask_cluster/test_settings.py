@@ -48,7 +48,7 @@ def test_amounts_of_resources():
 
 
 def test_a_misspelt_setting_is_refused_with_the_nearest():
-    import distributed  # noqa: F401 - adds its settings
+    import distributed  # noqa: F401 - its import adds its defaults to dask.config
 
     nearest = "did you mean distributed.worker.memory.terminate?"
     with pytest.raises(UsageError, match=nearest):

@@ -17,8 +17,9 @@ from mpiapps.app.context import RunContext
 from mpiapps.app.output import as_text
 from mpiapps.base.deadline import Deadline
 from mpiapps.base.errors import Checkpointed, InputError, UsageError
+from mpiapps.base.file_names import expand, read_list
 from mpiapps.fileops import choices, reading, segments
-from mpiapps.fileops.listing import expand, gather_listing, read_list
+from mpiapps.fileops.listing import gather_listing
 from mpiapps.fileops.run_segments import run_segments
 from mpiapps.tasks.task_journal import TaskJournal
 from tests.fileops.runs import run_files

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mpiapps.fileops.listing import expand, read_list
+from mpiapps.base.file_names import expand, read_list
 
 NAMES = ["[a].txt", "a.txt", "*", "?", "**", "new\nline", " blank ", "\udcff", "-", "~"]
 

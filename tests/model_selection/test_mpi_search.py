@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.stats import loguniform, randint
 from sklearn.base import clone, is_classifier
 from sklearn.datasets import load_iris
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - two classes
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - its import defines Halving...
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import (
     GridSearchCV,

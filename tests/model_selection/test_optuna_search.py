@@ -3,7 +3,7 @@
 import pytest
 
 from mpiapps.base.errors import InputError
-from mpiapps.model_selection.optuna_search import optuna_search
+from mpiapps.model_selection.optuna_search import StudyOptions, optuna_search
 from mpiapps.model_selection.report import summary
 from mpiapps.model_selection.rounds import run_rounds
 from mpiapps.model_selection.search_space import Interval
@@ -21,8 +21,8 @@ FIXED = {"criterion": "entropy"}
 
 def search_of(storage="", trials=14, batch=4, seed=0, space=SPACE):
     problem = problem_of(IRIS, TREE, [{}], 3, seed=seed)
-    options = {"trials": trials, "batch": batch, "storage": str(storage)}
-    return problem, optuna_search(problem, FIXED, [space], **options)
+    options = StudyOptions(trials, batch, str(storage))
+    return problem, optuna_search(problem, (FIXED, [space]), options)
 
 
 def searched(*args, **options):
@@ -89,7 +89,7 @@ def test_another_space_is_another_study(tmp_path):
 def test_a_study_has_one_space(spaces):
     problem = problem_of(IRIS, TREE, [{}], 3)
     with pytest.raises(InputError, match=r"tables \[search\]"):
-        next(optuna_search(problem, FIXED, spaces, trials=2, batch=2))
+        next(optuna_search(problem, (FIXED, spaces), StudyOptions(2, 2)))
 
 
 @pytest.mark.parametrize("name", ["study.log", "study.db"])

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - the classes
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - its import defines Halving...
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     HalvingGridSearchCV,
@@ -86,7 +86,7 @@ def test_a_learning_curve_is_that_of_scikit_learn(sizes):
 
 
 def test_a_validation_curve_is_that_of_scikit_learn():
-    strengths = [1e-3, 1.0, 1e3]
+    strengths = [1e-3, 1e-2, 0.1]
     tried = [{"C": c} for c in strengths]
     problem = of_iris("sklearn.linear_model:LogisticRegression", tried)
     problem = curves.validation_curve(problem)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpiapps.kernels.exact_sums import (
+from mpiapps.kernels.reproducible_sums import (
     MAGNITUDE,
     TILE,
     add_columns,

@@ -1,7 +1,7 @@
 """Sums of the elements of a matrix with the same bits in any layout; on every rank.
 
-Each rank adds its elements to integers (`mpiapps.kernels.exact_sums`), whose sum over
-the ranks does not depend on their order.
+Each rank adds its elements to integers (`mpiapps.kernels.reproducible_sums`), whose sum
+over the ranks does not depend on their order.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ MAGNITUDES = Terms(is_complex=False, magnitude=True)
 SQUARES = Terms(is_complex=False, square=True)
 
 
-def exact_sums(a: DistMatrix, axis: int | None, terms: Terms = ELEMENTS) -> Array:
+def reproducible_sums(
+    a: DistMatrix, axis: int | None, terms: Terms = ELEMENTS
+) -> Array:
     """Return the sums of terms of columns, rows or all elements. Collective.
 
     Parameters
@@ -73,7 +75,7 @@ def exact_sums(a: DistMatrix, axis: int | None, terms: Terms = ELEMENTS) -> Arra
     Cost: an all-gather of 8 bytes per result and rank if each row (axis 1) or column
     (axis 0) is on one rank, else of 56 bytes; twice as many for complex numbers.
     """
-    from mpiapps.kernels.exact_sums import STATE_ROWS, merge, new_state, values
+    from mpiapps.kernels.reproducible_sums import STATE_ROWS, merge, new_state, values
 
     is_complex = a.dtype.kind == "c" if terms.is_complex is None else terms.is_complex
     components = 1 + is_complex
@@ -161,7 +163,7 @@ class _Part:
 
     def values(self, count: int) -> Array:
         """Return the sums as float64; if `count` is 1, of one term each."""
-        from mpiapps.kernels.exact_sums import values
+        from mpiapps.kernels.reproducible_sums import values
 
         if count == 1:
             function = self.function or _elements
@@ -178,7 +180,7 @@ class _Part:
 
     def states(self) -> Array:
         """Return the sums as states, int64, shape (7, n)."""
-        from mpiapps.kernels.exact_sums import new_state
+        from mpiapps.kernels.reproducible_sums import new_state
 
         result = new_state(self.block.shape[1 - self.axis])
         for begin, end, state in self._sums():
@@ -187,7 +189,7 @@ class _Part:
 
     def _sums(self) -> Iterator[tuple[int, int, Array]]:
         """Yield the states of sums from `begin` to `end`."""
-        from mpiapps.kernels.exact_sums import new_state
+        from mpiapps.kernels.reproducible_sums import new_state
 
         m, n = self.block.shape
         results = n if self.axis == 0 else m
@@ -205,7 +207,7 @@ class _Part:
 
     def _add_elements(self, begin: int, state: Array) -> None:
         """Add float64 elements, which are read in place."""
-        from mpiapps.kernels.exact_sums import MAX_NUMBERS, add_columns, add_rows
+        from mpiapps.kernels.reproducible_sums import MAX_NUMBERS, add_columns, add_rows
 
         m, n = self.block.shape
         elements, mask = self.block.reshape(-1), self._mask()
@@ -221,7 +223,7 @@ class _Part:
 
     def _add_terms(self, begin: int, end: int, state: Array) -> None:
         """Add values of the function, chunk by chunk."""
-        from mpiapps.kernels.exact_sums import add_columns, add_rows
+        from mpiapps.kernels.reproducible_sums import add_columns, add_rows
 
         function, mask = self.function or _elements, self._mask()
         step = max(1, CHUNK // (end - begin))
@@ -240,6 +242,6 @@ class _Part:
                 add_columns(terms.reshape(-1), 0, n, m, mask, state)
 
     def _mask(self) -> int:
-        from mpiapps.kernels.exact_sums import MAGNITUDE
+        from mpiapps.kernels.reproducible_sums import MAGNITUDE
 
         return int(MAGNITUDE) if self.magnitude else -1
