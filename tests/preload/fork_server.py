@@ -60,10 +60,9 @@ class Server:
                     for pid in self._clients:
                         os.kill(pid, signal.SIGKILL)
                     return None
-                else:  # a client was killed
+                elif key.data in self._clients:  # one that was killed
                     self._selector.unregister(key.fileobj)
-                    if key.data in self._clients:
-                        os.kill(key.data, signal.SIGKILL)
+                    os.kill(key.data, signal.SIGKILL)
 
     def _accept(self) -> dict | None:
         client, _ = self._listener.accept()
