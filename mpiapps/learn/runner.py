@@ -11,12 +11,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mpiapps.base.errors import LaunchError
 from mpiapps.base.processes import SESSION_TAG, end_session
 from mpiapps.base.threads import THREAD_VARIABLES
+from mpiapps.launch.children import Children, Process
 from mpiapps.launch.mpiexec import Mpiexec, command_line, find_launcher
 from mpiapps.learn import explain
 from mpiapps.learn.exercise import Job, Run, Wrong
@@ -89,28 +91,22 @@ def _started(
         own = {SESSION_TAG: tag, "PRTE_MCA_prte_tmpdir_base": name}
         own["OPENBLAS_NUM_THREADS"] = "1"  # exercise 13 sets OMP_NUM_THREADS
         environ = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES}
-        with (directory / "log").open("wb") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**environ, **variables, **own},
-                start_new_session=True,
-            )
-        try:
+        env = {**environ, **variables, **own}
+        with (
+            Children(partial(_end, tag)) as children,
+            (directory / "log").open("wb") as log,
+        ):
+            process = children.start(command, log, env)
             yield CheckRun(process, directory, time.monotonic() + limit)
-        finally:
-            _stop(process, tag)
 
 
-def _stop(process: subprocess.Popen[bytes], tag: str) -> None:
+def _end(tag: str, processes: Sequence[Process]) -> None:
     """Let mpiexec end its ranks, then kill what is left."""
-    process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_TIMEOUT)
-    end_session(process.pid, STOP_TIMEOUT, tag=tag)
-    process.wait()
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_TIMEOUT)
+        end_session(process.pid, STOP_TIMEOUT, tag=tag)
+        process.wait()
 
 
 def _wait(ranks: CheckRun, index: int, job: Job) -> Wrong | None:

@@ -5,26 +5,23 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from mpiapps.app.record import RECORD_VARIABLE
-from mpiapps.base.errors import InputError, TasksFailed, Terminated, os_errors
+from mpiapps.base.errors import InputError, TasksFailed, os_errors
 from mpiapps.base.launch_environment import without_rank_variables
 from mpiapps.base.threads import THREAD_VARIABLES
+from mpiapps.launch.children import Children
 from mpiapps.launch.mpiexec import Mpiexec, command_line
 from mpiapps.scaling.measurement import Measurement, from_records
 from mpiapps.scaling.study import Case, Study
 
 LAST_LINES = 20  # of the output of a failed run, in its error; mpiexec adds its own
-GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL
 
 
 @dataclass(frozen=True)
@@ -56,12 +53,12 @@ def run_case(
         If the program fails, or leaves no finished record.
     """
     start = time.perf_counter()
-    with ended_with_this_process() as running:
+    with Children() as children:
         processes = []
         for copy in range(case.copies):
             name = f"{case.label} {repeat}-{copy}".replace(" ", "_")
-            processes.append(_start(launcher, study, case, directory / name))
-            running.append(processes[-1].process)
+            path = directory / name
+            processes.append(_start(children, launcher, study, case, path))
         memory = [_wait(one, case) for one in processes]
     elapsed = time.perf_counter() - start
     if not study.recorded:
@@ -72,7 +69,9 @@ def run_case(
     )
 
 
-def _start(launcher: Mpiexec, study: Study, case: Case, path: Path) -> Process:
+def _start(
+    children: Children, launcher: Mpiexec, study: Study, case: Case, path: Path
+) -> Process:
     """Start one mpiexec."""
     words = [*study.words, *study.arguments_of(case)]
     command, variables = command_line(
@@ -88,13 +87,8 @@ def _start(launcher: Mpiexec, study: Study, case: Case, path: Path) -> Process:
     with os_errors(output, "write"), output.open("wb") as stream:
         stream.write(f"$ {shlex.join(command)}\n".encode())
         stream.flush()
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env=environment(case, variables) | {RECORD_VARIABLE: str(record)},
-        )
+        env = environment(case, variables) | {RECORD_VARIABLE: str(record)}
+        process = children.start(command, stream, env)
     return Process(process, output, record)
 
 
@@ -151,30 +145,3 @@ def read_record(path: Path, case: Case) -> Mapping[str, Any]:
         )
     loaded: Mapping[str, Any] = record
     return loaded
-
-
-@contextmanager
-def ended_with_this_process() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Yield a list of processes that are ended if this block does not end normally.
-
-    SIGTERM raises `Terminated` in the block, as SIGINT raises `KeyboardInterrupt`.
-    """
-
-    def terminate(number: int, _frame: FrameType | None) -> None:
-        raise Terminated(128 + number)
-
-    processes: list[subprocess.Popen[bytes]] = []
-    previous = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield processes
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-        for process in processes:
-            if process.poll() is None:
-                process.terminate()
-        for process in processes:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(GRACE_SECONDS)
-            if process.poll() is None:
-                process.kill()
-                process.wait()

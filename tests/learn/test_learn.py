@@ -3,6 +3,9 @@
 import fnmatch
 import json
 import os
+import signal
+import subprocess
+import time
 import tomllib
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from mpiapps.launch.mpiexec import Mpiexec
 from mpiapps.learn.catalogue import START, catalogue, find, task
 from mpiapps.learn.exercise import Wrong
 from mpiapps.learn.runner import run_jobs
-from tests.commands import ROOT, bin_directory, clean_environment, launcher, run
+from tests.commands import ROOT, bin_directory, clean_environment, launcher, marked, run
 from tests.learn.wrong_answers import SCRIPTS, STUCK, WRONG
 
 TEACHING = ROOT / "docs" / "teaching"
@@ -143,6 +146,26 @@ def test_a_deadlock_is_explained_and_then_solved_on_every_mpi(tmp_path, mpi):
     assert "none of them receives" in ended.out
     ended = learn(mpi, tmp_path, "--check", "4", str(solution(4)))
     assert ended.code == 0, ended.out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_ranks_of_a_check(tmp_path, number):
+    (tmp_path / "a.py").write_text("open('started', 'w')\nwhile True:\n    pass\n")
+    mark = os.urandom(8).hex()
+    check = subprocess.Popen(
+        [bin_directory("openmpi") / "mpiapps", "learn", "3", "--check", "a.py"],
+        cwd=tmp_path,
+        env=clean_environment() | {"TEST_MARK": mark},
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "started").exists():
+        assert time.monotonic() < deadline
+        assert check.poll() is None
+        time.sleep(0.1)
+    check.send_signal(number)
+    assert check.wait(60) == 128 + number
+    assert marked(mark) == {}
 
 
 def test_the_list_shows_what_is_done_here(tmp_path):
