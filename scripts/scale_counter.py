@@ -15,7 +15,7 @@ import time
 
 from mpiapps.comm import open_world
 from mpiapps.comm.world import World
-from mpiapps.tasks.work_sharing import new_counter
+from mpiapps.tasks.task_counter import GlobalCounter, HostCounter, TaskCounter
 
 COUNTS = 100_000
 RANKS = (10, 100, 1000, 10_000)
@@ -23,9 +23,8 @@ TASKS = (1e-4, 1e-3, 1e-2, 0.1)  # s
 TASKS_PER_RANK = 40
 
 
-def measure(world: World) -> float:
-    """Return the seconds of a fetch-and-add by all ranks at once. Collective."""
-    counter = new_counter(world.comm)
+def measure(world: World, counter: TaskCounter) -> float:
+    """Return the seconds per number, taken by all ranks at once. Collective."""
     world.comm.Barrier()
     start = time.perf_counter()
     while counter.next() < COUNTS:
@@ -59,10 +58,12 @@ def simulate(ranks: int, task: float, latency: float, k: int = 1) -> float:
 def main() -> None:
     """Measure and print the table."""
     with open_world() as world:
-        latency = measure(world)
+        latency = measure(world, GlobalCounter(world, COUNTS))
+        by_host = measure(world, HostCounter(world, COUNTS, world.node))
         if not world.is_root:
             return
-        print(f"fetch-and-add: {latency * 1e6:.2f} us, {1 / latency:,.0f} per second")
+        for name, each in ("global counter", latency), ("by host", by_host):
+            print(f"{name}: {each * 1e6:.2f} us, {1 / each:,.0f} numbers per second")
         print("efficiency, simulated (model min(1, T / (P s)))")
         print(f"{'task':>8}" + "".join(f"{f'{p:,} ranks':>22}" for p in RANKS))
         for task in TASKS:

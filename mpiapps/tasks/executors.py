@@ -15,15 +15,16 @@ from mpiapps.tasks.work_sharing import distribute, distribute_until_stop
 def counter(ctx: RunContext, tasks: TaskSet, chunks: Chunks, stop: Stop) -> Results:
     """Let a free rank take the next chunk. Collective.
 
-    Cost: an 8-byte fetch-and-add a chunk, on a counter of rank 0, and two barriers.
+    Cost: an 8-byte fetch-and-add a chunk, on a counter of rank 0, or of the host if
+    there are several, and two barriers.
     """
-    with distribute_until_stop(ctx.world.comm, len(chunks)) as indices:
+    with distribute_until_stop(ctx.world, len(chunks)) as indices:
         yield from _run(ctx, tasks, chunks, indices, stop)
 
 
 def static(ctx: RunContext, tasks: TaskSet, chunks: Chunks, stop: Stop) -> Results:
     """Give chunk i to rank ``i % size``: no messages. Collective."""
-    indices = distribute(ctx.world.comm, len(chunks), "static")
+    indices = distribute(ctx.world, len(chunks), "static")
     yield from _run(ctx, tasks, chunks, indices, stop)
 
 

@@ -12,7 +12,13 @@ from mpiapps.app.checkpoint import CheckpointContent
 from mpiapps.app.context import RunContext
 from mpiapps.comm.safepoint import CONTINUE, STOP, SafePoints
 from mpiapps.launch.mpi import MPI
-from mpiapps.tasks.work_sharing import distribute_ranges, new_counter, remaining
+from mpiapps.tasks.task_counter import GlobalCounter
+from mpiapps.tasks.work_sharing import (
+    check_schedule,
+    distribute,
+    distribute_ranges,
+    remaining,
+)
 
 MAX_CHUNK = 2**24  # units of a task, at most
 CHUNKS_PER_RANK = 64  # so that shares are even and progress is seen
@@ -129,14 +135,14 @@ def _resumable(  # noqa: PLR0913, PLR0917 - the local state of `sum_range`
         Called when this rank has no task left and waits for others.
     """
     comm, checkpoint = ctx.world.comm, ctx.checkpoint
-    ranges = [range(n)] if saved is None else saved.remaining
+    check_schedule(schedule)
     if not checkpoint.enabled:
-        yield from distribute_ranges(comm, ranges, schedule)
+        yield from distribute(ctx.world, n, schedule)
         return
-    # A rank without tasks left still takes part in saves, so it must not wait for the
-    # others in the counter's `free`.
-    counter = new_counter(comm) if schedule == "dynamic" else None
-    tasks = distribute_ranges(comm, ranges, schedule, counter)
+    ranges = [range(n)] if saved is None else saved.remaining
+    # `remaining` relies on the order in which one counter numbers the tasks.
+    counter = GlobalCounter(comm, n) if schedule == "dynamic" else None
+    tasks = distribute_ranges(comm, ranges, counter)
     points = SafePoints(comm, checkpoint.decision, lambda: ctx.deadline.stop_requested)
     world, done, exhausted, left = ctx.world, 0, False, 0
     while True:

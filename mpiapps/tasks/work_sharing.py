@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from mpiapps.comm.ranks import Ranks, communicator
-
-if TYPE_CHECKING:
-    from mpi4py.util.sync import Counter
+from mpiapps.tasks.task_counter import TaskCounter, task_counter
 
 SCHEDULES = ("static", "dynamic")
 
@@ -23,52 +20,48 @@ def distribute(comm: Ranks, n: int, schedule: str = "static") -> Iterator[int]:
 
     Parameters
     ----------
-    comm : MPI.Intracomm
+    comm : MPI.Intracomm or World
     n : int
         Number of tasks, 0 or more, equal on all ranks.
     schedule : {"static", "dynamic"}
         ``static``: task i is executed by rank ``i % size``; no messages. ``dynamic``: a
-        free rank takes the next task from a counter in the memory of rank 0 (mpi4py's
-        `util.sync.Counter`), by an 8-byte fetch-and-add per task; no rank is reserved
-        as a manager. For tasks of 1 ms or more.
+        free rank takes the next task from a counter, by an 8-byte fetch-and-add per
+        task; no rank is reserved as a manager. On several hosts, each has a counter
+        (`mpiapps.tasks.task_counter`). For tasks of 1 ms or more.
 
     Raises
     ------
     ValueError
         If the schedule is neither.
     """
-    comm = communicator(comm)
-    yield from distribute_ranges(comm, [range(n)], schedule)
+    check_schedule(schedule)
+    if schedule == "static" or communicator(comm).size == 1:
+        yield from distribute_ranges(comm, [range(n)])
+        return
+    with task_counter(comm, n) as counter:
+        yield from distribute_ranges(comm, [range(n)], counter)
 
 
 def distribute_ranges(
-    comm: Ranks,
-    ranges: Sequence[range],
-    schedule: str = "static",
-    counter: Counter | None = None,
+    comm: Ranks, ranges: Sequence[range], counter: TaskCounter | None = None
 ) -> Iterator[int]:
     """Yield the tasks of `ranges` that this rank executes, range after range.
 
-    Collective; `distribute` is the case of one range. Pass a `counter` if the ranks
-    communicate otherwise before all have finished: the default one is freed at the end,
-    where each rank waits for all.
+    Collective; the schedule is static without a `counter`. `distribute` is the case of
+    one range.
     """
-    comm = communicator(comm)
-    check_schedule(schedule)
-    if schedule == "static" or comm.size == 1:
+    if counter is None:
+        comm = communicator(comm)
         for tasks in ranges:
             yield from tasks[comm.rank :: comm.size]
         return
-    shared_counter = counter or new_counter(comm)
     offset = 0  # tasks in the previous ranges
-    index = int(shared_counter.next())
+    index = counter.next()
     for tasks in ranges:
         while index - offset < len(tasks):
             yield tasks[index - offset]
-            index = int(shared_counter.next())
+            index = counter.next()
         offset += len(tasks)
-    if counter is None:
-        shared_counter.free()
 
 
 @contextmanager
@@ -76,7 +69,8 @@ def distribute_until_stop(comm: Ranks, n: int) -> Iterator[Iterator[int]]:
     """Distribute ``range(n)`` dynamically, until one rank stops. Collective.
 
     All ranks enter the block together. When a rank leaves it early, the others get no
-    further tasks. Cost: that of `distribute`, one fetch-and-add and two barriers.
+    further tasks but those that another host has taken, at most one for each of its
+    ranks. Cost: that of `distribute`, one fetch-and-add and two barriers.
 
     Examples
     --------
@@ -86,21 +80,11 @@ def distribute_until_stop(comm: Ranks, n: int) -> Iterator[Iterator[int]]:
     ...             break
     ...         fits[number]()
     """
-    comm = communicator(comm)
-    counter = new_counter(comm)
-    comm.Barrier()
-    yield distribute_ranges(comm, [range(n)], "dynamic", counter)
-    counter.next(n)
-    comm.Barrier()  # a rank that stopped may be rank 0, which has the counter
-    counter.free()
-
-
-def new_counter(comm: Ranks) -> Counter:
-    """Return a counter from 0 in the memory of rank 0. Collective, as is its `free`."""
-    comm = communicator(comm)
-    from mpi4py.util.sync import Counter
-
-    return Counter(comm=comm, typecode="q")
+    with task_counter(comm, n) as counter:
+        communicator(comm).Barrier()
+        yield distribute_ranges(comm, [range(n)], counter)
+        counter.stop()
+        communicator(comm).Barrier()  # a rank that stopped may have the counter
 
 
 def check_schedule(schedule: str) -> None:

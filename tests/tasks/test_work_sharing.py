@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpiapps.launch.mpi import MPI
+from mpiapps.tasks.task_counter import HostCounter
 from mpiapps.tasks.work_sharing import distribute_until_stop, remaining
 
 SIZES = st.integers(1, 6)
@@ -71,3 +73,37 @@ def test_a_rank_that_stops_ends_the_distribution_on_all(comm):
     with distribute_until_stop(comm, comm.size + 1) as numbers:
         done = list(numbers)
     assert sorted(itertools.chain(*comm.allgather(done))) == [*range(comm.size + 1)]
+
+
+@pytest.mark.mpi
+def test_hosts_take_numbers_for_their_ranks(comm):
+    host = comm.Split_type(MPI.COMM_TYPE_SHARED)  # MPICH may have hosts of one rank
+    node = host.Split(host.rank // 2)
+    for n in {0, 1, comm.size - 1, comm.size, comm.size + 1, 20 * comm.size}:
+        counter, own = HostCounter(comm, n, node), []
+        while (number := counter.next()) < n:
+            own.append(number)
+            time.sleep(0.0002)
+        assert sorted(itertools.chain(*comm.allgather(own))) == [*range(n)]
+        of_node = sorted(itertools.chain(*node.allgather(own)))
+        if node.size == 2 and n == 20 * comm.size and comm.size % 2 == 0:
+            pairs = zip(of_node[::2], of_node[1::2], strict=True)
+            assert {(a % 2, b - a) for a, b in pairs} <= {(0, 1)}
+        counter.free()
+    node.Free()
+    host.Free()
+
+
+@pytest.mark.mpi
+def test_a_stop_reaches_other_hosts(comm):
+    node, n, own = comm.Split(comm.rank), 10**6, 0
+    counter = HostCounter(comm, n, node)
+    comm.Barrier()
+    if comm.rank == comm.size - 1:
+        counter.stop()
+    while counter.next() < n:
+        own += 1
+        time.sleep(0.0001)
+    assert sum(comm.allgather(own)) < n // 10
+    counter.free()
+    node.Free()
