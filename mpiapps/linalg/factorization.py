@@ -88,6 +88,11 @@ def block_for(n: int, size: int) -> int:
     return max(1, min(256, -(-width // 32) * 32))
 
 
+def factor_flops(n: int) -> float:
+    """Return the flops of LU; `square_blocks` decides by them for Cholesky, too."""
+    return 2 / 3 * n**3
+
+
 def on_one_rank(a: DistMatrix, flops: float, columns: int = 0) -> bool:
     """Return whether rank 0 alone is estimated to be faster than all ranks. Local.
 
@@ -100,15 +105,21 @@ def on_one_rank(a: DistMatrix, flops: float, columns: int = 0) -> bool:
     columns : int
         Of right sides, which are moved to the ranks that compute, and back.
     """
-    n, size = a.shape[0], a.comm.size
+    return one_rank_is_faster(a.layout, a.comm.size, a.dtype.itemsize, flops, columns)
+
+
+def one_rank_is_faster(
+    layout: Layout, size: int, itemsize: int, flops: float, columns: int = 0
+) -> bool:
+    """Return the answer of `on_one_rank` for a matrix in a layout. Local."""
+    n = layout.shape[0]
     if size == 1:
         return True
     moved = REDISTRIBUTION_PASSES * n * (n + 2 * columns)
-    is_there = a.layout.grid == (1, 1)
+    is_there = layout.grid == (1, 1)
     panels = -(-n // block_for(n, size))
     one = Cost(flops, 0 if is_there else moved, size - 1)
     many = Cost(flops / size, moved / size, size - 1)
-    itemsize = a.dtype.itemsize
     return one.seconds(itemsize) < many.seconds(itemsize) + panels * PANEL_SECONDS
 
 
@@ -141,7 +152,7 @@ def square_blocks(
         refuse_masks(call, a.dtype)
         check_square(a, lower=lower)
     n = a.shape[0]
-    if block is None and on_one_rank(a, 2 / 3 * n**3):
+    if block is None and on_one_rank(a, factor_flops(n)):
         return a._redistributed(Layout.on_one(a.shape, 0))
     return a._redistributed(
         Layout.cyclic((n, n), a.comm.size, block or block_for(n, a.comm.size))

@@ -62,7 +62,11 @@ def gram(a: DistMatrix) -> DistMatrix:
 
 
 @operation(
-    shapes=square, output=True, check=CHECKS + "factor_error", factors="positive"
+    shapes=square,
+    plan="mpiapps.linalg.cholesky_plan:plan_cholesky",
+    output=True,
+    check=CHECKS + "factor_error",
+    factors="positive",
 )
 def cholesky(_a: DistMatrix, factors: DistMatrix) -> DistMatrix:
     """Return L with ``A = L L.H``."""

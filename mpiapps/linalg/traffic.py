@@ -42,15 +42,21 @@ class Traffic:
             self.messages += messages
             self.calls[call] += 1
 
-    def group(self, first: int, size: int) -> Traffic:
-        """Return the traffic of this rank among `size` ranks from `first` on."""
-        return Traffic(self.rank - first, size)
+    def group(self, first: int, size: int, stride: int = 1) -> Traffic:
+        """Return the traffic of this rank among `size` ranks from `first` on.
+
+        Those of a process column are `stride` apart.
+        """
+        return Traffic((self.rank - first) // stride, size)
 
     def include(self, group: Traffic) -> None:
         """Add the traffic of this rank in a group of the ranks."""
         self.received += group.received
         self.messages += group.messages
         self.calls.update(group.calls)
+
+    def compute(self, flops: float) -> None:
+        """Add computation between messages, which only traces of them need."""
 
     def all_reduce(self, size: int) -> None:
         """Add an all-reduce of `size` bytes."""

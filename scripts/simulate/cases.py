@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-from traces import Enough, TracedTraffic, first_panels, product_trace
+from traces import ITEMSIZE, Enough, TracedTraffic, first_panels, product_trace
 
 from mpiapps.base.platforms import Platform
 from mpiapps.base.usage import usage_of_process
 from mpiapps.comm.partition import process_grid
 from mpiapps.linalg import factor_plans
 from mpiapps.linalg.call_cost import Call
+from mpiapps.linalg.cholesky_plan import send_cholesky
 from mpiapps.linalg.cost_model import Machine, call_of
+from mpiapps.linalg.factorization import block_for
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.operation_plan import Problem, Schedule
@@ -28,7 +30,7 @@ from mpiapps.linalg.traffic import Traffic
 LOCAL = 2048  # rows and columns of a rank's block of C
 MANY = 4096  # ranks, from which blocks have half as many; above, one panel is traced
 PANELS = 2
-ITEMSIZE = 8
+CHOLESKY_PANELS = 4
 CALLS = 5  # of an operation
 MESSAGE = 64  # bytes of an answer
 PICKLED_INT = 5  # bytes
@@ -83,20 +85,52 @@ def gemm_3d(platform: Platform, ranks: int) -> Case:
     return _product(platform, ranks, choice, 0)
 
 
+def gram(platform: Platform, ranks: int) -> Case:
+    """Return the gram matrix of 100,000 rows of 256 columns for each rank."""
+    ranked = rank_choices(Product(256, 256, 100_000 * ranks, ranks, gram=True))
+    return _product(platform, ranks, ranked[0][1], 0, gram=True)
+
+
+def cholesky(platform: Platform, ranks: int) -> Case:
+    """Return the first panels of a Cholesky factorisation."""
+    n = _local(ranks) * round(ranks**0.5)
+    layout = Layout.cyclic((n, n), ranks, block_for(n, ranks))  # moved before
+    problem = Problem(layout, ranks, np.dtype("f8"))
+
+    def traced(rank: int) -> TracedTraffic:
+        traffic = TracedTraffic(rank, ranks)
+        send_cholesky(traffic, problem, CHOLESKY_PANELS)
+        return traffic
+
+    first = traced(0)
+    nb = layout.rows.block
+    flops = sum((n - k * nb) ** 2 * nb for k in range(CHOLESKY_PANELS))
+    useful = flops / ranks / platform.flops
+    planned = useful + Machine.of(platform.name).communication(0, 0, first.calls)
+    traces = (traced(rank).actions for rank in range(ranks))
+    return Case(traces, list(range(ranks)), first.received, useful, planned)
+
+
 def _local(ranks: int) -> int:
     return LOCAL if ranks < MANY else LOCAL // 2
 
 
-def _product(platform: Platform, ranks: int, choice: Choice, panels: int) -> Case:
-    steps = list(first_panels(choice, 0, ranks, panels))
+def _product(
+    platform: Platform, ranks: int, choice: Choice, panels: int, *, gram: bool = False
+) -> Case:
+    steps = list(first_panels(choice, 0, ranks, panels, gram=gram))
     calls = Counter(
         call for step in steps if (call := call_of(step, choice.grid, ranks, ITEMSIZE))
     )
-    last = first_panels(choice, ranks - 1, ranks, panels)  # no root of these panels
+    last = first_panels(
+        choice, ranks - 1, ranks, panels, gram=gram
+    )  # no root of these panels
     received = ITEMSIZE * sum(step.received for step in last)
     useful = sum(step.flops for step in steps) / platform.flops
     planned = useful + Machine.of(platform.name).communication(0, 0, calls)
-    traces = (product_trace(choice, r, ranks, panels=panels) for r in range(ranks))
+    traces = (
+        product_trace(choice, r, ranks, panels=panels, gram=gram) for r in range(ranks)
+    )
     return Case(traces, list(range(ranks)), received, useful, planned)
 
 
@@ -214,6 +248,8 @@ def checkpoint(platform: Platform, ranks: int) -> Case:
 CASES: dict[str, Build] = {
     "gemm": gemm,
     "gemm-3d": gemm_3d,
+    "gram": gram,
+    "cholesky": cholesky,
     "eigh": operation("eigh", lambda ranks: (64 * ranks, 64 * ranks)),
     "svd": operation("svd", lambda ranks: (64 * ranks, 32 * ranks)),
     "tsqr": operation("lstsq", lambda ranks: (100_000 * ranks, 64)),

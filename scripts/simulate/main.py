@@ -22,6 +22,7 @@ from mpiapps.base.platforms import PLATFORMS
 RANKS = {
     "gemm": (64, 256, 1024, 4096, 16384),
     "gemm-3d": (64, 256),
+    "gram": (64, 256, 1024),
     "eigh": (64, 256),
     "svd": (64, 256),
     "tsqr": (64, 256),

@@ -19,6 +19,8 @@ from mpiapps.linalg.product_choice import Choice
 from mpiapps.linalg.schedule import Step, exchanged_shape, product
 from mpiapps.linalg.traffic import Traffic
 
+ITEMSIZE = 8
+
 
 def group_of(name: str, grid: Grid, rank: int, size: int) -> str:
     """Return first rank, stride and number of ranks of a `Step.comm`."""
@@ -34,23 +36,23 @@ def group_of(name: str, grid: Grid, rank: int, size: int) -> str:
 
 
 def first_panels(
-    choice: Choice, rank: int, size: int, panels: int = 0
+    choice: Choice, rank: int, size: int, panels: int = 0, *, gram: bool = False
 ) -> Iterator[Step]:
     """Yield the steps of a product; the first `panels` only, if not 0."""
-    for steps in islice(product(choice, rank, size), panels or None):
+    for steps in islice(product(choice, rank, size, gram=gram), panels or None):
         yield from steps
 
 
 def product_trace(
-    choice: Choice, rank: int, size: int, itemsize: int = 8, panels: int = 0
+    choice: Choice, rank: int, size: int, panels: int = 0, *, gram: bool = False
 ) -> Iterator[str]:
     """Yield the actions of `first_panels`."""
-    for step in first_panels(choice, rank, size, panels):
-        yield from _step(step, choice.grid, rank, size, itemsize)
+    for step in first_panels(choice, rank, size, panels, gram=gram):
+        yield from _step(step, choice.grid, rank, size)
 
 
-def _step(step: Step, grid: Grid, rank: int, size: int, itemsize: int) -> Iterator[str]:
-    call = call_of(step, grid, size, itemsize)
+def _step(step: Step, grid: Grid, rank: int, size: int) -> Iterator[str]:
+    call = call_of(step, grid, size, ITEMSIZE)
     if call is not None:
         group = group_of(step.comm, grid, rank, size)
         yield _action(call, group, step.root)
@@ -90,11 +92,11 @@ class TracedTraffic(Traffic):
     """
 
     def __init__(
-        self, rank: int, size: int, first: int = 0, limit: int = sys.maxsize
+        self, rank: int, size: int, group: str = "", limit: int = sys.maxsize
     ) -> None:
         super().__init__(rank, size)
         self.actions: list[str] = []
-        self._group = f"{first} 1 {size}"
+        self._group = group or f"0 1 {size}"
         self._left, self._root = limit, 0
 
     def _add(self, received: int, call: Call, messages: int = 1) -> None:
@@ -117,9 +119,15 @@ class TracedTraffic(Traffic):
         super().include(group)
         self.actions += getattr(group, "actions", [])
 
-    def group(self, first: int, size: int) -> Traffic:
+    def group(self, first: int, size: int, stride: int = 1) -> Traffic:
         """Return the traffic of this rank among `size` ranks from `first` on."""
-        return TracedTraffic(self.rank - first, size, first)
+        rank = (self.rank - first) // stride
+        return TracedTraffic(rank, size, f"{first} {stride} {size}")
+
+    def compute(self, flops: float) -> None:
+        """Add computation."""
+        if flops:
+            self.actions.append(f"compute {round(flops)}")
 
     def move(self, old: Layout, new: Layout, itemsize: int) -> None:
         """Add a redistribution, message by message."""

@@ -9,14 +9,17 @@ import pytest
 from mpiapps.base.errors import CheckFailed
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import (
+    cholesky_plan,
     eigh,
     eigsh,
     element_moves,
     factor_plans,
+    factorization,
     krylov_plans,
     summa,
     svd,
 )
+from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.cost_model import Machine
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.divide_conquer import _Merge
@@ -49,6 +52,10 @@ class Counted(MPI.Intracomm):
     def Bcast(self, array, root=0):  # noqa: N802 - mpi4py's
         self.count(array.nbytes if self.rank != root else 0)
         super().Bcast(array, root)
+
+    def Ibcast(self, array, root=0):  # noqa: N802 - mpi4py's
+        self.count(array.nbytes if self.rank != root else 0)
+        return super().Ibcast(array, root)
 
     def Allgatherv(self, send, receive):  # noqa: N802 - mpi4py's
         self.count(sum(receive[1]) - send[1])
@@ -123,6 +130,19 @@ def test_eigenvalues_and_singular_values(counting, dtype, monkeypatch):
             compare(counting, *tall, whole(shape, dtype))
     compare(counting, factor_plans.send_eigh, eigh.eigh, x)
     compare(counting, factor_plans.send_eigh, eigh.eigh, x[:33, :33])
+
+
+@pytest.mark.mpi
+@pytest.mark.one_mpi
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 70, 200])
+def test_cholesky_factors(counting, dtype, n, monkeypatch):
+    x = np.tril(whole((n, n), dtype)) / n + 2 * np.eye(n, dtype=dtype)
+    x = (x @ x.conj().T).astype(dtype)
+    monkeypatch.setattr(factorization, "one_rank_is_faster", lambda *_: True)
+    compare(counting, cholesky_plan._on_rank_0, cholesky, x)
+    monkeypatch.setattr(factorization, "one_rank_is_faster", lambda *_: False)
+    compare(counting, cholesky_plan.send_cholesky, cholesky, x)
 
 
 @pytest.mark.mpi
@@ -213,6 +233,20 @@ def test_plans_of_many_ranks(name, sizes, algorithm):
         assert values[1]["seconds"] < 0.8 * values[0]["seconds"]
     with pytest.raises(MemoryError, match="use more ranks"):
         plan_operation(operation, sizes, 2, "f8", memory=1, k=k)
+
+
+def test_the_plan_of_a_cholesky_factorization():
+    operation, values = find_operation("cholesky"), []
+    for ranks in (1, 2, 64, 1024):
+        found = plan_operation(operation, (40_000,), ranks, "f8")
+        one = found.algorithm == "LAPACK on rank 0"
+        assert one == (ranks == 1)
+        values.append(found.values(Machine()))
+    assert values[0]["received"] == 0
+    for name in ("memory", "seconds"):
+        assert all(b[name] < 0.9 * a[name] for a, b in pairwise(values)), name
+    small = plan_operation(operation, (200,), 64, "f8")
+    assert small.algorithm == "LAPACK on rank 0"
 
 
 def test_a_plan_refuses_more_values_than_there_are():
