@@ -49,7 +49,9 @@ class Options:
         " diabetes",
     )  # fmt: skip
     target: str = option(
-        "", "target column, by name or number, or a .npy file (default: the last)"
+        "",
+        "target column, by name or number, or several with commas, or a .npy file"
+        " (default: the last)",
     )
     groups: str = option("", "column of groups, or a .npy file", metavar="COLUMN")
     weights: str = option(

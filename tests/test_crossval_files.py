@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.datasets import load_iris
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.tree import DecisionTreeClassifier
 
 from mpiapps.model_selection.saved_model import load_model
@@ -135,3 +136,25 @@ def test_a_study_of_optuna_has_the_same_trials_on_ranks(tmp_path):
     assert "of 24 fits are from" in second.out + second.err
     assert json.loads(second.out)["values"] == json.loads(plain.out)["values"]
     assert json.loads(second.out)["values"]["fits"] == 24
+
+
+@pytest.mark.parametrize(
+    ("size", "backend"),
+    [(1, "mpi"), (3, "mpi"), (2, "dask"), (2, "loky")],
+)
+def test_several_targets_have_the_same_scores_on_all_backends(size, backend, tmp_path):
+    x, y = load_diabetes(return_X_y=True)
+    columns = {"a": y, "b": x[:, 0], "c": np.sqrt(y), "d": x[:, 2]}
+    table = np.column_stack(list(columns.values()))
+    header = ",".join(columns)
+    np.savetxt(tmp_path / "f.csv", table, "%.17g", ",", header=header, comments="")
+    command = ["-m", "mpiapps.crossval", "sklearn.linear_model:Ridge", "--json", "-"]
+    fits = tmp_path / "fits.csv"
+    options = ["--data", str(tmp_path / "f.csv"), "--target", "a,c", "--folds", "4"]
+    done = on_ranks(
+        "openmpi", size, *command, *options, "--backend", backend, "-o", str(fits)
+    )
+    assert done.code == 0, done.err
+    expected = cross_val_score(Ridge(), table[:, 1::2], table[:, ::2], cv=4)
+    with fits.open() as stream:
+        assert [float(r["score"]) for r in csv.DictReader(stream)] == expected.tolist()

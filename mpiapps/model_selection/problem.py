@@ -62,7 +62,7 @@ class CVProblem:
     Attributes
     ----------
     x : ndarray or csr_array, (samples, features)
-    y : ndarray, (samples,)
+    y : ndarray, (samples,) or (samples, targets)
     splits : Splits
     estimator : str
         ``module:Class`` of a scikit-learn estimator.
@@ -236,9 +236,10 @@ class CVProblem:
             weight_name(model)
 
     def check_defined(self) -> None:
-        """Raise `InputError` if a test set has too few samples for a score."""
+        """Raise `InputError` if a score needs more samples, or fewer targets."""
         model = self.model(self.candidates[0])
-        check_scoring_defined(model, self.scoring, self.splits.smallest_test())
+        smallest = self.splits.smallest_test()
+        check_scoring_defined(model, self.scoring, smallest, self.y)
 
 
 def _label(name: str) -> str:
