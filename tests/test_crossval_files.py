@@ -158,3 +158,38 @@ def test_several_targets_have_the_same_scores_on_all_backends(size, backend, tmp
     expected = cross_val_score(Ridge(), table[:, 1::2], table[:, ::2], cv=4)
     with fits.open() as stream:
         assert [float(r["score"]) for r in csv.DictReader(stream)] == expected.tolist()
+
+
+TEXT = """
+[[columns]]
+select = "text"
+steps = ["sklearn.preprocessing:OneHotEncoder"]
+[[columns]]
+select = "number"
+steps = ["sklearn.impute:SimpleImputer"]
+[search]
+model__max_depth = [1, 3]
+"""
+
+
+def test_text_and_empty_cells_have_the_same_scores_on_all_backends(tmp_path):
+    x, y = IRIS
+    sites = np.array(["north", "", "south"])[np.arange(150) % 3]
+    rows = [
+        f"{site},{'' if n % 7 == 0 else a},{b},{kind}"
+        for n, (site, a, b, kind) in enumerate(
+            zip(sites, x[:, 0], x[:, 1], y, strict=True)
+        )
+    ]
+    (tmp_path / "f.csv").write_text("\n".join(["site,a,b,kind", *rows]))
+    (tmp_path / "text.toml").write_text(TEXT)
+    command = ["-m", "mpiapps.crossval", "sklearn.tree:DecisionTreeClassifier"]
+    options = ["--data", str(tmp_path / "f.csv"), "--params",
+               str(tmp_path / "text.toml"), "--folds", "3", "--json", "-"]  # fmt: skip
+    values = []
+    for size, backend in [(1, "mpi"), (3, "mpi"), (2, "dask"), (2, "loky")]:
+        done = on_ranks("openmpi", size, *command, *options, "--backend", backend)
+        assert done.code == 0, done.err
+        values.append(json.loads(done.out)["values"])
+    assert all(each == values[0] for each in values)
+    assert 0.5 < values[0]["mean_score"] < 1

@@ -5,6 +5,9 @@ module             contents
 =================  =====================================================================
 `data`             samples and targets, from files and from data sets of scikit-learn
 `tables`           columns of arrays and of sparse matrices
+`options`          options of the program
+`frames`           samples as a data frame, with text
+`columns`          steps for some columns, before the estimator
 `labels`           targets, groups and weights
 `search_space`     candidates: fixed parameters and sampled ones
 `folds`            splits; their names: `splitters`

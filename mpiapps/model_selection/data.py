@@ -13,6 +13,7 @@ import numpy as np
 from mpiapps.base.errors import InputError, os_errors
 from mpiapps.base.optional import import_optional
 from mpiapps.base.streams import write_err
+from mpiapps.model_selection.frames import as_frame
 from mpiapps.model_selection.labels import (
     as_weights,
     labels,
@@ -22,6 +23,7 @@ from mpiapps.model_selection.labels import (
 from mpiapps.model_selection.tables import SparseTable, Table, WithoutNames
 
 Columns = tuple[list[np.ndarray], list[str]]
+Others = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 INDEX_NAMES = ("", "Unnamed: 0")  # of an index written by to_csv(), once or twice
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 SYNTHETIC = re.compile(r"(classification|regression):(\d+)x(\d+)")
@@ -32,7 +34,7 @@ class Samples(NamedTuple):
 
     Attributes
     ----------
-    x : ndarray or csr_array of float64 or float32, (samples, features)
+    x : ndarray or csr_array of float64 or float32, or DataFrame, (samples, features)
     y : ndarray, (samples,) or (samples, targets)
         Numbers, or class names.
     groups : ndarray, (samples,), optional
@@ -47,8 +49,14 @@ class Samples(NamedTuple):
     weights: np.ndarray | None = None
 
 
-def read_data(
-    name: str, target: str, seed: int, groups: str = "", weights: str = ""
+def read_data(  # noqa: PLR0913 - the options of the program
+    name: str,
+    target: str,
+    seed: int,
+    groups: str = "",
+    weights: str = "",
+    *,
+    frame: bool = False,
 ) -> Samples:
     """Return samples and targets. Local.
 
@@ -63,6 +71,8 @@ def read_data(
         or a .npy file of one value per sample. Target: empty for the last column;
         several columns, with commas, or a .npy file of two dimensions.
     seed : int
+    frame : bool
+        Whether samples are a data frame of pandas, which may have text.
 
     Raises
     ------
@@ -80,7 +90,12 @@ def read_data(
         table = WithoutNames(*getattr(datasets, f"load_{name}")(return_X_y=True))
     else:
         table = _read_table(name)
-    return _samples(table, target, groups, weights, name)
+    others, used = _of_samples(table, target, groups, weights, name)
+    x = as_frame(table, used, name) if frame else table.features(used, name)
+    if not x.shape[0] or not x.shape[1]:
+        listed = ", ".join(table.names[:20])
+        raise InputError(f"{name} has no samples with features, only columns {listed}")
+    return Samples(x, *others)
 
 
 def _read_table(name: str) -> Table:
@@ -171,10 +186,10 @@ def _columns(table: Any) -> Columns:
 READERS = {".npy": _npy, ".csv": _csv, ".parquet": _parquet}
 
 
-def _samples(
+def _of_samples(
     table: Table, target: str, groups: str, weights: str, name: str
-) -> Samples:
-    """Return the samples of a table."""
+) -> tuple[Others, list[int]]:
+    """Return targets, groups and weights, and which columns they are."""
     used: list[int] = []
     parts: list[np.ndarray | None] = []
     for part, column in (("groups", groups), ("weights", weights), ("target", target)):
@@ -192,11 +207,7 @@ def _samples(
             parts.append(chosen[0] if len(chosen) == 1 else side_by_side(chosen, name))
     of_groups, of_weights, y = parts
     assert y is not None
-    x = table.features(used, name)
-    if not x.shape[0] or not x.shape[1]:
-        listed = ", ".join(table.names[:20])
-        raise InputError(f"{name} has no samples with features, only columns {listed}")
-    return Samples(x, y, of_groups, as_weights(of_weights))
+    return (y, of_groups, as_weights(of_weights)), used
 
 
 def _names(target: str, table: Table) -> list[str]:

@@ -16,6 +16,7 @@ from mpiapps.base.errors import InputError
 from mpiapps.base.optional import resolve_callable
 from mpiapps.comm.pickling import attempt
 from mpiapps.comm.pickling import reason as error_text
+from mpiapps.model_selection.columns import ColumnSteps, with_columns
 from mpiapps.model_selection.fit_environment import (
     captured_warnings,
     limit_threads,
@@ -23,6 +24,7 @@ from mpiapps.model_selection.fit_environment import (
     shares_generator,
 )
 from mpiapps.model_selection.folds import Splits
+from mpiapps.model_selection.frames import arrays_of, take
 from mpiapps.model_selection.scoring import SINGLE, check_scoring_defined, scorers
 from mpiapps.model_selection.search_space import Candidate
 
@@ -61,7 +63,7 @@ class CVProblem:
 
     Attributes
     ----------
-    x : ndarray or csr_array, (samples, features)
+    x : ndarray, csr_array or DataFrame, (samples, features)
     y : ndarray, (samples,) or (samples, targets)
     splits : Splits
     estimator : str
@@ -83,6 +85,9 @@ class CVProblem:
     truncate : bool
         Whether a candidate's fits use the first of its samples in each training set;
         otherwise `splits` has been made for them.
+    columns : tuple of ColumnSteps
+        What happens to columns before the estimator, which is then the last step,
+        ``model``, of a pipeline; empty: the estimator alone.
     """
 
     x: Any
@@ -96,6 +101,7 @@ class CVProblem:
     train_scores: bool = False
     resources: list[int] = field(default_factory=list)
     truncate: bool = False
+    columns: tuple[ColumnSteps, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of fits."""
@@ -107,10 +113,14 @@ class CVProblem:
         return len(self.splits)
 
     def _arrays(self) -> list[np.ndarray]:
-        x = self.x
-        parts = [x] if isinstance(x, np.ndarray) else [x.data, x.indices, x.indptr]
         weights = [] if self.weights is None else [self.weights]
-        return [*parts, self.y, self.splits.indices, self.splits.ends, *weights]
+        return [
+            *arrays_of(self.x),
+            self.y,
+            self.splits.indices,
+            self.splits.ends,
+            *weights,
+        ]
 
     @property
     def nbytes(self) -> int:
@@ -128,6 +138,8 @@ class CVProblem:
             digest.update(np.ascontiguousarray(array).tobytes())
         settings = self.estimator, self.scoring, self.seed, sklearn.__version__
         digest.update(repr((settings, self.x.shape)).encode())
+        if self.columns:
+            digest.update(repr(self.columns).encode())
         return digest.hexdigest()
 
     def key(self, number: int) -> str:
@@ -177,7 +189,7 @@ class CVProblem:
         chosen = scorers(model, self.scoring)
 
         def scores(samples: np.ndarray) -> dict[str, float]:
-            x, y = self.x[samples], self.y[samples]
+            x, y = take(self.x, samples), self.y[samples]
             return {name: float(scorer(model, x, y)) for name, scorer in chosen.items()}
 
         on_test = scores(test)
@@ -195,7 +207,7 @@ class CVProblem:
     def _fitted(self, candidate: int, train: np.ndarray | slice) -> Any:
         model = self.model(self.candidates[candidate])
         limit_threads()
-        x, y = self.x[train], self.y[train]
+        x, y = take(self.x, train), self.y[train]
         weights = {}
         if self.weights is not None:
             weights[weight_name(model)] = self.weights[train]
@@ -213,6 +225,8 @@ class CVProblem:
         """
         try:
             model = resolve_callable(self.estimator, "Class")()
+            if self.columns:
+                model = with_columns(self.columns, model)
             model.set_params(**candidate)
             states = {
                 name: self.seed

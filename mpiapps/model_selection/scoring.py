@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from functools import partial
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from mpiapps.base.errors import InputError
 from mpiapps.base.optional import resolve_callable
-from mpiapps.comm.pickling import attempt
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Scorer = Callable[[Any, Any, Any], float]
 SINGLE = "score"  # the name of the only score, as in cv_results_ of scikit-learn
@@ -103,13 +103,19 @@ def check_scoring_defined(
 
     if y.ndim > 1:
         _check_several_targets(model, scoring, y)
-    own = getattr(type(model), "score", None) is RegressorMixin.score
+    own = getattr(type(_last(model)), "score", None) is RegressorMixin.score
     names = split_names(scoring)
     if ("r2" in names or (own and not names)) and smallest_test < 2:
         raise InputError(
             "R2, the score of regressors, needs two samples or more in each fold; use"
             " fewer --folds, or --scoring neg_mean_squared_error"
         )
+
+
+def _last(model: Any) -> Any:
+    """Return the last step of a pipeline, whose score is its own, or `model`."""
+    steps = getattr(model, "steps", None)
+    return steps[-1][1] if steps else model
 
 
 def _check_several_targets(model: Any, scoring: str, y: np.ndarray) -> None:
@@ -120,7 +126,9 @@ def _check_several_targets(model: Any, scoring: str, y: np.ndarray) -> None:
     from sklearn.base import ClassifierMixin
     from sklearn.metrics import get_scorer
 
-    default = getattr(type(model), "score", None) is ClassifierMixin.score
+    from mpiapps.comm.pickling import attempt
+
+    default = getattr(type(_last(model)), "score", None) is ClassifierMixin.score
     for name in split_names(scoring) or ["accuracy"] * default:
         if ":" in name:
             continue
