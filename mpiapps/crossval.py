@@ -11,12 +11,14 @@ import importlib
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mpiapps.app import Program, Result, main
 from mpiapps.base.optional import require, resolve_callable
 from mpiapps.model_selection.backends import executor_of
 from mpiapps.model_selection.options import Options, check
+from mpiapps.model_selection.splitters import OUTER
 
 if TYPE_CHECKING:
     from mpiapps.app.context import RunContext
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 def run(ctx: RunContext, options: Options) -> Result:
     """Compute the fits that are not recorded yet. Collective."""
     from mpiapps.model_selection.fits import FitTasks, all_fits, journal_of
+    from mpiapps.model_selection.nested import Nested
     from mpiapps.model_selection.outputs import Outputs
     from mpiapps.model_selection.rounds import run_rounds
     from mpiapps.tasks.child_process import InChildProcess
@@ -58,16 +61,22 @@ def run(ctx: RunContext, options: Options) -> Result:
             resumed += results.resumed
             return all_fits(results)
 
-        found = run_rounds(
-            world,
-            problem,
-            _search(options, problem) if world.is_root else None,
-            execute,
-        )
+        search, nested = None, None
+        with world.agree():
+            if world.is_root and problem.inner:
+                nested = Nested(problem, partial(_search, options), options.refit)
+                search = nested.search()
+            elif world.is_root:
+                search = _search(options, problem)
+        found = run_rounds(world, problem, search, execute)
         result = Result()
         with world.timed("results"), world.agree():
             if outputs is not None:
-                result = outputs.write(found, options.refit)
+                result = (
+                    outputs.write_nested(nested)
+                    if nested is not None
+                    else outputs.write(found, options.refit)
+                )
                 if resumed:
                     note = f"{resumed} of {len(found.fits)} fits are from {directory}"
                     result = replace(result, notes=[note, *result.notes])
@@ -120,6 +129,8 @@ def read_problem(options: Options) -> CVProblem:
     from mpiapps.model_selection.curves import learning_curve, validation_curve
     from mpiapps.model_selection.data import read_data
     from mpiapps.model_selection.folds import Splits, make_splits
+    from mpiapps.model_selection.frames import take
+    from mpiapps.model_selection.nested import nest
     from mpiapps.model_selection.problem import CVProblem
     from mpiapps.model_selection.search_space import (
         candidates,
@@ -140,12 +151,25 @@ def read_problem(options: Options) -> CVProblem:
     problem = CVProblem(x, y, none, options.estimator, tried, options.scoring,
                         options.seed, weights, columns=columns)  # fmt: skip
     problem.check()
-    splits = make_splits(
-        x, y, groups, cv=options.cv, folds=options.folds, repeats=options.repeats,
-        shuffle=options.shuffle, seed=options.seed,
-        classifier=is_classifier(problem.model(tried[0])),
+    split = partial(
+        make_splits, repeats=options.repeats, shuffle=options.shuffle,
+        seed=options.seed, classifier=is_classifier(problem.model(tried[0])),
     )  # fmt: skip
-    problem = replace(problem, splits=splits)
+    if options.outer_folds:
+        name = OUTER.get(options.cv, options.cv)
+        outer = split(x, y, groups, cv=name, folds=options.outer_folds)
+        trains = [outer[n][0] for n in range(len(outer))]
+        inner = [
+            split(
+                take(x, train), y[train], None if groups is None else groups[train],
+                cv=options.cv, folds=options.folds,
+            )
+            for train in trains
+        ]  # fmt: skip
+        problem = nest(problem, outer, inner)
+    else:
+        splits = split(x, y, groups, cv=options.cv, folds=options.folds)
+        problem = replace(problem, splits=splits)
     problem.check_defined()
     if options.curve == "learning":
         return learning_curve(problem, options.train_sizes)

@@ -193,3 +193,30 @@ def test_text_and_empty_cells_have_the_same_scores_on_all_backends(tmp_path):
         values.append(json.loads(done.out)["values"])
     assert all(each == values[0] for each in values)
     assert 0.5 < values[0]["mean_score"] < 1
+
+
+def test_nested_scores_are_the_same_on_all_backends_and_resume(tmp_path):
+    """The numbers are compared in tests/model_selection/test_nested.py."""
+    results, fits = tmp_path / "results.csv", tmp_path / "fits.csv"
+    run = ["--directory", str(tmp_path / "run")]
+    files = ["--results", str(results), "-o", str(fits)]
+    values = []
+    for size, own in [
+        (1, [*run, *files]), (3, []), (2, ["--backend", "dask"]), (3, run),
+    ]:  # fmt: skip
+        done = crossval(size, tmp_path, "--folds", "3", "--outer-folds", "4", *own)
+        assert done.code == 0, done.err
+        values.append(json.loads(done.out)["values"])
+    assert "40 of 40 fits are from" in done.out + done.err
+    assert all(each == values[0] for each in values)
+    search = GridSearchCV(DecisionTreeClassifier(random_state=0), GRID, cv=3)
+    expected = cross_val_score(search, *IRIS, cv=4)
+    assert values[0]["outer_score"] == expected.tolist()
+    with results.open() as stream:
+        table = list(csv.DictReader(stream))
+    assert [float(row["outer_score"]) for row in table] == expected.tolist()
+    with fits.open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 40
+    outer = [float(row["score"]) for row in rows if not row["fold"]]
+    assert outer == expected.tolist()

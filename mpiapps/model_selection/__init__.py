@@ -19,6 +19,7 @@ module             contents
 `rounds`           searches that choose candidates by the scores of earlier ones
 `optuna_search`    a study of Optuna, as such a search
 `halving`          successive halving, as such a search
+`nested`           nested cross-validation, with any of these searches
 `curves`           learning and validation curves, and their picture
 `report`           the results of all fits
 `results`          the results of candidates, as ``cv_results_``

@@ -48,6 +48,10 @@ class Options:
         " for classifiers, else kfold)", metavar="NAME",
     )  # fmt: skip
     folds: int = option(0, "number of folds (0: leave-one-out, with --cv 5)", min=0)
+    outer_folds: int = option(
+        0, "nested cross-validation: folds, on the training samples of each of which a"
+        " search selects (0: none)", min=0, metavar="N",
+    )  # fmt: skip
     repeats: int = option(10, "repetitions of --cv repeated", min=1)
     shuffle: bool = option(False, "shuffle samples before the split, by the seed")
     params: str = option(
@@ -145,6 +149,8 @@ def check(options: Options) -> None:
         raise ValueError(
             f"--curve {options.curve} with --search {options.search}: choose one"
         )
+    if options.outer_folds:
+        _check_nested(options)
     if options.plot and not (options.curve and Path(options.plot).suffix in PICTURES):
         raise ValueError(
             f"--plot {options.plot}: expected --curve, and a name that ends in"
@@ -154,3 +160,21 @@ def check(options: Options) -> None:
         refit_metric(options.scoring, options.refit)
     except InputError as error:
         raise ValueError(error) from error
+
+
+def _check_nested(options: Options) -> None:
+    nested = f"--outer-folds {options.outer_folds}"
+    if options.outer_folds == 1:
+        raise ValueError(f"{nested}: need at least 2 folds, or 0 for no nesting")
+    if options.curve:
+        raise ValueError(f"{nested} with --curve {options.curve}: choose one")
+    if options.save_model:
+        raise ValueError(
+            f"{nested} with --save-model: each outer fold selects its own candidate;"
+            " save the model of a run without --outer-folds"
+        )
+    if ":" in options.cv:
+        raise ValueError(
+            f"{nested} with --cv {options.cv}: name one of {', '.join(SPLITTERS)}, as a"
+            " splitter of your own has its own number of folds"
+        )

@@ -36,7 +36,7 @@ class Fit:
     Attributes
     ----------
     number : int
-        ``candidate * folds + fold``.
+        ``candidate * folds + fold``, or the index in `CVProblem.pairs`.
     scores : dict of str to float
         Finite scores by name; empty if the fit failed.
     fit_seconds, score_seconds : float
@@ -88,6 +88,13 @@ class CVProblem:
     columns : tuple of ColumnSteps
         What happens to columns before the estimator, which is then the last step,
         ``model``, of a pipeline; empty: the estimator alone.
+    inner : tuple of int
+        In nested cross-validation, the inner splits of each outer fold, which are the
+        first of `splits`; the last are the outer ones. Otherwise empty.
+    pairs : tuple of (int, int)
+        Candidate and split of each fit; empty: each candidate on each split.
+    subset : ndarray of int64, optional
+        The samples of `x` to which `y` and `splits` refer, in a search without fits.
     """
 
     x: Any
@@ -102,10 +109,17 @@ class CVProblem:
     resources: list[int] = field(default_factory=list)
     truncate: bool = False
     columns: tuple[ColumnSteps, ...] = ()
+    inner: tuple[int, ...] = ()
+    pairs: tuple[tuple[int, int], ...] = ()
+    subset: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return the number of fits."""
-        return len(self.candidates) * self.folds
+        return len(self.pairs) or len(self.candidates) * self.folds
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Return the candidate and the split of a fit."""
+        return self.pairs[number] if self.pairs else divmod(number, self.folds)
 
     @property
     def folds(self) -> int:
@@ -113,14 +127,9 @@ class CVProblem:
         return len(self.splits)
 
     def _arrays(self) -> list[np.ndarray]:
-        weights = [] if self.weights is None else [self.weights]
-        return [
-            *arrays_of(self.x),
-            self.y,
-            self.splits.indices,
-            self.splits.ends,
-            *weights,
-        ]
+        others = [each for each in (self.weights, self.subset) if each is not None]
+        parts = [*arrays_of(self.x), self.y, self.splits.indices, self.splits.ends]
+        return [*parts, *others]
 
     @property
     def nbytes(self) -> int:
@@ -144,7 +153,7 @@ class CVProblem:
 
     def key(self, number: int) -> str:
         """Return the identity of a fit in journals: its parameters and its fold."""
-        candidate, fold = divmod(number, self.folds)
+        candidate, fold = self.place(number)
         resource = self.resources[candidate : candidate + 1]
         return json.dumps(
             [self.candidates[candidate], fold, *resource], sort_keys=True, default=str
@@ -161,7 +170,7 @@ class CVProblem:
         on_train: dict[str, float] = {}
         with captured_warnings() as caught:
             succeeded, value = attempt(
-                self._fit_and_score, *divmod(number, self.folds), middle, on_train
+                self._fit_and_score, *self.place(number), middle, on_train
             )
         end = time.perf_counter()
         times = (middle or [end])[0] - start, end - (middle or [end])[0]

@@ -272,3 +272,12 @@ def test_several_targets_of_classes():
     classes = np.column_stack([IRIS[1], IRIS[1]])
     with pytest.raises(InputError, match="2 targets, and the score accuracy needs one"):
         problem_of((IRIS[0], classes), FOREST, [{}], 3)
+
+
+def test_rows_of_alternative_spaces_have_the_same_columns():
+    problem = problem_of(DIABETES, RIDGE, [{"alpha": 1.0}, {"tol": 0.1}], 2)
+    text = as_csv(rows(problem, [fit_of(n, 0.5) for n in range(4)]))
+    header, first, *_, last = text.splitlines()
+    assert header.startswith("candidate,fold,alpha,tol,score")
+    assert first.startswith("0,0,1.0,,0.5")
+    assert last.startswith("1,1,,0.1,0.5")
