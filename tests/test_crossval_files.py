@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.datasets import load_iris
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.tree import DecisionTreeClassifier
 
 from mpiapps.model_selection.saved_model import load_model
@@ -135,3 +136,87 @@ def test_a_study_of_optuna_has_the_same_trials_on_ranks(tmp_path):
     assert "of 24 fits are from" in second.out + second.err
     assert json.loads(second.out)["values"] == json.loads(plain.out)["values"]
     assert json.loads(second.out)["values"]["fits"] == 24
+
+
+@pytest.mark.parametrize(
+    ("size", "backend"),
+    [(1, "mpi"), (3, "mpi"), (2, "dask"), (2, "loky")],
+)
+def test_several_targets_have_the_same_scores_on_all_backends(size, backend, tmp_path):
+    x, y = load_diabetes(return_X_y=True)
+    columns = {"a": y, "b": x[:, 0], "c": np.sqrt(y), "d": x[:, 2]}
+    table = np.column_stack(list(columns.values()))
+    header = ",".join(columns)
+    np.savetxt(tmp_path / "f.csv", table, "%.17g", ",", header=header, comments="")
+    command = ["-m", "mpiapps.crossval", "sklearn.linear_model:Ridge", "--json", "-"]
+    fits = tmp_path / "fits.csv"
+    options = ["--data", str(tmp_path / "f.csv"), "--target", "a,c", "--folds", "4"]
+    done = on_ranks(
+        "openmpi", size, *command, *options, "--backend", backend, "-o", str(fits)
+    )
+    assert done.code == 0, done.err
+    expected = cross_val_score(Ridge(), table[:, 1::2], table[:, ::2], cv=4)
+    with fits.open() as stream:
+        assert [float(r["score"]) for r in csv.DictReader(stream)] == expected.tolist()
+
+
+TEXT = """
+[[columns]]
+select = "text"
+steps = ["sklearn.preprocessing:OneHotEncoder"]
+[[columns]]
+select = "number"
+steps = ["sklearn.impute:SimpleImputer"]
+[search]
+model__max_depth = [1, 3]
+"""
+
+
+def test_text_and_empty_cells_have_the_same_scores_on_all_backends(tmp_path):
+    x, y = IRIS
+    sites = np.array(["north", "", "south"])[np.arange(150) % 3]
+    rows = [
+        f"{site},{'' if n % 7 == 0 else a},{b},{kind}"
+        for n, (site, a, b, kind) in enumerate(
+            zip(sites, x[:, 0], x[:, 1], y, strict=True)
+        )
+    ]
+    (tmp_path / "f.csv").write_text("\n".join(["site,a,b,kind", *rows]))
+    (tmp_path / "text.toml").write_text(TEXT)
+    command = ["-m", "mpiapps.crossval", "sklearn.tree:DecisionTreeClassifier"]
+    options = ["--data", str(tmp_path / "f.csv"), "--params",
+               str(tmp_path / "text.toml"), "--folds", "3", "--json", "-"]  # fmt: skip
+    values = []
+    for size, backend in [(1, "mpi"), (3, "mpi"), (2, "dask"), (2, "loky")]:
+        done = on_ranks("openmpi", size, *command, *options, "--backend", backend)
+        assert done.code == 0, done.err
+        values.append(json.loads(done.out)["values"])
+    assert all(each == values[0] for each in values)
+    assert 0.5 < values[0]["mean_score"] < 1
+
+
+def test_nested_scores_are_the_same_on_all_backends_and_resume(tmp_path):
+    """The numbers are compared in tests/model_selection/test_nested.py."""
+    results, fits = tmp_path / "results.csv", tmp_path / "fits.csv"
+    run = ["--directory", str(tmp_path / "run")]
+    files = ["--results", str(results), "-o", str(fits)]
+    values = []
+    for size, own in [
+        (1, [*run, *files]), (3, []), (2, ["--backend", "dask"]), (3, run),
+    ]:  # fmt: skip
+        done = crossval(size, tmp_path, "--folds", "3", "--outer-folds", "4", *own)
+        assert done.code == 0, done.err
+        values.append(json.loads(done.out)["values"])
+    assert "40 of 40 fits are from" in done.out + done.err
+    assert all(each == values[0] for each in values)
+    search = GridSearchCV(DecisionTreeClassifier(random_state=0), GRID, cv=3)
+    expected = cross_val_score(search, *IRIS, cv=4)
+    assert values[0]["outer_score"] == expected.tolist()
+    with results.open() as stream:
+        table = list(csv.DictReader(stream))
+    assert [float(row["outer_score"]) for row in table] == expected.tolist()
+    with fits.open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 40
+    outer = [float(row["score"]) for row in rows if not row["fold"]]
+    assert outer == expected.tolist()

@@ -5,6 +5,9 @@ module             contents
 =================  =====================================================================
 `data`             samples and targets, from files and from data sets of scikit-learn
 `tables`           columns of arrays and of sparse matrices
+`options`          options of the program
+`frames`           samples as a data frame, with text
+`columns`          steps for some columns, before the estimator
 `labels`           targets, groups and weights
 `search_space`     candidates: fixed parameters and sampled ones
 `folds`            splits; their names: `splitters`
@@ -16,6 +19,7 @@ module             contents
 `rounds`           searches that choose candidates by the scores of earlier ones
 `optuna_search`    a study of Optuna, as such a search
 `halving`          successive halving, as such a search
+`nested`           nested cross-validation, with any of these searches
 `curves`           learning and validation curves, and their picture
 `report`           the results of all fits
 `results`          the results of candidates, as ``cv_results_``

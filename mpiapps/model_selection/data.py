@@ -13,10 +13,17 @@ import numpy as np
 from mpiapps.base.errors import InputError, os_errors
 from mpiapps.base.optional import import_optional
 from mpiapps.base.streams import write_err
-from mpiapps.model_selection.labels import as_weights, labels, read_labels
+from mpiapps.model_selection.frames import as_frame
+from mpiapps.model_selection.labels import (
+    as_weights,
+    labels,
+    read_labels,
+    side_by_side,
+)
 from mpiapps.model_selection.tables import SparseTable, Table, WithoutNames
 
 Columns = tuple[list[np.ndarray], list[str]]
+Others = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 INDEX_NAMES = ("", "Unnamed: 0")  # of an index written by to_csv(), once or twice
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 SYNTHETIC = re.compile(r"(classification|regression):(\d+)x(\d+)")
@@ -27,8 +34,8 @@ class Samples(NamedTuple):
 
     Attributes
     ----------
-    x : ndarray or csr_array of float64 or float32, (samples, features)
-    y : ndarray, (samples,)
+    x : ndarray or csr_array of float64 or float32, or DataFrame, (samples, features)
+    y : ndarray, (samples,) or (samples, targets)
         Numbers, or class names.
     groups : ndarray, (samples,), optional
         Numbers or names.
@@ -42,8 +49,14 @@ class Samples(NamedTuple):
     weights: np.ndarray | None = None
 
 
-def read_data(
-    name: str, target: str, seed: int, groups: str = "", weights: str = ""
+def read_data(  # noqa: PLR0913 - the options of the program
+    name: str,
+    target: str,
+    seed: int,
+    groups: str = "",
+    weights: str = "",
+    *,
+    frame: bool = False,
 ) -> Samples:
     """Return samples and targets. Local.
 
@@ -55,8 +68,11 @@ def read_data(
         generated from `seed`.
     target, groups, weights : str
         A column of the file, by its name or its number from 1, which is not a feature;
-        or a .npy file of one value per sample. Target: empty for the last column.
+        or a .npy file of one value per sample. Target: empty for the last column;
+        several columns, with commas, or a .npy file of two dimensions.
     seed : int
+    frame : bool
+        Whether samples are a data frame of pandas, which may have text.
 
     Raises
     ------
@@ -74,7 +90,12 @@ def read_data(
         table = WithoutNames(*getattr(datasets, f"load_{name}")(return_X_y=True))
     else:
         table = _read_table(name)
-    return _samples(table, target, groups, weights, name)
+    others, used = _of_samples(table, target, groups, weights, name)
+    x = as_frame(table, used, name) if frame else table.features(used, name)
+    if not x.shape[0] or not x.shape[1]:
+        listed = ", ".join(table.names[:20])
+        raise InputError(f"{name} has no samples with features, only columns {listed}")
+    return Samples(x, *others)
 
 
 def _read_table(name: str) -> Table:
@@ -165,26 +186,35 @@ def _columns(table: Any) -> Columns:
 READERS = {".npy": _npy, ".csv": _csv, ".parquet": _parquet}
 
 
-def _samples(
+def _of_samples(
     table: Table, target: str, groups: str, weights: str, name: str
-) -> Samples:
-    """Return the samples of a table."""
-    size = table.rows
-    indices: list[int] = []
-    parts: dict[str, np.ndarray | None] = {}
+) -> tuple[Others, list[int]]:
+    """Return targets, groups and weights, and which columns they are."""
+    used: list[int] = []
+    parts: list[np.ndarray | None] = []
     for part, column in (("groups", groups), ("weights", weights), ("target", target)):
         if part != "target" and not column:
-            parts[part] = None
+            parts.append(None)
         elif column.endswith(".npy"):
-            parts[part] = read_labels(column, size, part)
+            parts.append(read_labels(column, table.rows, part))
         else:
-            index = table.find(column, indices, name)
-            indices.append(index)
-            parts[part] = labels(table.column(index), table.names[index], part, name)
-    y = parts["target"]
+            chosen = []
+            for each in _names(column, table) if part == "target" else [column]:
+                index = table.find(each, used, name)
+                used.append(index)
+                title = table.names[index]
+                chosen.append(labels(table.column(index), title, part, name))
+            parts.append(chosen[0] if len(chosen) == 1 else side_by_side(chosen, name))
+    of_groups, of_weights, y = parts
     assert y is not None
-    x = table.features(indices, name)
-    if not x.shape[0] or not x.shape[1]:
-        listed = ", ".join(table.names[:20])
-        raise InputError(f"{name} has no samples with features, only columns {listed}")
-    return Samples(x, y, parts["groups"], as_weights(parts["weights"]))
+    return (y, of_groups, as_weights(of_weights)), used
+
+
+def _names(target: str, table: Table) -> list[str]:
+    """Return the columns of ``--target``; a comma may be part of a name."""
+    if "," not in target or target in table.names:
+        return [target]
+    names = [part.strip() for part in target.split(",")]
+    if not all(names):
+        raise InputError(f"--target {target}: expected columns with commas between")
+    return names

@@ -87,7 +87,8 @@ def make_splits(  # noqa: PLR0913 - the options of the program
     cv : str
         A name of `SPLITTERS`; ``module:name``, a splitter class or a function without
         arguments that returns a splitter or pairs of indices; empty for stratified
-        folds of classifiers and plain ones of others, leave-one-out if `folds` is 0.
+        folds of classifiers with one target and plain ones of others, leave-one-out if
+        `folds` is 0.
     folds : int
         0 for `DEFAULT_FOLDS`, if `cv` is a name.
 
@@ -98,7 +99,8 @@ def make_splits(  # noqa: PLR0913 - the options of the program
     """
     if not cv and not folds:
         return Splits(np.arange(len(y)), np.empty(0, np.int64))
-    name = cv or ("stratified" if classifier else "kfold")
+    classes = classifier and y.ndim == 1  # as scikit-learn splits several targets
+    name = cv or ("stratified" if classes else "kfold")
     if ":" in cv:
         splitter, label = _own_splitter(cv, seed), f"--cv {cv}"
     else:

@@ -57,7 +57,7 @@ def halving(
     for number in range(rounds):
         size = min(int(factor**number * least), samples)
         splits = _subsampled(problem, size)
-        part, fits = yield Round(candidates, splits, size)
+        part, fits = yield Round(candidates, splits, [size] * len(candidates))
         means = score_table(part, fits, name).mean(axis=1)
         candidates = _best(candidates, means, ceil(len(candidates) / factor))
 

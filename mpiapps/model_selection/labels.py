@@ -36,6 +36,8 @@ def labels(column: np.ndarray, title: str, part: str, name: str) -> np.ndarray:
 def read_labels(path: str, size: int, part: str) -> np.ndarray:
     """Return the values of a .npy file, one for each of `size` samples.
 
+    A target may be several values for each: (samples, targets).
+
     Raises
     ------
     FileAccessError, InputError
@@ -45,12 +47,32 @@ def read_labels(path: str, size: int, part: str) -> np.ndarray:
             values = np.load(stream, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise InputError(f"cannot read {path}: {error}") from error
-    if values.shape != (size,):
+    several = part == "target" and values.ndim == 2 and values.shape[1] > 0
+    if values.shape[:1] != (size,) or not (several or values.ndim == 1):
         raise InputError(
             f"{path} has the shape {values.shape}: expected ({size},), a value of the"
             f" {part} for each sample"
         )
-    return labels(values, "1", part, path)
+    if not several:
+        return labels(values, "1", part, path)
+    columns = [labels(v, str(n + 1), part, path) for n, v in enumerate(values.T)]
+    return side_by_side(columns, path)
+
+
+def side_by_side(columns: list[np.ndarray], name: str) -> np.ndarray:
+    """Return several targets as one array, (samples, targets).
+
+    Raises
+    ------
+    InputError
+        If some are numbers and others texts.
+    """
+    texts = [column.dtype.kind == "U" for column in columns]
+    if any(texts) and not all(texts):
+        raise InputError(
+            f"{name}: some targets are numbers and others texts: expected one kind"
+        )
+    return np.column_stack(columns)
 
 
 def as_weights(values: np.ndarray | None) -> np.ndarray | None:

@@ -18,6 +18,7 @@ from mpiapps.model_selection.saved_model import ModelFile
 from mpiapps.storage.atomic_file import AtomicFile
 
 if TYPE_CHECKING:
+    from mpiapps.model_selection.nested import Nested
     from mpiapps.model_selection.rounds import Found
 
 
@@ -65,6 +66,14 @@ class Outputs:
             require_pictures()
             self._plot = AtomicFile(Path(plot))
             stack.callback(self._plot.discard)
+
+    def write_nested(self, nested: Nested) -> Result:
+        """Write the files of a nested cross-validation; return its result."""
+        if self._fits is not None:
+            self._fits.commit(as_csv(nested.rows()))
+        if self._results is not None:
+            self._results.commit(nested.columns())
+        return nested.summary()
 
     def write(self, found: Found, refit: str = "") -> Result:
         """Write the files, the model last; return the result of the search.

@@ -16,6 +16,7 @@ from mpiapps.base.errors import InputError
 from mpiapps.base.optional import resolve_callable
 from mpiapps.comm.pickling import attempt
 from mpiapps.comm.pickling import reason as error_text
+from mpiapps.model_selection.columns import ColumnSteps, with_columns
 from mpiapps.model_selection.fit_environment import (
     captured_warnings,
     limit_threads,
@@ -23,6 +24,7 @@ from mpiapps.model_selection.fit_environment import (
     shares_generator,
 )
 from mpiapps.model_selection.folds import Splits
+from mpiapps.model_selection.frames import arrays_of, take
 from mpiapps.model_selection.scoring import SINGLE, check_scoring_defined, scorers
 from mpiapps.model_selection.search_space import Candidate
 
@@ -34,7 +36,7 @@ class Fit:
     Attributes
     ----------
     number : int
-        ``candidate * folds + fold``.
+        ``candidate * folds + fold``, or the index in `CVProblem.pairs`.
     scores : dict of str to float
         Finite scores by name; empty if the fit failed.
     fit_seconds, score_seconds : float
@@ -61,8 +63,8 @@ class CVProblem:
 
     Attributes
     ----------
-    x : ndarray or csr_array, (samples, features)
-    y : ndarray, (samples,)
+    x : ndarray, csr_array or DataFrame, (samples, features)
+    y : ndarray, (samples,) or (samples, targets)
     splits : Splits
     estimator : str
         ``module:Class`` of a scikit-learn estimator.
@@ -83,6 +85,16 @@ class CVProblem:
     truncate : bool
         Whether a candidate's fits use the first of its samples in each training set;
         otherwise `splits` has been made for them.
+    columns : tuple of ColumnSteps
+        What happens to columns before the estimator, which is then the last step,
+        ``model``, of a pipeline; empty: the estimator alone.
+    inner : tuple of int
+        In nested cross-validation, the inner splits of each outer fold, which are the
+        first of `splits`; the last are the outer ones. Otherwise empty.
+    pairs : tuple of (int, int)
+        Candidate and split of each fit; empty: each candidate on each split.
+    subset : ndarray of int64, optional
+        The samples of `x` to which `y` and `splits` refer, in a search without fits.
     """
 
     x: Any
@@ -96,10 +108,18 @@ class CVProblem:
     train_scores: bool = False
     resources: list[int] = field(default_factory=list)
     truncate: bool = False
+    columns: tuple[ColumnSteps, ...] = ()
+    inner: tuple[int, ...] = ()
+    pairs: tuple[tuple[int, int], ...] = ()
+    subset: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return the number of fits."""
-        return len(self.candidates) * self.folds
+        return len(self.pairs) or len(self.candidates) * self.folds
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Return the candidate and the split of a fit."""
+        return self.pairs[number] if self.pairs else divmod(number, self.folds)
 
     @property
     def folds(self) -> int:
@@ -107,10 +127,9 @@ class CVProblem:
         return len(self.splits)
 
     def _arrays(self) -> list[np.ndarray]:
-        x = self.x
-        parts = [x] if isinstance(x, np.ndarray) else [x.data, x.indices, x.indptr]
-        weights = [] if self.weights is None else [self.weights]
-        return [*parts, self.y, self.splits.indices, self.splits.ends, *weights]
+        others = [each for each in (self.weights, self.subset) if each is not None]
+        parts = [*arrays_of(self.x), self.y, self.splits.indices, self.splits.ends]
+        return [*parts, *others]
 
     @property
     def nbytes(self) -> int:
@@ -128,11 +147,13 @@ class CVProblem:
             digest.update(np.ascontiguousarray(array).tobytes())
         settings = self.estimator, self.scoring, self.seed, sklearn.__version__
         digest.update(repr((settings, self.x.shape)).encode())
+        if self.columns:
+            digest.update(repr(self.columns).encode())
         return digest.hexdigest()
 
     def key(self, number: int) -> str:
         """Return the identity of a fit in journals: its parameters and its fold."""
-        candidate, fold = divmod(number, self.folds)
+        candidate, fold = self.place(number)
         resource = self.resources[candidate : candidate + 1]
         return json.dumps(
             [self.candidates[candidate], fold, *resource], sort_keys=True, default=str
@@ -149,7 +170,7 @@ class CVProblem:
         on_train: dict[str, float] = {}
         with captured_warnings() as caught:
             succeeded, value = attempt(
-                self._fit_and_score, *divmod(number, self.folds), middle, on_train
+                self._fit_and_score, *self.place(number), middle, on_train
             )
         end = time.perf_counter()
         times = (middle or [end])[0] - start, end - (middle or [end])[0]
@@ -177,7 +198,7 @@ class CVProblem:
         chosen = scorers(model, self.scoring)
 
         def scores(samples: np.ndarray) -> dict[str, float]:
-            x, y = self.x[samples], self.y[samples]
+            x, y = take(self.x, samples), self.y[samples]
             return {name: float(scorer(model, x, y)) for name, scorer in chosen.items()}
 
         on_test = scores(test)
@@ -195,7 +216,7 @@ class CVProblem:
     def _fitted(self, candidate: int, train: np.ndarray | slice) -> Any:
         model = self.model(self.candidates[candidate])
         limit_threads()
-        x, y = self.x[train], self.y[train]
+        x, y = take(self.x, train), self.y[train]
         weights = {}
         if self.weights is not None:
             weights[weight_name(model)] = self.weights[train]
@@ -213,6 +234,8 @@ class CVProblem:
         """
         try:
             model = resolve_callable(self.estimator, "Class")()
+            if self.columns:
+                model = with_columns(self.columns, model)
             model.set_params(**candidate)
             states = {
                 name: self.seed
@@ -236,9 +259,10 @@ class CVProblem:
             weight_name(model)
 
     def check_defined(self) -> None:
-        """Raise `InputError` if a test set has too few samples for a score."""
+        """Raise `InputError` if a score needs more samples, or fewer targets."""
         model = self.model(self.candidates[0])
-        check_scoring_defined(model, self.scoring, self.splits.smallest_test())
+        smallest = self.splits.smallest_test()
+        check_scoring_defined(model, self.scoring, smallest, self.y)
 
 
 def _label(name: str) -> str:

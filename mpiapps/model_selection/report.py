@@ -59,13 +59,18 @@ def summary(
         notes = [
             f"the best candidate has scores of {good[best]} of {problem.folds} folds"
         ]
-    notes += [
+    notes += notes_of(fits)
+    return Result(values, (), notes, TasksFailed.exit_code if failed else 0)
+
+
+def notes_of(fits: list[Fit]) -> list[str]:
+    """Return notes of fits that failed, and of warnings."""
+    notes = [
         f"fit {fit.number} failed: {textwrap.shorten(fit.reason, MAX_ERROR_WIDTH)}"
-        for fit in failed[:MAX_NOTES]
+        for fit in [fit for fit in fits if fit.reason][:MAX_NOTES]
     ]
     warned = {fit.warned for fit in fits if fit.warned}
-    notes += [f"warning: {text}" for text in sorted(warned)[:MAX_NOTES]]
-    return Result(values, (), notes, TasksFailed.exit_code if failed else 0)
+    return notes + [f"warning: {text}" for text in sorted(warned)[:MAX_NOTES]]
 
 
 def score_table(
@@ -104,10 +109,12 @@ def _for_json(value: Any) -> Any:
 def rows(problem: CVProblem, fits: list[Fit]) -> list[dict[str, Any]]:
     """Return the rows of the CSV file, one per fit."""
     names = metric_names(problem.scoring)
+    keys = dict.fromkeys(key for each in problem.candidates for key in each)
     table = []
     for fit in fits:
-        candidate, fold = divmod(fit.number, problem.folds)
-        parameters = {k: _exact(v) for k, v in problem.candidates[candidate].items()}
+        candidate, fold = problem.place(fit.number)
+        values = problem.candidates[candidate]
+        parameters = {key: _exact(values.get(key, "")) for key in keys}
         table.append({
             "candidate": candidate, "fold": fold, **parameters,
             **{name: _exact(fit.scores.get(name, "")) for name in names},

@@ -6,7 +6,7 @@ their fits. All ranks execute the fits of each round.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,13 +26,23 @@ class Round(NamedTuple):
     candidates : list of dict
     splits : Splits, optional
         In place of those of the problem.
-    resource : int
-        Samples of each fit; 0: all.
+    resources : list of int
+        Samples of the fits of each candidate; empty: all.
+    pairs : tuple of (int, int)
+        Candidate and split of each fit; empty: each candidate on each split.
     """
 
     candidates: list[Candidate]
     splits: Splits | None = None
-    resource: int = 0
+    resources: Sequence[int] = ()
+    pairs: tuple[tuple[int, int], ...] = ()
+
+    def of(self, problem: CVProblem) -> CVProblem:
+        """Return the fits of this round."""
+        return replace(
+            problem, candidates=self.candidates, splits=self.splits or problem.splits,
+            resources=list(self.resources), pairs=self.pairs,
+        )  # fmt: skip
 
 
 Search = Generator[Round, tuple[CVProblem, list[Fit]]]
@@ -101,21 +111,20 @@ def run_rounds(
         step: Round | None = None
         with world.agree():
             if search is not None:
-                step = _next(search, answer)
+                step = next_round(search, answer)
         step = world.objects.bcast(step)
         if step is None:
             return found
-        part = replace(
-            problem, candidates=step.candidates, splits=step.splits or problem.splits
-        )
-        if step.resource:
-            part = replace(part, resources=[step.resource] * len(step.candidates))
+        part = step.of(problem)
         fits = execute(part)
         found.add(number, part, fits)
         answer, number = (part, fits), number + 1
 
 
-def _next(search: Search, answer: tuple[CVProblem, list[Fit]] | None) -> Round | None:
+def next_round(
+    search: Search, answer: tuple[CVProblem, list[Fit]] | None
+) -> Round | None:
+    """Return the next round of a search after an answer; `None` after the last."""
     try:
         return next(search) if answer is None else search.send(answer)
     except StopIteration:
@@ -124,4 +133,4 @@ def _next(search: Search, answer: tuple[CVProblem, list[Fit]] | None) -> Round |
 
 def one_round(problem: CVProblem) -> Search:
     """Yield all candidates at once."""
-    yield Round(problem.candidates)
+    yield Round(problem.candidates, resources=problem.resources)

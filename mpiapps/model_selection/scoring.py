@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from mpiapps.base.errors import InputError
 from mpiapps.base.optional import resolve_callable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Scorer = Callable[[Any, Any, Any], float]
 SINGLE = "score"  # the name of the only score, as in cv_results_ of scikit-learn
@@ -82,14 +86,58 @@ def scorers(model: Any, scoring: str) -> dict[str, Scorer]:
     return dict(zip(metric_names(scoring), every, strict=True))
 
 
-def check_scoring_defined(model: Any, scoring: str, smallest_test: int) -> None:
-    """Raise `InputError` for test sets of one sample if a score needs two."""
+def check_scoring_defined(
+    model: Any, scoring: str, smallest_test: int, y: np.ndarray
+) -> None:
+    """Raise `InputError` if a score needs more samples, or fewer targets.
+
+    Parameters
+    ----------
+    model : estimator
+    scoring : str
+    smallest_test : int
+        Samples of the smallest test set.
+    y : ndarray, (samples,) or (samples, targets)
+    """
     from sklearn.base import RegressorMixin
 
-    own = getattr(type(model), "score", None) is RegressorMixin.score
+    if y.ndim > 1:
+        _check_several_targets(model, scoring, y)
+    own = getattr(type(_last(model)), "score", None) is RegressorMixin.score
     names = split_names(scoring)
     if ("r2" in names or (own and not names)) and smallest_test < 2:
         raise InputError(
             "R2, the score of regressors, needs two samples or more in each fold; use"
             " fewer --folds, or --scoring neg_mean_squared_error"
         )
+
+
+def _last(model: Any) -> Any:
+    """Return the last step of a pipeline, whose score is its own, or `model`."""
+    steps = getattr(model, "steps", None)
+    return steps[-1][1] if steps else model
+
+
+def _check_several_targets(model: Any, scoring: str, y: np.ndarray) -> None:
+    """Raise `InputError` if a score of predictions is for one target only.
+
+    It is if it can compare the first target with itself, but not all of them.
+    """
+    from sklearn.base import ClassifierMixin
+    from sklearn.metrics import get_scorer
+
+    from mpiapps.comm.pickling import attempt
+
+    default = getattr(type(_last(model)), "score", None) is ClassifierMixin.score
+    for name in split_names(scoring) or ["accuracy"] * default:
+        if ":" in name:
+            continue
+        scorer = get_scorer(name)
+        metric = partial(scorer._score_func, **scorer._kwargs)  # no public access
+        if attempt(metric, y[:, 0], y[:, 0])[0]:
+            done, error = attempt(metric, y, y)
+            if not done:
+                raise InputError(
+                    f"{y.shape[1]} targets, and the score {name} needs one: {error};"
+                    " choose another --scoring, such as r2, or one --target"
+                )

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mpiapps.base.errors import InputError
+from mpiapps.model_selection.columns import ColumnSteps, parse_columns
 
 Candidate = dict[str, Any]
 SearchSpace = dict[str, Any]  # lists and intervals, by parameter
@@ -36,17 +37,15 @@ def read_space(path: str) -> tuple[Candidate, list[SearchSpace]]:
     InputError
         If it cannot be read, or is not such a file.
     """
-    try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+    content = _content(path)
+    content.pop("columns", None)
     fixed, search = content.pop("fixed", {}), content.pop("search", [])
     spaces = [search] if isinstance(search, dict) else search
     tables = [fixed, *spaces] if isinstance(spaces, list) else [spaces]
     if content or not all(isinstance(table, dict) for table in tables):
         raise InputError(
-            f"{path}: expected only the tables [fixed], and [search] or several"
-            " [[search]]"
+            f"{path}: expected only the tables [fixed], [search] or several"
+            " [[search]], and [[columns]]"
         )
     fixed, *spaces = (_literal(table, path) for table in tables)
     return fixed, [
@@ -54,6 +53,24 @@ def read_space(path: str) -> tuple[Candidate, list[SearchSpace]]:
         for space in spaces
         if space
     ]
+
+
+def read_columns(path: str) -> tuple[ColumnSteps, ...]:
+    """Return the tables ``[[columns]]`` of a TOML file; may be none.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or they are not as in `mpiapps.model_selection.columns`.
+    """
+    return parse_columns(_literal(_content(path).get("columns", []), path), path)
+
+
+def _content(path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
 
 
 def _literal(value: Any, path: str) -> Any:

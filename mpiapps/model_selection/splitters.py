@@ -22,3 +22,9 @@ SPLITTERS: dict[str, tuple[str, frozenset[str]]] = {
 }
 # Each sample is in one test set, and in the training sets of all other splits.
 PARTITIONS = {"kfold", "stratified", "group", "stratified-group"}
+# The outer folds of a nested cross-validation, if not those of the inner ones.
+OUTER = {
+    "repeated": "kfold",
+    "repeated-stratified": "stratified",
+    "leave-one-group-out": "group",
+}

@@ -73,8 +73,8 @@ class Table:
             if self._columns[n].dtype.kind not in "biuf":
                 raise InputError(
                     f"{name}: column {self.names[n]} holds {self._columns[n].dtype},"
-                    " not numbers: encode it, remove it from the file, or name it as"
-                    " --target"
+                    " not numbers: encode it by [[columns]] in --params, choose"
+                    " --as-frame, remove it from the file, or name it as --target"
                 )
         if not kept:
             return np.empty((self.rows, 0))

@@ -333,3 +333,41 @@ def test_other_npz_files_are_rejected(content, tmp_path):
         np.savez(file, format=np.array([object()]), allow_pickle=True)
     with pytest.raises(InputError, match=r"cannot read .*f\.npz.*save_npz"):
         read_data(str(file), "", 0)
+
+
+@pytest.mark.parametrize("target", ["a,c", "1, 3", "y.npy"])
+def test_several_targets_are_read(target, tmp_path):
+    (tmp_path / "f.csv").write_text("a,b,c\n1,2,3\n4,5,6\n")
+    if target == "y.npy":
+        (tmp_path / "f.csv").write_text("a,b\n2,2\n5,5\n")
+        target = str(tmp_path / target)
+        np.save(target, [[1, 3], [4, 6]])
+    x, y, *_ = read_data(str(tmp_path / "f.csv"), target, 0)
+    assert y.tolist() == [[1, 3], [4, 6]]
+    assert x[:, 0].tolist() == [2, 5]
+
+
+def test_a_comma_may_be_part_of_a_name(tmp_path):
+    (tmp_path / "f.csv").write_text('"a,c",a,c\n1,2,3\n4,5,6\n')
+    x, y, *_ = read_data(str(tmp_path / "f.csv"), "a,c", 0)
+    assert (x.tolist(), y.tolist()) == ([[2, 3], [5, 6]], [1, 4])
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("a,d", "some targets are numbers and others texts"),
+        ("a,", "--target a,: expected columns with commas between"),
+        ("a,a", "column a has two uses"),
+        ("a,x", "no column 'x'"),
+        ("a,e", "column e, the target, has missing values"),
+        ("y.npy", r"has the shape \(2, 1, 1\)"),
+    ],
+)
+def test_unusable_targets_are_rejected(target, reason, tmp_path):
+    (tmp_path / "f.csv").write_text("a,b,d,e\n1,2,red,1\n4,5,blue,\n")
+    if target == "y.npy":
+        target = str(tmp_path / target)
+        np.save(target, np.ones((2, 1, 1)))
+    with pytest.raises(InputError, match=reason):
+        read_data(str(tmp_path / "f.csv"), target, 0)

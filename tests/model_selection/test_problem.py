@@ -242,3 +242,42 @@ def test_workers_without_memory_for_the_samples_are_rejected():
     check_worker_memory(2**28, [0, 2**31])
     with pytest.raises(LaunchError, match=r"256 MiB.*--backend mpi"):
         check_worker_memory(2**28, [2**31, 2**28])
+
+
+TWO = DIABETES[0], np.column_stack([DIABETES[1], np.sqrt(DIABETES[1])])
+
+
+def test_several_targets_are_fitted_as_by_scikit_learn():
+    problem = problem_of(TWO, RIDGE, [{}], 4)
+    assert scores(problem) == cross_val_score(Ridge(), *TWO, cv=4).tolist()
+
+
+@pytest.mark.parametrize(
+    ("scoring", "wrong"),
+    [("neg_max_error", "neg_max"), ("r2,neg_mean_gamma_deviance", "neg_mean_gamma")],
+)
+def test_scores_of_one_target_are_rejected_for_several(scoring, wrong):
+    with pytest.raises(
+        InputError, match=f"2 targets, and the score {wrong}.*needs one"
+    ):
+        problem_of(TWO, RIDGE, [{}], 4, scoring=scoring)
+    problem_of(DIABETES, RIDGE, [{}], 4, scoring=scoring)
+
+
+def test_several_targets_of_classes():
+    labels = np.column_stack([IRIS[1] > 0, IRIS[1] > 1])
+    problem = problem_of((IRIS[0], labels), FOREST, [{"n_estimators": 3}], 3)
+    model = RandomForestClassifier(n_estimators=3, random_state=0)
+    assert scores(problem) == cross_val_score(model, IRIS[0], labels, cv=3).tolist()
+    classes = np.column_stack([IRIS[1], IRIS[1]])
+    with pytest.raises(InputError, match="2 targets, and the score accuracy needs one"):
+        problem_of((IRIS[0], classes), FOREST, [{}], 3)
+
+
+def test_rows_of_alternative_spaces_have_the_same_columns():
+    problem = problem_of(DIABETES, RIDGE, [{"alpha": 1.0}, {"tol": 0.1}], 2)
+    text = as_csv(rows(problem, [fit_of(n, 0.5) for n in range(4)]))
+    header, first, *_, last = text.splitlines()
+    assert header.startswith("candidate,fold,alpha,tol,score")
+    assert first.startswith("0,0,1.0,,0.5")
+    assert last.startswith("1,1,,0.1,0.5")
