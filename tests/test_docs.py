@@ -91,9 +91,10 @@ def test_files_and_modules_exist(page):
         ("layouts", "matrix-layouts.svg"),
         ("steps", "matrix-summa.svg"),
         ("halo", "halo.svg"),
+        ("run_life", "run-life.svg"),
     ],
 )
-def test_pictures_of_blocks_are_those_of_the_code(function, file):
+def test_pictures_are_those_of_the_code(function, file):
     drawn = runpy.run_path(str(ROOT / "scripts" / "draw_matrix.py"))
     assert (ROOT / "docs" / file).read_text() == drawn[function](), (
         "run python scripts/draw_matrix.py docs"
