@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,8 @@ def load(
     layout: Layout | None = None,
 ) -> tuple[DistMatrix, int]:
     """Return a matrix, and its dimensions: 1 or 2. Collective; as `read_hdf5`."""
-    with raise_together(comm) as same, _opened(path) as file:
-        data = _dataset(file, path, name)
+    with raise_together(comm) as same, opened(path) as file:
+        data = dataset(file, path, name)
         shape, ndim, dtype = (*data.shape, 1)[:2], data.ndim, data.dtype
         layout = layout or Layout.balanced(shape, comm.size)
         layout.checked(shape, comm.size)
@@ -101,7 +102,7 @@ def write_hdf5(
     The root copies the file and allocates a contiguous dataset, into which the ranks
     write as for `write_npy`. A file with only this dataset is not copied.
     """
-    h5py = import_optional("h5py", "hdf5", "an HDF5 file")
+    import_optional("h5py", "hdf5", "an HDF5 file")
     comm, name = a.comm, name.strip("/")
     with raise_together(comm) as same:
         same("write_hdf5", str(path), a, name, vector)
@@ -110,23 +111,34 @@ def write_hdf5(
     old = real_path(Path(path))
 
     def begin(part: Path) -> range:
-        kept = bool(check_target(old, name))
-        if kept:
-            shutil.copyfile(old, part)
-        with h5py.File(part, "r+" if kept else "w") as file:
-            if name in file:
-                del file[name]  # its space is reused
-            plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-            plist.set_layout(h5py.h5d.CONTIGUOUS)
-            plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-            plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-            data = file.create_dataset(name, shape, a.dtype, dcpl=plist)
-            offset: int = data.id.get_offset() or 0  # None for an empty dataset
-        return range(offset, offset + a.nbytes)
+        return allocate(part, old, name, shape, a.dtype)
 
     write_atomic(
         comm, old, begin, lambda write, offset: block.write(write, offset, local)
     )
+
+
+def allocate(
+    part: Path, old: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> range:
+    """Allocate a contiguous dataset in a file; return its range of bytes. Local.
+
+    `part` is empty, and first gets what else is in the file `old`.
+    """
+    h5py = import_optional("h5py", "hdf5", "an HDF5 file")
+    kept = bool(check_target(old, name))
+    if kept:
+        shutil.copyfile(old, part)
+    with h5py.File(part, "r+" if kept else "w") as file:
+        if name in file:
+            del file[name]  # its space is reused
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_layout(h5py.h5d.CONTIGUOUS)
+        plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        data = file.create_dataset(name, shape, dtype, dcpl=plist)
+        offset: int = data.id.get_offset() or 0  # None for an empty dataset
+        return range(offset, offset + math.prod(shape) * dtype.itemsize)
 
 
 def check_target(path: Path, name: str) -> bool:
@@ -174,13 +186,13 @@ def same_dataset(path: Path, name: str, other: Path, its_name: str) -> bool:
     h5py = import_optional("h5py", "hdf5", "an HDF5 file")
     if not (path.exists() and h5py.is_hdf5(path)):
         return False
-    with _opened(path) as file, _opened(other) as its_file:
-        dataset = _item(file, name.strip("/"))
-        return dataset is not None and dataset == _dataset(its_file, other, its_name)
+    with opened(path) as file, opened(other) as its_file:
+        found = _item(file, name.strip("/"))
+        return found is not None and found == dataset(its_file, other, its_name)
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Any]:
+def opened(path: str | Path) -> Iterator[Any]:
     """Open a file for reading; raise `InputError` on failure. Local."""
     h5py = import_optional("h5py", "hdf5", "an HDF5 file")
     try:
@@ -191,20 +203,36 @@ def _opened(path: str | Path) -> Iterator[Any]:
         raise InputError(f"cannot read {path} as HDF5: {error}") from error
 
 
-def _dataset(file: Any, path: str | Path, name: str) -> Any:
-    """Return the dataset `name`, or the only one if `name` is empty."""
-    if name.strip("/") and _is_matrix(data := _item(file, name)):
+def is_matrix(item: Any) -> bool:
+    """Return whether `item` is a numeric dataset of one or two dimensions."""
+    with suppress(AttributeError, TypeError):  # not a dataset, or without a NumPy dtype
+        return len(item.shape or ()) in {1, 2} and item.dtype.kind in "fciub"
+    return False
+
+
+def dataset(
+    file: Any,
+    path: str | Path,
+    name: str,
+    fits: Callable[[Any], bool] = is_matrix,
+    kinds: tuple[str, str] = ("matrix", "matrices"),
+) -> Any:
+    """Return the dataset `name`, or the only one that fits if `name` is empty. Local.
+
+    Raises `InputError` if there is none; `kinds` are the words for one and for several.
+    """
+    if name.strip("/") and fits(data := _item(file, name)):
         return data
     names: list[bytes] = []
     file.id.links.visit(names.append)  # all links, not only the first to an object
     items = {link: _item(file, link) for link in sorted(map(bytes.decode, names))}
-    matrices = {link: item for link, item in items.items() if _is_matrix(item)}
-    distinct = set(matrices.values())
+    fitting = {link: item for link, item in items.items() if fits(item)}
+    distinct = set(fitting.values())
     if not name and len(distinct) == 1:
         return distinct.pop()
-    contents = f"no matrix {name!r}" if name else f"{len(distinct)} matrices"
+    contents = f"no {kinds[0]} {name!r}" if name else f"{len(distinct)} {kinds[1]}"
     raise InputError(
-        f"{path} has {contents}; give one as FILE:NAME, out of {', '.join(matrices)}"
+        f"{path} has {contents}; give one as FILE:NAME, out of {', '.join(fitting)}"
     )
 
 
@@ -213,10 +241,3 @@ def _item(file: Any, name: str) -> Any:
     with suppress(*BROKEN):
         return file.get(name)
     return None
-
-
-def _is_matrix(item: Any) -> bool:
-    """Return whether `item` is a numeric dataset of one or two dimensions."""
-    with suppress(AttributeError, TypeError):  # not a dataset, or without a NumPy dtype
-        return len(item.shape or ()) in {1, 2} and item.dtype.kind in "fciub"
-    return False

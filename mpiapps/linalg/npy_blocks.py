@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +77,33 @@ def write_npy_block(
     As `read_npy_block`, for parts of at least 1 MiB. The root writes arrays of up to
     1 MiB.
     """
+
+    def begin(file: Path) -> range:
+        return write_array_header(file, grid.shape, block.dtype, fortran=False)
+
+    write_blocks("write_npy_block", path, grid, block, begin, method)
+
+
+def write_blocks(  # noqa: PLR0913, PLR0917 - of every file format
+    call: str,
+    path: str | Path,
+    grid: CartGrid,
+    block: Array,
+    begin: Callable[[Path], range],
+    method: str,
+) -> None:
+    """Write the elements of all blocks in C order, as `write_npy_block`. Collective.
+
+    Parameters
+    ----------
+    call : str
+        Name of the calling function, compared over the ranks with the arguments.
+    begin : callable
+        As that of `write_atomic`.
+    """
     with raise_together(grid.comm) as same:
         dtype = plain_array(block).dtype
-        same("write_npy_block", str(path), grid.shape, grid.dims, dtype, method)
+        same(call, str(path), grid.shape, grid.dims, dtype, method)
     shape, whole = grid.shape, tuple(map(range, grid.shape))
     small = math.prod(shape) * dtype.itemsize < MIN_PARALLEL_BYTES
     gathered = grid.gather(block) if small else None
@@ -91,13 +115,7 @@ def write_npy_block(
                 place = whole if small else stored.block
                 _transfer(transfer, offset, part, shape, place)
 
-        write_atomic(
-            grid.ranks,
-            Path(path),
-            lambda file: write_array_header(file, shape, dtype, fortran=False),
-            write,
-            method,
-        )
+        write_atomic(grid.ranks, Path(path), begin, write, method)
 
 
 def _check(
