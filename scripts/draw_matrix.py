@@ -148,62 +148,12 @@ def halo() -> str:
     return svg(parts, x + n + 4 + 9, n + 4.5)
 
 
-def flow(rows: Iterable[Iterable[tuple[str, str]]], width: float) -> str:
-    """Return an SVG of rows of boxes of a title and a note, with arrows in order."""
-    table = [list(row) for row in rows]
-    height = len(table) * 84 + 10
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height}"'
-        ' font-family="sans-serif" font-size="12" text-anchor="middle">',
-        '<rect width="100%" height="100%" fill="white"/>',
-    ]
-    for i, row in enumerate(table):
-        step, y = width / len(row), 14 + 84 * i
-        for j, (title, note) in enumerate(row):
-            x = j * step + 14
-            lines += [
-                f'<rect x="{x:g}" y="{y}" width="{step - 28:g}" height="56" rx="4"'
-                f' fill="{COLORS[i]}" fill-opacity="0.25" stroke="{COLORS[i]}"/>',
-                f'<text x="{x + step / 2 - 14:g}" y="{y + 24}">{title}</text>',
-                f'<text x="{x + step / 2 - 14:g}" y="{y + 42}" font-size="10">'
-                f"{note}</text>",
-            ]
-            if j:
-                lines.append(
-                    f'<path d="M{x - 26:g} {y + 28}h22m-6 -5l6 5l-6 5" fill="none"'
-                    ' stroke="black"/>'
-                )
-    return "\n".join([*lines, "</svg>", ""])
-
-
-def run_life() -> str:
-    """Return the states of a run on a cluster, which is requeued once."""
-    return flow(
-        [
-            [
-                ("pending", "mpiapps submit"),
-                ("running", "first start"),
-                ("warned", "before the time limit"),
-                ("saved", "checkpoint, exit 75"),
-                ("requeued", "by the job script"),
-            ],
-            [
-                ("pending", "the same run"),
-                ("running", "from the checkpoint"),
-                ("done", "record, exit 0"),
-            ],
-        ],
-        760,
-    )
-
-
 def main() -> int:
     """Write the figures; return the exit code."""
     directory = Path(sys.argv[1])
     (directory / "matrix-layouts.svg").write_text(layouts())
     (directory / "matrix-summa.svg").write_text(steps())
     (directory / "halo.svg").write_text(halo())
-    (directory / "run-life.svg").write_text(run_life())
     return 0
 
 

@@ -86,18 +86,19 @@ def test_files_and_modules_exist(page):
 
 
 @pytest.mark.parametrize(
-    ("function", "file"),
+    ("script", "function", "file"),
     [
-        ("layouts", "matrix-layouts.svg"),
-        ("steps", "matrix-summa.svg"),
-        ("halo", "halo.svg"),
-        ("run_life", "run-life.svg"),
+        ("draw_matrix.py", "layouts", "matrix-layouts.svg"),
+        ("draw_matrix.py", "steps", "matrix-summa.svg"),
+        ("draw_matrix.py", "halo", "halo.svg"),
+        ("draw_flows.py", "run_life", "run-life.svg"),
+        ("draw_flows.py", "engine", "task-engine.svg"),
     ],
 )
-def test_pictures_are_those_of_the_code(function, file):
-    drawn = runpy.run_path(str(ROOT / "scripts" / "draw_matrix.py"))
+def test_pictures_are_those_of_the_code(script, function, file):
+    drawn = runpy.run_path(str(ROOT / "scripts" / script))
     assert (ROOT / "docs" / file).read_text() == drawn[function](), (
-        "run python scripts/draw_matrix.py docs"
+        f"run python scripts/{script} docs"
     )
 
 
