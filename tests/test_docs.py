@@ -62,7 +62,10 @@ def test_each_option_is_documented():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_use_options_that_exist(page):
-    known = set().union(*(parser.options() for parser in parsers()))
+    files = (ROOT / "docs" / "examples").glob("*.py")
+    examples = [runpy.run_path(str(file))["PROGRAM"] for file in files]
+    own = [program_parser(each, LaunchEnvironment()) for each in examples]
+    known = set().union(*(parser.options() for parser in [*parsers(), *own]))
     for command in re.findall(r"^\$ \S*mpiapps .*", page.read_text(), re.MULTILINE):
         assert long_options(command) <= known, command
 
