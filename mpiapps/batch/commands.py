@@ -228,7 +228,8 @@ def lint(values: Namespace, _rest: list[str]) -> int:
     max_array = (site.max_array if site else 0) or 1001
     findings = lint_script(_read(values.script), max_array=max_array)
     text = "".join(
-        f"{values.script}:{one.line or ''}: {one.rule}: {one.text}; {one.remedy}\n"
+        f"{values.script}:{f'{one.line}:' if one.line else ''} {one.rule}: {one.text};"
+        f" {one.remedy}\n"
         for one in findings
     )
     _print(values, [vars(one) for one in findings], text or "no problems\n")
