@@ -82,20 +82,36 @@ def run(
     limit: float = LIMIT,
     **variables: str,
 ) -> Ended:
-    """Run `command` to its end, with `stdin` to read; a hang is an error."""
+    """Run `command` to its end, with `stdin` to read.
+
+    A hang is an error, which lists the processes that are left.
+    """
     start = time.monotonic()
-    done = subprocess.run(
+    with subprocess.Popen(
         command,
-        input=stdin,
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=limit,
         cwd=cwd or ROOT,
         env=clean_environment(**variables),
-        check=False,
-    )
+    ) as process:
+        try:
+            out, err = process.communicate(stdin, timeout=limit)
+        except BaseException as error:
+            left = states()
+            process.kill()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise AssertionError(f"{error}\n{error.stderr!r}\n{left}") from None
     seconds = time.monotonic() - start
-    return Ended(done.returncode, done.stdout, done.stderr.replace("\0", ""), seconds)
+    return Ended(process.returncode, out, err.replace("\0", ""), seconds)
+
+
+def states() -> str:
+    """Return state, parent, place in the kernel and command of each process."""
+    words = ["ps", "-eo", "pid,ppid,stat,etimes,wchan:24,args"]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
 
 
 def on_ranks(mpi: str, ntasks: int, *words: str, **variables: str) -> Ended:
