@@ -20,5 +20,5 @@ def test_the_commands_of_the_tutorial():
     script.write_text("\n".join(["set -ex", *lines, *commands, ""]))
     ended = on("head", "bash", str(script))
     assert ended.code == 0, ended.out + ended.err
-    for text in ("#SBATCH --nodes=2", "hottest", "CPU efficiency", "2 nodes"):
+    for text in ("#SBATCH --nodes=2", "hottest", "CPU efficiency", "Strong scaling"):
         assert text in ended.out, ended.out
