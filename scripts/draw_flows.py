@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mpiapps.model_selection.backends import BACKENDS
 from mpiapps.tasks import executors
 
 COLORS = ("#4c78a8", "#f58518")
@@ -77,7 +76,6 @@ def engine() -> str:
         executors.manager: "rank 0 sends one",
         executors.teams: "several ranks",
     }
-    backends = {"loky": "of joblib", "dask": "workers of Dask"}
     return flow(
         [
             ("tasks", "numbered, with costs"),
@@ -88,7 +86,8 @@ def engine() -> str:
         ],
         [
             *((function.__name__, note) for function, note in own.items()),
-            *((name, note) for name, note in backends.items() if name in BACKENDS),
+            ("loky", "of joblib"),
+            ("dask", "workers of Dask"),
         ],
         ordered=False,
     )

@@ -53,21 +53,13 @@ OF_README = ("developer", "long", "cluster")
 
 def blocks(page):
     text = page.read_text()
+    matches = list(BLOCK.finditer(text))
+    marks = [(match["word"], match["value"] or "0") for match in matches]
     if page.name == "README.md":
-        for reason in OF_README:
-            text = re.sub(
-                r"^```console",
-                rf"<!-- not run: {reason} -->\n```CONSOLE",
-                text,
-                count=1,
-                flags=re.M,
-            )
-        text = text.replace("CONSOLE", "console")
-    for match in BLOCK.finditer(text):
+        marks = [("not run:", reason) for reason in OF_README]
+    for match, mark in zip(matches, marks, strict=True):
         line = text.count("\n", 0, match.start("text"))
-        yield Block(
-            page.name, line, match["word"], match["value"] or "0", match["text"]
-        )
+        yield Block(page.name, line, *mark, match["text"])
 
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]

@@ -39,8 +39,7 @@ class RankNanny(Nanny):
         self._retired = asyncio.Event()
         self.handlers["resume"] = self.resume
 
-    # The signature is that of Nanny, which differs from that of Server.
-    async def close(  # type: ignore[override]
+    async def close(  # type: ignore[override]  # as Nanny's, which is not Server's
         self, timeout: float = 5, reason: str = "nanny-close"
     ) -> Literal["OK"]:
         """Close the nanny; if its worker has retired and ended, only note that."""

@@ -64,12 +64,14 @@ class Children:
 
     def __exit__(self, *exc: object) -> None:
         """End the processes, and restore the handlers."""
-        with signals_deferred():
-            for process in self._processes:
-                process.terminate()
-            self._end(self._processes)
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        try:
+            with signals_deferred():
+                for process in self._processes:
+                    process.terminate()
+                self._end(self._processes)
+        finally:
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:

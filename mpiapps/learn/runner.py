@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 from mpiapps.base.errors import LaunchError
 from mpiapps.base.processes import SESSION_TAG, end_session
 from mpiapps.base.threads import THREAD_VARIABLES
-from mpiapps.launch.children import Children, Process
+from mpiapps.launch.children import Children, Process, kill_after_grace
 from mpiapps.launch.mpiexec import Mpiexec, command_line, find_launcher
 from mpiapps.learn import explain
 from mpiapps.learn.exercise import Job, Run, Wrong
@@ -28,7 +28,7 @@ POLL = 0.05  # s
 # Samples of the observer, 0.1 s apart, in which no rank moves. They are counted on each
 # rank, so that a busy host is not a deadlock.
 STILL = 15
-STOP_TIMEOUT = 5.0  # s for mpiexec to end its ranks
+STOP_TIMEOUT = 5.0  # s to kill what mpiexec has left
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,9 @@ def _started(
 
 def _end(tag: str, processes: Sequence[Process]) -> None:
     """Let mpiexec end its ranks, then kill what is left."""
+    kill_after_grace(processes)
     for process in processes:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_TIMEOUT)
         end_session(process.pid, STOP_TIMEOUT, tag=tag)
-        process.wait()
 
 
 def _wait(ranks: CheckRun, index: int, job: Job) -> Wrong | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mpiapps.linalg.factorization import (
     block_for,
     factor_flops,
@@ -58,8 +60,7 @@ def send_cholesky(
             traffic.compute(below * nb * nb)
         broadcast(below * nb + 1, panel.col, process_row)  # with an info code
         left = cols.indices(j)[cols.count_below(panel.k.stop, j) :]
-        for root in range(p):
-            owned = int((rows.owner(left) == root).sum())
-            broadcast(owned * nb, root, process_column)
+        for root, owned in enumerate(np.bincount(rows.owner(left), minlength=p)):
+            broadcast(int(owned) * nb, root, process_column)
         # Half of the products: those below the diagonal.
         traffic.compute(left.size * below * nb)

@@ -77,7 +77,7 @@ def write_hdf5_block(
     def begin(part: Path) -> range:
         return allocate(part, old, name, grid.shape, dtype)
 
-    write_blocks("write_hdf5_block", old, grid, block, begin, "posix")
+    write_blocks(old, grid, block, begin)
 
 
 def _is_array(item: Any) -> bool:

@@ -81,29 +81,26 @@ def write_npy_block(
     def begin(file: Path) -> range:
         return write_array_header(file, grid.shape, block.dtype, fortran=False)
 
-    write_blocks("write_npy_block", path, grid, block, begin, method)
+    write_blocks(path, grid, block, begin, method)
 
 
-def write_blocks(  # noqa: PLR0913, PLR0917 - of every file format
-    call: str,
+def write_blocks(
     path: str | Path,
     grid: CartGrid,
     block: Array,
     begin: Callable[[Path], range],
-    method: str,
+    method: str = "posix",
 ) -> None:
     """Write the elements of all blocks in C order, as `write_npy_block`. Collective.
 
     Parameters
     ----------
-    call : str
-        Name of the calling function, compared over the ranks with the arguments.
     begin : callable
         As that of `write_atomic`.
     """
     with raise_together(grid.comm) as same:
         dtype = plain_array(block).dtype
-        same(call, str(path), grid.shape, grid.dims, dtype, method)
+        same("write_blocks", str(path), grid.shape, grid.dims, dtype, method)
     shape, whole = grid.shape, tuple(map(range, grid.shape))
     small = math.prod(shape) * dtype.itemsize < MIN_PARALLEL_BYTES
     gathered = grid.gather(block) if small else None

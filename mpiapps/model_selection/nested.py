@@ -46,15 +46,16 @@ def nest(problem: CVProblem, outer: Splits, inner: list[Splits]) -> CVProblem:
     """
     pairs: Pairs = []
     for number, splits in enumerate(inner):
-        pairs += _placed(splits, outer[number][0])
+        pairs += _placed(splits, range(len(splits)), outer[number][0])
     pairs += [outer[number] for number in range(len(outer))]
     counts = tuple(map(len, inner))
     return replace(problem, splits=Splits.of(pairs, len(problem.y)), inner=counts)
 
 
-def _placed(splits: Splits, samples: np.ndarray) -> Pairs:
-    every = [splits[n] for n in range(len(splits))]
-    return [(samples[train], samples[test]) for train, test in every]
+def _placed(splits: Splits, numbers: range, place: np.ndarray) -> Pairs:
+    """Return some splits, with each sample's number replaced by its place."""
+    every = [splits[n] for n in numbers]
+    return [(place[train], place[test]) for train, test in every]
 
 
 class OuterFit(NamedTuple):
@@ -119,7 +120,7 @@ class Nested:
         place = np.full(len(self._problem.y), -1)
         place[train] = np.arange(len(train))
         inner = range(start, start + self._problem.inner[number])
-        pairs = _placed_in(self._problem.splits, inner, place)
+        pairs = _placed(self._problem.splits, inner, place)
         return replace(
             self._problem, y=self._problem.y[train], inner=(), subset=train,
             splits=Splits.of(pairs, len(train)),
@@ -130,12 +131,12 @@ class Nested:
         running = {n: self._make(part) for n, part in enumerate(self._parts)}
         answers: dict[int, tuple[CVProblem, list[Fit]] | None] = dict.fromkeys(running)
         number = 0
-        while running:
+        while True:
             steps = {n: next_round(s, answers[n]) for n, s in running.items()}
             rounds = {n: step for n, step in steps.items() if step is not None}
-            running = {n: running[n] for n in rounds}
             if not rounds:
                 break
+            running = {n: running[n] for n in rounds}
             _, fits = yield self._together(rounds)
             start = 0
             for n, step in rounds.items():
@@ -167,7 +168,7 @@ class Nested:
             ]
             whole: Pairs = []
             for n, each in enumerate(own):
-                whole += _placed(each, self._train(n))
+                whole += _placed(each, range(len(each)), self._train(n))
             outer = range(len(whole), len(self._problem.splits))
             whole += [self._problem.splits[n] for n in outer]
             splits = Splits.of(whole, len(self._problem.y))
@@ -271,8 +272,3 @@ def _means(found: Found, candidate: int) -> dict[str, float]:
     names = metric_names(found.problem.scoring)
     tables = {name: score_table(found.problem, found.fits, name) for name in names}
     return {name: float(table[candidate].mean()) for name, table in tables.items()}
-
-
-def _placed_in(splits: Splits, numbers: range, place: np.ndarray) -> Pairs:
-    every = [splits[n] for n in numbers]
-    return [(place[train], place[test]) for train, test in every]

@@ -122,9 +122,8 @@ def _product(
     calls = Counter(
         call for step in steps if (call := call_of(step, choice.grid, ranks, ITEMSIZE))
     )
-    last = first_panels(
-        choice, ranks - 1, ranks, panels, gram=gram
-    )  # no root of these panels
+    # The last rank is not a root of these panels.
+    last = first_panels(choice, ranks - 1, ranks, panels, gram=gram)
     received = ITEMSIZE * sum(step.received for step in last)
     useful = sum(step.flops for step in steps) / platform.flops
     planned = useful + Machine.of(platform.name).communication(0, 0, calls)
