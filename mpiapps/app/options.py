@@ -117,6 +117,21 @@ def add_options(
         )
 
 
+def check_names(
+    parser: argparse.ArgumentParser, cls: type[Any], common: type[Any]
+) -> None:
+    """Exit with 2 if an option of `cls` has the name of one of `common`, or of help."""
+    taken = {"-h", "--help", "help"}
+    for field in dataclasses.fields(common):
+        taken.update(_names(field), [field.name])
+    for field in dataclasses.fields(cls):
+        if same := taken.intersection([*_names(field), field.name]):
+            parser.error(
+                f"the field {field.name} of {cls.__name__} defines {min(same)}, which"
+                " is an option of all programs; choose another name"
+            )
+
+
 def _names(field: dataclasses.Field[Any]) -> list[str]:
     if field.metadata["positional"]:
         return [field.name]

@@ -14,7 +14,7 @@ from mpiapps.app import output, progress, provenance, rank_usage, record
 from mpiapps.app.checkpoint import FILE as CHECKPOINT
 from mpiapps.app.context import RunContext
 from mpiapps.app.debugger import wait_for_debugger
-from mpiapps.app.options import add_options, from_namespace, option
+from mpiapps.app.options import add_options, check_names, from_namespace, option
 from mpiapps.app.parser import Parser
 from mpiapps.app.program import Program, Result
 from mpiapps.base.deadline import Deadline
@@ -145,6 +145,7 @@ def program_parser(
         f" [options]. It executes mpiexec -n N python {shlex.join(argv)} [options].",
         launch=launch,
     )
+    check_names(parser, program.options, CommonOptions)
     add_options(parser, program.options)
     add_options(parser.add_argument_group("options of all programs"), CommonOptions)
     return parser

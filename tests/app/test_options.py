@@ -116,6 +116,25 @@ def test_help_lists_options_with_defaults(capsys):
     assert "--progress auto|bar|log|off" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("seconds", {}),
+        ("json", {"positional": True}),
+        ("n", {"alias": "csv"}),
+        ("home", {"short": "h"}),
+    ],
+)
+def test_a_name_of_an_option_of_all_programs_is_refused(capsys, name, words):
+    cls = dataclasses.make_dataclass(
+        "Taken", [(name, str, option("", "text", **words))], frozen=True
+    )
+    with pytest.raises(SystemExit) as ended:
+        parse(Program("demo", "Demo.", cls, print), [], LaunchEnvironment())
+    assert ended.value.code == 2
+    assert f"the field {name} of Taken defines" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("argv", ["--help", "--samples 0"])
 def test_only_rank_0_prints(capsys, argv):
     with pytest.raises(SystemExit):
