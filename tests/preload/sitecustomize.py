@@ -15,6 +15,11 @@ def main(path: str) -> None:
     import pickle
     import signal
     import socket
+    from contextlib import suppress
+
+    def forward(number: int, _: object) -> None:
+        with suppress(ProcessLookupError):  # it has ended; its status follows
+            os.kill(fork, number)
 
     server = socket.socket(socket.AF_UNIX)
     server.connect(path)
@@ -37,7 +42,7 @@ def main(path: str) -> None:
         stream.flush()
         fork = pickle.load(stream)
         for number in all_signals - {signal.SIGCHLD}:
-            signal.signal(number, lambda number, _: os.kill(fork, number))
+            signal.signal(number, forward)
         status = pickle.load(stream)
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
@@ -55,4 +60,8 @@ def becomes_a_fork(option: str = "-", word: str = "", *_: str) -> bool:
 
 
 if os.environ.get("PRELOAD_SERVER") and becomes_a_fork(*sys.orig_argv[1:]):
-    main(os.environ["PRELOAD_SERVER"])
+    try:
+        main(os.environ["PRELOAD_SERVER"])
+    except BaseException:  # Python would print it and go on: the rank would run twice
+        sys.excepthook(*sys.exc_info())
+    os._exit(70)

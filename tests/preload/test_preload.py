@@ -3,13 +3,16 @@
 import json
 import os
 import pickle
+import signal
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.commands import MPIS, bin_directory, on_ranks, run
+from tests.commands import MPIS, bin_directory, clean_environment, on_ranks, run
 
 pytestmark = pytest.mark.usefixtures("preloaded")
 DESCRIBE = (
@@ -75,6 +78,46 @@ def test_killed_clients_leave_a_server_that_forks(preload_server, tmp_path):
             for _ in range(10):
                 killed_client(preload_server, sent, answered)
     test_a_fork_has_the_files_and_settings_of_its_client(tmp_path)
+
+
+def catches(process: subprocess.Popen, number: int) -> bool:
+    """Return whether a process has a handler for a signal."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line[:7] == "SigCgt:")
+    return bool(int(caught[7:], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_signal_after_the_end_of_the_fork_does_not_run_it_again(lost, tmp_path):
+    """As prterun sends to the other ranks when one has failed."""
+    path, ended = str(tmp_path / "socket"), subprocess.Popen(["true"])
+    ended.wait()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        rank = {"OMPI_COMM_WORLD_RANK": "0", "PRELOAD_SERVER": path}
+        client = subprocess.Popen(
+            [sys.executable, "-c", "print('again')"],
+            env=clean_environment(**rank),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        connection, _ = listener.accept()
+        with connection:
+            _, files, *_ = socket.recv_fds(connection, 1, 8)
+            for file in files:  # or its output would not end
+                os.close(file)
+            with connection.makefile("rb") as stream:
+                pickle.load(stream)
+            connection.sendall(pickle.dumps(ended.pid))
+            while not catches(client, signal.SIGRTMAX):  # its last handler
+                time.sleep(0.01)
+            client.send_signal(signal.SIGCONT)
+            if not lost:
+                connection.sendall(pickle.dumps(3 << 8))
+        out, err = client.communicate(timeout=60)
+    assert (client.returncode, out) == (70 if lost else 3, b"")
+    assert (b"EOFError" in err) == lost
 
 
 @pytest.mark.parametrize("mpi", MPIS)
