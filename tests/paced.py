@@ -13,10 +13,11 @@ from mpiapps.app import Program, Result, main, option
 
 @dataclass(frozen=True)
 class Options:
-    """Size of the sum and its duration."""
+    """Size, duration and distribution of the sum."""
 
     n: int = option(100_000, "numbers to square", type="count", min=1)
     duration: int = option(1, "on all ranks, s", type="count", min=0)
+    schedule: str = option("static", "as of pi", choices=("static", "dynamic"))
 
 
 def run(ctx, options):
@@ -29,7 +30,8 @@ def run(ctx, options):
         time.sleep(len(part) * pause)
         return (sum(i * i for i in part),)
 
-    total = sum_range(ctx, options.n, squares, unit="numbers").total[0]
+    words = {"schedule": options.schedule, "unit": "numbers"}
+    total = sum_range(ctx, options.n, squares, **words).total[0]
     return Result({"sum": int(total)})
 
 

@@ -156,5 +156,5 @@ def prepare() -> None:
         ended = mpiapps("site", "probe", "--scheduler", scheduler)
         assert ended.code == 0, ended.err
         (SHARED / f"{scheduler}.toml").write_text(ended.out)
-    for script in HERE.glob("jobs/*.py"):
+    for script in [*HERE.glob("jobs/*.py"), HERE.parent / "paced.py"]:
         shutil.copy(script, SHARED)

@@ -30,7 +30,7 @@ LONG, SHORT = 20, 7  # s of work: more than one start allows, or less
 
 
 def arguments(seconds):
-    """Return the arguments of jobs/paced.py."""
+    """Return the arguments of tests/paced.py."""
     return [
         *("--", "--n", str(N), "--duration", str(seconds)),
         *("--checkpoint-every", "1"),
