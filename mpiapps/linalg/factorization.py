@@ -88,6 +88,16 @@ def block_for(n: int, size: int) -> int:
     return max(1, min(256, -(-width // 32) * 32))
 
 
+def block_for_lu(n: int, size: int) -> int:
+    """Return the block size for LU of n x n on `size` ranks. Local.
+
+    As `block_for`; but one rank factorises a panel of m x nb, in ``nb**2 m`` flops,
+    while all update the rest, in ``2 nb m**2 / size`` each. The first is no longer than
+    the second until half of the columns are done if nb is at most ``n / size``.
+    """
+    return min(block_for(n, size), max(32, n // size // 32 * 32))
+
+
 def factor_flops(n: int) -> float:
     """Return the flops of LU; `square_blocks` decides by them for Cholesky, too."""
     return 2 / 3 * n**3
@@ -124,7 +134,12 @@ def one_rank_is_faster(
 
 
 def square_blocks(
-    a: DistMatrix, block: int | None, call: str, *, lower: bool = False
+    a: DistMatrix,
+    block: int | None,
+    call: str,
+    *,
+    lower: bool = False,
+    width: Callable[[int, int], int] = block_for,
 ) -> DistMatrix:
     """Return a copy of the square matrix A, in the layout to factorise. Collective.
 
@@ -139,6 +154,8 @@ def square_blocks(
         Name of the calling function, compared over the ranks.
     lower : bool
         Do not check the elements above the diagonal.
+    width : callable
+        Returns the block size for n and the number of ranks.
 
     Raises
     ------
@@ -155,7 +172,7 @@ def square_blocks(
     if block is None and on_one_rank(a, factor_flops(n)):
         return a._redistributed(Layout.on_one(a.shape, 0))
     return a._redistributed(
-        Layout.cyclic((n, n), a.comm.size, block or block_for(n, a.comm.size))
+        Layout.cyclic((n, n), a.comm.size, block or width(n, a.comm.size))
     )
 
 

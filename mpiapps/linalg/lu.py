@@ -21,7 +21,7 @@ from mpiapps.linalg.factorization import (
     PartialFactorization,
     TrailingUpdate,
     bcast_in,
-    block_for,
+    block_for_lu,
     factorise_panels,
     gather_rows,
     square_blocks,
@@ -66,8 +66,8 @@ def lu(
     and the swapped rows.
     """
     if on_panel is not None:
-        block = block or block_for(a.shape[0], a.comm.size)
-    matrix = square_blocks(a, block, "lu")
+        block = block or block_for_lu(a.shape[0], a.comm.size)
+    matrix = square_blocks(a, block, "lu", width=block_for_lu)
     if block is None and matrix.layout.grid == (1, 1):
         return _on_one_rank(matrix)
     return resume(
@@ -85,7 +85,7 @@ def _on_one_rank(matrix: DistMatrix) -> LU:
             factors, pivots[:] = lu_in_place(transposed(matrix.local).T)
             matrix.local = transposed(factors.T)
     bcast_in(matrix.comm, pivots, matrix.layout.ranks[0])
-    return LU(matrix, _permutation(n, 0, pivots))
+    return LU(matrix, permutation_of(n, 0, pivots))
 
 
 def lu_in_place(whole: Array) -> tuple[Array, npt.NDArray[np.int32]]:
@@ -124,7 +124,7 @@ def resume(partial: PartialFactorization, on_panel: PanelCallback | None = None)
             raise _singular(bad)
         if on_panel is not None and panel.k.start > partial.done:
             on_panel(PartialFactorization(matrix, panel.k.start, order))
-        permutation = _permutation(order.size, panel.k.start, arrived.pivots)
+        permutation = permutation_of(order.size, panel.k.start, arrived.pivots)
         order = order[permutation]
         _swap(parts, permutation, panel, workspace)
         return _LUTrailingUpdate(parts, panel, arrived.column, workspace).update
@@ -212,7 +212,7 @@ def _panel_rows(parts: Blocks, i: int, start: int) -> npt.NDArray[np.int64]:
     return rows[parts.rows.count_below(start, i) :] - start
 
 
-def _permutation(
+def permutation_of(
     n: int, start: int, pivots: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     """Return the row permutation of a panel's swaps from row `start` on (laswp)."""

@@ -87,6 +87,11 @@ class Traffic:
         """Add messages from single ranks."""
         self._add(received, Call("exchange", messages + 1, received), messages)
 
+    def swap(self, _to: int, _out: int, _source: int, received: int) -> None:
+        """Add a message to a rank, and one from a rank; of 0 bytes: none."""
+        if received:
+            self.exchange(received, 1)
+
     def move(self, old: Layout, new: Layout, itemsize: int) -> None:
         """Add a redistribution, if the layouts differ."""
         if old.matches(new):

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -20,9 +21,10 @@ from mpiapps.linalg import factor_plans
 from mpiapps.linalg.call_cost import Call
 from mpiapps.linalg.cholesky_plan import send_cholesky
 from mpiapps.linalg.cost_model import Machine, call_of
-from mpiapps.linalg.factorization import block_for
+from mpiapps.linalg.factorization import block_for, block_for_lu
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.lu_plan import random_pivots, send_lu
 from mpiapps.linalg.operation_plan import Problem, Schedule
 from mpiapps.linalg.product_choice import SUMMA, Choice, Product, rank_choices
 from mpiapps.linalg.traffic import Traffic
@@ -30,7 +32,7 @@ from mpiapps.linalg.traffic import Traffic
 LOCAL = 2048  # rows and columns of a rank's block of C
 MANY = 4096  # ranks, from which blocks have half as many; above, one panel is traced
 PANELS = 2
-CHOLESKY_PANELS = 4
+FACTOR_PANELS = 4
 CALLS = 5  # of an operation
 MESSAGE = 64  # bytes of an answer
 PICKLED_INT = 5  # bytes
@@ -91,22 +93,52 @@ def gram(platform: Platform, ranks: int) -> Case:
     return _product(platform, ranks, ranked[0][1], 0, gram=True)
 
 
-def cholesky(platform: Platform, ranks: int) -> Case:
-    """Return the first panels of a Cholesky factorisation."""
+@dataclass(frozen=True)
+class Factorisation:
+    """What the panels of a factorisation cost.
+
+    For each column of a panel, all ranks compute `update` flops an element of the
+    trailing matrix, and one rank alone `serial` flops an element of the panel.
+    """
+
+    send: Callable[[Traffic, Problem, int], None]
+    block: Callable[[int, int], int]
+    update: int
+    serial: int = 0
+
+
+def _send_lu(traffic: Traffic, problem: Problem, first: int) -> None:
+    send_lu(traffic, problem, random_pivots(problem.n), first)
+
+
+FACTORISATIONS = {
+    "cholesky": Factorisation(send_cholesky, block_for, update=1),
+    "lu": Factorisation(_send_lu, block_for_lu, update=2, serial=1),
+}
+
+
+def factorisation(name: str) -> Build:
+    """Return the case of the first panels of a factorisation."""
+    return partial(_factorise, FACTORISATIONS[name])
+
+
+def _factorise(factors: Factorisation, platform: Platform, ranks: int) -> Case:
     n = _local(ranks) * round(ranks**0.5)
-    layout = Layout.cyclic((n, n), ranks, block_for(n, ranks))  # moved before
+    layout = Layout.cyclic((n, n), ranks, factors.block(n, ranks))  # moved before
     problem = Problem(layout, ranks, np.dtype("f8"))
 
     def traced(rank: int) -> TracedTraffic:
         traffic = TracedTraffic(rank, ranks)
-        send_cholesky(traffic, problem, CHOLESKY_PANELS)
+        factors.send(traffic, problem, FACTOR_PANELS)
         return traffic
 
     first = traced(0)
     nb = layout.rows.block
-    flops = sum((n - k * nb) ** 2 * nb for k in range(CHOLESKY_PANELS))
-    useful = flops / ranks / platform.flops
-    planned = useful + Machine.of(platform.name).communication(0, 0, first.calls)
+    left = [n - k * nb for k in range(FACTOR_PANELS)]
+    useful = sum(factors.update * m * m * nb for m in left) / ranks / platform.flops
+    panels = sum(factors.serial * m * nb * nb for m in left) / platform.flops
+    communication = Machine.of(platform.name).communication(0, 0, first.calls)
+    planned = useful + panels + communication
     traces = (traced(rank).actions for rank in range(ranks))
     return Case(traces, list(range(ranks)), first.received, useful, planned)
 
@@ -248,7 +280,8 @@ CASES: dict[str, Build] = {
     "gemm": gemm,
     "gemm-3d": gemm_3d,
     "gram": gram,
-    "cholesky": cholesky,
+    "cholesky": factorisation("cholesky"),
+    "lu": factorisation("lu"),
     "eigh": operation("eigh", lambda ranks: (64 * ranks, 64 * ranks)),
     "svd": operation("svd", lambda ranks: (64 * ranks, 32 * ranks)),
     "tsqr": operation("lstsq", lambda ranks: (100_000 * ranks, 64)),

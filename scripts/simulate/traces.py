@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from mpiapps.linalg.call_cost import SMALL_REDUCTION, Call
@@ -133,9 +133,7 @@ class TracedTraffic(Traffic):
         """Add a redistribution, message by message."""
         if old.matches(new):
             return
-        before = len(self.actions)
-        super().move(old, new, itemsize)
-        del self.actions[before:]
+        self._without_actions(super().move, old, new, itemsize)
         for shift in range(1, self.size):
             to, source = (
                 (self.rank + shift) % self.size,
@@ -145,3 +143,16 @@ class TracedTraffic(Traffic):
             come = math.prod(exchanged_shape(new, self.rank, old, source)) * itemsize
             if out or come:
                 self.actions.append(f"swap {to} {out} {source} {come}")
+
+    def swap(self, to: int, out: int, source: int, received: int) -> None:
+        """Add a message to a rank, and one from a rank; of 0 bytes: none."""
+        self._without_actions(super().swap, to, out, source, received)
+        first, stride, _ = map(int, self._group.split())
+        if out or received:
+            ranks = first + stride * to, first + stride * source
+            self.actions.append(f"swap {ranks[0]} {out} {ranks[1]} {received}")
+
+    def _without_actions(self, add: Callable[..., None], *arguments: object) -> None:
+        before = len(self.actions)
+        add(*arguments)
+        del self.actions[before:]

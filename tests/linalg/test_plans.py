@@ -16,13 +16,17 @@ from mpiapps.linalg import (
     factor_plans,
     factorization,
     krylov_plans,
+    lu,
+    lu_plan,
     summa,
     svd,
 )
+from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.cost_model import Machine
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.divide_conquer import _Merge
+from mpiapps.linalg.factorization import block_for_lu, panels
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.lstsq import lstsq
 from mpiapps.linalg.operation_plan import Problem, plan_operation
@@ -68,6 +72,10 @@ class Counted(MPI.Intracomm):
     def Scatter(self, send, receive, root=0):  # noqa: N802 - mpi4py's
         self.count(receive.nbytes if self.rank != root else 0)
         super().Scatter(send, receive, root)
+
+    def Recv(self, array, source):  # noqa: N802 - mpi4py's
+        self.count(array.nbytes)
+        super().Recv(array, source)
 
     def bcast(self, value, root=0):
         value = super().bcast(value, root)
@@ -143,6 +151,39 @@ def test_cholesky_factors(counting, dtype, n, monkeypatch):
     compare(counting, cholesky_plan._on_rank_0, cholesky, x)
     monkeypatch.setattr(factorization, "one_rank_is_faster", lambda *_: False)
     compare(counting, cholesky_plan.send_cholesky, cholesky, x)
+
+
+@pytest.mark.mpi
+@pytest.mark.one_mpi
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 70, 200])
+def test_lu_factors(counting, dtype, n, monkeypatch):
+    pivots, permutation_of = {}, lu.permutation_of
+
+    def recorded(n, start, found):
+        pivots[start] = found
+        return permutation_of(n, start, found)
+
+    def schedule(traffic, problem):
+        lu_plan.send_lu(traffic, problem, lambda panel: pivots[panel.k.start])
+
+    monkeypatch.setattr(factorization, "one_rank_is_faster", lambda *_: False)
+    monkeypatch.setattr(lu, "permutation_of", recorded)
+    x = whole((n, n), dtype)
+    layout = Layout.cyclic((n, n), counting.size, 32)
+    lu.lu(spread(counting, x, layout), block_for_lu(n, counting.size))
+    compare(counting, schedule, lu.lu, x)
+
+
+def test_random_pivots_are_rows_that_remain():
+    rows = Axis(500, 64, 3)
+    pivots = lu_plan.random_pivots(500)
+    for panel in panels(rows, (3, 2)):
+        found = pivots(panel)
+        assert np.array_equal(found, pivots(panel))
+        assert len(found) == len(panel)
+        assert (found >= np.arange(len(panel))).all()
+        assert found.max() < 500 - panel.k.start
 
 
 @pytest.mark.mpi
