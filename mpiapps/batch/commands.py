@@ -18,7 +18,7 @@ from mpiapps.app.program import find_program
 from mpiapps.app.runner import parse as parse_program
 from mpiapps.base.errors import UsageError
 from mpiapps.base.launch_environment import LaunchEnvironment
-from mpiapps.base.streams import write_out
+from mpiapps.base.streams import write_err, write_out
 from mpiapps.batch import job_state, quoting, runs, submission
 from mpiapps.batch.explain import explain as explain_script
 from mpiapps.batch.job_parts import Parent
@@ -202,6 +202,10 @@ def logs(values: Namespace, _rest: list[str]) -> int:
 def resubmit(values: Namespace, _rest: list[str]) -> int:
     """Submit runs again, to resume from their checkpoints."""
     selected = _runs(values)
+    if ending := [run for run in selected if submission.is_ending(run)]:
+        names = ", ".join(run.name for run in ending)
+        write_err(f"mpiapps: waiting for the end of the cancelled {names}\n")
+        wait_for(ending)
     numbers = {run.name: submission.resubmit(run) for run in selected}
     text = "".join(f"{name} continues as job {n}\n" for name, n in numbers.items())
     _print(values, numbers, text)

@@ -74,6 +74,14 @@ def resubmit(run: Run) -> str:
     return _submit_script(run).number
 
 
+def is_ending(run: Run) -> bool:
+    """Return whether the run's jobs are active only until a cancellation is done."""
+    current, histories = status(run), run.histories()
+    elements = current.elements or {"": current}
+    active = [i for i, one in elements.items() if one.state in job_state.ACTIVE]
+    return bool(active) and all(histories[index].cancelled for index in active)
+
+
 def cancel(run: Run) -> Status:
     """Cancel the jobs of a run; return the status before, or if it ended by itself.
 

@@ -1,7 +1,9 @@
 """Runs: submission, cancellation, status of arrays and clusters, output files."""
 
 import shutil
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +13,7 @@ from mpiapps.batch.history import read
 from mpiapps.batch.job_state import JobId
 from mpiapps.batch.scheduler import LIBRARY, load_scheduler
 from mpiapps.batch.status import status, statuses
+from mpiapps.cli import main
 from tests.batch.jobs import script
 from tests.batch.run_files import finish, write_events
 
@@ -97,6 +100,26 @@ def test_a_cancelled_run_goes_on_under_its_name(place):
     assert submission.resubmit(run) == "12"
     assert run.ids() == ["11", "12"]
     assert runs.find_run("logs", "12").name == "pi-1"
+
+
+def test_a_cancelled_run_that_still_ends_is_waited_for(place, monkeypatch, capsys):
+    run = submission.submit(script("slurm"), "pi", "logs")
+    write_events(run.directory, ["start 0 11"])
+    queue(place, "11 N/A RUNNING 0 None")
+    assert submission.cancel(run).state == job_state.CANCELLED
+    pauses = []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        queue(place, "11 N/A CANCELLED 0 None")
+
+    # Of that module alone: the wait for a process sleeps, too.
+    clock = SimpleNamespace(sleep=sleep, monotonic=time.monotonic)
+    monkeypatch.setattr("mpiapps.batch.waiting.time", clock)
+    assert main(["resubmit", "pi-1"]) == 0
+    assert len(pauses) == 1
+    assert run.ids() == ["11", "12"]
+    assert "waiting for the end of the cancelled pi-1" in capsys.readouterr().err
 
 
 def test_what_has_ended_is_not_cancelled(place):
