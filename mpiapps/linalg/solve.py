@@ -99,7 +99,7 @@ def solve(
     Notes
     -----
     A column is refined while each step halves its backward error (`residual`); a step
-    that does not is discarded, so refinement never worsens a solution. An error
+    that does not is discarded, so no backward error ever grows. An error
     estimate costs two products with X and a copy of A. Rank 0 solves small systems,
     by `factorization.on_one_rank`: one gather of A and B, and one scatter of X.
     """

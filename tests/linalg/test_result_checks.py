@@ -134,13 +134,11 @@ def test_refinement_never_worsens_a_solution(comm, n, steps):
     x = growing(n)
     truth = np.hstack([np.ones((n, 1)), whole((n, 6)), np.abs(whole((n, 2), seed=1))])
     a, b = spread(comm, x), spread(comm, x @ truth)
-    errors = [
-        np.abs(np.asarray(solve(a, b, refinements=most)) - truth).max(axis=0)
-        for most in (0, steps)
-    ]
-    assert (errors[1] <= errors[0] * 1.01 + 1e-12).all()
+    plain, refined = (solve(a, b, refinements=most) for most in (0, steps))
+    # With n = 200 no digit of the solutions is right: only backward errors compare.
+    assert (residual(a, refined, b)[1] <= residual(a, plain, b)[1]).all()
     if n <= 60:  # where some digits are left, refinement finds the others
-        assert errors[1].max() < 1e-10
+        assert np.abs(np.asarray(refined) - truth).max() < 1e-10
 
 
 def test_refinement_does_not_spread_an_overflow(comm):
