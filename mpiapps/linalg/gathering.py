@@ -7,6 +7,7 @@ from typing import Any
 from mpiapps.base.memory import available_memory
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import checked_root, raise_together
+from mpiapps.device.arrays import to_host
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import operands
 from mpiapps.linalg.layout import Layout
@@ -31,7 +32,7 @@ class Gathering(MatrixBase):
 
     def _to_root(self, root: int) -> Array | None:
         one = Layout.on_one(self.shape, root)
-        whole = redistribute(self.comm, self.local, self.layout, one)
+        whole = redistribute(self.comm, to_host(self.local), self.layout, one)
         return operands.own(whole, self.local) if self.comm.rank == root else None
 
     def to_all(self) -> Array:
@@ -47,7 +48,7 @@ class Gathering(MatrixBase):
         with raise_together(self.comm) as same:
             same("to_all", self)
         self._check_memory()
-        whole = replicate(self.comm, self.local, self.layout)
+        whole = replicate(self.comm, to_host(self.local), self.layout)
         return operands.own(whole, self.local)
 
     def _check_memory(self) -> None:

@@ -1,0 +1,187 @@
+"""Matrices on devices give the results of those in host memory, with few transfers."""
+
+import numpy as np
+import pytest
+
+from mpiapps.linalg import factorization
+from mpiapps.linalg.cholesky import cholesky
+from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.grid_choice import grids
+from mpiapps.linalg.lu import lu
+from mpiapps.linalg.multiply import gram, multiply
+from mpiapps.linalg.solve import factorise, solve
+from mpiapps.linalg.trsm import solve_triangular
+from tests.linalg.cases import close, layouts, spread, whole
+from tests.linalg.test_factors import positive
+
+pytestmark = pytest.mark.mpi
+
+# Tall, wide, square, primes, one element, none.
+SIZES = [(40, 3, 5), (3, 40, 5), (4, 5, 60), (16, 16, 16), (7, 11, 13), (1, 1, 1)]
+SIZES += [(0, 0, 0), (3, 4, 0), (0, 4, 3)]
+DTYPES = ["f4", "f8", "c16"]
+
+
+def on_host(matrix):
+    assert matrix.is_on_device
+    return matrix.to_host()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sizes", SIZES)
+def test_products_in_any_layout(cupy, ranks, messages, sizes, dtype):
+    m, n, k = sizes
+    x, y = whole((m, k), dtype), whole((k, n), dtype)
+    for la, lb in zip(layouts(x.shape, ranks.size), layouts(y.shape, ranks.size)[::-1]):
+        a, b = spread(ranks, x, la).to_device(), spread(ranks, y, lb).to_device()
+        close(on_host(a @ b), x @ y)
+
+
+@pytest.mark.parametrize("delayed", [False, True])
+def test_products_on_any_grid(cupy, ranks, messages, delayed):
+    x, y = whole((20, 900)), whole((900, 17))
+    a, b = spread(ranks, x).to_device(), spread(ranks, y).to_device()
+    cupy.delayed = delayed
+    for grid in grids(ranks.size):
+        close(on_host(multiply(a, b, grid=grid)), x @ y)
+
+
+@pytest.mark.parametrize("op_a", "NTH")
+@pytest.mark.parametrize("op_b", "NTH")
+def test_all_arguments_of_gemm(cupy, ranks, op_a, op_b):
+    x, y, z = whole((6, 6), "c16"), whole((6, 6), "c16", 1), whole((6, 6), "c16", 2)
+    a, b, c = (spread(ranks, each) for each in (x, y, z))
+    options = {"alpha": 2j, "beta": -3, "op_a": op_a, "op_b": op_b}
+    expected = multiply(a, b, c, **options).to_all()
+    devices = [matrix.to_device() for matrix in (a, b, c)]
+    close(on_host(multiply(*devices, **options)), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(60, 5), (5, 60), (17, 17), (1, 1), (0, 3), (3, 0)])
+def test_a_gram_matrix_is_exactly_hermitian(cupy, ranks, messages, shape, dtype):
+    x = whole(shape, dtype)
+    for layout in layouts(shape, ranks.size):
+        found = on_host(gram(spread(ranks, x, layout).to_device()))
+        close(found, x.conj().T @ x)
+        array = found.to_all()
+        assert (array == array.conj().T).all()
+
+
+@pytest.fixture(params=[1, -1], ids=["on rank 0", "on all ranks"])
+def small(request, monkeypatch):
+    monkeypatch.setattr(factorization, "PANEL_SECONDS", request.param)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("n", "block"), [(0, None), (1, None), (17, 3), (17, None)])
+def test_cholesky(cupy, ranks, messages, small, n, block, dtype):
+    x = positive(n, dtype)
+    found = on_host(cholesky(spread(ranks, x).to_device(), block))
+    close(found, np.linalg.cholesky(x) if n else x)
+
+
+@pytest.mark.parametrize("block", [3, None])
+@pytest.mark.parametrize("minor", [1, 4, 9])
+def test_the_error_of_cholesky_is_that_of_the_host(cupy, ranks, small, minor, block):
+    x = np.eye(9)
+    x[minor - 1, minor - 1] = -1
+    texts = []
+    for matrix in (spread(ranks, x), spread(ranks, x).to_device()):
+        with pytest.raises(np.linalg.LinAlgError) as caught:
+            cholesky(matrix, block)
+        texts.append(str(caught.value))
+    assert texts[0] == texts[1]
+    assert f"order {minor}" in texts[0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("n", "block"), [(1, None), (17, 3), (17, None)])
+def test_lu(cupy, ranks, messages, small, n, block, dtype):
+    x = whole((n, n), dtype)
+    found, expected = lu(spread(ranks, x).to_device(), block), lu(spread(ranks, x), block)
+    close(on_host(found.factors), expected.factors.to_all())
+    assert (found.rows == expected.rows).all()
+
+
+@pytest.mark.parametrize("block", [3, None])
+def test_the_error_of_lu_has_the_column(cupy, ranks, small, block):
+    x = whole((7, 7))
+    x[:, 4] = 0
+    with pytest.raises(np.linalg.LinAlgError, match="column 4 has no nonzero pivot"):
+        lu(spread(ranks, x).to_device(), block)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize("op", "NTH")
+def test_triangular_solves(cupy, ranks, messages, small, lower, op):
+    x, y = whole((17, 17), "c16") + 9 * np.eye(17), whole((17, 4), "c16")
+    options = {"lower": lower, "op": op}
+    expected = solve_triangular(spread(ranks, x), spread(ranks, y), **options)
+    devices = spread(ranks, x).to_device(), spread(ranks, y).to_device()
+    close(on_host(solve_triangular(*devices, **options)), expected.to_all())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["general", "positive"])
+@pytest.mark.parametrize("n", [1, 17])
+def test_solve(cupy, ranks, messages, small, kind, n, dtype):
+    x, y = positive(n, dtype), whole((n, 3), dtype)
+    a, b = spread(ranks, x).to_device(), spread(ranks, y).to_device()
+    for factors in (None, factorise(a, kind)):
+        found = on_host(solve(a, b, kind=kind, factors=factors))
+        rest = np.abs(x @ found.to_all() - y).max()
+        assert rest <= 20 * n * np.finfo(dtype).eps * np.abs(x).max()
+    assert found.layout == b.layout
+
+
+def test_a_vector_is_solved_for(cupy, ranks):
+    x, y = positive(9), whole((9, 1))[:, 0]
+    found = solve(spread(ranks, x).to_device(), y)
+    assert np.allclose(x @ found, y)
+
+
+def test_a_block_goes_to_the_device_once_and_back_once(cupy, ranks):
+    # Each rank has rows of A and of C; B is replicated through host memory.
+    n = 64 * ranks.size
+    x, y = whole((n, 64)), whole((64, 8))
+    rows = layouts(x.shape, ranks.size)[1]
+    a, b = spread(ranks, x, rows), spread(ranks, y).to_device()
+    cupy.counts.clear()
+    c = a.to_device() @ b
+    close(c.to_host(), x @ y)
+    several = ranks.size > 1
+    assert cupy.counts["gemm"] == 1
+    assert cupy.counts["uploads"] == 1 + several
+    assert cupy.counts["downloads"] == 1 + several
+
+
+def test_each_panel_is_one_transfer(cupy, ranks, monkeypatch):
+    monkeypatch.setenv("MPIAPPS_DEVICE_MESSAGES", "host")
+    x, y = whole((8, 2048)), whole((2048, 8))
+    grid = next(grid for grid in grids(ranks.size) if grid.pk == 1)
+    a, b = spread(ranks, x), spread(ranks, y)
+    la, lb, _ = grid.layouts(8, 8, 2048)
+    a, b = a.redistribute(la).to_device(), b.redistribute(lb).to_device()
+    cupy.counts.clear()
+    multiply(a, b, grid=grid)
+    panels = cupy.counts["gemm"]
+    transfers = cupy.counts["uploads"] + cupy.counts["downloads"]
+    sides = sum(side > 1 for side in (grid.pm, grid.pn))
+    assert transfers <= 2 * sides * max(panels, ranks.size)
+
+
+def test_matrices_in_different_memories_are_refused(cupy, ranks):
+    a = spread(ranks, whole((3, 3)))
+    with pytest.raises(ValueError, match="to_device or to_host"):
+        multiply(a, a.to_device())
+
+
+def test_the_matrix_is_a_copy_of_the_other_memory(cupy, ranks):
+    a = DistMatrix.random(ranks, (5, 4))
+    device = a.to_device()
+    assert device.to_device() is device
+    assert a.to_host() is a
+    assert (device.to_host().local == a.local).all()
+    assert (device.to_all() == a.to_all()).all()
+    assert (device.T.to_host().local == a.T.local).all()
