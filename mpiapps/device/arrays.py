@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mpiapps.base.errors import LaunchError
 from mpiapps.base.optional import import_optional
 from mpiapps.device.cuda_libraries import CudaLibraries
 from mpiapps.kernels.backends import BACKENDS
@@ -26,9 +27,15 @@ def cuda_module() -> Any:
     Raises
     ------
     LaunchError
-        If it is not installed.
+        If it is not installed, or cannot be imported.
     """
-    module = import_optional("cupy", "cuda", "a matrix on a device")
+    try:
+        module = import_optional("cupy", "cuda", "a matrix on a device")
+    except ImportError as error:  # such as a library of CUDA that is missing
+        raise LaunchError(
+            f"CuPy is installed, but cannot be imported: {error}; reinstall it for the"
+            " CUDA version of the driver (docs/gpu.md)"
+        ) from error
     BACKENDS[module.ndarray] = CudaLibraries(module)
     return module
 

@@ -247,7 +247,9 @@ class CountingModule:
             arrays = self.unwrapped(args)
             names = list(options)
             values = self.unwrapped(options.values())
-            return self.wrapped(function(*arrays, **dict(zip(names, values))))
+            return self.wrapped(
+                function(*arrays, **dict(zip(names, values, strict=True)))
+            )
 
         return call
 
@@ -262,10 +264,12 @@ class _Blas:
         kind = name[1:]
         signature = SIGNATURES[kind]
 
-        def call(handle, *values):
+        def call(_handle, *values):
             assert len(values) == len(signature), name
             arguments, keep = [], []
-            for position, (form, value) in enumerate(zip(signature, values)):
+            for position, (form, value) in enumerate(
+                zip(signature, values, strict=True)
+            ):
                 assert type(value) is int
                 if isinstance(form, bytes):
                     arguments.append(ctypes.c_char_p(form[value : value + 1]))
@@ -292,11 +296,12 @@ class _Lapack:
 
     def __getattr__(self, name):
         if name.endswith("_bufferSize"):
-            return lambda handle, *sizes: 1
+            return lambda *_sizes: 1
         return getattr(self, "_" + name[1:])(np.dtype(DTYPES[name[0]]))
 
     def _potrf(self, dtype):
-        def call(handle, uplo, n, a, lda, work, lwork, info):
+        def call(*arguments):
+            _handle, uplo, n, a, lda, _work, _size, info = arguments
             self._module.counts["potrf"] += 1
             self._module.drain()
             assert (uplo, lda) == (1, n)
@@ -307,7 +312,8 @@ class _Lapack:
         return call
 
     def _getrf(self, dtype):
-        def call(handle, m, n, a, lda, work, pivots, info):
+        def call(*arguments):
+            _handle, m, n, a, lda, _work, pivots, info = arguments
             self._module.counts["getrf"] += 1
             self._module.drain()
             assert lda == m

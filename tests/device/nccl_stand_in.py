@@ -73,7 +73,8 @@ class NcclCommunicator:
             members = world.recv(source=root, tag=self.tag)
         self.members = members
 
-    def broadcast(self, source, target, size, dtype, root, stream):
+    def broadcast(self, *arguments):
+        source, target, size, dtype, root, stream = arguments
         assert (source, dtype) == (target, Nccl.NCCL_UINT8)
         for other in range(len(self.members)):
             if self.rank == root and other != root:
@@ -81,11 +82,11 @@ class NcclCommunicator:
             elif self.rank == other != root:
                 self.recv(target, size, dtype, root, stream)
 
-    def send(self, source, size, dtype, peer, stream):
+    def send(self, source, size, _dtype, peer, _stream):
         data, dest = _bytes(source, size), self.members[peer]
         self.nccl.run(lambda: MPI.COMM_WORLD.Isend(data, dest, tag=self.tag))
 
-    def recv(self, target, size, dtype, peer, stream):
+    def recv(self, target, size, _dtype, peer, _stream):
         data, source = _bytes(target, size), self.members[peer]
         self.nccl.run(lambda: MPI.COMM_WORLD.Irecv(data, source, tag=self.tag))
 

@@ -14,7 +14,8 @@ from mpiapps.linalg.trsm import solve_triangular
 from tests.linalg.cases import close, layouts, spread, whole
 from tests.linalg.test_factors import positive
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.usefixtures("cupy")]
+every_way = pytest.mark.usefixtures("messages")
 
 # Tall, wide, square, primes, one element, none.
 SIZES = [(40, 3, 5), (3, 40, 5), (4, 5, 60), (16, 16, 16), (7, 11, 13), (1, 1, 1)]
@@ -29,16 +30,18 @@ def on_host(matrix):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("sizes", SIZES)
-def test_products_in_any_layout(cupy, ranks, messages, sizes, dtype):
+def test_products_in_any_layout(ranks, sizes, dtype):
     m, n, k = sizes
     x, y = whole((m, k), dtype), whole((k, n), dtype)
-    for la, lb in zip(layouts(x.shape, ranks.size), layouts(y.shape, ranks.size)[::-1]):
+    left, right = layouts(x.shape, ranks.size), layouts(y.shape, ranks.size)
+    for la, lb in zip(left, right[::-1], strict=True):
         a, b = spread(ranks, x, la).to_device(), spread(ranks, y, lb).to_device()
         close(on_host(a @ b), x @ y)
 
 
+@every_way
 @pytest.mark.parametrize("delayed", [False, True])
-def test_products_on_any_grid(cupy, ranks, messages, delayed):
+def test_products_on_any_grid(cupy, ranks, delayed):
     x, y = whole((20, 900)), whole((900, 17))
     a, b = spread(ranks, x).to_device(), spread(ranks, y).to_device()
     cupy.delayed = delayed
@@ -48,7 +51,7 @@ def test_products_on_any_grid(cupy, ranks, messages, delayed):
 
 @pytest.mark.parametrize("op_a", "NTH")
 @pytest.mark.parametrize("op_b", "NTH")
-def test_all_arguments_of_gemm(cupy, ranks, op_a, op_b):
+def test_all_arguments_of_gemm(ranks, op_a, op_b):
     x, y, z = whole((6, 6), "c16"), whole((6, 6), "c16", 1), whole((6, 6), "c16", 2)
     a, b, c = (spread(ranks, each) for each in (x, y, z))
     options = {"alpha": 2j, "beta": -3, "op_a": op_a, "op_b": op_b}
@@ -59,7 +62,7 @@ def test_all_arguments_of_gemm(cupy, ranks, op_a, op_b):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(60, 5), (5, 60), (17, 17), (1, 1), (0, 3), (3, 0)])
-def test_a_gram_matrix_is_exactly_hermitian(cupy, ranks, messages, shape, dtype):
+def test_a_gram_matrix_is_exactly_hermitian(ranks, shape, dtype):
     x = whole(shape, dtype)
     for layout in layouts(shape, ranks.size):
         found = on_host(gram(spread(ranks, x, layout).to_device()))
@@ -73,17 +76,20 @@ def small(request, monkeypatch):
     monkeypatch.setattr(factorization, "PANEL_SECONDS", request.param)
 
 
+@every_way
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("n", "block"), [(0, None), (1, None), (17, 3), (17, None)])
-def test_cholesky(cupy, ranks, messages, small, n, block, dtype):
+def test_cholesky(ranks, n, block, dtype):
     x = positive(n, dtype)
     found = on_host(cholesky(spread(ranks, x).to_device(), block))
     close(found, np.linalg.cholesky(x) if n else x)
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("block", [3, None])
 @pytest.mark.parametrize("minor", [1, 4, 9])
-def test_the_error_of_cholesky_is_that_of_the_host(cupy, ranks, small, minor, block):
+def test_the_error_of_cholesky_is_that_of_the_host(ranks, minor, block):
     x = np.eye(9)
     x[minor - 1, minor - 1] = -1
     texts = []
@@ -95,26 +101,34 @@ def test_the_error_of_cholesky_is_that_of_the_host(cupy, ranks, small, minor, bl
     assert f"order {minor}" in texts[0]
 
 
+@every_way
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("n", "block"), [(1, None), (17, 3), (17, None)])
-def test_lu(cupy, ranks, messages, small, n, block, dtype):
+def test_lu(ranks, n, block, dtype):
     x = whole((n, n), dtype)
-    found, expected = lu(spread(ranks, x).to_device(), block), lu(spread(ranks, x), block)
+    found, expected = (
+        lu(spread(ranks, x).to_device(), block),
+        lu(spread(ranks, x), block),
+    )
     close(on_host(found.factors), expected.factors.to_all())
     assert (found.rows == expected.rows).all()
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("block", [3, None])
-def test_the_error_of_lu_has_the_column(cupy, ranks, small, block):
+def test_the_error_of_lu_has_the_column(ranks, block):
     x = whole((7, 7))
     x[:, 4] = 0
     with pytest.raises(np.linalg.LinAlgError, match="column 4 has no nonzero pivot"):
         lu(spread(ranks, x).to_device(), block)
 
 
+@every_way
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("lower", [True, False])
 @pytest.mark.parametrize("op", "NTH")
-def test_triangular_solves(cupy, ranks, messages, small, lower, op):
+def test_triangular_solves(ranks, lower, op):
     x, y = whole((17, 17), "c16") + 9 * np.eye(17), whole((17, 4), "c16")
     options = {"lower": lower, "op": op}
     expected = solve_triangular(spread(ranks, x), spread(ranks, y), **options)
@@ -122,10 +136,12 @@ def test_triangular_solves(cupy, ranks, messages, small, lower, op):
     close(on_host(solve_triangular(*devices, **options)), expected.to_all())
 
 
+@every_way
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", ["general", "positive"])
 @pytest.mark.parametrize("n", [1, 17])
-def test_solve(cupy, ranks, messages, small, kind, n, dtype):
+def test_solve(ranks, kind, n, dtype):
     x, y = positive(n, dtype), whole((n, 3), dtype)
     a, b = spread(ranks, x).to_device(), spread(ranks, y).to_device()
     for factors in (None, factorise(a, kind)):
@@ -135,7 +151,7 @@ def test_solve(cupy, ranks, messages, small, kind, n, dtype):
     assert found.layout == b.layout
 
 
-def test_a_vector_is_solved_for(cupy, ranks):
+def test_a_vector_is_solved_for(ranks):
     x, y = positive(9), whole((9, 1))[:, 0]
     found = solve(spread(ranks, x).to_device(), y)
     assert np.allclose(x @ found, y)
@@ -171,13 +187,13 @@ def test_each_panel_is_one_transfer(cupy, ranks, monkeypatch):
     assert transfers <= 2 * sides * max(panels, ranks.size)
 
 
-def test_matrices_in_different_memories_are_refused(cupy, ranks):
+def test_matrices_in_different_memories_are_refused(ranks):
     a = spread(ranks, whole((3, 3)))
     with pytest.raises(ValueError, match="to_device or to_host"):
         multiply(a, a.to_device())
 
 
-def test_the_matrix_is_a_copy_of_the_other_memory(cupy, ranks):
+def test_the_matrix_is_a_copy_of_the_other_memory(ranks):
     a = DistMatrix.random(ranks, (5, 4))
     device = a.to_device()
     assert device.to_device() is device

@@ -1,0 +1,57 @@
+"""The device of each rank, for matrices on devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mpiapps.base.errors import LaunchError
+from mpiapps.comm.device_messages import chosen_way
+from mpiapps.comm.rank_device import choose_rank_device
+from mpiapps.device.arrays import cuda_module, synchronize
+
+if TYPE_CHECKING:
+    from mpiapps.comm.world import World
+    from mpiapps.device.choice import Device
+    from mpiapps.linalg.distmatrix import DistMatrix
+
+
+def use_device(world: World) -> Device:
+    """Return this rank's device, current for CuPy. Collective.
+
+    Raises
+    ------
+    LaunchError
+        Exit code 78, on all ranks: CuPy is not installed, or a rank sees no device.
+    """
+    with world.agree():
+        try:
+            module = cuda_module()
+        except LaunchError as error:
+            raise LaunchError(f"{error}, or use --device cpu") from error
+    device = choose_rank_device(world)
+    with world.agree():
+        module.cuda.Device(device.index).use()
+    return device
+
+
+def upload(world: World, matrices: Sequence[DistMatrix]) -> list[DistMatrix]:
+    """Return the matrices on devices. Collective: times it as `upload`."""
+    with world.timed("upload"):
+        moved = [matrix.to_device() for matrix in matrices]
+        for matrix in moved:
+            synchronize(matrix.local)
+    return moved
+
+
+def download(
+    world: World, device: Device, matrix: DistMatrix | None, values: dict[str, Any]
+) -> tuple[DistMatrix | None, dict[str, Any]]:
+    """Return a result in host memory. Collective: times it as `download`.
+
+    The device and the way of messages are added to the values.
+    """
+    with world.timed("download"):
+        host = None if matrix is None else matrix.to_host()
+    own = {"device": device.name, "messages": chosen_way(world.comm)}
+    return host, {**values, **own}
