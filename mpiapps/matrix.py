@@ -74,9 +74,7 @@ class Options:
         metavar="SIZE",
         max=2**40,
     )
-    seed: int = option(
-        0, "seed of the random matrices", type="count", min=0, max=2**32 - 2
-    )
+    seed: int = option(0, "seed of random matrices", type="count", max=2**32 - 2, min=0)
     dtype: str = option(
         "f8", "dtype of random matrices", choices=("f4", "f8", "c8", "c16")
     )
@@ -189,6 +187,7 @@ def run(ctx: RunContext, options: Options) -> Result:
     inputs = devices.upload(world, operands) if device else operands
     with world.timed(options.operation), _as_input():
         result, values = _compute(ctx, options, operation, inputs)
+        devices.wait(result)
     if device:
         result, values = devices.download(world, device, result, values)
     if vector and "rows" in values and result is not None:

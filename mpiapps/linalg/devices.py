@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mpiapps.base.errors import LaunchError
 from mpiapps.comm.device_messages import chosen_way
 from mpiapps.comm.rank_device import choose_rank_device
-from mpiapps.device.arrays import cuda_module, synchronize
+from mpiapps.device import arrays
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -26,7 +26,7 @@ def use_device(world: World) -> Device:
     """
     with world.agree():
         try:
-            module = cuda_module()
+            module = arrays.cuda_module()
         except LaunchError as error:
             raise LaunchError(f"{error}, or use --device cpu") from error
     device = choose_rank_device(world)
@@ -40,8 +40,14 @@ def upload(world: World, matrices: Sequence[DistMatrix]) -> list[DistMatrix]:
     with world.timed("upload"):
         moved = [matrix.to_device() for matrix in matrices]
         for matrix in moved:
-            synchronize(matrix.local)
+            arrays.synchronize(matrix.local)
     return moved
+
+
+def wait(matrix: DistMatrix | None) -> None:
+    """Wait until the device has computed a matrix. Local."""
+    if matrix is not None:
+        arrays.synchronize(matrix.local)
 
 
 def download(
