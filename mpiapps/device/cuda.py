@@ -64,3 +64,20 @@ def select(index: int) -> None:
             f" installed. {REMEDY}"
         )
     cuda.select_device(index)
+
+
+# Threads of a block. Those of the simulator are Python's, and slow to start.
+THREADS = 8 if is_simulated() else 256
+BLOCKS_PER_MULTIPROCESSOR = 8  # of 256 threads: as many as run at once
+
+
+def blocks_for(threads: int) -> int:
+    """Return the blocks of a grid-stride kernel that has work for `threads` threads.
+
+    At most as many as run at once on the current device, so that none waits.
+    """
+    most = 2
+    if not is_simulated():
+        count = cuda.get_current_device().MULTIPROCESSOR_COUNT
+        most = BLOCKS_PER_MULTIPROCESSOR * int(count)
+    return max(1, min(most, -(-threads // THREADS)))
