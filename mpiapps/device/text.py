@@ -29,8 +29,9 @@ from mpiapps.kernels.utf8 import (
     automaton,
 )
 
-# Bytes of a chunk: its copy takes a hundred times as long as the start of a kernel.
-CHUNK_BYTES = 2**24
+# Bytes of a chunk: half of the least segment of a file, so that the first half is
+# copied while the second is read, and large beside the start of a copy and a kernel.
+CHUNK_BYTES = 2**21
 # Bytes of a part. A warp then reads 2 KiB, which stay in the L1 cache until it is done;
 # at most 340, for 11 bits of counts.
 PART_BYTES = 64

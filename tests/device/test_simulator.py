@@ -1,0 +1,33 @@
+"""All that runs in numba's simulator, which a process has from its start."""
+
+import json
+import sys
+
+from tests.commands import ROOT, on_ranks, run
+
+SIMULATOR = {"NUMBA_ENABLE_CUDASIM": "1"}
+
+
+def test_kernels_in_the_simulator():
+    file = str(ROOT / "tests" / "device" / "simulated.py")
+    done = run([sys.executable, "-m", "pytest", "-q", file], **SIMULATOR)
+    assert done.code == 0, done.out
+
+
+def test_ranks_that_share_a_device_count_the_same_darts():
+    argv = ["-m", "mpiapps.pi", "--samples", "403", "--json", "-", "--device"]
+    record = {}
+    for device, variables in {"cpu": {}, "cuda": SIMULATOR}.items():
+        done = on_ranks("mpich", 2, *argv, device, **variables)
+        assert done.code == 0, done.err
+        record[device] = json.loads(done.out)
+    hits = {device: each["values"]["hits"] for device, each in record.items()}
+    assert hits["cuda"] == hits["cpu"]
+    assert "2 ranks share a device" in " ".join(record["cuda"]["notes"])
+
+
+def test_without_a_device_all_ranks_end_with_one_message():
+    argv = ["-m", "mpiapps.files", "count", str(ROOT / "README.md"), "--device", "cuda"]
+    done = on_ranks("mpich", 2, *argv, CUDA_VISIBLE_DEVICES="")
+    assert done.code == 78
+    assert done.err.count("no CUDA device is visible") == 1
