@@ -107,6 +107,22 @@ def _kernel(misses_of: Callable[..., Word]) -> Any:
 _KERNELS = {False: _kernel(_misses_of_narrow), True: _kernel(_misses_of_wide)}
 
 
+def start_misses(seed: int, stream: int, first: int, last: int, wide: bool) -> Any:
+    """Start to count the darts of indices `first` to `last` that miss.
+
+    Returns
+    -------
+    array on the device, uint64, (blocks,)
+        Its sum is their number, when the kernel is done.
+    """
+    blocks = blocks_for(last - first)
+    sums = cuda.device_array(blocks, np.uint64)
+    _KERNELS[wide][blocks, THREADS](
+        *(np.uint32(seed), np.uint32(stream), np.uint64(first), np.uint64(last), sums)
+    )
+    return sums
+
+
 def count_darts(seed: int, stream: int, first: int, last: int, wide: bool) -> int:
     """Return the number of darts `first` to `last` that hit the quarter circle.
 
@@ -125,9 +141,5 @@ def count_darts(seed: int, stream: int, first: int, last: int, wide: bool) -> in
     index, stop = begin // per_index, end // per_index
     if index == stop:
         return hits
-    blocks = blocks_for(stop - index)
-    sums = cuda.device_array(blocks, np.uint64)
-    _KERNELS[wide][blocks, THREADS](
-        *(np.uint32(seed), np.uint32(stream), np.uint64(index), np.uint64(stop), sums)
-    )
+    sums = start_misses(seed, stream, index, stop, wide)
     return hits - int(sums.copy_to_host().sum())

@@ -139,22 +139,47 @@ def _count_parts(  # noqa: PLR0913, PLR0917 - a kernel has no objects
             results[cuda.blockIdx.x, column] = rows[0, column]
 
 
-class _Slot:
-    """Memory and stream of a chunk in flight.
+class Slot:
+    """Memory and stream of a chunk in flight: sent, counted, and received in turn.
 
     Attributes
     ----------
     host : ndarray of uint8
         Pinned; `HEAD_BYTES`, then the chunk.
+    stream
+        In which the three methods start their work, without waiting for it.
     """
 
-    def __init__(self, chunk_bytes: int, blocks: int) -> None:
+    def __init__(self, encoding: str, chunk_bytes: int, part_bytes: int) -> None:
         self.stream = cuda.stream()
         self.host: np.ndarray = cuda.pinned_array(HEAD_BYTES + chunk_bytes, np.uint8)
-        self.device = cuda.device_array(HEAD_BYTES + chunk_bytes, np.uint8)
-        self.host_rows: np.ndarray = cuda.pinned_array((blocks, ROW), np.int64)
-        self.device_rows = cuda.device_array((blocks, ROW), np.int64)
-        self.blocks = 0  # of the chunk in flight
+        self._device = cuda.device_array(HEAD_BYTES + chunk_bytes, np.uint8)
+        self._part, self._block = part_bytes, part_bytes * THREADS
+        shape = self._blocks(chunk_bytes), ROW
+        self._host_rows: np.ndarray = cuda.pinned_array(shape, np.int64)
+        self._device_rows = cuda.device_array(shape, np.int64)
+        self._tables = [cuda.to_device(table) for table in automaton(encoding)]
+
+    def send(self, size: int) -> None:
+        """Copy the bytes before a chunk of `size` bytes and the chunk."""
+        end = HEAD_BYTES + size
+        self._device[:end].copy_to_device(self.host[:end], stream=self.stream)
+
+    def count(self, size: int, history: int) -> None:
+        """Count a chunk that was sent; `history` bytes before it are valid."""
+        _count_parts[self._blocks(size), THREADS, self.stream](
+            *(self._device, history, size, self._part),
+            *(*self._tables, self._device_rows),
+        )
+
+    def receive(self, size: int) -> np.ndarray:
+        """Copy the rows of a chunk; return their memory, overwritten by the next."""
+        n = self._blocks(size)
+        self._device_rows[:n].copy_to_host(self._host_rows[:n], stream=self.stream)
+        return self._host_rows[:n]
+
+    def _blocks(self, size: int) -> int:
+        return -(-size // self._block)
 
 
 class TextCounter:
@@ -169,7 +194,7 @@ class TextCounter:
         As for `mpiapps.kernels.text.count_text`.
     chunk_bytes : int
         Size of `buffer`. The memory is twice as much, on the host (pinned) and on the
-        device, and 2 MiB for the automaton.
+        device, and 4 MiB for the automaton.
     part_bytes : int
         Bytes that a thread counts, at most 340.
     """
@@ -180,21 +205,16 @@ class TextCounter:
         chunk_bytes: int = CHUNK_BYTES,
         part_bytes: int = PART_BYTES,
     ) -> None:
-        transitions, pending = automaton(encoding)
-        self._transitions = cuda.to_device(transitions)
-        self._pending = cuda.to_device(pending)
-        self._part, self._block_bytes = part_bytes, part_bytes * THREADS
-        blocks = -(-chunk_bytes // self._block_bytes)
-        self._slots = [_Slot(chunk_bytes, blocks) for _ in range(SLOTS)]
+        self._slots = [Slot(encoding, chunk_bytes, part_bytes) for _ in range(SLOTS)]
         self.begin()
 
     def begin(self) -> None:
         """Begin a new text; results that were not fetched are dropped."""
         for slot in self._slots:
             slot.stream.synchronize()
-            slot.blocks = 0
         self._history = np.empty(0, np.uint8)
-        self._rows: list[np.ndarray] = []
+        self._results: list[np.ndarray] = []
+        self._received: np.ndarray | None = None  # of the last chunk, incomplete
 
     @property
     def buffer(self) -> np.ndarray:
@@ -206,25 +226,18 @@ class TextCounter:
 
         Waits for the chunk before it, whose memory is the next `buffer`.
         """
-        slot, end = self._slots[0], HEAD_BYTES + size
-        history = len(self._history)
-        slot.host[HEAD_BYTES - history : HEAD_BYTES] = self._history
-        self._history = slot.host[
-            max(HEAD_BYTES - history, end - HEAD_BYTES) : end
-        ].copy()
-        slot.blocks = -(-size // self._block_bytes)
-        if slot.blocks:
-            stream = slot.stream
-            slot.device[:end].copy_to_device(slot.host[:end], stream=stream)
-            _count_parts[slot.blocks, THREADS, stream](
-                *(slot.device, history, size, self._part),
-                *(self._transitions, self._pending, slot.device_rows),
-            )
-            slot.device_rows[: slot.blocks].copy_to_host(
-                slot.host_rows[: slot.blocks], stream=stream
-            )
+        if size == 0:
+            return
+        slot, history = self._slots[0], len(self._history)
+        before, end = HEAD_BYTES - history, HEAD_BYTES + size
+        slot.host[before:HEAD_BYTES] = self._history
+        self._history = slot.host[max(before, size) : end].copy()
+        slot.send(size)
+        slot.count(size, history)
+        received = slot.receive(size)
         self._slots.append(self._slots.pop(0))
-        self._fetch(self._slots[0])
+        self._fetch()
+        self._received = received
 
     def finish(self) -> np.ndarray:
         """Return the rows of the text, in order, and begin a new one.
@@ -236,15 +249,15 @@ class TextCounter:
             invalid bytes, and `joins` and `state` of `mpiapps.kernels.text.TextCounts`.
             The first row is of unknown state before it.
         """
-        for slot in self._slots:  # the older one first
-            self._fetch(slot)
-        rows = np.concatenate([np.empty((0, ROW), np.int64), *self._rows])
+        self._slots.append(self._slots.pop(0))
+        self._fetch()
+        rows = np.concatenate([np.empty((0, ROW), np.int64), *self._results])
         self.begin()
         return rows
 
-    def _fetch(self, slot: _Slot) -> None:
-        """Wait for the chunk of a slot, and keep its rows."""
-        if slot.blocks:
-            slot.stream.synchronize()
-            self._rows.append(slot.host_rows[: slot.blocks].copy())
-            slot.blocks = 0
+    def _fetch(self) -> None:
+        """Wait for the chunk of the next slot, the last one sent, and keep its rows."""
+        self._slots[0].stream.synchronize()
+        if self._received is not None:
+            self._results.append(self._received.copy())
+            self._received = None
