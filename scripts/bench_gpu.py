@@ -42,7 +42,8 @@ SEED = 7
 # Instructions of the loop for an index of the stream, sm_90, ptxas 12.9; darts of it.
 INSTRUCTIONS = {False: 94, True: 91}
 DARTS = {False: 4, True: 2}
-CHAINS, STEPS = 4, 4096  # of multiply-adds in each thread
+CHAIN_STEP = 4 * 16  # multiply-adds of a step: in four chains
+STEPS = 256
 TEXT = b"some words of a text, in lines of about sixty bytes as usual\n"
 Call = Callable[[], object]
 
@@ -107,16 +108,25 @@ def typical(timer: Callable[[Call], float], call: Call, rounds: int) -> float:
     return median(timer(call) for _ in range(rounds))
 
 
+@cuda.jit(device=True)  # type: ignore[untyped-decorator]
+def _sixteen(a: Any, b: Any, c: Any, d: Any, factor: Any) -> tuple[Any, ...]:
+    for _ in range(16):
+        a = np.uint32(np.uint64(a) * factor + factor)
+        b = np.uint32(np.uint64(b) * factor + factor)
+        c = np.uint32(np.uint64(c) * factor + factor)
+        d = np.uint32(np.uint64(d) * factor + factor)
+    return a, b, c, d
+
+
 @cuda.jit  # type: ignore[untyped-decorator]
 def _multiply_add(steps: int, factor: Any, results: Any) -> None:
     """Compute chains of multiply-adds that do not depend on each other."""
     a = np.uint32(cuda.grid(1))
     b, c, d = np.uint32(a ^ factor), np.uint32(a | factor), np.uint32(a & factor)
-    for _ in range(steps):
-        a = np.uint32(np.uint64(a) * factor + factor)
-        b = np.uint32(np.uint64(b) * factor + factor)
-        c = np.uint32(np.uint64(c) * factor + factor)
-        d = np.uint32(np.uint64(d) * factor + factor)
+    step = 0
+    while step < steps:  # each with 16 of each chain, which the compiler unrolls
+        step += 1
+        a, b, c, d = _sixteen(a, b, c, d, factor)
     results[cuda.grid(1)] = np.uint32(a ^ b ^ c ^ d)
 
 
@@ -134,7 +144,7 @@ def limits(quick: bool) -> dict[str, float]:
     host[:] = 1
     one, other = (cuda.device_array(size, np.uint8) for _ in range(2))
     calls: dict[str, tuple[float, Call]] = {
-        "32-bit multiply-adds": (blocks * THREADS * CHAINS * steps, multiply_add),
+        "32-bit multiply-adds": (blocks * THREADS * CHAIN_STEP * steps, multiply_add),
         "bytes to the device": (size, lambda: one.copy_to_device(host)),
         "bytes within it, read and written": (
             2 * size,
@@ -279,9 +289,7 @@ def main() -> int:
             rows.append(measure(case, 1 if options.quick else options.rounds))
             print(line(rows[-1]), flush=True)
     least = crossovers(rows)
-    for name, size in least.items():
-        text = "not in these sizes" if size is None else f"{size:,}"
-        print(f"the device is faster from this size on: {name:<16} {text}")
+    print("size from which on the device is faster, if there is one:", least)
     record = {"title": title, "limits": rates, "rows": rows, "crossovers": least}
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(record, indent=1) + "\n")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import runpy
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from mpiapps.fileops.segments import Segment
 from mpiapps.kernels import jit, pi
 from mpiapps.kernels.text import count_text
 from mpiapps.pi import Options, run
+from tests.commands import ROOT
 from tests.fileops.runs import run_files
 from tests.kernels.test_text import PIECES
 
@@ -120,6 +122,13 @@ def test_a_text_that_was_not_finished_leaves_nothing():
     counter.buffer[:1] = 0xAD
     counter.submit(1)
     assert device_count.segment_row(counter.finish(), 1, 0)[:5] == [0, 0, 0, 1, 1]
+
+
+def test_the_kernel_of_the_page_divides(monkeypatch, capsys):
+    script = ROOT / "docs" / "teaching" / "gpu" / "divide_2_kernel.py"
+    monkeypatch.setattr(sys, "argv", [str(script), "30"])
+    runpy.run_path(str(script))
+    assert capsys.readouterr().out.splitlines()[-1] == "equal"
 
 
 TEXT = ("Grüße, 世界 \u3000 x\n" * 10).encode() + b"\xff\xe2\x82"
