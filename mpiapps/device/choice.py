@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 DEVICES = ("cpu", "cuda")  # choices of --device
+SIMULATOR = "numba's CUDA simulator, not a GPU"
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,14 @@ class Device:
     ranks: int = 1
 
     @property
-    def note(self) -> str:
-        """A line for the report if ranks share the device, else empty."""
+    def notes(self) -> list[str]:
+        """Lines for the report: whether ranks share the device."""
         if self.ranks == 1:
-            return ""
-        return (
-            f"{self.ranks} ranks share a device ({self.name}); use as many ranks per"
-            " host as it has devices, or start MPS"
-        )
+            return []
+        return [
+            f"{self.ranks} ranks share a device ({self.name}); start one rank per"
+            " device, or MPS"
+        ]
 
     def select(self) -> None:
         """Make this the current device for numba's kernels.
@@ -84,5 +85,5 @@ def _cuda() -> Any:
 
 def _text(device: Any, attribute: str) -> str:
     """Return an attribute of a device, which is bytes in some versions of numba."""
-    value = getattr(device, attribute, "simulated")
+    value = getattr(device, attribute, SIMULATOR)
     return value.decode() if isinstance(value, bytes) else str(value)

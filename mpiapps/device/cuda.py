@@ -14,22 +14,23 @@ from mpiapps.base.errors import LaunchError
 from mpiapps.kernels import jit as _jit  # noqa: F401 - sets numba up before it loads
 
 REMEDY = (
-    f"{sys.executable} -m pip install 'mpiapps[cuda]' on a host with an NVIDIA driver,"
-    " or use --device cpu"
+    "use --device cpu, or run on a host with an NVIDIA GPU and its driver, with"
+    f" {sys.executable} -m pip install 'mpiapps[cuda]'"
 )
 
 try:
-    from numba import config
     from numba import cuda as _cuda
 except ImportError as error:
-    raise LaunchError(f"--device cuda needs numba's CUDA target: {REMEDY}") from error
+    raise LaunchError(f"--device cuda: numba has no CUDA target; {REMEDY}") from error
 
 cuda: Any = _cuda
+# A part of the work has few blocks on purpose; that is no fault to warn of.
+cuda.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
 
 def is_simulated() -> bool:
     """Return whether kernels run in numba's simulator rather than on a device."""
-    return bool(config.ENABLE_CUDASIM)
+    return bool(cuda.config.ENABLE_CUDASIM)
 
 
 def visible_devices() -> list[Any]:
@@ -43,9 +44,10 @@ def visible_devices() -> list[Any]:
     reason = cuda.cuda_error()
     devices = [] if reason else list(cuda.gpus)
     if not devices:
-        reason = " ".join((reason or "CUDA_VISIBLE_DEVICES excludes all").split())
+        first = " ".join((reason or "CUDA_VISIBLE_DEVICES excludes all").split())
+        reason = first.partition(". ")[0]
         raise LaunchError(
-            f"--device cuda: no CUDA device is visible ({reason}). {REMEDY}"
+            f"--device cuda: no CUDA device is visible ({reason}); {REMEDY}"
         )
     return devices
 
@@ -60,7 +62,24 @@ def select(index: int) -> None:
     """
     if not cuda.is_available():
         raise LaunchError(
-            "--device cuda: the driver works, but NVVM, which compiles kernels, is not"
-            f" installed. {REMEDY}"
+            "--device cuda: a device is visible, but NVVM, which compiles kernels, is"
+            f" not installed; {REMEDY}"
         )
     cuda.select_device(index)
+
+
+# Threads of a block. Those of the simulator are Python's, and slow to start.
+THREADS = 8 if is_simulated() else 256
+BLOCKS_PER_MULTIPROCESSOR = 8  # of 256 threads: as many as run at once
+
+
+def blocks_for(threads: int) -> int:
+    """Return the blocks of a grid-stride kernel that has work for `threads` threads.
+
+    At most as many as run at once on the current device, so that none waits.
+    """
+    most = 2
+    if not is_simulated():
+        count = cuda.get_current_device().MULTIPROCESSOR_COUNT
+        most = BLOCKS_PER_MULTIPROCESSOR * int(count)
+    return max(1, min(most, -(-threads // THREADS)))
