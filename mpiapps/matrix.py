@@ -189,10 +189,10 @@ def run(ctx: RunContext, options: Options) -> Result:
         result, values = _compute(ctx, options, operation, inputs)
         devices.wait(result)
     if device:
-        result, values = devices.download(world, device, result, values)
+        result, values = devices.download(world, result, values)
     if vector and "rows" in values and result is not None:
         values |= {"rows": result.size, "columns": 1}  # as it is read from its file
-    code, notes = 0, [device.note] if device and device.note else []
+    code, notes = 0, device.notes if device else []
     if options.check and result is not None:
         error_of = pkgutil.resolve_name(operation.check)
         with world.timed("check"):
@@ -206,9 +206,8 @@ def run(ctx: RunContext, options: Options) -> Result:
     if options.output and result is not None:
         with world.timed("write"):
             write(options.output, result, vector=vector)
-    ranks = world.comm.gather(
-        {"rank": world.rank, "host": world.host, "elements": operands[0].local.size}
-    )
+    row = {"rank": world.rank, "host": world.host, "elements": operands[0].local.size}
+    ranks = world.comm.gather(row | devices.columns(device))
     return Result(values, ranks or [], notes, code)
 
 

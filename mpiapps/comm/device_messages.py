@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -158,6 +158,7 @@ def _free(_comm: MPI.Comm, _key: int, _messages: object) -> None:
     """Drop the messages of a communicator with it."""
 
 
+_DEVICE_BUFFERS: list[bool] = []  # whether they work on this host, once it is known
 _KEY = MPI.Comm.Create_keyval(delete_fn=_free)
 
 
@@ -189,11 +190,21 @@ def chosen_way(comm: MPI.Intracomm) -> str:
         return way
     if has_own_devices(comm):
         return "nccl"
-    return "mpi" if comm.allreduce(_takes_device_buffers(), op=MPI.LAND) else "host"
+    if not all(comm.allgather(bool(_DEVICE_BUFFERS))):
+        _DEVICE_BUFFERS[:] = [_takes_device_buffers(comm)]
+    return "mpi" if all(comm.allgather(_DEVICE_BUFFERS[0])) else "host"
 
 
-def _takes_device_buffers() -> bool:
+def _takes_device_buffers(comm: MPI.Intracomm) -> bool:
+    """Return whether MPI takes device buffers on this host. Collective.
+
+    The first rank of each host tries it.
+    """
     name = "mpiapps.device.awareness"
     if importlib.util.find_spec(name) is None:
         return False
-    return bool(importlib.import_module(name).device_buffers_work())
+    node = cast(MPI.Intracomm, comm.Split_type(MPI.COMM_TYPE_SHARED))
+    works = node.rank == 0 and importlib.import_module(name).device_buffers_work()
+    works = bool(node.bcast(works))
+    node.Free()
+    return works

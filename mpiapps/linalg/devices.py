@@ -32,6 +32,7 @@ def use_device(world: World) -> Device:
     device = choose_rank_device(world)
     with world.agree():
         module.cuda.Device(device.index).use()
+    chosen_way(world.comm)  # found out before the work is timed
     return device
 
 
@@ -51,13 +52,17 @@ def wait(matrix: DistMatrix | None) -> None:
 
 
 def download(
-    world: World, device: Device, matrix: DistMatrix | None, values: dict[str, Any]
+    world: World, matrix: DistMatrix | None, values: dict[str, Any]
 ) -> tuple[DistMatrix | None, dict[str, Any]]:
     """Return a result in host memory. Collective: times it as `download`.
 
-    The device and the way of messages are added to the values.
+    The way of messages between devices is added to the values.
     """
     with world.timed("download"):
         host = None if matrix is None else matrix.to_host()
-    own = {"device": device.name, "messages": chosen_way(world.comm)}
-    return host, {**values, **own}
+    return host, {**values, "messages": chosen_way(world.comm)}
+
+
+def columns(device: Device | None) -> dict[str, str]:
+    """Return what the record of a rank has about its device. Local."""
+    return {} if device is None else {"device": f"{device.index}: {device.name}"}

@@ -112,7 +112,8 @@ def test_the_way_is_chosen_by_what_works_on_all_ranks(cupy, ranks, monkeypatch, 
     monkeypatch.delenv(module.VARIABLE)
     # Device buffers work on rank 0, and on others if `works`.
     on_this = ranks.rank == 0 or works
-    monkeypatch.setattr(module, "_takes_device_buffers", lambda: on_this)
+    monkeypatch.setattr(module, "_takes_device_buffers", lambda _: on_this)
+    monkeypatch.setattr(module, "_DEVICE_BUFFERS", [])
     if ranks.size > 1:  # one device for all ranks
         assert chosen_way(ranks) == ("mpi" if works else "host")
     uuid = f"device {ranks.rank}".encode()
