@@ -24,6 +24,8 @@ RANK_TESTS = mpi and not slow$(if $(filter openmpi,$(MPI)),, and not one_mpi)
 HERE = not mpi and not cluster and not extrap and not simulate and not gpu
 # Python of a machine with a GPU, where no environment can be made: GPU_PYTHON=python3.
 GPU_PYTHON ?=
+# Words for the benchmark of matrices on a GPU, such as MATRIX_ARGS='--sizes 4096'.
+MATRIX_ARGS ?=
 # Words for `mpiapps run pi`, such as ARGS='-n 8 --samples 1e11'.
 ARGS ?=
 # Words for the simulator, such as SIMULATE='--only gemm --ranks 1024'.
@@ -253,6 +255,7 @@ bench-files: $(READY) ## the figures of docs/files.md; as root on Debian
 
 bench-gpu: $(if $(GPU_PYTHON),,$(READY)) ## kernels and transfers of a GPU, against all cores and its own limits
 	$(or $(GPU_PYTHON),$(BIN)/python) scripts/bench_gpu.py $(ARGS)
+	$(or $(GPU_PYTHON),$(BIN)/python) scripts/bench_gpu_matrix.py $(MATRIX_ARGS)
 
 # The surface against NumPy and HeAT, then rows against Debian's ScaLAPACK with its own
 # Open MPI, MKL's from the registry, and dask.array. Each has its words.

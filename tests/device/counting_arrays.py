@@ -10,6 +10,7 @@ may: whoever reads the memory by its address before has old values.
 from __future__ import annotations
 
 import ctypes
+import time
 from collections import Counter
 from types import SimpleNamespace
 
@@ -169,9 +170,16 @@ class CountingModule:
                 ptr=0, synchronize=self.synchronize
             ),
             alloc_pinned_memory=bytearray,
+            Event=lambda: _Event(self),
+            get_elapsed_time=lambda begin, end: 1e3 * (end.time - begin.time),
             runtime=SimpleNamespace(
                 getDeviceProperties=lambda _: {"uuid": b"one device"}
             ),
+        )
+
+        self.linalg = SimpleNamespace(
+            cholesky=lambda a: self.wrapped(np.linalg.cholesky(*self.unwrapped([a]))),
+            solve=lambda *ab: self.wrapped(np.linalg.solve(*self.unwrapped(ab))),
         )
 
     def enqueue(self, kernel):
@@ -252,6 +260,17 @@ class CountingModule:
             )
 
         return call
+
+
+class _Event:
+    def __init__(self, module):
+        self._module = module
+
+    def record(self):
+        self._module.enqueue(lambda: setattr(self, "time", time.perf_counter()))
+
+    def synchronize(self):
+        self._module.synchronize()
 
 
 class _Blas:
