@@ -120,7 +120,8 @@ class MatrixBase:
 
     def __repr__(self) -> str:
         """Return dtype, shape, grid and block sizes, without the elements. Local."""
-        return f"DistMatrix({NAMES[self.dtype]}, {self.layout!r})"
+        where = ", on devices" if self.is_on_device else ""
+        return f"DistMatrix({NAMES[self.dtype]}, {self.layout!r}{where})"
 
     @property
     def is_on_device(self) -> bool:

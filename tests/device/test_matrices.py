@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mpiapps.comm.consistency import DisagreementError
 from mpiapps.linalg import factorization
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
@@ -202,6 +203,46 @@ def test_matrices_in_different_memories_are_refused(ranks):
     a = spread(ranks, whole((3, 3)))
     with pytest.raises(ValueError, match="to_device or to_host"):
         multiply(a, a.to_device())
+
+
+def test_a_matrix_is_on_all_devices_or_on_none(ranks):
+    a = spread(ranks, whole((3, 3)))
+    a = a.to_device() if ranks.rank == 0 else a
+    if ranks.size > 1:
+        with pytest.raises(DisagreementError, match="on devices"):
+            cholesky(a)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_with_arrays(ranks, dtype):
+    x = whole((9, 5), dtype)
+    for layout in layouts(x.shape, ranks.size):
+        a = spread(ranks, x, layout).to_device()
+        for found, expected in (
+            (a @ x[0], x @ x[0]),
+            (x[:, 0] @ a, x[:, 0] @ x),
+            ((a @ x.T).to_all(), x @ x.T),
+        ):
+            np.testing.assert_allclose(
+                found, expected, rtol=1e-3 if dtype == "f4" else 1e-12
+            )
+            assert found.dtype == expected.dtype
+
+
+def test_elementwise_operations_stay_on_the_devices(ranks):
+    x, y = whole((9, 5)), whole((9, 5), seed=1)
+    a, b = (
+        spread(ranks, x).to_device(),
+        spread(ranks, y, layouts((9, 5), ranks.size)[1]),
+    )
+    for found, expected in (
+        (a + b.to_device(), x + y),
+        (a * 2 - 1, x * 2 - 1),
+        (a / (1 + y**2), x / (1 + y**2)),
+        (np.exp(a), np.exp(x)),
+        (a.astype("f4"), x.astype("f4")),
+    ):
+        close(on_host(found), expected)
 
 
 def test_the_matrix_is_a_copy_of_the_other_memory(ranks):
