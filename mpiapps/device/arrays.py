@@ -52,7 +52,7 @@ def on_device(block: object) -> bool:
 
 def array_module(block: object) -> Any:
     """Return the module of an array: NumPy or CuPy."""
-    return cuda_module() if on_device(block) else np
+    return np if isinstance(block, np.ndarray) else cuda_module()
 
 
 def to_host(block: Array) -> Array:
@@ -60,7 +60,9 @@ def to_host(block: Array) -> Array:
 
     Waits for the current stream.
     """
-    host: Array = cuda_module().asnumpy(block) if on_device(block) else block
+    if isinstance(block, np.ndarray):
+        return block
+    host: Array = cuda_module().asnumpy(block)
     return host
 
 
@@ -72,7 +74,7 @@ def to_device(block: Array) -> Array:
 
 def like(block: object, array: Array) -> Array:
     """Return a host array where `block` is: itself, or a copy on the device. Local."""
-    return to_device(array) if on_device(block) else array
+    return array if isinstance(block, np.ndarray) else to_device(array)
 
 
 def synchronize(block: object) -> None:

@@ -120,13 +120,13 @@ class MatrixBase:
 
     def __repr__(self) -> str:
         """Return dtype, shape, grid and block sizes, without the elements. Local."""
-        where = ", on devices" if self.is_on_device else ""
-        return f"DistMatrix({NAMES[self.dtype]}, {self.layout!r}{where})"
+        text = f"DistMatrix({NAMES[self.dtype]}, {self.layout!r}"
+        return text + (")" if isinstance(self._local, np.ndarray) else ", on devices)")
 
     @property
     def is_on_device(self) -> bool:
         """Whether the local block is on a device."""
-        return arrays.on_device(self._local)
+        return not isinstance(self._local, np.ndarray)
 
     def to_device(self) -> Self:
         """Return the matrix with its blocks on the current devices. Local.

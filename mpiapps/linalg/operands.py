@@ -9,7 +9,7 @@ import numpy as np
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.collectives import plain_array
-from mpiapps.device.arrays import array_module, on_device
+from mpiapps.device.arrays import array_module
 from mpiapps.linalg.dtypes import check_dtype
 
 NUMBERS = "fciub"  # dtype kinds of numbers and bool
@@ -36,30 +36,33 @@ def sides(shape: Any) -> tuple[int, int]:
 
 
 def numbers(values: Any, name: str) -> Array:
-    """Return `values` as a plain array of numbers, or raise."""
+    """Return `values` as a plain array of numbers, or raise; on a device if it is."""
     if hasattr(values, "to_all"):
         raise TypeError(f"{name} is a distributed matrix; expected an array")
-    if is_device_array(values):
-        array = values
-    else:
+    is_device = is_device_array(values)
+    array: Array = values
+    if not is_device:
         array = plain_array(
             values if isinstance(values, np.ndarray) else np.asarray(values)
         )
     if array.dtype.kind not in NUMBERS:
         raise TypeError(f"{name} has dtype {array.dtype}; expected numbers")
     # Not a subclass such as np.matrix.
-    return array if on_device(array) else np.asarray(array)
+    return array if is_device else np.asarray(array)
 
 
 def is_device_array(values: Any) -> bool:
     """Return whether `values` is an array on a device."""
-    return hasattr(values, "__cuda_array_interface__")
+    return not isinstance(values, np.ndarray) and hasattr(
+        values, "__cuda_array_interface__"
+    )
 
 
 def block(local: Any, shape: tuple[int, int]) -> Array:
     """Return a local block of `shape`, C-contiguous and aligned, or raise.
 
-    Other arrays, such as transposed, reversed or broadcast views, are copied.
+    Other arrays, such as transposed, reversed or broadcast views, are copied. A block
+    on a device stays there.
     """
     is_device = is_device_array(local)
     array: Array = local if is_device else np.asarray(plain_array(local))
@@ -76,13 +79,16 @@ def block(local: Any, shape: tuple[int, int]) -> Array:
 
 
 def own(array: Array, *sources: Any) -> Array:
-    """Return `array`, copied if it may share memory with one of `sources`."""
-    module = array_module(array)
-    if any(
-        module.may_share_memory(array, source)
-        for source in sources
-        if on_device(array) == is_device_array(source)
-    ):
-        copy: Array = module.array(array, order="C")
+    """Return `array`, copied if it may share memory with one of `sources`.
+
+    If it is on a device, other sources than device arrays are ignored.
+    """
+    if is_device_array(array):
+        module = array_module(array)
+        arrays = [source for source in sources if is_device_array(source)]
+        shared = any(module.may_share_memory(array, source) for source in arrays)
+        copy: Array = module.array(array, order="C") if shared else array
         return copy
+    if any(np.may_share_memory(array, source) for source in sources):
+        return np.array(array, order="C")
     return array
