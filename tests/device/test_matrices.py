@@ -10,6 +10,7 @@ from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.grid_choice import grids
 from mpiapps.linalg.lu import lu
 from mpiapps.linalg.multiply import gram, multiply
+from mpiapps.linalg.schedule import comm_sizes, summa_product
 from mpiapps.linalg.solve import factorise, solve
 from mpiapps.linalg.trsm import solve_triangular
 from tests.linalg.cases import close, layouts, spread, whole
@@ -184,19 +185,21 @@ def test_a_block_goes_to_the_device_once_and_back_once(cupy, ranks):
     assert cupy.counts["downloads"] == 1 + several
 
 
-def test_each_panel_is_one_transfer(cupy, ranks, monkeypatch):
-    monkeypatch.setenv("MPIAPPS_DEVICE_MESSAGES", "host")
+def test_a_part_of_a_panel_is_one_transfer_on_each_rank(cupy, ranks):
     x, y = whole((8, 2048)), whole((2048, 8))
-    grid = next(grid for grid in grids(ranks.size) if grid.pk == 1)
     a, b = spread(ranks, x), spread(ranks, y)
-    la, lb, _ = grid.layouts(8, 8, 2048)
-    a, b = a.redistribute(la).to_device(), b.redistribute(lb).to_device()
-    cupy.counts.clear()
-    multiply(a, b, grid=grid)
-    panels = cupy.counts["gemm"]
-    transfers = cupy.counts["uploads"] + cupy.counts["downloads"]
-    sides = sum(side > 1 for side in (grid.pm, grid.pn))
-    assert transfers <= 2 * sides * max(panels, ranks.size)
+    for grid in (grid for grid in grids(ranks.size) if grid.pk == 1):
+        layouts = grid.layouts(8, 8, 2048)
+        parts = [m.redistribute(to) for m, to in zip((a, b), layouts[:2], strict=True)]
+        devices = [part.to_device() for part in parts]
+        cupy.counts.clear()
+        multiply(*devices, grid=grid)
+        panels = list(summa_product(grid, layouts, ranks.rank))
+        sizes = comm_sizes(grid, ranks.size)
+        messages = [s for steps in panels for s in steps if s.op == "bcast"]
+        expected = sum(sizes[step.comm] > 1 for step in messages)
+        assert cupy.counts["uploads"] + cupy.counts["downloads"] == expected
+        assert cupy.counts["gemm"] == len(panels)
 
 
 def test_matrices_in_different_memories_are_refused(ranks):
