@@ -24,7 +24,7 @@ except ImportError as error:
     raise LaunchError(f"--device cuda: numba has no CUDA target; {REMEDY}") from error
 
 cuda: Any = _cuda
-# A part of the work has few blocks on purpose; that is no fault to warn of.
+# A small part of the work has few blocks; numba would warn of that.
 cuda.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
 
