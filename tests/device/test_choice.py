@@ -1,7 +1,9 @@
 """The device of a rank, and what ranks without one report."""
 
+import sys
 from types import SimpleNamespace
 
+import numba
 import pytest
 
 from mpiapps.base.errors import LaunchError
@@ -50,6 +52,24 @@ def test_without_the_compiler_of_kernels_the_error_names_it(monkeypatch):
     monkeypatch.setattr(cuda, "cuda", SimpleNamespace(is_available=lambda: False))
     with pytest.raises(LaunchError, match="NVVM"):
         Device(0, 1, "H100", "GPU-0").select()
+
+
+def test_a_kernel_that_does_not_start_is_an_error_with_the_reason(monkeypatch):
+    def select_device(_):
+        raise RuntimeError("[222] CUDA_ERROR_UNSUPPORTED_PTX_VERSION")
+
+    fake = SimpleNamespace(is_available=lambda: True, select_device=select_device)
+    monkeypatch.setattr(cuda, "cuda", fake)
+    with pytest.raises(LaunchError, match=r"UNSUPPORTED_PTX.*driver as new as"):
+        Device(0, 1, "H100", "GPU-0").select()
+
+
+def test_without_the_cuda_target_of_numba_the_error_names_the_extra(monkeypatch):
+    monkeypatch.delattr(numba, "cuda")
+    monkeypatch.setitem(sys.modules, "numba.cuda", None)
+    monkeypatch.delitem(sys.modules, "mpiapps.device.cuda")
+    with pytest.raises(LaunchError, match=r"no CUDA target.*mpiapps\[cuda\]"):
+        choose_device(0, 1)
 
 
 @pytest.mark.mpi
