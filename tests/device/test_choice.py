@@ -94,9 +94,8 @@ def test_ranks_with_the_same_device_share_it(world, monkeypatch, isolated):
         uuid = f"GPU-{world.local_rank if isolated else 0}"
         return [SimpleNamespace(name="H100", uuid=uuid)]
 
-    monkeypatch.setattr(Device, "select", lambda _: None)
     monkeypatch.setattr(cuda, "visible_devices", visible)
-    device = rank_device.choose_rank_device(world)
+    device = rank_device.choose_rank_device(world, kernels=False)
     assert device.index == 0
     assert device.ranks == (1 if isolated else world.local_size)
 
