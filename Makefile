@@ -131,7 +131,7 @@ test-mpich: venvs
 
 # CI has no GPU: for these, kernels run in numba's simulator.
 test-gpu: $(if $(GPU_PYTHON),,$(READY)) ## kernels and programs on a GPU against the CPU, bit for bit
-	$(LIMIT) 900 $(or $(GPU_PYTHON),$(BIN)/python) -m pytest -m gpu tests/device
+	PYTHONPATH=$(CURDIR) $(LIMIT) 900 $(or $(GPU_PYTHON),$(BIN)/python) -m pytest -m gpu tests/device
 
 cluster-up: ## several hosts on this machine, with Slurm and Grid Engine on them
 	bash scripts/cluster/cluster.sh up
@@ -254,8 +254,8 @@ bench-files: $(READY) ## the figures of docs/files.md; as root on Debian
 	$(BIN)/python scripts/bench_files.py $(ARGS)
 
 bench-gpu: $(if $(GPU_PYTHON),,$(READY)) ## kernels and transfers of a GPU, against all cores and its own limits
-	$(or $(GPU_PYTHON),$(BIN)/python) scripts/bench_gpu.py $(ARGS)
-	$(or $(GPU_PYTHON),$(BIN)/python) scripts/bench_gpu_matrix.py $(MATRIX_ARGS)
+	PYTHONPATH=$(CURDIR) $(or $(GPU_PYTHON),$(BIN)/python) scripts/bench_gpu.py $(ARGS)
+	PYTHONPATH=$(CURDIR) $(or $(GPU_PYTHON),$(BIN)/python) scripts/bench_gpu_matrix.py $(MATRIX_ARGS)
 
 # The surface against NumPy and HeAT, then rows against Debian's ScaLAPACK with its own
 # Open MPI, MKL's from the registry, and dask.array. Each has its words.

@@ -24,7 +24,7 @@ except ImportError as error:
     raise LaunchError(f"--device cuda: numba has no CUDA target; {REMEDY}") from error
 
 cuda: Any = _cuda
-# A part of the work has few blocks on purpose; that is no fault to warn of.
+# A small part of the work has few blocks; numba would warn of that.
 cuda.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
 
@@ -52,20 +52,37 @@ def visible_devices() -> list[Any]:
     return devices
 
 
+@cuda.jit  # type: ignore[untyped-decorator]
+def _do_nothing() -> None:
+    """Show that kernels compile and start."""
+
+
 def select(index: int) -> None:
-    """Make a device current for the kernels of this thread.
+    """Make a device current for the kernels of this thread, and start one.
 
     Raises
     ------
     LaunchError
-        If the compiler of CUDA kernels, NVVM, is not installed.
+        If that fails: the compiler of kernels, NVVM, is not installed; the driver is
+        older than the code that it compiles; the device admits one process alone.
     """
     if not cuda.is_available():
         raise LaunchError(
             "--device cuda: a device is visible, but NVVM, which compiles kernels, is"
             f" not installed; {REMEDY}"
         )
-    cuda.select_device(index)
+    try:
+        cuda.select_device(index)
+        _do_nothing[1, 1]()
+        cuda.synchronize()
+    except Exception as error:  # each part of numba, and the driver, has its own
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise LaunchError(
+            f"--device cuda: no kernel starts on device {index} ({reason}). Is the"
+            " driver as new as the installed toolkit (nvidia-smi prints the newest"
+            " CUDA that it runs), and the compute mode of the device not exclusive?"
+            f" Else {REMEDY}"
+        ) from error
 
 
 # Threads of a block. Those of the simulator are Python's, and slow to start.

@@ -64,11 +64,12 @@ def _enter(data: Array, least: int, start: int, transitions: Array) -> Any:
 
     It is that of the node; `least` is the first byte that may be read.
     """
-    begin = start
-    for i in range(start - 1, max(least, start - MAX_PENDING) - 1, -1):
+    begin, i = start, start - 1
+    while i >= least and i >= start - MAX_PENDING:
         if data[i] & 0xC0 != 0x80:
             begin = i
             break
+        i -= 1
     last = _NODE_0
     for i in range(begin, start):
         last = transitions[np.int64(last >> _NEXT) + data[i]]
@@ -110,8 +111,10 @@ def _count_parts(  # noqa: PLR0913, PLR0917 - a kernel has no objects
     """
     rows = cuda.shared.array(_SHARED, np.int32)
     thread = cuda.threadIdx.x
-    start = HEAD_BYTES + min(size, part * cuda.grid(1))
-    stop = min(HEAD_BYTES + size, start + part)
+    # Not min and max, which numba 0.68's own CUDA target does not compile.
+    start, end = HEAD_BYTES + part * cuda.grid(1), HEAD_BYTES + size
+    start = start if start < end else end
+    stop = start + part if start + part < end else end
     last = _enter(data, HEAD_BYTES - history, start, transitions)
     packed, first = _ZERO, np.int64(UNKNOWN)
     for i in range(start, stop):

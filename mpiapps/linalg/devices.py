@@ -9,6 +9,7 @@ from mpiapps.base.errors import LaunchError
 from mpiapps.comm.device_messages import chosen_way
 from mpiapps.comm.rank_device import choose_rank_device
 from mpiapps.device import arrays
+from mpiapps.launch.mpi import MPI
 
 if TYPE_CHECKING:
     from mpiapps.comm.world import World
@@ -23,16 +24,23 @@ def use_device(world: World) -> Device:
     ------
     LaunchError
         Exit code 78, on all ranks: CuPy is not installed, or a rank sees no device.
+
+    Notes
+    -----
+    Cost: an all-gather and a reduction; without NCCL, also the time of a child process
+    on each host that tries messages of device buffers, some seconds.
     """
     with world.agree():
         try:
             module = arrays.cuda_module()
         except LaunchError as error:
             raise LaunchError(f"{error}, or use --device cpu") from error
-    device = choose_rank_device(world)
+    device = choose_rank_device(world, kernels=False)
+    for_nccl = device.ranks == 1 and arrays.nccl_module().available
+    if not world.comm.allreduce(for_nccl, op=MPI.LAND):
+        chosen_way(world.comm)  # tried before this process uses the device
     with world.agree():
         module.cuda.Device(device.index).use()
-    chosen_way(world.comm)  # found out before the work is timed
     return device
 
 

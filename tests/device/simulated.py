@@ -131,6 +131,16 @@ def test_the_kernel_of_the_page_divides(monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "equal"
 
 
+def test_the_benchmark_runs(monkeypatch, tmp_path):
+    path = tmp_path / "gpu.json"
+    argv = ["bench_gpu.py", "--quick", "--json", str(path)]
+    monkeypatch.setattr(sys, "argv", argv)
+    assert runpy.run_path(str(ROOT / "scripts" / "bench_gpu.py"))["main"]() == 0
+    record = json.loads(path.read_text())
+    assert "simulator, not a GPU" in record["title"]
+    assert {row["name"] for row in record["rows"]} == record["crossovers"].keys()
+
+
 TEXT = ("Grüße, 世界 \u3000 x\n" * 10).encode() + b"\xff\xe2\x82"
 
 

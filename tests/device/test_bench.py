@@ -12,7 +12,7 @@ from scripts import bench_gpu_matrix as bench
 @pytest.mark.usefixtures("cupy")
 def test_the_table_and_the_record(monkeypatch, capsys, tmp_path):
     device = Device(0, 1, "NVIDIA H200", "uuid")
-    monkeypatch.setattr(devices, "choose_rank_device", lambda _: device)
+    monkeypatch.setattr(devices, "choose_rank_device", lambda *_, **__: device)
     path = tmp_path / "gpu.json"
     words = ["bench", "--sizes", "8", "16", "--no-tf32", "--json", str(path)]
     monkeypatch.setattr("sys.argv", [*words, "--rounds", "1"])

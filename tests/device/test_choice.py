@@ -1,7 +1,9 @@
 """The device of a rank, and what ranks without one report."""
 
+import sys
 from types import SimpleNamespace
 
+import numba
 import pytest
 
 from mpiapps.base.errors import LaunchError
@@ -52,6 +54,24 @@ def test_without_the_compiler_of_kernels_the_error_names_it(monkeypatch):
         Device(0, 1, "H100", "GPU-0").select()
 
 
+def test_a_kernel_that_does_not_start_is_an_error_with_the_reason(monkeypatch):
+    def select_device(_):
+        raise RuntimeError("[222] CUDA_ERROR_UNSUPPORTED_PTX_VERSION")
+
+    fake = SimpleNamespace(is_available=lambda: True, select_device=select_device)
+    monkeypatch.setattr(cuda, "cuda", fake)
+    with pytest.raises(LaunchError, match=r"UNSUPPORTED_PTX.*driver as new as"):
+        Device(0, 1, "H100", "GPU-0").select()
+
+
+def test_without_the_cuda_target_of_numba_the_error_names_the_extra(monkeypatch):
+    monkeypatch.delattr(numba, "cuda")
+    monkeypatch.setitem(sys.modules, "numba.cuda", None)
+    monkeypatch.delitem(sys.modules, "mpiapps.device.cuda")
+    with pytest.raises(LaunchError, match=r"no CUDA target.*mpiapps\[cuda\]"):
+        choose_device(0, 1)
+
+
 @pytest.mark.mpi
 def test_one_rank_without_a_device_is_an_error_on_all(world, monkeypatch):
     def fail_on_the_last(local_rank, local_size):
@@ -74,9 +94,8 @@ def test_ranks_with_the_same_device_share_it(world, monkeypatch, isolated):
         uuid = f"GPU-{world.local_rank if isolated else 0}"
         return [SimpleNamespace(name="H100", uuid=uuid)]
 
-    monkeypatch.setattr(Device, "select", lambda _: None)
     monkeypatch.setattr(cuda, "visible_devices", visible)
-    device = rank_device.choose_rank_device(world)
+    device = rank_device.choose_rank_device(world, kernels=False)
     assert device.index == 0
     assert device.ranks == (1 if isolated else world.local_size)
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.mpi
 def device(cupy, monkeypatch):
     """One device, which all ranks share."""
     device = Device(0, 1, "stand-in", "uuid", ranks=2)
-    monkeypatch.setattr(devices, "choose_rank_device", lambda _: device)
+    monkeypatch.setattr(devices, "choose_rank_device", lambda *_, **__: device)
     return cupy
 
 

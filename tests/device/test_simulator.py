@@ -24,16 +24,6 @@ def test_ranks_that_share_a_device_count_the_same_darts():
     assert "2 ranks share a device" in " ".join(record["notes"])
 
 
-def test_the_benchmark_runs(tmp_path):
-    script, result = ROOT / "scripts" / "bench_gpu.py", tmp_path / "gpu.json"
-    command = [sys.executable, str(script), "--quick", "--json", str(result)]
-    done = run(command, **SIMULATOR)
-    assert done.code == 0, done.err
-    record = json.loads(result.read_text())
-    assert "simulator, not a GPU" in record["title"]
-    assert {row["name"] for row in record["rows"]} == record["crossovers"].keys()
-
-
 def test_without_a_device_all_ranks_end_with_one_message():
     argv = ["-m", "mpiapps.files", "count", str(ROOT / "README.md"), "--device", "cuda"]
     done = on_ranks("mpich", 2, *argv, CUDA_VISIBLE_DEVICES="")
