@@ -6,6 +6,7 @@ same methods, and CuPy need not be installed.
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import Any
 
@@ -42,7 +43,9 @@ def cuda_module() -> Any:
 
 def nccl_module() -> Any:
     """Return CuPy's module of NCCL; its `available` tells whether it works. Local."""
-    return import_optional("cupy.cuda.nccl", "cuda", "NCCL")
+    with warnings.catch_warnings():  # without NCCL, it warns on each rank
+        warnings.simplefilter("ignore")
+        return import_optional("cupy.cuda.nccl", "cuda", "NCCL")
 
 
 def on_device(block: object) -> bool:

@@ -54,7 +54,7 @@ def numbers(values: Any, name: str) -> Array:
 def is_device_array(values: Any) -> bool:
     """Return whether `values` is an array on a device."""
     return not isinstance(values, np.ndarray) and hasattr(
-        values, "__cuda_array_interface__"
+        type(values), "__cuda_array_interface__"
     )
 
 

@@ -5,6 +5,7 @@ cannot deadlock. Each call runs with the queue, so an earlier kernel is seen.
 """
 
 import ctypes
+import struct
 from itertools import count
 
 import numpy as np
@@ -30,8 +31,8 @@ class Nccl:
         self.group = None
 
     def get_unique_id(self):
-        identity = (MPI.COMM_WORLD.rank, next(TAGS))
-        return identity + (0,) * (ID_BYTES - len(identity))
+        identity = struct.pack("ii", MPI.COMM_WORLD.rank, next(TAGS))
+        return identity.ljust(ID_BYTES, b"\0")
 
     def NcclCommunicator(self, size, identity, rank):  # noqa: N802 - NCCL's name
         return NcclCommunicator(self, size, identity, rank)
@@ -56,10 +57,10 @@ class Nccl:
 
 class NcclCommunicator:
     def __init__(self, nccl, size, identity, rank):
-        assert type(identity) is tuple
+        assert type(identity) is bytes
         assert len(identity) == ID_BYTES
         self.nccl, self.rank = nccl, rank
-        root, self.tag = identity[:2]
+        root, self.tag = struct.unpack("ii", identity[:8])
         world = MPI.COMM_WORLD
         if rank == 0:
             members = [root] * size
