@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -54,7 +54,7 @@ class HostStaging:
         """Start a broadcast; return the function that completes it. Collective."""
         is_root = self._comm.rank == root
         host = _downloaded(array) if is_root else _pinned(array)
-        requests = [self._comm.Ibcast(chunk, root=root) for chunk in iter_chunks(host)]
+        requests = [self._comm.Ibcast(chunk, root=root) for chunk in _chunks(host)]
 
         def wait() -> None:
             MPI.Request.Waitall(requests)
@@ -71,13 +71,13 @@ class HostStaging:
 
     def send(self, array: Array, dest: int) -> None:
         """Send an array. Local."""
-        for chunk in iter_chunks(_downloaded(array)):
+        for chunk in _chunks(_downloaded(array)):
             self._comm.Send(chunk, dest=dest)
 
     def recv(self, array: Array, source: int) -> None:
         """Receive an array. Local."""
         host = _pinned(array)
-        for chunk in iter_chunks(host):
+        for chunk in _chunks(host):
             self._comm.Recv(chunk, source=source)
         _upload(array, host)
 
@@ -94,7 +94,7 @@ class DeviceBuffers:
     def start_bcast(self, array: Array, root: int) -> Wait:
         """Start a broadcast; return the function that completes it. Collective."""
         synchronize(array)
-        chunks = iter_chunks(array)
+        chunks = _chunks(array)
         requests = [self._comm.Ibcast(chunk, root=root) for chunk in chunks]
         return lambda: MPI.Request.Waitall(requests)
 
@@ -106,14 +106,19 @@ class DeviceBuffers:
     def send(self, array: Array, dest: int) -> None:
         """Send an array. Local."""
         synchronize(array)
-        for chunk in iter_chunks(array):
+        for chunk in _chunks(array):
             self._comm.Send(chunk, dest=dest)
 
     def recv(self, array: Array, source: int) -> None:
         """Receive an array. Local."""
         synchronize(array)
-        for chunk in iter_chunks(array):
+        for chunk in _chunks(array):
             self._comm.Recv(chunk, source=source)
+
+
+def _chunks(array: Array) -> Iterable[Array]:
+    """Return the bytes of an array in views of at most 1 GiB; none if it is empty."""
+    return iter_chunks(array) if array.size else ()
 
 
 def _pinned(array: Array) -> Array:
@@ -142,8 +147,8 @@ def _upload(array: Array, host: Array) -> None:
 def _exchange(
     comm: MPI.Intracomm, to: int, out: Array, source: int, into: Array
 ) -> None:
-    requests = [comm.Irecv(chunk, source=source) for chunk in iter_chunks(into)]
-    requests += [comm.Isend(chunk, dest=to) for chunk in iter_chunks(out)]
+    requests = [comm.Irecv(chunk, source=source) for chunk in _chunks(into)]
+    requests += [comm.Isend(chunk, dest=to) for chunk in _chunks(out)]
     MPI.Request.Waitall(requests)
 
 

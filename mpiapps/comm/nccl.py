@@ -40,8 +40,9 @@ class NcclMessages:
 
     def start_bcast(self, array: Array, root: int) -> Callable[[], None]:
         """Start a broadcast; kernels that are started later see it. Collective."""
-        pointer, *rest, stream = self._arguments(array)
-        self._comm.broadcast(pointer, pointer, *rest, root, stream)
+        if array.size:
+            pointer, *rest, stream = self._arguments(array)
+            self._comm.broadcast(pointer, pointer, *rest, root, stream)
         return lambda: None
 
     def exchange(self, to: int, out: Array, source: int, into: Array) -> None:

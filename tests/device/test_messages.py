@@ -13,7 +13,7 @@ every_way = pytest.mark.usefixtures("messages")
 
 
 @every_way
-@pytest.mark.parametrize("shape", [(), (7,), (3, 5)])
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 5)])
 @pytest.mark.parametrize("dtype", ["f4", "c16", "i4"])
 def test_broadcasts_complete_in_any_order_of_roots(cupy, ranks, shape, dtype):
     messages = device_messages(ranks)
