@@ -20,6 +20,12 @@ TEST_RANKS = 1 2 3 4
 SLURM ?= 22.05
 # What ranks compute is tested on Open MPI alone; what they send, on all MPIs.
 RANK_TESTS = mpi and not slow$(if $(filter openmpi,$(MPI)),, and not one_mpi)
+# Tests of one process that need neither a test cluster nor a device.
+HERE = not mpi and not cluster and not extrap and not simulate and not gpu
+# Python of a machine with a GPU, where no environment can be made: GPU_PYTHON=python3.
+GPU_PYTHON ?=
+# Words for the benchmark of matrices on a GPU, such as MATRIX_ARGS='--sizes 4096'.
+MATRIX_ARGS ?=
 # Words for `mpiapps run pi`, such as ARGS='-n 8 --samples 1e11'.
 ARGS ?=
 # Words for the simulator, such as SIMULATE='--only gemm --ranks 1024'.
@@ -35,7 +41,7 @@ LIMIT = timeout -k 10
 FUZZ = 1000
 
 .PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-mpich test-many \
-	test-network test-slow test-faults test-fuzz test-atheris test-extrap simgrid simulate test-simulate \
+	test-network test-slow test-gpu bench-gpu test-faults test-fuzz test-atheris test-extrap simgrid simulate test-simulate \
 	check docs man packages format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
 	cluster-up cluster-down test-cluster test-python test-releases jobs
 
@@ -71,12 +77,12 @@ test: venvs ## all tests: serial, on 1 to 4 ranks, on the other MPIs
 	$(BIN)/python scripts/check_skips.py .junit
 
 test-quick: $(READY) ## tests that start no process, in less than a minute
-	$(LIMIT) 300 $(BIN)/python -m pytest -q -n 2 -m 'not mpi and not cluster and not extrap and not simulate and not processes'
+	$(LIMIT) 300 $(BIN)/python -m pytest -q -n 2 -m '$(HERE) and not processes'
 
 # Three at a time: part of their time they wait for ends, limits and timers.
 test-serial: $(READY) ## tests of one process, and those that start mpiexec
 	$(LIMIT) 2700 $(BIN)/python $(COVERED) -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
-		-m 'not mpi and not cluster and not extrap and not simulate' --junitxml=.junit/serial.xml
+		-m '$(HERE)' --junitxml=.junit/serial.xml
 
 test-ranks: $(READY) ## rank tests on 1, 2, 3 and 4 ranks
 	@for n in $(TEST_RANKS); do \
@@ -122,6 +128,10 @@ test-mpich: venvs
 	$(MAKE) --no-print-directory MPI=mpich test-network
 	$(MAKE) --no-print-directory MPI=openmpi test-slow
 	$(MAKE) --no-print-directory MPI=mpich test-slow
+
+# CI has no GPU: for these, kernels run in numba's simulator.
+test-gpu: $(if $(GPU_PYTHON),,$(READY)) ## kernels and programs on a GPU against the CPU, bit for bit
+	PYTHONPATH=$(CURDIR) $(LIMIT) 900 $(or $(GPU_PYTHON),$(BIN)/python) -m pytest -m gpu tests/device
 
 cluster-up: ## several hosts on this machine, with Slurm and Grid Engine on them
 	bash scripts/cluster/cluster.sh up
@@ -242,6 +252,10 @@ bench-files: $(READY) ## the figures of docs/files.md; as root on Debian
 	test -d .bench/files || $(PYTHON) -m venv .bench/files
 	.bench/files/bin/pip install --quiet polars duckdb
 	$(BIN)/python scripts/bench_files.py $(ARGS)
+
+bench-gpu: $(if $(GPU_PYTHON),,$(READY)) ## kernels and transfers of a GPU, against all cores and its own limits
+	PYTHONPATH=$(CURDIR) $(or $(GPU_PYTHON),$(BIN)/python) scripts/bench_gpu.py $(ARGS)
+	PYTHONPATH=$(CURDIR) $(or $(GPU_PYTHON),$(BIN)/python) scripts/bench_gpu_matrix.py $(MATRIX_ARGS)
 
 # The surface against NumPy and HeAT, then rows against Debian's ScaLAPACK with its own
 # Open MPI, MKL's from the registry, and dask.array. Each has its words.

@@ -21,6 +21,7 @@ from mpiapps.storage.atomic_file import AtomicFile
 
 if TYPE_CHECKING:
     from mpiapps.app.context import RunContext
+    from mpiapps.device.choice import Device
     from mpiapps.fileops.listing import Listing
     from mpiapps.fileops.operation import Operation
     from mpiapps.fileops.run_segments import SegmentResults
@@ -30,10 +31,12 @@ MAX_REPORTED_ERRORS = 10  # failed files in the report
 
 def run(ctx: RunContext, options: Options) -> Result:
     """Run the operation. Collective."""
+    from mpiapps.comm.rank_device import choose_rank_device
     from mpiapps.fileops.digest import read_manifest
     from mpiapps.fileops.listing import gather_listing
 
     world, names, target, expected = ctx.world, None, None, dict[str, str]()
+    device = choose_rank_device(world) if options.device == "cuda" else None
     with world.agree():
         if world.is_root:
             target = AtomicFile(Path(options.output)) if options.output else None
@@ -44,7 +47,7 @@ def run(ctx: RunContext, options: Options) -> Result:
     try:
         with world.timed("list"):
             listing = gather_listing(world.comm, names)
-        file_run = _FileRun(ctx, options, listing, expected)
+        file_run = _FileRun(ctx, options, listing, expected, device)
         execute = load_extension(options.operation, OPERATIONS[options.operation])
         values, lines = execute(file_run)
         with world.agree():
@@ -80,11 +83,12 @@ class _FileRun:
         options: Options,
         listing: Listing,
         expected: dict[str, str],
+        device: Device | None,
     ) -> None:
         self.ctx, self.options, self.listing = ctx, options, listing
-        self.expected = expected
+        self.expected, self.device = expected, device
         self.errors: dict[int, str] = {}
-        self.notes: list[str] = []
+        self.notes: list[str] = device.notes if device else []
         self._tracebacks: dict[int, str] = {}
         self._directory = ctx.journal_directory(options.directory)
         self.recorded = bool(self._directory)
@@ -129,7 +133,7 @@ class _FileRun:
 def _identity(options: Options) -> dict[str, Any]:
     """Return the options that determine the recorded results."""
     excluded = ("paths", "list", "output", "check", "directory", "strict",
-                "force_unlock", "bins", "range", "per_file")  # fmt: skip
+                "force_unlock", "bins", "range", "per_file", "device")  # fmt: skip
     identity = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in vars(options).items()

@@ -18,6 +18,7 @@ from mpiapps.app import Program, Result, main, option
 from mpiapps.app.collective_checkpoint import resumed_panels
 from mpiapps.base.errors import InputError
 from mpiapps.base.platforms import PLATFORMS
+from mpiapps.device.choice import DEVICES
 from mpiapps.linalg.operation import USER_KIND, Operation
 from mpiapps.linalg.operations import OPERATIONS, find_operation, load_algorithms
 
@@ -73,9 +74,7 @@ class Options:
         metavar="SIZE",
         max=2**40,
     )
-    seed: int = option(
-        0, "seed of the random matrices", type="count", min=0, max=2**32 - 2
-    )
+    seed: int = option(0, "seed of random matrices", type="count", max=2**32 - 2, min=0)
     dtype: str = option(
         "f8", "dtype of random matrices", choices=("f4", "f8", "c8", "c16")
     )
@@ -96,6 +95,7 @@ class Options:
         "eigenvalues for eigsh: largest by magnitude, largest, smallest, or both ends",
         choices=("LM", "LA", "SA", "BE"),
     )
+    device: str = option("cpu", "where local blocks are computed with", choices=DEVICES)
     check: bool = option(False, "check the result; exit code 4 if the check fails")
     plan: bool = option(False, "only print algorithm, memory, messages and time")
     ranks: int = option(
@@ -174,19 +174,25 @@ def run(ctx: RunContext, options: Options) -> Result:
     if options.plan:
         return Result(_planned(world, options, operation))
     load_algorithms()
+    from mpiapps.linalg import devices
     from mpiapps.linalg.files import check_output, write
 
+    device = devices.use_device(world) if options.device == "cuda" else None
     if options.output:
         check_output(world.comm, options.output, options.files)
     with world.timed("read"), _as_input():
         operands, vector = _operands(world, options, operation)
     if operation.kernels:
         pkgutil.resolve_name(operation.kernels).compile_kernels(ctx.compiling)
+    inputs = devices.upload(world, operands) if device else operands
     with world.timed(options.operation), _as_input():
-        result, values = _compute(ctx, options, operation, operands)
+        result, values = _compute(ctx, options, operation, inputs)
+        devices.wait(result)
+    if device:
+        result, values = devices.download(world, result, values)
     if vector and "rows" in values and result is not None:
         values |= {"rows": result.size, "columns": 1}  # as it is read from its file
-    code, notes = 0, []
+    code, notes = 0, device.notes if device else []
     if options.check and result is not None:
         error_of = pkgutil.resolve_name(operation.check)
         with world.timed("check"):
@@ -200,9 +206,8 @@ def run(ctx: RunContext, options: Options) -> Result:
     if options.output and result is not None:
         with world.timed("write"):
             write(options.output, result, vector=vector)
-    ranks = world.comm.gather(
-        {"rank": world.rank, "host": world.host, "elements": operands[0].local.size}
-    )
+    row = {"rank": world.rank, "host": world.host, "elements": operands[0].local.size}
+    ranks = world.comm.gather(row | devices.columns(device))
     return Result(values, ranks or [], notes, code)
 
 
@@ -232,28 +237,23 @@ def _compute(
 ) -> tuple[DistMatrix | None, dict[str, Any]]:
     """Return the resulting matrix or `None`, and values. Collective."""
     from mpiapps.linalg import factor_checkpoint, reduction_checkpoint
+    from mpiapps.linalg.files import stamps
     from mpiapps.linalg.solve import factorise
 
     columns = min(operands[0].shape)
     if operation.reduction:
-        inputs = _file_stamps(options)
+        inputs = stamps(options.files)
         with resumed_panels(ctx, reduction_checkpoint, columns, inputs) as panels:
             return operation.compute(operands, **panels)
     factors = None
     if operation.factors:
-        kind, inputs = _kind(options, operation), _file_stamps(options)
+        kind, inputs = _kind(options, operation), stamps(options.files)
         with resumed_panels(ctx, factor_checkpoint, columns, inputs) as panels:
+            if options.device == "cuda" and not ctx.checkpoint.enabled:
+                panels["on_panel"] = None  # one device factorises in one call
             factors = factorise(operands[0], kind, **panels)
     given = {name: getattr(options, name) for name in operation.options}
     return operation.compute(operands, factors, **given)
-
-
-def _file_stamps(options: Options) -> list[list[int]]:
-    """Return size and modification time of the input files. Local."""
-    from mpiapps.linalg.files import path_of
-
-    stats = [path_of(name).stat() for name in options.files]
-    return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
 
 
 def _planned(world: World, options: Options, operation: Operation) -> dict[str, Any]:

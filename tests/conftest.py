@@ -49,6 +49,8 @@ ONE_MPI = (
     " all MPIs; `make test-others` leaves them out"
 )
 
+GPU = "gpu: needs a CUDA device, `make test-gpu`"
+
 
 class RankReports:
     """Makes one outcome of the outcomes of all ranks."""
@@ -133,6 +135,7 @@ class RankReports:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", ONE_MPI)
+    config.addinivalue_line("markers", GPU)
     if config.getoption("--with-mpi"):
         config.pluginmanager.register(RankReports(config), "rank-reports")
 

@@ -14,9 +14,10 @@ SEES = {
     "base": set(),
     "storage": {"base"},
     "kernels": {"base"},
+    "device": {"base", "kernels"},
     "launch": {"base"},
-    "comm": {"base", "kernels", "launch"},
-    "linalg": {"base", "storage", "kernels", "launch", "comm"},
+    "comm": {"base", "kernels", "device", "launch"},
+    "linalg": {"base", "storage", "kernels", "device", "launch", "comm"},
     "app": {"base", "storage", "launch", "comm"},
     "tasks": {"base", "storage", "launch", "comm", "app"},
     "batch": {"base", "storage", "launch", "app"},
@@ -29,7 +30,9 @@ SEES = {
     "taxi_tips": {"base", "kernels", "comm", "tasks", "app", "dask_cluster"},
     "model_selection": {"base", "storage", "comm", "tasks", "app", "dask_cluster"},
     "diagnostics": {"base", "storage", "launch", "comm", "app", "batch"},
-    "fileops": {"base", "storage", "kernels", "launch", "comm", "tasks", "app"},
+    "fileops": {
+        *("base", "storage", "kernels", "device", "launch", "comm", "tasks", "app")
+    },
 }
 SEES["programs"] = set(SEES)
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpiapps.app.options import identity
 from mpiapps.base.deadline import Deadline, attempt
 from mpiapps.base.errors import Checkpointed, InputError, os_errors
 from mpiapps.storage.atomic_file import AtomicFile
@@ -133,7 +134,7 @@ class Checkpoint:
         content = {
             "format": FORMAT,
             "program": self.program,
-            "options": dataclasses.asdict(self.options),
+            "options": identity(self.options),
             "progress": saved.progress,
             "remaining": [[r.start, r.stop, r.step] for r in saved.remaining],
             "state": dict(saved.state),
@@ -179,7 +180,7 @@ def _read(path: Path, program: str, options: Any) -> CheckpointContent:
             f"{path} is of program {kind[1]}, format {kind[0]}; expected {program},"
             f" format {FORMAT}; {remedy}"
         )
-    current = json.loads(json.dumps(dataclasses.asdict(options)))  # tuples to lists
+    current = json.loads(json.dumps(identity(options)))  # tuples to lists
     other = {k: v for k, v in content["options"].items() if current.get(k) != v}
     if other:
         argv = ", ".join(f"--{k.replace('_', '-')} {v}" for k, v in other.items())

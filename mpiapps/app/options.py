@@ -32,6 +32,7 @@ def option(  # noqa: PLR0913 - the arguments of argparse.add_argument
     short: str = "",
     alias: str = "",
     verbatim: bool = False,
+    changeable: bool = False,
 ) -> Any:
     """Return a dataclass field that defines a command line option.
 
@@ -62,6 +63,9 @@ def option(  # noqa: PLR0913 - the arguments of argparse.add_argument
     verbatim : bool
         Whether a value may be the name of another option, such as ``--nodes=2``; for
         options that may be repeated.
+    changeable : bool
+        Whether a stopped run may be resumed with another value, since the results do
+        not depend on it.
 
     Notes
     -----
@@ -80,6 +84,7 @@ def option(  # noqa: PLR0913 - the arguments of argparse.add_argument
         "short": short,
         "alias": alias,
         "verbatim": verbatim,
+        "changeable": changeable,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -115,6 +120,15 @@ def add_options(
             + ("" if no_default else f" (default {field.default})"),
             **({"nargs": nargs} if nargs else {}),
         )
+
+
+def identity(options: Any) -> dict[str, Any]:
+    """Return the options, of a dataclass, that a resumed run must have unchanged."""
+    return {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(options)
+        if not field.metadata.get("changeable")
+    }
 
 
 def check_names(

@@ -55,6 +55,7 @@ class TextCount(Operation):
     """
 
     open_cost = OPEN_COST
+    _line_counts = frozenset({"lines", "bytes"})  # counted by a faster kernel
 
     encoding: str = "utf-8"
     only: Collection[str] = ()
@@ -69,7 +70,7 @@ class TextCount(Operation):
         boundary = character_boundary if utf8 else byte_boundary
         self._reader = SegmentReader(boundary, decompress=self.decompress)
         fast = bool(self.only) and not (self.top or self.strict_utf8)
-        self._lines = fast and set(self.only) <= {"lines", "bytes"}
+        self._lines = fast and set(self.only) <= self._line_counts
         self._sizes = fast and set(self.only) == {"bytes"}
         self._words: defaultdict[int, WordCounts] = defaultdict(WordCounts)
         self.kernels: Sequence[Callable[..., Any]] = [
@@ -153,8 +154,7 @@ class TextCount(Operation):
             joins += counts.joins
             state, carry = counts.state, whole[counts.used :].copy()
         sums[4] += len(carry)  # a character truncated by the end of the file
-        if self.strict_utf8 and sums[4]:
-            raise ValueError(f"{sums[4]} bytes are not UTF-8")
+        self._check_utf8(sums[4])
         row: list[Any] = [*sums, joins, state]
         if words is None:
             return row
@@ -165,6 +165,10 @@ class TextCount(Operation):
         if segment.whole:
             self._words[WHOLE_FILES].merge(word_counts.arrays)
         return row
+
+    def _check_utf8(self, invalid: int) -> None:
+        if self.strict_utf8 and invalid:
+            raise ValueError(f"{invalid} bytes are not UTF-8")
 
     def _blocks(self, segment: Segment) -> Iterator[np.ndarray]:
         if self.top:

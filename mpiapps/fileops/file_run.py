@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from mpiapps.app.context import RunContext
+from mpiapps.device.choice import Device
 from mpiapps.fileops.listing import Listing
 from mpiapps.fileops.operation import Operation
 from mpiapps.fileops.run_segments import SegmentResults
@@ -30,6 +31,8 @@ class FileRun(Protocol):
         Remarks for the report, in addition to the errors.
     expected : dict of str to str
         Root only: the digests of the manifest to compare with.
+    device : Device, optional
+        The CUDA device of this rank, with ``--device cuda``.
     """
 
     ctx: RunContext
@@ -39,6 +42,7 @@ class FileRun(Protocol):
     notes: list[str]
     recorded: bool
     expected: dict[str, str]
+    device: Device | None
 
     def execute(self, operation: Operation, name: str = "") -> SegmentResults:
         """Run an operation on all files, recorded under a name. Collective."""

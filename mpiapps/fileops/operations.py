@@ -25,10 +25,14 @@ from mpiapps.kernels.moments import exact_mean
 MIN_WIDTH_ULPS = 2**10  # half width of the range if all numbers are equal
 
 
-def count(run: FileRun) -> ValuesAndLines:
-    """Count lines, words, characters, bytes. Collective."""
-    options = run.options
-    operation = TextCount(
+def _text_count(run: FileRun) -> TextCount:
+    """Return the operation of `count`, on the device if there is one."""
+    options, operation = run.options, TextCount
+    if run.device is not None:
+        from mpiapps.fileops.device_count import DeviceTextCount
+
+        operation = DeviceTextCount
+    return operation(
         options.encoding,
         options.only,
         decompress=not options.no_decompress,
@@ -36,6 +40,11 @@ def count(run: FileRun) -> ValuesAndLines:
         strict_utf8=options.strict_utf8,
         recorded=run.recorded,
     )
+
+
+def count(run: FileRun) -> ValuesAndLines:
+    """Count lines, words, characters, bytes. Collective."""
+    options, operation = run.options, _text_count(run)
     results = run.execute(operation)
     wanted = options.only or COUNTS
     indices = [n for n, name in enumerate(COUNTS) if name in wanted]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mpiapps.app import option
 from mpiapps.base import units
+from mpiapps.device.choice import DEVICES
 from mpiapps.fileops.choices import (
     ALGORITHMS,
     COUNTS,
@@ -68,6 +69,12 @@ class Options:
         choices=ENCODINGS,
     )
     strict_utf8: bool = option(False, "count: treat a file that is not UTF-8 as failed")
+    device: str = option(
+        "cpu",
+        "count: where text is counted: all ranks' cores, or their CUDA devices",
+        choices=DEVICES,
+        changeable=True,
+    )
     no_decompress: bool = option(False, "count: do not decompress compressed files")
     algorithm: str = option(
         "sha256",
@@ -206,7 +213,23 @@ def check(options: Options) -> None:
             raise ValueError(f"{options.operation}: --{name} is required")
     if options.operation == "resize" and bool(options.size) == bool(options.factor):
         raise ValueError("resize: either --size or --factor is required")
+    _check_device(options)
     _check_tables(options)
+
+
+def _check_device(options: Options) -> None:
+    if options.device == "cpu":
+        return
+    if options.operation != "count":
+        raise ValueError(
+            f"--device {options.device}: {options.operation} runs on CPUs alone; a"
+            " device is used by count"
+        )
+    if options.top or set(options.only) == {"bytes"}:
+        reason = "a table of words is in the memory of the host"
+        if not options.top:
+            reason = "--only bytes reads no file"
+        raise ValueError(f"--device {options.device}: {reason}; use --device cpu")
 
 
 def _check_tables(options: Options) -> None:

@@ -91,6 +91,11 @@ class SegmentReader:
         `blocks` splits instead. By default it splits at the offset itself.
     decompress : bool
         Whether to decompress compressed files.
+
+    Attributes
+    ----------
+    buffer : ndarray of uint8
+        Where `blocks` puts the next block. May be replaced between blocks.
     """
 
     def __init__(
@@ -98,7 +103,7 @@ class SegmentReader:
     ) -> None:
         self._boundary, self._decompress = boundary, decompress
         self._memory = np.empty(MAX_CARRY_BYTES + BLOCK_BYTES, np.uint8)
-        self._buffer = self._memory[MAX_CARRY_BYTES:]
+        self._buffer = self.buffer = self._memory[MAX_CARRY_BYTES:]
 
     def prepend(self, carry: np.ndarray, block: np.ndarray) -> np.ndarray:
         """Return the current block with up to `MAX_CARRY_BYTES` bytes before it."""
@@ -170,13 +175,13 @@ class SegmentReader:
     ) -> Iterator[np.ndarray]:
         """Yield bytes of a file of the listed `size`; `length`: of the first read."""
         while start < stop:
-            n = os.preadv(file, [self._buffer[: min(length, stop - start)].data], start)
+            n = os.preadv(file, [self.buffer[: min(length, stop - start)].data], start)
             if n == 0:
                 check_not_truncated(file, start, size)
                 return
-            yield self._buffer[:n]
+            yield self.buffer[:n]
             start += n
-            length = min(2 * length, BLOCK_BYTES)
+            length = min(2 * length, len(self.buffer))
 
     def read_small(
         self, segments: Sequence[Segment]
@@ -222,8 +227,8 @@ class SegmentReader:
     def _decompressed(self, segment: Segment) -> Iterator[np.ndarray]:
         module, name = OPENERS[compression_suffix(segment.name)]
         with getattr(importlib.import_module(module), name)(segment.name) as stream:
-            while n := stream.readinto(self._buffer):
-                yield self._buffer[:n]
+            while n := stream.readinto(self.buffer):
+                yield self.buffer[:n]
 
 
 class UnknownLength(Exception):

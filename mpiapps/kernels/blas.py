@@ -1,7 +1,8 @@
 """Products and triangular solves in place, on parts of larger arrays.
 
 SciPy's wrappers copy arrays that are not contiguous. These functions pass a submatrix
-with its leading dimension to the BLAS that SciPy links (exported by `cython_blas`).
+with its leading dimension to the BLAS that SciPy links (exported by `cython_blas`), and
+arrays on a device to the BLAS of `backends`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from scipy.linalg import cython_blas
 
 from mpiapps.base.errors import LaunchError
+from mpiapps.kernels.backends import backend_of
 
 Array = npt.NDArray[Any]
 # trsm runs at half the speed of gemm: a larger triangle is split recursively, so that
@@ -116,8 +118,13 @@ def set_gram(out: Array, a: Array) -> None:
     if not k:
         out[...] = 0
         return
-    if n == 1:  # dot is ten times as fast as syrk
+    if n == 1 and isinstance(a, np.ndarray):  # dot is ten times as fast as syrk
         out[0, 0] = np.vdot(a, a).real
+        return
+    if not isinstance(a, np.ndarray) and out.dtype.kind == "c":  # cuBLAS's herk
+        # is not among the routines that CuPy exports.
+        add_product(out, a, a, op_a="H", overwrite=True)
+        mirror_upper(out)
         return
     # A column-major lower triangle is a row-major upper one.
     real = np.zeros((), out.dtype).real
@@ -132,6 +139,9 @@ def set_gram(out: Array, a: Array) -> None:
 
 def mirror_upper(out: Array) -> None:
     """Copy the upper triangle of a square matrix, conjugated, to the lower one."""
+    if not isinstance(out, np.ndarray):
+        backend_of(out).mirror_upper(out)
+        return
     for start in range(0, len(out), STRIP):
         rows = slice(start, start + STRIP)
         block = out[rows, rows]
@@ -153,7 +163,7 @@ def solve_rows(triangle: Array, out: Array, *, lower: bool, unit: bool = False) 
         Use the lower triangle; assume a unit diagonal.
     """
     n = triangle.shape[0]
-    if n <= MAX_TRSM_SIZE:
+    if n <= MAX_TRSM_SIZE or not isinstance(out, np.ndarray):
         _trsm(b"R", triangle, out, b"N", lower=lower, unit=unit)
         return
     first, last = _halves(n, lower=lower)
@@ -165,7 +175,7 @@ def solve_rows(triangle: Array, out: Array, *, lower: bool, unit: bool = False) 
 def solve_columns(triangle: Array, out: Array, *, lower: bool) -> None:
     """Compute ``out = out triangle.H^-1`` in place, out m x n; as `solve_rows`."""
     n = triangle.shape[0]
-    if n <= MAX_TRSM_SIZE:
+    if n <= MAX_TRSM_SIZE or not isinstance(out, np.ndarray):
         triangle = triangle.conj() if triangle.dtype.kind == "c" else triangle
         _trsm(b"L", triangle, out, b"T", lower=lower, unit=False)
         return
@@ -213,7 +223,7 @@ def _increment(vector: Array) -> int:
 
 
 def _check_out(out: Array) -> None:
-    if not out.flags.writeable:
+    if isinstance(out, np.ndarray) and not out.flags.writeable:
         raise ValueError("the output array is read-only; copy it first")
 
 
@@ -223,6 +233,10 @@ def _number(value: complex, like: Array) -> Array:
 
 def _call(name: str, like: Array, *values: Any) -> None:
     """Call a BLAS routine; BLAS takes every argument by reference."""
+    prefix = TYPE_PREFIXES[like.dtype.str[1:]]
+    if not isinstance(like, np.ndarray):
+        backend_of(like).blas(prefix + name, *values)
+        return
     arguments: list[Any] = []
     for argument in values:
         if isinstance(argument, bytes):
@@ -237,7 +251,7 @@ def _call(name: str, like: Array, *values: Any) -> None:
                     f"{name}: size {argument} exceeds {INT_MAX}, the largest BLAS int"
                 )
             arguments.append(ctypes.byref(ctypes.c_int(argument)))
-    _routine(TYPE_PREFIXES[like.dtype.str[1:]] + name)(*arguments)
+    _routine(prefix + name)(*arguments)
 
 
 @cache

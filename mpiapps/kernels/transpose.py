@@ -15,8 +15,11 @@ def transposed(array: npt.NDArray[Any], *, conjugate: bool = False) -> npt.NDArr
     """Return ``array.T``, or its conjugate, as a C-contiguous copy.
 
     `array` is two-dimensional. Five times as fast as ``np.ascontiguousarray(array.T)``
-    for float64 of 2048 x 4096.
+    for float64 of 2048 x 4096. An array on a device is copied there.
     """
+    if not isinstance(array, np.ndarray):
+        turned = array.T.copy(order="C")
+        return turned.conj() if conjugate and turned.dtype.kind == "c" else turned
     out = np.empty(array.shape[::-1], array.dtype)
     step = max(MIN_ROWS, MIN_ELEMENTS // max(1, len(out)))
     for start in range(0, len(array), step):

@@ -10,8 +10,8 @@ import numpy as np
 from mpiapps.comm.chunking import Array
 from mpiapps.kernels.blas import add_product
 from mpiapps.launch.mpi import MPI
+from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.factorization import bcast_in
 from mpiapps.linalg.reflectors import (
     PANEL,
     Floats,

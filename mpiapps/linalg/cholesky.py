@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import get_lapack_funcs
 
-from mpiapps.comm.chunking import Array, iter_chunks
+from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
+from mpiapps.device.arrays import array_module, like
 from mpiapps.kernels.blas import add_product, solve_columns
-from mpiapps.launch.mpi import MPI
+from mpiapps.kernels.lapack import potrf
+from mpiapps.linalg.block_messages import bcast_in, start_bcast
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.factorization import (
     Blocks,
@@ -17,8 +18,8 @@ from mpiapps.linalg.factorization import (
     PanelCallback,
     PartialFactorization,
     TrailingUpdate,
-    bcast_in,
     block_for,
+    copy_rows,
     factorise_panels,
     gather_rows,
     square_blocks,
@@ -80,9 +81,7 @@ def cholesky_in_place(whole: Array) -> Array:
     numpy.linalg.LinAlgError
         If it is not positive definite.
     """
-    potrf = get_lapack_funcs("potrf", dtype=whole.dtype)
-    upper: Array
-    upper, info = potrf(whole, lower=0, clean=1, overwrite_a=1)
+    upper, info = potrf(whole, overwrite=True)
     if info:
         raise _not_positive(info)
     return upper
@@ -100,7 +99,7 @@ def resume(
 ) -> DistMatrix:
     """Return L, continuing a partial factorisation. Collective; as `cholesky`."""
     matrix, parts = partial.matrix, Blocks(partial.matrix)
-    workspace = Workspace(matrix.dtype)
+    workspace = Workspace(matrix.dtype, matrix.local)
 
     def start(panel: Panel) -> _CholeskyPanel:
         return _CholeskyPanel(parts, panel, workspace)
@@ -126,7 +125,8 @@ def _clear_above(parts: Blocks) -> None:
         end = parts.rows_from(int(block[-1]) + 1)
         span = slice(left, left + block.size)
         parts.local[:above, span] = 0
-        parts.local[above:end, span][rows[above:end, None] < block] = 0
+        mask = like(parts.local, rows[above:end, None] < block)
+        parts.local[above:end, span][mask] = 0
 
 
 class _CholeskyPanel:
@@ -150,25 +150,22 @@ class _CholeskyPanel:
         if parts.j == panel.col:
             self.column[...] = parts.column(panel)
             self._buffer[-1] = _factorise(parts, panel, self.column)
-        row = parts.grid.row
-        chunks = iter_chunks(self._buffer) if row.size > 1 else ()
-        self._requests = [row.Ibcast(piece, root=panel.col) for piece in chunks]
+        self._complete = start_bcast(parts.grid.row, self._buffer, panel.col)
 
     def wait(self) -> int:
         """Wait; return the order of the nonpositive minor, or 0. Collective."""
-        MPI.Request.Waitall(self._requests)
+        self._complete()
         return int(self._buffer[-1].real)
 
 
 def _factorise(parts: Blocks, panel: Panel, column: Array) -> int:
     """Factorise a panel in place; return info. Collective in the process column."""
     nb = len(panel)
-    corner = np.zeros(nb * nb + 1, column.dtype)
+    corner = array_module(column).zeros(nb * nb + 1, column.dtype)
     square_ = corner[:-1].reshape(nb, nb)
     if parts.i == panel.row:
-        potrf = get_lapack_funcs("potrf", dtype=column.dtype)
         # A row-major lower triangle is a column-major upper one, conjugated.
-        factor, info = potrf(column[:nb].conj().T, lower=0, clean=1)
+        factor, info = potrf(column[:nb].conj().T)
         square_[...] = factor.conj().T
         column[:nb] = square_
         corner[-1] = panel.k.start + info if info else 0
@@ -239,8 +236,7 @@ def _across(parts: Blocks, panel: Panel, below: Array, workspace: Workspace) -> 
     across = workspace.get("across", columns.size, len(panel))
 
     def copy(numbers: npt.NDArray[np.int64], out: Array) -> None:
-        rows = parts.rows.local(columns[numbers]) - top
-        np.take(below, rows, axis=0, out=out, mode="clip")  # unbuffered
+        copy_rows(below, parts.rows.local(columns[numbers]) - top, out)
 
     gather_rows(parts.grid.col, parts.rows.owner(columns), copy, across, workspace)
     return across

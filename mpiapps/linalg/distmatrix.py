@@ -257,7 +257,8 @@ def as_matrix(a: DistMatrix, b: Any) -> tuple[DistMatrix, bool]:
         return b, False
     is_vector = np.ndim(b) == 1
     array = np.asanyarray(b)[:, None] if is_vector else b  # with its mask
-    return DistMatrix.from_all(a.comm, array), is_vector
+    matrix = DistMatrix.from_all(a.comm, array)
+    return matrix.to_device() if a.is_on_device else matrix, is_vector
 
 
 def accept_arrays(solver: Solver) -> Solver:

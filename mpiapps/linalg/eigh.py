@@ -11,11 +11,12 @@ from scipy.linalg import lapack
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.launch.mpi import MPI
+from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.divide_conquer import eigh_tridiagonal
 from mpiapps.linalg.dtypes import refuse_masks
-from mpiapps.linalg.factorization import bcast_in, check_square
+from mpiapps.linalg.factorization import check_square
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.one_rank import scattered
 from mpiapps.linalg.redistribute import redistribute

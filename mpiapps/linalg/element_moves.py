@@ -11,7 +11,7 @@ import numpy as np
 from mpiapps.comm.chunking import Array
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.axis import Axis
-from mpiapps.linalg.grid import exchange
+from mpiapps.linalg.block_messages import exchange
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.selection import Indices
 

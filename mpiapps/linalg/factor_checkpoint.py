@@ -25,12 +25,13 @@ def save(partial: PartialFactorization, path: Path) -> dict[str, Any]:
     FileAccessError
         On all ranks, if the file cannot be written.
     """
-    write_npy(path, partial.matrix)
+    matrix = partial.matrix.to_host()
+    write_npy(path, matrix)
     return {
         "done": partial.done,
         "block": partial.block,
         "rows": None if partial.rows is None else partial.rows.tolist(),
-        "sum": checksum(partial.matrix),
+        "sum": checksum(matrix),
     }
 
 

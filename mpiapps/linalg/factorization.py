@@ -11,10 +11,12 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mpiapps.comm.chunking import Array, bcast_bytes
+from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
+from mpiapps.device.arrays import array_module, like, on_device, to_host
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.axis import Axis
+from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.grid import ProcessGrid, grid_of
@@ -193,8 +195,9 @@ def check_finite(a: DistMatrix, *, lower: bool = False) -> None:
     With `lower`, elements above the diagonal are not checked.
     """
     # A finite sum needs no search: it has finite terms only.
-    finite = np.isfinite(a.local.sum())
-    bad = _NONE if finite else np.argwhere(~np.isfinite(a.local))
+    module = array_module(a.local)
+    finite = module.isfinite(a.local.sum())
+    bad = _NONE if finite else to_host(module.argwhere(~module.isfinite(a.local)))
     if lower:
         bad = bad[a.row_indices[bad[:, 0]] >= a.col_indices[bad[:, 1]]]
     if bad.size:
@@ -260,7 +263,7 @@ def gather_rows(
             copy(numbers, piece)
         bcast_in(comm, piece, root)
         if not is_all:
-            rows[numbers] = piece
+            rows[like(rows, numbers)] = piece
 
 
 class Blocks:
@@ -288,8 +291,9 @@ class Blocks:
         return self.cols.count_below(index, self.j)
 
 
-def bcast_in(comm: MPI.Comm, array: Array, root: int) -> Array:
-    """Broadcast C-contiguous `array` in place; return it. Collective."""
-    if comm.size > 1 and array.size:
-        bcast_bytes(comm, array, root)
-    return array
+def copy_rows(source: Array, rows: npt.NDArray[np.int64], out: Array) -> None:
+    """Set `out` to the `rows` of `source`. Local."""
+    if on_device(source):
+        out[...] = source[like(source, rows)]
+    else:
+        np.take(source, rows, axis=0, out=out, mode="clip")  # unbuffered

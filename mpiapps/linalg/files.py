@@ -148,6 +148,12 @@ def path_of(file: str) -> Path:
     return _split_name(file)[1]
 
 
+def stamps(files: Sequence[str]) -> list[list[int]]:
+    """Return size and modification time in ns of files. Local."""
+    stats = [path_of(file).stat() for file in files]
+    return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
+
+
 def _split_name(file: str) -> tuple[Format, Path, str]:
     """Return format, path and dataset name, which may be empty."""
     whole, _, name = file.rpartition(":")

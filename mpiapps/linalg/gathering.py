@@ -7,6 +7,7 @@ from typing import Any
 from mpiapps.base.memory import available_memory
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import checked_root, raise_together
+from mpiapps.device.arrays import to_host
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import operands
 from mpiapps.linalg.layout import Layout
@@ -30,9 +31,9 @@ class Gathering(MatrixBase):
         return self._to_root(root)
 
     def _to_root(self, root: int) -> Array | None:
-        one = Layout.on_one(self.shape, root)
-        whole = redistribute(self.comm, self.local, self.layout, one)
-        return operands.own(whole, self.local) if self.comm.rank == root else None
+        one, local = Layout.on_one(self.shape, root), to_host(self.local)
+        whole = redistribute(self.comm, local, self.layout, one)
+        return operands.own(whole, local) if self.comm.rank == root else None
 
     def to_all(self) -> Array:
         """Return a copy of the whole matrix on every rank. Collective.
@@ -47,8 +48,9 @@ class Gathering(MatrixBase):
         with raise_together(self.comm) as same:
             same("to_all", self)
         self._check_memory()
-        whole = replicate(self.comm, self.local, self.layout)
-        return operands.own(whole, self.local)
+        local = to_host(self.local)
+        whole = replicate(self.comm, local, self.layout)
+        return operands.own(whole, local)
 
     def _check_memory(self) -> None:
         """Raise on all ranks if a host lacks memory for the copies. Collective."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from mpiapps.comm.chunking import Array, iter_chunks
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.layout import Layout
 
@@ -53,13 +52,3 @@ def grid_of(comm: MPI.Intracomm, layout: Layout) -> ProcessGrid:
     if process_grid is None:
         process_grid = grids[key] = ProcessGrid(comm, layout)
     return process_grid
-
-
-def exchange(comm: MPI.Comm, to: int, out: Array, source: int, into: Array) -> None:
-    """Send `out` to one rank and receive `into` from another. Collective.
-
-    Both C-contiguous; empty arrays are not sent. Messages of at most 1 GiB.
-    """
-    requests = [comm.Irecv(chunk, source=source) for chunk in iter_chunks(into)]
-    requests += [comm.Isend(chunk, dest=to) for chunk in iter_chunks(out)]
-    MPI.Request.Waitall(requests)

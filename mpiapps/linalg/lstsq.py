@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
+from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.distmatrix import DistMatrix, as_matrix
-from mpiapps.linalg.factorization import bcast_in, check_finite
+from mpiapps.linalg.factorization import check_finite
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reductions import col_sums
 from mpiapps.linalg.tsqr import qr

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import get_lapack_funcs
 
-from mpiapps.comm.chunking import Array, iter_chunks
+from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
+from mpiapps.device.arrays import array_module, like, on_device
 from mpiapps.kernels.blas import add_product, solve_rows
+from mpiapps.kernels.lapack import getrf
 from mpiapps.kernels.transpose import transposed
 from mpiapps.launch.mpi import MPI
+from mpiapps.linalg.block_messages import bcast_in, recv, send, start_bcast
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.factorization import (
     Blocks,
@@ -20,8 +22,8 @@ from mpiapps.linalg.factorization import (
     PanelCallback,
     PartialFactorization,
     TrailingUpdate,
-    bcast_in,
     block_for_lu,
+    copy_rows,
     factorise_panels,
     gather_rows,
     square_blocks,
@@ -96,8 +98,7 @@ def lu_in_place(whole: Array) -> tuple[Array, npt.NDArray[np.int32]]:
     numpy.linalg.LinAlgError
         If it is singular.
     """
-    getrf = get_lapack_funcs("getrf", dtype=whole.dtype)
-    factors, pivots, info = getrf(whole, overwrite_a=True)
+    factors, pivots, info = getrf(whole)
     if info:
         raise _singular(info)
     return factors, pivots
@@ -113,7 +114,7 @@ def resume(partial: PartialFactorization, on_panel: PanelCallback | None = None)
     """Return the factors, continuing a partial factorisation. Collective; as `lu`."""
     assert partial.rows is not None
     matrix, order = partial.matrix, partial.rows
-    parts, workspace = Blocks(matrix), Workspace(matrix.dtype)
+    parts, workspace = Blocks(matrix), Workspace(matrix.dtype, matrix.local)
 
     def start(panel: Panel) -> _LUPanel:
         return _LUPanel(parts, panel, workspace)
@@ -159,13 +160,12 @@ class _LUPanel:
         row, comm = parts.grid.row, parts.matrix.comm
         root = panel.row * parts.matrix.layout.grid[1] + panel.col
         self._requests = [comm.Ibcast(self._pivots_info, root=root)]
-        if row.size > 1:
-            chunks = iter_chunks(self.column)
-            self._requests += [row.Ibcast(piece, root=panel.col) for piece in chunks]
+        self._complete = start_bcast(row, self.column, panel.col)
 
     def wait(self) -> int:
         """Wait; return 1 + the first column without a pivot, or 0. Collective."""
         MPI.Request.Waitall(self._requests)
+        self._complete()
         return int(self._pivots_info[-1])
 
 
@@ -183,10 +183,12 @@ def _factorise(
     col = parts.grid.col
     if parts.i != panel.row:
         if column.size:
-            col.Send(column, dest=panel.row)
-            col.Recv(column, source=panel.row)
+            send(col, column, panel.row)
+            recv(col, column, panel.row)
         return
-    row_indices = [_panel_rows(parts, i, panel.k.start) for i in range(col.size)]
+    row_indices = [
+        like(column, _panel_rows(parts, i, panel.k.start)) for i in range(col.size)
+    ]
     # Column-major, as LAPACK expects.
     whole = workspace.get("whole", len(panel), parts.rows.n - panel.k.start).T
     for source, rows in enumerate(row_indices):
@@ -194,16 +196,15 @@ def _factorise(
         if source != parts.i:
             piece = workspace.get("piece", rows.size, len(panel))
             if piece.size:
-                col.Recv(piece, source=source)
+                recv(col, piece, source)
         whole[rows] = piece
-    getrf = get_lapack_funcs("getrf", dtype=whole.dtype)
-    factors, pivots_info[:-1], info = getrf(whole, overwrite_a=True)
+    factors, pivots_info[:-1], info = getrf(whole)
     pivots_info[-1] = panel.k.start + info if info > 0 else 0
     for other, rows in enumerate(row_indices):
         if other == parts.i:
             column[...] = factors[rows]
         elif rows.size:
-            col.Send(np.ascontiguousarray(factors[rows]), dest=other)
+            send(col, array_module(factors).ascontiguousarray(factors[rows]), other)
 
 
 def _panel_rows(parts: Blocks, i: int, start: int) -> npt.NDArray[np.int64]:
@@ -250,15 +251,22 @@ def _swap_in(
     rows = workspace.get("rows", moved.size, local.shape[1])
 
     def copy(numbers: npt.NDArray[np.int64], out: Array) -> None:
+        own = axis.local(source[numbers])
+        if on_device(local):
+            copy_rows(local, own, out)
+            return
         # Row by row: fancy indexing would copy twice.
-        for number, row in enumerate(axis.local(source[numbers]).tolist()):
+        for number, row in enumerate(own.tolist()):
             out[number] = local[row]
 
     # Broadcast all swapped rows of one owner: at most 2 nb rows.
     gather_rows(parts.grid.col, axis.owner(source), copy, rows, workspace)
     own = np.flatnonzero(axis.owner(moved) == parts.i)
-    into = axis.local(moved[own]).tolist()
-    for number, row in zip(own.tolist(), into, strict=True):
+    into = axis.local(moved[own])
+    if on_device(local):
+        local[like(local, into)] = rows[like(local, own)]
+        return
+    for number, row in zip(own.tolist(), into.tolist(), strict=True):
         local[row] = rows[number]
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
+from mpiapps.device import arrays
 from mpiapps.kernels.transpose import transposed
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import operands
@@ -28,7 +29,8 @@ class MatrixBase:
         Distribution of the elements; the same on all ranks.
     local : ndarray, shape ``layout.local_shape(comm.rank)``
         The local block; dtype float32, float64, complex64 or complex128, the same on
-        all ranks. Copied unless C-contiguous.
+        all ranks. Copied unless C-contiguous. An array of CuPy, on all ranks, makes a
+        matrix on devices, as `to_device` does.
     agreed : bool
         The caller guarantees the same layout and dtype on all ranks: skip the
         comparison. Construction is then local.
@@ -118,7 +120,38 @@ class MatrixBase:
 
     def __repr__(self) -> str:
         """Return dtype, shape, grid and block sizes, without the elements. Local."""
-        return f"DistMatrix({NAMES[self.dtype]}, {self.layout!r})"
+        text = f"DistMatrix({NAMES[self.dtype]}, {self.layout!r}"
+        return text + (")" if isinstance(self._local, np.ndarray) else ", on devices)")
+
+    @property
+    def is_on_device(self) -> bool:
+        """Whether the local block is on a device."""
+        return not isinstance(self._local, np.ndarray)
+
+    def to_device(self) -> Self:
+        """Return the matrix with its blocks on the current devices. Local.
+
+        Products, `gram`, `cholesky`, `lu`, `solve_triangular`, `solve`, element-wise
+        operations, copies and redistributions then compute there; all other functions
+        need `to_host`. Itself if the blocks are there. Cost: one upload of the block.
+
+        Raises
+        ------
+        LaunchError
+            If CuPy is not installed.
+        """
+        if self.is_on_device:
+            return self
+        return self._with_local(arrays.to_device(self.local))
+
+    def to_host(self) -> Self:
+        """Return the matrix with its blocks in host memory. Local.
+
+        Itself if the blocks are there. Cost: one download of the block.
+        """
+        if not self.is_on_device:
+            return self
+        return self._with_local(arrays.to_host(self.local))
 
     def copy(self) -> Self:
         """Return a copy. Local."""

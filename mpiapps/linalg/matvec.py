@@ -6,6 +6,7 @@ import numpy.typing as npt
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
+from mpiapps.device.arrays import like, to_host
 from mpiapps.linalg import operands
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.element_moves import own_part
@@ -31,16 +32,19 @@ def matvec(a: DistMatrix, x: npt.ArrayLike) -> Array:
     -----
     Cost: one all-gather of m numbers per process column; terms are added in rank order.
     """
-    return sum_over_ranks(a, a.local @ _own_elements(a, x, 1), 1)
+    return sum_over_ranks(a, to_host(a.local @ _own_elements(a, x, 1)), 1)
 
 
 def vecmat(x: npt.ArrayLike, a: DistMatrix) -> Array:
     """Return ``x A``, shape (n,), on every rank. Collective; as `matvec`."""
-    return sum_over_ranks(a, _own_elements(a, x, 0) @ a.local, 0)
+    return sum_over_ranks(a, to_host(_own_elements(a, x, 0) @ a.local), 0)
 
 
 def _own_elements(a: DistMatrix, x: npt.ArrayLike, axis: int) -> Array:
-    """Return the elements of x for the local rows or columns. Collective."""
+    """Return the elements of x for the local rows or columns. Collective.
+
+    They are where the local block is.
+    """
     with raise_together(a.comm) as same:
         vector = operands.numbers(x, "x")
         same(("vecmat", "matvec")[axis], a, vector)
@@ -52,4 +56,4 @@ def _own_elements(a: DistMatrix, x: npt.ArrayLike, axis: int) -> Array:
             )
     # Where both are index arrays, they have two dimensions, as from `numpy.ix_`.
     elements: Array = vector[own_part(a.layout, a.comm.rank)[axis]].reshape(-1)
-    return elements
+    return like(a.local, elements)

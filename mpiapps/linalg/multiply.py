@@ -9,6 +9,7 @@ import numpy as np
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
+from mpiapps.device.arrays import array_module, like
 from mpiapps.kernels.blas import add_product, set_gram
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import operands
@@ -98,6 +99,9 @@ def multiply(  # noqa: PLR0913 - the arguments of PBLAS gemm
     A and B are redistributed to the layouts of the algorithm if necessary, each element
     sent at most once. The product then costs what `Choice.cost` estimates. The order of
     summation depends only on the layouts: the same bits in every run.
+
+    Of matrices on devices (`DistMatrix.to_device`), local products are on the devices.
+    The algorithm is chosen by the speed of processors; see docs/gpu.md.
     """
     with raise_together(a.comm) as same:
         alpha, beta = operands.number(alpha, "alpha"), operands.number(beta, "beta")
@@ -135,7 +139,7 @@ def gram(a: DistMatrix) -> DistMatrix:
         local = redistribute(comm, local, a.layout, right_layout)
     else:
         local = replicate(comm, local, a.layout)
-    whole = np.empty((n, n), a.dtype)
+    whole = array_module(local).empty((n, n), a.dtype)
     if comm.rank in layout.ranks:
         set_gram(whole, local)
     if choice.algorithm == SUM:
@@ -161,6 +165,11 @@ def _check(
         if other is not None and other.comm != a.comm:
             raise ValueError(
                 "the matrices are on different communicators; expected one"
+            )
+        if other is not None and other.is_on_device != a.is_on_device:
+            raise ValueError(
+                "one matrix is on devices, the other in host memory; convert one with"
+                " to_device or to_host"
             )
     refuse_masks("a product", a.dtype, b.dtype)
     m, k = a.shape if op_a == "N" else a.shape[::-1]
@@ -206,7 +215,7 @@ def _execute(
         m, n = 0, 0
     else:
         m, n = left.shape[a.op != "N"], right.shape[b.op == "N"]
-    local = np.empty((m, n), dtype)
+    local = array_module(left).empty((m, n), dtype)
     if local.size:
         add_product(local, left, right, alpha, b.op, op_a=a.op, overwrite=True)
     if choice.algorithm == SUM:
@@ -226,14 +235,16 @@ def _sum_terms(comm: MPI.Intracomm, local: Array, choice: Choice) -> Array:
     la, _, lc = choice.layouts
     fibre = grid_of(comm, la).row
     if comm.rank not in la.ranks:
-        return np.empty(lc.local_shape(comm.rank), local.dtype)
+        none: Array = array_module(local).empty(lc.local_shape(comm.rank), local.dtype)
+        return none
     return reduce_scatter(fibre, local, Axis(lc.rows.n, lc.rows.block, fibre.size))
 
 
 def _hermitian(c: DistMatrix) -> DistMatrix:
     """Return C with its lower triangle replaced by the upper one. Collective."""
-    i, j = c.row_indices[:, None], c.col_indices[None, :]
+    i, j = like(c.local, c.row_indices)[:, None], like(c.local, c.col_indices)[None, :]
     adjoint = redistribute(c.comm, c.local, c.layout, c.layout, "H")
-    np.copyto(c.local, adjoint, where=i > j)
-    np.copyto(c.local, c.local.real, where=i == j)
+    module = array_module(c.local)
+    module.copyto(c.local, adjoint, where=i > j)
+    module.copyto(c.local, c.local.real, where=i == j)
     return c

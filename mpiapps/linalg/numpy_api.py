@@ -44,6 +44,7 @@ def matmul(a: Any, b: Any) -> Any:
     if np.ndim(other) == 1:
         return matvec(a, other) if a_first else vecmat(other, b)
     whole = DistMatrix.from_all(matrix.comm, other)
+    whole = whole.to_device() if matrix.is_on_device else whole
     return multiply(matrix, whole) if a_first else multiply(whole, matrix)
 
 

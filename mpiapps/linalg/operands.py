@@ -9,6 +9,7 @@ import numpy as np
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.collectives import plain_array
+from mpiapps.device.arrays import array_module
 from mpiapps.linalg.dtypes import check_dtype
 
 NUMBERS = "fciub"  # dtype kinds of numbers and bool
@@ -35,34 +36,59 @@ def sides(shape: Any) -> tuple[int, int]:
 
 
 def numbers(values: Any, name: str) -> Array:
-    """Return `values` as a plain array of numbers, or raise."""
+    """Return `values` as a plain array of numbers, or raise; on a device if it is."""
     if hasattr(values, "to_all"):
         raise TypeError(f"{name} is a distributed matrix; expected an array")
-    array = plain_array(
-        values if isinstance(values, np.ndarray) else np.asarray(values)
-    )
+    is_device = is_device_array(values)
+    array: Array = values
+    if not is_device:
+        array = plain_array(
+            values if isinstance(values, np.ndarray) else np.asarray(values)
+        )
     if array.dtype.kind not in NUMBERS:
         raise TypeError(f"{name} has dtype {array.dtype}; expected numbers")
-    return np.asarray(array)  # not a subclass such as np.matrix
+    # Not a subclass such as np.matrix.
+    return array if is_device else np.asarray(array)
+
+
+def is_device_array(values: Any) -> bool:
+    """Return whether `values` is an array on a device."""
+    return not isinstance(values, np.ndarray) and hasattr(
+        type(values), "__cuda_array_interface__"
+    )
 
 
 def block(local: Any, shape: tuple[int, int]) -> Array:
     """Return a local block of `shape`, C-contiguous and aligned, or raise.
 
-    Other arrays, such as transposed, reversed or broadcast views, are copied.
+    Other arrays, such as transposed, reversed or broadcast views, are copied. A block
+    on a device stays there.
     """
-    array = np.asarray(plain_array(local))
+    is_device = is_device_array(local)
+    array: Array = local if is_device else np.asarray(plain_array(local))
     if array.shape != shape:
         raise ValueError(
             f"the local block has shape {array.shape}; the layout requires {shape} on"
             " this rank"
         )
     check_dtype(array.dtype)
+    if is_device:
+        contiguous: Array = array_module(array).ascontiguousarray(array)
+        return contiguous
     return np.require(array, requirements=["C", "A"])
 
 
 def own(array: Array, *sources: Any) -> Array:
-    """Return `array`, copied if it may share memory with one of `sources`."""
+    """Return `array`, copied if it may share memory with one of `sources`.
+
+    If it is on a device, other sources than device arrays are ignored.
+    """
+    if is_device_array(array):
+        module = array_module(array)
+        arrays = [source for source in sources if is_device_array(source)]
+        shared = any(module.may_share_memory(array, source) for source in arrays)
+        copy: Array = module.array(array, order="C") if shared else array
+        return copy
     if any(np.may_share_memory(array, source) for source in sources):
         return np.array(array, order="C")
     return array

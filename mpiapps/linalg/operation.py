@@ -64,6 +64,9 @@ class Operation:
     reduction : bool
         Whether `function` has the keyword arguments `on_panel` and `partial` of a
         reduction that may be resumed, as `mpiapps.linalg.eigh.eigh`.
+    device : bool
+        Whether `function` computes where its operands are, for ``--device cuda``: in
+        host memory or on devices.
     kernels : str
         Module of the kernels that take seconds to compile, by its function
         ``compile_kernels(compiling)``; `compiling` is that of the run context.
@@ -80,6 +83,7 @@ class Operation:
     layouts: Callable[..., Sequence[Layout]] | None = None
     options: tuple[str, ...] = ()
     reduction: bool = False
+    device: bool = False
     kernels: str = ""
 
     @property
@@ -102,6 +106,7 @@ class Operation:
             "check": bool(self.check),
             "plan": self.product is not None or bool(self.plan),
             "kind": self.factors == USER_KIND,
+            "device": self.device,
             **{name: name in self.options for name in FUNCTION_OPTIONS},
         }
 

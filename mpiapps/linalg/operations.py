@@ -43,6 +43,7 @@ def _layouts_of_product(ranks: int, m: int, n: int, k: int) -> tuple[Layout, ...
     output=True,
     vectors=True,
     check=CHECKS + "product_error",
+    device=True,
 )
 def multiply(a: DistMatrix, b: DistMatrix) -> DistMatrix:
     """Return ``A B``."""
@@ -53,6 +54,7 @@ def multiply(a: DistMatrix, b: DistMatrix) -> DistMatrix:
     product=lambda m, n=None: (m, m, m) if n is None else (n, n, m),
     output=True,
     check=CHECKS + "gram_error",
+    device=True,
 )
 def gram(a: DistMatrix) -> DistMatrix:
     """Return ``A.H A``."""
@@ -66,6 +68,7 @@ def gram(a: DistMatrix) -> DistMatrix:
     plan="mpiapps.linalg.cholesky_plan:plan_cholesky",
     output=True,
     check=CHECKS + "factor_error",
+    device=True,
     factors="positive",
 )
 def cholesky(_a: DistMatrix, factors: DistMatrix) -> DistMatrix:
@@ -78,6 +81,7 @@ def cholesky(_a: DistMatrix, factors: DistMatrix) -> DistMatrix:
     output=True,
     vectors=True,
     check=CHECKS + "solution_error",
+    device=True,
     factors=USER_KIND,
 )
 def solve(a: DistMatrix, b: DistMatrix, factors: Factors) -> DistMatrix:

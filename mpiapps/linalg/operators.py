@@ -12,6 +12,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.collectives import bcast
 from mpiapps.comm.consistency import raise_together
+from mpiapps.device.arrays import like
 from mpiapps.linalg import operands
 from mpiapps.linalg.dtypes import NAMES
 from mpiapps.linalg.layout import Layout
@@ -134,7 +135,8 @@ class Operators(MatrixBase, NDArrayOperatorsMixin):
         if np.broadcast_shapes(whole.shape, self.shape) != self.shape:
             raise ValueError(f"shapes {self.shape} and {other.shape} do not broadcast")
         rows = whole if whole.shape[0] == 1 else whole[self.row_indices]
-        return rows if whole.shape[1] == 1 else rows[:, self.col_indices]
+        part = rows if whole.shape[1] == 1 else rows[:, self.col_indices]
+        return like(self.local, part)
 
     @overload
     def __matmul__(self, other: Self) -> Self: ...

@@ -1,18 +1,21 @@
 """Broadcast of SUMMA panels over a communicator.
 
 On one host, panels are in an MPI shared-memory window, which all ranks read directly;
-otherwise they are broadcast. Either way two panels may be in transfer at once.
+otherwise they are broadcast, as are panels on devices. Either way two panels may be in
+transfer at once.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from collections import deque
 from typing import Any, cast
 
 import numpy as np
 
 from mpiapps.comm.chunking import Array, iter_chunks
+from mpiapps.comm.device_messages import Wait, device_messages
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.workspace import Workspace
 
@@ -77,13 +80,37 @@ class SharedMemoryTransport:
         self._window.Sync()
 
 
-PanelTransport = BroadcastTransport | SharedMemoryTransport
+class DeviceTransport:
+    """Broadcasts of panels on devices, each completed in the order of the starts."""
+
+    def __init__(self, comm: MPI.Intracomm, like: Array) -> None:
+        self._comm, self._workspace = comm, Workspace(like.dtype, like)
+        self._panels: deque[list[Wait]] = deque()
+
+    def get_buffer(self, number: int, *shape: int) -> Array:
+        """Return the buffer of a panel; the owners fill in their parts. Local."""
+        return self._workspace.get(str(number % 2), *shape)
+
+    def start(self, parts: list[Part]) -> list[MPI.Request]:
+        """Start the transfer; return no requests. Collective."""
+        messages = device_messages(self._comm)
+        self._panels.append([messages.start_bcast(part, root) for part, root in parts])
+        return []
+
+    def complete(self) -> None:
+        """Make the panel that was started first readable. Collective."""
+        if self._panels:
+            for wait in self._panels.popleft():
+                wait()
+
+
+PanelTransport = BroadcastTransport | SharedMemoryTransport | DeviceTransport
 
 
 def panel_transport(
     comm: MPI.Intracomm, dtype: np.dtype[Any], panel: int, total: int
 ) -> PanelTransport:
-    """Return the transport for the panels of a product. Collective.
+    """Return the transport for panels in host memory of a product. Collective.
 
     Parameters
     ----------

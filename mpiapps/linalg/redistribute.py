@@ -9,6 +9,7 @@ import numpy as np
 
 from mpiapps.comm.block_plan import BlockPlan
 from mpiapps.comm.chunking import Array
+from mpiapps.device.arrays import like, on_device, to_host
 from mpiapps.kernels.transpose import transposed
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.element_moves import Elements, move, own_part
@@ -26,7 +27,8 @@ def redistribute(
 
     Notes
     -----
-    Cost: as `element_moves.move`.
+    Cost: as `element_moves.move`. A block on a device that changes its layout is moved
+    through host memory: one download and one upload.
     """
     if op == "N" and old.matches(new):
         return local
@@ -34,6 +36,8 @@ def redistribute(
         local, old = transposed(local, conjugate=op == "H"), old.T
     if old.matches(new):
         return local
+    if on_device(local):
+        return like(local, redistribute(comm, to_host(local), old, new))
     result = np.empty(new.local_shape(comm.rank), local.dtype)
     move(comm, Elements.all(local, old), Elements.all(result, new))
     return result
@@ -42,10 +46,12 @@ def redistribute(
 def replicate(comm: MPI.Intracomm, local: Array, layout: Layout) -> Array:
     """Return the whole matrix on every rank; `local` itself on one rank. Collective.
 
-    Cost: one all-gather.
+    Cost: one all-gather; on a device also one download and one upload.
     """
     if comm.size == 1 and layout.rows.is_contiguous and layout.cols.is_contiguous:
         return local
+    if on_device(local):
+        return like(local, replicate(comm, to_host(local), layout))
     sizes = [math.prod(layout.local_shape(rank)) for rank in range(comm.size)]
     blocks = BlockPlan(comm, sizes, (), local.dtype).allgather(local.reshape(-1))
     if layout.cols.procs == 1 and layout.rows.is_contiguous and ascend(layout.ranks):

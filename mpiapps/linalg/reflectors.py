@@ -12,8 +12,8 @@ import numpy.typing as npt
 from mpiapps.comm.chunking import Array
 from mpiapps.kernels.blas import add_product
 from mpiapps.launch.mpi import MPI
+from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.factorization import bcast_in
 
 PANEL = 32  # columns per update of the trailing matrix; each rank computes the panel
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mpiapps.comm.chunking import Array
+from mpiapps.device.arrays import array_module, like, on_device, to_host
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.multiply import multiply
@@ -55,8 +56,9 @@ def residual(a: Matrix, x: Matrix, b: Matrix) -> tuple[Matrix, Errors]:
         weights = largest_in_columns(matrix)[rows, None]
         weights[weights == 0] = 1
         weights = weights.astype(sizes.dtype)
-        floor = largest_in_columns(_map(lambda local: local * weights, sizes))
-        local[...] += n * float(kind.eps) * floor[columns] / weights
+        factors = like(local, weights)
+        floor = largest_in_columns(_map(lambda local: local * factors, sizes))
+        local[...] += like(local, n * float(kind.eps) * floor[columns] / weights)
         scale = _add_product(_map(np.abs, b), matrix, sizes, 1)
         least = n * kind.tiny  # avoid loss of digits by underflow
         ratio = _map(lambda r, s: np.abs(r) / (s + least), rest, scale)
@@ -84,13 +86,13 @@ def refine(
         if not active.any():
             break
         local, _, columns = local_part(rest)
-        local[:, ~active[columns]] = 0
+        local[:, like(local, np.flatnonzero(~active[columns]))] = 0
         with np.errstate(all="ignore"):
             candidate = x + apply(rest)
         rest, later = residual(a, candidate, b)
         halved = np.isfinite(later) & (later <= errors / 2)
         local, _, columns = local_part(x)
-        kept = halved[columns]
+        kept = like(local, np.flatnonzero(halved[columns]))
         local[:, kept] = local_part(candidate)[0][:, kept]
         active = halved & (later > tolerance)
         errors = np.where(halved, later, errors)
@@ -124,8 +126,18 @@ def largest_in_columns(sizes: Matrix) -> Errors:
     """
     local, _, columns = local_part(sizes)
     maxima = np.zeros(sizes.shape[1])
-    local_maxima: Array = local.max(axis=0, initial=0)
+    local_maxima = _column_maxima(local)
     maxima[columns] = np.where(np.isnan(local_maxima), np.inf, local_maxima)
     if isinstance(sizes, DistMatrix):
         sizes.comm.Allreduce(MPI.IN_PLACE, maxima, op=MPI.MAX)
     return maxima
+
+
+def _column_maxima(local: Array) -> Array:
+    """Return the largest element of each column, or 0 of none, on the host. Local."""
+    if not on_device(local):
+        maxima: Array = local.max(axis=0, initial=0)
+        return maxima
+    if not len(local):  # CuPy's max has no `initial`
+        return np.zeros(local.shape[1])
+    return to_host(array_module(local).max(local, axis=0))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from mpiapps.comm.chunking import Array
+from mpiapps.device.arrays import array_module, like
 from mpiapps.linalg import cholesky, lu
 from mpiapps.linalg.distmatrix import DistMatrix, accept_arrays
 from mpiapps.linalg.factorization import (
@@ -55,11 +57,13 @@ def factorise(
     on_panel : callable, optional
         See `factorization.PanelCallback`.
     partial : PartialFactorization, optional
-        Factorisation to resume; A is then ignored.
+        Factorisation to resume; of A, only whether it is on devices is then used.
     """
     check_kind(kind)
     begin, resume = KINDS[kind]
     if partial is not None:
+        if a.is_on_device:
+            partial = replace(partial, matrix=partial.matrix.to_device())
         return resume(partial, on_panel)
     return begin(a, on_panel=on_panel)
 
@@ -109,7 +113,7 @@ def solve(
             f" {a.shape[0]}"
         )
     if factors is None:
-        if _is_small(a, b.shape[1]):
+        if _is_small(a, b.shape[1]) and not a.is_on_device:
             x = on_rank_0(solve_arrays, a, b, kind=kind, refinements=refinements)
             return scattered(a.comm, x, b.layout, np.result_type(a.dtype, b.dtype))
         factors = factorise(a, kind)
@@ -130,10 +134,9 @@ def _is_small(a: DistMatrix, columns: int) -> bool:
 
 def hermitian(a: DistMatrix) -> DistMatrix:
     """Return the Hermitian matrix with the lower triangle of A. Collective."""
-    i, j = a.row_indices[:, None], a.col_indices[None, :]
-    half = a.map(
-        lambda local: np.where(i > j, local, np.where(i == j, local.real / 2, 0))
-    )
+    module = array_module(a.local)
+    i, j = like(a.local, a.row_indices)[:, None], like(a.local, a.col_indices)[None, :]
+    half = a.map(lambda x: module.where(i > j, x, module.where(i == j, x.real / 2, 0)))
     return half + half.H
 
 
@@ -174,7 +177,9 @@ def take_rows(a: DistMatrix, rows: Array) -> DistMatrix:
     from mpiapps.linalg.layout import Layout
 
     whole = a.redistribute(Layout.blocks(a.shape, (1, a.comm.size)))
-    local = whole.local[rows] if whole.local.size else whole.local
+    local = whole.local
+    if local.size:
+        local = local[like(local, rows)]
     return DistMatrix(a.comm, whole.layout, local).redistribute(a.layout)
 
 

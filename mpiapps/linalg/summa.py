@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-
 from mpiapps.comm.chunking import Array
+from mpiapps.device.arrays import array_module, on_device
 from mpiapps.kernels.blas import add_product
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.axis import Axis
-from mpiapps.linalg.grid import exchange, grid_of
+from mpiapps.linalg.block_messages import exchange
+from mpiapps.linalg.grid import grid_of
 from mpiapps.linalg.grid_choice import Grid
-from mpiapps.linalg.panel_bcast import PanelTransport, panel_transport
+from mpiapps.linalg.panel_bcast import (
+    DeviceTransport,
+    PanelTransport,
+    panel_transport,
+)
 from mpiapps.linalg.product_choice import WIDTH, Layouts
 from mpiapps.linalg.schedule import Step, summa_product
 
@@ -34,7 +38,7 @@ def multiply_on(
     inside = comm.rank < grid.size
     i, j = divmod(comm.rank % (grid.pm * grid.pn), grid.pn)
     shape = (la.rows.count(i), lb.cols.count(j)) if inside else (0, 0)
-    local = np.empty(shape, parts[0].dtype)
+    local: Array = array_module(parts[0]).empty(shape, parts[0].dtype)
     run(
         summa_product(grid, layouts, comm.rank),
         comms,
@@ -44,7 +48,7 @@ def multiply_on(
         alpha,
     )
     if inside and grid.pk > 1:
-        local = reduce_scatter(fibre, local, Axis(shape[0], lc.rows.block, grid.pk))
+        return reduce_scatter(fibre, local, Axis(shape[0], lc.rows.block, grid.pk))
     return local
 
 
@@ -65,7 +69,9 @@ def run(  # noqa: PLR0913, PLR0917 - independent operands, of this call alone
     k = axes[0].n
     sides = {"row": (comms["row"], len(a)), "col": (comms["col"], b.shape[1])}
     transports = {
-        name: panel_transport(comm, out.dtype, min(WIDTH, k) * length, k * length)
+        name: DeviceTransport(comm, out)
+        if on_device(out)
+        else panel_transport(comm, out.dtype, min(WIDTH, k) * length, k * length)
         for name, (comm, length) in sides.items()
         if comm != MPI.COMM_NULL
     }
@@ -128,8 +134,14 @@ class _SummaPanel:
         MPI.Request.Waitall(self._requests)
         for transport in self._transports.values():
             transport.complete()
-        a = self._a[0] if len(self._a) == 1 else np.hstack(self._a)
+        a = self._a[0] if len(self._a) == 1 else _joined(self._a)
         add_product(out, a, self._b, alpha, overwrite=self._is_first)
+
+
+def _joined(blocks: list[Array]) -> Array:
+    """Return the blocks side by side, as one array. Local."""
+    joined: Array = array_module(blocks[0]).hstack(blocks)
+    return joined
 
 
 def _block(flat: Array, m: int, k: slice) -> Array:
@@ -147,20 +159,22 @@ def _local_rows(local: Array, axis: Axis, k: range) -> Array:
     return local[first : first + len(k)]
 
 
-def reduce_scatter(fibre: MPI.Comm, local: Array, rows: Axis) -> Array:
+def reduce_scatter(fibre: MPI.Intracomm, local: Array, rows: Axis) -> Array:
     """Return this rank's rows of the sum over the layers, in rank order. Collective."""
     if fibre.size == 1:
         return local
     parts = [rows.span(rank) for rank in range(fibre.size)]
     slices = [slice(part.start, part.stop) for part in parts]
     own, terms = local[slices[fibre.rank]], [local] * fibre.size
+    module = array_module(local)
     terms[fibre.rank] = own
     for shift in range(1, fibre.size):
         to = (fibre.rank + shift) % fibre.size
         source = (fibre.rank - shift) % fibre.size
-        terms[source] = np.empty_like(own)
+        terms[source] = module.empty_like(own)
         exchange(fibre, to, local[slices[to]], source, terms[source])
-    total = np.add(terms[0], terms[1], out=terms[0 if fibre.rank else 1])
+    into = terms[0 if fibre.rank else 1]
+    total: Array = module.add(terms[0], terms[1], out=into)
     for term in terms[2:]:
         total += term
     return total

@@ -10,10 +10,11 @@ from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.kernels.bidiagonal import svd_bidiagonal
 from mpiapps.linalg.bidiagonal import bidiagonalise
+from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.eigh import scaled_rows
-from mpiapps.linalg.factorization import bcast_in, check_finite
+from mpiapps.linalg.factorization import check_finite
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.one_rank import scattered

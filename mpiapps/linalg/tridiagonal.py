@@ -14,8 +14,8 @@ from mpiapps.kernels.blas import add_product
 from mpiapps.kernels.hermitian import add_hermitian_product
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.axis import Axis
+from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.factorization import bcast_in
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.reflectors import (
     PANEL,

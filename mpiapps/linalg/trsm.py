@@ -6,14 +6,15 @@ import numpy as np
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
+from mpiapps.device.arrays import array_module, to_host
 from mpiapps.kernels.blas import add_product, solve_rows
 from mpiapps.linalg.axis import Axis
+from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.distmatrix import DistMatrix, accept_arrays
 from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.factorization import (
     Blocks,
     Panel,
-    bcast_in,
     block_for,
     on_one_rank,
     panels,
@@ -114,22 +115,23 @@ def _step(parts: Blocks, x: Array, panel: Panel, *, lower: bool, unit: bool) -> 
         part = slice(parts.rows_from(k.start), parts.local.shape[0])
     else:
         part = slice(0, parts.rows_from(k.stop))
+    module = array_module(parts.local)
     column = parts.local[part, left : left + nb]
     if parts.grid.row.size > 1:
         if parts.j == panel.col:
-            column = np.ascontiguousarray(column)
+            column = module.ascontiguousarray(column)
         else:
-            column = np.empty((part.stop - part.start, nb), column.dtype)
+            column = module.empty((part.stop - part.start, nb), column.dtype)
         bcast_in(parts.grid.row, column, panel.col)
     # The diagonal block is first in forward, last in back substitution.
     height, own = len(column), nb if parts.i == panel.row else 0
     rest = slice(own, height) if lower else slice(0, height - own)
     top = parts.rows.local(k.start)
-    solved = np.empty((nb, x.shape[1]), x.dtype)
+    solved = module.empty((nb, x.shape[1]), x.dtype)
     zero = np.full(1, -1, np.int64)
     if parts.i == panel.row:
         corner = column[:nb] if lower else column[height - nb :]
-        at = np.flatnonzero(np.diagonal(corner) == 0)
+        at = np.flatnonzero(to_host(module.diagonal(corner)) == 0)
         if at.size and not unit:
             zero[0] = k.start + at[0]
         solve_rows(corner, x[top : top + nb], lower=lower, unit=unit)

@@ -20,7 +20,7 @@ from mpiapps.tasks.work_sharing import (
     remaining,
 )
 
-MAX_CHUNK = 2**24  # units of a task, at most
+MAX_CHUNK = 2**24  # units of a task, at most, unless the caller has another limit
 CHUNKS_PER_RANK = 64  # so that shares are even and progress is seen
 
 
@@ -51,6 +51,7 @@ def sum_range(  # noqa: PLR0913 - independent arguments
     width: int = 1,
     schedule: str = "static",
     unit: str = "units",
+    max_chunk: int = MAX_CHUNK,
 ) -> RangeSum:
     """Return the sum of ``function(part)`` over parts that make up ``range(n)``.
 
@@ -69,6 +70,8 @@ def sum_range(  # noqa: PLR0913 - independent arguments
         As for `mpiapps.tasks.work_sharing.distribute`.
     unit : str
         The name of a unit, for progress.
+    max_chunk : int
+        Units of a task, at most. A resumed run has the tasks of the one that stopped.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def sum_range(  # noqa: PLR0913 - independent arguments
     between tasks; with ``dynamic`` an 8-byte fetch-and-add a task.
     """
     world, saved = ctx.world, ctx.checkpoint.load()
-    chunk = max(1, min(MAX_CHUNK, -(-n // (CHUNKS_PER_RANK * world.size))))
+    chunk = max(1, min(max_chunk, -(-n // (CHUNKS_PER_RANK * world.size))))
     before = np.zeros(width, np.int64)
     if saved is not None:
         chunk, before = saved.state["chunk"], np.array(saved.state["sum"], np.int64)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from mpiapps.app import option
 from mpiapps.app.checkpoint import Checkpoint
 from mpiapps.app.context import RunContext
 from mpiapps.base.deadline import Deadline
@@ -19,6 +20,7 @@ class Options:
     """The options that determine the result."""
 
     n: int = 40
+    device: str = option("cpu", "where it runs", changeable=True)
 
 
 @pytest.fixture
@@ -157,6 +159,12 @@ def test_the_error_for_other_options_names_them(world, path):
     stop_once(world, path)
     with pytest.raises(InputError, match="of a run with --n 40; give the same"):
         context(world, path, options=Options(n=41)).checkpoint.load()
+
+
+def test_an_option_that_changes_no_result_may_be_another_one(world, path):
+    stop_once(world, path)
+    other = context(world, path, options=Options(device="cuda"))
+    assert attempt(other, "static") == EXPECTED
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 1}', "\x00"])

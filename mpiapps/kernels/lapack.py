@@ -1,0 +1,41 @@
+"""Factorisations of one block by LAPACK, where the block is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import get_lapack_funcs
+
+from mpiapps.kernels.backends import backend_of
+
+Array = npt.NDArray[Any]
+
+
+def potrf(whole: Array, *, overwrite: bool = False) -> tuple[Array, int]:
+    """Return the upper Cholesky factor of a column-major array, and info.
+
+    Elements below the diagonal are zero. `info` is the order of the first leading minor
+    that is not positive, or 0.
+    """
+    if not isinstance(whole, np.ndarray):
+        factor = whole if overwrite else whole.copy(order="F")
+        return factor, backend_of(factor).potrf(factor)
+    routine = get_lapack_funcs("potrf", dtype=whole.dtype)
+    upper: Array
+    upper, info = routine(whole, lower=0, clean=1, overwrite_a=int(overwrite))
+    return upper, info
+
+
+def getrf(whole: Array) -> tuple[Array, npt.NDArray[np.int32], int]:
+    """Return LU factors, pivots and info of a column-major array, which is overwritten.
+
+    `pivots` are the rows swapped with each row, from 0 on; `info` is 1 + the first
+    column without a pivot, or 0.
+    """
+    if not isinstance(whole, np.ndarray):
+        return whole, *backend_of(whole).getrf(whole)
+    routine = get_lapack_funcs("getrf", dtype=whole.dtype)
+    factors, pivots, info = routine(whole, overwrite_a=True)
+    return factors, pivots, info
