@@ -14,6 +14,7 @@ SEES = {
     "base": set(),
     "storage": {"base"},
     "kernels": {"base"},
+    "device": {"base", "kernels"},
     "launch": {"base"},
     "comm": {"base", "kernels", "launch"},
     "linalg": {"base", "storage", "kernels", "launch", "comm"},
@@ -28,7 +29,7 @@ SEES = {
     "dask_cluster": {"base", "launch", "comm", "app", "tasks"},
     "taxi_tips": {"base", "kernels", "comm", "tasks", "app", "dask_cluster"},
     "model_selection": {"base", "storage", "comm", "tasks", "app", "dask_cluster"},
-    "diagnostics": {"base", "storage", "launch", "comm", "app", "batch"},
+    "diagnostics": {"base", "device", "storage", "launch", "comm", "app", "batch"},
     "fileops": {"base", "storage", "kernels", "launch", "comm", "tasks", "app"},
 }
 SEES["programs"] = set(SEES)
