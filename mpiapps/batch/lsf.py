@@ -58,6 +58,7 @@ class Lsf(Scheduler):
     array = r"^#BSUB -J \"[^\"]*\[([0-9:,-]+)\]"
     counts_from_1 = True
     uneven_hosts = True
+    starts_mps = True
     output = r"({name}-)?{number}(_\d+)?\.out"
     reads_stdin = True
     launch_additions = LAUNCH_ADDITIONS
