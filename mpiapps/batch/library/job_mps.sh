@@ -14,7 +14,7 @@ job_mps() {
     # On the disk of each host, and of this job alone: hosts may be shared.
     job_mps="/tmp/mpiapps-mps-$UID-${job_id//[^0-9A-Za-z]/_}${index:+_$index}-$job_attempt-$$"
     trap 'job_mps_end; ! declare -F job_unstage >/dev/null || job_unstage' EXIT
-    job_mps_on_hosts hold "$HOSTNAME" "$$" &
+    job_mps_on_hosts hold "$(uname -n)" "$$" &
     job_mps_holder=$!
     job_mps_on_hosts ready || job_fail 'nvidia-cuda-mps-control of --gpu-mps'
     export CUDA_MPS_PIPE_DIRECTORY="$job_mps" CUDA_MPS_LOG_DIRECTORY="$job_mps"
@@ -26,7 +26,7 @@ mps_numbers() { # LIST: 0,1,... for as many GPUs
     seq -s , 0 "${#commas}"
 }
 job_mps_on_hosts() { # ACTION ARGUMENT...
-    local command=(bash "$job_mps_library" "$1" "$job_mps" "${@:2}")
+    local command=(env "PATH=$PATH" bash "$job_mps_library" "$1" "$job_mps" "${@:2}")
     if declare -F scheduler_on_hosts >/dev/null; then
         scheduler_on_hosts "${command[@]}"
     else
@@ -50,7 +50,8 @@ mps_hold() { # HOST PID: hold the daemon until it ends, or the script, which is 
     trap '(mps_control quit) &' TERM INT HUP USR1 # it ends after its last client: ranks may save
     nvidia-cuda-mps-control -f &
     daemon=$!
-    if [ "$HOSTNAME" = "$1" ]; then # of one host, the scheduler may leave processes behind
+    # Of one host, the scheduler may leave processes behind. HOSTNAME may be that of the script.
+    if [ "$(uname -n)" = "$1" ]; then
         (
             trap - EXIT TERM
             while kill -0 "$2"; do sleep 5; done
@@ -67,14 +68,14 @@ mps_hold() { # HOST PID: hold the daemon until it ends, or the script, which is 
 mps_ready() { # wait until the daemon answers, for half a minute at most
     local count
     command -v nvidia-cuda-mps-control >/dev/null || {
-        echo "mpiapps: $HOSTNAME has no nvidia-cuda-mps-control, which --gpu-mps starts" >&2
+        echo "mpiapps: $(uname -n) has no nvidia-cuda-mps-control, which --gpu-mps starts" >&2
         exit 1
     }
     for ((count = 0; count < 150; count++)); do
         [ ! -d "$mps" ] || ! mps_control get_server_list || exit 0
         sleep 0.2
     done
-    echo "mpiapps: $HOSTNAME: nvidia-cuda-mps-control does not answer" >&2
+    echo "mpiapps: $(uname -n): nvidia-cuda-mps-control does not answer" >&2
     exit 1
 }
 mps_stop() { # clients that a rank has left behind have 10 s
