@@ -16,8 +16,9 @@ from functools import cache
 from mpiapps.base.launch_environment import without_rank_variables
 
 LIMIT = 60.0  # s; CUDA, CuPy and MPI start within some seconds on a busy host
-# A message that is sent at once, and one that MPI libraries send by other means.
-SIZES = (1 << 10, 4 << 20)
+# Elements of 4 bytes: a message that is sent at once, and one of 4 MiB, which MPI
+# libraries send by other means.
+SIZES = (1 << 8, 1 << 20)
 NO_CUPY, NO_DEVICE, WRONG = 3, 4, 5  # exit codes of the child
 REASONS = {
     NO_CUPY: "CuPy cannot be imported",
@@ -33,7 +34,7 @@ try:
 except ImportError:
     sys.exit({NO_CUPY})
 try:
-    buffers = [(cupy.arange(n, dtype="u1"), cupy.zeros(n, "u1")) for n in {SIZES}]
+    buffers = [(cupy.arange(n, dtype="i4"), cupy.zeros(n, "i4")) for n in {SIZES}]
     cupy.cuda.Device().synchronize()
 except Exception as error:
     print(type(error).__name__, error, file=sys.stderr)
