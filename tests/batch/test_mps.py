@@ -14,6 +14,8 @@ from tests.batch.jobs import SITES, script
 from tests.batch.scripts import begin, events, run_script, stub
 from tests.batch.test_stage import SRUN
 
+pytestmark = pytest.mark.processes
+
 # The control daemon: in the foreground, and as the client that sends it a command.
 CONTROL = """#!/bin/bash
 pipes="$CUDA_MPS_PIPE_DIRECTORY"

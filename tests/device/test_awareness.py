@@ -6,6 +6,8 @@ import pytest
 
 from mpiapps.device import awareness
 
+pytestmark = pytest.mark.processes
+
 # CuPy's functions that the trial calls, on arrays of the host.
 WORKING = """
 from numpy import arange, zeros

@@ -12,6 +12,7 @@ from mpiapps.diagnostics.system import System
 from tests.device import driver_library
 from tests.diagnostics.systems import OPENMPI, finding, findings, probe, write
 
+pytestmark = pytest.mark.processes
 SITE = "lib/python3.11/site-packages"
 
 
@@ -103,7 +104,7 @@ def test_visible_devices_that_do_not_exist(root, value, grade, text):
     assert found.grade == grade
     assert text in found.found
     assert "--gpus 1" in found.remedy
-    for good in ("0", "1,0"):
+    for good in ("0", "1,0", "MIG-a,MIG-b"):
         environ = host(CUDA_VISIBLE_DEVICES=good)
         assert findings("cuda-devices", root=root, **environ) == []
 

@@ -126,7 +126,8 @@ def _hidden(system: System, driver: Driver, visible: Driver) -> Iterator[Finding
             "Programs find no CUDA device.",
             f"unset {VISIBLE}; in a job, request devices: --gpus 1",
         )
-    elif len(visible.devices) < len(named):
+    # Of several instances of a divided GPU (MIG), a process uses the first.
+    elif len(visible.devices) < len(named) and not value.startswith("MIG-"):
         yield Finding(
             ERROR,
             f"{VISIBLE}={value}: {len(visible.devices)} of {len(named)} exist; the"
