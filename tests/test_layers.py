@@ -29,7 +29,7 @@ SEES = {
     "dask_cluster": {"base", "launch", "comm", "app", "tasks"},
     "taxi_tips": {"base", "kernels", "comm", "tasks", "app", "dask_cluster"},
     "model_selection": {"base", "storage", "comm", "tasks", "app", "dask_cluster"},
-    "diagnostics": {"base", "storage", "launch", "comm", "app", "batch"},
+    "diagnostics": {"base", "device", "storage", "launch", "comm", "app", "batch"},
     "fileops": {
         *("base", "storage", "kernels", "device", "launch", "comm", "tasks", "app")
     },

@@ -118,11 +118,13 @@ def _container_lines(job: Job) -> list[str]:
     binds = "".join(
         f" --bind {shlex.quote(b)}" for b in (*job.site.binds, *request.bind)
     )
+    gpus = " --nv" if request.gpus else ""  # driver and device files of the host
     return [
         *lines,
         "runtime=$(command -v apptainer || command -v singularity) ||"
         " job_fail 'finding apptainer or singularity'",
-        f'container=("$runtime" exec --bind "$PWD"{binds} {quoting.quote(image)})',
+        f'container=("$runtime" exec{gpus} --bind "$PWD"{binds}'
+        f" {quoting.quote(image)})",
     ]
 
 

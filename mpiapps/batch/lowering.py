@@ -25,7 +25,7 @@ class Refused:
 # Options that a table lowers; each scheduler's own code handles the other ones.
 OWN_CODE = ("account", "queue", "array", "dependency", "mail_user", "directive")
 NAMES = (field.name for field in fields(SchedulingOptions))
-OPTIONS = ("exclusive", *(name for name in NAMES if name not in OWN_CODE))
+OPTIONS = ("exclusive", "gpu_mps", *(name for name in NAMES if name not in OWN_CODE))
 # Text with {} for the value, or a function that returns directives.
 Lowering = str | Refused | Callable[[Job], list[str]]
 LoweringTable = Mapping[str, Lowering]
@@ -110,6 +110,27 @@ def license_counts(job: Job) -> list[tuple[str, int]]:
     """Return names and numbers of ``--licenses``."""
     parts = (part.partition(":") for part in job.request.licenses.split(","))
     return [(name, int(number or 1)) for name, _, number in parts]
+
+
+def gpus_of_host(job: Job, scheduler: str) -> int:
+    """Return the number of GPUs of a host, for a scheduler that counts them per host.
+
+    Requests per rank would be possible on some, but hide the GPUs of the other ranks.
+
+    Raises
+    ------
+    UsageError
+        If the scheduler selects the number of ranks of a host.
+    """
+    request = job.request
+    if not request.shape.hosts:
+        raise refusal(
+            "gpus",
+            request.gpus,
+            f"{scheduler} gives all ranks of a host its GPUs, and their number follows"
+            " from that of the ranks; add --ranks-per-node",
+        )
+    return request.gpus_of(request.ranks_per_node)
 
 
 def gpu_type_resource(job: Job) -> str:

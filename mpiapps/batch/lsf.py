@@ -14,6 +14,7 @@ from mpiapps.batch.job_state import Answers, JobStatus, Submission, element
 from mpiapps.batch.launchers import LaunchCommand
 from mpiapps.batch.quoting import format_indices
 from mpiapps.batch.request import Job
+from mpiapps.batch.rule_types import isolated_gpus
 from mpiapps.batch.scheduler import Scheduler
 
 STATES = {
@@ -58,6 +59,8 @@ class Lsf(Scheduler):
     array = r"^#BSUB -J \"[^\"]*\[([0-9:,-]+)\]"
     counts_from_1 = True
     uneven_hosts = True
+    starts_mps = True
+    lint_rules = (isolated_gpus("lsf", "-gpu", r".*/task.*", "use num=N/host"),)
     output = r"({name}-)?{number}(_\d+)?\.out"
     reads_stdin = True
     launch_additions = LAUNCH_ADDITIONS

@@ -100,9 +100,11 @@ def _words(text: str) -> str:
 
 
 def _gpus(job: Job) -> list[str]:
+    """Return GPUs per host: tasks with their own hide those of the others."""
     request = job.request
     model = f":gmodel={request.gpu_type}" if request.gpu_type else ""
-    return [f'-gpu "num={request.gpus_per_rank}/task{model}"']
+    mps = ":mps=yes" if request.gpu_mps else ""
+    return [f'-gpu "num={lowering.gpus_of_host(job, "LSF")}/host{mps}{model}"']
 
 
 def _constraint(job: Job) -> list[str]:
@@ -143,6 +145,7 @@ def _mail_type(job: Job) -> list[str]:
 
 LOWERINGS: LoweringTable = {
     "gpus": _gpus,
+    "gpu_mps": lowering.in_other_directive,
     "exclusive": "-x",
     "account": "-P {}",
     "queue": lambda job: [f"-q {_words(job.request.queue)}"],

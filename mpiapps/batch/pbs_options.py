@@ -81,7 +81,9 @@ def _chunk(job: Job, ranks: int) -> str:
     chunk = f"ncpus={ranks * request.threads}"
     chunk += f":mpiprocs={ranks}:ompthreads={request.threads}"
     chunk += f":mem={request.memory_of(ranks)}mb" if request.memory else ""
-    gpus = request.gpus_per_rank * ranks
+    if request.gpus_per_host:
+        lowering.gpus_of_host(job, "PBS")  # a chunk on any hosts is a rank
+    gpus = request.gpus_of(ranks)
     chunk += f":ngpus={gpus}" if gpus else ""
     if request.gpu_type:
         chunk += f":{lowering.gpu_type_resource(job)}={request.gpu_type}"
@@ -89,6 +91,17 @@ def _chunk(job: Job, ranks: int) -> str:
         pairs = lowering.features(job, "PBS")
         chunk += "".join(f":{name}={value or 'True'}" for name, value in pairs)
     return chunk
+
+
+def _gpu_mps(job: Job) -> list[str]:
+    if job.request.shape.max_hosts > 1:
+        raise refusal(
+            "gpu_mps",
+            True,
+            "PBS has no command that runs on each host of a job; use one host, or ask"
+            " the site for MPS in a prologue",
+        )
+    return []
 
 
 def _queue(job: Job) -> list[str]:
@@ -109,6 +122,7 @@ def _queue(job: Job) -> list[str]:
 
 LOWERINGS: LoweringTable = {
     "gpus": in_other_directive,
+    "gpu_mps": _gpu_mps,
     "exclusive": in_other_directive,
     "account": "-A {}",
     "queue": _queue,

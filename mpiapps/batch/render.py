@@ -25,6 +25,7 @@ from mpiapps.batch.scheduler import LIBRARY, Scheduler, load_scheduler
 if TYPE_CHECKING:
     import jinja2
 
+MPS = LIBRARY.with_name("job_mps.sh")
 STEPS = LIBRARY.with_name("job_steps.sh")
 # Characters that no scheduler's parser treats specially on a directive line.
 LINE = re.compile(r"""-[A-Za-z0-9_.,:=@%+/^ $&()*"'\[\]{}|<>!~?-]+""")
@@ -67,6 +68,7 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
                 " _ . , : = @ % + / ^ -"
             )
     steps = [_step(step, job, scheduler) for step in job.steps or (_only_step(job),)]
+    by_script = request.gpu_mps and not scheduler.starts_mps
     beside_common = scheduler.library.parent == LIBRARY.parent
     return (
         _environment()
@@ -100,6 +102,7 @@ def render(job: Job, *, standalone: bool = False, library: str = str(LIBRARY)) -
             steps=steps,
             order=job.order,
             stage=job.stage,
+            mps_library=MPS.read_text(encoding="utf-8") if by_script else "",
             steps_library=STEPS.read_text(encoding="utf-8") if job.order else "",
         )
     )

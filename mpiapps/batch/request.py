@@ -53,10 +53,16 @@ class Request(RunOptions, EnvironmentOptions, SchedulingOptions, ResourceOptions
         """Return the memory of some ranks on a host, MiB, rounded up."""
         return -(-self.memory * ranks // MIB)
 
+    def gpus_of(self, ranks: int) -> int:
+        """Return the number of GPUs of some ranks on a host."""
+        match = GPUS.fullmatch(self.gpus)
+        count = int(match[2]) if match else 0
+        return count if self.gpus_per_host else count * ranks
+
     @property
-    def gpus_per_rank(self) -> int:
-        """Number of GPUs of each rank."""
-        return int(self.gpus.rpartition(":")[2] or 0)
+    def gpus_per_host(self) -> bool:
+        """Whether ``--gpus`` counts per host, for any number of ranks."""
+        return self.gpus.endswith("/node")
 
     @property
     def gpu_type(self) -> str:
@@ -179,6 +185,11 @@ def resolve(request: Request, site: Site, program: str) -> Request:
         mail_type=request.mail_type or (DEFAULT_EVENTS if request.mail_user else ""),
     )
     _check_texts(filled)
+    if filled.gpu_mps and not filled.gpus:
+        raise UsageError(
+            "--gpu-mps: the job requests no GPUs to share; add --gpus N/node, with"
+            " fewer GPUs than ranks per host"
+        )
     if filled.stop_margin >= filled.time:
         raise UsageError(
             f"--signal-delay {filled.stop_margin} s is not shorter than --time"
@@ -227,7 +238,7 @@ PATTERNS = {
     "begin": (MOMENT, "write 2026-12-01T08:00:00, or +7200 for seconds from now"),
     "deadline": (MOMENT, "write 2026-12-01T08:00:00, or +7200 for seconds from now"),
     "mail_type": (EVENTS, "write begin, end, fail, all or none"),
-    "gpus": (GPUS, "write N or TYPE:N, such as 2 or a100:2"),
+    "gpus": (GPUS, "write N or TYPE:N, such as 2 or a100:2, or N/node"),
     "constraint": (
         quoting.CONSTRAINT,
         "write features joined by & or |, such as ib or ib&avx512",

@@ -45,7 +45,16 @@ class ResourceOptions:
     )
     time: int = option(3600, "time limit, such as 1h30m", type="walltime", min=60)
     gpus: str = option(
-        "", "GPUs per rank, of any type or of one", type=parse_gpus, metavar="[TYPE:]N"
+        "",
+        "GPUs per rank, of any type or of one; N/node: per host, for any number of"
+        " ranks",
+        type=parse_gpus,
+        metavar="[TYPE:]N[/node]",
+    )
+    gpu_mps: bool = option(
+        False,
+        "start NVIDIA's MPS on each host, by which ranks that share a GPU compute on it"
+        " at the same time",
     )
     exclusive: bool = option(False, "share the hosts with no other job")
 

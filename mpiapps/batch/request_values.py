@@ -16,7 +16,7 @@ KNOWN_EVENTS = (
     *("time_limit", "time_limit_90", "time_limit_80", "time_limit_50"),
 )
 EVENTS = re.compile(r"[a-z_0-9]+(,[a-z_0-9]+)*")
-GPUS = re.compile(r"(?:([A-Za-z0-9_.-]+):)?([0-9]{1,2})")
+GPUS = re.compile(r"(?:([A-Za-z0-9_.-]+):)?([0-9]{1,2})(/node)?")
 MAX_GPUS = 64
 DATE = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)")
 MOMENT = re.compile(r"\+\d{1,9}|\d{4}(-\d\d){2}T\d\d:\d\d:\d\d")  # as parsed
@@ -47,7 +47,7 @@ def parse_memory(text: str) -> int:
 
 
 def parse_gpus(text: str) -> str:
-    """Return a checked ``[TYPE:]N``; empty for none.
+    """Return a checked ``[TYPE:]N`` or ``[TYPE:]N/node``; empty for none.
 
     Raises
     ------
@@ -57,8 +57,8 @@ def parse_gpus(text: str) -> str:
     match = GPUS.fullmatch(text)
     if not match or int(match[2]) > MAX_GPUS:
         raise ValueError(
-            f"{text!r} is not a number of GPUs per rank up to {MAX_GPUS}; write N or"
-            " TYPE:N, such as 2 or a100:2"
+            f"{text!r} is not a number of GPUs up to {MAX_GPUS}; write N or TYPE:N,"
+            " such as 2 or a100:2, per rank, or N/node per host"
         )
     return text if int(match[2]) else ""
 

@@ -47,6 +47,12 @@ def short_time(scheduler: str, option: str) -> Rule:
     return Rule("short-time", "write hours:minutes:seconds: 1:30:00", find)
 
 
+def isolated_gpus(scheduler: str, option: str, pattern: str, remedy: str) -> Rule:
+    """Return a rule for requests that give each rank GPUs of its own."""
+    problem = "{value}: ranks do not see each other's GPUs, and cannot copy directly"
+    return Rule("gpu-isolation", remedy, values(scheduler, option, pattern, problem))
+
+
 def whole_environment(scheduler: str, option: str, pattern: str = ".*") -> Rule:
     """Return a rule for options that pass the whole environment to the job."""
     problem = f"{option}: the job depends on the environment of its submission"

@@ -56,6 +56,8 @@ class Scheduler(ABC):
         Whether `Site.max_array` is above the highest index, not a number of elements.
     uneven_hosts : bool
         Whether `directives` handles hosts with different numbers of ranks.
+    starts_mps : bool
+        Whether `directives` has the service of ``--gpu-mps``, or the script starts it.
     output : str
         Pattern of the names of output files, with ``{name}`` and ``{number}``.
     check_command : tuple of str
@@ -88,6 +90,7 @@ class Scheduler(ABC):
     counts_from_1: ClassVar[bool] = False
     limits_index: ClassVar[bool] = False
     uneven_hosts: ClassVar[bool] = False
+    starts_mps: ClassVar[bool] = False
     check_command: ClassVar[tuple[str, ...]] = ()
     reads_stdin: ClassVar[bool] = False
     cluster_option: ClassVar[str] = ""

@@ -77,12 +77,18 @@ def _gpus(job: Job) -> list[str]:
             "--gpus: the site file of this Grid Engine has no gpu_resource; set it to"
             " the name of the GPU resource"
         )
-    if request.gpus_per_rank % request.threads:
-        raise UsageError(
-            f"--gpus {request.gpus} with --threads {request.threads}: Grid Engine"
-            " counts GPUs per slot; request as many GPUs as threads, or a multiple"
+    count, slots = request.gpus_of(1), request.threads
+    if request.gpus_per_host:
+        count = lowering.gpus_of_host(job, "Grid Engine")
+        slots = request.cores_per_node
+    if count % slots:
+        raise refusal(
+            "gpus",
+            request.gpus,
+            f"Grid Engine counts GPUs per slot, and these are for {slots} slots;"
+            " request as many GPUs as slots, or a multiple",
         )
-    lines = [f"-l {site.gpu_resource}={request.gpus_per_rank // request.threads}"]
+    lines = [f"-l {site.gpu_resource}={count // slots}"]
     if request.gpu_type:
         lines.append(f"-l {lowering.gpu_type_resource(job)}={request.gpu_type}")
     return lines
@@ -135,6 +141,7 @@ def _comment(job: Job) -> list[str]:
 
 LOWERINGS: LoweringTable = {
     "gpus": _gpus,
+    "gpu_mps": lowering.in_other_directive,
     "exclusive": _exclusive,
     "account": "-P {}",
     "queue": "-q {}",

@@ -1,6 +1,6 @@
 """The options of sbatch."""
 
-from mpiapps.batch.lowering import LoweringTable, refusal
+from mpiapps.batch.lowering import LoweringTable, gpus_of_host, in_other_directive
 from mpiapps.batch.options import DirectiveSyntax, option_table
 from mpiapps.batch.request import Job
 from mpiapps.batch.request_values import local_time
@@ -136,17 +136,8 @@ def memory(job: Job) -> list[str]:
 
 
 def _gpus(job: Job) -> list[str]:
-    request = job.request
-    if not request.shape.hosts:
-        raise refusal(
-            "gpus",
-            request.gpus,
-            "Slurm gives all ranks of a host its GPUs, and their number follows from"
-            " that of the ranks; add --ranks-per-node",
-        )
-    kind = f"{request.gpu_type}:" if request.gpu_type else ""
-    count = request.gpus_per_rank * request.ranks_per_node
-    return [f"--gpus-per-node={kind}{count}"]
+    kind = f"{job.request.gpu_type}:" if job.request.gpu_type else ""
+    return [f"--gpus-per-node={kind}{gpus_of_host(job, 'Slurm')}"]
 
 
 def _begin(job: Job) -> list[str]:
@@ -161,6 +152,7 @@ def _deadline(job: Job) -> list[str]:
 
 LOWERINGS: LoweringTable = {
     "gpus": _gpus,
+    "gpu_mps": in_other_directive,
     "exclusive": "--exclusive",
     "account": "--account={}",
     "queue": "--partition={}",

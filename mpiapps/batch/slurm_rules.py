@@ -19,6 +19,8 @@ HARDWARE_THREADS = {
 SMALL = {"--mem": r"0*[1-9]\d{,2}", "--mem-per-cpu": r"0*[1-9]\d?"}
 SMALL["--mem-per-gpu"] = SMALL["--mem"]
 MIB = "a plain number is in MiB: {value} is {value} MiB"
+# Option -> values that give each rank GPUs of its own.
+ISOLATED = {"--gpus-per-task": r".+", "--gpu-bind": r"(?!none).+"}
 SHARED = "{value}: ranks or threads share the units of a core"
 NO_THREADS = "use --hint=nomultithread"
 
@@ -144,6 +146,10 @@ RULES: tuple[Rule, ...] = (
     *(
         Rule("hardware-threads", NO_THREADS, rule_types.values(SLURM, *row, SHARED))
         for row in HARDWARE_THREADS.items()
+    ),
+    *(
+        rule_types.isolated_gpus(SLURM, *row, "use --gpus-per-node")
+        for row in ISOLATED.items()
     ),
     rule_types.short_time(SLURM, SYNTAX.time),
     rule_types.whole_environment(SLURM, "--export", r"(.*,)?ALL(,.*)?"),

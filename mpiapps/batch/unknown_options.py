@@ -24,7 +24,7 @@ HERE = {
     ),
     **dict.fromkeys(
         ("--gpus-per-node", "--gpus-per-task", "--gres"),
-        "use --gpus [TYPE:]N, per rank",
+        "use --gpus [TYPE:]N, per rank, or --gpus N/node",
     ),
     **dict.fromkeys(("--output", "--error", "-o", "-e", "-oo"), OUTPUT),
     **dict.fromkeys(("--job-name", "-J"), "use --name"),

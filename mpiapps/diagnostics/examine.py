@@ -100,7 +100,7 @@ def _start(probe: Probe, system: System) -> _Child:
 def outcome(probe: Probe, system: System) -> Examination:
     """Execute a probe in this process, and return its outcome."""
     try:
-        findings = tuple(probe(system))
+        findings, facts = probe.observe(system)
     except NotApplicable as reason:
         return Examination(
             probe.name, probe.examines, "not applicable", reason=str(reason)
@@ -109,7 +109,9 @@ def outcome(probe: Probe, system: System) -> Examination:
         text = traceback.format_exception_only(error)[-1].strip()
         return Examination(probe.name, probe.examines, "failed", reason=text)
     status = "found" if findings else "ok"
-    return Examination(probe.name, probe.examines, status, findings)
+    return Examination(
+        probe.name, probe.examines, status, tuple(findings), facts=tuple(facts)
+    )
 
 
 def _outcome(child: _Child) -> Examination:
@@ -139,4 +141,5 @@ def _timed_out(probe: Probe, limit: float) -> Examination:
 def from_dict(values: Mapping[str, Any]) -> Examination:
     """Return an examination from `Examination.as_dict`, or from its JSON."""
     findings = tuple(Finding(**each) for each in values["findings"])
-    return Examination(**{**values, "findings": findings})
+    facts = tuple(values["facts"])
+    return Examination(**{**values, "findings": findings, "facts": facts})

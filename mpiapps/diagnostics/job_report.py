@@ -13,7 +13,7 @@ GIB = 1024**3
 
 
 def as_text(values: Mapping[str, Any]) -> str:
-    """Return placement, messages, clocks and findings as text.
+    """Return placement, devices, messages, clocks and findings as text.
 
     Parameters
     ----------
@@ -32,6 +32,10 @@ def as_text(values: Mapping[str, Any]) -> str:
         ]
         for row in values["placement"]
     ]
+    devices = [
+        [host, "; ".join(texts) or "none"]
+        for host, texts in values["cuda_devices"].items()
+    ]
     messages = [
         [
             "{} - {}".format(*row["ranks"]),
@@ -47,6 +51,7 @@ def as_text(values: Mapping[str, Any]) -> str:
     ]
     blocks = [
         table(["RANK", "HOST", "CPUS", "NUMA", "THREADS", "GPUS", "COPY"], ranks),
+        table(["HOST", "CUDA DEVICES"], devices),
         table(["RANKS", "HOSTS", "LATENCY", "BANDWIDTH"], messages),
         table(["HOST", "CLOCK", "ERROR"], clocks),
         findings_text([from_dict(dict(row)) for row in values["probes"]]),

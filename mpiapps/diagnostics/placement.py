@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import mpiapps
+from mpiapps.device.driver import query
 
 NODES = "/sys/devices/system/node"
 GPU_VARIABLES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
@@ -62,6 +63,18 @@ def gpus(environ: Mapping[str, str], root: Path = Path("/")) -> list[str]:
     return [str(number) for number in range(len(nvidia) or len(amd))]
 
 
+def cuda_devices(environ: Mapping[str, str], root: Path = Path("/")) -> list[str]:
+    """Return the UUIDs of the CUDA devices that this process may use.
+
+    A control group numbers the devices that it admits from 0, so numbers do not tell
+    whether two ranks have the same one. Local; a child process asks the driver, on
+    hosts that have one.
+    """
+    if not (root / "proc/driver/nvidia/version").exists():
+        return []
+    return [device.uuid for device in query(environ).devices]
+
+
 def blas_threads() -> int:
     """Return the threads of the BLAS that NumPy has loaded; 0 if unknown."""
     import numpy as np
@@ -82,6 +95,7 @@ def rank_row(rank: int, host: str) -> dict[str, Any]:
         "numa": ranges(numa_nodes(cpus)),
         "threads": blas_threads(),
         "gpus": gpus(os.environ),
+        "cuda_devices": cuda_devices(os.environ),
     }
 
 

@@ -45,7 +45,8 @@ class Finding:
     certainty: str = CERTAIN
 
 
-Function = Callable[[System], Iterable[Finding]]
+# It yields findings, and texts about what it has seen: facts that are no problem.
+Function = Callable[[System], Iterable[Finding | str]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Probe:
     symptom : str
         What users observe when it finds something.
     function : callable
-        ``function(system)`` yields findings; it runs in a process of its own.
+        ``function(system)`` yields findings, and facts as texts; it runs in a process
+        of its own.
     starts_mpi : bool
         Whether it starts ranks: then only ``mpiapps doctor --job`` executes it.
     limit : float
@@ -75,14 +77,20 @@ class Probe:
     limit: float = 0.0
 
     def __call__(self, system: System) -> list[Finding]:
-        """Return the findings in `system`.
+        """Return the findings in `system`, as `observe` does."""
+        return self.observe(system)[0]
+
+    def observe(self, system: System) -> tuple[list[Finding], list[str]]:
+        """Return the findings in `system`, and the facts.
 
         Raises
         ------
         NotApplicable
             If its subject does not exist there.
         """
-        return list(self.function(system))
+        seen = list(self.function(system))
+        facts = [item for item in seen if isinstance(item, str)]
+        return [item for item in seen if isinstance(item, Finding)], facts
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,8 @@ class Examination:
     status : {"ok", "found", "not applicable", "failed", "timed out"}
     reason : str
         Why it is not applicable, or how it failed.
+    facts : tuple of str
+        What it has seen.
     """
 
     probe: str
@@ -101,6 +111,7 @@ class Examination:
     status: str
     findings: tuple[Finding, ...] = ()
     reason: str = ""
+    facts: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""

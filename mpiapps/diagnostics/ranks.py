@@ -11,13 +11,13 @@ from typing import Any
 
 from mpiapps.base.launch_environment import without_rank_variables
 from mpiapps.comm.world import World
-from mpiapps.diagnostics import comparison, measure
+from mpiapps.diagnostics import comparison, host_devices, measure
 from mpiapps.diagnostics.examine import from_dict
 from mpiapps.diagnostics.network_interfaces import addresses
 from mpiapps.diagnostics.placement import host_versions, rank_row
 from mpiapps.diagnostics.probe import Examination, Finding
 
-HOST_LIMIT = 30.0  # s for the probes of a host
+HOST_LIMIT = 45.0  # s for the probes of a host
 HOST_PROBES = [sys.executable, "-m", "mpiapps", "doctor", "--json"]
 
 
@@ -60,8 +60,11 @@ def examine_ranks(
         for row in messages
         if rows[row["ranks"][0]]["host"] != rows[row["ranks"][1]]["host"]
     }
+    probes_of_hosts = {row[0]: row[3] for row in leaders}
+    devices = host_devices.of_hosts(probes_of_hosts)
     found = {
         "placement": comparison.placement(rows),
+        "host-devices": host_devices.different(devices) + host_devices.isolated(rows),
         "versions": comparison.versions({row[0]: row[1] for row in leaders}),
         "addresses": comparison.network_addresses({r[0]: r[2] for r in leaders}),
         "clocks": comparison.clocks(clocks),
@@ -72,7 +75,7 @@ def examine_ranks(
             comparison.by_host(rows, memory), "memory bandwidth per rank"
         ),
     }
-    examinations = comparison.merge_hosts({row[0]: row[3] for row in leaders})
+    examinations = comparison.merge_hosts(probes_of_hosts)
     examinations += [_examination(name, items) for name, items in found.items()]
     values = {
         "placement": [
@@ -84,6 +87,7 @@ def examine_ranks(
             for row in messages
         ],
         "versions": {row[0]: row[1] for row in leaders},
+        "cuda_devices": devices,
         "clocks": clocks,
         "locks": locks or [],
         "probes": [each.as_dict() for each in examinations],
@@ -94,6 +98,7 @@ def examine_ranks(
 # Probe on ranks -> what it looks at.
 LOOKED_AT = {
     "placement": "CPUs and BLAS threads of each rank",
+    "host-devices": "CUDA devices of each host, and those that each rank sees",
     "versions": "versions of Python, packages, MPI and libc, kind of CPU, on each host",
     "addresses": "IPv4 addresses of the interfaces of all hosts",
     "clocks": "the clock of each host against that of the first",

@@ -21,11 +21,17 @@ def exit_code(examinations: Sequence[Examination]) -> int:
 
 
 def as_text(examinations: Sequence[Examination], *, verbose: bool = False) -> str:
-    """Return the findings, what could not be examined, and a count.
+    """Return facts, findings, what could not be examined, and a count.
 
     With `verbose`, also a line for each probe.
     """
-    blocks = [
+    facts = [
+        f"{each.probe}: {'; '.join(each.facts)}\n"
+        for each in examinations
+        if each.facts
+    ]
+    blocks = [*facts, "\n"] if facts else []
+    blocks += [
         describe(each.probe, each.looked_at, finding)
         for each in examinations
         for finding in each.findings

@@ -130,6 +130,8 @@ def test_a_container_is_started_by_mpiexec_of_the_host(place, monkeypatch):
         *(f"{place}/bin/apptainer", "exec", "--bind", str(place)),
         *("--bind", "/data:/mnt", "./my image.sif", "python3", "my.py"),
     ]
+    text = script("slurm", **asked, gpus="1")
+    assert 'exec --nv --bind "$PWD"' in text
     # An MPI of the modules starts the container, not the one beside this Python.
     text = script("slurm", **asked, module=("openmpi",))
     assert "--mpiexec=mpiexec --container " in text
@@ -175,6 +177,8 @@ ALL = {
     "module": ("gcc/13",),
     "setup": "env.sh",
     "before_run": ("make data",),
+    "gpus": "1",
+    "gpu_mps": True,
     "python": "",
 }
 

@@ -80,7 +80,7 @@ CASES = [
             "slurm": ["--gpus-per-node=a100:8"],
             "sge": ["-l gpu=2", "-l gpu_type=a100"],
             "pbs": [f"-l select=2:{CHUNK}:ngpus=8:gpu_model=a100"],
-            "lsf": ['-gpu "num=2/task:gmodel=a100"'],
+            "lsf": ['-gpu "num=8/host:gmodel=a100"'],
         },
     ),
     (
@@ -89,7 +89,34 @@ CASES = [
             "slurm": ["--gpus-per-node=4"],
             "sge": ["-l gpu=1"],
             "pbs": [f"-l select=2:{CHUNK}:ngpus=4"],
-            "lsf": ['-gpu "num=1/task"'],
+            "lsf": ['-gpu "num=4/host"'],
+        },
+    ),
+    (
+        {"gpus": "8/node"},
+        {
+            "slurm": ["--gpus-per-node=8"],
+            "sge": ["-l gpu=2"],
+            "pbs": [f"-l select=2:{CHUNK}:ngpus=8"],
+            "lsf": ['-gpu "num=8/host"'],
+        },
+    ),
+    (
+        {"gpus": "a100:2/node"},
+        {
+            "slurm": ["--gpus-per-node=a100:2"],
+            "sge": {"these are for 4 slots; request as many GPUs as slots"},
+            "pbs": [f"-l select=2:{CHUNK}:ngpus=2:gpu_model=a100"],
+            "lsf": ['-gpu "num=2/host:gmodel=a100"'],
+        },
+    ),
+    (
+        {"gpu_mps": True, "gpus": "a100:4/node"},
+        {
+            "slurm": ["--gpus-per-node=a100:4"],
+            "sge": ["-l gpu=1", "-l gpu_type=a100"],
+            "pbs": {"PBS has no command that runs on each host of a job"},
+            "lsf": ['-gpu "num=4/host:mps=yes:gmodel=a100"'],
         },
     ),
     (
@@ -254,7 +281,7 @@ def test_an_option_is_lowered_or_refused_with_a_reason(scheduler, asked, expecte
     if isinstance(expected[scheduler], set):
         (reason,) = expected[scheduler]
         option = "--" + next(iter(asked)).replace("_", "-")
-        with pytest.raises(UsageError, match=f"^{option} .*{re.escape(reason)}"):
+        with pytest.raises(UsageError, match=f"^{option}[ :].*{re.escape(reason)}"):
             script(scheduler, **SHAPE, **asked)
     else:
         without = directives(script(scheduler, **SHAPE))
@@ -415,8 +442,9 @@ def test_memory_without_a_unit_names_the_readings():
 
 def test_gpus_and_mail_events():
     assert parse_gpus("a100:2") == "a100:2"
-    assert parse_gpus("0") == ""
-    for text in ("a100", "-1", "65", "a b:1", ":1", "1.5"):
+    assert parse_gpus("a100:2/node") == "a100:2/node"
+    assert parse_gpus("0") == parse_gpus("0/node") == ""
+    for text in ("a100", "-1", "65", "a b:1", ":1", "1.5", "1/task"):
         with pytest.raises(ValueError, match="write N or TYPE:N"):
             parse_gpus(text)
     assert parse_mail_types("END,FAIL,end") == "end,fail"

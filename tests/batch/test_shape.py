@@ -141,6 +141,8 @@ REFUSED = [
     ("lsf", {"ranks": 5, "nodelist": "n[1-5]"}, "add --nodes or --ranks-per-node"),
     ("slurm", {"ranks": 5, "nodelist": "n[1-6]"}, "has 6 hosts.*--ranks is 5"),
     ("slurm", {"ranks": 5, "gpus": "1"}, "add --ranks-per-node"),
+    ("lsf", {"ranks": 5, "gpus": "1"}, "LSF gives all ranks of a host its GPUs"),
+    ("pbs", {"ranks": 5, "gpus": "1/node"}, "PBS gives all ranks of a host its GPUs"),
 ]
 
 
