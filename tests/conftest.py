@@ -210,6 +210,20 @@ def preloaded(preload_server: str) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """Undo what a test changes in `os.environ`: the programs limit their threads."""
+    before = dict(os.environ)
+    yield
+    for name in before.keys() | os.environ.keys():
+        if name == "PYTEST_CURRENT_TEST":
+            continue
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            del os.environ[name]
+
+
 @pytest.fixture
 def world() -> Iterator[Any]:
     """All ranks of this run, as a `World` of the test's own."""
