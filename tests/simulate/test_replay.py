@@ -23,9 +23,10 @@ def test_the_plan_of_a_product_agrees_with_the_simulator(topology):
     assert case.planned == pytest.approx(result.seconds, rel=0.25)
 
 
-def test_the_plan_of_a_checkpoint_agrees_with_the_simulator():
+@pytest.mark.parametrize("name", ["cholesky", "lu", "checkpoint"])
+def test_the_plan_agrees_with_the_simulator(name):
     platform = PLATFORMS["fat-tree-100-slow"]
-    case = CASES["checkpoint"](platform, 64)
+    case = CASES[name](platform, 64)
     result = replay(platform, case.traces, case.hosts, limit=60)
     assert case.planned == pytest.approx(result.seconds, rel=0.25)
 
