@@ -7,7 +7,6 @@ where MPI would read or write memory that a kernel still uses.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, cast
@@ -18,6 +17,7 @@ from mpiapps.base.errors import UsageError
 from mpiapps.comm.chunking import Array, iter_chunks
 from mpiapps.comm.nccl import NcclMessages, has_own_devices
 from mpiapps.device.arrays import array_module, synchronize
+from mpiapps.device.awareness import device_buffers_work
 from mpiapps.launch.mpi import MPI
 
 Wait = Callable[[], object]
@@ -205,11 +205,8 @@ def _takes_device_buffers(comm: MPI.Intracomm) -> bool:
 
     The first rank of each host tries it.
     """
-    name = "mpiapps.device.awareness"
-    if importlib.util.find_spec(name) is None:
-        return False
     node = cast(MPI.Intracomm, comm.Split_type(MPI.COMM_TYPE_SHARED))
-    works = node.rank == 0 and importlib.import_module(name).device_buffers_work()
+    works = node.rank == 0 and device_buffers_work()
     works = bool(node.bcast(works))
     node.Free()
     return works
