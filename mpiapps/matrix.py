@@ -95,7 +95,7 @@ class Options:
         "eigenvalues for eigsh: largest by magnitude, largest, smallest, or both ends",
         choices=("LM", "LA", "SA", "BE"),
     )
-    device: str = option("cpu", "where local blocks are computed with", choices=DEVICES)
+    device: str = option("cpu", "where local blocks are computed", choices=DEVICES)
     check: bool = option(False, "check the result; exit code 4 if the check fails")
     plan: bool = option(False, "only print algorithm, memory, messages and time")
     ranks: int = option(
@@ -249,8 +249,9 @@ def _compute(
     if operation.factors:
         kind, inputs = _kind(options, operation), stamps(options.files)
         with resumed_panels(ctx, factor_checkpoint, columns, inputs) as panels:
-            if options.device == "cuda" and not ctx.checkpoint.enabled:
-                panels["on_panel"] = None  # one device factorises in one call
+            is_one_call = options.device == "cuda" and ctx.world.size == 1
+            if is_one_call and not ctx.checkpoint.enabled:
+                panels["on_panel"] = None  # of one device; no progress inside of it
             factors = factorise(operands[0], kind, **panels)
     given = {name: getattr(options, name) for name in operation.options}
     return operation.compute(operands, factors, **given)

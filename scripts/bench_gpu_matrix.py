@@ -64,11 +64,14 @@ class Operation:
         Of n.
     ours, theirs : callable
         Of one or two matrices, and of the module and two arrays.
+    operands : int
+        Matrices that are uploaded.
     """
 
     flops: Callable[[int], float]
     ours: Callable[[DistMatrix, DistMatrix], DistMatrix]
     theirs: Callable[[Any, Any, Any], Any]
+    operands: int = 2
 
 
 OPERATIONS = {
@@ -76,12 +79,13 @@ OPERATIONS = {
         lambda n: 2 * n**3, lambda a, b: a @ b, lambda _, a, b: a @ b
     ),
     "gram": Operation(
-        lambda n: float(n**3), lambda a, _: gram(a), lambda _, a, __: a.T @ a
+        lambda n: float(n**3), lambda a, _: gram(a), lambda _, a, __: a.T @ a, 1
     ),
     "cholesky": Operation(
         lambda n: n**3 / 3,
         lambda a, _: cholesky(a),
         lambda module, a, _: module.linalg.cholesky(a),
+        operands=1,
     ),
     "solve": Operation(
         lambda n: (2 / 3 + 2) * n**3,
@@ -125,8 +129,10 @@ def tf32() -> Iterator[None]:
     names = importlib.import_module("cupy._core._routines_linalg")
     old = core.get_compute_type(np.float32)
     core.set_compute_type(np.float32, names.COMPUTE_TYPE_TF32)
-    yield
-    core.set_compute_type(np.float32, old)
+    try:
+        yield
+    finally:
+        core.set_compute_type(np.float32, old)
 
 
 def measure(
@@ -141,7 +147,7 @@ def measure(
     on_device = [matrix.to_device() for matrix in (a, b)]
 
     def transfer() -> None:
-        for matrix in (a, b):
+        for matrix in (a, b)[: operation.operands]:
             matrix.to_device()
         on_device[0].to_host()
 

@@ -16,6 +16,7 @@ import numpy as np
 from mpiapps.base.errors import UsageError
 from mpiapps.comm.chunking import Array, iter_chunks
 from mpiapps.comm.nccl import NcclMessages, has_own_devices
+from mpiapps.device import arrays
 from mpiapps.device.arrays import array_module, synchronize
 from mpiapps.device.awareness import device_buffers_work
 from mpiapps.launch.mpi import MPI
@@ -66,7 +67,7 @@ class HostStaging:
     def exchange(self, to: int, out: Array, source: int, into: Array) -> None:
         """Send `out` to one rank and receive `into` from another. Collective."""
         sent, received = _downloaded(out), _pinned(into)
-        _exchange(self._comm, to, sent, source, received)
+        exchange_buffers(self._comm, to, sent, source, received)
         _upload(into, received)
 
     def send(self, array: Array, dest: int) -> None:
@@ -101,7 +102,7 @@ class DeviceBuffers:
     def exchange(self, to: int, out: Array, source: int, into: Array) -> None:
         """Send `out` to one rank and receive `into` from another. Collective."""
         synchronize(into)
-        _exchange(self._comm, to, out, source, into)
+        exchange_buffers(self._comm, to, out, source, into)
 
     def send(self, array: Array, dest: int) -> None:
         """Send an array. Local."""
@@ -144,9 +145,10 @@ def _upload(array: Array, host: Array) -> None:
     synchronize(array)
 
 
-def _exchange(
+def exchange_buffers(
     comm: MPI.Intracomm, to: int, out: Array, source: int, into: Array
 ) -> None:
+    """Exchange arrays whose memory MPI reads and writes; empty ones are not sent."""
     requests = [comm.Irecv(chunk, source=source) for chunk in _chunks(into)]
     requests += [comm.Isend(chunk, dest=to) for chunk in _chunks(out)]
     MPI.Request.Waitall(requests)
@@ -159,12 +161,8 @@ WAYS: dict[str, Callable[[MPI.Intracomm], DeviceMessages]] = {
 }
 
 
-def _free(_comm: MPI.Comm, _key: int, _messages: object) -> None:
-    """Drop the messages of a communicator with it."""
-
-
 _DEVICE_BUFFERS: list[bool] = []  # whether they work on this host, once it is known
-_KEY = MPI.Comm.Create_keyval(delete_fn=_free)
+_KEY = MPI.Comm.Create_keyval()
 
 
 def device_messages(comm: MPI.Intracomm) -> DeviceMessages:
@@ -186,12 +184,25 @@ def device_messages(comm: MPI.Intracomm) -> DeviceMessages:
     return found
 
 
+def wanted_way() -> str:
+    """Return the way that `VARIABLE` asks for, or an empty string. Local.
+
+    Raises
+    ------
+    UsageError
+        If it has another value than a key of `WAYS`, or NCCL is not installed.
+    """
+    way = os.environ.get(VARIABLE, "")
+    if way and way not in WAYS:
+        raise UsageError(f"{VARIABLE}={way}: expected one of {', '.join(WAYS)}")
+    if way == "nccl" and not arrays.nccl_module().available:
+        raise UsageError(f"{VARIABLE}=nccl: CuPy has no NCCL; use host or mpi")
+    return way
+
+
 def chosen_way(comm: MPI.Intracomm) -> str:
     """Return the way that `device_messages` takes, a key of `WAYS`. Collective."""
-    way = os.environ.get(VARIABLE, "")
-    if way:
-        if way not in WAYS:
-            raise UsageError(f"{VARIABLE}={way}: expected one of {', '.join(WAYS)}")
+    if way := wanted_way():
         return way
     if has_own_devices(comm):
         return "nccl"

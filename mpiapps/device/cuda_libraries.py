@@ -43,6 +43,8 @@ class CudaLibraries:
         if isinstance(value, bytes):
             return LETTERS[value]
         if isinstance(value, np.ndarray):  # a factor, which cuBLAS reads on the host
+            if value.ndim == 2:
+                raise TypeError("an array in host memory among arrays on a device")
             return value.ctypes.data
         return value if isinstance(value, int) else int(value.data.ptr)
 

@@ -27,7 +27,7 @@ class Backend(Protocol):
         """
 
     def getrf(self, whole: Any) -> tuple[npt.NDArray[np.int32], int]:
-        """Compute LU factors in place; return pivots from 0 on, and LAPACK's info.
+        """Compute LU factors in place; return zero-based pivots, and LAPACK's info.
 
         `whole` is column-major.
         """

@@ -31,7 +31,7 @@ def potrf(whole: Array, *, overwrite: bool = False) -> tuple[Array, int]:
 def getrf(whole: Array) -> tuple[Array, npt.NDArray[np.int32], int]:
     """Return LU factors, pivots and info of a column-major array, which is overwritten.
 
-    `pivots` are the rows swapped with each row, from 0 on; `info` is 1 + the first
+    `pivots` are the rows swapped with each row, zero-based; `info` is 1 + the first
     column without a pivot, or 0.
     """
     if not isinstance(whole, np.ndarray):

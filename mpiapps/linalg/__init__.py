@@ -12,7 +12,7 @@ module             contents
 `operators`        operators, element-wise functions
 `numpy_api`        NumPy functions that accept a `DistMatrix`
 `layout`           `Layout`: block-cyclic distribution; `axis`: one dimension of it
-`devices`          the device of each rank; `DistMatrix.to_device`: docs/gpu.md
+`devices`          the device of each rank; `DistMatrix.to_device`: docs/gpu-matrix.md
 `multiply`         ``alpha op(A) op(B) + beta C``, and ``A.H A``
 `product_choice`   the cheapest algorithm of a product; without MPI
 `grid_choice`      `choose_grid`: the cheapest grid for a product; without MPI

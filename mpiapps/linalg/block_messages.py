@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mpiapps.comm.chunking import Array, bcast_bytes, iter_chunks
-from mpiapps.comm.device_messages import Wait, device_messages
+from mpiapps.comm.device_messages import Wait, device_messages, exchange_buffers
 from mpiapps.device.arrays import on_device
 from mpiapps.launch.mpi import MPI
 
@@ -27,8 +27,17 @@ def start_bcast(comm: MPI.Intracomm, array: Array, root: int) -> Wait:
     return lambda: MPI.Request.Waitall(requests)
 
 
+def prepare(comm: MPI.Intracomm, array: Array) -> None:
+    """Choose the way of messages of arrays like this one. Collective.
+
+    Before `send` and `recv` on some of the ranks: the first choice is collective.
+    """
+    if comm.size > 1 and on_device(array):
+        device_messages(comm)
+
+
 def send(comm: MPI.Intracomm, array: Array, dest: int) -> None:
-    """Send an array to `recv` on another rank. Local."""
+    """Send an array to `recv` on another rank. Local after `prepare`."""
     if on_device(array):
         device_messages(comm).send(array, dest)
     else:
@@ -36,7 +45,7 @@ def send(comm: MPI.Intracomm, array: Array, dest: int) -> None:
 
 
 def recv(comm: MPI.Intracomm, array: Array, source: int) -> None:
-    """Receive an array from `send` on another rank. Local."""
+    """Receive an array from `send` on another rank. Local after `prepare`."""
     if on_device(array):
         device_messages(comm).recv(array, source)
     else:
@@ -52,7 +61,5 @@ def exchange(
     """
     if on_device(out):
         device_messages(comm).exchange(to, out, source, into)
-        return
-    requests = [comm.Irecv(chunk, source=source) for chunk in iter_chunks(into)]
-    requests += [comm.Isend(chunk, dest=to) for chunk in iter_chunks(out)]
-    MPI.Request.Waitall(requests)
+    else:
+        exchange_buffers(comm, to, out, source, into)

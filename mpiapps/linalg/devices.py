@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.base.errors import LaunchError
-from mpiapps.comm.device_messages import chosen_way
+from mpiapps.comm.device_messages import chosen_way, wanted_way
 from mpiapps.comm.rank_device import choose_rank_device
 from mpiapps.device import arrays
 from mpiapps.launch.mpi import MPI
@@ -23,7 +23,10 @@ def use_device(world: World) -> Device:
     Raises
     ------
     LaunchError
-        Exit code 78, on all ranks: CuPy is not installed, or a rank sees no device.
+        Exit code 78, on all ranks: CuPy or numba's CUDA target is not installed, or a
+        rank sees no device.
+    UsageError
+        On all ranks, if ``MPIAPPS_DEVICE_MESSAGES`` asks for what is not there.
 
     Notes
     -----
@@ -35,6 +38,7 @@ def use_device(world: World) -> Device:
             module = arrays.cuda_module()
         except LaunchError as error:
             raise LaunchError(f"{error}, or use --device cpu") from error
+        wanted_way()  # a wrong one fails before the work
     device = choose_rank_device(world, kernels=False)
     for_nccl = device.ranks == 1 and arrays.nccl_module().available
     if not world.comm.allreduce(for_nccl, op=MPI.LAND):

@@ -14,7 +14,7 @@ from mpiapps.kernels.blas import add_product, solve_rows
 from mpiapps.kernels.lapack import getrf
 from mpiapps.kernels.transpose import transposed
 from mpiapps.launch.mpi import MPI
-from mpiapps.linalg.block_messages import bcast_in, recv, send, start_bcast
+from mpiapps.linalg.block_messages import bcast_in, prepare, recv, send, start_bcast
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.factorization import (
     Blocks,
@@ -130,6 +130,7 @@ def resume(partial: PartialFactorization, on_panel: PanelCallback | None = None)
         _swap(parts, permutation, panel, workspace)
         return _LUTrailingUpdate(parts, panel, arrived.column, workspace).update
 
+    prepare(parts.grid.col, matrix.local)
     factorise_panels(parts, partial.done, start, finish)
     return LU(matrix, order)
 

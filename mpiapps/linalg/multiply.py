@@ -101,7 +101,7 @@ def multiply(  # noqa: PLR0913 - the arguments of PBLAS gemm
     summation depends only on the layouts: the same bits in every run.
 
     Of matrices on devices (`DistMatrix.to_device`), local products are on the devices.
-    The algorithm is chosen by the speed of processors; see docs/gpu.md.
+    The algorithm is chosen by the speed of processors; see docs/gpu-matrix.md.
     """
     with raise_together(a.comm) as same:
         alpha, beta = operands.number(alpha, "alpha"), operands.number(beta, "beta")
@@ -166,11 +166,8 @@ def _check(
             raise ValueError(
                 "the matrices are on different communicators; expected one"
             )
-        if other is not None and other.is_on_device != a.is_on_device:
-            raise ValueError(
-                "one matrix is on devices, the other in host memory; convert one with"
-                " to_device or to_host"
-            )
+        if other is not None:
+            operands.check_memory(a, other)
     refuse_masks("a product", a.dtype, b.dtype)
     m, k = a.shape if op_a == "N" else a.shape[::-1]
     kb, n = b.shape if op_b == "N" else b.shape[::-1]

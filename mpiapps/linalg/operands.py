@@ -10,6 +10,7 @@ import numpy as np
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.collectives import plain_array
 from mpiapps.device.arrays import array_module
+from mpiapps.kernels.backends import BACKENDS
 from mpiapps.linalg.dtypes import check_dtype
 
 NUMBERS = "fciub"  # dtype kinds of numbers and bool
@@ -36,26 +37,47 @@ def sides(shape: Any) -> tuple[int, int]:
 
 
 def numbers(values: Any, name: str) -> Array:
-    """Return `values` as a plain array of numbers, or raise; on a device if it is."""
+    """Return `values` as a plain array of numbers in host memory, or raise."""
     if hasattr(values, "to_all"):
         raise TypeError(f"{name} is a distributed matrix; expected an array")
-    is_device = is_device_array(values)
-    array: Array = values
-    if not is_device:
-        array = plain_array(
-            values if isinstance(values, np.ndarray) else np.asarray(values)
+    if is_device_array(values):
+        raise TypeError(
+            f"{name} is on a device; expected an array in host memory. A matrix of"
+            " blocks on devices is made by DistMatrix(comm, layout, block)"
         )
+    array = plain_array(
+        values if isinstance(values, np.ndarray) else np.asarray(values)
+    )
+    _check_kind(array, name)
+    return np.asarray(array)  # not a subclass such as np.matrix
+
+
+def results(values: Any, name: str) -> Array:
+    """Return what a function of blocks computed; as `numbers`, or on a device."""
+    if not is_device_array(values):
+        return numbers(values, name)
+    array: Array = values
+    _check_kind(array, name)
+    return array
+
+
+def _check_kind(array: Array, name: str) -> None:
     if array.dtype.kind not in NUMBERS:
         raise TypeError(f"{name} has dtype {array.dtype}; expected numbers")
-    # Not a subclass such as np.matrix.
-    return array if is_device else np.asarray(array)
 
 
 def is_device_array(values: Any) -> bool:
-    """Return whether `values` is an array on a device."""
-    return not isinstance(values, np.ndarray) and hasattr(
-        type(values), "__cuda_array_interface__"
-    )
+    """Return whether `values` is an array of CuPy."""
+    return type(values) in BACKENDS
+
+
+def check_memory(a: Any, b: Any) -> None:
+    """Raise `ValueError` if one matrix is on devices, and the other is not."""
+    if a.is_on_device != b.is_on_device:
+        raise ValueError(
+            "one matrix is on devices, the other in host memory; convert one with"
+            " to_device or to_host"
+        )
 
 
 def block(local: Any, shape: tuple[int, int]) -> Array:

@@ -12,7 +12,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.collectives import bcast
 from mpiapps.comm.consistency import raise_together
-from mpiapps.device.arrays import like
+from mpiapps.device.arrays import like, to_host
 from mpiapps.linalg import operands
 from mpiapps.linalg.dtypes import NAMES
 from mpiapps.linalg.layout import Layout
@@ -28,7 +28,7 @@ def elementwise(
     shape; a matrix of one row or column broadcasts, and is gathered on every rank.
     """
     matrices = [operand for operand in inputs if isinstance(operand, Operators)]
-    like = next(
+    first = next(
         (one for one in matrices if not any(map(one._broadcasts_to, matrices))),
         matrices[0],
     )
@@ -36,7 +36,7 @@ def elementwise(
     if options:
         function = partial(function, **options)
         name = f"{name} {sorted(options.items())}"
-    return like._map(name, function, inputs)
+    return first._map(name, function, inputs)
 
 
 class Operators(MatrixBase, NDArrayOperatorsMixin):
@@ -78,7 +78,7 @@ class Operators(MatrixBase, NDArrayOperatorsMixin):
         inputs = tuple(self._aligned(operand) for operand in inputs)
         with raise_together(self.comm) as same:
             parts = [self._local_operand(operand) for operand in inputs]
-            result = operands.numbers(function(*parts), f"the result of {name}")
+            result = operands.results(function(*parts), f"the result of {name}")
             if result.shape != self.local.shape:
                 raise ValueError(
                     f"the function returned shape {result.shape}; expected"
@@ -102,7 +102,7 @@ class Operators(MatrixBase, NDArrayOperatorsMixin):
                 self._check_fits(other)
         if broadcasts:
             one = other._redistributed(Layout.on_one(other.shape, 0))
-            return bcast(self.comm, one.local)
+            return bcast(self.comm, to_host(one.local))
         return other._redistributed(self.layout)
 
     def _broadcasts_to(self, other: MatrixBase) -> bool:

@@ -21,6 +21,7 @@ from mpiapps.linalg.factorization import (
 )
 from mpiapps.linalg.layout import BLOCK, Layout
 from mpiapps.linalg.multiply import OPS
+from mpiapps.linalg.operands import check_memory
 
 
 @accept_arrays
@@ -51,7 +52,8 @@ def solve_triangular(
     numpy.linalg.LinAlgError
         On all ranks, if a diagonal element is zero.
     ValueError
-        On all ranks, if the shapes do not match.
+        On all ranks, if the shapes do not match, or one matrix is on devices and the
+        other is not.
 
     Notes
     -----
@@ -62,6 +64,7 @@ def solve_triangular(
     with raise_together(a.comm) as same:
         same("solve_triangular", a, b, bool(lower), op, bool(unit))
         refuse_masks("solve_triangular", a.dtype, b.dtype)
+        check_memory(a, b)
         if op not in OPS:
             raise ValueError(f"op {op!r} is not one of {', '.join(OPS)}")
         if m != n or rows != n:

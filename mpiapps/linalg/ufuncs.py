@@ -91,5 +91,7 @@ def _into(
     with raise_together(out.comm) as same:
         same(f"np.{ufunc.__name__}", out, *operands, *sorted(options.items()))
         *parts, mask = (out._local_operand(operand) for operand in operands)
-        ufunc(*parts, out=out.local, where=mask, **options)
+        # CuPy's ufuncs have no `where`.
+        masked = {} if mask is True else {"where": mask}
+        ufunc(*parts, out=out.local, **masked, **options)
     return out

@@ -80,6 +80,7 @@ class CountingArray(NDArrayOperatorsMixin):
         raise TypeError(f"{function.__name__} of NumPy was called")
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
+        assert "where" not in options  # CuPy's ufuncs do not have it
         if out:
             options["out"] = tuple(self.module.unwrapped(out))
         arrays = self.module.unwrapped(inputs)

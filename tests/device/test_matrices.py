@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mpiapps.comm.consistency import DisagreementError
-from mpiapps.linalg import factorization
+from mpiapps.linalg import factorization, operands
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.grid_choice import grids
@@ -256,3 +256,51 @@ def test_the_matrix_is_a_copy_of_the_other_memory(ranks):
     assert (device.to_host().local == a.local).all()
     assert (device.to_all() == a.to_all()).all()
     assert (device.T.to_host().local == a.T.local).all()
+
+
+def test_triangles_and_right_sides_in_different_memories_are_refused(ranks):
+    x = np.tril(whole((70, 70))) + 9 * np.eye(70)
+    a, b = spread(ranks, x), spread(ranks, whole((70, 3)))
+    for one, other in ((a.to_device(), b), (a, b.to_device())):
+        with pytest.raises(ValueError, match="one matrix is on devices"):
+            solve_triangular(one, other)
+
+
+def test_operators_in_place_and_of_rows_and_columns(ranks):
+    x, row, column = whole((9, 7)), whole((1, 7), seed=1), whole((9, 1), seed=2)
+    a = spread(ranks, x).to_device()
+    a += a
+    np.add(a, 1, out=a)
+    close(on_host(a), 2 * x + 1)
+    for part in (row, column):
+        close(on_host(a - spread(ranks, part).to_device()), 2 * x + 1 - part)
+
+
+@pytest.mark.parametrize("make", [DistMatrix.from_root, DistMatrix.from_all])
+def test_whole_arrays_on_a_device_are_refused(cupy, ranks, make):
+    with pytest.raises(TypeError, match="array is on a device; expected an array in"):
+        make(ranks, cupy.asarray(whole((3, 2))))
+
+
+def test_an_array_with_the_interface_of_devices_need_not_be_on_one():
+    """As tensors in host memory have it, which raise when it is read."""
+
+    class Tensor:
+        @property
+        def __cuda_array_interface__(self):
+            raise AttributeError("in host memory")
+
+        def __array__(self, dtype=None, copy=None):
+            return np.arange(3.0)
+
+    assert np.array_equal(operands.numbers(Tensor(), "x"), np.arange(3.0))
+
+
+def test_lu_where_ranks_have_no_rows(ranks, monkeypatch):
+    """They choose the way of messages with the others, and then send nothing."""
+    monkeypatch.delenv("MPIAPPS_DEVICE_MESSAGES")
+    monkeypatch.setattr("mpiapps.linalg.layout.process_grid", lambda size: (size, 1))
+    x = whole((40, 40)) + 9 * np.eye(40)
+    found = lu(spread(ranks, x).to_device(), 20)
+    expected = lu(spread(ranks, x), 20)
+    close(on_host(found.factors), expected.factors.to_all())
