@@ -148,7 +148,7 @@ def _upload(array: Array, host: Array) -> None:
 def exchange_buffers(
     comm: MPI.Intracomm, to: int, out: Array, source: int, into: Array
 ) -> None:
-    """Exchange arrays whose memory MPI reads and writes; empty ones are not sent."""
+    """Exchange arrays whose memory MPI reads; empty ones are not sent. Collective."""
     requests = [comm.Irecv(chunk, source=source) for chunk in _chunks(into)]
     requests += [comm.Isend(chunk, dest=to) for chunk in _chunks(out)]
     MPI.Request.Waitall(requests)
