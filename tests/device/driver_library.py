@@ -16,6 +16,23 @@ def directory() -> TemporaryDirectory[str]:
     return made
 
 
+@cache
+def absent_directory() -> TemporaryDirectory[str]:
+    """Return a directory whose ``libcuda.so.1`` cannot be loaded."""
+    made = TemporaryDirectory(prefix="no-libcuda-")
+    Path(made.name, "libcuda.so.1").touch()
+    return made
+
+
+def absent() -> dict[str, str]:
+    """Return the environment of a host without a driver library.
+
+    The linker must not find that of the host on which the tests run, so it finds a
+    file first that is no library.
+    """
+    return {"LD_LIBRARY_PATH": absent_directory().name}
+
+
 def host(**variables: object) -> dict[str, str]:
     """Return the environment of a host whose devices these variables describe."""
     texts = {name: str(value) for name, value in variables.items()}

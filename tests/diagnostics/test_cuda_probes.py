@@ -47,7 +47,8 @@ def test_devices_and_driver_are_stated(root):
 @pytest.mark.parametrize("has_library", [False, True])
 def test_a_host_without_devices_says_so(tmp_path, name, has_library):
     """No driver library, and one without a device: a login node."""
-    environ = driver_library.host(DEVICES=0) if has_library else {}
+    absent = driver_library.absent()
+    environ = driver_library.host(DEVICES=0) if has_library else absent
     with pytest.raises(
         NotApplicable, match=r"^no CUDA device: .*(libcuda|no CUDA-cap)"
     ):
@@ -72,7 +73,7 @@ def test_a_job_without_devices_on_a_host_that_has_some(root):
 def test_a_container_without_nv(root):
     for number in range(2):
         (root / f"dev/nvidia{number}").unlink()
-    for environ in ({}, driver_library.host(FAIL=100)):
+    for environ in (driver_library.absent(), driver_library.host(FAIL=100)):
         found = finding("cuda-devices", root=root, environ=environ)
         assert found.found == "the kernel has 2 GPU(s), and /dev has no nvidia0"
         assert "apptainer exec --nv" in found.remedy
@@ -86,7 +87,7 @@ def test_an_image_with_a_driver_library_and_no_device(tmp_path):
 
 
 def test_a_device_without_the_driver_library(root):
-    found = finding("cuda-devices", root=root)
+    found = finding("cuda-devices", root=root, environ=driver_library.absent())
     assert "nvidia" in found.found
     assert "libcuda.so.1" in found.found
     assert "LD_LIBRARY_PATH" in found.remedy
