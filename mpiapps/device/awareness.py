@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from mpiapps.base.launch_environment import without_rank_variables
@@ -22,16 +23,20 @@ SIZES = (1 << 8, 1 << 20)
 NO_CUPY, NO_DEVICE, WRONG = 3, 4, 5  # exit codes of the child
 REASONS = {
     NO_CUPY: "CuPy cannot be imported",
-    NO_DEVICE: "CuPy finds no CUDA device",
+    NO_DEVICE: "CuPy cannot use a device",
     WRONG: "the received values are wrong",
 }
-# Without a core file: a crash is an answer.
+START, MESSAGE = "the start of CuPy and MPI", "a message to itself"
+SENDING = "sending"  # output of the child before its first message
+# Without a core file: a crash is an answer. CuPy wraps an ImportError in one of many
+# lines; its cause names the missing library.
 TRIAL = f"""
 import resource, sys
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 try:
     import cupy
-except ImportError:
+except ImportError as error:
+    print(" ".join(str(error.__cause__ or error).split()), file=sys.stderr)
     sys.exit({NO_CUPY})
 try:
     buffers = [(cupy.arange(n, dtype="i4"), cupy.zeros(n, "i4")) for n in {SIZES}]
@@ -40,11 +45,28 @@ except Exception as error:
     print(type(error).__name__, error, file=sys.stderr)
     sys.exit({NO_DEVICE})
 from mpi4py import MPI
+print({SENDING!r}, flush=True)
 for sent, received in buffers:
     MPI.COMM_SELF.Sendrecv(sent, 0, recvbuf=received)
     if not bool((sent == received).all()):
         sys.exit({WRONG})
 """
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The outcome of messages of CuPy arrays.
+
+    Attributes
+    ----------
+    reason : str
+        Why they do not work; empty if they do.
+    was_sent : bool
+        Whether MPI was given one; if not, the reason says nothing about MPI.
+    """
+
+    reason: str = ""
+    was_sent: bool = True
 
 
 @cache
@@ -57,11 +79,13 @@ def device_buffers_work() -> bool:
 
     Cost: a child process that starts CuPy and MPI, some seconds; no message.
     """
-    return not why_not()
+    return not try_messages().reason
 
 
-def why_not(environ: Mapping[str, str] | None = None, limit: float = LIMIT) -> str:
-    """Return why messages of CuPy arrays do not work; empty if they do. Local.
+def try_messages(
+    environ: Mapping[str, str] | None = None, limit: float = LIMIT
+) -> Trial:
+    """Try messages of CuPy arrays. Local.
 
     A child process sends two CuPy arrays to itself (``MPI_Sendrecv``) and compares
     them. It is not a rank of the job, and its crash is an answer like any other.
@@ -79,26 +103,29 @@ def why_not(environ: Mapping[str, str] | None = None, limit: float = LIMIT) -> s
         done = subprocess.run(
             [sys.executable, "-c", TRIAL],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             errors="replace",
             env=child_environ,
             timeout=limit,
             check=False,
         )
-    except subprocess.TimeoutExpired:
-        return f"a message to itself has not ended within {limit:g} s"
+    except subprocess.TimeoutExpired as expired:
+        was_sent = SENDING.encode() in (expired.stdout or b"")
+        what = MESSAGE if was_sent else START
+        return Trial(f"{what} has not ended within {limit:g} s", was_sent)
     except OSError as error:
-        return f"no child process can be started: {error}"
-    return _reason(done.returncode, done.stderr)
+        return Trial(f"no child process can be started: {error}", was_sent=False)
+    was_sent = SENDING in done.stdout
+    return Trial(_reason(done.returncode, done.stderr, was_sent), was_sent)
 
 
-def _reason(code: int, output: str) -> str:
+def _reason(code: int, output: str, was_sent: bool) -> str:
     if code == 0:
         return ""
+    what = MESSAGE if was_sent else START
     if code < 0:
-        return f"a message to itself has crashed ({signal.Signals(-code).name})"
+        return f"{what} has crashed ({signal.Signals(-code).name})"
     last = (output.strip().splitlines() or [f"exit code {code}"])[-1]
-    reason = REASONS.get(code, "a message to itself has failed")
-    return reason if code in (NO_CUPY, WRONG) else f"{reason}: {last}"
+    reason = REASONS.get(code, f"{what} has failed")
+    return reason if code == WRONG else f"{reason}: {last}"

@@ -51,6 +51,13 @@ NO_DEVICE = f"""{WORKING}
 def arange(*args, dtype):
     raise RuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
 """
+SLOW = "import time; time.sleep(3600)"
+UNLOADABLE = """
+try:
+    raise OSError("libcublas.so.12: cannot open shared object file")
+except OSError as error:
+    raise ImportError("=====\\nFailed to import CuPy.\\n=====") from error
+"""
 MISSING = "raise ModuleNotFoundError('No module named cupy', name='cupy')"
 
 
@@ -72,23 +79,29 @@ def test_device_buffers_work_once_they_arrive_and_the_result_is_kept(cupy):
 
 
 @pytest.mark.parametrize(
-    ("module", "reason"),
+    ("module", "reason", "was_sent"),
     [
-        (CRASHING, "crashed (SIGSEGV)"),
-        (LOSING, "values are wrong"),
-        (NO_DEVICE, "finds no CUDA device: RuntimeError cudaErrorNoDevice"),
-        (MISSING, "CuPy cannot be imported"),
+        (CRASHING, "a message to itself has crashed (SIGSEGV)", True),
+        (LOSING, "values are wrong", True),
+        (NO_DEVICE, "cannot use a device: RuntimeError cudaErrorNoDevice", False),
+        (MISSING, "CuPy cannot be imported: No module named cupy", False),
+        (UNLOADABLE, "imported: libcublas.so.12: cannot open shared", False),
     ],
 )
-def test_what_does_not_work_has_its_reason(cupy, module, reason):
+def test_what_does_not_work_has_its_reason(cupy, module, reason, was_sent):
     cupy(module)
-    assert reason in awareness.why_not()
+    trial = awareness.try_messages()
+    assert reason in trial.reason
+    assert trial.was_sent is was_sent
     assert awareness.device_buffers_work() is False
 
 
-def test_a_child_that_hangs_is_killed(cupy):
-    cupy(HANGING)
-    assert "within 2 s" in awareness.why_not(limit=2)
+@pytest.mark.parametrize(("module", "was_sent"), [(HANGING, True), (SLOW, False)])
+def test_a_child_that_hangs_is_killed(cupy, module, was_sent):
+    cupy(module)
+    trial = awareness.try_messages(limit=4)
+    assert "within 4 s" in trial.reason
+    assert trial.was_sent is was_sent
 
 
 def test_the_child_is_not_a_rank_of_the_job(cupy, tmp_path, monkeypatch):
@@ -98,7 +111,7 @@ def test_the_child_is_not_a_rank_of_the_job(cupy, tmp_path, monkeypatch):
     for name in launcher:
         monkeypatch.setenv(name, "7")
     monkeypatch.setenv("OMPI_MCA_btl", "self")
-    assert awareness.why_not() == ""
+    assert awareness.try_messages() == awareness.Trial()
     names = seen.read_text().split()
     assert not set(launcher) & set(names)
     assert "OMPI_MCA_btl" in names

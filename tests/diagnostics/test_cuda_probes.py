@@ -4,9 +4,12 @@ import json
 
 import pytest
 
+from mpiapps.device import driver
 from mpiapps.device.driver import query
 from mpiapps.diagnostics.examine import examine, from_dict
 from mpiapps.diagnostics.probe import NotApplicable
+from mpiapps.diagnostics.probes import cuda
+from mpiapps.diagnostics.ranks import HOST_LIMIT
 from mpiapps.diagnostics.report import as_json, as_text
 from mpiapps.diagnostics.system import System
 from tests.device import driver_library
@@ -98,7 +101,9 @@ def test_a_device_without_the_driver_library(root):
     [
         ("", "warning", "is empty, and the host has 2 device(s)"),
         ("0,2", "error", "=0,2: 1 of 2 exist; the host has 2 device(s)"),
-        ("NoDevFiles", "error", "=NoDevFiles: 0 of 1 exist"),
+        ("7", "error", "=7: 0 of 1 exist"),
+        ("-1", "warning", "=-1, and the host has 2 device(s)"),
+        ("NoDevFiles", "warning", "=NoDevFiles, and the host has 2 device(s)"),
     ],
 )
 def test_visible_devices_that_do_not_exist(root, value, grade, text):
@@ -173,14 +178,18 @@ def test_messages_of_device_buffers_are_tried_if_cupy_is_installed(tmp_path):
     environ = driver_library.host(PYTHONPATH=tmp_path / "modules")
     with pytest.raises(NotApplicable, match="CuPy is not installed"):
         probe("cuda-mpi")(System(environ=environ, prefix=tmp_path))
-    write(tmp_path, "modules/cupy.py", "raise ImportError")
+    write(tmp_path, "modules/cupy.py", "raise ImportError('no x')")
     system = System(environ=environ, library=OPENMPI, **packages(tmp_path, CUPY12))
     found, facts = probe("cuda-mpi").observe(system)
     assert found == []
     assert facts == [
-        "Open MPI 5.0.11 takes no device buffers (CuPy cannot be imported): messages"
-        " are copied through the host"
+        "Open MPI 5.0.11: device buffers were not tried: CuPy cannot be imported: no x"
     ]
+
+
+def test_parts_of_a_probe_have_the_time_that_they_may_take():
+    assert 2 * driver.LIMIT < cuda.LIMIT < HOST_LIMIT
+    assert driver.LIMIT + cuda.TRIAL_LIMIT < cuda.LIMIT
 
 
 def test_the_record_keeps_facts(root):

@@ -29,8 +29,9 @@ from mpiapps.diagnostics.probes.cuda_packages import cupy_packages
 from mpiapps.diagnostics.system import System
 
 DEVICES = "cuda-devices"
-LIMIT = 25.0  # s; the driver starts each device
+LIMIT = 42.0  # s; two queries of the driver, or one and a trial
 TRIAL_LIMIT = 15.0  # s
+HIDING = ("", "-1", "NoDevFiles")  # values by which no device is visible
 MPS_PIPES = "/tmp/nvidia-mps"  # unless CUDA_MPS_PIPE_DIRECTORY is set
 
 
@@ -119,10 +120,11 @@ def _hidden(system: System, driver: Driver, visible: Driver) -> Iterator[Finding
     if value is None:
         return
     named, count = [name for name in value.split(",") if name], len(driver.devices)
-    if not named:
+    if value in HIDING:
         yield Finding(
             WARNING,
-            f"{VISIBLE} is empty, and the host has {count} device(s)",
+            f"{VISIBLE}{f'={value}' if value else ' is empty'}, and the host has"
+            f" {count} device(s)",
             "Programs find no CUDA device.",
             f"unset {VISIBLE}; in a job, request devices: --gpus 1",
         )
@@ -168,11 +170,13 @@ def cuda_mpi(system: System) -> Iterator[Finding | str]:
         raise NotApplicable(f"no CUDA device: {driver.error}")
     if not cupy_packages(system.prefix):
         raise NotApplicable("CuPy is not installed")
-    reason = awareness.why_not(system.environ, TRIAL_LIMIT)
-    if reason:
+    trial, library = awareness.try_messages(system.environ, TRIAL_LIMIT), system.library
+    if not trial.reason:
+        yield f"{library} takes device buffers"
+    elif trial.was_sent:
         yield (
-            f"{system.library} takes no device buffers ({reason}): messages are copied"
+            f"{library} takes no device buffers ({trial.reason}): messages are copied"
             " through the host"
         )
     else:
-        yield f"{system.library} takes device buffers"
+        yield f"{library}: device buffers were not tried: {trial.reason}"
