@@ -8,6 +8,8 @@ imported, kernels run in numba's simulator: Python threads on the CPU.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mpiapps.base.errors import LaunchError
@@ -76,13 +78,33 @@ def select(index: int) -> None:
         _do_nothing[1, 1]()
         cuda.synchronize()
     except Exception as error:  # each part of numba, and the driver, has its own
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         raise LaunchError(
-            f"--device cuda: no kernel starts on device {index} ({reason}). Is the"
-            " driver as new as the installed toolkit (nvidia-smi prints the newest"
+            f"--device cuda: no kernel starts on device {index} ({_summary(error)}). Is"
+            " the driver as new as the installed toolkit (nvidia-smi prints the newest"
             " CUDA that it runs), and the compute mode of the device not exclusive?"
             f" Else {REMEDY}"
         ) from error
+
+
+@contextmanager
+def device_errors() -> Iterator[None]:
+    """Convert exceptions of calls of the device in the block to `LaunchError`.
+
+    After most errors of a kernel or of a copy, each later call of the process fails
+    with the same one: it is not the fault of the data, and the run must end.
+    """
+    try:
+        yield
+    except Exception as error:  # each part of numba, and the driver, has its own
+        raise LaunchError(
+            f"--device cuda: a call of the device has failed ({_summary(error)}); see"
+            " `mpiapps doctor`, and the kernel's log for messages of NVRM; a recorded"
+            " run goes on with --device cpu"
+        ) from error
+
+
+def _summary(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 # Threads of a block. Those of the simulator are Python's, and slow to start.

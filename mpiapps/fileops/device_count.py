@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mpiapps.device import text
+from mpiapps.device.cuda import device_errors
 from mpiapps.device.text import TextCounter
 from mpiapps.fileops.count import TextCount, join_words
 from mpiapps.fileops.segments import Segment
@@ -26,20 +27,27 @@ class DeviceTextCount(TextCount):
     def warm_up(self) -> None:
         """Compile the kernels of both, and allocate the memory of the device."""
         super().warm_up()
-        self._counter = TextCounter(self.encoding, text.CHUNK_BYTES, text.PART_BYTES)
-        self._counter.buffer[0] = 0
-        self._counter.submit(1)
-        self._counter.finish()
+        with device_errors():
+            self._counter = TextCounter(
+                self.encoding, text.CHUNK_BYTES, text.PART_BYTES
+            )
+            self._counter.buffer[0] = 0
+            self._counter.submit(1)
+            self._counter.finish()
 
     def _count_all(self, segment: Segment) -> list[Any]:
         counter, size = self._counter, 0
-        counter.begin()
+        with device_errors():
+            counter.begin()
         self._reader.buffer = counter.buffer
         for block in self._reader.blocks(segment, len(counter.buffer)):
             size += len(block)
-            counter.submit(len(block))
+            with device_errors():
+                counter.submit(len(block))
             self._reader.buffer = counter.buffer
-        row = segment_row(counter.finish(), size, UNKNOWN if segment.start else OUTSIDE)
+        with device_errors():
+            rows = counter.finish()
+        row = segment_row(rows, size, UNKNOWN if segment.start else OUTSIDE)
         self._check_utf8(row[4])
         return row
 

@@ -14,7 +14,7 @@ from mpi4py import MPI
 
 from mpiapps.app.context import RunContext
 from mpiapps.base.deadline import Deadline
-from mpiapps.base.errors import Checkpointed
+from mpiapps.base.errors import Checkpointed, LaunchError
 from mpiapps.comm.world import World
 from mpiapps.device import darts, text
 from mpiapps.fileops import count as cpu_count
@@ -167,6 +167,21 @@ def test_files_are_counted_as_on_the_cpu(world, tmp_path, monkeypatch, options):
     ]
     assert results[0] == results[1]
     assert sum(submitted) == 2 * len(TEXT) + 1  # and one byte to compile
+
+
+def test_an_error_of_the_device_ends_the_run(world, tmp_path, monkeypatch):
+    """It is no failure of a file: all later calls of the device fail as well."""
+
+    def fail(_, size):
+        if size > 1:  # one byte: to compile
+            raise RuntimeError("[700] CUDA_ERROR_ILLEGAL_ADDRESS")
+
+    monkeypatch.setattr(cpu_count, "SMALL_FILE_BYTES", -1)
+    monkeypatch.setattr(text.TextCounter, "submit", fail)
+    for name in "ab":
+        (tmp_path / name).write_bytes(TEXT)
+    with pytest.raises(LaunchError, match="ILLEGAL_ADDRESS"):
+        run_files(world, "count", tmp_path, device="cuda")
 
 
 def test_segments_of_a_file_add_up(tmp_path):
