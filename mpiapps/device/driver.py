@@ -73,6 +73,11 @@ class Driver:
     error: str = ""
     code: int = 0
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether the devices are known: those it has, or that there are none."""
+        return not self.is_loaded or not self.error or self.code == NO_DEVICE
+
 
 def query(environ: Mapping[str, str], limit: float = LIMIT) -> Driver:
     """Return what the driver reports to a process with `environ`. Local.

@@ -16,24 +16,33 @@ from mpiapps.diagnostics.probe import (
 )
 
 PROBE = "cuda-devices"
+ANSWERS = ("ok", "not applicable")  # status of a probe that knows without a fact
 
 
 def of_hosts(
     examinations: Mapping[str, Iterable[Examination]],
-) -> dict[str, list[str]]:
-    """Return the devices and the driver of each host; empty if no host has any."""
-    hosts = {
-        host: [text for each in rows if each.probe == PROBE for text in each.facts]
-        for host, rows in examinations.items()
-    }
+) -> dict[str, list[str] | None]:
+    """Return the devices and the driver of each host; empty if no host has any.
+
+    `None`: unknown, since the probe of the host has failed or the driver has.
+    """
+    hosts = {host: _facts(rows) for host, rows in examinations.items()}
     return hosts if any(hosts.values()) else {}
 
 
-def different(hosts: Mapping[str, Sequence[str]]) -> list[Finding]:
+def _facts(examinations: Iterable[Examination]) -> list[str] | None:
+    for each in examinations:
+        if each.probe == PROBE and (each.facts or each.status in ANSWERS):
+            return list(each.facts)
+    return None
+
+
+def different(hosts: Mapping[str, Sequence[str] | None]) -> list[Finding]:
     """Return a finding if the hosts have different devices or drivers."""
     values: defaultdict[str, list[str]] = defaultdict(list)
     for host, texts in hosts.items():
-        values["; ".join(texts) or "none"].append(host)
+        if texts is not None:
+            values["; ".join(texts) or "none"].append(host)
     if len(values) < 2:
         return []
     rows = (f"{value} ({', '.join(names)})" for value, names in values.items())
@@ -54,11 +63,12 @@ def isolated(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
     Parameters
     ----------
     rows : sequence of mapping
-        The rows of `placement.rank_row`.
+        The rows of `placement.rank_row`; ranks of unknown devices are left out.
     """
     hosts: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        hosts[row["host"]].append(row)
+        if row["cuda_devices"] is not None:
+            hosts[row["host"]].append(row)
     findings = []
     for host, ranks in hosts.items():
         sets = {frozenset(row["cuda_devices"]) for row in ranks}

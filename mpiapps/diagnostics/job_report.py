@@ -33,7 +33,7 @@ def as_text(values: Mapping[str, Any]) -> str:
         for row in values["placement"]
     ]
     devices = [
-        [host, "; ".join(texts) or "none"]
+        [host, "unknown" if texts is None else "; ".join(texts) or "none"]
         for host, texts in values["cuda_devices"].items()
     ]
     messages = [

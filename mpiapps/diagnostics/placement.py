@@ -63,16 +63,21 @@ def gpus(environ: Mapping[str, str], root: Path = Path("/")) -> list[str]:
     return [str(number) for number in range(len(nvidia) or len(amd))]
 
 
-def cuda_devices(environ: Mapping[str, str], root: Path = Path("/")) -> list[str]:
+def cuda_devices(
+    environ: Mapping[str, str], root: Path = Path("/")
+) -> list[str] | None:
     """Return the UUIDs of the CUDA devices that this process may use.
 
     A control group numbers the devices that it admits from 0, so numbers do not tell
-    whether two ranks have the same one. Local; a child process asks the driver, on
-    hosts that have one.
+    whether two ranks have the same one. `None`: the driver has not
+    answered. Local; a child process asks the driver, on hosts that have one.
     """
     if not (root / "proc/driver/nvidia/version").exists():
         return []
-    return [device.uuid for device in query(environ).devices]
+    driver = query(environ)
+    if not driver.has_answered:
+        return None
+    return [device.uuid for device in driver.devices]
 
 
 def blas_threads() -> int:

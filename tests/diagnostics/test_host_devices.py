@@ -38,6 +38,16 @@ def test_hosts_with_other_devices_or_none():
     assert host_devices.of_hosts({"a": probes(), "b": probes()}) == {}
 
 
+def test_devices_that_are_not_known_are_not_compared():
+    for status in ("found", "failed", "timed out"):
+        failed = [Examination("cuda-devices", "", status)]
+        hosts = host_devices.of_hosts({"a": probes(*H100), "b": failed, "c": []})
+        assert hosts == {"a": list(H100), "b": None, "c": None}
+        assert host_devices.different(hosts) == []
+    unknown = {**rank(1), "cuda_devices": None}
+    assert host_devices.isolated([rank(0, "aa"), unknown]) == []
+
+
 def test_a_job_that_isolates_devices_per_rank():
     """Each rank numbers its own device 0: only the UUIDs tell that they differ."""
     rows = [rank(0, "aa"), rank(1, "bb"), rank(2, "cc", "dd", host="b")]
@@ -54,9 +64,9 @@ def test_a_job_that_isolates_devices_per_rank():
 
 def test_the_report_has_a_row_per_host_that_has_devices():
     empty = {"placement": [], "messages": [], "clocks": [], "probes": []}
-    text = as_text({**empty, "cuda_devices": {"n1": list(H100), "n2": []}})
+    text = as_text({**empty, "cuda_devices": {"n1": list(H100), "n2": [], "n3": None}})
     assert "HOST  CUDA DEVICES\nn1    4 x NVIDIA H100" in text
-    assert "\nn2    none\n" in text
+    assert "\nn2    none\nn3    unknown\n" in text
     assert "CUDA" not in as_text({**empty, "cuda_devices": {}})
 
 
@@ -65,3 +75,7 @@ def test_devices_of_a_rank_are_their_uuids(tmp_path):
     assert cuda_devices(environ, tmp_path) == []
     write(tmp_path, "/proc/driver/nvidia/version", "")
     assert cuda_devices(environ, tmp_path) == ["02" * 16, "01" * 16]
+    assert cuda_devices(driver_library.absent(), tmp_path) == []
+    assert cuda_devices(driver_library.host(FAIL=100), tmp_path) == []
+    for failure in (803, -1):
+        assert cuda_devices(driver_library.host(FAIL=failure), tmp_path) is None
