@@ -39,6 +39,8 @@ class System:
         Prefix of system files, such as ``/proc`` and ``/run``.
     prefix : Path
         The Python environment, ``sys.prefix``.
+    module_path : sequence of str
+        The directories of modules, ``sys.path``.
     work : Path
         The work directory.
     cpus : frozenset of int
@@ -52,6 +54,7 @@ class System:
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     root: Path = Path("/")
     prefix: Path = Path(sys.prefix)
+    module_path: Sequence[str] = field(default_factory=lambda: tuple(sys.path))
     work: Path = field(default_factory=Path.cwd)
     cpus: frozenset[int] = field(
         default_factory=lambda: frozenset(os.sched_getaffinity(0))

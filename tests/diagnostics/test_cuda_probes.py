@@ -16,7 +16,7 @@ from tests.device import driver_library
 from tests.diagnostics.systems import OPENMPI, finding, findings, probe, write
 
 pytestmark = pytest.mark.processes
-SITE = "lib/python3.11/site-packages"
+SITE = "modules/of/cupy"
 
 
 def host(**variables):
@@ -129,10 +129,14 @@ def test_more_ranks_than_devices_of_one_process(root):
 
 def packages(prefix, *names, toolkit=""):
     for name in names:
-        write(prefix, f"{SITE}/{name}.dist-info/METADATA", "")
+        package, _, version = name.partition("-")
+        metadata = f"Name: {package}\nVersion: {version}\n"
+        write(prefix, f"{SITE}/{name}.dist-info/METADATA", metadata)
     if toolkit:
         write(prefix, f"/usr/local/cuda/lib64/libnvrtc.so.{toolkit}", "")
-    return {"prefix": prefix, "root": prefix}
+    # The directory need not be below the prefix: PYTHONPATH, a user's packages
+    paths = {"prefix": prefix / "python", "module_path": [str(prefix / SITE)]}
+    return {**paths, "root": prefix}
 
 
 CUPY12, CUPY13 = "cupy_cuda12x-13.6.0", "cupy_cuda13x-14.2.0"
@@ -177,7 +181,7 @@ def test_packages_that_fit_are_stated(tmp_path):
 def test_messages_of_device_buffers_are_tried_if_cupy_is_installed(tmp_path):
     environ = driver_library.host(PYTHONPATH=tmp_path / "modules")
     with pytest.raises(NotApplicable, match="CuPy is not installed"):
-        probe("cuda-mpi")(System(environ=environ, prefix=tmp_path))
+        probe("cuda-mpi")(System(environ=environ, module_path=()))
     write(tmp_path, "modules/cupy.py", "raise ImportError('no x')")
     system = System(environ=environ, library=OPENMPI, **packages(tmp_path, CUPY12))
     found, facts = probe("cuda-mpi").observe(system)

@@ -168,7 +168,7 @@ def cuda_mpi(system: System) -> Iterator[Finding | str]:
     driver = query(system.environ)
     if not driver.devices:
         raise NotApplicable(f"no CUDA device: {driver.error}")
-    if not cupy_packages(system.prefix):
+    if not cupy_packages(system):
         raise NotApplicable("CuPy is not installed")
     trial, library = awareness.try_messages(system.environ, TRIAL_LIMIT), system.library
     if not trial.reason:

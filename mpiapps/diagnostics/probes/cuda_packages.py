@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib.metadata import distributions
 from pathlib import Path
 
 from mpiapps.device.driver import Driver, query_all, version_text
@@ -29,9 +30,9 @@ def cuda_packages(system: System) -> Iterator[Finding | str]:
     driver = query_all(system.environ)
     if not driver.devices:
         raise NotApplicable(f"no CUDA device: {driver.error}")
-    packages, toolkits = cupy_packages(system.prefix), _toolkits(system)
+    packages, toolkits = cupy_packages(system), _toolkits(system)
     yield "CuPy: " + (", ".join(f"{p} {v}" for p, (v, _) in packages.items()) or "none")
-    yield f"CUDA target of numba: {_numba_target(system.prefix)}"
+    yield f"CUDA target of numba: {_numba_target(system)}"
     yield f"toolkit: {', '.join(map(version_text, toolkits)) or 'none'}"
     yield from _package_findings(packages, driver, toolkits) or _too_new(
         toolkits, driver
@@ -115,25 +116,36 @@ def _fitting(driver: Driver) -> str:
     return f"'cupy-cuda{driver.version[0]}x[ctk]'"
 
 
-def _site_packages(prefix: Path, pattern: str) -> list[Path]:
-    return sorted(prefix.glob(f"lib*/python3*/site-packages/{pattern}"))
+def _in_packages(system: System, pattern: str) -> list[Path]:
+    """Return files in the directories of modules that match a pattern."""
+    paths = (path for path in map(Path, system.module_path) if path.is_dir())
+    return [found for path in paths for found in sorted(path.glob(pattern))]
 
 
-def cupy_packages(prefix: Path) -> dict[str, tuple[str, int]]:
+def _versions(system: System) -> dict[str, str]:
+    """Return the version of each installed package; the first on the path is used."""
+    versions: dict[str, str] = {}
+    for installed in distributions(path=list(system.module_path)):
+        name = installed.metadata["Name"]
+        if name:  # a damaged installation has none
+            versions.setdefault(re.sub(r"[-_.]+", "-", name).lower(), installed.version)
+    return versions
+
+
+def cupy_packages(system: System) -> dict[str, tuple[str, int]]:
     """Return installed packages of CuPy: their version and CUDA's major, or 0."""
-    packages = {}
-    for path in _site_packages(prefix, "cupy*.dist-info"):
-        if match := re.match(r"(cupy(?:_cuda(\d+)x)?)-(.*)\.dist-info", path.name):
-            name = match[1].replace("_", "-")
-            packages[name] = match[3], int(match[2] or 0)
-    return packages
+    return {
+        name: (version, int(match[1] or 0))
+        for name, version in sorted(_versions(system).items())
+        if (match := re.fullmatch(r"cupy(?:-cuda(\d+)x)?", name))
+    }
 
 
-def _numba_target(prefix: Path) -> str:
+def _numba_target(system: System) -> str:
     """Return the package that has ``numba.cuda``."""
-    for path in _site_packages(prefix, "numba_cuda-*.dist-info"):
-        return f"numba-cuda {path.stem.partition('-')[2]}"
-    built_in = _site_packages(prefix, "numba/cuda/__init__.py")
+    if version := _versions(system).get("numba-cuda"):
+        return f"numba-cuda {version}"
+    built_in = _in_packages(system, "numba/cuda/__init__.py")
     return "built into numba" if built_in else "none"
 
 
@@ -148,7 +160,7 @@ def _toolkits(system: System) -> list[tuple[int, ...]]:
         *system.directories("LD_LIBRARY_PATH"),
         *(root / "lib64" for root in roots),
         system.prefix / "lib",
-        *_site_packages(system.prefix, "nvidia/*/lib"),
+        *_in_packages(system, "nvidia/*/lib"),
         *system.path("/usr/local").glob("cuda*/lib64"),
         *(system.path("/usr/lib").glob("*-linux-gnu")),
         system.path("/usr/lib64"),
