@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from mpiapps.comm.world import World
 from mpiapps.device.choice import Device, choose_device
+from mpiapps.launch.mpi import MPI
 
 
 def choose_rank_device(world: World, *, kernels: bool = True) -> Device:
@@ -28,11 +29,13 @@ def choose_rank_device(world: World, *, kernels: bool = True) -> Device:
 
     Notes
     -----
-    Cost: an all-gather of an identity, some 40 bytes, on each host.
+    Cost: an all-gather of an identity, some 40 bytes, on each host; an all-reduce of
+    an integer.
     """
     with world.agree():
         device = choose_device(world.local_rank, world.local_size)
         if kernels:
             device.select()
     ranks = world.node.allgather(device.uuid).count(device.uuid)
-    return replace(device, ranks=ranks)
+    most = world.comm.allreduce(ranks, op=MPI.MAX)
+    return replace(device, ranks=ranks, most_ranks=most)

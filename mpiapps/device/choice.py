@@ -29,6 +29,8 @@ class Device:
         Model, such as ``NVIDIA H100 80GB HBM3``, and identity of the device.
     ranks : int
         Number of ranks of this host that use the device.
+    most_ranks : int
+        The greatest such number on any host of the run, if it is known.
     """
 
     index: int
@@ -36,16 +38,15 @@ class Device:
     name: str
     uuid: str
     ranks: int = 1
+    most_ranks: int = 1
 
     @property
     def notes(self) -> list[str]:
-        """Lines for the report: whether ranks share the device."""
-        if self.ranks == 1:
+        """Lines for the report: whether ranks share a device, on any host."""
+        ranks = max(self.ranks, self.most_ranks)
+        if ranks == 1:
             return []
-        return [
-            f"{self.ranks} ranks share a device ({self.name}); start one rank per"
-            " device, or MPS"
-        ]
+        return [f"{ranks} ranks share a device; start one rank per device, or MPS"]
 
     def select(self) -> None:
         """Make this the current device for numba's kernels.

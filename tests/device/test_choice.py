@@ -15,6 +15,8 @@ from mpiapps.fileops.options import check as check_files
 from mpiapps.pi import Options as PiOptions
 from mpiapps.pi import check as check_pi
 
+DEVICE = Device(0, 1, "H100", "GPU-0")
+
 
 def devices(n):
     """Return `n` devices; their names are bytes, as in older versions of numba."""
@@ -98,6 +100,22 @@ def test_ranks_with_the_same_device_share_it(world, monkeypatch, isolated):
     device = rank_device.choose_rank_device(world, kernels=False)
     assert device.index == 0
     assert device.ranks == (1 if isolated else world.local_size)
+
+
+@pytest.mark.mpi(min_size=2)
+def test_all_ranks_know_that_ranks_of_another_host_share_a_device(world, monkeypatch):
+    """Rank 0 is a host of its own here: it shares nothing, and writes the report."""
+    color = min(world.rank, 1)
+    node = world.comm.Split(color)
+    monkeypatch.setattr(rank_device, "choose_device", lambda *_: DEVICE)
+    monkeypatch.setattr(world, "node", node)
+    device = rank_device.choose_rank_device(world, kernels=False)
+    node.Free()
+    others = world.size - 1
+    assert device.ranks == (others if color else 1)
+    assert device.most_ranks == others
+    shared = [f"{others} ranks share a device; start one rank per device, or MPS"]
+    assert device.notes == (shared if others > 1 else [])
 
 
 def test_options_without_a_kernel_are_refused_with_the_reason():
