@@ -13,6 +13,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, main
+from mpiapps.app.options import identity as options_identity
 from mpiapps.app.output import printable
 from mpiapps.base.registry import load_extension
 from mpiapps.fileops.choices import IMAGES, OPERATIONS, TABLES
@@ -133,10 +134,10 @@ class _FileRun:
 def _identity(options: Options) -> dict[str, Any]:
     """Return the options that determine the recorded results."""
     excluded = ("paths", "list", "output", "check", "directory", "strict",
-                "force_unlock", "bins", "range", "per_file", "device")  # fmt: skip
+                "force_unlock", "bins", "range", "per_file")  # fmt: skip
     identity = {
         name: list(value) if isinstance(value, tuple) else value
-        for name, value in vars(options).items()
+        for name, value in options_identity(options).items()
         if name not in excluded
     }
     if options.operation == "map":
