@@ -32,7 +32,14 @@ from mpiapps.app.provenance import cpu
 from mpiapps.device import darts
 from mpiapps.device.choice import choose_device
 from mpiapps.device.cuda import THREADS, blocks_for, cuda, is_simulated
-from mpiapps.device.text import CHUNK_BYTES, HEAD_BYTES, PART_BYTES, Slot, TextCounter
+from mpiapps.device.text import (
+    CHUNK_BYTES,
+    HEAD_BYTES,
+    PART_BYTES,
+    Slot,
+    TextCounter,
+    device_tables,
+)
 from mpiapps.kernels import pi
 from mpiapps.kernels.text import count_text
 
@@ -199,7 +206,7 @@ def text_cases(rates: dict[str, float], quick: bool) -> Iterator[Case]:
     sizes = (2**10,) if quick else [2**e for e in range(12, 30, 2)]
     text = np.frombuffer(bytearray(TEXT * (sizes[-1] // len(TEXT) + 1)), np.uint8)
     counter = TextCounter("utf-8", min(CHUNK_BYTES, sizes[-1]))
-    slot = Slot("utf-8", sizes[-1], PART_BYTES)
+    slot = Slot(device_tables("utf-8"), sizes[-1], PART_BYTES)
 
     def whole(size: int) -> None:
         for begin in range(0, size, len(counter.buffer)):

@@ -142,8 +142,20 @@ def _count_parts(  # noqa: PLR0913, PLR0917 - a kernel has no objects
             results[cuda.blockIdx.x, column] = rows[0, column]
 
 
+def device_tables(encoding: str) -> list[Array]:
+    """Copy the automaton of an encoding to the current device: some 2 MiB."""
+    return [cuda.to_device(table) for table in automaton(encoding)]
+
+
 class Slot:
     """Memory and stream of a chunk in flight: sent, counted, and received in turn.
+
+    Parameters
+    ----------
+    tables : list
+        Those of `device_tables`; all slots use the same.
+    chunk_bytes, part_bytes : int
+        Bytes of a chunk, and of the part that a thread counts.
 
     Attributes
     ----------
@@ -153,7 +165,7 @@ class Slot:
         In which the three methods start their work, without waiting for it.
     """
 
-    def __init__(self, encoding: str, chunk_bytes: int, part_bytes: int) -> None:
+    def __init__(self, tables: list[Array], chunk_bytes: int, part_bytes: int) -> None:
         self.stream = cuda.stream()
         self.host: np.ndarray = cuda.pinned_array(HEAD_BYTES + chunk_bytes, np.uint8)
         self._device = cuda.device_array(HEAD_BYTES + chunk_bytes, np.uint8)
@@ -161,7 +173,7 @@ class Slot:
         shape = self._blocks(chunk_bytes), ROW
         self._host_rows: np.ndarray = cuda.pinned_array(shape, np.int64)
         self._device_rows = cuda.device_array(shape, np.int64)
-        self._tables = [cuda.to_device(table) for table in automaton(encoding)]
+        self._tables = tables
 
     def send(self, size: int) -> None:
         """Copy the bytes before a chunk of `size` bytes and the chunk."""
@@ -197,7 +209,7 @@ class TextCounter:
         As for `mpiapps.kernels.text.count_text`.
     chunk_bytes : int
         Size of `buffer`. The memory is twice as much, on the host (pinned) and on the
-        device, and 4 MiB for the automaton.
+        device, and 2 MiB for the automaton.
     part_bytes : int
         Bytes that a thread counts, at most 340.
     """
@@ -208,7 +220,8 @@ class TextCounter:
         chunk_bytes: int = CHUNK_BYTES,
         part_bytes: int = PART_BYTES,
     ) -> None:
-        self._slots = [Slot(encoding, chunk_bytes, part_bytes) for _ in range(SLOTS)]
+        tables = device_tables(encoding)
+        self._slots = [Slot(tables, chunk_bytes, part_bytes) for _ in range(SLOTS)]
         self.begin()
 
     def begin(self) -> None:

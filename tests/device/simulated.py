@@ -22,6 +22,7 @@ from mpiapps.fileops import device_count
 from mpiapps.fileops.segments import Segment
 from mpiapps.kernels import jit, pi
 from mpiapps.kernels.text import count_text
+from mpiapps.kernels.utf8 import automaton
 from mpiapps.pi import Options, run
 from tests.commands import ROOT
 from tests.fileops.runs import run_files
@@ -112,6 +113,15 @@ def test_text_is_counted_as_on_the_cpu(encoding, pieces, part, sizes, known):
     expected = [counts.lines, counts.words, counts.characters, len(data)]
     expected += [counts.invalid + len(data) - counts.used, counts.joins, counts.state]
     assert row == expected
+
+
+def test_the_automaton_is_copied_to_the_device_once(monkeypatch):
+    copied, to_device = [], text.cuda.to_device
+    monkeypatch.setattr(
+        text.cuda, "to_device", lambda table: (copied.append(1), to_device(table))[1]
+    )
+    text.TextCounter("utf-8", CHUNK_BYTES, 6)
+    assert len(copied) == len(automaton("utf-8"))
 
 
 def test_a_text_that_was_not_finished_leaves_nothing():
