@@ -31,7 +31,14 @@ import numpy as np
 from mpiapps.app.provenance import cpu
 from mpiapps.device import darts
 from mpiapps.device.choice import choose_device
-from mpiapps.device.cuda import THREADS, blocks_for, cuda, is_simulated
+from mpiapps.device.cuda import (
+    THREADS,
+    blocks_for,
+    cuda,
+    device_function,
+    is_simulated,
+    kernel,
+)
 from mpiapps.device.text import (
     CHUNK_BYTES,
     HEAD_BYTES,
@@ -115,7 +122,7 @@ def typical(timer: Callable[[Call], float], call: Call, rounds: int) -> float:
     return median(timer(call) for _ in range(rounds))
 
 
-@cuda.jit(device=True)  # type: ignore[untyped-decorator]
+@device_function
 def _sixteen(a: Any, b: Any, c: Any, d: Any, factor: Any) -> tuple[Any, ...]:
     for _ in range(16):
         a = np.uint32(np.uint64(a) * factor + factor)
@@ -125,7 +132,7 @@ def _sixteen(a: Any, b: Any, c: Any, d: Any, factor: Any) -> tuple[Any, ...]:
     return a, b, c, d
 
 
-@cuda.jit  # type: ignore[untyped-decorator]
+@kernel
 def _multiply_add(steps: int, factor: Any, results: Any) -> None:
     """Compute chains of multiply-adds that do not depend on each other."""
     a = np.uint32(cuda.grid(1))

@@ -8,7 +8,7 @@ imported, kernels run in numba's simulator: Python threads on the CPU.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,16 @@ except ImportError as error:
 cuda: Any = _cuda
 # A small part of the work has few blocks; numba would warn of that.
 cuda.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Return a function as a kernel, compiled at its first call."""
+    return cuda.jit(function)
+
+
+def device_function(function: Callable[..., Any]) -> Any:
+    """Return a function that kernels call."""
+    return cuda.jit(device=True)(function)
 
 
 def is_simulated() -> bool:
@@ -54,7 +64,7 @@ def visible_devices() -> list[Any]:
     return devices
 
 
-@cuda.jit  # type: ignore[untyped-decorator]
+@kernel
 def _do_nothing() -> None:
     """Show that kernels compile and start."""
 

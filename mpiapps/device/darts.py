@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mpiapps.device.cuda import THREADS, blocks_for, cuda
+from mpiapps.device.cuda import THREADS, blocks_for, cuda, device_function, kernel
 from mpiapps.kernels import philox, pi
 
 _ZERO, _ONE, _SIXTEEN = np.uint32(0), np.uint32(1), np.uint32(16)
@@ -27,7 +27,7 @@ SHARED = 256  # elements of the array that the threads of a block share
 Word = Any  # uint32
 
 
-@cuda.jit(device=True)  # type: ignore[untyped-decorator]
+@device_function
 def _words_at(index: Any, k0: Word, k1: Word) -> tuple[Word, Word, Word, Word]:
     """Return the four words of an index, uint64, and block 0 under a key."""
     c0, c1, c2, c3 = np.uint32(index), np.uint32(index >> _HALF), _ZERO, _ZERO
@@ -42,37 +42,37 @@ def _words_at(index: Any, k0: Word, k1: Word) -> tuple[Word, Word, Word, Word]:
     return c0, c1, c2, c3
 
 
-@cuda.jit(device=True)  # type: ignore[untyped-decorator]
+@device_function
 def _half_product16(i: Word) -> Word:
     return np.uint32(np.uint32(i * np.uint32(i + _ONE)) >> _ONE)
 
 
-@cuda.jit(device=True)  # type: ignore[untyped-decorator]
+@device_function
 def _miss16(word: Word) -> Word:
     """Return 1 if the dart of two 16-bit coordinates in `word` misses, else 0."""
     i, j = np.uint32(word & _LOW16), np.uint32(word >> _SIXTEEN)
     return np.uint32(np.uint32(_half_product16(i) + _half_product16(j)) >> _SIGN)
 
 
-@cuda.jit(device=True)  # type: ignore[untyped-decorator]
+@device_function
 def _half_product32(i: Any) -> Any:
     return (i * i + i) >> _ONE64
 
 
-@cuda.jit(device=True)  # type: ignore[untyped-decorator]
+@device_function
 def _miss32(word_i: Word, word_j: Word) -> Word:
     """Return 1 if the dart of two 32-bit coordinates misses, else 0."""
     i, j = np.uint64(word_i), np.uint64(word_j)
     return np.uint32((_half_product32(i) + _half_product32(j)) >> _SIGN64)
 
 
-@cuda.jit(device=True)  # type: ignore[untyped-decorator]
+@device_function
 def _misses_of_narrow(a: Word, b: Word, c: Word, d: Word) -> Word:
     """Return the misses of the four 16-bit darts of an index."""
     return np.uint32(_miss16(a) + _miss16(b) + _miss16(c) + _miss16(d))
 
 
-@cuda.jit(device=True)  # type: ignore[untyped-decorator]
+@device_function
 def _misses_of_wide(a: Word, b: Word, c: Word, d: Word) -> Word:
     """Return the misses of the two 32-bit darts of an index."""
     return np.uint32(_miss32(a, b) + _miss32(c, d))
@@ -85,8 +85,8 @@ def _kernel(misses_of: Callable[..., Word]) -> Any:
     array set to zero; the last step of a block takes microseconds of milliseconds.
     """
 
-    @cuda.jit  # type: ignore[untyped-decorator]
-    def kernel(k0: Word, k1: Word, first: Any, last: Any, sums: Any) -> None:
+    @kernel
+    def sum_misses(k0: Word, k1: Word, first: Any, last: Any, sums: Any) -> None:
         shared = cuda.shared.array(SHARED, np.uint64)
         misses, step = np.uint64(0), np.uint64(cuda.gridsize(1))
         index = first + np.uint64(cuda.grid(1))
@@ -101,7 +101,7 @@ def _kernel(misses_of: Callable[..., Word]) -> Any:
                 misses += shared[thread]
             sums[cuda.blockIdx.x] = misses
 
-    return kernel
+    return sum_misses
 
 
 _KERNELS = {False: _kernel(_misses_of_narrow), True: _kernel(_misses_of_wide)}

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mpiapps.device.cuda import THREADS, cuda
+from mpiapps.device.cuda import THREADS, cuda, device_function, kernel
 from mpiapps.kernels.utf8 import (
     COMPLETE,
     COUNT_BITS,
@@ -58,7 +58,7 @@ _ZERO, _NODE_0 = (
 Array = Any  # of the device
 
 
-@cuda.jit(device=True)  # type: ignore[untyped-decorator]
+@device_function
 def _enter(data: Array, least: int, start: int, transitions: Array) -> Any:
     """Return the last transition before `start`, in the layer `UNKNOWN`.
 
@@ -78,7 +78,7 @@ def _enter(data: Array, least: int, start: int, transitions: Array) -> Any:
     return number << _STATE
 
 
-@cuda.jit(device=True)  # type: ignore[untyped-decorator]
+@device_function
 def _merge(rows: Array, left: int, right: int) -> None:
     """Add the row of the part at the right to that of the part at its left."""
     for column in range(ROW_PENDING):
@@ -94,7 +94,7 @@ def _merge(rows: Array, left: int, right: int) -> None:
         rows[left, ROW_STATE] = rows[right, ROW_STATE]
 
 
-@cuda.jit  # type: ignore[untyped-decorator]
+@kernel
 def _count_parts(  # noqa: PLR0913, PLR0917 - a kernel has no objects
     data: Array,
     history: int,
