@@ -120,10 +120,10 @@ def gpus_of_host(job: Job, scheduler: str) -> int:
     Raises
     ------
     UsageError
-        If the scheduler selects the number of ranks of a host.
+        If they follow from the ranks of a host, whose number the scheduler selects.
     """
     request = job.request
-    if not request.shape.hosts:
+    if not (request.shape.hosts or request.gpus_per_host):
         raise refusal(
             "gpus",
             request.gpus,
@@ -131,6 +131,23 @@ def gpus_of_host(job: Job, scheduler: str) -> int:
             " from that of the ranks; add --ranks-per-node",
         )
     return request.gpus_of(request.ranks_per_node)
+
+
+def check_gpus_per_host(job: Job, counts: str) -> None:
+    """Refuse ``--gpus N/node`` on any hosts, for a scheduler that `counts` otherwise.
+
+    Raises
+    ------
+    UsageError
+        If the scheduler selects the number of ranks of a host.
+    """
+    if job.request.gpus_per_host and not job.request.shape.hosts:
+        raise refusal(
+            "gpus",
+            job.request.gpus,
+            f"{counts}, and the number of ranks of a host is not known for --ranks"
+            " alone; add --ranks-per-node",
+        )
 
 
 def gpu_type_resource(job: Job) -> str:

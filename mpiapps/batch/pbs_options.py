@@ -81,8 +81,7 @@ def _chunk(job: Job, ranks: int) -> str:
     chunk = f"ncpus={ranks * request.threads}"
     chunk += f":mpiprocs={ranks}:ompthreads={request.threads}"
     chunk += f":mem={request.memory_of(ranks)}mb" if request.memory else ""
-    if request.gpus_per_host:
-        lowering.gpus_of_host(job, "PBS")  # a chunk on any hosts is a rank
+    lowering.check_gpus_per_host(job, "PBS requests GPUs of each chunk")
     gpus = request.gpus_of(ranks)
     chunk += f":ngpus={gpus}" if gpus else ""
     if request.gpu_type:

@@ -77,9 +77,9 @@ def _gpus(job: Job) -> list[str]:
             "--gpus: the site file of this Grid Engine has no gpu_resource; set it to"
             " the name of the GPU resource"
         )
+    lowering.check_gpus_per_host(job, "Grid Engine counts GPUs per slot")
     count, slots = request.gpus_of(1), request.threads
     if request.gpus_per_host:
-        count = lowering.gpus_of_host(job, "Grid Engine")
         slots = request.cores_per_node
     if count % slots:
         raise refusal(

@@ -20,7 +20,13 @@ SMALL = {"--mem": r"0*[1-9]\d{,2}", "--mem-per-cpu": r"0*[1-9]\d?"}
 SMALL["--mem-per-gpu"] = SMALL["--mem"]
 MIB = "a plain number is in MiB: {value} is {value} MiB"
 # Option -> values that give each rank GPUs of its own.
-ISOLATED = {"--gpus-per-task": r".+", "--gpu-bind": r"(?!none).+"}
+ISOLATED = {
+    "--gpus-per-task": r".+",
+    "--ntasks-per-gpu": r".+",
+    "--tres-per-task": r"(.*,)?gres[/:]gpu\b.*",
+    "--gpu-bind": r"(?!none).+",
+    "--tres-bind": r"(.*\+)?gres[/:]gpu:(?!none).+",
+}
 SHARED = "{value}: ranks or threads share the units of a core"
 NO_THREADS = "use --hint=nomultithread"
 

@@ -53,6 +53,7 @@ def begin(place, text, scheduler, variables):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        process_group=0,  # as a scheduler starts it
     )
 
 

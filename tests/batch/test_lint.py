@@ -103,6 +103,17 @@ CASES = [
     ("hardware-threads", GOOD, (NODES, NODES + "#SBATCH --hint=multithread\n")),
     ("gpu-isolation", GOOD, (NODES, NODES + "#SBATCH --gpus-per-task=1\n")),
     ("gpu-isolation", GOOD, (NODES, NODES + "#SBATCH --gpu-bind=closest\n")),
+    ("gpu-isolation", GOOD, (NODES, NODES + "#SBATCH --ntasks-per-gpu=1\n")),
+    (
+        "gpu-isolation",
+        GOOD,
+        (NODES, NODES + "#SBATCH --tres-per-task=cpu=2,gres/gpu:a100:1\n"),
+    ),
+    (
+        "gpu-isolation",
+        GOOD,
+        (NODES, NODES + "#SBATCH --tres-bind=gres/gpu:single:1\n"),
+    ),
     ("gpu-isolation", LSF, ("-W 1:00", '-W 1:00\n#BSUB -gpu "num=1/task"')),
     ("hardware-threads", LSF, ("-n 8 py", "-n 8 --use-hwthread-cpus py")),
     ("array-limit", GOOD, (NODES, NODES + "#SBATCH --array=1-2000%4\n")),

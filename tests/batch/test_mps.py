@@ -22,13 +22,17 @@ pipes="$CUDA_MPS_PIPE_DIRECTORY"
 if [ "${1:-}" = -f ]; then
     echo "$CUDA_VISIBLE_DEVICES" >"$PLACE/gpus"
     echo "$$" >"$PLACE/daemon"
+    echo "$pipes" >"$PLACE/pipes"
+    echo "the reason" >"$pipes/control.log"
     echo "$$" >"$pipes/control"
     exec sleep 600
 fi
 read -r words
 echo "$words" >>"$PLACE/commands"
+[ ! -e "$PLACE/silent" ] || exec sleep 600
 [ -e "$pipes/control" ] || exit 1
-case $words in quit*) kill "$(cat "$pipes/control")" ;; esac
+# Without -t it would end after its clients; a job ends it by -t before.
+case $words in "quit -t"*) kill -KILL "$(cat "$pipes/control")" ;; esac
 """
 # A rank, which looks at what it has got.
 RANK = """pipes="$CUDA_MPS_PIPE_DIRECTORY"
@@ -58,7 +62,7 @@ def ended(place):
     pid, end = int((place / "daemon").read_text()), time.monotonic() + 60
     while start_of(pid) is not None and time.monotonic() < end:
         time.sleep(0.05)
-    pipes = Path((place / "rank").read_text().splitlines()[0])
+    pipes = Path((place / "pipes").read_text().strip())
     while pipes.exists() and time.monotonic() < end:
         time.sleep(0.05)
     return start_of(pid) is None and not pipes.exists()
@@ -87,8 +91,33 @@ def test_ranks_number_the_gpus_as_the_daemon_does(place, gpus, seen):
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_script_that_is_ended_leaves_no_daemon(place, scheduler, number):
+@pytest.mark.parametrize("start", [True, False], ids=["start", "end"])
+def test_a_daemon_that_does_not_answer_is_killed(place, scheduler, start):
+    text = script(scheduler, **ASKED)
+    limits = "mps_start=30 mps_answer=5 mps_end=15"
+    assert text.count(limits) == 1
+    text = text.replace(limits, "mps_start=2 mps_answer=1 mps_end=1")
+    if start:
+        (place / "silent").touch()
+    act = f'{RANK} touch "$PLACE/silent"; exit 3'
+    done = run_script(place, text, act, scheduler, **variables(place))
+    assert done.returncode == (78 if start else 3), done.stderr
+    assert ("does not answer" in done.stderr) == start
+    assert "the reason" in done.stderr
+    assert (place / "rank").exists() != start
+    assert ended(place)
+
+
+# Some schedulers signal the script alone, others every process of the job.
+ENDS = [
+    *((scheduler, os.kill, signal.SIGTERM) for scheduler in SCHEDULERS),
+    *((scheduler, os.kill, signal.SIGKILL) for scheduler in SCHEDULERS),
+    ("pbs", os.killpg, signal.SIGTERM),
+]
+
+
+@pytest.mark.parametrize(("scheduler", "kill", "number"), ENDS)
+def test_a_script_that_is_ended_leaves_no_daemon(place, scheduler, kill, number):
     """Ranks that save at SIGTERM still have it; a killed script is missed."""
     save = """kill -0 "$(cat "$PLACE/daemon")" && touch "$PLACE/saved"; exit 1"""
     act = f"{RANK} trap '{save}' TERM; sleep 60 & echo $! >\"$PLACE/up\"; wait"
@@ -99,7 +128,7 @@ def test_a_script_that_is_ended_leaves_no_daemon(place, scheduler, number):
         while not (place / "up").exists() or not (place / "up").read_text():
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.05)
-        process.send_signal(number)
+        kill(process.pid, number)
         process.wait(60)
         assert ended(place)
         with suppress(ProcessLookupError):  # a killed script ends no rank

@@ -142,13 +142,24 @@ REFUSED = [
     ("slurm", {"ranks": 5, "nodelist": "n[1-6]"}, "has 6 hosts.*--ranks is 5"),
     ("slurm", {"ranks": 5, "gpus": "1"}, "add --ranks-per-node"),
     ("lsf", {"ranks": 5, "gpus": "1"}, "LSF gives all ranks of a host its GPUs"),
-    ("pbs", {"ranks": 5, "gpus": "1/node"}, "PBS gives all ranks of a host its GPUs"),
+    ("pbs", {"ranks": 5, "gpus": "1/node"}, "PBS requests GPUs of each chunk"),
+    ("sge", {"ranks": 5, "gpus": "1/node"}, "Grid Engine counts GPUs per slot"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "expected"),
+    [("slurm", "--gpus-per-node=a100:2"), ("lsf", '-gpu "num=2/host:gmodel=a100"')],
+)
+def test_gpus_per_host_do_not_depend_on_the_ranks_of_a_host(scheduler, expected):
+    text = script(scheduler, ranks=30, gpus="a100:2/node")
+    assert expected in directives(text)
 
 
 @pytest.mark.parametrize(("scheduler", "asked", "reason"), REFUSED)
 def test_what_a_scheduler_cannot_give_any_hosts_is_refused(scheduler, asked, reason):
     site = FILL_UP if scheduler == "sge" else SITES[scheduler]
+    site = replace(site, gpu_resource="gpu")
     with pytest.raises(UsageError, match=reason):
         script(scheduler, site=site, **asked)
 

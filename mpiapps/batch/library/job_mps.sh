@@ -8,6 +8,9 @@
 # DIRECTORY ...` runs a function mps_ACTION. `scheduler_on_hosts` is described in job_stage.sh;
 # without it, the job has one host.
 
+# Limits in seconds: the start of a daemon, one answer, the end after `quit -t 10`.
+mps_start=30 mps_answer=5 mps_end=15
+
 job_mps() {
     local gpus="${CUDA_VISIBLE_DEVICES:-}"
     case $run in /*) job_mps_library="$run/job_mps.sh" ;; *) job_mps_library="$PWD/$run/job_mps.sh" ;; esac
@@ -34,9 +37,12 @@ job_mps_on_hosts() { # ACTION ARGUMENT...
     fi
 }
 job_mps_end() { # at any exit of the script
+    local end
     [ -n "${job_mps_holder:-}" ] || return 0
     job_mps_on_hosts stop
-    wait "$job_mps_holder" 2>/dev/null
+    end=$((SECONDS + mps_end)) # not later: a daemon in its driver cannot be killed
+    while kill -0 "$job_mps_holder" 2>/dev/null && [ "$SECONDS" -lt "$end" ]; do sleep 0.2; done
+    kill "$job_mps_holder" 2>/dev/null
     job_mps_holder=''
 }
 
@@ -44,44 +50,57 @@ job_mps_end() { # at any exit of the script
 
 # The daemon is in the foreground, a child of the job's step: it ends with the job in any case.
 mps_hold() { # HOST PID: hold the daemon until it ends, or the script, which is process PID of HOST
-    local daemon watcher=''
+    local daemon code watcher=''
     mkdir -m 700 -- "$mps" || exit 1
     trap 'rm -rf -- "$mps"' EXIT
-    trap '(mps_control quit) &' TERM INT HUP USR1 # it ends after its last client: ranks may save
-    nvidia-cuda-mps-control -f &
+    # Some schedulers signal every process of a job. The daemon ends after its last client: ranks may save.
+    trap '(mps_control "$mps_end" quit) &' TERM INT HUP USR1
+    (
+        trap - EXIT
+        trap '' TERM INT HUP USR1
+        exec nvidia-cuda-mps-control -f
+    ) &
     daemon=$!
+    echo "$daemon" >"$mps/daemon"
     # Of one host, the scheduler may leave processes behind. HOSTNAME may be that of the script.
     if [ "$(uname -n)" = "$1" ]; then
         (
-            trap - EXIT TERM
+            trap - EXIT
+            trap '' TERM INT HUP USR1
             while kill -0 "$2"; do sleep 5; done
             mps_stop
         ) >/dev/null 2>&1 &
         watcher=$!
     fi
-    while kill -0 "$daemon" 2>/dev/null; do
-        wait "$daemon" # a signal ends the wait, not the daemon
-    done
-    [ -z "$watcher" ] || kill "$watcher" 2>/dev/null
+    # A signal ends the wait, not the daemon.
+    while wait "$daemon"; code=$?; kill -0 "$daemon" 2>/dev/null; do :; done
+    [ "$code" -eq 0 ] || tail -n 5 -- "$mps/control.log" >&2
+    [ -z "$watcher" ] || kill -KILL "$watcher" 2>/dev/null
     exit 0
 }
-mps_ready() { # wait until the daemon answers, for half a minute at most
-    local count
+mps_ready() { # wait until the daemon answers
+    local end=$((SECONDS + mps_start))
     command -v nvidia-cuda-mps-control >/dev/null || {
         echo "mpiapps: $(uname -n) has no nvidia-cuda-mps-control, which --gpu-mps starts" >&2
         exit 1
     }
-    for ((count = 0; count < 150; count++)); do
-        [ ! -d "$mps" ] || ! mps_control get_server_list || exit 0
+    while [ "$SECONDS" -lt "$end" ]; do
+        [ ! -d "$mps" ] || ! mps_control "$mps_answer" get_server_list || exit 0
         sleep 0.2
     done
     echo "mpiapps: $(uname -n): nvidia-cuda-mps-control does not answer" >&2
     exit 1
 }
-mps_stop() { # clients that a rank has left behind have 10 s
-    [ ! -d "$mps" ] || mps_control 'quit -t 10'
+mps_stop() { # clients that a rank has left behind have 10 s; a daemon that does not end is killed
+    local daemon end=$((SECONDS + mps_end))
+    daemon=$(cat -- "$mps/daemon" 2>/dev/null) && [ -n "$daemon" ] || return 0
+    mps_control "$mps_end" 'quit -t 10'
+    while kill -0 "$daemon" 2>/dev/null && [ "$SECONDS" -lt "$end" ]; do sleep 0.2; done
+    kill -KILL "$daemon" 2>/dev/null
 }
-mps_control() { timeout 30 nvidia-cuda-mps-control <<<"$1" >/dev/null 2>&1; }
+mps_control() { # SECONDS COMMAND
+    timeout -k 1 "$1" nvidia-cuda-mps-control <<<"$2" >/dev/null 2>&1
+}
 
 if [ "${BASH_SOURCE[0]}" = "$0" ] && [ -n "${2:-}" ]; then
     mps="$2"
