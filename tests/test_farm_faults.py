@@ -45,8 +45,9 @@ def test_tasks_of_a_killed_helper_are_run_again(tasks, tmp_path):
     assert job.returncode == 0, err
     counts = Counter(out.read_text().split())
     assert len(counts) == 12
-    # Running tasks were killed with it; one may have ended just before.
-    assert sum(counts.values()) <= 13
+    # Running tasks were killed with it; each of the three may have ended just before.
+    assert sum(counts.values()) <= 15
+    assert max(counts.values()) <= 2
 
 
 def test_task_that_kills_its_helper_fails_alone(tasks):
