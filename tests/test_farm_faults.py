@@ -183,8 +183,9 @@ def test_kills_lose_no_task_and_repeat_only_running_ones(
     rng, out = random.Random(f"{mpi}-{victim}"), tmp_path / "out"
     count, between = (2000, (30, 80)) if FAULTS else (40, (5, 12))
     out.mkdir()
-    # A sleep time that pgrep can find.
-    mark = f"0.05{zlib.crc32(str(tmp_path).encode()) % 10**6 + 10**6}"
+    # A sleep time that pgrep can find; ranks work on for a moment without a launcher.
+    seconds = "0.05" if FAULTS else "0.2"
+    mark = f"{seconds}{zlib.crc32(str(tmp_path).encode()) % 10**6 + 10**6}"
     path = tasks(*(f"sleep {mark}; echo {n} >> {out}/{n}" for n in range(count)))
     journal = tmp_path / "tasks.farm" / "journal"
     kills, recorded = 0, set()
