@@ -95,7 +95,7 @@ def _merge(rows: Array, left: int, right: int) -> None:
 
 
 @kernel
-def _count_parts(  # noqa: PLR0913, PLR0917 - a kernel has no objects
+def _count_parts(  # noqa: PLR0913, PLR0917 - kernels take numbers and arrays alone
     data: Array,
     history: int,
     size: int,

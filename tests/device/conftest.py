@@ -22,7 +22,7 @@ def cupy(monkeypatch):
 
 
 @pytest.fixture(params=["host", "mpi", "nccl"])
-def messages(request, cupy, monkeypatch):  # noqa: ARG001 - replaces its choice
+def messages(request, cupy, monkeypatch):  # noqa: ARG001 - cupy sets the variable before
     """Each way of messages; "device" memory is memory that MPI can read here."""
     monkeypatch.setenv("MPIAPPS_DEVICE_MESSAGES", request.param)
     return request.param

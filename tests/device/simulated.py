@@ -145,6 +145,7 @@ def test_the_benchmark_runs(monkeypatch, tmp_path):
     path = tmp_path / "gpu.json"
     argv = ["bench_gpu.py", "--quick", "--json", str(path)]
     monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.syspath_prepend(ROOT / "scripts")  # as Python does for a script
     assert runpy.run_path(str(ROOT / "scripts" / "bench_gpu.py"))["main"]() == 0
     record = json.loads(path.read_text())
     assert "simulator, not a GPU" in record["title"]
