@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from mpiapps.base.launch_environment import without_rank_variables
+from mpiapps.base.python_child import run_python
 
 LIMIT = 60.0  # s; CUDA, CuPy and MPI start within some seconds on a busy host
 # Elements of 4 bytes: a message that is sent at once, and one of 4 MiB, which MPI
@@ -100,16 +100,7 @@ def try_messages(
     """
     child_environ = without_rank_variables(os.environ if environ is None else environ)
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", TRIAL],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env=child_environ,
-            timeout=limit,
-            check=False,
-        )
+        done = run_python(["-c", TRIAL], child_environ, limit)
     except subprocess.TimeoutExpired as expired:
         was_sent = SENDING.encode() in (expired.stdout or b"")
         what = MESSAGE if was_sent else START

@@ -84,17 +84,11 @@ def query(environ: Mapping[str, str], limit: float = LIMIT) -> Driver:
 
     Cost: a child process, 0.1 s and the start of the driver.
     """
+    # Not at the top: the child runs this file without the package.
+    from mpiapps.base.python_child import run_python
+
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", __file__],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env=dict(environ),
-            timeout=limit,
-            check=False,
-        )
+        done = run_python(["-I", "-S", __file__], environ, limit)
         values = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
         return Driver(True, error=f"no answer of {LIBRARY} within {limit:g} s")

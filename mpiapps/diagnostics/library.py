@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from mpiapps.base.python_child import run_python
 
 # Loads MPI and does not start it. The module's path tells for which ABI it was built.
 QUERY = """
@@ -59,16 +60,7 @@ def query(environ: Mapping[str, str], limit: float = 10.0) -> MpiLibrary:
     Cost: 0.3 s, in a child process.
     """
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", QUERY],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env=dict(environ),
-            timeout=limit,
-            check=False,
-        )
+        done = run_python(["-c", QUERY], environ, limit)
     except subprocess.TimeoutExpired:
         return MpiLibrary(error=f"import of mpi4py.MPI: no answer within {limit:g} s")
     if done.returncode == 0:
