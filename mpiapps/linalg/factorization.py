@@ -90,17 +90,6 @@ def block_for(n: int, size: int) -> int:
     return max(1, min(256, -(-width // 32) * 32))
 
 
-def block_for_lu(n: int, size: int) -> int:
-    """Return the block size for LU of n x n on `size` ranks. Local.
-
-    As `block_for`; but one rank factorises a panel of m x nb, in ``nb**2 m`` flops,
-    while all update the rest, in ``2 nb m**2 / size`` each. The first is no longer than
-    the second until half of the columns are done if nb is at most ``n / size``. With
-    less than 32 columns BLAS loses more than the wait costs.
-    """
-    return min(block_for(n, size), max(32, n // size // 32 * 32))
-
-
 def factor_flops(n: int) -> float:
     """Return the flops of LU; `square_blocks` decides by them for Cholesky, too."""
     return 2 / 3 * n**3

@@ -1,20 +1,23 @@
-"""LU factorisation with partial pivoting."""
+"""LU factorisation with partial or tournament pivoting."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial as partially
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
-from mpiapps.device.arrays import array_module, like, on_device
+from mpiapps.device.arrays import on_device
 from mpiapps.kernels.blas import add_product, solve_rows
 from mpiapps.kernels.lapack import getrf
 from mpiapps.kernels.transpose import transposed
 from mpiapps.launch.mpi import MPI
-from mpiapps.linalg.block_messages import bcast_in, prepare, recv, send, start_bcast
+from mpiapps.linalg import lu_panel
+from mpiapps.linalg.block_messages import bcast_in, prepare, start_bcast
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.factorization import (
     Blocks,
@@ -22,13 +25,14 @@ from mpiapps.linalg.factorization import (
     PanelCallback,
     PartialFactorization,
     TrailingUpdate,
-    block_for_lu,
-    copy_rows,
     factorise_panels,
-    gather_rows,
     square_blocks,
 )
+from mpiapps.linalg.lu_panel import block_for_lu, factorise, factorise_on_one
+from mpiapps.linalg.row_swaps import permutation_of, swap_rows
 from mpiapps.linalg.workspace import Workspace
+
+Pivoting = Literal["partial", "tournament"]
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,24 @@ class LU:
 
 
 def lu(
-    a: DistMatrix, block: int | None = None, *, on_panel: PanelCallback | None = None
+    a: DistMatrix,
+    block: int | None = None,
+    *,
+    pivoting: Pivoting | None = None,
+    on_panel: PanelCallback | None = None,
 ) -> LU:
-    """Return the LU factors of A with partial pivoting. Collective; as `cholesky`.
+    """Return the LU factors of A. Collective; as `cholesky`.
+
+    Parameters
+    ----------
+    a : DistMatrix, n x n
+    block : int, optional
+        Panel width. Default: `block_for_lu`, or one rank alone if it is faster.
+    pivoting : {"partial", "tournament"}, optional
+        Default: for each panel, what is estimated to be faster: on 3 process rows and
+        less always partial pivoting.
+    on_panel : callable, optional
+        Called between two panels.
 
     Raises
     ------
@@ -62,19 +81,24 @@ def lu(
     Notes
     -----
     Right-looking and blocked (Golub, Van Loan: Matrix Computations, 3.4; ScaLAPACK's
-    pdgetrf) with look-ahead. A panel is gathered on the rank of its diagonal block and
-    factorised there by getrf: two messages per panel, where a distributed pivot search
-    takes two per column. On a p x q grid a rank receives ``n^2/2p + n^2/2q`` elements,
-    and the swapped rows.
+    pdgetrf) with look-ahead. With partial pivoting a panel is gathered on the rank of
+    its diagonal block and factorised there by getrf: two messages per panel, where a
+    distributed pivot search takes two per column. In a tournament (Grigori, Demmel,
+    Xiang: CALU, SIAM J. Matrix Anal. Appl. 32, 2011) each rank of the process column
+    chooses nb rows by getrf, and winners of two ranks meet in each of log2(p) rounds.
+    Elements of L may then exceed 1; in practice residuals are as small. On a p x q grid
+    a rank receives ``n^2/2p + n^2/2q`` elements, and the swapped rows.
     """
+    if pivoting not in {None, "partial", "tournament"}:
+        raise ValueError(f"pivoting is {pivoting!r}; expected 'partial', 'tournament'")
     if on_panel is not None:
         block = block or block_for_lu(a.shape[0], a.comm.size)
-    matrix = square_blocks(a, block, "lu", width=block_for_lu)
+    call = f"lu with pivoting={pivoting!r}" if pivoting else "lu"
+    matrix = square_blocks(a, block, call, width=block_for_lu)
     if block is None and matrix.layout.grid == (1, 1):
         return _on_one_rank(matrix)
-    return resume(
-        PartialFactorization(matrix, rows=np.arange(matrix.shape[0])), on_panel
-    )
+    start = PartialFactorization(matrix, rows=np.arange(matrix.shape[0]))
+    return resume(start, on_panel, pivoting)
 
 
 def _on_one_rank(matrix: DistMatrix) -> LU:
@@ -110,14 +134,17 @@ def _singular(column: int) -> np.linalg.LinAlgError:
     )
 
 
-def resume(partial: PartialFactorization, on_panel: PanelCallback | None = None) -> LU:
+def resume(
+    partial: PartialFactorization,
+    on_panel: PanelCallback | None = None,
+    pivoting: Pivoting | None = None,
+) -> LU:
     """Return the factors, continuing a partial factorisation. Collective; as `lu`."""
     assert partial.rows is not None
     matrix, order = partial.matrix, partial.rows
     parts, workspace = Blocks(matrix), Workspace(matrix.dtype, matrix.local)
 
-    def start(panel: Panel) -> _LUPanel:
-        return _LUPanel(parts, panel, workspace)
+    start = partially(_LUPanel, parts, workspace, pivoting)
 
     def finish(panel: Panel, arrived: _LUPanel) -> TrailingUpdate:
         nonlocal order
@@ -127,7 +154,7 @@ def resume(partial: PartialFactorization, on_panel: PanelCallback | None = None)
             on_panel(PartialFactorization(matrix, panel.k.start, order))
         permutation = permutation_of(order.size, panel.k.start, arrived.pivots)
         order = order[permutation]
-        _swap(parts, permutation, panel, workspace)
+        swap_rows(parts, permutation, panel, workspace)
         return _LUTrailingUpdate(parts, panel, arrived.column, workspace).update
 
     prepare(parts.grid.col, matrix.local)
@@ -146,7 +173,13 @@ class _LUPanel:
         getrf's ipiv: the row swapped with each row, relative to the panel.
     """
 
-    def __init__(self, parts: Blocks, panel: Panel, workspace: Workspace) -> None:
+    def __init__(
+        self,
+        parts: Blocks,
+        workspace: Workspace,
+        pivoting: Pivoting | None,
+        panel: Panel,
+    ) -> None:
         """Factorise the panel and start its broadcast. Collective."""
         nb, top = len(panel), parts.rows_from(panel.k.start)
         # Two buffers: the previous panel is still in use.
@@ -157,118 +190,34 @@ class _LUPanel:
         self.pivots = self._pivots_info[:-1]
         if parts.j == panel.col:
             self.column[...] = parts.column(panel)
-            _factorise(parts, panel, self.column, self._pivots_info, workspace)
+            self._factorise(parts, panel, workspace, pivoting)
         row, comm = parts.grid.row, parts.matrix.comm
         root = panel.row * parts.matrix.layout.grid[1] + panel.col
         self._requests = [comm.Ibcast(self._pivots_info, root=root)]
         self._complete = start_bcast(row, self.column, panel.col)
+
+    def _factorise(
+        self,
+        parts: Blocks,
+        panel: Panel,
+        workspace: Workspace,
+        pivoting: Pivoting | None,
+    ) -> None:
+        """Factorise the panel. Collective in the process column."""
+        if pivoting is None and lu_panel.tournament_is_faster(
+            parts.rows.n - panel.k.start, len(panel), parts.grid.col.size
+        ):
+            pivoting = "tournament"
+        arguments = parts, panel, self.column, self._pivots_info
+        done = pivoting == "tournament" and not on_device(self.column)
+        if not (done and factorise(*arguments)):
+            factorise_on_one(*arguments, workspace)
 
     def wait(self) -> int:
         """Wait; return 1 + the first column without a pivot, or 0. Collective."""
         MPI.Request.Waitall(self._requests)
         self._complete()
         return int(self._pivots_info[-1])
-
-
-def _factorise(
-    parts: Blocks,
-    panel: Panel,
-    column: Array,
-    pivots_info: npt.NDArray[np.int64],
-    workspace: Workspace,
-) -> None:
-    """Factorise a panel in place. Collective in the process column.
-
-    Pivots and info are set on the rank of the diagonal block only.
-    """
-    col = parts.grid.col
-    if parts.i != panel.row:
-        if column.size:
-            send(col, column, panel.row)
-            recv(col, column, panel.row)
-        return
-    row_indices = [
-        like(column, _panel_rows(parts, i, panel.k.start)) for i in range(col.size)
-    ]
-    # Column-major, as LAPACK expects.
-    whole = workspace.get("whole", len(panel), parts.rows.n - panel.k.start).T
-    for source, rows in enumerate(row_indices):
-        piece = column
-        if source != parts.i:
-            piece = workspace.get("piece", rows.size, len(panel))
-            if piece.size:
-                recv(col, piece, source)
-        whole[rows] = piece
-    factors, pivots_info[:-1], info = getrf(whole)
-    pivots_info[-1] = panel.k.start + info if info > 0 else 0
-    for other, rows in enumerate(row_indices):
-        if other == parts.i:
-            column[...] = factors[rows]
-        elif rows.size:
-            send(col, array_module(factors).ascontiguousarray(factors[rows]), other)
-
-
-def _panel_rows(parts: Blocks, i: int, start: int) -> npt.NDArray[np.int64]:
-    """Return process row `i`'s rows from `start` on, relative to `start`. Local."""
-    rows = parts.rows.indices(i)
-    return rows[parts.rows.count_below(start, i) :] - start
-
-
-def permutation_of(
-    n: int, start: int, pivots: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Return the row permutation of a panel's swaps from row `start` on (laswp)."""
-    moved: dict[int, int] = {}
-    for one, other in enumerate((pivots + start).tolist(), start):
-        moved[one], moved[other] = moved.get(other, other), moved.get(one, one)
-    order = np.arange(n, dtype=np.int64)
-    order[list(moved)] = list(moved.values())
-    return order
-
-
-def _swap(
-    parts: Blocks, order: npt.NDArray[np.int64], panel: Panel, workspace: Workspace
-) -> None:
-    """Permute the rows outside the panel. Collective in the process column."""
-    moved = np.flatnonzero(order != np.arange(order.size))
-    width = parts.local.shape[1]
-    spans = [slice(0, width)]
-    if parts.j == panel.col:  # the panel is permuted already
-        left = parts.cols.local(panel.k.start)
-        spans = [slice(0, left), slice(left + len(panel), width)]
-    for span in spans:
-        _swap_in(parts, order, moved, parts.local[:, span], workspace)
-
-
-def _swap_in(
-    parts: Blocks,
-    order: npt.NDArray[np.int64],
-    moved: npt.NDArray[np.int64],
-    local: Array,
-    workspace: Workspace,
-) -> None:
-    """Permute the `moved` rows of `local`. Collective in the process column."""
-    axis, source = parts.rows, order[moved]
-    rows = workspace.get("rows", moved.size, local.shape[1])
-
-    def copy(numbers: npt.NDArray[np.int64], out: Array) -> None:
-        own = axis.local(source[numbers])
-        if on_device(local):
-            copy_rows(local, own, out)
-            return
-        # Row by row: fancy indexing would copy twice.
-        for number, row in enumerate(own.tolist()):
-            out[number] = local[row]
-
-    # Broadcast all swapped rows of one owner: at most 2 nb rows.
-    gather_rows(parts.grid.col, axis.owner(source), copy, rows, workspace)
-    own = np.flatnonzero(axis.owner(moved) == parts.i)
-    into = axis.local(moved[own])
-    if on_device(local):
-        local[like(local, into)] = rows[like(local, own)]
-        return
-    for number, row in zip(own.tolist(), into.tolist(), strict=True):
-        local[row] = rows[number]
 
 
 class _LUTrailingUpdate:

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 
-from mpiapps.linalg.factorization import Panel, block_for_lu, panels
+from mpiapps.linalg import lu_panel
+from mpiapps.linalg.factorization import Panel, panels
 from mpiapps.linalg.layout import Layout
-from mpiapps.linalg.lu import permutation_of
 from mpiapps.linalg.operation_plan import Problem
+from mpiapps.linalg.row_swaps import permutation_of
 from mpiapps.linalg.traffic import Traffic
 
 INDEX = 8  # bytes of a pivot
@@ -39,7 +40,7 @@ def send_lu(
 ) -> None:
     """Add what `lu` sends, if it uses all ranks: all panels, or the first."""
     n, size = problem.n, traffic.size
-    layout = Layout.cyclic((n, n), size, block_for_lu(n, size))
+    layout = Layout.cyclic((n, n), size, lu_panel.block_for_lu(n, size))
     traffic.move(problem.layout, layout, problem.itemsize)
     for panel in list(panels(layout.rows, layout.grid))[:first_panels]:
         _Panel(traffic, layout, panel, problem.itemsize).send(pivots(panel))
@@ -87,6 +88,32 @@ class _Panel:
         self._traffic.include(group)
 
     def _factorise(self, column: Traffic) -> None:
+        """Factorise the panel, on all ranks of the process column or on one."""
+        nb, rows = len(self._panel), sum(self._remaining)
+        if lu_panel.tournament_is_faster(rows, nb, len(self._remaining)):
+            self._play(column)
+        else:
+            self._gather(column)
+
+    def _play(self, column: Traffic) -> None:
+        """Choose the pivots in a tournament, and broadcast their factors."""
+        nb, root, z = len(self._panel), self._panel.row, self._itemsize
+        own = self._remaining[self._i]
+        column.compute(nb * nb * own)
+        best = min(nb, own)
+        for to, source, count in lu_panel.matches(self._i, root, self._remaining, nb):
+            for size in (nb * z, INDEX):
+                if to >= 0:
+                    column.swap(to, best * size, to, 0)
+                else:
+                    column.swap(source, 0, source, count * size)
+            column.compute(nb * nb * (best + count))
+            best = min(nb, best + count)
+        column.broadcast((nb + 1) * INDEX, root)
+        column.broadcast(2 * nb * nb * z, root)
+        column.compute(nb * nb * own)
+
+    def _gather(self, column: Traffic) -> None:
         """Gather the panel on the rank of its diagonal block, and scatter it."""
         nb, root = len(self._panel), self._panel.row
         sizes = [rows * nb * self._itemsize for rows in self._remaining]
@@ -103,14 +130,20 @@ class _Panel:
             column.swap(other, sizes[other], other, 0)
 
     def _swap(self, pivots: npt.NDArray[np.int64]) -> None:
-        """Broadcast the rows that are swapped, outside the panel."""
-        rows = self._layout.rows
+        """Exchange the rows that are swapped, outside the panel."""
+        rows, diagonal = self._layout.rows, self._panel.row
         order = permutation_of(rows.n, self._panel.k.start, pivots)
-        moved = np.flatnonzero(order != np.arange(rows.n))
-        counts = np.bincount(rows.owner(order[moved]), minlength=rows.procs)
+        counts = np.bincount(
+            rows.owner(order[self._panel.k.start : self._panel.k.stop]),
+            minlength=rows.procs,
+        ).tolist()
         width = self._layout.cols.count(self._j)
         is_own = self._j == self._panel.col  # the panel is permuted already
+        others = [i for i in range(rows.procs) if i != diagonal]
+        if self._i != diagonal:
+            others, counts = [diagonal], [counts[self._i]] * rows.procs
         for columns in (self._left, self._right) if is_own else (width,):
             with self._in("column") as column:
-                for root, count in enumerate(counts.tolist()):
-                    column.broadcast(count * columns * self._itemsize, root)
+                for other in others:
+                    size = counts[other] * columns * self._itemsize
+                    column.swap(other, size, other, size)

@@ -21,9 +21,14 @@ from mpiapps.linalg import factor_plans
 from mpiapps.linalg.call_cost import Call
 from mpiapps.linalg.cholesky_plan import send_cholesky
 from mpiapps.linalg.cost_model import Machine, call_of
-from mpiapps.linalg.factorization import block_for, block_for_lu
+from mpiapps.linalg.factorization import block_for
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.lu_panel import (
+    block_for_lu,
+    tournament_flops,
+    tournament_is_faster,
+)
 from mpiapps.linalg.lu_plan import random_pivots, send_lu
 from mpiapps.linalg.operation_plan import Problem, Schedule
 from mpiapps.linalg.product_choice import SUMMA, Choice, Product, rank_choices
@@ -98,22 +103,28 @@ class Factorisation:
     """What the panels of a factorisation cost.
 
     For each column of a panel, all ranks compute `update` flops an element of the
-    trailing matrix, and one rank alone `serial` flops an element of the panel.
+    trailing matrix; the panel takes `panel` flops, by its rows, columns, and the
+    process rows.
     """
 
     send: Callable[[Traffic, Problem, int], None]
     block: Callable[[int, int], int]
     update: int
-    serial: int = 0
+    panel: Callable[[int, int, int], float] = lambda *_: 0
 
 
 def _send_lu(traffic: Traffic, problem: Problem, first: int) -> None:
     send_lu(traffic, problem, random_pivots(problem.n), first)
 
 
+def _lu_panel(rows: int, nb: int, procs: int) -> float:
+    is_shared = tournament_is_faster(rows, nb, procs)
+    return tournament_flops(rows, nb, procs) if is_shared else nb**2 * rows
+
+
 FACTORISATIONS = {
     "cholesky": Factorisation(send_cholesky, block_for, update=1),
-    "lu": Factorisation(_send_lu, block_for_lu, update=2, serial=1),
+    "lu": Factorisation(_send_lu, block_for_lu, update=2, panel=_lu_panel),
 }
 
 
@@ -136,7 +147,8 @@ def _factorise(factors: Factorisation, platform: Platform, ranks: int) -> Case:
     nb = layout.rows.block
     left = [n - k * nb for k in range(FACTOR_PANELS)]
     useful = sum(factors.update * m * m * nb for m in left) / ranks / platform.flops
-    panels = sum(factors.serial * m * nb * nb for m in left) / platform.flops
+    procs = layout.grid[0]
+    panels = sum(factors.panel(m, nb, procs) for m in left) / platform.flops
     communication = Machine.of(platform.name).communication(0, 0, first.calls)
     planned = useful + panels + communication
     traces = (traced(rank).actions for rank in range(ranks))

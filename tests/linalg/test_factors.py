@@ -3,6 +3,7 @@ import pytest
 
 from mpiapps.base.errors import Checkpointed
 from mpiapps.linalg import factor_checkpoint, factorization
+from mpiapps.linalg import layout as layout_module
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.factorization import block_for
@@ -67,7 +68,7 @@ def test_the_error_has_the_order_of_the_nonpositive_minor(comm, minor):
 @pytest.mark.parametrize(("n", "block", "dtype"), KINDS)
 def test_lu(comm, n, block, dtype):
     x = whole((n, n), dtype)
-    found = lu(spread(comm, x), block)
+    found = lu(spread(comm, x), block, pivoting="partial")
     assert sorted(found.rows) == list(range(n))
     factors = np.asarray(found.factors)
     lower = np.tril(factors, -1) + np.eye(n, dtype=dtype)
@@ -78,11 +79,34 @@ def test_lu(comm, n, block, dtype):
     close(spread(comm, lower @ np.triu(factors)), x[found.rows])
 
 
-def test_the_error_has_the_column_without_pivot(comm):
+@pytest.fixture(params=[False, True], ids=["grid", "rows"])
+def grids(request, monkeypatch):
+    """Use the usual process grids, and one process column: the longest tournament."""
+    if request.param:
+        monkeypatch.setattr(layout_module, "process_grid", lambda size: (size, 1))
+
+
+@pytest.mark.parametrize(("n", "block", "dtype"), [*KINDS, (150, 16, "f8")])
+@pytest.mark.usefixtures("grids")
+def test_lu_by_a_tournament(comm, n, block, dtype, capfd):
+    x = whole((n, n), dtype)
+    x[:1] *= 1e-6  # no pivots
+    for a in (x, np.tril(x, 1)):
+        found = lu(spread(comm, a), block, pivoting="tournament")
+        assert sorted(found.rows) == list(range(n))
+        factors = np.asarray(found.factors)
+        lower = np.tril(factors, -1) + np.eye(n, dtype=dtype)
+        assert np.abs(lower).max(initial=0) < 20
+        close(spread(comm, lower @ np.triu(factors)), a[found.rows])
+    assert "illegal value" not in "".join(capfd.readouterr())  # LAPACK's words
+
+
+@pytest.mark.parametrize("pivoting", ["partial", "tournament"])
+def test_the_error_has_the_column_without_pivot(comm, pivoting):
     x = whole((8, 8))
     x[:, 5] = 0
     with pytest.raises(np.linalg.LinAlgError, match="column 5 has no nonzero pivot"):
-        lu(spread(comm, x), 2)
+        lu(spread(comm, x), 2, pivoting=pivoting)
     assert condition(spread(comm, x)) == np.inf
 
 

@@ -17,7 +17,9 @@ from mpiapps.linalg import (
     factorization,
     krylov_plans,
     lu,
+    lu_panel,
     lu_plan,
+    row_swaps,
     summa,
     svd,
 )
@@ -26,7 +28,7 @@ from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.cost_model import Machine
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.divide_conquer import _Merge
-from mpiapps.linalg.factorization import block_for_lu, panels
+from mpiapps.linalg.factorization import panels
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.lstsq import lstsq
 from mpiapps.linalg.operation_plan import Problem, plan_operation
@@ -100,7 +102,7 @@ def counting(comm, monkeypatch):
         comm.count(into.nbytes)
         plain(_comm, to, out, source, into)
 
-    for module in (element_moves, summa):
+    for module in (element_moves, row_swaps, summa):
         monkeypatch.setattr(module, "exchange", exchange)
     # Eigenvalues that are almost equal are deflated, and the plan has all of them.
     monkeypatch.setattr(_Merge, "_deflate", lambda merge: np.arange(merge.d.size))
@@ -157,7 +159,8 @@ def test_cholesky_factors(counting, dtype, n, monkeypatch):
 @pytest.mark.one_mpi
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [1, 70, 200])
-def test_lu_factors(counting, dtype, n, monkeypatch):
+@pytest.mark.parametrize("tournament", [False, True])
+def test_lu_factors(counting, dtype, n, tournament, monkeypatch):
     pivots, permutation_of = {}, lu.permutation_of
 
     def recorded(n, start, found):
@@ -169,9 +172,10 @@ def test_lu_factors(counting, dtype, n, monkeypatch):
 
     monkeypatch.setattr(factorization, "one_rank_is_faster", lambda *_: False)
     monkeypatch.setattr(lu, "permutation_of", recorded)
+    monkeypatch.setattr(lu_panel, "tournament_is_faster", lambda *_: tournament)
     x = whole((n, n), dtype)
     layout = Layout.cyclic((n, n), counting.size, 32)
-    lu.lu(spread(counting, x, layout), block_for_lu(n, counting.size))
+    lu.lu(spread(counting, x, layout), lu_panel.block_for_lu(n, counting.size))
     compare(counting, schedule, lu.lu, x)
 
 

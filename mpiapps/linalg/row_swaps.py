@@ -1,0 +1,117 @@
+"""Row permutations of an LU factorisation, panel by panel."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from mpiapps.comm.chunking import Array
+from mpiapps.device.arrays import like, on_device
+from mpiapps.linalg.block_messages import exchange
+from mpiapps.linalg.factorization import Blocks, Panel
+from mpiapps.linalg.workspace import Workspace
+
+Indices = npt.NDArray[np.int64]
+
+
+def permutation_of(n: int, start: int, pivots: Indices) -> Indices:
+    """Return the row permutation of a panel's swaps from row `start` on (laswp)."""
+    moved: dict[int, int] = {}
+    for one, other in enumerate((pivots + start).tolist(), start):
+        moved[one], moved[other] = moved.get(other, other), moved.get(one, one)
+    order = np.arange(n, dtype=np.int64)
+    order[list(moved)] = list(moved.values())
+    return order
+
+
+def swaps_of(rows: Indices) -> Indices:
+    """Return the row swapped with each row (getrf's ipiv) to make `rows` the first."""
+    held: dict[int, int] = {}  # the row at a place, and the place of a row
+    places: dict[int, int] = {}
+    pivots = np.empty(rows.size, np.int64)
+    for place, row in enumerate(rows.tolist()):
+        other = places.get(row, row)
+        displaced = held.get(place, place)
+        pivots[place] = other
+        held[other], places[displaced] = displaced, other
+    return pivots
+
+
+def swap_rows(
+    parts: Blocks, order: Indices, panel: Panel, workspace: Workspace
+) -> None:
+    """Permute the rows outside the panel. Collective in the process column.
+
+    Each row comes from the rows of the diagonal block, or goes there: the ranks that
+    have it exchange one message with each other rank of their process column, with as
+    many rows in both directions.
+    """
+    moved = np.flatnonzero(order != np.arange(order.size))
+    width = parts.local.shape[1]
+    spans = [slice(0, width)]
+    if parts.j == panel.col:  # the panel is permuted already
+        left = parts.cols.local(panel.k.start)
+        spans = [slice(0, left), slice(left + len(panel), width)]
+    for span in spans:
+        _swap_in(parts, panel.row, (moved, order[moved]), span, workspace)
+
+
+def _swap_in(
+    parts: Blocks,
+    diagonal: int,
+    moves: tuple[Indices, Indices],
+    span: slice,
+    workspace: Workspace,
+) -> None:
+    """Permute rows of some columns; `diagonal` is the process row of the panel."""
+    local, axis = parts.local[:, span], parts.rows
+    to, source = (axis.owner(rows) for rows in moves)
+    into, own = (axis.local(rows) for rows in moves)
+
+    def copied(name: str, which: Indices) -> Array:
+        rows = workspace.get(name, which.size, local.shape[1])
+        _get_rows(local, own[which], rows)
+        return rows
+
+    def traded(out: Array, other: int) -> Array:
+        rows = workspace.get("into", *out.shape)
+        if rows.size:
+            exchange(parts.grid.col, other, out, other, rows)
+        return rows
+
+    if parts.i != diagonal:
+        out = copied("out", np.flatnonzero(source == parts.i))
+        _set_rows(local, into[np.flatnonzero(to == parts.i)], traded(out, diagonal))
+        return
+    # All rows are read before one is written.
+    kept = np.flatnonzero((source == diagonal) & (to == diagonal))
+    inside = copied("inside", kept)
+    leaving = np.flatnonzero((source == diagonal) & (to != diagonal))
+    leaving = leaving[np.argsort(to[leaving], kind="stable")]
+    out = copied("out", leaving)
+    _set_rows(local, into[kept], inside)
+    first = 0
+    counts = np.bincount(to[leaving], minlength=axis.procs)
+    for other in np.flatnonzero(counts).tolist():
+        sent = out[first : first + int(counts[other])]
+        _set_rows(local, into[np.flatnonzero(source == other)], traded(sent, other))
+        first += len(sent)
+
+
+def _get_rows(local: Array, numbers: Indices, out: Array) -> None:
+    """Set `out` to rows of `local`. Local."""
+    if on_device(local):
+        out[...] = local[like(local, numbers)]
+        return
+    # Row by row: fancy indexing would copy twice.
+    for number, row in enumerate(numbers.tolist()):
+        out[number] = local[row]
+
+
+def _set_rows(local: Array, numbers: Indices, rows: Array) -> None:
+    """Set rows of `local`. Local."""
+    if on_device(local):
+        local[like(local, numbers)] = rows
+        return
+    for number, row in enumerate(numbers.tolist()):
+        local[row] = rows[number]
