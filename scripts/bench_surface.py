@@ -1,4 +1,4 @@
-"""`make bench-matrix`, first part: a surface of cells, against NumPy and HeAT.
+"""`make bench-matrix`, first part: a surface of cells, against NumPy, and HeAT if asked.
 
 A cell is an operation on a shape, a dtype and a layout.
 One process per library and number of ranks lives through all cells. For each cell, one
@@ -72,11 +72,16 @@ def cells(dtypes: list[str], layouts: list[str]) -> Iterator[Cell]:
     """Yield the cells: all shapes in float64 and the default layout, else a few."""
     for shapes, operations in OPERATIONS.items():
         for operation, dtype, layout in product(operations, dtypes, layouts):
-            default = (dtype, layout) == ("f8", "default")
             for shape in shapes:
-                if default or shape in FEW:
-                    values = operation, shape, dtype, layout
-                    yield dict(zip(KEYS, values, strict=True))
+                values = operation, shape, dtype, layout
+                cell = dict(zip(KEYS, values, strict=True))
+                if is_default(cell) or shape in FEW:
+                    yield cell
+
+
+def is_default(cell: Cell) -> bool:
+    """Return whether a cell has the dtype and the layout that all shapes have."""
+    return (cell["dtype"], cell["layout"]) == ("f8", "default")
 
 
 class Peer:
@@ -127,8 +132,13 @@ class Peer:
         self._directory.cleanup()
 
 
-def measure(table: list[Cell], ranks: int, rounds: int, libraries: list[str]) -> None:
-    """Add the seconds of each library, a list per round, to the cells."""
+def measure(
+    table: list[Cell], ranks: int, rounds: int, libraries: list[str], log: Path | None
+) -> None:
+    """Add the seconds of each library, a list per round, to the cells.
+
+    And to a file, a line of JSON each, which an interrupted run leaves.
+    """
     for number in range(rounds):
         peers = {library: Peer(library, ranks) for library in libraries}
         for done, cell in enumerate(table):
@@ -136,11 +146,16 @@ def measure(table: list[Cell], ranks: int, rounds: int, libraries: list[str]) ->
                 key: cell[key] for key in ("operation", "shape", "dtype", "layout")
             }
             for library, peer in peers.items():
-                if library == "heat" and cell["dtype"] not in {"f4", "f8"}:
+                if library == "heat" and not is_default(cell):
                     continue
                 timed = peer.time(asked)
-                if timed is not None:
-                    cell.setdefault(library, []).append(timed)
+                if timed is None:
+                    continue
+                cell.setdefault(library, []).append(timed)
+                if log is not None:
+                    line = asked | {"ranks": ranks, "library": library, "s": timed}
+                    with log.open("a") as stream:
+                        print(json.dumps(line), file=stream)
             print(
                 f"\r{number + 1}/{rounds}: {done + 1}/{len(table)}",
                 end="",
@@ -212,9 +227,13 @@ def main() -> int:
     parser.add_argument(
         "--layouts", nargs="*", default=["default", "rows", "columns", "cyclic"]
     )
-    parser.add_argument("--json", default="", help="file of all seconds")
+    parser.add_argument("--heat", action="store_true", help="measure HeAT, too")
+    parser.add_argument(
+        "--json", type=Path, help="file of all seconds; as lines, of each in turn"
+    )
     options = parser.parse_args()
-    libraries = ["ours", "numpy", *(["heat"] if HEAT.exists() else [])]
+    libraries = ["ours", "numpy", *(["heat"] if options.heat else [])]
+    log = options.json and options.json.with_suffix(".lines")
     result: list[Cell] = []
     for ranks in options.ranks:
         table = [
@@ -222,13 +241,13 @@ def main() -> int:
             for cell in cells(options.dtypes, options.layouts)
             if options.only in cell["operation"]
         ]
-        measure(table, ranks, options.rounds, libraries)
+        measure(table, ranks, options.rounds, libraries, log)
         for cell in table:
             summarise(cell, libraries)
         result += table
     holds = report(result)
     if options.json:
-        Path(options.json).write_text(json.dumps(result))
+        options.json.write_text(json.dumps(result))
     return int(not holds)
 
 
