@@ -194,7 +194,7 @@ format: $(READY) ## rewrite the code in the one format
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-lint: $(READY) ## format and lint of Python and shell, schemas of YAML files
+lint: $(READY) ## format and lint of Python, shell and workflows, schemas of YAML files
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/codespell mpiapps docs jobs scripts README.md CHANGELOG.md Makefile
@@ -202,7 +202,8 @@ lint: $(READY) ## format and lint of Python and shell, schemas of YAML files
 	$(BIN)/shellcheck scripts/*.sh scripts/cluster/*.sh jobs/*/*.sh \
 		mpiapps/batch/library/*.sh tests/batch/flux_package/*.sh \
 		tests/cluster/bin/* .ci/run
-	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/actionlint -shellcheck $(BIN)/shellcheck .github/workflows/*.yml \
+		mpiapps/scaffold/start/.github/workflows/*.yml
 	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-issue-forms \
 		.github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 	$(BIN)/check-jsonschema -q --builtin-schema vendor.citation-file-format CITATION.cff
