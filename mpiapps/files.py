@@ -151,7 +151,7 @@ PROGRAM = Program(
     Options,
     run,
     check,
-    reads_stdin=lambda options: "-" in options.list,
+    reads_stdin=lambda options: "-" in (*options.list, options.check),
 )
 
 if __name__ == "__main__":
