@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, main
 from mpiapps.app.options import identity as options_identity
-from mpiapps.app.output import printable
 from mpiapps.base.registry import load_extension
+from mpiapps.base.streams import printable
 from mpiapps.fileops.choices import IMAGES, OPERATIONS, TABLES
 from mpiapps.fileops.options import Options, check
 from mpiapps.storage.atomic_file import AtomicFile
@@ -151,7 +151,7 @@ PROGRAM = Program(
     Options,
     run,
     check,
-    reads_stdin=lambda options: "-" in options.list,
+    reads_stdin=lambda options: "-" in (*options.list, options.check),
 )
 
 if __name__ == "__main__":

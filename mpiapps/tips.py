@@ -50,9 +50,11 @@ class Options:
     )
     bins: int = option(50, "number of intervals", min=1, max=10**6)
     range: tuple[float, float] = option(
-        (0.0, 100.0), "range of the intervals, in percent", type=units.parse_interval,
+        (0.0, 100.0),
+        "range of the intervals, in percent (default: 0:100)",
+        type=units.parse_interval,
         metavar="LOW:HIGH",
-    )  # fmt: skip
+    )
     output: str = option("", "write the histograms to FILE as CSV", short="o")
     plot: str = option("", "plot the histogram to FILE as PNG", metavar="FILE")
 

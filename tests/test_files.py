@@ -1,5 +1,6 @@
 """The program on files as users start it: on real ranks, from lists, after kills."""
 
+import hashlib
 import json
 import os
 import random
@@ -47,23 +48,22 @@ def test_a_list_from_standard_input(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("mpi", "program"), [*((mpi, "files") for mpi in MPIS), ("openmpi", "farm")]
+    ("mpi", "case"),
+    [*((mpi, "files") for mpi in MPIS), ("openmpi", "manifest"), ("openmpi", "farm")],
 )
-def test_run_forwards_standard_input_with_every_mpi(mpi, program, tmp_path):
+def test_run_forwards_standard_input_with_every_mpi(mpi, case, tmp_path):
     (tmp_path / "words").write_text("some words\n")
+    digest = hashlib.sha256(b"some words\n").hexdigest()
+    manifest = f"{digest}  {tmp_path}/words\n"
     (tmp_path / "temporary").mkdir()
     arguments, text, value = {
         "files": (["count", "--list", "-"], f"{tmp_path}/words\n", "lines"),
+        "manifest": (["hash", "--check", "-"], manifest, "files"),
         "farm": (["-"], "true\n", "done"),
-    }[program]
-    command = [
-        str(bin_directory(mpi) / "mpiapps"),
-        "run",
-        program,
-        "-n",
-        "2",
-        *arguments,
-    ]
+    }[case]
+    program = "farm" if case == "farm" else "files"
+    command = [str(bin_directory(mpi) / "mpiapps"), "run", program, "-n", "2"]
+    command += arguments
     temporary = str(tmp_path / "temporary")
     environ = {"PYTHONPATH": python_path(ROOT), "TMPDIR": temporary}
     ended = run([*command, "--json", "record"], tmp_path, text, **environ)
@@ -73,7 +73,8 @@ def test_run_forwards_standard_input_with_every_mpi(mpi, program, tmp_path):
 
 
 def test_a_launcher_that_does_not_forward_the_end_of_input_is_refused():
-    for argv in ([*FILES, "count", "--list", "-"], ["-m", "mpiapps.farm", "-"]):
+    checked, listed = ("hash", "--check", "-"), ("count", "--list", "-")
+    for argv in ([*FILES, *checked], [*FILES, *listed], ["-m", "mpiapps.farm", "-"]):
         ended = on_ranks("openmpi", 2, *argv)
         assert ended.code == 78
         assert ended.err.count("start the program with `mpiapps run`") == 1
@@ -107,6 +108,9 @@ def test_invalid_options_end_before_mpi():
             "nope",
         ): "is not one of avif, bmp",
         ("map", "x"): "map: MODULE:FUNCTION is required",
+        ("count", "x", "--bins", "9"): "--bins applies only to histogram, not count",
+        ("resize", "x", "--transform", "90"): "--transform applies only to flip",
+        ("sample", "x", "--per-file"): "--per-file applies only to count, hash, not",
         ("histogram", "x", "--column", "1", "--range", "2:1"): "LOW below HIGH",
         (
             "histogram",

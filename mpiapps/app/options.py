@@ -69,7 +69,8 @@ def option(  # noqa: PLR0913 - the arguments of argparse.add_argument
 
     Notes
     -----
-    A `default` below `min` means that the option is absent; help does not show it.
+    A `default` below `min`, or that `type` refuses, means that the option is absent;
+    help does not show it.
     A default of ``()`` without `nargs` defines an option that may be repeated.
     """
     metadata = {
@@ -107,9 +108,6 @@ def add_options(
         nargs = field.metadata["nargs"]
         repeated = VerbatimAction if field.metadata["verbatim"] else "append"
         action = repeated if field.default == () and not nargs else "store"
-        no_default = field.default in (None, "", ()) or _check(
-            "", field.default, field.metadata
-        )
         parser.add_argument(
             *_names(field),
             action=action,
@@ -117,9 +115,22 @@ def add_options(
             type=_parser(field),
             metavar=_metavar(field),
             help=help_text.replace("%", "%%")
-            + ("" if no_default else f" (default {field.default})"),
+            + ("" if _is_absent(field) else f" (default {field.default})"),
             **({"nargs": nargs} if nargs else {}),
         )
+
+
+def _is_absent(field: dataclasses.Field[Any]) -> bool:
+    """Return whether the default of an option is not one of its values."""
+    default, parse = field.default, field.metadata["type"]
+    if default in (None, "", ()) or _check("", default, field.metadata):
+        return True
+    try:
+        if callable(parse):
+            parse(str(default))
+    except ValueError:
+        return True
+    return False
 
 
 def identity(options: Any) -> dict[str, Any]:

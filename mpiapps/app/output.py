@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from mpiapps.base.streams import printable
 from mpiapps.base.units import format_seconds
 
 if TYPE_CHECKING:
@@ -86,11 +87,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, str):
         return printable(value)
     return repr(float(value)) if isinstance(value, float) else str(value)
-
-
-def printable(text: str) -> str:
-    """Return a text with escapes for control and other unprintable characters."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
-        for c in text
-    )

@@ -176,10 +176,22 @@ def _is_data(name: str, path: str) -> bool:
 def read_list(name: str) -> list[str]:
     """Return the names in a list, separated by newlines or by zero bytes.
 
+    The list is read by `read_input`.
+    """
+    data = read_input(name, "list")
+    separator = b"\0" if b"\0" in data else b"\n"
+    return [os.fsdecode(part) for part in data.split(separator) if part]
+
+
+def read_input(name: str, kind: str) -> bytes:
+    """Return the content of a file.
+
     Parameters
     ----------
     name : str
-        Path of the list; ``-``: standard input.
+        Its path; ``-``: standard input.
+    kind : str
+        What it is, for the error message.
 
     Raises
     ------
@@ -191,10 +203,7 @@ def read_list(name: str) -> list[str]:
     try:
         if name == "-":
             with standard_input() as stream:
-                data = stream.read()
-        else:
-            data = Path(name).read_bytes()
+                return stream.read()
+        return Path(name).read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read the list {name}: {error.strerror}") from error
-    separator = b"\0" if b"\0" in data else b"\n"
-    return [os.fsdecode(part) for part in data.split(separator) if part]
+        raise InputError(f"cannot read the {kind} {name}: {error.strerror}") from error

@@ -73,6 +73,14 @@ def reserve_streams() -> None:
             os.close(null)
 
 
+def printable(text: str) -> str:
+    """Return a text with escapes for control and other unprintable characters."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
+        for c in text
+    )
+
+
 class SafeStream:
     """Standard error as a file whose writes never fail, for progress bars."""
 

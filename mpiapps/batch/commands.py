@@ -84,7 +84,12 @@ def _job(request: Request, site: Site, name: str, arguments: list[str]) -> Job:
         return Job(request, site, (*command, *arguments), recorded=False)
     sample = str(request.indices()[0]) if request.array else quoting.INDEX
     sampled = [argument.replace(quoting.INDEX, sample) for argument in arguments]
-    parse_program(program, sampled, LaunchEnvironment(), command=command)
+    options, _ = parse_program(program, sampled, LaunchEnvironment(), command=command)
+    if program.reads_stdin(options):
+        raise UsageError(
+            f"{name} would read standard input, which is empty in a job: write the"
+            " input to a file, and give its name instead of -"
+        )
     return Job(request, site, (*command, *arguments))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mpiapps.base.errors import InputError
+from mpiapps.base.file_names import read_input
 from mpiapps.base.optional import require
 from mpiapps.fileops.choices import ALGORITHMS
 from mpiapps.fileops.operation import Operation
@@ -47,15 +48,17 @@ def _hash(algorithm: str) -> Any:
 def read_manifest(path: str, algorithm: str) -> dict[str, str]:
     """Return name -> digest of a manifest as written by sha256sum, also by ``--tag``.
 
+    ``-`` is standard input.
+
     Raises
     ------
     InputError
-        If a line is not a digest of this algorithm and a name, or if a name has two
-        different digests.
+        If it cannot be read, a line is not a digest of this algorithm and a name, or a
+        name has two different digests.
     """
     length = 2 * _hash(algorithm)().digest_size
     digests: dict[str, str] = {}
-    lines = os.fsdecode(Path(path).read_bytes()).split("\n")
+    lines = os.fsdecode(read_input(path, "manifest")).split("\n")
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#"):
             continue

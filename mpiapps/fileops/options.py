@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from mpiapps.app import option
 from mpiapps.base import units
@@ -13,7 +13,9 @@ from mpiapps.fileops.choices import (
     ENCODINGS,
     FORMATS,
     HEADERS,
+    IMAGES,
     OPERATIONS,
+    TABLES,
     TRANSPOSITIONS,
     parse_character,
     parse_factor,
@@ -33,6 +35,25 @@ NEEDS = {
     "convert": ["output_dir"],
 }
 PER_FILE = ("count", "hash")  # operations with a result for each file
+# Option -> operations that use it. All operations use the others; those of other
+# packages may use any.
+USED_BY = {
+    **dict.fromkeys(("only", "top", "encoding", "strict_utf8"), ("count",)),
+    "no_decompress": ("count",),
+    **dict.fromkeys(("algorithm", "check"), ("hash",)),
+    "transform": ("flip",),
+    "output_dir": (*IMAGES, "convert"),
+    "format": IMAGES,
+    **dict.fromkeys(("size", "factor"), ("resize",)),
+    **dict.fromkeys(("column", "header", "delimiter", "quote"), TABLES),
+    "text": ("convert",),
+    "by": ("group",),
+    "percentiles": ("describe",),
+    **dict.fromkeys(("bins", "range"), ("histogram",)),
+    **dict.fromkeys(("lines", "fraction", "seed"), ("sample",)),
+    "per_file": PER_FILE,
+    "records": ("map",),
+}
 
 
 @dataclass(frozen=True)
@@ -130,7 +151,7 @@ class Options:
     by: str = option("", "group: column of the keys, which are text", metavar="COLUMN")
     percentiles: tuple[float, ...] = option(
         (25.0, 50.0, 75.0),
-        "describe: percentiles, separated by commas",
+        "describe: percentiles, separated by commas (default: 25,50,75)",
         type=parse_percentiles,
         metavar="LIST",
     )
@@ -189,16 +210,17 @@ def check(options: Options) -> None:
         raise ValueError(
             f"operation {options.operation!r} is not one of {', '.join(OPERATIONS)}"
         )
+    _check_use(options)
     is_map = options.operation == "map"
     if is_map and (not options.paths or ":" not in options.paths[0]):
         raise ValueError("map: MODULE:FUNCTION is required before the paths")
-    if options.check and (options.operation != "hash" or options.paths or options.list):
-        raise ValueError("--check: for hash alone; the files are those in the manifest")
+    if options.check and (options.paths or options.list):
+        raise ValueError("--check: the files are those in the manifest; name no others")
     writes = options.output or options.per_file
     if options.operation == "hash" and not (options.check or writes):
         raise ValueError("hash: --output, --check or --per-file is required")
-    if options.per_file and (options.operation not in PER_FILE or options.top):
-        raise ValueError(f"--per-file: for {' and '.join(PER_FILE)}, without --top")
+    if options.per_file and options.top:
+        raise ValueError("--per-file: --top counts the words of all files; omit one")
     if options.operation == "sample" and bool(options.lines) == bool(options.fraction):
         raise ValueError("sample: either --lines N or --fraction P is required")
     if len(options.paths) <= is_map and not (options.list or options.check):
@@ -215,6 +237,20 @@ def check(options: Options) -> None:
         raise ValueError("resize: either --size or --factor is required")
     _check_device(options)
     _check_tables(options)
+
+
+def _check_use(options: Options) -> None:
+    """Raise `ValueError` if an option has no effect on the operation."""
+    if not OPERATIONS[options.operation].startswith("mpiapps."):
+        return
+    for field in fields(options):
+        operations = USED_BY.get(field.name, OPERATIONS)
+        is_default = getattr(options, field.name) == field.default
+        if not is_default and options.operation not in operations:
+            raise ValueError(
+                f"--{field.name.replace('_', '-')} applies only to"
+                f" {', '.join(operations)}, not {options.operation}"
+            )
 
 
 def _check_device(options: Options) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mpiapps.app.output import printable
 from mpiapps.base.errors import InputError
+from mpiapps.base.streams import printable
 from mpiapps.fileops.csv_header import CSVOptions, column_names
 from mpiapps.fileops.file_run import FileRun
 from mpiapps.fileops.parquet import is_parquet, numeric_columns

@@ -147,7 +147,13 @@ def study_of(
     for case in study.cases:
         words = study.arguments_of(case)
         if program is not None:
-            parse_program(program, words, LaunchEnvironment(), command=study.words)
+            launch = LaunchEnvironment()
+            given, _ = parse_program(program, words, launch, command=study.words)
+            if program.reads_stdin(given):
+                raise UsageError(
+                    f"{name} would read standard input, which is one input for all"
+                    " runs: write it to a file, and give its name instead of -"
+                )
     return study
 
 

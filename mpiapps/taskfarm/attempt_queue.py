@@ -17,7 +17,7 @@ from mpiapps.taskfarm.dependencies import Dependencies
 from mpiapps.taskfarm.halt import Halt
 from mpiapps.taskfarm.slot_scheduler import SlotScheduler
 from mpiapps.taskfarm.task_list import Task
-from mpiapps.taskfarm.task_process import STOPPED
+from mpiapps.taskfarm.task_process import STOPPED, shown
 
 CRASH_LIMIT = 2  # retries, alone, of a task whose helper was killed or host was lost
 DEPENDENCY = "a failed dependency"  # reason of a task that waits for one that failed
@@ -101,8 +101,9 @@ class AttemptQueue:
         for number in pending:
             if tasks[number].cores > max(cores):
                 raise InputError(
-                    f"{tasks[number].command}: needs {tasks[number].cores} cores, and"
-                    f" the largest host has {max(cores)}"
+                    f"{shown(tasks[number].command)}: needs"
+                    f" {tasks[number].cores} cores, and the largest host has"
+                    f" {max(cores)}"
                 )
         for number in self._dependencies.ready:
             self._scheduler.enqueue(number, tasks[number].cores)

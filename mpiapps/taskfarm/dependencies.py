@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from mpiapps.base.errors import InputError
 from mpiapps.taskfarm.task_list import Task
+from mpiapps.taskfarm.task_process import shown
 
 
 class Dependencies:
@@ -84,7 +85,8 @@ class Dependencies:
             for name in task.after:
                 if name not in names:
                     raise InputError(
-                        f"{task.command}: after={name}, and no task has name={name}"
+                        f"{shown(task.command)}: after={name}, and no task"
+                        f" has name={name}"
                     )
                 for other in named[name]:
                     self._add_edge(other, number)
@@ -116,7 +118,7 @@ class Dependencies:
             path.append(node)
             node = first[node]
         cycle = [n for n in path[path.index(node) :] if n >= 0]
-        commands = " and ".join(repr(tasks[n].command[:60]) for n in cycle[:3])
+        commands = " and ".join(f"'{shown(tasks[n].command)}'" for n in cycle[:3])
         raise InputError(
             f"tasks wait for each other, by after= or at a barrier: {commands}"
         )

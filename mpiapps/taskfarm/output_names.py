@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mpiapps.base.errors import InputError
 from mpiapps.taskfarm.task_list import Task
+from mpiapps.taskfarm.task_process import shown
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -57,9 +58,9 @@ def with_output_names(
         other = writers.setdefault(path, identity)
         if other != identity:
             raise InputError(
-                f"stdout={task.stdout}: {listed[other].command!r} and"
-                f" {task.command!r} would both write {path}; use {{seq}}, {{task}}, or"
-                " a {name} that each task has of its own"
+                f"stdout={task.stdout}: '{shown(listed[other].command)}' and"
+                f" '{shown(task.command)}' would both write {path}; use {{seq}},"
+                " {task}, or a {name} that each task has of its own"
             )
         named[identity] = replace(task, stdout=stdout)
     for path, identity in writers.items():
@@ -67,8 +68,8 @@ def with_output_names(
         if writer != identity and writer in listed:
             raise InputError(
                 f"stdout={listed[identity].stdout}: {path} holds the output of"
-                f" {listed[writer].command!r}, which an earlier run has done; if the"
-                " list was edited, {seq} has changed: use {name} or {task}, or"
+                f" '{shown(listed[writer].command)}', which an earlier run has done;"
+                " if the list was edited, {seq} has changed: use {name} or {task}, or"
                 " another directory"
             )
     return named
@@ -77,8 +78,8 @@ def with_output_names(
 def _no_value(task: Task, placeholder: str) -> str:
     """Return the error for a placeholder that remains."""
     if placeholder == "{name}":
-        return f"{task.command}: stdout={task.stdout}, and the task has no name="
+        return f"{shown(task.command)}: stdout={task.stdout}, and the task has no name="
     return (
-        f"{task.command}: stdout={task.stdout}: {placeholder} is not one of {{seq}},"
-        " {name}, {task}, or a --param"
+        f"{shown(task.command)}: stdout={task.stdout}: {placeholder} is not"
+        " one of {seq}, {name}, {task}, or a --param"
     )

@@ -6,6 +6,7 @@ The child is spawned, never forked from a process with MPI in it.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -17,11 +18,20 @@ from pathlib import Path
 from resource import struct_rusage
 from typing import Any
 
+from mpiapps.base.streams import printable
+
 STOPPED = "stopped"  # reason of a command that was terminated because the run stops
 GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL
 STUCK_SECONDS = 5.0  # from SIGKILL until it counts as unkillable, as on a lost disk
 NEVER = float("inf")
+MAX_SHOWN = 200  # characters of a command in a message
 BACKGROUND_NOTICE = 60.0  # s in the background, after which a notice is printed
+
+
+def shown(command: str) -> str:
+    """Return the beginning of a command, escaped, as one line of a message."""
+    text = os.fsencode(command[:MAX_SHOWN]).decode(errors="backslashreplace")
+    return printable(text) + "..." * (len(command) > MAX_SHOWN)
 
 
 @dataclass(frozen=True)
@@ -116,6 +126,9 @@ class TaskProcess:
             # No such directory; no space for a log or a process; a zero byte.
             self._code, self._reason = 127, "not started"
             text = error.strerror if isinstance(error, OSError) else error
+            if isinstance(error, OSError) and error.errno == errno.E2BIG:
+                n = len(os.fsencode(command))
+                text = f"{text}: {n} bytes; write the command to a script, and run that"
             with suppress(OSError, ValueError):
                 Path(log).write_text(f"mpiapps: cannot start: {text}\n")
 
@@ -169,7 +182,7 @@ class TaskProcess:
         elif now - self._exited >= BACKGROUND_NOTICE:
             self._exited = NEVER
             sys.stderr.write(
-                f"mpiapps: {self._command[:200]}: ended {BACKGROUND_NOTICE:.0f} s ago;"
+                f"mpiapps: {shown(self._command)}: ended {BACKGROUND_NOTICE:.0f} s ago;"
                 " waiting for its background processes\n"
             )
         if self._reason and self._terminated > now:

@@ -35,6 +35,7 @@ class Options:
     method: str = option("one", "which", choices=("one", "two"))
     dry_run: bool = option(False, "do nothing")
     order: int = option(2, "plain integer")
+    factor: float = option(0.0, "how wide", type=parse_factor)
 
 
 def check(options):
@@ -113,6 +114,7 @@ def test_help_lists_options_with_defaults(capsys):
     assert "--samples COUNT how many (default 10)" in text
     assert "--method one|two which (default one)" in text
     assert "100 % sure" in text
+    assert "--factor FACTOR how wide options" in text  # 0 is not a factor
     assert "--progress auto|bar|log|off" in text
 
 

@@ -98,6 +98,11 @@ def test_options_and_commands_for_one_submission(capsys):
         (["render", "pi", *SLURM, "--directive=-Jx"], "use --name of mpiapps"),
         (["render", "pi", *SLURM, "--dependency", "pi-3"], "no run 'pi-3' in logs"),
         (["render", "pi", *SLURM, "--", "--samples", "0"], "the minimum is 1"),
+        (["render", "farm", *SLURM, "--", "-"], "standard input, which is empty in a"),
+        (
+            ["render", "files", *SLURM, "--", "count", "--list", "-"],
+            "write the input to a file",
+        ),
         (["render", "pi", *SLURM, "--launcher", "srun-pmi2"], "use --launcher mpiexec"),
         (["render", "pi", "--site", "nowhere"], "mpiapps site probe >"),
         (

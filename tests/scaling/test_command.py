@@ -138,6 +138,7 @@ def test_a_signal_ends_the_running_program(tmp_path, number):
             ["amdahl", "--virtual", "--nodes", "1", "--scheduler", "slurm"],
             "omit --site",
         ),
+        (["farm", "--ranks", "1", "--", "-"], "one input for all"),
     ],
 )
 def test_what_cannot_be_studied_is_an_error(words, message, tmp_path, monkeypatch):
@@ -159,9 +160,10 @@ def run_in_process(words):
     parser = Parser(prog="mpiapps")
     commands = parser.add_subparsers(dest="command")
     add_command(commands)
-    values = parser.parse_args(["scaling", *words], Namespace())
+    n = words.index("--") if "--" in words else len(words)
+    values = parser.parse_args(["scaling", *words[:n]], Namespace())
     with pytest.raises(UsageError) as caught:
-        scaling(values, [])
+        scaling(values, words[n + 1 :])
     return caught.value.exit_code, str(caught.value)
 
 

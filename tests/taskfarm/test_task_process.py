@@ -10,6 +10,7 @@ import pytest
 from mpiapps.base.processes import ProcessTree, tagged_pids
 from mpiapps.taskfarm.helper import TASK_ID
 from mpiapps.taskfarm.supervisor import Supervisor, wait_for
+from mpiapps.taskfarm.task_process import shown
 
 ORDER = {"environ": {}, "directory": "", "shell": "/bin/sh", "seconds": 0, "memory": 0}
 
@@ -177,6 +178,18 @@ def test_missing_directory(run, tmp_path):
     (tmp_path / "directory").mkdir()
     ended, _ = run("rmdir $PWD && exit 4", directory=tmp_path / "directory")
     assert ended.code == 4
+
+
+def test_a_command_that_is_too_long(run):
+    ended, output = run("true " + "x" * 200_000)
+    assert (ended.code, ended.reason) == (127, "not started")
+    assert "200005 bytes; write the command to a script" in output
+
+
+def test_commands_in_messages_are_short_lines():
+    assert shown("echo \x1b[1m\n\udcff\u00e9") == r"echo \x1b[1m\n\xff" "\u00e9"
+    assert shown("x" * 200) == "x" * 200
+    assert shown("x" * 201) == "x" * 200 + "..."
 
 
 def test_stop(supervisor, start):
