@@ -1,4 +1,4 @@
-"""`make bench-matrix`, first part: a surface of cells, against NumPy, and HeAT if asked.
+"""`make bench-matrix`, first part: a surface of cells, against NumPy; HeAT if asked.
 
 A cell is an operation on a shape, a dtype and a layout.
 One process per library and number of ranks lives through all cells. For each cell, one
@@ -145,7 +145,9 @@ def measure(
             asked = {
                 key: cell[key] for key in ("operation", "shape", "dtype", "layout")
             }
-            for library, peer in peers.items():
+            # In turn the first: who comes second finds memory that the host provided.
+            order = list(peers.items())[:: 1 if (number + done) % 2 else -1]
+            for library, peer in order:
                 if library == "heat" and not is_default(cell):
                     continue
                 timed = peer.time(asked)
