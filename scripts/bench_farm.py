@@ -1,44 +1,56 @@
-"""Benchmark of `make bench-farm`: no-op tasks against peers, makespan, journal.
+"""`make bench-farm`, commands: lists of 10^3 to 10^6 lines, against GNU parallel.
 
-Two ranks run two tasks at a time, and so do the peers. The time of a peer is that of
-its tasks: a run of many minus a run of one. Rounds are interleaved, and the median of
-their ratios is compared. Peers: GNU parallel, HyperShell, disBatch. Files of the no-op
-tasks are in memory; those of the last rows are on disk.
+Two ranks run two tasks at a time, and so do the peers. Of each list: seconds from the
+start of the program to the first task, ms per task, memory of the root, the same when
+all but the last tasks are in the journal, and seconds of `mpiapps farm status`. Long
+lists are stopped after some seconds. Files are in memory, except in the cells of the
+journal and of uneven tasks. Floors: 10^6 lines start in 10 s, resume in 20 s, and take
+1 GiB of the root. Peers: GNU parallel, HyperShell.
 """
 
 from __future__ import annotations
 
-import argparse
+import json
+import math
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
-from statistics import median
 
-from measure import timings
+from measure import Cell, Figures, Timer, limit, parser, start, sweep, timings
+
+from mpiapps.launch.mpiexec import command_line, find_launcher
+from mpiapps.storage.journal import Journal
+from mpiapps.taskfarm.farm_journal import DIGESTS_FILE, HEADER
+from mpiapps.taskfarm.task_list import by_identity, read_file
 
 HERE = Path(__file__).parent
-TOOLS = HERE.parent / ".bench/shell/bin"
-HYPERSHELL, DISBATCH = str(TOOLS / "hsx"), str(TOOLS / "disBatch")
-# disBatch starts its workers by ssh, on this host too; this substitute is faster.
-SSH = """#!/bin/sh
-while [ "${1#-}" != "$1" ]; do shift; done
-shift
-exec sh -c "$*"
-"""
-NOOP_TASKS, SLEEP_TASKS, SLOTS = 2000, 2000, 4
-MEMORY = "/dev/shm"  # excludes the disk from the first rows
-MEAN_SLEEP = 0.1  # s
-Timer = Callable[[], float]  # returns seconds
+HYPERSHELL = HERE.parent / ".bench/shell/bin/hsx"
+FARM = str(HERE / "farm_peer.py")
+MEMORY = "/dev/shm"  # excludes the disk
+RANKS, SLOTS = 2, 4  # SLOTS: of uneven tasks
+LENGTHS = {"10^3": 10**3, "10^5": 10**5, "10^6": 10**6}
+LEFT = 500  # tasks that a resumed list still has
+MAX_START, MAX_RESUME, MAX_MIB = 10, 20, 1024  # s, s, MiB
+PARALLEL_FLOOR, JOURNAL_FLOOR = 3, 0.9
+SLEEP_TASKS, MEAN_SLEEP, MAX_MAKESPAN = 2000, 0.1, 1.05
+DONE = {"at": 1e9, "attempt": 1, "code": 0, "cpu": 1e-3, "host": "host", "log": 0,
+        "memory": 10**7, "reason": "", "seconds": 1e-3}  # fmt: skip
+RUN_SECONDS, MOST_SECONDS = 3, 90  # after the first task, and until it
+POLL_SECONDS = 0.01
 
 
 def farm_timer(tasks: Path, ranks: int, journal: str = "on") -> Timer:
     """Return a function that measures the farm: the seconds of its tasks."""
-    argv = [str(HERE / "farm_peer.py"), journal, str(tasks), "--progress", "off"]
+    argv = [FARM, journal, str(tasks), "--progress", "off"]
 
     def measure() -> float:
         with tempfile.TemporaryDirectory(dir=tasks.parent) as directory:
@@ -47,89 +59,200 @@ def farm_timer(tasks: Path, ranks: int, journal: str = "on") -> Timer:
     return measure
 
 
-def peer_timer(*argv: str, many: Path, one: Path) -> Timer:
-    """Return a function that measures a peer, which takes the list as last argument."""
-    path = f"{one.parent}:{TOOLS}:{os.environ['PATH']}"
-
-    def wall(tasks: Path) -> float:
-        start = time.perf_counter()
-        with (
-            tempfile.TemporaryDirectory(dir=MEMORY) as directory,
-            tasks.open() as lines,
-        ):
-            subprocess.run(
-                [*argv, str(tasks)] if argv[0] != "parallel" else argv,
-                stdin=lines,
-                cwd=directory,
-                env={**os.environ, "TMPDIR": directory, "PATH": path},
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                check=True,
-            )
-        return time.perf_counter() - start
-
-    return lambda: wall(many) - wall(one)
+def peak_kib(status: Path) -> int:
+    """Return the largest resident memory of a process so far."""
+    peaks = [line for line in status.read_text().splitlines() if line[:5] == "VmHWM"]
+    return int(peaks[0].split()[1]) if peaks else 0
 
 
-def row(title: str, ratios: list[float], rates: str, bound: str, passed: bool) -> bool:
-    """Print a row; return whether it passed."""
-    print(f"{title:44} {rates:>20} {median(ratios):6.2f} {bound:>8}", flush=True)
-    return passed
+def ms_per_task(ends: list[float]) -> float:
+    """Return the mean time between the ends of tasks."""
+    return 1e3 * (max(ends) - min(ends)) / max(1, len(ends) - 1) if ends else math.nan
 
 
-def main() -> int:
-    """Measure and print a table; return 1 if a figure misses its bound."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    args = parser.parse_args()
+@dataclass(frozen=True)
+class List:
+    """A list of tasks in a directory, of which some are done.
+
+    The first task that is not done writes the time to a file.
+    """
+
+    directory: Path
+    tasks: int
+    done: int
+
+    @property
+    def path(self) -> Path:
+        """Return the file of the list."""
+        return self.directory / f"list-{self.tasks}-{self.done}"
+
+    @property
+    def stamp(self) -> Path:
+        """Return the file of the time."""
+        return self.directory / "stamp"
+
+    @cached_property
+    def commands(self) -> list[str]:
+        """Return the commands."""
+        lines = [f"true {n}" for n in range(self.tasks)]
+        lines[self.done] = f"date +%s.%N >{self.stamp}"
+        return lines
+
+    def write(self) -> None:
+        """Write the list, and the journals of the tasks that are done."""
+        if self.path.exists():
+            return
+        self.path.write_text("".join(f"{line}\n" for line in self.commands))
+        if not self.done:
+            return
+        identities = list(by_identity(read_file(str(self.path))))
+        directory = self.path.with_suffix(".farm")
+        directory.mkdir()
+        (directory / DIGESTS_FILE).write_text("\n".join(identities) + "\n")
+        with Journal(directory / "journal", HEADER) as journal:
+            journal.add({"start": {"at": 1e9, "tasks": self.tasks, "left": self.tasks}})
+            for n, name in enumerate(identities[: self.done]):
+                journal.add(DONE | {"task": name, "command": self.commands[n]})
+        columns = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal"
+        with self.path.with_suffix(".joblog").open("w") as log:
+            log.write(f"{columns}\tCommand\n")
+            for n, command in enumerate(self.commands[: self.done], 1):
+                log.write(f"{n}\t:\t1000000000.000\t0.001\t0\t0\t0\t0\t{command}\n")
+
+    def _run(self, command: list[str], environ: Mapping[str, str]) -> dict[str, float]:
+        """Run until some seconds after the first task; return its time, and memory.
+
+        The memory is that of the process or of the largest of its children.
+        """
+        self.stamp.unlink(missing_ok=True)
+        begin, peak = time.time(), 0
+        with self.path.open() as lines, subprocess.Popen(
+            command, env=os.environ | environ, stdin=lines,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as process:  # fmt: skip
+            proc = Path("/proc", str(process.pid))
+            while process.poll() is None:
+                with suppress(OSError):
+                    children = (proc / f"task/{process.pid}/children").read_text()
+                    for pid in (process.pid, *children.split()):
+                        peak = max(peak, peak_kib(Path("/proc", str(pid), "status")))
+                if self.stamp.exists():
+                    if time.time() - self.stamp.stat().st_mtime > RUN_SECONDS:
+                        process.terminate()
+                elif time.time() - begin > MOST_SECONDS:
+                    process.terminate()
+                time.sleep(POLL_SECONDS)
+        first = self.stamp.read_text() if self.stamp.exists() else "NaN"
+        return {"first": float(first) - begin, "MiB": peak / 2**10}
+
+    def farm(self) -> dict[str, float]:
+        """Run the farm; return s to the first task, ms per task, MiB."""
+        with tempfile.TemporaryDirectory(dir=self.directory) as temporary:
+            directory = Path(temporary, "run")
+            if self.done:
+                shutil.copytree(self.path.with_suffix(".farm"), directory)
+            words = [FARM, "on", str(self.path), "--directory", str(directory)]
+            figures = self._run(*command_line(find_launcher(), RANKS, words))
+            lines = (directory / "journal").read_text().splitlines()[2 + self.done :]
+        records = [json.loads(line.rpartition(" ")[0]) for line in lines]
+        ends = [record["at"] for record in records if "task" in record]
+        return figures | {"ms per task": ms_per_task(ends)}
+
+    def parallel(self) -> dict[str, float]:
+        """Run GNU parallel; return the same."""
+        log = self.directory / "joblog"
+        if self.done:
+            shutil.copy(self.path.with_suffix(".joblog"), log)
+        words = ["parallel", f"-j{RANKS}", "--joblog", str(log)]
+        figures = self._run([*words, *(["--resume"] if self.done else [])], {})
+        lines = log.read_text().splitlines()[1 + self.done :]
+        log.unlink()
+        rows = [line.split("\t") for line in lines]
+        ends = [float(row[2]) + float(row[3]) for row in rows if len(row) > 3]
+        return figures | {"ms per task": ms_per_task(ends)}
+
+    def status(self) -> float:
+        """Return the seconds of `mpiapps farm status`."""
+        directory = str(self.path.with_suffix(".farm"))
+        return start(0, "-m", "mpiapps", "farm", "status", directory)[0]
+
+
+def hypershell(tasks: Path) -> float:
+    """Return the ms per task of HyperShell: a run of the list minus one of a task."""
+
+    def wall(path: Path) -> float:
+        argv = [str(HYPERSHELL), str(path), f"-N{RANKS}", "--no-db"]
+        begin = time.perf_counter()
+        with tempfile.TemporaryDirectory(dir=tasks.parent) as directory:
+            subprocess.run(argv, cwd=directory, capture_output=True, check=True)
+        return time.perf_counter() - begin
+
+    one = tasks.with_name("one")
+    one.write_text("true\n")
+    count = tasks.read_text().count("\n")
+    return 1e3 * (wall(tasks) - wall(one)) / (count - 1)
+
+
+def lists(directory: Path) -> Iterator[Cell]:
+    """Yield the cells of long lists."""
+    for name, length in LENGTHS.items():
+        for title, done in (("", 0), (f", all but {LEFT} done", length - LEFT)):
+            tasks = List(directory, length, done)
+            farm, peer = Figures(tasks.farm), Figures(tasks.parallel)
+            longest = MAX_RESUME if done else MAX_START
+            bounds = {
+                "first": ("s", longest, 0),
+                "MiB": ("MiB", MAX_MIB, 0),
+                "ms per task": ("ms", 0, 0 if done else PARALLEL_FLOOR),
+            }
+            for key, (unit, most, floor) in bounds.items():
+                peers = {"parallel": (peer.timer(key), float(floor))}
+                if most:
+                    peers[f"{most} {unit}"] = limit(most), 1.0
+                elif length == 10**3 and not done and HYPERSHELL.exists():
+                    peers["HyperShell"] = partial(hypershell, tasks.path), 3.0
+                what = {"first": "first task, s", "MiB": "root, MiB"}.get(key, key)
+                yield Cell(f"{name} lines{title}: {what}", farm.timer(key), peers,
+                           tasks.write)  # fmt: skip
+            if done:
+                yield Cell(f"{name} lines{title}: status, s", tasks.status,
+                           {f"{MAX_RESUME} s": (limit(MAX_RESUME), 1.0)},
+                           tasks.write)  # fmt: skip
+
+
+def durations() -> Sequence[float]:
+    """Return lognormal times of tasks, in s."""
     rng = random.Random(1)
     times = [rng.lognormvariate(0, 1) for _ in range(SLEEP_TASKS)]
     scale = MEAN_SLEEP * SLEEP_TASKS / sum(times)
-    times = [seconds * scale for seconds in times]
-    lower_bound = max(*times, sum(times) / SLOTS)
-    passed = []
+    return [seconds * scale for seconds in times]
+
+
+def on_disk(directory: Path) -> Iterator[Cell]:
+    """Yield the cells of the journal and of uneven tasks."""
+    many, sleeps, times = directory / "many", directory / "sleeps", durations()
+    text = "".join(f"sleep {seconds:.6f}\n" for seconds in times)
+    yield Cell("2,000 of true, journal on disk, s", farm_timer(many, RANKS),
+               {"no journal": (farm_timer(many, RANKS, "off"), JOURNAL_FLOOR)},
+               partial(many.write_text, "true\n" * 2000))  # fmt: skip
+    least = max(*times, sum(times) / SLOTS)
+    yield Cell(f"{SLEEP_TASKS} lognormal tasks, {SLOTS} at a time, s",
+               farm_timer(sleeps, SLOTS),
+               {"max(longest, sum/4)": (limit(least), 1 / MAX_MAKESPAN)},
+               partial(sleeps.write_text, text))  # fmt: skip
+
+
+def main() -> int:
+    """Measure, print, write JSON; return 1 if a floor is missed."""
+    options = parser(__doc__).parse_args()
     with (
-        tempfile.TemporaryDirectory() as scratch,
+        tempfile.TemporaryDirectory() as disk,
         tempfile.TemporaryDirectory(dir=MEMORY) as memory,
     ):
-        sleeps, disk = Path(scratch, "sleeps"), Path(scratch, "many")
-        many, one = Path(memory, "many"), Path(memory, "one")
-        for path in (many, disk):
-            path.write_text("true\n" * NOOP_TASKS)
-        one.write_text("true\n")
-        Path(memory, "ssh").write_text(SSH)
-        Path(memory, "ssh").chmod(0o755)
-        sleeps.write_text("".join(f"sleep {seconds:.6f}\n" for seconds in times))
-        measure_farm = farm_timer(many, 2)
-        parallel = ["parallel", "-j2"]
-        hypershell = [HYPERSHELL, "-N2", "--no-db"]
-        peers = {
-            "true, against GNU parallel -j2": (parallel, 3, NOOP_TASKS),
-            "true, against HyperShell -N2": (hypershell, 5, NOOP_TASKS),
-            "true, against disBatch": ([DISBATCH, "-s", "localhost:2"], 5, 40),
-        }
-        for title, (argv, bound, count) in peers.items():
-            peer_tasks = Path(memory, f"{count}")
-            peer_tasks.write_text("true\n" * count)
-            measure_peer = peer_timer(*argv, many=peer_tasks, one=one)
-            pairs = [(measure_farm(), measure_peer()) for _ in range(args.rounds)]
-            ratios = [b / a * NOOP_TASKS / count for a, b in pairs]
-            a, b = (median(seconds) for seconds in zip(*pairs, strict=True))
-            rates = f"{NOOP_TASKS / a:.0f} {count / b:.0f} tasks/s"
-            passed.append(row(title, ratios, rates, f">= {bound}",
-                              median(ratios) >= bound))  # fmt: skip
-        with_journal, without = farm_timer(disk, 2), farm_timer(disk, 2, "off")
-        pairs = [(with_journal(), without()) for _ in range(args.rounds)]
-        ratios = [b / a for a, b in pairs]
-        passed.append(row("journal on, against off", ratios, "", ">= 0.9",
-                          median(ratios) >= 0.9))  # fmt: skip
-        measure_sleeps = farm_timer(sleeps, SLOTS)
-        rounds = max(1, args.rounds // 2)
-        ratios = [measure_sleeps() / lower_bound for _ in range(rounds)]
-        passed.append(row(f"makespan of {SLEEP_TASKS} lognormal tasks", ratios,
-                          f"lower bound {lower_bound:.2f} s", "<= 1.05",
-                          median(ratios) <= 1.05))  # fmt: skip
-    return int(not all(passed))
+        directory = Path(options.scratch or memory)
+        with suppress(FileExistsError):
+            directory.mkdir(parents=True)
+        return sweep([*lists(directory), *on_disk(Path(disk))], options)
 
 
 if __name__ == "__main__":

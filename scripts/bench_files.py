@@ -1,193 +1,228 @@
-"""`make bench-files`: words, histograms of columns, conversion, against other tools.
+"""`make bench-files`: kinds of text and tables, shapes, sizes, against other tools.
 
-Two ranks. Each ratio compares two measurements of one round; rounds are interleaved,
-and the median over the rounds is reported. For mpiapps it is the time of the work, from
-the record; the time of the start is printed separately. Peers: wc, GNU parallel, polars
-and duckdb (in .bench/files), pyarrow, a serial loop in Python.
+Two ranks, and two processes or threads of each peer. The figures are seconds: of
+mpiapps the sum of the timers of the work, without start and compilation, which are
+printed separately; of commands all; of Python peers those without the import. Rounds
+are interleaved, each in new processes, and medians count. Peers: coreutils, GNU
+parallel, polars and duckdb (in .bench/files), pyarrow. Floors: valid UTF-8 at 2 GB/s
+per core and 15 times wc, other bytes 5 times wc; CSV and --top as fast as polars; all
+else 0.8.
 """
 
 from __future__ import annotations
 
-import argparse
+import json
 import os
-import random
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 
-from measure import timings
+from bench_inputs import KINDS, SHAPES, TABLES, WORDS, Files, Table, Text
+from measure import FLOOR, Cell, Timer, limit, parser, start, sweep
 
 HERE = Path(__file__).parent
-PEERS = str(HERE / "files_peer.py")
-PYTHON = str(HERE.parent / ".bench/files/bin/python")
+POLARS = HERE.parent / ".bench/files/bin/python"
+PYTHONS = {"polars": str(POLARS), "duckdb": str(POLARS)}  # pyarrow: our own
 RANKS = 2
-LARGE_BYTES = 10**9  # of the large file
-SMALL_FILES = 100_000  # number of small files
-ROWS = 4_000_000  # of the tables
+BYTES_PER_SECOND = 2e9  # of a core, for valid UTF-8
+NOT_UTF8 = {"Latin-1", "binary"}
 BLOCK = "32M"  # of parallel --pipepart: the fastest of 10M, 32M and 100M here
-Seconds = Callable[[], float]
+PEERS = ("polars", "duckdb", "pyarrow")
+SORT = "tr -s '[:space:]' '\\n' <{} | sort --parallel=2 | uniq -c | sort -rn | head"
+# `total` has the imports of an operation, `plan` the wait for the rank that loads its
+# kernels last, except on that rank.
+APART = {"total", "compile", "plan"}
 START_SECONDS: list[float] = []
 
 
-def mpiapps_files(
-    *argv: str, timers: tuple[str, ...] = ("plan", "kernel", "gather")
-) -> Seconds:
-    """Return a function that runs the program and returns the sum of its timers."""
+def files(*argv: str, output: Path | None = None) -> Timer:
+    """Return a function that runs the program: the seconds of its work.
+
+    `output` is removed first.
+    """
 
     def measure() -> float:
-        seconds = timings(RANKS, "-m", "mpiapps.files", *argv, "--progress", "off")
-        work = sum(seconds[name] for name in timers)
-        START_SECONDS.append(seconds["wall"] - work)
+        if output is not None:
+            shutil.rmtree(output, ignore_errors=True)
+        words = ("-m", "mpiapps.files", *argv, "--progress", "off", "--json", "-")
+        wall, done = start(RANKS, *words)
+        ranks = json.loads(done.stdout)["usage"]["ranks"]
+        work: float = min(rank["timers"]["plan"] for rank in ranks) + max(
+            sum(rank["timers"][name] for name in rank["timers"].keys() - APART)
+            for rank in ranks
+        )
+        START_SECONDS.append(wall - work)
         return work
 
     return measure
 
 
-def convert(table: str) -> Seconds:
-    """Return a function that converts CSV to a new directory of Parquet files."""
+def command(text: str) -> Timer:
+    """Return a function that runs a command of the shell: its wall time."""
 
     def measure() -> float:
-        with tempfile.TemporaryDirectory(dir=Path(table).parent) as scratch:
-            output = str(Path(scratch, "parts"))
-            return mpiapps_files("convert", table, "--output-dir", output)()
-
-    return measure
-
-
-def command(*argv: str) -> Seconds:
-    """Return a function that runs a command and returns its wall time."""
-
-    def measure() -> float:
-        start = time.perf_counter()
         environ = {**os.environ, "LC_ALL": "C.UTF-8"}
-        subprocess.run(argv, env=environ, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL, check=True)  # fmt: skip
-        return time.perf_counter() - start
+        begin = time.perf_counter()
+        done = subprocess.run(
+            text, shell=True, env=environ, capture_output=True, check=False
+        )
+        return time.perf_counter() - begin if not done.returncode else float("nan")
 
     return measure
 
 
-def script(*argv: str, python: str = PYTHON) -> Seconds:
-    """Return a function that runs a peer in Python and returns its reported time."""
+def script(operation: str, peer: str, path: Path, column: str = "") -> Timer:
+    """Return a function that runs a peer in Python: the time that it prints."""
+    python = PYTHONS.get(peer, sys.executable)
+    argv = [str(HERE / "files_peer.py"), f"{operation}-{peer}", str(path), column]
 
     def measure() -> float:
         done = subprocess.run(
-            [python, PEERS, *argv], capture_output=True, text=True, check=True
+            [python, *argv], capture_output=True, text=True, check=False
         )
+        if done.returncode:
+            print(f"{argv} failed: {done.stderr[-200:]}", file=sys.stderr)
+            return float("nan")
         return float(done.stdout.split()[-1])
 
     return measure
 
 
-def write_text(path: Path) -> None:
-    """Write words with lengths and frequencies like English; lines of about 60."""
-    rng = random.Random(1)
-    letters = "etaoinshrdlucmfwypvbgkjqxz"
-    words = [
-        "".join(rng.choices(letters, range(26, 0, -1), k=rng.randint(1, 9)))
-        for _ in range(50_000)
-    ]
-    weights = [1 / (n + 2) for n in range(len(words))]
-    lines = [" ".join(rng.choices(words, weights, k=11)) for _ in range(100_000)]
-    part = "\n".join(lines).encode() + b"\n"
-    with path.open("wb") as stream:
-        for start in range(0, LARGE_BYTES, len(part)):
-            stream.write(part[: LARGE_BYTES - start])
+class Surface:
+    """The cells, on inputs in a directory.
 
+    Parameters
+    ----------
+    directory : Path
+    size : int
+        Bytes of each input.
+    small : int
+        Number of small files.
+    """
 
-def write_small(directory: Path) -> None:
-    """Write many small files, a thousand per directory."""
-    for n in range(SMALL_FILES):
-        subdirectory = directory / f"{n // 1000}"
-        subdirectory.mkdir(parents=True, exist_ok=True)
-        (subdirectory / f"{n}.txt").write_text("some words in a line\n" * (n % 100))
+    def __init__(self, directory: Path, size: int, small: int) -> None:
+        self._directory, self._size, self._small = directory, size, small
 
+    def _input(self, name: str, suffix: str) -> Path:
+        name = "".join(char if char.isalnum() else "-" for char in name)
+        return self._directory / f"{name}-{self._size}.{suffix}"
 
-def write_tables(directory: Path) -> list[str]:
-    """Write tables of an index, a random number and a word; return their names."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet
+    def _cell(
+        self,
+        title: str,
+        ours: Timer,
+        peers: dict[str, tuple[Timer, float]],
+        path: Path,
+        what: Text | Table | Files,
+    ) -> Cell:
+        def prepare() -> None:
+            if not path.exists():
+                what.write(path, self._size)
 
-    x = np.random.default_rng(1).random(ROWS)
-    words = pa.array(["a", "some words", "more of them"]).take(
-        pa.array(np.arange(ROWS) % 3)
-    )
-    table = pa.table({"n": np.arange(ROWS), "x": x, "word": words})
-    names = [str(directory / f"table.{suffix}") for suffix in ("csv", "parquet")]
-    pyarrow.csv.write_csv(table, names[0])
-    pyarrow.parquet.write_table(table, names[1])
-    return names
+        return Cell(title, ours, peers, prepare)
 
+    def texts(self) -> Iterator[Cell]:
+        """Yield counts of kinds and shapes of text, and the most frequent words."""
+        for kind, text in (KINDS | SHAPES | WORDS).items():
+            path = self._input(kind, "txt")
+            cell = partial(self._cell, path=path, what=text)
+            pipe = f"parallel -j{RANKS} --pipepart --block {BLOCK} -a {path} wc"
+            least = self._size / (BYTES_PER_SECOND * RANKS)
+            floor = 5.0 if kind in NOT_UTF8 else 15.0
+            counts = {
+                "wc -lwm": (command(f"wc -lwm {path}"), floor),
+                "parallel wc -lwm": (command(f"{pipe} -lwm"), FLOOR),
+            }
+            if kind not in NOT_UTF8:
+                counts["2 GB/s a core"] = limit(least), 1.0
+            lines = {
+                "wc -l": (command(f"wc -l {path}"), FLOOR),
+                "parallel wc -l": (command(f"{pipe} -l"), FLOOR),
+            }
+            tops = {
+                peer: (script("top", peer, path), 1.0 if peer == "polars" else FLOOR)
+                for peer in PEERS[:2]
+                if kind not in NOT_UTF8
+            }
+            if kind in {"ASCII", *NOT_UTF8}:  # slow, and no polars
+                tops["sort | uniq -c"] = command(SORT.format(path)), FLOOR
+            if kind not in WORDS:
+                yield cell(f"count: {kind}", files("count", f"{path}"), counts)
+                only = files("count", f"{path}", "--only", "lines")
+                yield cell(f"lines: {kind}", only, lines)
+            if kind not in SHAPES:
+                yield cell(
+                    f"top: {kind}", files("count", f"{path}", "--top", "10"), tops
+                )
 
-def compare(title: str, ours: Seconds, peer: Seconds, minimum: float,
-            rounds: int) -> bool:  # fmt: skip
-    """Measure, print a row; return whether the ratio is at least `minimum`."""
-    pairs = [(ours(), peer()) for _ in range(rounds)]
-    ratio = median(b / a for a, b in pairs)
-    first, second = median(a for a, _ in pairs), median(b for _, b in pairs)
-    print(f"{title:44} {first:8.3f} {second:8.3f} {ratio:6.1f} {minimum:6.1f}",
-          flush=True)  # fmt: skip
-    return ratio >= minimum
+    def tables(self) -> Iterator[Cell]:
+        """Yield the operations on columns, and conversion to Parquet."""
+        for kind, table in TABLES.items():
+            path = self._input(kind, table.suffix)
+            column, parquet = f"c{table.column}", table.suffix == "parquet"
+            for operation in ("histogram", "describe"):
+                yield self._cell(
+                    f"{operation}: {kind}",
+                    files(operation, f"{path}", "--column", column),
+                    {
+                        peer: (script(operation, peer, path, column),
+                               1.0 if peer == "polars" and not parquet else FLOOR)
+                        for peer in PEERS
+                    },
+                    path, table,
+                )  # fmt: skip
+            if table.suffix == "csv" and "first" not in kind:
+                output = self._directory / "parts"
+                yield self._cell(
+                    f"convert: {kind}",
+                    files("convert", f"{path}", "--output-dir", f"{output}",
+                          output=output),
+                    {peer: (script("convert", peer, path), FLOOR) for peer in PEERS},
+                    path, table,
+                )  # fmt: skip
+
+    def directories(self) -> Iterator[Cell]:
+        """Yield counts and digests of few large files, and of many small ones."""
+        for kind in (Files(4), Files(self._small)):
+            title = f"{kind.number} files of {self._size / kind.number / 1e3:.0f} kB"
+            path = self._input(f"{kind.number} files", "d")
+            names = f"find {path} -type f -print0 | xargs -0 -P{RANKS}"
+            many = "-n500" if kind.number > 100 else "-n1"
+            sums = path.with_suffix(".sums")
+            yield self._cell(
+                f"hash: {title}", files("hash", f"{path}", "-o", f"{sums}"),
+                {"xargs sha256sum": (command(f"{names} {many} sha256sum"), FLOOR)},
+                path, kind,
+            )  # fmt: skip
+            yield self._cell(
+                f"count: {title}", files("count", f"{path}"),
+                {"xargs wc -lwm": (command(f"{names} {many} wc -lwm"), FLOOR),
+                 "a loop in Python": (script("count", "loop", path), FLOOR)},
+                path, kind,
+            )  # fmt: skip
 
 
 def main() -> int:
-    """Measure, and print a table; return 1 if a ratio is below its minimum."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="rows whose title contains this")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        large, small = Path(scratch, "large"), Path(scratch, "small")
-        write_text(large)
-        write_small(small)
-        text, many = str(large), str(small)
-        words = mpiapps_files("count", text)
-        lines = mpiapps_files("count", text, "--only", "lines")
-        pipe = ["parallel", "-j2", "--pipepart", "--block", BLOCK, "-a", text, "wc"]
-        timers = ("list", "plan", "kernel", "gather")
-        walk = mpiapps_files("count", many, timers=timers)
-        rows = [
-            ("words: wc -w", words, command("wc", "-w", text), 25),
-            ("words: parallel --pipepart wc -w", words, command(*pipe, "-w"), 10),
-            ("words: polars", words, script("polars", text), 5),
-            ("words: duckdb", words, script("duckdb", text), 5),
-            ("lines: wc -l", lines, command("wc", "-l", text), 1.2),
-            ("100,000 small files: a loop in Python", walk,
-             script("loop", many, python=sys.executable), 1.8),
-        ]  # fmt: skip
-        for table in write_tables(Path(scratch)):
-            numbers = mpiapps_files("histogram", table, "--column", "x")
-            numbers()
-            suffix = Path(table).suffix[1:]
-            rows += [
-                (f"histogram of {suffix}: {peer}", numbers,
-                 script(f"histogram-{peer}", table), 1)
-                for peer in ("polars", "duckdb")
-            ]  # fmt: skip
-            if suffix == "csv":
-                to_parquet = convert(table)
-                to_parquet()
-                rows += [
-                    (f"convert to Parquet: {peer}", to_parquet,
-                     script(f"convert-{peer}", table, python=python), 1)
-                    for peer, python in {"polars": PYTHON, "duckdb": PYTHON,
-                                         "pyarrow": sys.executable}.items()
-                ]  # fmt: skip
-        words(), lines(), walk()  # compile the kernels, fill the page cache
-        print(f"{'seconds':44} {'ours':>8} {'peer':>8} {'ratio':>6} {'min':>6}")
-        passed = [
-            compare(title, ours, peer, minimum, options.rounds)
-            for title, ours, peer, minimum in rows
-            if options.only in title
-        ]
-    print(f"start of the program, not included: {median(START_SECONDS):.2f} s")
-    return int(not all(passed))
+    """Measure, print, write JSON; return 1 if a floor is missed."""
+    words = parser(__doc__)
+    words.add_argument("--size", type=float, default=2e8, help="bytes of each input")
+    words.add_argument("--small-files", type=int, default=100_000)
+    options = words.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(options.scratch or temporary)
+        directory.mkdir(parents=True, exist_ok=True)
+        surface = Surface(directory, int(options.size), options.small_files)
+        cells = [*surface.texts(), *surface.tables(), *surface.directories()]
+        code = sweep(cells, options)
+    if START_SECONDS:
+        print(f"start of the program, not included: {median(START_SECONDS):.2f} s")
+    return code
 
 
 if __name__ == "__main__":

@@ -1,82 +1,144 @@
-"""`make bench-farm`, Python tasks: no-op tasks per second at chunksize 1, with peers.
+"""`make bench-farm`, Python tasks: payloads, counts, costs, slow consumers, with peers.
 
-All pools have two workers and one manager. Each ratio is of two measurements of one
-round; rounds are interleaved, and the median over the rounds is reported. Peers:
-mpi4py.futures, multiprocessing.Pool, dask-mpi (in .bench/dask).
+All pools have two workers, which live through all cells, except that those of imap have
+new ones; mpiapps and mpi4py.futures have a rank more, which has the pool. Calls are as
+users write them, so `map` has the chunks of each pool's default. Figures are seconds of
+one call, or, for memory, MiB by which the process that has the pool grew. Floors:
+payloads twice as fast as mpi4py.futures, all else 0.8. Peers: mpi4py.futures,
+multiprocessing.Pool, joblib.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
+from typing import Any
+
+from measure import FLOOR, Cell, Figures, limit, parser, sweep
 
 from mpiapps.launch.mpiexec import command_line, find_launcher
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
-RANKS = 3
-# Peer -> tasks of one measurement, and the minimum ratio of our rate to the peer's.
-PEERS = {"futures": (5000, 50.0), "dask": (1000, 200.0), "pool": (50_000, 1.0)}
-OUR_TASKS = 100_000
-Rate = Callable[[], float]
+WORKER = str(Path(__file__).with_name("tasks_peer.py"))
+POOLS = ("mpiapps", "futures", "pool", "joblib")
+RANKED = {"mpiapps", "futures"}
+WORKERS = 2
+MAX_MIB = 256  # of a stream at the process that has the pool
+SIZES = {"0 B": 0, "1 kB": 10**3, "64 kB": 2**16, "1 MB": 10**6, "8 MB": 8 * 10**6,
+         "64 MB": 2**26, "256 MB": 2**28}  # fmt: skip
+# Bytes of a payload and of all those of a cell, at most: dicts take ten times as much.
+KINDS = {"array": (2**28, 2**29), "string": (2**28, 2**29), "dict": (8 * 10**6, 2**25)}
+NONE = {"kind": "array", "size": 0, "direction": "in", "consumer": 0.0}
+SLOW = 2000  # tasks; mpi4py.futures runs some 4,500 per second
 
 
-def rate(name: str, tasks: int) -> Rate:
-    """Return a function that measures the tasks per second of a pool."""
-    argv = [str(HERE / "tasks_peer.py"), name, str(tasks), str(RANKS - 1)]
-    command: list[str]
-    variables: dict[str, str]
-    if name == "pool":
-        command, variables = [sys.executable, *argv], {}
-    else:
-        command, variables = command_line(find_launcher(), RANKS, argv)
-    if name == "dask":  # dask-mpi needs a rank for the scheduler and one for the client
-        command[command.index("-n") + 1] = str(RANKS + 1)
-        command[command.index(sys.executable)] = str(ROOT / ".bench/dask/bin/python")
+class Pools:
+    """A process, or ranks, for each pool; started when it is first used."""
 
-    def measure() -> float:
-        process = subprocess.run(
+    def __init__(self) -> None:
+        self._processes: dict[str, subprocess.Popen[str]] = {}
+
+    def _start(self, pool: str) -> subprocess.Popen[str]:
+        command, variables = [sys.executable, WORKER, pool], dict[str, str]()
+        if pool in RANKED:
+            command, variables = command_line(
+                find_launcher(), WORKERS + 1, [WORKER, pool]
+            )
+        return subprocess.Popen(
             command,
-            env={**os.environ, **variables},
-            capture_output=True,
+            env=os.environ | variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             text=True,
-            check=False,
         )
-        lines = [line for line in process.stdout.splitlines() if line[:1] == "["]
-        if not lines:
-            sys.exit(f"{' '.join(command)} failed:\n{process.stderr}")
-        rates: list[float] = json.loads(lines[-1])
-        return max(rates)
 
-    return measure
+    def ask(self, pool: str, request: Any) -> dict[str, float]:
+        """Return the seconds and the growth in MiB of a cell; NaN if the pool ended."""
+        if pool not in self._processes:
+            self._processes[pool] = self._start(pool)
+        process = self._processes[pool]
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print(json.dumps(request), file=process.stdin, flush=True)
+        answer = process.stdout.readline()
+        if not answer:
+            del self._processes[pool]
+            process.wait()
+        seconds, growth = json.loads(answer or "[NaN, NaN]")
+        return {"s": seconds, "MiB": max(1.0, growth / 2**20)}
+
+    def figures(self, pool: str, request: dict[str, Any]) -> Figures:
+        """Return the figures of a cell on a pool, on new processes for a stream."""
+
+        def run() -> dict[str, float]:
+            if request["consumer"] and pool in self._processes:
+                self.ask(pool, None)
+            return self.ask(pool, request)
+
+        return Figures(run)
+
+    def close(self) -> None:
+        """End all processes."""
+        for pool in list(self._processes):
+            self.ask(pool, None)
+
+
+def requests() -> Iterator[tuple[str, dict[str, Any], bool]]:
+    """Yield titles and requests, and whether the cell is one of payloads."""
+    for kind, (largest, total) in KINDS.items():
+        for name, size in SIZES.items():
+            for direction in ("in", "out"):
+                if 0 < size <= largest or (kind, direction) == ("array", "in"):
+                    count = min(1000, total // max(size, 1))
+                    yield f"{count} of {name}, {kind} {direction}", NONE | {
+                        "kind": kind, "size": size, "direction": direction,
+                        "count": count,
+                    }, size > 0  # fmt: skip
+    for count in (10, 10**3, 10**5):
+        yield f"{count} no-ops", NONE | {"count": count}, False
+    for cost in (1e-4, 1e-3, 1e-2):
+        count = int(min(5000, 2 / cost))
+        title = f"{count} lognormal, median {cost * 1e3:g} ms"
+        yield title, NONE | {"kind": "lognormal", "cost": cost, "count": count}, False
+    for name, consumer in (("fast", 1e-9), ("slow", 5e-3)):
+        request = {"count": 300, "size": 10**6, "direction": "out"}
+        yield f"imap, 300 of 1 MB, {name} consumer", NONE | request | {
+            "consumer": consumer
+        }, False  # fmt: skip
+
+
+def cells(pools: Pools) -> Iterator[Cell]:
+    """Yield the cells; those of imap also for memory."""
+    for title, request, is_payload in requests():
+        imap = bool(request["consumer"])
+        names = [name for name in POOLS if name != "futures"
+                 or imap or request["count"] <= SLOW]  # fmt: skip
+        figures = {name: pools.figures(name, request) for name in names}
+        for unit in ("s", "MiB") if imap else ("s",):
+            timers = {name: figures[name].timer(unit) for name in names}
+            others = 0.0 if unit == "MiB" else FLOOR
+            floors = {"futures": 2.0} if is_payload else {}
+            ours = timers.pop("mpiapps")
+            peers = {
+                name: (timer, floors.get(name, others))
+                for name, timer in timers.items()
+            }
+            if unit == "MiB":
+                peers[f"{MAX_MIB} MiB"] = limit(MAX_MIB), 1.0
+            yield Cell(f"{title}, {unit}", ours, peers)
 
 
 def main() -> int:
-    """Measure, and print a table; return 1 if a ratio is below its minimum."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-    title = "no-op tasks/s, chunksize 1, and"
-    print(f"{title:32} {'mpiapps':>9} {'peer':>9} {'ratio':>6} {'min':>6}")
-    failed = False
-    measure_ours = rate("mpiapps", OUR_TASKS)
-    for name, (tasks, min_ratio) in PEERS.items():
-        measure_peer = rate(name, tasks)
-        pairs = [(measure_ours(), measure_peer()) for _ in range(rounds)]
-        ratio = median(ours / peer for ours, peer in pairs)
-        failed |= ratio < min_ratio
-        ours, peer = median(a for a, _ in pairs), median(b for _, b in pairs)
-        print(
-            f"{name:32} {ours:9.0f} {peer:9.0f} {ratio:5.1f} {min_ratio:5.0f}",
-            flush=True,
-        )
-    return int(failed)
+    """Measure, print, write JSON; return 1 if a floor is missed."""
+    options = parser(__doc__).parse_args()
+    pools = Pools()
+    try:
+        return sweep(cells(pools), options)
+    finally:
+        pools.close()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""Peers for bench_files.py: files_peer.py PEER PATH; `PEERS` lists them.
+"""Peers of bench_files.py: files_peer.py OPERATION-PEER PATH [COLUMN].
 
-Prints the number of words or of numbers, and the seconds on two processors; for
-tables without the import.
+Prints a result and the seconds on two threads, without the import of the library.
 """
 
 from __future__ import annotations
@@ -9,39 +8,144 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-BINS = 50
-CLOCK = [0.0]  # start of the measurement
+BINS, TOP, THREADS = 50, 10, 2
+PERCENTILES = (0.25, 0.5, 0.75)
+Query = Callable[[str, str], object]
 
 
-def with_polars(path: str) -> int:
-    """Count words by the fastest of several queries."""
-    os.environ["POLARS_MAX_THREADS"] = "2"
-    import polars as pl
+def imported(name: str) -> Any:
+    """Return a library, limited to two threads."""
+    os.environ["POLARS_MAX_THREADS"] = str(THREADS)
+    if name == "polars":
+        import polars
 
+        return polars
+    if name == "duckdb":
+        import duckdb
+
+        duckdb.execute(f"SET threads TO {THREADS}")
+        return duckdb
+    import pyarrow as pa
+    import pyarrow.compute
+    import pyarrow.csv
+    import pyarrow.dataset
+    import pyarrow.parquet
+
+    pa.array([1.0]).to_numpy()  # imports NumPy, and pandas
+    pa.set_cpu_count(THREADS)
+    return pa
+
+
+def polars_column(pl: Any, path: str, column: str) -> Any:
+    """Return a column of CSV or Parquet."""
+    scan = pl.scan_parquet if path.endswith(".parquet") else pl.scan_csv
+    return scan(path).select(column).collect(engine="streaming")[column]
+
+
+def duckdb_table(path: str) -> str:
+    """Return the SQL for the table in a file."""
+    read = "read_parquet" if path.endswith(".parquet") else "read_csv"
+    return f"{read}('{path}')"
+
+
+def arrow_column(pa: Any, path: str, column: str) -> Any:
+    """Return a column of CSV or Parquet."""
+    if path.endswith(".parquet"):
+        return pa.parquet.read_table(path, columns=[column])[column]
+    options = pa.csv.ConvertOptions(include_columns=[column])
+    return pa.csv.read_csv(path, convert_options=options)[column]
+
+
+def histogram_polars(pl: Any, path: str, column: str) -> object:
+    """Compute the mean and a histogram."""
+    x = polars_column(pl, path, column)
+    return x.mean(), x.hist(bin_count=BINS)["count"].sum()
+
+
+def histogram_duckdb(duckdb: Any, path: str, column: str) -> object:
+    """Compute the mean and a histogram."""
+    return duckdb.execute(
+        f"WITH t AS (SELECT {column} x FROM {duckdb_table(path)}),"
+        " e AS (SELECT min(x) low, max(x) high, avg(x) FROM t),"
+        " b AS (SELECT least(floor((x - low) / (high - low) * ?), ?) bin, count(*) n"
+        " FROM t, e GROUP BY bin) SELECT sum(n) FROM b",
+        [BINS, BINS - 1],
+    ).fetchone()
+
+
+def histogram_pyarrow(pa: Any, path: str, column: str) -> object:
+    """Compute the mean and a histogram."""
+    import numpy as np
+
+    x = arrow_column(pa, path, column)
+    return pa.compute.mean(x), np.histogram(x.drop_null().to_numpy(), BINS)[0].sum()
+
+
+def describe_polars(pl: Any, path: str, column: str) -> object:
+    """Compute counts, moments, extremes and percentiles."""
+    x = polars_column(pl, path, column)
+    points = [x.quantile(p, interpolation="linear") for p in PERCENTILES]
+    return x.count(), x.null_count(), x.mean(), x.std(), x.min(), x.max(), points
+
+
+def describe_duckdb(duckdb: Any, path: str, column: str) -> object:
+    """Compute counts, moments, extremes and percentiles."""
+    return duckdb.execute(
+        "SELECT count(x), count(*), avg(x), stddev_samp(x), min(x), max(x),"
+        f" quantile_cont(x, {list(PERCENTILES)})"
+        f" FROM (SELECT {column} x FROM {duckdb_table(path)})"
+    ).fetchone()
+
+
+def describe_pyarrow(pa: Any, path: str, column: str) -> object:
+    """Compute counts, moments, extremes and percentiles."""
+    x = arrow_column(pa, path, column)
+    compute = pa.compute
+    moments = compute.mean(x), compute.stddev(x, ddof=1), compute.min_max(x)
+    return len(x), x.null_count, moments, compute.quantile(x, list(PERCENTILES))
+
+
+def convert_polars(pl: Any, path: str, _: str) -> object:
+    """Convert CSV to Parquet."""
+    return pl.scan_csv(path).sink_parquet(f"{path}.parquet", compression="snappy")
+
+
+def convert_duckdb(duckdb: Any, path: str, _: str) -> object:
+    """Convert CSV to Parquet."""
+    return duckdb.execute(f"COPY (FROM {duckdb_table(path)}) TO '{path}.parquet'")
+
+
+def convert_pyarrow(pa: Any, path: str, _: str) -> object:
+    """Convert CSV to Parquet."""
+    return pa.parquet.write_table(pa.csv.read_csv(path), f"{path}.parquet")
+
+
+def top_polars(pl: Any, path: str, _: str) -> object:
+    """Return the most frequent words."""
     lines = pl.scan_csv(path, has_header=False, separator="\x01", quote_char=None,
                         new_columns=["line"], schema={"line": pl.String})  # fmt: skip
-    words = pl.col("line").str.count_matches(r"\S+").sum()
-    return int(lines.select(words).collect(engine="streaming").item())
+    words = lines.select(pl.col("line").str.split(" ").explode().alias("word"))
+    counts = words.group_by("word").len().top_k(TOP, by="len")
+    return counts.collect(engine="streaming").rows()
 
 
-def with_duckdb(path: str) -> int:
-    """Count words by the fastest of several queries."""
-    import duckdb
-
-    duckdb.execute("SET threads TO 2")
-    row = duckdb.execute(
-        "SELECT sum(len(line) - len(replace(line, ' ', '')) + 1) FROM read_csv(?,"
-        " columns={'line': 'VARCHAR'}, header=false, delim='\x01', quote='',"
-        " escape='', auto_detect=false)",
+def top_duckdb(duckdb: Any, path: str, _: str) -> object:
+    """Return the most frequent words."""
+    return duckdb.execute(
+        "SELECT word, count(*) n FROM (SELECT unnest(string_split(line, ' ')) word FROM"
+        " read_csv(?, columns={'line': 'VARCHAR'}, header=false, delim='\x01',"
+        " quote='', escape='', auto_detect=false, max_line_size=10000000))"
+        f" GROUP BY word ORDER BY n DESC LIMIT {TOP}",
         [path],
-    ).fetchone()
-    return int(row[0]) if row else 0
+    ).fetchall()
 
 
-def with_loop(path: str) -> int:
-    """Count words of all files in a directory in a plain loop."""
+def count_loop(_: Any, path: str, __: str) -> object:
+    """Count the words of all files in a directory in a plain loop."""
     total = 0
     for directory, _, names in os.walk(path):
         for name in names:
@@ -50,83 +154,15 @@ def with_loop(path: str) -> int:
     return total
 
 
-def histogram_with_polars(path: str) -> int:
-    """Compute the mean and a histogram of column x of CSV or Parquet."""
-    os.environ["POLARS_MAX_THREADS"] = "2"
-    import polars as pl
+def main() -> None:
+    """Run a peer."""
+    name, path, column = (*sys.argv[1:], "")[:3]
+    _, _, peer = name.partition("-")
+    library = imported(peer) if peer != "loop" else None
+    begin = time.perf_counter()
+    result = globals()[name.replace("-", "_")](library, path, column)
+    print(result, time.perf_counter() - begin)
 
-    restart_clock()
-    scan = pl.scan_parquet if path.endswith(".parquet") else pl.scan_csv
-    x = scan(path).select("x").collect(engine="streaming")["x"]
-    x.mean()
-    return int(x.hist(bin_count=BINS)["count"].sum())
-
-
-def histogram_with_duckdb(path: str) -> int:
-    """Compute the mean and a histogram of column x of CSV or Parquet."""
-    import duckdb
-
-    restart_clock()
-    duckdb.execute("SET threads TO 2")
-    read = "read_parquet" if path.endswith(".parquet") else "read_csv"
-    row = duckdb.execute(
-        f"WITH t AS (SELECT x FROM {read}(?)), e AS (SELECT min(x) low, max(x) high,"
-        " avg(x) FROM t), b AS (SELECT least(floor((x - low) / (high - low) * ?), ?)"
-        " bin, count(*) n FROM t, e GROUP BY bin) SELECT sum(n) FROM b",
-        [path, BINS, BINS - 1],
-    ).fetchone()
-    return int(row[0]) if row else 0
-
-
-def convert_with_polars(path: str) -> int:
-    """Convert CSV to Parquet."""
-    os.environ["POLARS_MAX_THREADS"] = "2"
-    import polars as pl
-
-    restart_clock()
-    pl.scan_csv(path).sink_parquet(f"{path}.parquet", compression="snappy")
-    return 0
-
-
-def convert_with_duckdb(path: str) -> int:
-    """Convert CSV to Parquet."""
-    import duckdb
-
-    restart_clock()
-    duckdb.execute("SET threads TO 2")
-    duckdb.execute(f"COPY (FROM read_csv('{path}')) TO '{path}.parquet'")
-    return 0
-
-
-def convert_with_pyarrow(path: str) -> int:
-    """Convert CSV to Parquet."""
-    import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet
-
-    restart_clock()
-    pa.set_cpu_count(2)
-    pyarrow.parquet.write_table(pyarrow.csv.read_csv(path), f"{path}.parquet")
-    return 0
-
-
-def restart_clock() -> None:
-    """Start the measurement again, after an import."""
-    CLOCK[0] = time.perf_counter()
-
-
-PEERS = {
-    "polars": with_polars,
-    "duckdb": with_duckdb,
-    "loop": with_loop,
-    "histogram-polars": histogram_with_polars,
-    "histogram-duckdb": histogram_with_duckdb,
-    "convert-polars": convert_with_polars,
-    "convert-duckdb": convert_with_duckdb,
-    "convert-pyarrow": convert_with_pyarrow,
-}
 
 if __name__ == "__main__":
-    restart_clock()
-    count = PEERS[sys.argv[1]](sys.argv[2])
-    print(count, time.perf_counter() - CLOCK[0])
+    main()

@@ -1,14 +1,32 @@
-"""Functions of the benchmarks: run a program on ranks, return its times."""
+"""Functions of the benchmarks: run programs and peers; compare them cell by cell.
+
+A cell is one kind of work. Its peers have a floor each: the least ratio of the peer's
+figure to ours; 0: none. Figures are seconds, or anything else of which less is better.
+A fixed limit is a peer whose figure is constant.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
+import math
 import os
 import subprocess
 import sys
 import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
 
 from mpiapps.launch.mpiexec import command_line, find_launcher
+
+FLOOR = 0.8  # of a peer that has no other
+SMALL = 1e-3  # no floor holds for a peer whose figure is less
+Timer = Callable[[], float]
+Result = dict[str, Any]
 
 
 def start(ntasks: int, *words: str) -> tuple[float, subprocess.CompletedProcess[str]]:
@@ -38,3 +56,151 @@ def timings(ntasks: int, *words: str) -> dict[str, float]:
     wall, done = start(ntasks, *words, "--json", "-")
     record = json.loads(done.stdout)
     return {"wall": wall} | {k: v["max"] for k, v in record["timings"].items()}
+
+
+class Figures:
+    """Figures of a run that yields several of them, each for a cell of its own.
+
+    Parameters
+    ----------
+    run : function
+        Runs once, and returns the figures by name.
+    """
+
+    def __init__(self, run: Callable[[], Mapping[str, float]]) -> None:
+        self._run = run
+        self._unread: dict[str, list[float]] = defaultdict(list)
+
+    def timer(self, name: str) -> Timer:
+        """Return a function that returns a figure of a run, each only once."""
+
+        def measure() -> float:
+            if not self._unread[name]:
+                for key, figure in self._run().items():
+                    self._unread[key].append(figure)
+            return self._unread[name].pop(0)
+
+        return measure
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A kind of work.
+
+    Attributes
+    ----------
+    title : str
+        Unique.
+    ours : function
+        Returns the figure of mpiapps.
+    peers : mapping of str to (function, float)
+        What returns the figure of a peer (NaN: it failed), and the floor of its ratio.
+    prepare : function
+        Writes the inputs, unless they exist.
+    """
+
+    title: str
+    ours: Timer
+    peers: Mapping[str, tuple[Timer, float]]
+    prepare: Callable[[], object] = lambda: None
+
+
+def limit(figure: float) -> Timer:
+    """Return a function that returns a fixed figure."""
+    return lambda: figure
+
+
+def measured(cell: Cell, rounds: int) -> Result:
+    """Return the figures of a cell. In each round all run, one after another."""
+    cell.prepare()
+    timers = {"ours": cell.ours} | {name: peer[0] for name, peer in cell.peers.items()}
+    figures: dict[str, list[float]] = {name: [] for name in timers}
+    for _ in range(rounds):
+        for name, timer in timers.items():
+            figures[name].append(timer())
+    floors = {name: floor for name, (_, floor) in cell.peers.items()}
+    return {"title": cell.title, "figures": figures, "floors": floors}
+
+
+def ratios(result: Result) -> dict[str, float]:
+    """Return the median over the rounds of each peer's ratio, unless it failed."""
+    figures = result["figures"]
+    return {
+        name: median(b / a for a, b in zip(figures["ours"], figures[name], strict=True))
+        for name in result["floors"]
+        if not any(map(math.isnan, figures[name]))
+    }
+
+
+def margins(result: Result) -> dict[str, float]:
+    """Return each peer's ratio as a multiple of its floor, the least one first."""
+    floors = result["floors"]
+    parts = {
+        name: ratio / floors[name]
+        if floors[name] and median(result["figures"][name]) >= SMALL
+        else math.inf
+        for name, ratio in ratios(result).items()
+    }
+    return dict(sorted(parts.items(), key=lambda pair: pair[1]))
+
+
+def margin(result: Result) -> float:
+    """Return the least margin; a cell below 1 misses a floor."""
+    return min(margins(result).values(), default=math.inf)
+
+
+def line(result: Result) -> str:
+    """Return a line of the report: the peer that is closest to its floor first."""
+    columns = [f"{result['title']:42} {median(result['figures']['ours']):9.3f}"]
+    columns += [
+        f"{name} {median(result['figures'][name]):.3f}"
+        f" ({ratios(result)[name]:.2f}, {result['floors'][name]:g})"
+        for name in margins(result)
+    ]
+    columns += [f"{name} failed" for name in result["floors"].keys() - ratios(result)]
+    return "  ".join(columns) + ("" if margin(result) >= 1 else "  *")
+
+
+def report(results: Iterable[Result]) -> bool:
+    """Print the worst ten cells, then all; return whether all floors are held."""
+    table = sorted(results, key=margin)
+    print(f"{'':42} {'ours':>9}  peers (ratio, floor), the closest to its floor first")
+    for title, part in (("worst", table[:10]), ("all", table)):
+        print(f"-- {title}", *map(line, part), sep="\n")
+    missed = sum(margin(result) < 1 for result in table)
+    print(f"{missed} of {len(table)} cells below a floor")
+    return not missed
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of the options that all surfaces have."""
+    words = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    words.add_argument("--rounds", type=int, default=3)
+    words.add_argument("--only", nargs="*", default=[""], metavar="TEXT",
+                       help="cells whose title contains one of these")  # fmt: skip
+    words.add_argument("--list", action="store_true", help="print the titles alone")
+    words.add_argument("--json", default="", metavar="FILE",
+                       help="file of all figures; cells that earlier runs left in it"
+                            " are reported, too")  # fmt: skip
+    words.add_argument("--scratch", default="", metavar="DIRECTORY",
+                       help="keep the inputs there, and use them again")  # fmt: skip
+    return words
+
+
+def sweep(cells: Iterable[Cell], options: argparse.Namespace) -> int:
+    """Measure the cells asked for, print, write JSON; return 1 if a floor is missed."""
+    table = [cell for cell in cells if any(part in cell.title for part in options.only)]
+    if options.list:
+        print(*(cell.title for cell in table), sep="\n")
+        return 0
+    file = Path(options.json) if options.json else None
+    earlier = json.loads(file.read_text()) if file and file.exists() else []
+    results = {result["title"]: result for result in earlier}
+    for number, cell in enumerate(table, 1):
+        results[cell.title] = measured(cell, options.rounds)
+        print(f"{number}/{len(table)}", line(results[cell.title]), file=sys.stderr)
+        if file:
+            file.write_text(json.dumps(list(results.values())))
+    return int(not report(results.values()))

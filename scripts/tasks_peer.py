@@ -1,77 +1,143 @@
-"""Run no-op tasks on one of the pools of bench_tasks.py.
+"""A pool of bench_tasks.py: runs cells, one after another.
 
-usage: tasks_peer.py mpiapps|futures|pool|dask TASKS WORKERS
+usage: tasks_peer.py mpiapps|futures|pool|joblib
 
-Prints the tasks per second of three repeats as JSON, on one rank.
+Reads a cell per line of standard input, as JSON, until `null`; prints its seconds and
+the bytes by which the process that has the pool grew at most, as JSON.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-REPEATS = 3
-Map = Callable[[range], Any]
+import numpy as np
+
+WORKERS = 2
+Map = Callable[..., Iterable[Any]]
 
 
-def noop(x: int) -> int:
-    """Return the argument."""
-    return x
+def payload(kind: str, size: int, seed: int = 0) -> Any:
+    """Return an object of some `size` bytes when pickled."""
+    if kind == "array":
+        return np.full(size // 8, seed, np.float64)
+    if kind == "string":
+        return f"{seed:08d}" * (size // 8)
+    return {f"{n:08d}": n + seed for n in range(size // 16)}
 
 
-def measure(map_items: Map, tasks: int) -> None:
-    """Print the tasks per second of each repeat."""
-    map_items(range(100))
-    rates = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        map_items(range(tasks))
-        rates.append(tasks / (time.perf_counter() - start))
-    print(json.dumps(rates), flush=True)
+def give(seed: int, kind: str, size: int) -> Any:
+    """Return a payload."""
+    return payload(kind, size, seed)
 
 
-def mpi_pool(tasks: int, _: int) -> None:
-    """Measure `MPIPool`."""
+def take(item: Any) -> int:
+    """Return the length of a payload."""
+    return len(item) if hasattr(item, "__len__") else 1
+
+
+def compute(seconds: float) -> float:
+    """Occupy a core for some time."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+    return seconds
+
+
+def work(cell: dict[str, Any]) -> tuple[Callable[[Any], Any], list[Any]]:
+    """Return the function and the items of a cell."""
+    kind, size, count = cell["kind"], cell["size"], cell["count"]
+    if kind == "lognormal":
+        rng = random.Random(1)
+        return compute, [rng.lognormvariate(0, 1) * cell["cost"] for _ in range(count)]
+    if cell["direction"] == "out":
+        return partial(give, kind=kind, size=size), list(range(count))
+    if not size:
+        return take, list(range(count))
+    return take, [payload(kind, size, seed) for seed in range(count)]
+
+
+def status(name: str) -> int:
+    """Return a figure of this process's status, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def measure(cell: dict[str, Any], all_results: Map, stream: Map) -> tuple[float, int]:
+    """Return the seconds of a cell, and the growth of this process in bytes."""
+    function, items = work(cell)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is that from here
+    before = status("VmRSS")
+    begin = time.perf_counter()
+    if cell["consumer"]:
+        for _ in stream(function, items):
+            time.sleep(cell["consumer"])
+    else:
+        results = list(all_results(function, items))
+        assert len(results) == len(items)
+    return time.perf_counter() - begin, max(0, status("VmHWM") - before)
+
+
+def cells() -> Iterator[dict[str, Any]]:
+    """Yield the cells that standard input asks for."""
+    while (line := sys.stdin.readline()) and (cell := json.loads(line)) is not None:
+        yield cell
+
+
+def serve(all_results: Map, stream: Map) -> None:
+    """Start the workers; run the cells."""
+    list(all_results(take, range(100)))
+    for cell in cells():
+        print(json.dumps(measure(cell, all_results, stream)), flush=True)
+
+
+def mpi_pool() -> None:
+    """Run cells on `MPIPool`."""
     from mpiapps.comm import open_world
     from mpiapps.tasks.mpi_pool import MPIPool
 
     with open_world() as world, MPIPool(world.comm) as workers:
         if workers is not None:
-            measure(lambda items: workers.map(noop, items, 1), tasks)
+            serve(workers.map, workers.imap)
 
 
-def futures(tasks: int, _: int) -> None:
-    """Measure mpi4py.futures."""
+def futures() -> None:
+    """Run cells on mpi4py.futures."""
     from mpi4py import MPI
     from mpi4py.futures import MPICommExecutor
 
     executor: Any
     with MPICommExecutor(MPI.COMM_WORLD) as executor:
         if executor is not None:
-            measure(lambda items: list(executor.map(noop, items)), tasks)
+            serve(executor.map, executor.map)
 
 
-def pool(tasks: int, workers: int) -> None:
-    """Measure multiprocessing.Pool."""
+def pool() -> None:
+    """Run cells on multiprocessing.Pool."""
     from multiprocessing import Pool
 
-    with Pool(workers) as processes:
-        measure(lambda items: processes.map(noop, items, 1), tasks)
+    with Pool(WORKERS) as processes:
+        serve(processes.map, processes.imap)
 
 
-def dask(tasks: int, _: int) -> None:
-    """Measure dask-mpi."""
-    from dask.distributed import Client
-    from dask_mpi import initialize
+def joblib() -> None:
+    """Run cells on joblib."""
+    from joblib import Parallel, delayed
 
-    initialize(nthreads=1, dashboard=False)
-    with Client() as client:
-        measure(lambda items: client.gather(client.map(noop, items, pure=False)), tasks)
+    def run(function: Callable[[Any], Any], items: Iterable[Any], how: str) -> Any:
+        calls = (delayed(function)(item) for item in items)
+        return Parallel(WORKERS, return_as=how)(calls)
+
+    serve(partial(run, how="list"), partial(run, how="generator"))
 
 
 if __name__ == "__main__":
-    POOLS = {"mpiapps": mpi_pool, "futures": futures, "pool": pool, "dask": dask}
-    POOLS[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3]))
+    {"mpiapps": mpi_pool, "futures": futures, "pool": pool, "joblib": joblib}[
+        sys.argv[1]
+    ]()
