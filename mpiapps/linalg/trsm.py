@@ -13,6 +13,7 @@ from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.distmatrix import DistMatrix, accept_arrays
 from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.factorization import (
+    PANEL_SECONDS,
     Blocks,
     Panel,
     block_for,
@@ -22,6 +23,7 @@ from mpiapps.linalg.factorization import (
 from mpiapps.linalg.layout import BLOCK, Layout
 from mpiapps.linalg.multiply import OPS
 from mpiapps.linalg.operands import check_memory
+from mpiapps.linalg.product_choice import REDISTRIBUTION_PASSES, Cost
 
 
 @accept_arrays
@@ -58,7 +60,8 @@ def solve_triangular(
     Notes
     -----
     On a p x q grid each rank receives ``n^2/2p + n r/q`` elements, in three messages
-    per panel.
+    per panel. With few right sides, A in contiguous rows stays where it is: ``n r``
+    elements, in three messages per rank.
     """
     (m, n), (rows, _) = a.shape, b.shape
     with raise_together(a.comm) as same:
@@ -76,7 +79,13 @@ def solve_triangular(
         transposed = a.T if op == "T" else a.H
         return solve_triangular(transposed, b, lower=not lower, unit=unit)
     layout = _layout_of(a, b.shape[1])
-    a = a if layout == a.layout else a._redistributed(layout)
+    if layout != a.layout:
+        is_there = layout.matches(a.layout)
+        a = (
+            DistMatrix(a.comm, layout, a.local)
+            if is_there
+            else a._redistributed(layout)
+        )
     dtype = np.result_type(a.dtype, b.dtype)
     parts = Blocks(a if a.dtype == dtype else a.astype(dtype))
     (p, q), nb = a.layout.grid, a.layout.rows.block
@@ -101,10 +110,29 @@ def solve_triangular(
 def _layout_of(a: DistMatrix, columns: int) -> Layout:
     """Return the layout of A for so many right sides. Local."""
     n, size, old = a.shape[0], a.comm.size, a.layout
+    if _stays(a, columns):  # square blocks, as high as those of the ranks
+        return Layout(old.rows, Axis(n, old.rows.block, 1), old.ranks)
     if on_one_rank(a, n * n * columns, columns):
         return old if old.grid == (1, 1) else Layout.on_one(a.shape, 0)
     is_ready = old.rows.block == old.cols.block <= BLOCK and old.grid != (1, 1)
     return old if is_ready else Layout.cyclic(a.shape, size, block_for(n, size))
+
+
+def _stays(a: DistMatrix, columns: int) -> bool:
+    """Return whether A in contiguous rows is used where it is. Local.
+
+    The ranks then solve one after another; with few right sides that takes less time
+    than to move A.
+    """
+    n, size, (p, q) = a.shape[0], a.comm.size, a.layout.grid
+    if q > 1 or p == 1 or not a.layout.rows.is_contiguous:
+        return False
+    flops = n * n * columns
+    one_by_one = Cost(flops, n * n // 2, 3 * p)
+    moved = Cost(flops / size, REDISTRIBUTION_PASSES * n * n / size, size - 1)
+    panels_time = -(-n // block_for(n, size)) * PANEL_SECONDS
+    itemsize = a.dtype.itemsize
+    return one_by_one.seconds(itemsize) < moved.seconds(itemsize) + panels_time
 
 
 def _step(parts: Blocks, x: Array, panel: Panel, *, lower: bool, unit: bool) -> int:
