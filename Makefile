@@ -33,7 +33,7 @@ ARGS ?=
 # Words for the simulator, such as SIMULATE='--only gemm --ranks 1024'.
 SIMULATE ?=
 # Words for the surface of bench-matrix, such as SURFACE='--only gram --ranks 2'; with
-# --heat it installs HeAT, of 5 GB. Those of bench-files and of bench-farm's Python tasks
+# --heat HeAT, which takes 5 GB, is installed and measured. Those of bench-files and of bench-farm's Python tasks
 # are in ARGS, those of its lists in FARM.
 SURFACE ?=
 FARM ?=

@@ -137,7 +137,8 @@ def measure(
 ) -> None:
     """Add the seconds of each library, a list per round, to the cells.
 
-    And to a file, a line of JSON each, which an interrupted run leaves.
+    Each measurement is also appended to a file, as a line of JSON: an interrupted run
+    leaves what it measured.
     """
     for number in range(rounds):
         peers = {library: Peer(library, ranks) for library in libraries}
@@ -155,9 +156,9 @@ def measure(
                     continue
                 cell.setdefault(library, []).append(timed)
                 if log is not None:
-                    line = asked | {"ranks": ranks, "library": library, "s": timed}
+                    known = {"ranks": ranks, "round": number, "library": library}
                     with log.open("a") as stream:
-                        print(json.dumps(line), file=stream)
+                        print(json.dumps(asked | known | {"s": timed}), file=stream)
             print(
                 f"\r{number + 1}/{rounds}: {done + 1}/{len(table)}",
                 end="",
@@ -229,13 +230,21 @@ def main() -> int:
     parser.add_argument(
         "--layouts", nargs="*", default=["default", "rows", "columns", "cyclic"]
     )
-    parser.add_argument("--heat", action="store_true", help="measure HeAT, too")
     parser.add_argument(
-        "--json", type=Path, help="file of all seconds; as lines, of each in turn"
+        "--heat", action="store_true", help="also HeAT: float64, default layout"
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        help="file of all seconds; FILE.jsonl has them as they are measured",
     )
     options = parser.parse_args()
     libraries = ["ours", "numpy", *(["heat"] if options.heat else [])]
-    log = options.json and options.json.with_suffix(".lines")
+    if options.heat and not HEAT.exists():
+        parser.error(f"no {HEAT}; make bench-matrix SURFACE=--heat installs it")
+    log = options.json and options.json.with_name(options.json.name + ".jsonl")
+    if log:
+        log.unlink(missing_ok=True)
     result: list[Cell] = []
     for ranks in options.ranks:
         table = [

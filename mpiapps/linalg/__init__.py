@@ -24,7 +24,7 @@ module             contents
 `reductions`       sums, norms, trace, diagonal
 `moments`          mean and standard deviation
 `cholesky`         Cholesky factorisation
-`lu`               LU factorisation with partial pivoting
+`lu`               LU factorisation with pivoting
 `trsm`             triangular solves
 `solve`            systems of equations, inverses, condition numbers
 `eigh`             eigenvalues and vectors of Hermitian matrices

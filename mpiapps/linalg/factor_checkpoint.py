@@ -31,6 +31,7 @@ def save(partial: PartialFactorization, path: Path) -> dict[str, Any]:
         "done": partial.done,
         "block": partial.block,
         "rows": None if partial.rows is None else partial.rows.tolist(),
+        "pivoting": partial.pivoting,
         "sum": checksum(matrix),
     }
 
@@ -48,10 +49,10 @@ def load(
     stored = read_npy(comm, path)
     matrix = stored.redistribute(Layout.cyclic(stored.shape, comm.size, state["block"]))
     check_sum(matrix, path, state)
-    rows = state["rows"]
-    return PartialFactorization(
-        matrix, state["done"], None if rows is None else np.array(rows)
-    )
+    rows = None if state["rows"] is None else np.array(state["rows"])
+    # Earlier versions have saved no pivoting: theirs was partial.
+    pivoting = state.get("pivoting", None if rows is None else "partial")
+    return PartialFactorization(matrix, state["done"], rows, pivoting)
 
 
 def check_sum(a: DistMatrix, path: Path, state: Mapping[str, Any]) -> None:

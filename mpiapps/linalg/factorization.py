@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from operator import index
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from mpiapps.linalg.grid import ProcessGrid, grid_of
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.product_choice import REDISTRIBUTION_PASSES, Cost
 from mpiapps.linalg.workspace import Workspace
+
+Pivoting = Literal["partial", "tournament"]
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,14 @@ class PartialFactorization:
         Number of factorised columns.
     rows : ndarray of int64, shape (n,), optional
         For LU: the row permutation, as `lu.LU.rows`.
+    pivoting : {"partial", "tournament"}, optional
+        For LU: as of `lu.lu`.
     """
 
     matrix: DistMatrix
     done: int = 0
     rows: npt.NDArray[np.int64] | None = None
+    pivoting: Pivoting | None = None
 
     @property
     def block(self) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial as partially
-from typing import Literal
+from functools import partial
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,15 +24,18 @@ from mpiapps.linalg.factorization import (
     Panel,
     PanelCallback,
     PartialFactorization,
+    Pivoting,
     TrailingUpdate,
     factorise_panels,
     square_blocks,
 )
-from mpiapps.linalg.lu_panel import block_for_lu, factorise, factorise_on_one
+from mpiapps.linalg.lu_panel import (
+    block_for_lu,
+    factorise_by_tournament,
+    factorise_on_one,
+)
 from mpiapps.linalg.row_swaps import permutation_of, swap_rows
 from mpiapps.linalg.workspace import Workspace
-
-Pivoting = Literal["partial", "tournament"]
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ def lu(
     block : int, optional
         Panel width. Default: `block_for_lu`, or one rank alone if it is faster.
     pivoting : {"partial", "tournament"}, optional
-        Default: for each panel, what is estimated to be faster: on 3 process rows and
-        less always partial pivoting.
+        Default: for each panel what is estimated to be faster; partial pivoting if the
+        process grid has less than 4 rows. Panels on devices, and panels in which a
+        tournament finds a pivot too small, always have partial pivoting.
     on_panel : callable, optional
         Called between two panels.
 
@@ -76,7 +80,7 @@ def lu(
     numpy.linalg.LinAlgError
         On all ranks, if A is singular; the message has the column without a pivot.
     ValueError
-        On all ranks, if A is not square or not finite.
+        On all ranks, if A is not square or not finite, or for another `pivoting`.
 
     Notes
     -----
@@ -85,20 +89,25 @@ def lu(
     its diagonal block and factorised there by getrf: two messages per panel, where a
     distributed pivot search takes two per column. In a tournament (Grigori, Demmel,
     Xiang: CALU, SIAM J. Matrix Anal. Appl. 32, 2011) each rank of the process column
-    chooses nb rows by getrf, and winners of two ranks meet in each of log2(p) rounds.
-    Elements of L may then exceed 1; in practice residuals are as small. On a p x q grid
-    a rank receives ``n^2/2p + n^2/2q`` elements, and the swapped rows.
+    chooses nb candidate rows by getrf, and in each of log2(p) rounds one rank of two
+    chooses nb of the candidates of both. Elements of L may then exceed 1, up to
+    `lu_panel.MAX_MULTIPLIER`. On a p x q grid a rank receives ``n^2/2p + n^2/2q``
+    elements, and the swapped rows.
     """
-    if pivoting not in {None, "partial", "tournament"}:
-        raise ValueError(f"pivoting is {pivoting!r}; expected 'partial', 'tournament'")
+    with raise_together(a.comm) as same:
+        same("lu", pivoting)
+        if pivoting is not None and pivoting not in get_args(Pivoting):
+            expected = " or ".join(map(repr, get_args(Pivoting)))
+            raise ValueError(f"pivoting is {pivoting!r}; expected {expected}")
+    on_one = pivoting == "partial" or on_device(a.local)
+    width = partial(block_for_lu, on_one=on_one)
     if on_panel is not None:
-        block = block or block_for_lu(a.shape[0], a.comm.size)
-    call = f"lu with pivoting={pivoting!r}" if pivoting else "lu"
-    matrix = square_blocks(a, block, call, width=block_for_lu)
+        block = block or width(a.shape[0], a.comm.size)
+    matrix = square_blocks(a, block, "lu", width=width)
     if block is None and matrix.layout.grid == (1, 1):
         return _on_one_rank(matrix)
-    start = PartialFactorization(matrix, rows=np.arange(matrix.shape[0]))
-    return resume(start, on_panel, pivoting)
+    rows = np.arange(matrix.shape[0])
+    return resume(PartialFactorization(matrix, rows=rows, pivoting=pivoting), on_panel)
 
 
 def _on_one_rank(matrix: DistMatrix) -> LU:
@@ -134,31 +143,27 @@ def _singular(column: int) -> np.linalg.LinAlgError:
     )
 
 
-def resume(
-    partial: PartialFactorization,
-    on_panel: PanelCallback | None = None,
-    pivoting: Pivoting | None = None,
-) -> LU:
+def resume(begun: PartialFactorization, on_panel: PanelCallback | None = None) -> LU:
     """Return the factors, continuing a partial factorisation. Collective; as `lu`."""
-    assert partial.rows is not None
-    matrix, order = partial.matrix, partial.rows
+    assert begun.rows is not None
+    matrix, order, pivoting = begun.matrix, begun.rows, begun.pivoting
     parts, workspace = Blocks(matrix), Workspace(matrix.dtype, matrix.local)
 
-    start = partially(_LUPanel, parts, workspace, pivoting)
+    start = partial(_LUPanel, parts, workspace, pivoting)
 
     def finish(panel: Panel, arrived: _LUPanel) -> TrailingUpdate:
         nonlocal order
         if bad := arrived.wait():
             raise _singular(bad)
-        if on_panel is not None and panel.k.start > partial.done:
-            on_panel(PartialFactorization(matrix, panel.k.start, order))
+        if on_panel is not None and panel.k.start > begun.done:
+            on_panel(PartialFactorization(matrix, panel.k.start, order, pivoting))
         permutation = permutation_of(order.size, panel.k.start, arrived.pivots)
         order = order[permutation]
         swap_rows(parts, permutation, panel, workspace)
         return _LUTrailingUpdate(parts, panel, arrived.column, workspace).update
 
     prepare(parts.grid.col, matrix.local)
-    factorise_panels(parts, partial.done, start, finish)
+    factorise_panels(parts, begun.done, start, finish)
     return LU(matrix, order)
 
 
@@ -208,10 +213,12 @@ class _LUPanel:
             parts.rows.n - panel.k.start, len(panel), parts.grid.col.size
         ):
             pivoting = "tournament"
-        arguments = parts, panel, self.column, self._pivots_info
-        done = pivoting == "tournament" and not on_device(self.column)
-        if not (done and factorise(*arguments)):
-            factorise_on_one(*arguments, workspace)
+        arguments = parts, panel, self.column, self._pivots_info, workspace
+        if pivoting == "tournament" and not on_device(self.column):
+            if factorise_by_tournament(*arguments):
+                return
+            self.column[...] = parts.column(panel)
+        factorise_on_one(*arguments)
 
     def wait(self) -> int:
         """Wait; return 1 + the first column without a pivot, or 0. Collective."""

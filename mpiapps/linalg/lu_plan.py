@@ -16,6 +16,7 @@ from mpiapps.linalg.row_swaps import permutation_of
 from mpiapps.linalg.traffic import Traffic
 
 INDEX = 8  # bytes of a pivot
+LARGEST = 8  # bytes of the largest element of L
 # Returns getrf's ipiv of a panel, from 0 and relative to the panel.
 Pivots = Callable[[Panel], npt.NDArray[np.int64]]
 
@@ -57,7 +58,7 @@ class _Panel:
         (p, q), rows, cols = layout.grid, layout.rows, layout.cols
         self._i, self._j = i, j = divmod(traffic.rank, q)
         start, stop = panel.k.start, panel.k.stop
-        self._remaining = [rows.count(r) - rows.count_below(start, r) for r in range(p)]
+        self._remaining = lu_panel.rows_from(rows, start)
         self._left = cols.count_below(start, j)
         self._right = cols.count(j) - cols.count_below(stop, j)
         self._groups = {"row": (i * q, q, 1), "column": (j, p, q)}
@@ -91,27 +92,30 @@ class _Panel:
         """Factorise the panel, on all ranks of the process column or on one."""
         nb, rows = len(self._panel), sum(self._remaining)
         if lu_panel.tournament_is_faster(rows, nb, len(self._remaining)):
-            self._play(column)
+            self._choose_pivot_rows(column)
         else:
             self._gather(column)
 
-    def _play(self, column: Traffic) -> None:
+    def _choose_pivot_rows(self, column: Traffic) -> None:
         """Choose the pivots in a tournament, and broadcast their factors."""
         nb, root, z = len(self._panel), self._panel.row, self._itemsize
         own = self._remaining[self._i]
         column.compute(nb * nb * own)
         best = min(nb, own)
-        for to, source, count in lu_panel.matches(self._i, root, self._remaining, nb):
+        messages = lu_panel.reduction_tree(self._i, root, self._remaining, nb)
+        for dest, source, count in messages:
             for size in (nb * z, INDEX):
-                if to >= 0:
-                    column.swap(to, best * size, to, 0)
+                if dest >= 0:
+                    column.swap(dest, best * size, dest, 0)
                 else:
                     column.swap(source, 0, source, count * size)
-            column.compute(nb * nb * (best + count))
+            if count:
+                column.compute(lu_panel.choice_flops(best + count, nb))
             best = min(nb, best + count)
         column.broadcast((nb + 1) * INDEX, root)
         column.broadcast(2 * nb * nb * z, root)
         column.compute(nb * nb * own)
+        column.all_reduce(LARGEST)
 
     def _gather(self, column: Traffic) -> None:
         """Gather the panel on the rank of its diagonal block, and scatter it."""
@@ -139,11 +143,13 @@ class _Panel:
         ).tolist()
         width = self._layout.cols.count(self._j)
         is_own = self._j == self._panel.col  # the panel is permuted already
-        others = [i for i in range(rows.procs) if i != diagonal]
-        if self._i != diagonal:
-            others, counts = [diagonal], [counts[self._i]] * rows.procs
+        pairs = (
+            [(i, counts[i]) for i in range(rows.procs) if i != diagonal]
+            if self._i == diagonal
+            else [(diagonal, counts[self._i])]
+        )
         for columns in (self._left, self._right) if is_own else (width,):
             with self._in("column") as column:
-                for other in others:
-                    size = counts[other] * columns * self._itemsize
+                for other, count in pairs:
+                    size = count * columns * self._itemsize
                     column.swap(other, size, other, size)

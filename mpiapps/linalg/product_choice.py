@@ -186,8 +186,13 @@ def rank_choices(product: Product) -> list[tuple[float, Choice]]:
                 costs.append(_redistribution_cost(old, new, size))
         return sum(cost.seconds(itemsize) for cost in costs)
 
+    # SUMMA copies a transposed operand, a sum over k alone does not.
     return sorted(
-        ((seconds(choice), choice) for choice in choices), key=lambda pair: pair[0]
+        ((seconds(choice), choice) for choice in choices),
+        key=lambda pair: (
+            pair[0],
+            pair[1].algorithm == SUMMA and pair[1].grid.pk == size,
+        ),
     )
 
 

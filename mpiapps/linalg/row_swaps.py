@@ -8,7 +8,7 @@ import numpy.typing as npt
 from mpiapps.comm.chunking import Array
 from mpiapps.device.arrays import like, on_device
 from mpiapps.linalg.block_messages import exchange
-from mpiapps.linalg.factorization import Blocks, Panel
+from mpiapps.linalg.factorization import Blocks, Panel, copy_rows
 from mpiapps.linalg.workspace import Workspace
 
 Indices = npt.NDArray[np.int64]
@@ -26,14 +26,13 @@ def permutation_of(n: int, start: int, pivots: Indices) -> Indices:
 
 def swaps_of(rows: Indices) -> Indices:
     """Return the row swapped with each row (getrf's ipiv) to make `rows` the first."""
-    held: dict[int, int] = {}  # the row at a place, and the place of a row
-    places: dict[int, int] = {}
+    row_at: dict[int, int] = {}  # position -> row, and row -> position, if moved
+    position_of: dict[int, int] = {}
     pivots = np.empty(rows.size, np.int64)
-    for place, row in enumerate(rows.tolist()):
-        other = places.get(row, row)
-        displaced = held.get(place, place)
-        pivots[place] = other
-        held[other], places[displaced] = displaced, other
+    for position, row in enumerate(rows.tolist()):
+        other, displaced = position_of.get(row, row), row_at.get(position, position)
+        pivots[position] = other
+        row_at[other], position_of[displaced] = displaced, other
     return pivots
 
 
@@ -42,9 +41,16 @@ def swap_rows(
 ) -> None:
     """Permute the rows outside the panel. Collective in the process column.
 
-    Each row comes from the rows of the diagonal block, or goes there: the ranks that
-    have it exchange one message with each other rank of their process column, with as
-    many rows in both directions.
+    Parameters
+    ----------
+    order : ndarray of int64, (n,)
+        Result of `permutation_of` for this panel: each row that moves comes from the
+        rows of the diagonal block, or goes there.
+
+    Notes
+    -----
+    The rank of the diagonal block's rows exchanges one message with each other rank of
+    the process column that has such rows, with as many rows in both directions.
     """
     moved = np.flatnonzero(order != np.arange(order.size))
     width = parts.local.shape[1]
@@ -73,7 +79,7 @@ def _swap_in(
         _get_rows(local, own[which], rows)
         return rows
 
-    def traded(out: Array, other: int) -> Array:
+    def exchanged(out: Array, other: int) -> Array:
         rows = workspace.get("into", *out.shape)
         if rows.size:
             exchange(parts.grid.col, other, out, other, rows)
@@ -81,7 +87,7 @@ def _swap_in(
 
     if parts.i != diagonal:
         out = copied("out", np.flatnonzero(source == parts.i))
-        _set_rows(local, into[np.flatnonzero(to == parts.i)], traded(out, diagonal))
+        _set_rows(local, into[np.flatnonzero(to == parts.i)], exchanged(out, diagonal))
         return
     # All rows are read before one is written.
     kept = np.flatnonzero((source == diagonal) & (to == diagonal))
@@ -94,16 +100,16 @@ def _swap_in(
     counts = np.bincount(to[leaving], minlength=axis.procs)
     for other in np.flatnonzero(counts).tolist():
         sent = out[first : first + int(counts[other])]
-        _set_rows(local, into[np.flatnonzero(source == other)], traded(sent, other))
+        _set_rows(local, into[np.flatnonzero(source == other)], exchanged(sent, other))
         first += len(sent)
 
 
 def _get_rows(local: Array, numbers: Indices, out: Array) -> None:
     """Set `out` to rows of `local`. Local."""
     if on_device(local):
-        out[...] = local[like(local, numbers)]
+        copy_rows(local, numbers, out)
         return
-    # Row by row: fancy indexing would copy twice.
+    # Row by row: indexing by an array would copy twice.
     for number, row in enumerate(numbers.tolist()):
         out[number] = local[row]
 

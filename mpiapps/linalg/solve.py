@@ -31,7 +31,8 @@ from mpiapps.linalg.reductions import norm
 from mpiapps.linalg.residual import refine
 from mpiapps.linalg.trsm import solve_triangular
 
-# Growth factor of LU divided by n; only contrived matrices exceed it.
+# Growth factor of LU divided by n; only contrived matrices exceed it, with tournaments
+# (`lu_panel.MAX_MULTIPLIER`) as with partial pivoting.
 MAX_PIVOT_GROWTH = 8
 Factors = LU | DistMatrix
 KINDS: dict[str, tuple[Callable[..., Factors], Callable[..., Factors]]] = {
@@ -53,7 +54,7 @@ def factorise(
     ----------
     a : DistMatrix, n x n
     kind : {"general", "positive"}
-        LU with partial pivoting, or Cholesky for a Hermitian positive definite A.
+        LU (`lu.lu`), or Cholesky for a Hermitian positive definite A.
     on_panel : callable, optional
         See `factorization.PanelCallback`.
     partial : PartialFactorization, optional

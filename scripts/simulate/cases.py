@@ -24,11 +24,7 @@ from mpiapps.linalg.cost_model import Machine, call_of
 from mpiapps.linalg.factorization import block_for
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
-from mpiapps.linalg.lu_panel import (
-    block_for_lu,
-    tournament_flops,
-    tournament_is_faster,
-)
+from mpiapps.linalg.lu_panel import block_for_lu, panel_flops
 from mpiapps.linalg.lu_plan import random_pivots, send_lu
 from mpiapps.linalg.operation_plan import Problem, Schedule
 from mpiapps.linalg.product_choice import SUMMA, Choice, Product, rank_choices
@@ -117,14 +113,9 @@ def _send_lu(traffic: Traffic, problem: Problem, first: int) -> None:
     send_lu(traffic, problem, random_pivots(problem.n), first)
 
 
-def _lu_panel(rows: int, nb: int, procs: int) -> float:
-    is_shared = tournament_is_faster(rows, nb, procs)
-    return tournament_flops(rows, nb, procs) if is_shared else nb**2 * rows
-
-
 FACTORISATIONS = {
     "cholesky": Factorisation(send_cholesky, block_for, update=1),
-    "lu": Factorisation(_send_lu, block_for_lu, update=2, panel=_lu_panel),
+    "lu": Factorisation(_send_lu, block_for_lu, update=2, panel=panel_flops),
 }
 
 

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from mpiapps.base.errors import Checkpointed
-from mpiapps.linalg import factor_checkpoint, factorization
+from mpiapps.comm.consistency import DisagreementError
+from mpiapps.linalg import factor_checkpoint, factorization, lu_panel
 from mpiapps.linalg import layout as layout_module
+from mpiapps.linalg import lu as lu_module
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.factorization import block_for
@@ -86,19 +88,74 @@ def grids(request, monkeypatch):
         monkeypatch.setattr(layout_module, "process_grid", lambda size: (size, 1))
 
 
-@pytest.mark.parametrize(("n", "block", "dtype"), [*KINDS, (150, 16, "f8")])
+@pytest.fixture
+def tournaments(monkeypatch):
+    """Whether each panel of this rank was factorised by a tournament."""
+    results, plain = [], lu_module.factorise_by_tournament
+
+    def recorded(*arguments):
+        results.append(plain(*arguments))
+        return results[-1]
+
+    monkeypatch.setattr(lu_module, "factorise_by_tournament", recorded)
+    return results
+
+
+def check_lu(comm, a, found, largest):
+    n = len(a)
+    assert sorted(found.rows) == list(range(n))
+    factors = np.asarray(found.factors)
+    lower = np.tril(factors, -1) + np.eye(n, dtype=a.dtype)
+    assert np.abs(lower).max(initial=0) <= largest
+    close(spread(comm, lower @ np.triu(factors)), a[found.rows], 50 + n)
+
+
+@pytest.mark.parametrize(
+    ("n", "block", "dtype"), [*KINDS, (150, 16, "f8"), (300, 100, "c16")]
+)
 @pytest.mark.usefixtures("grids")
-def test_lu_by_a_tournament(comm, n, block, dtype, capfd):
+def test_lu_by_a_tournament(comm, n, block, dtype, tournaments, capfd):  # noqa: PLR0917
     x = whole((n, n), dtype)
-    x[:1] *= 1e-6  # no pivots
+    x[:1] *= 1e-6  # too small for a pivot
     for a in (x, np.tril(x, 1)):
         found = lu(spread(comm, a), block, pivoting="tournament")
-        assert sorted(found.rows) == list(range(n))
-        factors = np.asarray(found.factors)
-        lower = np.tril(factors, -1) + np.eye(n, dtype=dtype)
-        assert np.abs(lower).max(initial=0) < 20
-        close(spread(comm, lower @ np.triu(factors)), a[found.rows])
-    assert "illegal value" not in "".join(capfd.readouterr())  # LAPACK's words
+        check_lu(comm, a, found, lu_panel.MAX_MULTIPLIER)
+    assert all(tournaments)
+    assert bool(tournaments) or block is None or n < comm.size * block
+    # LAPACK prints this if it is called for no rows.
+    assert "illegal value" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.usefixtures("grids")
+def test_partial_pivoting_repeats_a_panel_with_large_multipliers(
+    comm, tournaments, monkeypatch
+):
+    a = whole((40, 40))
+    partial = lu(spread(comm, a), 4, pivoting="partial")
+    monkeypatch.setattr(lu_panel, "MAX_MULTIPLIER", 1e-9)
+    found = lu(spread(comm, a), 4, pivoting="tournament")
+    assert not any(tournaments[:1])
+    assert np.array_equal(found.rows, partial.rows)
+    assert np.array_equal(found.factors.local, partial.factors.local)
+
+
+def test_the_pivoting_is_one_for_all_ranks(comm):
+    with pytest.raises(ValueError, match="'complete'; expected 'partial' or 'tourn"):
+        lu(spread(comm, whole((9, 9))), 2, pivoting="complete")
+    if comm.size > 1:
+        pivoting = "partial" if comm.rank else "tournament"
+        with pytest.raises(DisagreementError):
+            lu(spread(comm, whole((9, 9))), 2, pivoting=pivoting)
+
+
+def test_from_4_process_rows_on_the_default_is_a_tournament(comm, monkeypatch):
+    assert not lu_panel.tournament_is_faster(10**5, 64, 3)
+    assert lu_panel.tournament_is_faster(10**5, 64, 4)
+    assert lu_panel.block_for_lu(65_536, 1024) == 128
+    assert lu_panel.block_for_lu(65_536, 1024, on_one=True) == 64
+    monkeypatch.setattr(lu_panel, "LEAST_PROCS", 1)
+    monkeypatch.setattr(layout_module, "process_grid", lambda size: (size, 1))
+    check_lu(comm, a := whole((600, 600)), lu(spread(comm, a), 8), 30)
 
 
 @pytest.mark.parametrize("pivoting", ["partial", "tournament"])
