@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 
 from bench_inputs import KINDS, SHAPES, TABLES, WORDS, Files, Table, Text
-from measure import FLOOR, Cell, Timer, limit, parser, start, sweep
+from measure import FLOOR, Cell, Timer, limit, parser, replace, start, sweep
 
 HERE = Path(__file__).parent
 POLARS = HERE.parent / ".bench/files/bin/python"
@@ -123,7 +123,7 @@ class Surface:
     ) -> Cell:
         def prepare() -> None:
             if not path.exists():
-                what.write(path, self._size)
+                replace(path, lambda part: what.write(part, self._size))
 
         return Cell(title, ours, peers, prepare)
 

@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -110,6 +111,18 @@ def limit(figure: float) -> Timer:
     return lambda: figure
 
 
+def replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file or directory beside `path`, then rename it.
+
+    So one that exists is complete. The suffix of the other name is the same.
+    """
+    part = path.with_name(f"part-{path.name}")
+    if part.is_dir():
+        shutil.rmtree(part)
+    write(part)
+    part.replace(path)
+
+
 def measured(cell: Cell, rounds: int) -> Result:
     """Return the figures of a cell. In each round all run, one after another."""
     cell.prepare()
@@ -158,7 +171,7 @@ def margins(result: Result) -> dict[str, float]:
 def margin(result: Result) -> float:
     """Return the least margin; a cell below 1 misses a floor.
 
-    It is 0 if a figure of ours is 0 or not finite, and if all peers with a floor failed.
+    It is 0 if a figure of ours is 0 or not finite, or if all peers with a floor failed.
     """
     parts, floors = margins(result), result["floors"]
     if not all(
@@ -224,5 +237,6 @@ def sweep(cells: Iterable[Cell], options: argparse.Namespace) -> int:
         results[cell.title] = measured(cell, options.rounds)
         print(f"{number}/{len(table)}", line(results[cell.title]), file=sys.stderr)
         if file:
-            file.write_text(json.dumps(list(results.values())))
+            text = json.dumps(list(results.values()))
+            replace(file, lambda part: part.write_text(text))
     return int(not report(results.values()))
