@@ -18,6 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -237,6 +238,7 @@ def sweep(cells: Iterable[Cell], options: argparse.Namespace) -> int:
         results[cell.title] = measured(cell, options.rounds)
         print(f"{number}/{len(table)}", line(results[cell.title]), file=sys.stderr)
         if file:
-            text = json.dumps(list(results.values()))
-            replace(file, lambda part: part.write_text(text))
+            replace(
+                file, partial(Path.write_text, data=json.dumps([*results.values()]))
+            )
     return int(not report(results.values()))
