@@ -214,7 +214,7 @@ class Surface:
             yield self._cell(
                 f"count: {title}", files("count", f"{path}"),
                 {"xargs wc -lwm": (self._command(f"{names} wc -lwm", path), FLOOR),
-                 "a loop in Python": (script("count", "loop", path), FLOOR)},
+                 "Pool in Python": (script("count", "loop", path), FLOOR)},
                 path, kind,
             )  # fmt: skip
 
