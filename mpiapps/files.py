@@ -32,9 +32,10 @@ MAX_REPORTED_ERRORS = 10  # failed files in the report
 
 def run(ctx: RunContext, options: Options) -> Result:
     """Run the operation. Collective."""
-    from mpiapps.comm.rank_device import choose_rank_device
-    from mpiapps.fileops.digest import read_manifest
-    from mpiapps.fileops.listing import gather_listing
+    with ctx.world.timed("import"):
+        from mpiapps.comm.rank_device import choose_rank_device
+        from mpiapps.fileops.digest import read_manifest
+        from mpiapps.fileops.listing import gather_listing
 
     world, names, target, expected = ctx.world, None, None, dict[str, str]()
     device = choose_rank_device(world) if options.device == "cuda" else None
@@ -49,7 +50,8 @@ def run(ctx: RunContext, options: Options) -> Result:
         with world.timed("list"):
             listing = gather_listing(world.comm, names)
         file_run = _FileRun(ctx, options, listing, expected, device)
-        execute = load_extension(options.operation, OPERATIONS[options.operation])
+        with world.timed("import"):
+            execute = load_extension(options.operation, OPERATIONS[options.operation])
         values, lines = execute(file_run)
         with world.agree():
             if target is not None:
@@ -96,8 +98,9 @@ class _FileRun:
 
     def execute(self, operation: Operation, name: str = "") -> SegmentResults:
         """Run an operation on all files, recorded under a name. Collective."""
-        from mpiapps.fileops.run_segments import run_segments
-        from mpiapps.tasks.task_journal import TaskJournal
+        with self.ctx.world.timed("import"):
+            from mpiapps.fileops.run_segments import run_segments
+            from mpiapps.tasks.task_journal import TaskJournal
 
         directory = self._directory and str(Path(self._directory, name))
         header = {"program": "files", "options": _identity(self.options)}

@@ -24,8 +24,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import IO
 
-from measure import Cell, Figures, Timer, limit, parser, start, sweep, timings
+from measure import Cell, Figures, Timer, limit, parser, replace, start, sweep, timings
 
 from mpiapps.launch.mpiexec import command_line, find_launcher
 from mpiapps.storage.journal import Journal
@@ -45,6 +46,7 @@ SLEEP_TASKS, MEAN_SLEEP, MAX_MAKESPAN = 2000, 0.1, 1.05
 DONE = {"at": 1e9, "attempt": 1, "code": 0, "cpu": 1e-3, "host": "host", "log": 0,
         "memory": 10**7, "reason": "", "seconds": 1e-3}  # fmt: skip
 RUN_SECONDS, MOST_SECONDS = 3, 90  # after the first task, and until it
+END_SECONDS = 30  # after SIGTERM
 POLL_SECONDS = 0.01
 
 
@@ -59,10 +61,27 @@ def farm_timer(tasks: Path, ranks: int, journal: str = "on") -> Timer:
     return measure
 
 
-def peak_kib(status: Path) -> int:
-    """Return the largest resident memory of a process so far."""
-    peaks = [line for line in status.read_text().splitlines() if line[:5] == "VmHWM"]
-    return int(peaks[0].split()[1]) if peaks else 0
+def descendants(pid: int) -> Iterator[int]:
+    """Yield a process and its descendants: ranks of MPICH are grandchildren."""
+    yield pid
+    with suppress(OSError):  # it has ended
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in children.read_text().split():
+                yield from descendants(int(child))
+
+
+def peak_kib(pid: int) -> int:
+    """Return the largest resident memory of a process so far; 0 if it has ended."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1])
+    return 0
+
+
+def complete_lines(text: str) -> list[str]:
+    """Return the lines that end in a line feed: a program that is stopped cuts one."""
+    return text.split("\n")[:-1]
 
 
 def ms_per_task(ends: list[float]) -> float:
@@ -102,11 +121,17 @@ class List:
         """Write the list, and the journals of the tasks that are done."""
         if self.path.exists():
             return
-        self.path.write_text("".join(f"{line}\n" for line in self.commands))
+        text = "".join(f"{line}\n" for line in self.commands)
+        replace(self.path, partial(self._write, text=text))
+
+    def _write(self, path: Path, text: str) -> None:
+        """Write the journals, then the list: where it exists, all do."""
+        path.write_text(text)
         if not self.done:
             return
-        identities = list(by_identity(read_file(str(self.path))))
+        identities = list(by_identity(read_file(str(path))))
         directory = self.path.with_suffix(".farm")
+        shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir()
         (directory / DIGESTS_FILE).write_text("\n".join(identities) + "\n")
         with Journal(directory / "journal", HEADER) as journal:
@@ -119,31 +144,40 @@ class List:
             for n, command in enumerate(self.commands[: self.done], 1):
                 log.write(f"{n}\t:\t1000000000.000\t0.001\t0\t0\t0\t0\t{command}\n")
 
-    def _run(self, command: list[str], environ: Mapping[str, str]) -> dict[str, float]:
+    def _run(
+        self, command: list[str], environ: Mapping[str, str], stdin: IO[str] | int
+    ) -> dict[str, float]:
         """Run until some seconds after the first task; return its time, and memory.
 
-        The memory is that of the process or of the largest of its children.
+        The memory is that of the largest of the process and its descendants. A program
+        that fails has no time.
         """
         self.stamp.unlink(missing_ok=True)
-        begin, peak = time.time(), 0
-        with self.path.open() as lines, subprocess.Popen(
-            command, env=os.environ | environ, stdin=lines,
+        begin, peak, stopped = time.time(), 0, False
+        with subprocess.Popen(
+            command, env=os.environ | environ, stdin=stdin,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         ) as process:  # fmt: skip
-            proc = Path("/proc", str(process.pid))
-            while process.poll() is None:
-                with suppress(OSError):
-                    children = (proc / f"task/{process.pid}/children").read_text()
-                    for pid in (process.pid, *children.split()):
-                        peak = max(peak, peak_kib(Path("/proc", str(pid), "status")))
-                if self.stamp.exists():
-                    if time.time() - self.stamp.stat().st_mtime > RUN_SECONDS:
-                        process.terminate()
-                elif time.time() - begin > MOST_SECONDS:
-                    process.terminate()
+            while process.poll() is None and not stopped:
+                peak = max(peak, *map(peak_kib, descendants(process.pid)))
+                stopped = self._is_over(begin)
                 time.sleep(POLL_SECONDS)
-        first = self.stamp.read_text() if self.stamp.exists() else "NaN"
+            if stopped:
+                process.terminate()
+                try:
+                    process.wait(END_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+        first = self.stamp.read_text() if self.stamp.exists() else ""
+        if not first or (process.returncode and not stopped):
+            first = "NaN"
         return {"first": float(first) - begin, "MiB": peak / 2**10}
+
+    def _is_over(self, begin: float) -> bool:
+        """Return whether the first task ended some seconds ago, or does not end."""
+        with suppress(FileNotFoundError):
+            return time.time() - self.stamp.stat().st_mtime > RUN_SECONDS
+        return time.time() - begin > MOST_SECONDS
 
     def farm(self) -> dict[str, float]:
         """Run the farm; return s to the first task, ms per task, MiB."""
@@ -152,8 +186,11 @@ class List:
             if self.done:
                 shutil.copytree(self.path.with_suffix(".farm"), directory)
             words = [FARM, "on", str(self.path), "--directory", str(directory)]
-            figures = self._run(*command_line(find_launcher(), RANKS, words))
-            lines = (directory / "journal").read_text().splitlines()[2 + self.done :]
+            command, environ = command_line(find_launcher(), RANKS, words)
+            figures = self._run(command, environ, subprocess.DEVNULL)
+            journal = directory / "journal"
+            lines = complete_lines(journal.read_text() if journal.exists() else "")
+            lines = lines[2 + self.done :]
         records = [json.loads(line.rpartition(" ")[0]) for line in lines]
         ends = [record["at"] for record in records if "task" in record]
         return figures | {"ms per task": ms_per_task(ends)}
@@ -164,9 +201,11 @@ class List:
         if self.done:
             shutil.copy(self.path.with_suffix(".joblog"), log)
         words = ["parallel", f"-j{RANKS}", "--joblog", str(log)]
-        figures = self._run([*words, *(["--resume"] if self.done else [])], {})
-        lines = log.read_text().splitlines()[1 + self.done :]
-        log.unlink()
+        words += ["--tmpdir", str(self.directory), *(["--resume"] if self.done else [])]
+        with self.path.open() as stdin:
+            figures = self._run(words, {}, stdin)
+        lines = complete_lines(log.read_text() if log.exists() else "")[1 + self.done :]
+        log.unlink(missing_ok=True)
         rows = [line.split("\t") for line in lines]
         ends = [float(row[2]) + float(row[3]) for row in rows if len(row) > 3]
         return figures | {"ms per task": ms_per_task(ends)}
@@ -184,8 +223,8 @@ def hypershell(tasks: Path) -> float:
         argv = [str(HYPERSHELL), str(path), f"-N{RANKS}", "--no-db"]
         begin = time.perf_counter()
         with tempfile.TemporaryDirectory(dir=tasks.parent) as directory:
-            subprocess.run(argv, cwd=directory, capture_output=True, check=True)
-        return time.perf_counter() - begin
+            done = subprocess.run(argv, cwd=directory, capture_output=True, check=False)
+        return math.nan if done.returncode else time.perf_counter() - begin
 
     one = tasks.with_name("one")
     one.write_text("true\n")

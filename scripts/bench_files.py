@@ -1,12 +1,12 @@
 """`make bench-files`: kinds of text and tables, shapes, sizes, against other tools.
 
-Two ranks, and two processes or threads of each peer. The figures are seconds: of
-mpiapps the sum of the timers of the work, without start and compilation, which are
-printed separately; of commands all; of Python peers those without the import. Rounds
-are interleaved, each in new processes, and medians count. Peers: coreutils, GNU
-parallel, polars and duckdb (in .bench/files), pyarrow. Floors: valid UTF-8 at 2 GB/s
-per core and 15 times wc, other bytes 5 times wc; CSV and --top as fast as polars; all
-else 0.8.
+Two ranks, and two processes or threads of each peer. The figures are seconds without
+the start: of mpiapps the timer `total` less `import` and `compile`; of commands those
+beyond the same command on an empty input; of Python peers those after the import.
+Rounds are interleaved, each in new processes, and medians count. Peers:
+coreutils, GNU parallel, polars and duckdb (in .bench/files), pyarrow. Floors: valid
+UTF-8 at 2 GB/s per core and 15 times wc, other bytes 5 times wc; CSV and --top as fast
+as polars; all else 0.8.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 
 from bench_inputs import KINDS, SHAPES, TABLES, WORDS, Files, Table, Text
-from measure import FLOOR, Cell, Timer, limit, parser, start, sweep
+from measure import FLOOR, Cell, Timer, limit, parser, replace, start, sweep
 
 HERE = Path(__file__).parent
 POLARS = HERE.parent / ".bench/files/bin/python"
@@ -35,9 +35,7 @@ NOT_UTF8 = {"Latin-1", "binary"}
 BLOCK = "32M"  # of parallel --pipepart: the fastest of 10M, 32M and 100M here
 PEERS = ("polars", "duckdb", "pyarrow")
 SORT = "tr -s '[:space:]' '\\n' <{} | sort --parallel=2 | uniq -c | sort -rn | head"
-# `total` has the imports of an operation, `plan` the wait for the rank that loads its
-# kernels last, except on that rank.
-APART = {"total", "compile", "plan"}
+APART = ("import", "compile")  # timers of the start
 START_SECONDS: list[float] = []
 
 
@@ -52,29 +50,24 @@ def files(*argv: str, output: Path | None = None) -> Timer:
             shutil.rmtree(output, ignore_errors=True)
         words = ("-m", "mpiapps.files", *argv, "--progress", "off", "--json", "-")
         wall, done = start(RANKS, *words)
-        ranks = json.loads(done.stdout)["usage"]["ranks"]
-        work: float = min(rank["timers"]["plan"] for rank in ranks) + max(
-            sum(rank["timers"][name] for name in rank["timers"].keys() - APART)
-            for rank in ranks
-        )
+        ranks = [rank["timers"] for rank in json.loads(done.stdout)["usage"]["ranks"]]
+        # The others wait for the rank that starts last.
+        begun = max(sum(rank.get(name, 0.0) for name in APART) for rank in ranks)
+        work: float = max(rank["total"] for rank in ranks) - begun
         START_SECONDS.append(wall - work)
         return work
 
     return measure
 
 
-def command(text: str) -> Timer:
-    """Return a function that runs a command of the shell: its wall time."""
-
-    def measure() -> float:
-        environ = {**os.environ, "LC_ALL": "C.UTF-8"}
-        begin = time.perf_counter()
-        done = subprocess.run(
-            text, shell=True, env=environ, capture_output=True, check=False
-        )
-        return time.perf_counter() - begin if not done.returncode else float("nan")
-
-    return measure
+def shell(text: str) -> float:
+    """Return the wall time of a command of the shell, NaN if it failed."""
+    environ = {**os.environ, "LC_ALL": "C.UTF-8"}
+    begin = time.perf_counter()
+    done = subprocess.run(
+        text, shell=True, env=environ, capture_output=True, check=False
+    )
+    return time.perf_counter() - begin if not done.returncode else float("nan")
 
 
 def script(operation: str, peer: str, path: Path, column: str = "") -> Timer:
@@ -83,6 +76,8 @@ def script(operation: str, peer: str, path: Path, column: str = "") -> Timer:
     argv = [str(HERE / "files_peer.py"), f"{operation}-{peer}", str(path), column]
 
     def measure() -> float:
+        if not Path(python).exists():
+            return float("nan")
         done = subprocess.run(
             [python, *argv], capture_output=True, text=True, check=False
         )
@@ -109,6 +104,22 @@ class Surface:
     def __init__(self, directory: Path, size: int, small: int) -> None:
         self._directory, self._size, self._small = directory, size, small
 
+    def _command(self, text: str, path: Path) -> Timer:
+        """Return a function that runs a command on `path`, in place of ``{}``.
+
+        It returns the wall time less that of the command on an empty file or directory.
+        """
+        empty = self._directory / f"empty{path.suffix}"
+
+        def measure() -> float:
+            if path.is_dir():
+                empty.mkdir(exist_ok=True)
+            else:
+                empty.touch()
+            return shell(text.format(path)) - shell(text.format(empty))
+
+        return measure
+
     def _input(self, name: str, suffix: str) -> Path:
         name = "".join(char if char.isalnum() else "-" for char in name)
         return self._directory / f"{name}-{self._size}.{suffix}"
@@ -123,7 +134,7 @@ class Surface:
     ) -> Cell:
         def prepare() -> None:
             if not path.exists():
-                what.write(path, self._size)
+                replace(path, lambda part: what.write(part, self._size))
 
         return Cell(title, ours, peers, prepare)
 
@@ -132,18 +143,18 @@ class Surface:
         for kind, text in (KINDS | SHAPES | WORDS).items():
             path = self._input(kind, "txt")
             cell = partial(self._cell, path=path, what=text)
-            pipe = f"parallel -j{RANKS} --pipepart --block {BLOCK} -a {path} wc"
+            pipe = f"parallel -j{RANKS} --pipepart --block {BLOCK} -a {{}} wc"
             least = self._size / (BYTES_PER_SECOND * RANKS)
             floor = 5.0 if kind in NOT_UTF8 else 15.0
             counts = {
-                "wc -lwm": (command(f"wc -lwm {path}"), floor),
-                "parallel wc -lwm": (command(f"{pipe} -lwm"), FLOOR),
+                "wc -lwm": (self._command("wc -lwm {}", path), floor),
+                "parallel wc -lwm": (self._command(f"{pipe} -lwm", path), FLOOR),
             }
             if kind not in NOT_UTF8:
                 counts["2 GB/s a core"] = limit(least), 1.0
             lines = {
-                "wc -l": (command(f"wc -l {path}"), FLOOR),
-                "parallel wc -l": (command(f"{pipe} -l"), FLOOR),
+                "wc -l": (self._command("wc -l {}", path), FLOOR),
+                "parallel wc -l": (self._command(f"{pipe} -l", path), FLOOR),
             }
             tops = {
                 peer: (script("top", peer, path), 1.0 if peer == "polars" else FLOOR)
@@ -151,7 +162,7 @@ class Surface:
                 if kind not in NOT_UTF8
             }
             if kind in {"ASCII", *NOT_UTF8}:  # slow, and no polars
-                tops["sort | uniq -c"] = command(SORT.format(path)), FLOOR
+                tops["sort | uniq -c"] = self._command(SORT, path), FLOOR
             if kind not in WORDS:
                 yield cell(f"count: {kind}", files("count", f"{path}"), counts)
                 only = files("count", f"{path}", "--only", "lines")
@@ -192,18 +203,18 @@ class Surface:
         for kind in (Files(4), Files(self._small)):
             title = f"{kind.number} files of {self._size / kind.number / 1e3:.0f} kB"
             path = self._input(f"{kind.number} files", "d")
-            names = f"find {path} -type f -print0 | xargs -0 -P{RANKS}"
-            many = "-n500" if kind.number > 100 else "-n1"
+            many = 500 if kind.number > 100 else 1
+            names = f"find {{}} -type f -print0 | xargs -0 -P{RANKS} -n{many}"
             sums = path.with_suffix(".sums")
             yield self._cell(
                 f"hash: {title}", files("hash", f"{path}", "-o", f"{sums}"),
-                {"xargs sha256sum": (command(f"{names} {many} sha256sum"), FLOOR)},
+                {"xargs sha256sum": (self._command(f"{names} sha256sum", path), FLOOR)},
                 path, kind,
             )  # fmt: skip
             yield self._cell(
                 f"count: {title}", files("count", f"{path}"),
-                {"xargs wc -lwm": (command(f"{names} {many} wc -lwm"), FLOOR),
-                 "a loop in Python": (script("count", "loop", path), FLOOR)},
+                {"xargs wc -lwm": (self._command(f"{names} wc -lwm", path), FLOOR),
+                 "Pool in Python": (script("count", "loop", path), FLOOR)},
                 path, kind,
             )  # fmt: skip
 

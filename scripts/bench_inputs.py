@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 LATIN = "etaoinshrdlucmfwypvbgkjqxz"
 GERMAN = "enisratdhulcgmobwfkzpväöüß"
+MAX_LINE = 110  # bytes of `Text()`
 DRAWN = 500_000  # words that are drawn by frequency, besides each of them once
 
 
@@ -26,6 +28,7 @@ class Text:
     end: str = ""  # of each line
     encoding: str = "utf-8"
 
+    @lru_cache(maxsize=1)  # noqa: B019 - the last one, for many files
     def block(self) -> bytes:
         """Return lines with all words."""
         rng = random.Random(1)
@@ -158,9 +161,12 @@ class Files:
     number: int
 
     def write(self, path: Path, size: int) -> None:
-        """Write files of `size` bytes in all."""
-        block = Text().block()
+        """Write files of some `size` bytes in all, each of whole lines."""
+        text, total = Text(), 0
         for n in range(self.number):
             directory = path / f"{n // 1000}"
             directory.mkdir(parents=True, exist_ok=True)
-            (directory / f"{n}.txt").write_bytes(block[: size // self.number])
+            file = directory / f"{n}.txt"
+            text.write(file, size // self.number)
+            total += file.stat().st_size
+        assert size - self.number * (MAX_LINE + 1) < total <= size, total

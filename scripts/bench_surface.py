@@ -20,10 +20,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import geometric_mean, median
 from typing import IO, Any
+
+from measure import replace
 
 from mpiapps.launch.mpiexec import command_line, find_launcher
 
@@ -258,7 +261,7 @@ def main() -> int:
         result += table
     holds = report(result)
     if options.json:
-        options.json.write_text(json.dumps(result))
+        replace(options.json, partial(Path.write_text, data=json.dumps(result)))
     return int(not holds)
 
 

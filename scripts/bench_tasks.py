@@ -32,7 +32,7 @@ SIZES = {"0 B": 0, "1 kB": 10**3, "64 kB": 2**16, "1 MB": 10**6, "8 MB": 8 * 10*
 # Bytes of a payload and of all those of a cell, at most: dicts take ten times as much.
 KINDS = {"array": (2**28, 2**29), "string": (2**28, 2**29), "dict": (8 * 10**6, 2**25)}
 NONE = {"kind": "array", "size": 0, "direction": "in", "consumer": 0.0}
-SLOW = 2000  # tasks; mpi4py.futures runs some 4,500 per second
+SLOW = 10_000  # tasks; mpi4py.futures runs some 4,500 per second
 
 
 class Pools:

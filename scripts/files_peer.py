@@ -1,6 +1,7 @@
 """Peers of bench_files.py: files_peer.py OPERATION-PEER PATH [COLUMN].
 
-Prints a result and the seconds on two threads, without the import of the library.
+Prints a result and the seconds on two threads or processes, without the import of the
+library or the start of the processes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,9 @@ Query = Callable[[str, str], object]
 
 
 def imported(name: str) -> Any:
-    """Return a library, limited to two threads."""
+    """Return a library, limited to two threads, or a pool of two processes."""
+    if name == "loop":
+        return Pool(THREADS)
     os.environ["POLARS_MAX_THREADS"] = str(THREADS)
     if name == "polars":
         import polars
@@ -37,13 +41,13 @@ def imported(name: str) -> Any:
 
     pa.array([1.0]).to_numpy()  # imports NumPy, and pandas
     pa.set_cpu_count(THREADS)
+    pa.set_io_thread_count(THREADS)
     return pa
 
 
-def polars_column(pl: Any, path: str, column: str) -> Any:
-    """Return a column of CSV or Parquet."""
-    scan = pl.scan_parquet if path.endswith(".parquet") else pl.scan_csv
-    return scan(path).select(column).collect(engine="streaming")[column]
+def polars_scan(pl: Any, path: str) -> Any:
+    """Return a lazy frame of CSV or Parquet."""
+    return (pl.scan_parquet if path.endswith(".parquet") else pl.scan_csv)(path)
 
 
 def duckdb_table(path: str) -> str:
@@ -62,7 +66,7 @@ def arrow_column(pa: Any, path: str, column: str) -> Any:
 
 def histogram_polars(pl: Any, path: str, column: str) -> object:
     """Compute the mean and a histogram."""
-    x = polars_column(pl, path, column)
+    x = polars_scan(pl, path).select(column).collect(engine="streaming")[column]
     return x.mean(), x.hist(bin_count=BINS)["count"].sum()
 
 
@@ -87,9 +91,11 @@ def histogram_pyarrow(pa: Any, path: str, column: str) -> object:
 
 def describe_polars(pl: Any, path: str, column: str) -> object:
     """Compute counts, moments, extremes and percentiles."""
-    x = polars_column(pl, path, column)
-    points = [x.quantile(p, interpolation="linear") for p in PERCENTILES]
-    return x.count(), x.null_count(), x.mean(), x.std(), x.min(), x.max(), points
+    x = pl.col(column)
+    figures = {"n": x.count(), "null": x.null_count(), "mean": x.mean(), "std": x.std(),
+               "min": x.min(), "max": x.max()}  # fmt: skip
+    figures["points"] = x.quantile(list(PERCENTILES), interpolation="linear")
+    return polars_scan(pl, path).select(**figures).collect(engine="streaming").rows()
 
 
 def describe_duckdb(duckdb: Any, path: str, column: str) -> object:
@@ -144,21 +150,24 @@ def top_duckdb(duckdb: Any, path: str, _: str) -> object:
     ).fetchall()
 
 
-def count_loop(_: Any, path: str, __: str) -> object:
-    """Count the words of all files in a directory in a plain loop."""
-    total = 0
-    for directory, _, names in os.walk(path):
-        for name in names:
-            with Path(directory, name).open("rb") as stream:
-                total += len(stream.read().split())
-    return total
+def counts(path: str) -> tuple[int, int, int]:
+    """Return the lines, words and bytes of a file."""
+    content = Path(path).read_bytes()
+    return content.count(b"\n"), len(content.split()), len(content)
+
+
+def count_loop(pool: Any, path: str, _: str) -> object:
+    """Count lines, words and bytes of all files in a directory, in two processes."""
+    files = [f"{Path(where, name)}" for where, _, names in os.walk(path)
+             for name in names]  # fmt: skip
+    return [sum(column) for column in zip(*pool.map(counts, files), strict=True)]
 
 
 def main() -> None:
     """Run a peer."""
     name, path, column = (*sys.argv[1:], "")[:3]
     _, _, peer = name.partition("-")
-    library = imported(peer) if peer != "loop" else None
+    library = imported(peer)
     begin = time.perf_counter()
     result = globals()[name.replace("-", "_")](library, path, column)
     print(result, time.perf_counter() - begin)

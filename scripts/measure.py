@@ -11,12 +11,14 @@ import argparse
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -110,6 +112,18 @@ def limit(figure: float) -> Timer:
     return lambda: figure
 
 
+def replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file or directory beside `path`, then rename it.
+
+    So one that exists is complete. The suffix of the other name is the same.
+    """
+    part = path.with_name(f"part-{path.name}")
+    if part.is_dir():
+        shutil.rmtree(part)
+    write(part)
+    part.replace(path)
+
+
 def measured(cell: Cell, rounds: int) -> Result:
     """Return the figures of a cell. In each round all run, one after another."""
     cell.prepare()
@@ -122,13 +136,24 @@ def measured(cell: Cell, rounds: int) -> Result:
     return {"title": cell.title, "figures": figures, "floors": floors}
 
 
+def failed(result: Result) -> list[str]:
+    """Return the names of ours and of the peers that failed in a round."""
+    return [
+        name
+        for name, figures in result["figures"].items()
+        if not all(map(math.isfinite, figures))
+    ]
+
+
 def ratios(result: Result) -> dict[str, float]:
-    """Return the median over the rounds of each peer's ratio, unless it failed."""
-    figures = result["figures"]
+    """Return the median over the rounds of each peer's ratio, unless one failed."""
+    figures, without = result["figures"], failed(result)
+    if "ours" in without or not all(figures["ours"]):
+        return {}
     return {
         name: median(b / a for a, b in zip(figures["ours"], figures[name], strict=True))
         for name in result["floors"]
-        if not any(map(math.isnan, figures[name]))
+        if name not in without
     }
 
 
@@ -145,8 +170,18 @@ def margins(result: Result) -> dict[str, float]:
 
 
 def margin(result: Result) -> float:
-    """Return the least margin; a cell below 1 misses a floor."""
-    return min(margins(result).values(), default=math.inf)
+    """Return the least margin; a cell below 1 misses a floor.
+
+    It is 0 if a figure of ours is 0 or not finite, or if all peers with a floor failed.
+    """
+    parts, floors = margins(result), result["floors"]
+    if not all(
+        figure and math.isfinite(figure) for figure in result["figures"]["ours"]
+    ):
+        return 0.0
+    if any(floors.values()) and not any(floors[name] for name in parts):
+        return 0.0
+    return min(parts.values(), default=math.inf)
 
 
 def line(result: Result) -> str:
@@ -157,7 +192,7 @@ def line(result: Result) -> str:
         f" ({ratios(result)[name]:.2f}, {result['floors'][name]:g})"
         for name in margins(result)
     ]
-    columns += [f"{name} failed" for name in result["floors"].keys() - ratios(result)]
+    columns += [f"{name} failed" for name in failed(result)]
     return "  ".join(columns) + ("" if margin(result) >= 1 else "  *")
 
 
@@ -168,7 +203,8 @@ def report(results: Iterable[Result]) -> bool:
     for title, part in (("worst", table[:10]), ("all", table)):
         print(f"-- {title}", *map(line, part), sep="\n")
     missed = sum(margin(result) < 1 for result in table)
-    print(f"{missed} of {len(table)} cells below a floor")
+    peers = sum(name != "ours" for result in table for name in failed(result))
+    print(f"{missed} of {len(table)} cells below a floor; {peers} peers failed")
     return not missed
 
 
@@ -202,5 +238,7 @@ def sweep(cells: Iterable[Cell], options: argparse.Namespace) -> int:
         results[cell.title] = measured(cell, options.rounds)
         print(f"{number}/{len(table)}", line(results[cell.title]), file=sys.stderr)
         if file:
-            file.write_text(json.dumps(list(results.values())))
+            replace(
+                file, partial(Path.write_text, data=json.dumps([*results.values()]))
+            )
     return int(not report(results.values()))
