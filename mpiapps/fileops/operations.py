@@ -114,7 +114,7 @@ def resize(run: FileRun) -> ValuesAndLines:
         options.format,
         run.listing.names,
         box=options.size,
-        factor=options.factor,
+        factor=options.factor or 1.0,
     )
     results = run.execute(operation)
     return {}, [line_with_name("", target) for target in results.values]

@@ -131,8 +131,8 @@ class Options:
         type=parse_size,
         metavar="WIDTHxHEIGHT",
     )
-    factor: float = option(
-        0.0,
+    factor: float | None = option(
+        None,
         "resize: factor of width and height",
         type=parse_factor,
         metavar="X",
@@ -151,7 +151,7 @@ class Options:
     by: str = option("", "group: column of the keys, which are text", metavar="COLUMN")
     percentiles: tuple[float, ...] = option(
         (25.0, 50.0, 75.0),
-        "describe: percentiles, separated by commas (default: 25,50,75)",
+        "describe: percentiles, separated by commas",
         type=parse_percentiles,
         metavar="LIST",
     )
@@ -182,8 +182,8 @@ class Options:
     lines: int = option(
         0, "sample: take N lines of all files", type="count", min=0, metavar="N"
     )
-    fraction: float = option(
-        0.0,
+    fraction: float | None = option(
+        None,
         "sample: take each line with this probability",
         type=parse_fraction,
         metavar="P",
