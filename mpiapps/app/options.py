@@ -124,7 +124,7 @@ def add_options(
 
 def _is_absent(field: dataclasses.Field[Any]) -> bool:
     """Return whether the default of an option is not one of its values."""
-    default = field.default
+    default: Any = field.default
     if default in (None, "", ()):
         return True
     values = default if field.metadata["nargs"] else (default,)
