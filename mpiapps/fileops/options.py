@@ -39,7 +39,7 @@ PER_FILE = ("count", "hash")  # operations with a result for each file
 # packages may use any.
 USED_BY = {
     **dict.fromkeys(("only", "top", "encoding", "strict_utf8"), ("count",)),
-    "no_decompress": ("count",),
+    **dict.fromkeys(("device", "no_decompress"), ("count",)),
     **dict.fromkeys(("algorithm", "check"), ("hash",)),
     "transform": ("flip",),
     "output_dir": (*IMAGES, "convert"),
@@ -105,7 +105,8 @@ class Options:
     )
     check: str = option(
         "",
-        "hash: compare the files that a manifest names with their digests in it",
+        "hash: compare the files that a manifest names with their digests in it; -:"
+        " standard input",
         metavar="MANIFEST",
     )
     transform: str = option(
@@ -256,11 +257,6 @@ def _check_use(options: Options) -> None:
 def _check_device(options: Options) -> None:
     if options.device == "cpu":
         return
-    if options.operation != "count":
-        raise ValueError(
-            f"--device {options.device}: {options.operation} runs on CPUs alone; a"
-            " device is used by count"
-        )
     if options.top or set(options.only) == {"bytes"}:
         reason = "a table of words is in the memory of the host"
         if not options.top:
