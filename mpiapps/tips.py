@@ -51,7 +51,7 @@ class Options:
     bins: int = option(50, "number of intervals", min=1, max=10**6)
     range: tuple[float, float] = option(
         (0.0, 100.0),
-        "range of the intervals, in percent (default: 0:100)",
+        "range of the intervals, in percent",
         type=units.parse_interval,
         metavar="LOW:HIGH",
     )

@@ -93,6 +93,12 @@ def test_a_failed_file_ends_only_a_strict_run(tmp_path):
     assert "Traceback" not in ended.err
 
 
+def test_a_manifest_that_cannot_be_read_is_an_error_of_files(tmp_path):
+    ended = on_ranks("openmpi", 1, *FILES, "hash", "--check", str(tmp_path / "missing"))
+    assert ended.code == 74
+    assert f"cannot read the manifest {tmp_path}/missing: No such file" in ended.err
+
+
 def test_invalid_options_end_before_mpi():
     for arguments, message in {
         ("count",): "name files, directories or patterns",
@@ -110,6 +116,7 @@ def test_invalid_options_end_before_mpi():
         ("map", "x"): "map: MODULE:FUNCTION is required",
         ("count", "x", "--bins", "9"): "--bins applies only to histogram, not count",
         ("resize", "x", "--transform", "90"): "--transform applies only to flip",
+        ("hash", "x", "--device", "cuda"): "--device applies only to count, not hash",
         ("sample", "x", "--per-file"): "--per-file applies only to count, hash, not",
         ("histogram", "x", "--column", "1", "--range", "2:1"): "LOW below HIGH",
         (

@@ -1,5 +1,6 @@
 """The environment that `make` makes: when it is made anew, when it is left alone."""
 
+import importlib.metadata
 import os
 import re
 import runpy
@@ -120,3 +121,9 @@ def test_the_description_on_pypi_has_no_relative_links(monkeypatch):
     text = given["long_description"]
     assert re.findall(r"\]\((?!https?:)", text) == []
     assert "docs/pi.md: from a 20-line program" in text
+
+
+def test_the_metadata_has_the_description():
+    metadata = importlib.metadata.metadata("mpiapps")
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert str(metadata.get_payload()).startswith("# mpiapps")

@@ -69,8 +69,10 @@ def option(  # noqa: PLR0913 - the arguments of argparse.add_argument
 
     Notes
     -----
-    A `default` below `min`, or that `type` refuses, means that the option is absent;
-    help does not show it.
+    A `default` of `None`, or one below `min`, means that the option is absent; help
+    does not show it. `type` parses what users write, never a default.
+    Help shows a tuple as users write it: with blanks for several values, else with the
+    colon of a `metavar` such as ``LOW:HIGH``, or commas.
     A default of ``()`` without `nargs` defines an option that may be repeated.
     """
     metadata = {
@@ -115,22 +117,27 @@ def add_options(
             type=_parser(field),
             metavar=_metavar(field),
             help=help_text.replace("%", "%%")
-            + ("" if _is_absent(field) else f" (default {field.default})"),
+            + ("" if _is_absent(field) else f" (default {_default_text(field)})"),
             **({"nargs": nargs} if nargs else {}),
         )
 
 
 def _is_absent(field: dataclasses.Field[Any]) -> bool:
     """Return whether the default of an option is not one of its values."""
-    default, parse = field.default, field.metadata["type"]
-    if default in (None, "", ()) or _check("", default, field.metadata):
+    default: Any = field.default
+    if default in (None, "", ()):
         return True
-    try:
-        if callable(parse):
-            parse(str(default))
-    except ValueError:
-        return True
-    return False
+    values = default if field.metadata["nargs"] else (default,)
+    return any(_check("", value, field.metadata) for value in values)
+
+
+def _default_text(field: dataclasses.Field[Any]) -> str:
+    """Return a default as users write it."""
+    if not isinstance(field.default, tuple):
+        return str(field.default)
+    colon = ":" if ":" in field.metadata["metavar"] else ","
+    separator = " " if field.metadata["nargs"] else colon
+    return separator.join(str(n).removesuffix(".0") for n in field.default)
 
 
 def identity(options: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from mpiapps.base.errors import InputError
+from mpiapps.base.errors import FileAccessError, InputError, os_errors
 from mpiapps.base.stdin import standard_input
 
 # Prefixes of files that are not data of a table: `_SUCCESS`, `.part-0.crc`.
@@ -176,9 +176,13 @@ def _is_data(name: str, path: str) -> bool:
 def read_list(name: str) -> list[str]:
     """Return the names in a list, separated by newlines or by zero bytes.
 
-    The list is read by `read_input`.
+    The list is read by `read_input`; one that cannot be read is an `InputError`, as
+    a pattern without a match.
     """
-    data = read_input(name, "list")
+    try:
+        data = read_input(name, "list")
+    except FileAccessError as error:
+        raise InputError(str(error)) from error
     separator = b"\0" if b"\0" in data else b"\n"
     return [os.fsdecode(part) for part in data.split(separator) if part]
 
@@ -195,15 +199,18 @@ def read_input(name: str, kind: str) -> bytes:
 
     Raises
     ------
-    InputError
+    FileAccessError
         If it cannot be read.
     LaunchError
         If it is standard input, and the launcher does not forward its end.
     """
-    try:
+    with os_errors(f"the {kind} {input_name(name)}", "read"):
         if name == "-":
             with standard_input() as stream:
                 return stream.read()
         return Path(name).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read the {kind} {name}: {error.strerror}") from error
+
+
+def input_name(name: str) -> str:
+    """Return what messages call the input `name`: ``-`` is standard input."""
+    return "standard input" if name == "-" else name

@@ -6,8 +6,10 @@ code. A failure of standard error never ends a run.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
+from bisect import bisect_right
 from contextlib import suppress
 from typing import TextIO
 
@@ -15,6 +17,7 @@ from mpiapps.base.errors import FileAccessError
 
 # The errors of a full disk or broken pipe, of a closed stream, and of a missing one.
 WRITE_ERRORS = (OSError, ValueError, AttributeError)
+MAX_ABBREVIATED = 200  # characters
 
 
 def write_out(text: str) -> None:
@@ -79,6 +82,29 @@ def printable(text: str) -> str:
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
         for c in text
     )
+
+
+def abbreviated(text: str, *, quoted: bool = False) -> str:
+    """Return the beginning of a text as one line of at most `MAX_ABBREVIATED`.
+
+    Backslashes, unprintable characters and bytes that are not UTF-8 are escaped before
+    it is cut; what is cut ends in ``...``. If `quoted`, it is in quotes, as by `repr`.
+    """
+    text = text[: MAX_ABBREVIATED + 1]
+    quote = ('"' if "'" in text and '"' not in text else "'") if quoted else ""
+    escaped = [
+        f"\\{c}" if c in ("\\", quote) else _escaped_byte(c) or printable(c)
+        for c in text
+    ]
+    ends = list(itertools.accumulate(map(len, escaped)))
+    if ends and ends[-1] > MAX_ABBREVIATED:
+        escaped = [*escaped[: bisect_right(ends, MAX_ABBREVIATED - 3)], "..."]
+    return f"{quote}{''.join(escaped)}{quote}"
+
+
+def _escaped_byte(c: str) -> str:
+    """Return the escape of a byte that `os.fsdecode` could not decode, or nothing."""
+    return f"\\x{ord(c) - 0xDC00:x}" if "\udc80" <= c <= "\udcff" else ""
 
 
 class SafeStream:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mpiapps.base.errors import InputError
-from mpiapps.base.file_names import read_input
+from mpiapps.base.file_names import input_name, read_input
 from mpiapps.base.optional import require
 from mpiapps.fileops.choices import ALGORITHMS
 from mpiapps.fileops.operation import Operation
@@ -52,26 +52,29 @@ def read_manifest(path: str, algorithm: str) -> dict[str, str]:
 
     Raises
     ------
+    FileAccessError
+        If it cannot be read.
     InputError
-        If it cannot be read, a line is not a digest of this algorithm and a name, or a
-        name has two different digests.
+        If a line is not a digest of this algorithm and a name, or a name has two
+        different digests.
     """
     length = 2 * _hash(algorithm)().digest_size
     digests: dict[str, str] = {}
     lines = os.fsdecode(read_input(path, "manifest")).split("\n")
+    source = input_name(path)
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#"):
             continue
         name, digest = _parse(line.removesuffix("\r"))
         if len(digest) != length:
             raise InputError(
-                f"{path}, line {number}: {line[:80]!r} is not a digest of {length}"
+                f"{source}, line {number}: {line[:80]!r} is not a digest of {length}"
                 f" hexadecimal digits, as by {algorithm}, and a name; name the"
                 " algorithm with --algorithm"
             )
         if digests.setdefault(name, digest) != digest:
             raise InputError(
-                f"{path}, line {number}: {name!r} has another digest above"
+                f"{source}, line {number}: {name!r} has another digest above"
             )
     return digests
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mpiapps.base.file_names import input_name
 from mpiapps.fileops import columns
 from mpiapps.fileops.choices import COUNTS
 from mpiapps.fileops.count import ROW, TextCount, join_words
@@ -77,8 +78,9 @@ def manifest(run: FileRun) -> ValuesAndLines:
     results = run.execute(Digest(options.algorithm))
     digests = {file: digest for file, (digest,) in results.by_file().items()}
     if options.check:
+        source = input_name(options.check)
         changed = {
-            file: f"its digest {digest} differs from that in {options.check}"
+            file: f"its digest {digest} differs from that in {source}"
             for file, digest in digests.items()
             if digest != run.expected[names[file]]
         }
@@ -114,7 +116,7 @@ def resize(run: FileRun) -> ValuesAndLines:
         options.format,
         run.listing.names,
         box=options.size,
-        factor=options.factor,
+        factor=options.factor or 1.0,
     )
     results = run.execute(operation)
     return {}, [line_with_name("", target) for target in results.values]

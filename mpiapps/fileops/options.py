@@ -39,7 +39,7 @@ PER_FILE = ("count", "hash")  # operations with a result for each file
 # packages may use any.
 USED_BY = {
     **dict.fromkeys(("only", "top", "encoding", "strict_utf8"), ("count",)),
-    "no_decompress": ("count",),
+    **dict.fromkeys(("device", "no_decompress"), ("count",)),
     **dict.fromkeys(("algorithm", "check"), ("hash",)),
     "transform": ("flip",),
     "output_dir": (*IMAGES, "convert"),
@@ -105,7 +105,8 @@ class Options:
     )
     check: str = option(
         "",
-        "hash: compare the files that a manifest names with their digests in it",
+        "hash: compare the files that a manifest names with their digests in it; -:"
+        " standard input",
         metavar="MANIFEST",
     )
     transform: str = option(
@@ -131,8 +132,8 @@ class Options:
         type=parse_size,
         metavar="WIDTHxHEIGHT",
     )
-    factor: float = option(
-        0.0,
+    factor: float | None = option(
+        None,
         "resize: factor of width and height",
         type=parse_factor,
         metavar="X",
@@ -151,7 +152,7 @@ class Options:
     by: str = option("", "group: column of the keys, which are text", metavar="COLUMN")
     percentiles: tuple[float, ...] = option(
         (25.0, 50.0, 75.0),
-        "describe: percentiles, separated by commas (default: 25,50,75)",
+        "describe: percentiles, separated by commas",
         type=parse_percentiles,
         metavar="LIST",
     )
@@ -182,8 +183,8 @@ class Options:
     lines: int = option(
         0, "sample: take N lines of all files", type="count", min=0, metavar="N"
     )
-    fraction: float = option(
-        0.0,
+    fraction: float | None = option(
+        None,
         "sample: take each line with this probability",
         type=parse_fraction,
         metavar="P",
@@ -256,11 +257,6 @@ def _check_use(options: Options) -> None:
 def _check_device(options: Options) -> None:
     if options.device == "cpu":
         return
-    if options.operation != "count":
-        raise ValueError(
-            f"--device {options.device}: {options.operation} runs on CPUs alone; a"
-            " device is used by count"
-        )
     if options.top or set(options.only) == {"bytes"}:
         reason = "a table of words is in the memory of the host"
         if not options.top:

@@ -138,7 +138,7 @@ class LineSample(Operation):
 def sample(run: FileRun) -> ValuesAndLines:
     """Take random lines of all files. Collective."""
     options = run.options
-    operation = LineSample(options.fraction, options.lines, options.seed)
+    operation = LineSample(options.fraction or 0.0, options.lines, options.seed)
     results = run.execute(operation)
     lines = [
         (number, file, offset, text)

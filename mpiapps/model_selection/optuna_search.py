@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import pkgutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +26,7 @@ from mpiapps.model_selection.search_space import Candidate, Interval, SearchSpac
 
 FAILED = "mpiapps:failed"  # attribute of a trial with a failed fit, not of a killed one
 SQLITE = (".db", ".sqlite", ".sqlite3")  # other files are journals of Optuna
+MAGIC = b"SQLite format 3\0"  # of a database; a new one may be empty
 PLAIN = (str, int, float, bool, type(None))  # what Optuna stores as a choice
 
 
@@ -141,7 +144,16 @@ def _storage(optuna: Any, path: str) -> Any:
     if not path:
         return None
     if Path(path).suffix in SQLITE:
-        return f"sqlite:///{Path(path).absolute()}"
+        with suppress(FileNotFoundError), Path(path).open("rb") as file:
+            if file.read(len(MAGIC)) not in (
+                b"",
+                MAGIC,
+            ):  # SQLAlchemy would leave it open
+                raise ValueError("it is not a database of SQLite")
+        # Optuna never closes the connections of a pool.
+        pool = {"poolclass": pkgutil.resolve_name("sqlalchemy.pool:NullPool")}
+        url = f"sqlite:///{Path(path).absolute()}"
+        return optuna.storages.RDBStorage(url, engine_kwargs=pool)
     backend = optuna.storages.journal
     lock = backend.JournalFileOpenLock(path)  # links are not on all file systems
     return optuna.storages.JournalStorage(backend.JournalFileBackend(path, lock))

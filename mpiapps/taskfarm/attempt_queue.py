@@ -12,12 +12,13 @@ from statistics import median
 
 from mpiapps.base.deadline import Deadline
 from mpiapps.base.errors import InputError, RankExited
+from mpiapps.base.streams import abbreviated
 from mpiapps.storage.journal import Record
 from mpiapps.taskfarm.dependencies import Dependencies
 from mpiapps.taskfarm.halt import Halt
 from mpiapps.taskfarm.slot_scheduler import SlotScheduler
 from mpiapps.taskfarm.task_list import Task
-from mpiapps.taskfarm.task_process import STOPPED, shown
+from mpiapps.taskfarm.task_process import STOPPED
 
 CRASH_LIMIT = 2  # retries, alone, of a task whose helper was killed or host was lost
 DEPENDENCY = "a failed dependency"  # reason of a task that waits for one that failed
@@ -101,7 +102,7 @@ class AttemptQueue:
         for number in pending:
             if tasks[number].cores > max(cores):
                 raise InputError(
-                    f"{shown(tasks[number].command)}: needs"
+                    f"{abbreviated(tasks[number].command)}: needs"
                     f" {tasks[number].cores} cores, and the largest host has"
                     f" {max(cores)}"
                 )

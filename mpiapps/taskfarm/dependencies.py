@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from mpiapps.base.errors import InputError
+from mpiapps.base.streams import abbreviated
 from mpiapps.taskfarm.task_list import Task
-from mpiapps.taskfarm.task_process import shown
 
 
 class Dependencies:
@@ -85,7 +85,7 @@ class Dependencies:
             for name in task.after:
                 if name not in names:
                     raise InputError(
-                        f"{shown(task.command)}: after={name}, and no task"
+                        f"{abbreviated(task.command)}: after={name}, and no task"
                         f" has name={name}"
                     )
                 for other in named[name]:
@@ -118,7 +118,9 @@ class Dependencies:
             path.append(node)
             node = first[node]
         cycle = [n for n in path[path.index(node) :] if n >= 0]
-        commands = " and ".join(f"'{shown(tasks[n].command)}'" for n in cycle[:3])
+        commands = " and ".join(
+            abbreviated(tasks[n].command, quoted=True) for n in cycle[:3]
+        )
         raise InputError(
             f"tasks wait for each other, by after= or at a barrier: {commands}"
         )

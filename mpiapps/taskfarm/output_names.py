@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mpiapps.base.errors import InputError
+from mpiapps.base.streams import abbreviated
 from mpiapps.taskfarm.task_list import Task
-from mpiapps.taskfarm.task_process import shown
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -57,18 +57,21 @@ def with_output_names(
         path = Path(task.directory, stdout).absolute()
         other = writers.setdefault(path, identity)
         if other != identity:
+            first, second = (
+                abbreviated(each.command, quoted=True) for each in (listed[other], task)
+            )
             raise InputError(
-                f"stdout={task.stdout}: '{shown(listed[other].command)}' and"
-                f" '{shown(task.command)}' would both write {path}; use {{seq}},"
-                " {task}, or a {name} that each task has of its own"
+                f"stdout={task.stdout}: {first} and {second} would both write {path};"
+                " use {seq}, {task}, or a {name} that each task has of its own"
             )
         named[identity] = replace(task, stdout=stdout)
     for path, identity in writers.items():
         writer = done.get(str(path), identity)
         if writer != identity and writer in listed:
+            command = abbreviated(listed[writer].command, quoted=True)
             raise InputError(
                 f"stdout={listed[identity].stdout}: {path} holds the output of"
-                f" '{shown(listed[writer].command)}', which an earlier run has done;"
+                f" {command}, which an earlier run has done;"
                 " if the list was edited, {seq} has changed: use {name} or {task}, or"
                 " another directory"
             )
@@ -77,9 +80,10 @@ def with_output_names(
 
 def _no_value(task: Task, placeholder: str) -> str:
     """Return the error for a placeholder that remains."""
+    command = abbreviated(task.command)
     if placeholder == "{name}":
-        return f"{shown(task.command)}: stdout={task.stdout}, and the task has no name="
+        return f"{command}: stdout={task.stdout}, and the task has no name="
     return (
-        f"{shown(task.command)}: stdout={task.stdout}: {placeholder} is not"
+        f"{command}: stdout={task.stdout}: {placeholder} is not"
         " one of {seq}, {name}, {task}, or a --param"
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpiapps.base.streams import write_err
+from mpiapps.base.streams import abbreviated, write_err
 from mpiapps.comm.messages import MessageChannel
 from mpiapps.launch.ulfm import ProcFailedError, ulfm_enabled
 from mpiapps.taskfarm.attempt_queue import AttemptQueue, TaskAttempt
@@ -21,7 +21,7 @@ from mpiapps.taskfarm.farm_journal import FarmJournal
 from mpiapps.taskfarm.halt import Halt
 from mpiapps.taskfarm.host_runner import HostRunner, as_record
 from mpiapps.taskfarm.task_lines import as_lines
-from mpiapps.taskfarm.task_process import STOPPED, TaskExit, shown
+from mpiapps.taskfarm.task_process import STOPPED, TaskExit
 from mpiapps.tasks.engine import Results, Stop, collect
 from mpiapps.tasks.task_set import Chunks, TaskSet, Unfinished
 
@@ -268,4 +268,4 @@ def _report_failure(record: dict[str, Any]) -> None:
     status = f"signal {-code}" if code < 0 else f"exit code {code}"
     reason = f" ({record['reason']})" if record["reason"] else ""
     log = f"logs/{record['task']}.{record['attempt']}"
-    write_err(f"mpiapps: {status}{reason}: {shown(record['command'])} ({log})\n")
+    write_err(f"mpiapps: {status}{reason}: {abbreviated(record['command'])} ({log})\n")

@@ -12,12 +12,13 @@ from statistics import median
 from typing import Any
 
 from mpiapps.base.processes import process
+from mpiapps.base.streams import abbreviated
 from mpiapps.base.units import format_seconds, format_size
 from mpiapps.storage.journal import Record, read, scan
 from mpiapps.taskfarm.farm_journal import DIGESTS_FILE, exit_reason, journals_of
 from mpiapps.taskfarm.output_files import FileDigest, diff
 from mpiapps.taskfarm.task_list import part_of
-from mpiapps.taskfarm.task_process import STOPPED, shown
+from mpiapps.taskfarm.task_process import STOPPED
 
 
 def summary(directory: Path, now: float | None = None) -> dict[str, Any]:
@@ -160,7 +161,7 @@ def verify(directory: Path) -> Iterator[str]:
         yield from (prefix + error for error in errors)
     for output, (digest, command) in outputs.items():
         if change := diff(Path(output), digest):
-            yield f"{output}: {change} ({shown(command)})"
+            yield f"{output}: {change} ({abbreviated(command)})"
 
 
 def _log_errors(directory: Path, record: Record) -> Iterator[str]:
@@ -171,7 +172,7 @@ def _log_errors(directory: Path, record: Record) -> Iterator[str]:
     except OSError as error:
         # Older versions recorded 0 for a log that could not be created.
         if recorded or (recorded == 0 and exit_reason(record) not in WITHOUT_LOG):
-            yield f"{name}: {error.strerror} ({shown(record['command'])})"
+            yield f"{name}: {error.strerror} ({abbreviated(record['command'])})"
         return
     if size != (recorded or 0):
         yield f"{name}: {size} bytes, recorded {recorded or 0}"

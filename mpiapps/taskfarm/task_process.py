@@ -18,20 +18,14 @@ from pathlib import Path
 from resource import struct_rusage
 from typing import Any
 
-from mpiapps.base.streams import printable
+from mpiapps.base.streams import abbreviated
 
 STOPPED = "stopped"  # reason of a command that was terminated because the run stops
 GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL
 STUCK_SECONDS = 5.0  # from SIGKILL until it counts as unkillable, as on a lost disk
 NEVER = float("inf")
-MAX_SHOWN = 200  # characters of a command in a message
+MAX_COMMAND = 128 * 1024  # bytes, with a zero byte: MAX_ARG_STRLEN of Linux
 BACKGROUND_NOTICE = 60.0  # s in the background, after which a notice is printed
-
-
-def shown(command: str) -> str:
-    """Return the beginning of a command, escaped, as one line of a message."""
-    text = os.fsencode(command[:MAX_SHOWN]).decode(errors="backslashreplace")
-    return printable(text) + "..." * (len(command) > MAX_SHOWN)
 
 
 @dataclass(frozen=True)
@@ -127,8 +121,7 @@ class TaskProcess:
             self._code, self._reason = 127, "not started"
             text = error.strerror if isinstance(error, OSError) else error
             if isinstance(error, OSError) and error.errno == errno.E2BIG:
-                n = len(os.fsencode(command))
-                text = f"{text}: {n} bytes; write the command to a script, and run that"
+                text = f"{text}: {_what_is_too_long(command, environ)}"
             with suppress(OSError, ValueError):
                 Path(log).write_text(f"mpiapps: cannot start: {text}\n")
 
@@ -182,8 +175,9 @@ class TaskProcess:
         elif now - self._exited >= BACKGROUND_NOTICE:
             self._exited = NEVER
             sys.stderr.write(
-                f"mpiapps: {shown(self._command)}: ended {BACKGROUND_NOTICE:.0f} s ago;"
-                " waiting for its background processes\n"
+                f"mpiapps: {abbreviated(self._command)}: ended"
+                f" {BACKGROUND_NOTICE:.0f} s ago; waiting for its background"
+                " processes\n"
             )
         if self._reason and self._terminated > now:
             self._terminated = now
@@ -205,6 +199,18 @@ class TaskProcess:
             code = -signal.SIGTERM
         seconds = time.monotonic() - self._start if self.pid else 0.0
         return TaskExit(code, self._reason, seconds, self._cpu, self._peak)
+
+
+def _what_is_too_long(command: str, environ: Mapping[str, str]) -> str:
+    """Return what makes E2BIG of a command, and the remedy."""
+    if (n := len(os.fsencode(command))) >= MAX_COMMAND:
+        return f"{n} bytes; write the command to a script, and run that"
+    sizes = {k: len(os.fsencode(f"{k}={v}")) + 1 for k, v in environ.items()}
+    name = max(sizes, key=sizes.__getitem__, default="")
+    return (
+        f"the environment has {sum(sizes.values())} bytes, and its largest variable,"
+        f" {name}, {sizes.get(name, 0)}; unset what the command does not need"
+    )
 
 
 def _log_actions(log: str, stdout: str) -> list[tuple[Any, ...]]:

@@ -24,6 +24,10 @@ from mpiapps.fileops.choices import (
 )
 
 
+def refused(text):
+    raise argparse.ArgumentTypeError(f"{text} is refused")
+
+
 @dataclass(frozen=True)
 class Options:
     """All kinds of options."""
@@ -35,7 +39,12 @@ class Options:
     method: str = option("one", "which", choices=("one", "two"))
     dry_run: bool = option(False, "do nothing")
     order: int = option(2, "plain integer")
-    factor: float = option(0.0, "how wide", type=parse_factor)
+    factor: float | None = option(None, "how wide", type=parse_factor)
+    percentiles: tuple[float, ...] = option((2.5, 50.0), "where", type=refused)
+    range: tuple[float, float] = option(
+        (0.0, 100.0), "from, to", type=parse_interval, metavar="LOW:HIGH"
+    )
+    levels: tuple[int, ...] = option((1, 2), "how deep", nargs="+", type="count", min=1)
 
 
 def check(options):
@@ -114,7 +123,10 @@ def test_help_lists_options_with_defaults(capsys):
     assert "--samples COUNT how many (default 10)" in text
     assert "--method one|two which (default one)" in text
     assert "100 % sure" in text
-    assert "--factor FACTOR how wide options" in text  # 0 is not a factor
+    assert "--factor FACTOR how wide --percentiles" in text  # absent
+    assert "where (default 2.5,50)" in text  # its type is not called
+    assert "from, to (default 0:100)" in text
+    assert "how deep (default 1 2)" in text
     assert "--progress auto|bar|log|off" in text
 
 

@@ -1,5 +1,8 @@
 """Studies of Optuna: the same trials on any run, and after a kill."""
 
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 
 from mpiapps.base.errors import InputError
@@ -58,6 +61,25 @@ def test_a_killed_run_goes_on_with_the_same_trials(name, rounds, expected, tmp_p
     more = searched(tmp_path / name, trials=17)
     assert more.problem.candidates[:14] == expected
     assert len(more.problem.candidates) == 17
+
+
+def open_files(path):
+    """Return how often this process has a file open."""
+    links = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            links.append(descriptor.readlink())
+    return links.count(path)
+
+
+def test_a_database_is_closed_between_two_calls(tmp_path):
+    _, search = search_of(tmp_path / "study.db")
+    next(search)
+    assert open_files(tmp_path / "study.db") == 0
+    (tmp_path / "text.db").write_text("not a study, but a text of some length\n" * 9)
+    with pytest.raises(InputError) as error:
+        next(search_of(tmp_path / "text.db")[1])
+    assert open_files(tmp_path / "text.db") == 0, error
 
 
 def test_the_best_is_that_of_all_batches():

@@ -10,7 +10,6 @@ import pytest
 from mpiapps.base.processes import ProcessTree, tagged_pids
 from mpiapps.taskfarm.helper import TASK_ID
 from mpiapps.taskfarm.supervisor import Supervisor, wait_for
-from mpiapps.taskfarm.task_process import shown
 
 ORDER = {"environ": {}, "directory": "", "shell": "/bin/sh", "seconds": 0, "memory": 0}
 
@@ -186,10 +185,11 @@ def test_a_command_that_is_too_long(run):
     assert "200005 bytes; write the command to a script" in output
 
 
-def test_commands_in_messages_are_short_lines():
-    assert shown("echo \x1b[1m\n\udcff\u00e9") == r"echo \x1b[1m\n\xff" "\u00e9"
-    assert shown("x" * 200) == "x" * 200
-    assert shown("x" * 201) == "x" * 200 + "..."
+def test_an_environment_that_is_too_large(run):
+    ended, output = run("true", environ={"BIG": "x" * 200_000, "A": "b"})
+    assert (ended.code, ended.reason) == (127, "not started")
+    assert "its largest variable, BIG, 200005; unset what" in output
+    assert "script" not in output
 
 
 def test_stop(supervisor, start):
