@@ -35,8 +35,8 @@ ARGS ?=
 # Words for the simulator, such as SIMULATE='--only gemm --ranks 1024'.
 SIMULATE ?=
 # Words for the surface of bench-matrix, such as SURFACE='--only gram --ranks 2'; with
-# --heat HeAT, which takes 5 GB, is installed and measured. Those of bench-files and of bench-farm's Python tasks
-# are in ARGS, those of its lists in FARM.
+# --heat HeAT, which takes 5 GB, is installed and measured. Words for bench-files and for
+# the Python tasks of bench-farm are in ARGS, those for its lists in FARM.
 SURFACE ?=
 FARM ?=
 

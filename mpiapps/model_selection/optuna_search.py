@@ -145,10 +145,8 @@ def _storage(optuna: Any, path: str) -> Any:
         return None
     if Path(path).suffix in SQLITE:
         with suppress(FileNotFoundError), Path(path).open("rb") as file:
-            if file.read(len(MAGIC)) not in (
-                b"",
-                MAGIC,
-            ):  # SQLAlchemy would leave it open
+            # SQLAlchemy would leave another file open.
+            if file.read(len(MAGIC)) not in (b"", MAGIC):
                 raise ValueError("it is not a database of SQLite")
         # Optuna never closes the connections of a pool.
         pool = {"poolclass": pkgutil.resolve_name("sqlalchemy.pool:NullPool")}
