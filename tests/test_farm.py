@@ -219,7 +219,7 @@ def test_retry_stopped_at_the_deadline_has_not_failed(tasks, tmp_path):
         (["true"], ["--shell", "nosuchshell"], 78, "nosuchshell: no such program"),
         (["# all", "", "#: time=1s"], [], 65, "no tasks, only blank lines"),
         (["echo '\x1b[1m'; false"], [], 3, r"code 1: echo '\x1b[1m'; false (logs/"),
-        ([f"false {'x' * 999}"], [], 3, f"exit code 1: false {'x' * 194}... (logs/"),
+        ([f"false {'x' * 999}"], [], 3, f"exit code 1: false {'x' * 191}... (logs/"),
         (["true #: in=gone-*"], [], 3, "exit code 1 (no input gone-*): true"),
     ],
 )
