@@ -126,4 +126,4 @@ def test_the_description_on_pypi_has_no_relative_links(monkeypatch):
 def test_the_metadata_has_the_description():
     metadata = importlib.metadata.metadata("mpiapps")
     assert metadata["Description-Content-Type"] == "text/markdown"
-    assert str(metadata.get_payload()).startswith("# mpiapps")
+    assert metadata["Description"].startswith("# mpiapps")

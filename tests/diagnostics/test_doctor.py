@@ -42,6 +42,11 @@ def found(record):
     }
 
 
+def activated(mpi):
+    """Return PATH with the environment of an MPI first: the host may have another."""
+    return f"{bin_directory(mpi)}:{os.environ['PATH']}"
+
+
 def unanswered(record):
     return [r for r in record["probes"] if r["status"] in ("failed", "timed out")]
 
@@ -50,7 +55,7 @@ def unanswered(record):
 def test_a_healthy_host_and_its_ranks_have_no_finding(mpi):
     mpiapps = str(bin_directory(mpi) / "mpiapps")
     command = [mpiapps, "doctor", "--job", "-n", "2", "--json", "--limit", "60"]
-    ended = run(command)
+    ended = run(command, PATH=activated(mpi))
     assert ended.code == 0, ended.out + ended.err
     record = json.loads(ended.out)
     assert found({"probes": record["values"]["probes"]}) == {}
@@ -87,6 +92,7 @@ def test_six_faults_at_once_are_found_with_their_remedies(tmp_path):
         ],
         cwd=tmp_path,
         LD_LIBRARY_PATH=str(fake),
+        PATH=activated("mpich"),
         PYTHONPATH=f"{site}:{ROOT}",
     )
     assert ended.code == 78, ended.err
