@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ class Text:
     end: str = ""  # of each line
     encoding: str = "utf-8"
 
-    @lru_cache(maxsize=1)  # noqa: B019 - the last one, for many files
+    @cached_property
     def block(self) -> bytes:
-        """Return lines with all words."""
+        """Lines with all words."""
         rng = random.Random(1)
         if not self.letters:
             return rng.randbytes(1 << 23)
@@ -50,7 +50,7 @@ class Text:
 
     def write(self, path: Path, size: int) -> None:
         """Write some `size` bytes: blocks, and whole lines of another one."""
-        block = self.block()
+        block = self.block
         with path.open("wb") as stream:
             for _ in range(size // len(block)):
                 stream.write(block)
