@@ -77,6 +77,30 @@ def test_a_misspelt_setting_ends_the_run_before_the_script():
     assert done.err.count("did you mean distributed.worker.memory.terminate?") == 1
 
 
+SLOW_END = """
+import time
+from mpiapps.comm import open_world
+from mpiapps.dask import dask_on_ranks
+from mpiapps.dask_cluster.host_process import HostProcess
+
+terminate = HostProcess.terminate
+def terminate_slowly(self):
+    time.sleep(0.5 if self._socket.fileno() >= 0 else 0)
+    terminate(self)
+HostProcess.terminate = terminate_slowly
+with open_world() as world:
+    with dask_on_ranks(world.comm, settings={"distributed.worker.memry": 1}):
+        pass
+"""
+
+
+def test_an_error_at_start_is_printed_once_though_only_the_root_ends_a_process():
+    done = on_ranks("openmpi", 2, "-c", SLOW_END)
+    assert done.code == 2
+    assert "rank 0 of 2" in done.err
+    assert done.err.count("Dask has no setting distributed.worker.memry") == 1
+
+
 def test_a_missing_preload_is_named():
     missing = "no_such_module_here"
     done = on_ranks("openmpi", 2, "-m", "mpiapps.dask", "--preload", missing, SCRIPT)

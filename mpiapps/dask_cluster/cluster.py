@@ -24,7 +24,7 @@ from mpiapps.dask_cluster.host_process import (
     HostProcess,
     HostProcessDied,
 )
-from mpiapps.dask_cluster.network import is_listening, listen_address, source_address
+from mpiapps.dask_cluster.network import listen_address, scheduler_runs, source_address
 from mpiapps.dask_cluster.scheduler_file import (
     DASHBOARD_LINK,
     SCHEDULER_ADDRESS,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from distributed import Client
 
 ORDER_TAG, REPORT_TAG = 10, 20  # the tags after each are for large messages
-ANSWER_TIMEOUT = 1.0  # s for a scheduler on this host to answer
 ROOT_CLOSE_SECONDS = 3.0  # of the time to close, reserved for the root's host
 IDLE_SECONDS = 0.005  # between polls of a waiting rank
 
@@ -147,6 +146,7 @@ class Cluster:
         except Exception as error:
             for rank in range(1, self._comm.size):
                 self._orders.isend(rank, error)
+            self._terminate_together()
             raise
 
     def _connect_client(self, client: type[Client]) -> None:
@@ -209,6 +209,7 @@ class Cluster:
                         self._reports.isend(ROOT, None)
                     return
                 case BaseException():
+                    self._terminate_together()
                     raise order
                 case first, address:
                     self.address = address
@@ -241,19 +242,9 @@ class Cluster:
         assert self._host_process
         if self.client.status == "running":
             return ""
-        if not self._host_process.has_exited() and self._scheduler_runs():
+        if not self._host_process.has_exited() and scheduler_runs(self.address):
             return ""
         return self._host_process.exit_reason()
-
-    def _scheduler_runs(self) -> bool:
-        """Return whether the scheduler runs, even if busy; our client may be closed."""
-        from distributed import Client
-
-        try:
-            Client(self.address, timeout=ANSWER_TIMEOUT, set_as_default=False).close()
-        except OSError:
-            return is_listening(self.address)
-        return True
 
     def failure(self) -> BaseException | None:
         """Return the error or stop request that ends the run, if any. Local."""
@@ -294,6 +285,11 @@ class Cluster:
             else:
                 reports.update([message])
         return reports
+
+    def _terminate_together(self) -> None:
+        """Terminate the processes of all hosts, so that all ranks raise at one time."""
+        self._terminate()
+        self._comm.Barrier()
 
     def _terminate(self) -> None:
         if self._host_process:

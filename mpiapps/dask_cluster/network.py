@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 CONNECT_TIMEOUT = 3.0  # s to connect to an address that may be unreachable
+ANSWER_TIMEOUT = 1.0  # s for a scheduler on this host to answer
 SocketAddress = tuple[str, int]
 
 
@@ -130,6 +131,17 @@ def can_connect(address: SocketAddress) -> bool:
         socket.create_connection(address, CONNECT_TIMEOUT).close()
     except OSError:
         return False
+    return True
+
+
+def scheduler_runs(address: str) -> bool:
+    """Return whether this host's scheduler at `address` runs, even if busy. Local."""
+    from distributed import Client
+
+    try:
+        Client(address, timeout=ANSWER_TIMEOUT, set_as_default=False).close()
+    except OSError:
+        return is_listening(address)
     return True
 
 
