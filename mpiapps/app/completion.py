@@ -15,6 +15,8 @@ SHELLS = ("bash", "zsh", "fish")
 # Metavars of values that are completed as paths.
 FILES = ("FILE", "SCRIPT", "TASKS", "MANIFEST", "IMAGE")
 DIRECTORIES = ("DIR", "DIRECTORY")
+# shtab's script for zsh registers its function in `eval`; `source` runs it at once.
+SHTAB_EVAL = "== eval ]]"
 
 
 def completion_script(
@@ -49,7 +51,7 @@ def completion_script(
         if action.metavar in paths:
             vars(action)["complete"] = paths[action.metavar]  # read by shtab
     script: str = shtab.complete(parser, shell=shell)
-    return script
+    return script.replace(SHTAB_EVAL, "== (eval|file) ]]")
 
 
 def add_completion(commands: Any) -> None:

@@ -36,14 +36,23 @@ def test_fish_offers_programs_and_options(script):
         assert [line.split("\t")[0] for line in done.stdout.splitlines()] == [offered]
 
 
-def test_zsh_completes_programs_and_options(script):
+@pytest.mark.parametrize(
+    "start",
+    [
+        "fpath=({0} $fpath); autoload compinit; compinit -u -D",
+        "autoload compinit; compinit -u -D; source {0}/_mpiapps",
+        "autoload compinit; compinit -u -D; source <(cat {0}/_mpiapps)",
+    ],
+    ids=["fpath", "source", "pipe"],
+)
+def test_zsh_completes_programs_and_options(script, start):
     path = script("zsh")
     pid, terminal = pty.fork()
     if pid == 0:
         os.execvp("zsh", ["zsh", "-f", "-i"])
     try:
-        start = f"fpath=({path.parent} $fpath); autoload compinit; compinit -u -D\n"
-        os.write(terminal, f"PS1=; {start} echo ready$((1))\n".encode())
+        start = start.format(path.parent)
+        os.write(terminal, f"PS1=; {start}; echo ready$((1))\n".encode())
         read_until(terminal, b"ready1")
         for line, offered in LINES:
             os.write(terminal, line.encode() + b"\t")
