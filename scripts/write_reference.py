@@ -16,23 +16,26 @@ TOP_PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
 }
-# Modules with a public interface, in the order of the page.
-MODULES = (
-    *("mpiapps.comm", "mpiapps.comm.world", "mpiapps.comm.collectives"),
-    *("mpiapps.comm.partition", "mpiapps.comm.block_plan", "mpiapps.comm.messages"),
-    *("mpiapps.comm.cartesian", "mpiapps.comm.halo", "mpiapps.linalg.npy_blocks"),
-    *(
-        "mpiapps.comm.statistics",
-        "mpiapps.comm.rank_log",
-        "mpiapps.comm.random",
-        "mpiapps.comm.shared",
-        "mpiapps.comm.consistency",
-    ),
-    *("mpiapps.tasks", "mpiapps.tasks.pool", "mpiapps.linalg"),
-    *("mpiapps.linalg.distmatrix", "mpiapps.linalg.layout", "mpiapps.linalg.solve"),
-    *("mpiapps.app.program", "mpiapps.app.context", "mpiapps.app.options"),
-    *("mpiapps.storage.replace_file", "mpiapps.base.errors"),
-)
+# Packages with a public interface, and its modules, in the order of the page.
+MODULES = {
+    "comm": "world collectives partition block_plan messages cartesian halo exact_sums"
+    " statistics rank_log random shared consistency safepoint",
+    "tasks": "mpi_pool pool teams",
+    "model_selection": "mpi_search",
+    "dask": "",
+    "linalg": "distmatrix layout npy npy_blocks hdf5_blocks solve cholesky lstsq eigh"
+    " eigsh svd svds",
+    "app": "program context options",
+    "storage": "replace_file",
+    "base": "errors",
+}
+API_INTRODUCTION = """# Python interface
+
+*Collective*: all ranks of the communicator make the call, in the same order. *Local*:
+any rank, alone. *Root only*: the root alone. What all programs share comes first, then
+pools of tasks, matrices, and what a program of `mpiapps run` consists of.
+
+"""
 
 
 def _rows(parser: argparse.ArgumentParser) -> Iterator[str]:
@@ -66,10 +69,16 @@ def options() -> str:
     return "".join(parts)
 
 
+def _modules() -> Iterator[str]:
+    for package, modules in MODULES.items():
+        yield f"mpiapps.{package}"
+        yield from (f"mpiapps.{package}.{module}" for module in modules.split())
+
+
 def api() -> str:
     """Return the page of the modules."""
-    parts = ["# Python interface\n\n"]
-    for name in MODULES:
+    parts = [API_INTRODUCTION]
+    for name in _modules():
         directive = f"{{eval-rst}}\n.. automodule:: {name}\n   :members:\n"
         parts.append(f"## {name}\n\n```{directive}```\n\n")
     return "".join(parts)

@@ -35,7 +35,7 @@ class EighResult(NamedTuple):
 
     Attributes
     ----------
-    eigenvalues : ndarray, shape (n,), on every rank
+    eigenvalues : ndarray, length n, on every rank
         Real, ascending.
     eigenvectors : DistMatrix, n x n
         Distributed by columns: column j belongs to eigenvalue j.

@@ -40,7 +40,7 @@ class NoConvergence(CheckFailed):
 
     Attributes
     ----------
-    eigenvalues : ndarray, shape (c,), on every rank
+    eigenvalues : ndarray, length c, on every rank
         Those that converged, ascending.
     eigenvectors : DistMatrix, n x c
     """
@@ -119,7 +119,7 @@ def eigsh(  # noqa: PLR0913 - SciPy's arguments
         rounding errors ``sqrt(n) eps |A|`` are not waited for.
     maxiter : int, optional
         Number of times that the basis is filled. Default: `MAX_RESTARTS`.
-    v0 : array_like, shape (n,), optional
+    v0 : array_like, length n, optional
         First vector of the start, the same on all ranks.
     seed : int
         Of the other vectors of the start, which are random; the same on any grid.

@@ -22,13 +22,13 @@ class LstsqResult(NamedTuple):
 
     Attributes
     ----------
-    x : DistMatrix, n x r, or ndarray, shape (n,), on every rank
+    x : DistMatrix, n x r, or ndarray, length n, on every rank
         The solution.
-    residuals : ndarray, shape (r,) or (0,), on every rank
+    residuals : ndarray, length r or 0, on every rank
         The squared norms of the columns of ``B - A X``; empty unless A has full column
         rank and ``m > n``.
     rank : int
-    s : ndarray, shape (min(m, n),), on every rank
+    s : ndarray, length min(m, n), on every rank
         A's singular values, largest first.
     """
 

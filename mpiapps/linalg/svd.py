@@ -36,7 +36,7 @@ class SVDResult(NamedTuple):
     Attributes
     ----------
     U : DistMatrix, m x k
-    S : ndarray, shape (k,), on every rank
+    S : ndarray, length k, on every rank
         Singular values, largest first.
     Vh : DistMatrix, k x n
     """
