@@ -75,7 +75,10 @@ def _command(words: list[str]) -> int:
     name = words[0] if words else ""
     if name not in commands:
         if name and name[0] != "-":
-            parser.error(f"{name!r} is not a command{did_you_mean(name, commands)}")
+            hint = did_you_mean(name, commands)
+            if name in programs():
+                hint = f"; it is a program: mpiapps run {name}"
+            parser.error(f"{name!r} is not a command{hint}")
         parser.parse_args(words)  # --help, --version, or an error
     if name in COMMANDS or name == "scaling":
         return job_command(commands[name], words)
@@ -240,10 +243,16 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     command = commands.add_parser(
         "dask", help="run a script or a prompt with a client of a Dask cluster in a job"
     )
-    command.add_argument("what", choices=("connect",))
+    command.add_argument(
+        "what", choices=("connect",), help="connect: start Python with a client"
+    )
     command.add_argument("file", metavar="FILE", help="scheduler file of mpiapps.dask")
-    command.add_argument("script", nargs="?", default="", metavar="SCRIPT")
-    command.add_argument("arguments", nargs="...", metavar="ARG")
+    command.add_argument(
+        "script", nargs="?", default="", metavar="SCRIPT", help="default: a prompt"
+    )
+    command.add_argument(
+        "arguments", nargs="...", metavar="ARG", help="arguments of the script"
+    )
     add_commands(commands)
     add_scaling(commands)
     diagnostics.add_commands(commands)

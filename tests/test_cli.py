@@ -206,6 +206,7 @@ def test_mpiapps_names_its_programs_and_refuses_others():
         (["run", "pi", "-n", "2", "--smaples", "3"], "did you mean --samples?"),
         (["list", "all"], "unknown argument all"),
         (["stauts"], "'stauts' is not a command; did you mean status"),
+        (["pi", "--help"], "'pi' is not a command; it is a program: mpiapps run pi"),
         ([], "COMMAND"),
     ):
         ended = run([command, *argv])

@@ -59,7 +59,7 @@ def add_completion(commands: Any) -> None:
     command = commands.add_parser(
         "completion", help="print the script that completes mpiapps in a shell"
     )
-    command.add_argument("shell", choices=SHELLS)
+    command.add_argument("shell", choices=SHELLS, help="the shell that reads it")
 
 
 def add_programs(run: Parser) -> Iterator[Parser]:

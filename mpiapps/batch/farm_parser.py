@@ -27,7 +27,12 @@ def add_farm(commands: Any) -> None:
     command = commands.add_parser(
         "farm", help="show a farm's status and results; plan its jobs"
     )
-    command.add_argument("what", choices=("status", "table", "verify", "plan"))
+    command.add_argument(
+        "what",
+        choices=("status", "table", "verify", "plan"),
+        help="status: counts and failures; table: a CSV row per task; verify: compare"
+        " results with the journal; plan: jobs for a list of tasks",
+    )
     command.add_argument(
         "directory",
         metavar="DIRECTORY",

@@ -79,5 +79,9 @@ def _arguments(name: str, parser: argparse.ArgumentParser) -> None:
             "action", choices=("probe",), help="probe: query the scheduler of this host"
         )
         parser.add_argument(
-            "--scheduler", default="", choices=("", *SCHEDULERS), metavar="NAME"
+            "--scheduler",
+            default="",
+            choices=("", *SCHEDULERS),
+            metavar="|".join(SCHEDULERS),
+            help="scheduler (default: that of this host)",
         )
