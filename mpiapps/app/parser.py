@@ -150,6 +150,8 @@ class Parser(argparse.ArgumentParser):
         """Return the error message for an unknown argument, with similar options."""
         names = sorted(self.options())
         name = argument.partition("=")[0]
+        if name in names:
+            return f"{name} is after --, where nothing is an option; remove the --"
         if suggestion := did_you_mean(name, names):
             return f"unknown option {name}{suggestion}"
         return f"unknown argument {argument}; the options are {' '.join(names)}"

@@ -96,6 +96,7 @@ def test_a_value_that_names_another_option():
         ("--tolerance much", ["'much' is not a number"]),
         ("--order 1.5", ["'1.5' is not a whole number"]),
         ("--method three", ["'three' is not one of one, two"]),
+        ("-- --samples 3", ["--samples is after --", "remove the --"]),
         ("--sampels 3", ["unknown option --sampels", "did you mean --samples?"]),
         ("--sample=3", ["did you mean --samples?"]),
         ("--xyz", ["unknown argument --xyz", "--samples", "--json"]),
