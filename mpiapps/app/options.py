@@ -133,11 +133,14 @@ def _is_absent(field: dataclasses.Field[Any]) -> bool:
 
 def _default_text(field: dataclasses.Field[Any]) -> str:
     """Return a default as users write it."""
-    if not isinstance(field.default, tuple):
-        return str(field.default)
+    default: Any = field.default
+    if field.metadata["type"] in ("time", "walltime"):
+        return units.format_time(default)
+    if not isinstance(default, tuple):
+        return str(default)
     colon = ":" if ":" in field.metadata["metavar"] else ","
     separator = " " if field.metadata["nargs"] else colon
-    return separator.join(str(n).removesuffix(".0") for n in field.default)
+    return separator.join(str(n).removesuffix(".0") for n in default)
 
 
 def identity(options: Any) -> dict[str, Any]:

@@ -135,6 +135,15 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes // 60}h{minutes % 60:02d}m"
 
 
+def format_time(seconds: int) -> str:
+    """Return `seconds` as `parse_time` reads them: ``90s`` is ``1m30s``."""
+    text = ""
+    for unit in "dhms":
+        count, seconds = divmod(seconds, TIMES[unit])
+        text += f"{count}{unit}" if count else ""
+    return text or "0"
+
+
 def parse_interval(text: str) -> tuple[float, float]:
     """Return the two ends of the interval LOW:HIGH.
 

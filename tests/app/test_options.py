@@ -128,6 +128,7 @@ def test_help_lists_options_with_defaults(capsys):
     assert "where (default 2.5,50)" in text  # its type is not called
     assert "from, to (default 0:100)" in text
     assert "how deep (default 1 2)" in text
+    assert "checkpoint interval (default 1m)" in text
     assert "--progress auto|bar|log|off" in text
 
 

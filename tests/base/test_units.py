@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from mpiapps.base.units import (
     format_seconds,
     format_size,
+    format_time,
     parse_count,
     parse_interval,
     parse_size,
@@ -86,6 +87,11 @@ def test_invalid_sizes_are_errors(text):
 )
 def test_times(text, value):
     assert parse_time(text) == value
+
+
+@pytest.mark.parametrize("text", ["0", "45s", "1m", "1m30s", "4h", "2d1s", "1d2h3m4s"])
+def test_times_are_written_as_they_are_read(text):
+    assert format_time(parse_time(text)) == text
 
 
 @pytest.mark.parametrize("text", ["1:30", "30m1h", "1h1h", "h", "", "-5", "1.5h", "1w"])
