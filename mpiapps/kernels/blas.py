@@ -151,8 +151,10 @@ def mirror_upper(out: Array) -> None:
         out[start + STRIP :, rows] = right.conj() if out.dtype.kind == "c" else right
 
 
-def solve_rows(triangle: Array, out: Array, *, lower: bool, unit: bool = False) -> None:
-    """Compute ``out = triangle^-1 out`` in place (trsm from the left).
+def solve_rows(
+    triangle: Array, out: Array, *, lower: bool, unit: bool = False, op: str = "N"
+) -> None:
+    """Compute ``out = op(triangle)^-1 out`` in place (trsm from the left).
 
     Parameters
     ----------
@@ -161,15 +163,17 @@ def solve_rows(triangle: Array, out: Array, *, lower: bool, unit: bool = False) 
     out : ndarray, n x m
     lower, unit : bool
         Use the lower triangle; assume a unit diagonal.
+    op : {"N", "T", "H"}
     """
     n = triangle.shape[0]
     if n <= MAX_TRSM_SIZE or not isinstance(out, np.ndarray):
-        _trsm(b"R", triangle, out, b"N", lower=lower, unit=unit)
+        _trsm(b"R", triangle, out, OPS[op], lower=lower, unit=unit)
         return
-    first, last = _halves(n, lower=lower)
-    solve_rows(triangle[first, first], out[first], lower=lower, unit=unit)
-    add_product(out[last], triangle[last, first], out[first], -1)
-    solve_rows(triangle[last, last], out[last], lower=lower, unit=unit)
+    first, last = _halves(n, lower=lower == (op == "N"))
+    part = triangle[last, first] if op == "N" else triangle[first, last]
+    solve_rows(triangle[first, first], out[first], lower=lower, unit=unit, op=op)
+    add_product(out[last], part, out[first], -1, op_a=op)
+    solve_rows(triangle[last, last], out[last], lower=lower, unit=unit, op=op)
 
 
 def solve_columns(triangle: Array, out: Array, *, lower: bool) -> None:

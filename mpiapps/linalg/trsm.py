@@ -8,6 +8,7 @@ from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.device.arrays import array_module, to_host
 from mpiapps.kernels.blas import add_product, solve_rows
+from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.distmatrix import DistMatrix, accept_arrays
@@ -61,7 +62,7 @@ def solve_triangular(
     -----
     On a p x q grid each rank receives ``n^2/2p + n r/q`` elements, in three messages
     per panel. With few right sides, A in contiguous rows stays where it is: ``n r``
-    elements, in three messages per rank.
+    elements, in three messages per rank; unless `op` is N, in one.
     """
     (m, n), (rows, _) = a.shape, b.shape
     with raise_together(a.comm) as same:
@@ -75,10 +76,11 @@ def solve_triangular(
                 f"cannot solve {m} x {n} for {b.shape[0]} x {b.shape[1]}; expected a"
                 " square A with as many rows as B"
             )
-    if op != "N":  # the transpose has the other triangle
+    stays = _stays(a, b.shape[1])
+    if op != "N" and not stays:  # the transpose has the other triangle
         transposed = a.T if op == "T" else a.H
         return solve_triangular(transposed, b, lower=not lower, unit=unit)
-    layout = _layout_of(a, b.shape[1])
+    layout = _in_blocks(a.layout) if stays else _layout_of(a, b.shape[1])
     if layout != a.layout:
         is_there = layout.matches(a.layout)
         a = (
@@ -92,9 +94,11 @@ def solve_triangular(
     across = max(1, min(nb, -(-b.shape[1] // q)))
     layout = Layout(Axis(n, nb, p), Axis(b.shape[1], across, q), a.layout.ranks)
     x = b.astype(dtype).redistribute(layout)
-    order = list(panels(parts.rows, a.layout.grid))
     zero = -1
-    if parts.inside:
+    if parts.inside and op != "N":
+        zero = _solve_in_turn(parts, x.local, lower=lower, op=op, unit=unit)
+    elif parts.inside:
+        order = list(panels(parts.rows, a.layout.grid))
         for panel in order if lower else order[::-1]:
             zero = _step(parts, x.local, panel, lower=lower, unit=unit)
             if zero >= 0:
@@ -110,12 +114,15 @@ def solve_triangular(
 def _layout_of(a: DistMatrix, columns: int) -> Layout:
     """Return the layout of A for so many right sides. Local."""
     n, size, old = a.shape[0], a.comm.size, a.layout
-    if _stays(a, columns):  # square blocks, as high as those of the ranks
-        return Layout(old.rows, Axis(n, old.rows.block, 1), old.ranks)
     if on_one_rank(a, n * n * columns, columns):
         return old if old.grid == (1, 1) else Layout.on_one(a.shape, 0)
     is_ready = old.rows.block == old.cols.block <= BLOCK and old.grid != (1, 1)
     return old if is_ready else Layout.cyclic(a.shape, size, block_for(n, size))
+
+
+def _in_blocks(rows: Layout) -> Layout:
+    """Return contiguous rows with square blocks, as high as those of the ranks."""
+    return Layout(rows.rows, Axis(rows.shape[0], rows.rows.block, 1), rows.ranks)
 
 
 def _stays(a: DistMatrix, columns: int) -> bool:
@@ -125,14 +132,57 @@ def _stays(a: DistMatrix, columns: int) -> bool:
     than to move A.
     """
     n, size, (p, q) = a.shape[0], a.comm.size, a.layout.grid
-    if q > 1 or p == 1 or not a.layout.rows.is_contiguous:
+    if q > 1 or p == 1 or not a.layout.rows.is_contiguous or a.is_on_device:
         return False
-    flops = n * n * columns
-    one_by_one = Cost(flops, n * n // 2, 3 * p)
+    flops, itemsize = n * n * columns, a.dtype.itemsize
     moved = Cost(flops / size, REDISTRIBUTION_PASSES * n * n / size, size - 1)
-    panels_time = -(-n // block_for(n, size)) * PANEL_SECONDS
-    itemsize = a.dtype.itemsize
-    return one_by_one.seconds(itemsize) < moved.seconds(itemsize) + panels_time
+    by_panels = moved.seconds(itemsize) + _panels_seconds(a)
+    return _in_turn(n, columns, p).seconds(itemsize) < by_panels
+
+
+def _in_turn(n: int, columns: int, p: int) -> Cost:
+    """Return the cost of a solution on p ranks, one after another."""
+    return Cost(n * n * columns, n * n // 2, 3 * p)
+
+
+def _panels_seconds(a: DistMatrix) -> float:
+    """Return the time that panels take beside flops and transfers."""
+    n, size = a.shape[0], a.comm.size
+    return -(-n // block_for(n, size)) * PANEL_SECONDS
+
+
+def _solve_in_turn(parts: Blocks, x: Array, *, lower: bool, op: str, unit: bool) -> int:
+    """Solve ``op(A) X = B`` for T or H, A in contiguous rows. Collective in the column.
+
+    Each rank solves for its rows of X, and sends what they add to the rows of the ranks
+    that follow. Return the row of a zero on the diagonal, or -1.
+    """
+    n, comm, module = parts.rows.n, parts.grid.col, array_module(x)
+    start = min(n, parts.i * parts.rows.block)
+    own = slice(start, start + len(x))
+    following = slice(0, start) if lower else slice(own.stop, n)
+    before, after = parts.i + 1, parts.i - 1  # op(A) is an upper triangle if A is lower
+    if not lower:
+        before, after = after, before
+    zeros = np.flatnonzero(to_host(module.diagonal(parts.local[:, own])) == 0)
+    found = start + int(zeros[0]) if zeros.size and not unit else n
+    zero: int = comm.allreduce(found, op=MPI.MIN)
+    if zero < n:
+        return zero
+    sums = module.zeros(
+        (len(x) + following.stop - following.start, x.shape[1]), x.dtype
+    )
+    if 0 <= before < comm.size:
+        comm.Recv(sums, source=before)
+    # Of `sums`, this rank's rows are next to those of the ranks before.
+    mine = slice(following.stop, None) if lower else slice(0, len(x))
+    others = slice(0, following.stop) if lower else slice(len(x), None)
+    x -= sums[mine]
+    solve_rows(parts.local[:, own], x, lower=lower, unit=unit, op=op)
+    if 0 <= after < comm.size:
+        add_product(sums[others], parts.local[:, following], x, 1, op_a=op)
+        comm.Send(sums[others], dest=after)
+    return -1
 
 
 def _step(parts: Blocks, x: Array, panel: Panel, *, lower: bool, unit: bool) -> int:

@@ -103,6 +103,11 @@ def test_triangles(dtype, lower, unit, n):
     expected = np.linalg.solve(half, out)
     solve_rows(triangle, out, lower=lower, unit=unit)
     np.testing.assert_allclose(out, expected, rtol=2e-3)
+    for op, turned in (("T", half.T), ("H", half.conj().T)):
+        out = part((n, 3), dtype, 1)
+        expected = np.linalg.solve(turned, out)
+        solve_rows(triangle, out, lower=lower, unit=unit, op=op)
+        np.testing.assert_allclose(out, expected, rtol=2e-3)
     if not unit:
         out = part((3, n), dtype, 2)
         expected = np.linalg.solve(half.conj(), out.T).T

@@ -3,12 +3,13 @@ import pytest
 
 from mpiapps.base.errors import Checkpointed
 from mpiapps.comm.consistency import DisagreementError
-from mpiapps.linalg import factor_checkpoint, factorization, lu_panel
+from mpiapps.linalg import factor_checkpoint, factorization, lu_panel, trsm
 from mpiapps.linalg import layout as layout_module
 from mpiapps.linalg import lu as lu_module
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.factorization import block_for
+from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.lu import lu
 from mpiapps.linalg.matvec import matvec
 from mpiapps.linalg.reductions import col_sums, norm, row_sums, trace
@@ -172,6 +173,10 @@ def test_the_error_has_the_column_without_pivot(comm, pivoting):
     assert condition(spread(comm, x)) == np.inf
 
 
+def turned(x, op):
+    return {"N": x, "T": x.T, "H": x.conj().T}[op]
+
+
 @pytest.mark.parametrize("lower", [True, False])
 @pytest.mark.parametrize("op", ["N", "T", "H"])
 @pytest.mark.parametrize("unit", [True, False])
@@ -182,20 +187,34 @@ def test_triangular_solves(comm, lower, op, unit):
     half = np.tril(x) if lower else np.triu(x)
     if unit:
         np.fill_diagonal(half, 1)
-    turned = {"N": half, "T": half.T, "H": half.conj().T}[op]
     b = whole((n, r), "c16")
     for layout in layouts((n, n), comm.size):
         kwargs = {"lower": lower, "op": op, "unit": unit}
         found = solve_triangular(spread(comm, x, layout), spread(comm, b), **kwargs)
-        close(found, np.linalg.solve(turned, b), 1e5)
+        close(found, np.linalg.solve(turned(half, op), b), 1e5)
 
 
+@pytest.mark.parametrize("n", [0, 1, 2, 5, 40, 300])
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize("op", ["N", "T", "H"])
+def test_a_triangle_in_rows_is_used_where_it_is(comm, n, lower, op, monkeypatch):
+    x = whole((n, n), "f8" if op == "N" else "c16") / max(1, n) + 4 * np.eye(n)
+    half = np.tril(x) if lower else np.triu(x)
+    a = spread(comm, half, Layout.blocks((n, n), (comm.size, 1)))
+    b = whole((n, 1), "c16")
+    monkeypatch.setattr(trsm, "_stays", lambda a, _: a.comm.size > 1)
+    found = solve_triangular(a, spread(comm, b), lower=lower, op=op)
+    close(found, np.linalg.solve(turned(half, op), b), 1e4)
+
+
+@pytest.mark.parametrize("op", ["N", "T"])
 @pytest.mark.usefixtures("ranks")
-def test_the_error_has_the_zero_diagonal_element(comm):
+def test_the_error_has_the_zero_diagonal_element(comm, op):
     x = np.tril(whole((7, 7)))
     x[4, 4] = 0
-    with pytest.raises(np.linalg.LinAlgError, match=r"element \(4, 4\)"):
-        solve_triangular(spread(comm, x), spread(comm, whole((7, 2))))
+    for layout in (None, Layout.blocks((7, 7), (comm.size, 1))):
+        with pytest.raises(np.linalg.LinAlgError, match=r"element \(4, 4\)"):
+            solve_triangular(spread(comm, x, layout), whole((7, 2)), op=op)
 
 
 @pytest.mark.parametrize("kind", ["general", "positive"])
