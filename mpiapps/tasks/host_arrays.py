@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mpiapps.comm.host_memory import REFERENCES, HostMemory, Places, view
+from mpiapps.comm.host_memory import REFERENCES, HostMemory, Places
 
 MIN_BYTES = 10**6  # of an array that is not sent with its task; as joblib's
 Reference = tuple[Places, int, tuple[int, ...], tuple[int, ...], np.dtype[Any]]
@@ -26,11 +26,9 @@ class HostArrays:
         self._lock = threading.Lock()
         self._copies: dict[int, tuple[weakref.ref[Any], HostMemory, Reference]] = {}
 
-    def reference(self, value: Any) -> Reference | None:
+    def reference(self, value: npt.NDArray[Any]) -> Reference | None:
         """Return the arguments of `view` for an array; None if it is sent itself."""
-        if type(value) is not np.ndarray or value.nbytes < MIN_BYTES:
-            return None
-        if value.dtype.hasobject:
+        if value.nbytes < MIN_BYTES or value.dtype.hasobject:
             return None
         if (found := REFERENCES.find(value)) is not None:
             return *found, value.shape, value.strides, value.dtype
@@ -66,8 +64,3 @@ class HostArrays:
         """Free all copies that no task has."""
         while self._copies:
             self._free(next(iter(self._copies)))
-
-
-def array_of(reference: Reference) -> npt.NDArray[Any]:
-    """Return the array of a reference, read-only. Local; raises `OSError` after it."""
-    return view(*reference)

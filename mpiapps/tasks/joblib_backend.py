@@ -24,19 +24,21 @@ from functools import partial
 from typing import Any
 
 import cloudpickle
+import numpy as np
 from joblib import register_parallel_backend
 from joblib._parallel_backends import AutoBatchingMixin, FallbackToBackend
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
 from mpiapps.base.errors import UsageError
-from mpiapps.comm.host_memory import is_supported
+from mpiapps.comm.host_memory import is_supported, view
 from mpiapps.comm.pickling import Pickled, attempt, pack, unpack
 from mpiapps.comm.ranks import Ranks, communicator
 from mpiapps.launch.mpi import MPI
-from mpiapps.tasks.host_arrays import HostArrays, Reference, array_of
+from mpiapps.tasks.host_arrays import HostArrays
 from mpiapps.tasks.mpi_pool import MPIPool
 
 NAME = "mpiapps"
+CONTAINERS = (list, tuple, dict, set, frozenset, str, bytes, bytearray)
 # The pools that the root is in, the innermost last, and whether its ranks can map the
 # root's memory.
 _pools: list[tuple[MPIPool, bool]] = []
@@ -107,10 +109,6 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
 
     supports_retrieve_callback = True
     supports_inner_max_num_threads = False
-    # Seconds of a batch of short tasks: a tenth of joblib's own, as messages cost less,
-    # and workers then end at about the same time.
-    MIN_IDEAL_BATCH_DURATION = 0.02
-    MAX_IDEAL_BATCH_DURATION = 0.2
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -191,6 +189,10 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         return SequentialBackend(nesting_level=(self.nesting_level or 0) + 1), None
 
 
+def _common_object(position: int) -> Any:
+    return _common[position]
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # see `MPIBackend`
     """Replaces common objects by their positions, and large arrays by references."""
 
@@ -198,15 +200,26 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # see `MPIBackend`
         super().__init__(stream, **how)
         self._arrays = arrays
 
-    def persistent_id(self, value: Any) -> int | Reference | None:
+    def reducer_override(self, value: Any) -> Any:
+        """Return how to make a value; not called for those of built-in types."""
         if (position := _positions.get(id(value))) is not None:
-            return position
-        return None if self._arrays is None else self._arrays.reference(value)
+            return _common_object, (position,)
+        reference = None
+        if self._arrays is not None and type(value) is np.ndarray:
+            reference = self._arrays.reference(value)
+        return (view, reference) if reference else super().reducer_override(value)
+
+
+class _PicklerOfContainers(_Pickler):
+    """Finds common lists, too. It asks for each number and text, which takes longer."""
+
+    def persistent_id(self, value: Any) -> int | None:
+        return _positions.get(id(value))
 
 
 class _Unpickler(pickle.Unpickler):
-    def persistent_load(self, key: int | Reference) -> Any:
-        return _common[key] if isinstance(key, int) else array_of(key)
+    def persistent_load(self, position: int) -> Any:
+        return _common[position]
 
 
 def _dumps(
@@ -214,7 +227,9 @@ def _dumps(
 ) -> bytes:
     stream = io.BytesIO()
     how = {"protocol": protocol, "buffer_callback": buffer_callback}
-    _Pickler(stream, arrays, **how).dump(value)
+    has_container = any(type(each) in CONTAINERS for each in _common)
+    pickler = _PicklerOfContainers if has_container else _Pickler
+    pickler(stream, arrays, **how).dump(value)
     return stream.getvalue()
 
 
