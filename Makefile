@@ -49,7 +49,7 @@ FUZZ = 1000
 
 .PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-mpich test-many \
 	test-network test-slow test-gpu bench-gpu test-faults test-fuzz test-atheris test-extrap simgrid simulate test-simulate \
-	check docs man packages format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask clean \
+	check docs man packages format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask bench-search clean \
 	cluster-up cluster-down test-cluster test-python test-pythons test-releases jobs
 
 help: ## list the targets
@@ -278,6 +278,9 @@ bench-dask: $(READY) ## the figures of docs/dask.md, crossval.md and tips.md
 	test -d .bench/dask || $(PYTHON) -m venv .bench/dask
 	.bench/dask/bin/pip install --quiet polars
 	$(BIN)/python scripts/bench_dask.py $(ARGS)
+
+bench-search: $(READY) ## the surface of docs/crossval.md: searches by fit time and size of the samples, against joblib
+	$(BIN)/python scripts/bench_search.py $(ARGS)
 
 bench-files: $(READY) ## the surface of docs/files.md; as root on Debian
 	apt-get install -qq -y --no-install-recommends parallel >/dev/null

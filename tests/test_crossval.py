@@ -78,6 +78,19 @@ def test_scores_have_the_same_bits_on_all_backends(
     assert {row["max_depth"] for row in rows} == {"1", "2", "3"}
 
 
+@pytest.mark.parametrize(
+    "args",
+    [("mpi",), ("dask",), ("loky",), ("multiprocessing",), ("ray",),
+     ("mpi", "--time", "1m"), ("dask", "--time", "1m")],
+    ids=lambda args: f"on {' '.join(args)}",
+)  # fmt: skip
+def test_the_samples_are_on_a_host_once(args):
+    data = ("--data", "classification:1000x20", "--folds", "3", "--n-jobs", "2")
+    model = "tests.model_selection.estimators:Mapped"
+    done = crossval("openmpi", 2, model, *data, "--json", "-", "--backend", *args)
+    assert values_of(done)["mean_score"] == 1.0
+
+
 def test_workers_of_ray_have_the_nice_value_of_the_rank():
     args = ("tests.model_selection.estimators:Niceness", *DATA_ARGS, "--backend", "ray")
     values = values_of(crossval("openmpi", 1, *args, "--n-jobs", "2", "--json", "-"))

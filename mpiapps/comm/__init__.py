@@ -27,6 +27,7 @@ module          contents
 `pickling`      pickling of user objects and calls of user code
 `safepoint`     `SafePoints`: checkpoints and stops at the same point on all ranks
 `shared`        one copy of an array per host
+`host_memory`   memory that processes without MPI map, too; loads no MPI
 `timers`        seconds per name, compared over ranks; loads no MPI
 ==============  ======================================================================
 """

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from mpiapps.comm import host_memory
 from mpiapps.comm.chunking import Array, as_bytes, bcast_bytes, checked_dtype
 from mpiapps.comm.collectives import plain_array
 from mpiapps.comm.consistency import raise_together
@@ -113,18 +114,23 @@ def share(world: World, array: Array | None) -> SharedArray:
             header = (array.shape, array.dtype)
     shape, dtype = world.comm.bcast(header, root=world.root)
     shared = SharedArray(world, shape, dtype)
+    _bcast_to_hosts(world, shared.array, array)
+    shared.sync()
+    shared.array.flags.writeable = False
+    return shared
+
+
+def _bcast_to_hosts(world: World, memory: Array, array: Array | None) -> None:
+    """Copy the root's array to the memory of each host. Collective."""
     # Rank 0 is the first of its host, so it is among these leaders.
     first_of_host = world.local_rank == 0
     color = 0 if first_of_host else MPI.UNDEFINED
     leaders = cast(MPI.Intracomm, world.comm.Split(color, world.rank))
     if first_of_host:
         if world.is_root:
-            shared.array[...] = array
-        bcast_bytes(leaders, shared.array, root=0)
+            memory[...] = array
+        bcast_bytes(leaders, memory, root=0)
         leaders.Free()
-    shared.sync()
-    shared.array.flags.writeable = False
-    return shared
 
 
 @contextmanager
@@ -134,22 +140,50 @@ def share_object(world: World, value: Any) -> Iterator[Any]:
     Its contiguous arrays of 64 KiB or more, also within other objects such as sparse
     matrices or data frames, are one read-only copy per host, valid in the ``with``
     block; the rest is pickled for each rank. `value` is ignored on other ranks.
+    `mpiapps.comm.host_memory.dumps` pickles it for other processes, without the arrays.
 
     Raises
     ------
     Exception
         On all ranks: the error of pickling or unpickling the object.
     """
-    packed = None
+    packed, header = None, None
     with raise_together(world.comm) as same:
         same("share_object")
         if world.is_root:
             packed = pack(value)
-    header = packed and (bytes(packed.data), len(packed.buffers))
-    data, n = world.objects.bcast(header, root=world.root)
-    buffers = packed.buffers if packed else [None] * n
+            header = bytes(packed.data), [each.nbytes for each in packed.buffers]
+    data, sizes = world.objects.bcast(header, root=world.root)
+    buffers = packed.buffers if packed else [None] * len(sizes)
     with ExitStack() as stack:
-        shared = [stack.enter_context(share(world, each)).array for each in buffers]
+        shared = [
+            stack.enter_context(_shared_bytes(world, *each))
+            for each in zip(buffers, sizes, strict=True)
+        ]
         with raise_together(world.comm):
             value = unpack(Pickled(data, shared))
         yield value
+
+
+@contextmanager
+def _shared_bytes(
+    world: World, array: Array | None, nbytes: int
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield the root's bytes, one copy per host, that other processes can map."""
+    if not host_memory.is_supported():
+        with share(world, array) as shared:
+            yield shared.array
+        return
+    own, place = None, None
+    with raise_together(world.comm):
+        if world.local_rank == 0:
+            own = host_memory.HostMemory(nbytes)
+            place = own.place
+    found = world.comm.allgather((host_memory.host_key(), place))
+    _bcast_to_hosts(world, own.array if own else np.empty(0), array)
+    world.node.Barrier()
+    with raise_together(world.comm):
+        memory = host_memory.REFERENCES.map({host: at for host, at in found if at})
+    yield memory
+    if own is not None:
+        own.close()

@@ -32,6 +32,9 @@ class ClusterOptions:
         Threads per worker; 0: one per processor of its rank.
     memory : int
         Bytes per worker; 0: its share of the host's memory, or of the job's limit.
+    shared : int
+        Bytes of the host's memory that each worker maps, beside its own: Dask counts
+        them for each of the workers.
     interface : str
         The network between hosts, such as ``ib0``; empty: one that all can reach.
     local_directory : str
@@ -62,6 +65,7 @@ class ClusterOptions:
 
     threads: int = 0
     memory: int = 0
+    shared: int = 0
     interface: str = ""
     local_directory: str = ""
     dashboard: bool = False
@@ -146,7 +150,7 @@ def worker_specs(
         "name": comm.rank,
         "cpus": cpus,
         "threads": options.threads or max(1, int(len(cpus) / sharing)),
-        "memory": memory,
+        "memory": memory + options.shared,
     }
     alone = comm.size == 1
     specs: list[dict[str, Any]] = node.allgather(own)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mpiapps.comm.host_memory import REFERENCES
 from mpiapps.dask_cluster.memory_check import check_worker_memory
 from mpiapps.tasks.engine import Results, Stop, collect, until
 from mpiapps.tasks.task import RemoteTraceback
@@ -27,12 +28,13 @@ def on_dask(ctx: RunContext, tasks: TaskSet, chunks: Chunks, stop: Stop) -> Resu
     numbers = [number for chunk in chunks for number in chunk]
     # A task that ends its worker is tried again here; each time the worker restarts.
     setup: dict[str, Any] = {"restarts": sys.maxsize, "settings": {FAILURES: 0}}
+    setup["shared"] = REFERENCES.nbytes
     with choose_pool(ctx.world.comm, "dask", deadline=False, **setup) as pool:
         if not isinstance(pool, DaskPool):
             return
         workers = pool.client.scheduler_info(n_workers=-1)["workers"].values()
         limits = [worker["memory_limit"] for worker in workers]
-        check_worker_memory(tasks.nbytes, limits)
+        check_worker_memory(tasks.nbytes, REFERENCES.nbytes, limits)
         pool.client.register_plugin(TaskPlugin(tasks))
         ahead = AHEAD * sum(pool.client.nthreads().values())
         results = _run(pool, numbers, ahead, stop)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.base.optional import resolve_callable
+from mpiapps.comm import host_memory
 from mpiapps.model_selection.problem import CVProblem, Fit
 from mpiapps.tasks.task_journal import TaskJournal
 from mpiapps.tasks.task_set import TaskSet
@@ -30,6 +33,10 @@ class FitTasks(TaskSet):
 
     def __init__(self, problem: CVProblem, n_jobs: int = 0) -> None:
         self.problem, self.nbytes, self.n_jobs = problem, problem.nbytes, n_jobs
+
+    def __reduce__(self) -> Any:
+        """Return how another process of a host makes it, with the host's samples."""
+        return _load, (host_memory.dumps((self.problem, self.n_jobs)),)
 
     def __len__(self) -> int:
         """Return the number of fits."""
@@ -60,6 +67,11 @@ class FitTasks(TaskSet):
     def for_root(self, number: int, value: Any) -> Fit:
         """Return the fit."""
         return Fit(number, **value)
+
+
+@lru_cache(1)  # joblib sends them with each task
+def _load(content: bytes) -> FitTasks:
+    return FitTasks(*pickle.loads(content))
 
 
 def journal_of(

@@ -61,11 +61,55 @@ class Splits:
         middle, end = self.ends[2 * number : 2 * number + 2]
         return self.indices[start:middle], self.indices[middle:end]
 
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """What the splits consist of."""
+        return [self.indices, self.ends]
+
     def smallest_test(self) -> int:
         """Return the number of samples of the smallest test set."""
         if not len(self.ends):
             return int(np.bincount(self.indices).min())
         return int(np.diff(self.ends)[::2].min())
+
+
+@dataclass(frozen=True)
+class NestedSplits:
+    """Splits of the training samples of each outer split, then the outer ones.
+
+    Attributes
+    ----------
+    outer : Splits
+    inner : tuple of Splits
+        For each outer split, by positions in its training samples, so that inner splits
+        of n samples take n numbers if they are a partition.
+    """
+
+    outer: Splits
+    inner: tuple[Splits | NestedSplits, ...]
+
+    def __len__(self) -> int:
+        """Return the number of inner and outer splits."""
+        return sum(map(len, self.inner)) + len(self.outer)
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the indices of training and test samples of a split."""
+        for fold, splits in enumerate(self.inner):
+            if number < len(splits):
+                samples = self.outer[fold][0]
+                train, test = splits[number]
+                return samples[train], samples[test]
+            number -= len(splits)
+        return self.outer[number]
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """What the splits consist of."""
+        return [array for each in (self.outer, *self.inner) for array in each.arrays]
+
+    def smallest_test(self) -> int:
+        """Return the number of samples of the smallest test set."""
+        return min(each.smallest_test() for each in (self.outer, *self.inner))
 
 
 def make_splits(  # noqa: PLR0913 - the options of the program

@@ -18,7 +18,7 @@ import numpy as np
 
 from mpiapps.app import Result
 from mpiapps.base.errors import TasksFailed
-from mpiapps.model_selection.folds import Splits
+from mpiapps.model_selection.folds import NestedSplits, Splits
 from mpiapps.model_selection.problem import CVProblem, Fit
 from mpiapps.model_selection.report import (
     best_candidate,
@@ -31,7 +31,6 @@ from mpiapps.model_selection.rounds import Found, Round, Search, next_round
 from mpiapps.model_selection.scoring import SINGLE, metric_names, refit_metric
 
 MakeSearch = Callable[[CVProblem], Search]
-Pairs = list[tuple[np.ndarray, np.ndarray]]
 
 
 def nest(problem: CVProblem, outer: Splits, inner: list[Splits]) -> CVProblem:
@@ -44,18 +43,8 @@ def nest(problem: CVProblem, outer: Splits, inner: list[Splits]) -> CVProblem:
     inner : list of Splits
         Of the training samples of each outer fold, by their positions in it.
     """
-    pairs: Pairs = []
-    for number, splits in enumerate(inner):
-        pairs += _placed(splits, range(len(splits)), outer[number][0])
-    pairs += [outer[number] for number in range(len(outer))]
-    counts = tuple(map(len, inner))
-    return replace(problem, splits=Splits.of(pairs, len(problem.y)), inner=counts)
-
-
-def _placed(splits: Splits, numbers: range, place: np.ndarray) -> Pairs:
-    """Return some splits, with each sample's number replaced by its place."""
-    every = [splits[n] for n in numbers]
-    return [(place[train], place[test]) for train, test in every]
+    splits = NestedSplits(outer, tuple(inner))
+    return replace(problem, splits=splits, inner=tuple(map(len, inner)))
 
 
 class OuterFit(NamedTuple):
@@ -100,30 +89,24 @@ class Nested:
     """
 
     def __init__(self, problem: CVProblem, make: MakeSearch, refit: str = "") -> None:
+        assert isinstance(problem.splits, NestedSplits)
         self._problem, self._make, self._refit = problem, make, refit
+        self._splits = problem.splits
         ends = np.cumsum(problem.inner)
         self._starts = [int(n) for n in ends - problem.inner]
         self._parts = [self._part(number) for number in range(len(problem.inner))]
         self.found = [Found(replace(part, candidates=[])) for part in self._parts]
         self.outer: list[OuterFit] = []
 
-    def _train(self, number: int) -> np.ndarray:
-        """Return the training samples of an outer fold."""
-        return self._problem.splits[sum(self._problem.inner) + number][0]
-
     def _part(self, number: int) -> CVProblem:
         """Return what the search of an outer fold knows: targets, inner splits.
 
         Samples are those of all folds, as searches do not read them.
         """
-        train, start = self._train(number), self._starts[number]
-        place = np.full(len(self._problem.y), -1)
-        place[train] = np.arange(len(train))
-        inner = range(start, start + self._problem.inner[number])
-        pairs = _placed(self._problem.splits, inner, place)
+        train = self._splits.outer[number][0]
         return replace(
             self._problem, y=self._problem.y[train], inner=(), subset=train,
-            splits=Splits.of(pairs, len(train)),
+            splits=self._splits.inner[number],
         )  # fmt: skip
 
     def search(self) -> Search:
@@ -166,12 +149,7 @@ class Nested:
                 (rounds[n].splits if n in rounds else None) or part.splits
                 for n, part in enumerate(self._parts)
             ]
-            whole: Pairs = []
-            for n, each in enumerate(own):
-                whole += _placed(each, range(len(each)), self._train(n))
-            outer = range(len(whole), len(self._problem.splits))
-            whole += [self._problem.splits[n] for n in outer]
-            splits = Splits.of(whole, len(self._problem.y))
+            splits = NestedSplits(self._splits.outer, tuple(own))
         return Round(candidates, splits, resources, tuple(pairs))
 
     def _outer_fits(self) -> Search:

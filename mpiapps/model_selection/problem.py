@@ -23,7 +23,7 @@ from mpiapps.model_selection.fit_environment import (
     serial,
     shares_generator,
 )
-from mpiapps.model_selection.folds import Splits
+from mpiapps.model_selection.folds import NestedSplits, Splits
 from mpiapps.model_selection.frames import arrays_of, take
 from mpiapps.model_selection.scoring import SINGLE, check_scoring_defined, scorers
 from mpiapps.model_selection.search_space import Candidate
@@ -65,7 +65,7 @@ class CVProblem:
     ----------
     x : ndarray, csr_array or DataFrame, (samples, features)
     y : ndarray, (samples,) or (samples, targets)
-    splits : Splits
+    splits : Splits or NestedSplits
     estimator : str
         ``module:Class`` of a scikit-learn estimator.
     candidates : list of dict
@@ -99,7 +99,7 @@ class CVProblem:
 
     x: Any
     y: np.ndarray
-    splits: Splits
+    splits: Splits | NestedSplits
     estimator: str
     candidates: list[Candidate]
     scoring: str = ""
@@ -128,7 +128,7 @@ class CVProblem:
 
     def _arrays(self) -> list[np.ndarray]:
         others = [each for each in (self.weights, self.subset) if each is not None]
-        parts = [*arrays_of(self.x), self.y, self.splits.indices, self.splits.ends]
+        parts = [*arrays_of(self.x), self.y, *self.splits.arrays]
         return [*parts, *others]
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mpiapps.model_selection.folds import Splits
+from mpiapps.model_selection.folds import NestedSplits, Splits
 from mpiapps.model_selection.problem import CVProblem, Fit
 from mpiapps.model_selection.search_space import Candidate
 
@@ -24,7 +24,7 @@ class Round(NamedTuple):
     Attributes
     ----------
     candidates : list of dict
-    splits : Splits, optional
+    splits : Splits or NestedSplits, optional
         In place of those of the problem.
     resources : list of int
         Samples of the fits of each candidate; empty: all.
@@ -33,7 +33,7 @@ class Round(NamedTuple):
     """
 
     candidates: list[Candidate]
-    splits: Splits | None = None
+    splits: Splits | NestedSplits | None = None
     resources: Sequence[int] = ()
     pairs: tuple[tuple[int, int], ...] = ()
 

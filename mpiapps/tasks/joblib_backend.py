@@ -8,7 +8,8 @@
                 cross_val_score(model, x, y, n_jobs=-1)
 
 Functions, arguments and results are pickled by cloudpickle, as by joblib's backend
-loky, so lambdas and functions of the script work.
+loky, so lambdas and functions of the script work. As with loky, tasks of one call share
+a read-only copy of each array of 1 MB or more, if all ranks are on one host.
 """
 
 from __future__ import annotations
@@ -19,20 +20,28 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import cloudpickle
+import numpy as np
 from joblib import register_parallel_backend
 from joblib._parallel_backends import AutoBatchingMixin, FallbackToBackend
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
 from mpiapps.base.errors import UsageError
+from mpiapps.comm.host_memory import is_supported, view
 from mpiapps.comm.pickling import Pickled, attempt, pack, unpack
-from mpiapps.comm.ranks import Ranks
+from mpiapps.comm.ranks import Ranks, communicator
+from mpiapps.launch.mpi import MPI
+from mpiapps.tasks.host_arrays import HostArrays
 from mpiapps.tasks.mpi_pool import MPIPool
 
 NAME = "mpiapps"
-_pools: list[MPIPool] = []  # the pools that the root is in, the innermost last
+CONTAINERS = (list, tuple, dict, set, frozenset, str, bytes, bytearray)
+# The pools that the root is in, the innermost last, and whether its ranks can map the
+# root's memory.
+_pools: list[tuple[MPIPool, bool]] = []
 _common: list[Any] = []  # objects that all ranks have
 _positions: dict[int, int] = {}  # theirs, which tasks have in their place, by identity
 
@@ -56,18 +65,28 @@ def joblib_pool(ranks: Ranks, common: Sequence[Any] = ()) -> Iterator[MPIPool | 
     """
     before = _common[:]
     _set_common(common)
+    can_map = _on_one_host(ranks) and is_supported()
     try:
         with MPIPool(ranks) as pool:
             if pool is None:
                 yield None
                 return
-            _pools.append(pool)
+            _pools.append((pool, can_map))
             try:
                 yield pool
             finally:
-                _pools.remove(pool)
+                _pools.remove((pool, can_map))
     finally:
         _set_common(before)
+
+
+def _on_one_host(ranks: Ranks) -> bool:
+    """Return whether all ranks are on one host. Collective."""
+    comm = communicator(ranks)
+    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    alone = node.size == comm.size
+    node.Free()
+    return alone
 
 
 def _set_common(objects: Sequence[Any]) -> None:
@@ -99,8 +118,9 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
                 " joblib_pool(world) as pool` on all ranks, and call it on the root,"
                 " where pool is not None"
             )
-        self._pool = _pools[-1]
-        self._pending: set[Future[Any]] = set()
+        self._pool, can_map = _pools[-1]
+        self._arrays = HostArrays() if can_map else None
+        self._pending: dict[Future[Any], Any] = {}  # with the batches, and their arrays
         self._lock = threading.Lock()
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
@@ -125,14 +145,14 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         self, func: Callable[[], Any], callback: Callable[[Any], Any] | None = None
     ) -> Future[Any]:
         """Return the future of a batch, which has failed if it cannot be pickled."""
-        done, value = attempt(pack, func, _dumps)
+        done, value = attempt(pack, func, partial(_dumps, arrays=self._arrays))
         future: Future[Any] = Future()
         if done:
             future = self._pool.submit(_execute, value)
         else:
             future.set_exception(value)
         with self._lock:
-            self._pending.add(future)
+            self._pending[future] = func
         future.add_done_callback(self._forget)
         if callback is not None:
             future.add_done_callback(callback)
@@ -140,7 +160,7 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
 
     def _forget(self, future: Future[Any]) -> None:
         with self._lock:
-            self._pending.discard(future)
+            self._pending.pop(future, None)
 
     def retrieve_result_callback(self, future: Future[Any]) -> Any:
         """Return the results of a batch, or raise its error."""
@@ -159,13 +179,39 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         """Forget the durations of batches; the pool remains for other calls."""
         self.reset_batch_stats()
 
+    def stop_call(self) -> None:
+        """Free the arrays of a call, since its caller may change them now."""
+        if self._arrays is not None:
+            self._arrays.close()
+
     def get_nested_backend(self) -> tuple[Any, int | None]:
         """Return the backend of calls within a task."""
         return SequentialBackend(nesting_level=(self.nesting_level or 0) + 1), None
 
 
+def _common_object(position: int) -> Any:
+    return _common[position]
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # see `MPIBackend`
-    """Replaces common objects by their positions."""
+    """Replaces common objects by their positions, and large arrays by references."""
+
+    def __init__(self, stream: io.BytesIO, arrays: HostArrays | None, **how: Any):
+        super().__init__(stream, **how)
+        self._arrays = arrays
+
+    def reducer_override(self, value: Any) -> Any:
+        """Return how to make a value; not called for those of built-in types."""
+        if (position := _positions.get(id(value))) is not None:
+            return _common_object, (position,)
+        reference = None
+        if self._arrays is not None and type(value) is np.ndarray:
+            reference = self._arrays.reference(value)
+        return (view, reference) if reference else super().reducer_override(value)
+
+
+class _PicklerOfContainers(_Pickler):
+    """Finds common lists, too. It asks for each number and text, which takes longer."""
 
     def persistent_id(self, value: Any) -> int | None:
         return _positions.get(id(value))
@@ -176,9 +222,14 @@ class _Unpickler(pickle.Unpickler):
         return _common[position]
 
 
-def _dumps(value: Any, protocol: int, buffer_callback: Any) -> bytes:
+def _dumps(
+    value: Any, protocol: int, buffer_callback: Any, arrays: HostArrays | None = None
+) -> bytes:
     stream = io.BytesIO()
-    _Pickler(stream, protocol=protocol, buffer_callback=buffer_callback).dump(value)
+    how = {"protocol": protocol, "buffer_callback": buffer_callback}
+    has_container = any(type(each) in CONTAINERS for each in _common)
+    pickler = _PicklerOfContainers if has_container else _Pickler
+    pickler(stream, arrays, **how).dump(value)
     return stream.getvalue()
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 from sklearn.tree import DecisionTreeClassifier
 
@@ -41,3 +42,11 @@ class Unpicklable(DecisionTreeClassifier):
     def fit(self, x, y):
         self.lambda_ = lambda: None
         return super().fit(x, y)
+
+
+class Mapped(DecisionTreeClassifier):
+    """A tree whose score is 1 if its process has mapped memory of the host."""
+
+    def score(self, x, y):
+        del x, y
+        return float("/memfd:mpiapps" in Path("/proc/self/maps").read_text())

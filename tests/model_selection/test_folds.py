@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeClassifier
 
 from mpiapps.base.errors import InputError, UsageError
-from mpiapps.model_selection.folds import Splits
+from mpiapps.model_selection.folds import NestedSplits, Splits
 from mpiapps.model_selection.problem import weight_name
 from mpiapps.model_selection.scoring import refit_metric
 from tests.model_selection import own
@@ -191,3 +191,15 @@ def test_float32_is_not_widened():
     assert problem.refit(0).coef_.dtype == np.float32
     wanted = skl.cross_val_score(Ridge(random_state=0), x, DIABETES[1], cv=3)
     assert scores(problem) == wanted.tolist()
+
+
+def test_nested_splits_of_partitions_take_a_number_per_sample():
+    empty = np.empty(0, np.int64)
+    outer, inner = Splits(np.arange(9) % 3, empty), Splits(np.arange(6), empty)
+    splits = NestedSplits(outer, (inner,) * 3)
+    assert sum(map(len, splits.arrays)) == 9 + 3 * 6
+    assert len(splits) == 3 * 6 + 3
+    train, test = splits[6 + 2]  # of the second outer fold
+    assert (train.tolist(), test.tolist()) == ([0, 2, 5, 6, 8], [3])
+    assert [part.tolist() for part in splits[19]] == [[0, 2, 3, 5, 6, 8], [1, 4, 7]]
+    assert splits.smallest_test() == 1

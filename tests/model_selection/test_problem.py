@@ -238,10 +238,12 @@ def test_rows_have_all_digits():
 
 
 def test_workers_without_memory_for_the_samples_are_rejected():
-    check_worker_memory(2**28, [2**31, 2**30])
-    check_worker_memory(2**28, [0, 2**31])
+    check_worker_memory(2**28, 0, [2**31, 2**30])
+    check_worker_memory(2**28, 2**28, [0, 2**28 + 2**27 + 2**28])
     with pytest.raises(LaunchError, match=r"256 MiB.*--backend mpi"):
-        check_worker_memory(2**28, [2**31, 2**28])
+        check_worker_memory(2**28, 0, [2**31, 2**29])
+    with pytest.raises(LaunchError, match=r"but one has 256 MiB"):
+        check_worker_memory(2**28, 2**28, [2**31, 2**29])
 
 
 TWO = DIABETES[0], np.column_stack([DIABETES[1], np.sqrt(DIABETES[1])])

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,6 +181,48 @@ def test_arrays_arrive_whole(world, bytes_):
 
     for result, array in zip(on_root(world, run), arrays, strict=True):
         np.testing.assert_array_equal(result, -array)
+
+
+@pytest.mark.parametrize("order", ["C", "F", "strided"])
+def test_tasks_of_a_call_share_a_large_array_and_the_next_call_sees_changes(
+    world, order
+):
+    whole = np.arange(800_000.0).reshape(1000, 800)
+    arrays = {"C": whole, "F": np.asfortranarray(whole), "strided": whole[::2]}
+    x = arrays[order]
+
+    def look(x, i):
+        return (
+            x[i, :3].tolist(),
+            x.shape,
+            x.strides[0] > x.strides[1],
+            x.flags.writeable,
+        )
+
+    def run():
+        before = Parallel()(delayed(look)(x, i) for i in range(9))
+        x[:] = 1
+        return before, Parallel()(delayed(look)(x, i) for i in range(9))
+
+    rows = x[:9, :3].tolist()
+    before, after = on_root(world, run)
+    assert [row for row, *_ in before] == rows
+    assert all(row == [1, 1, 1] for row, *_ in after)
+    is_alone = world.size <= 2  # then tasks run in this process
+    assert {each[1:] for each in before} == {(x.shape, order != "F", is_alone)}
+
+
+def test_arrays_that_end_with_their_tasks_are_freed(world):
+    def total(x):
+        return x.sum()
+
+    def run():
+        sums = Parallel()(delayed(total)(np.full(300_000, i)) for i in range(20))
+        return sums, "/memfd:mpiapps" in Path("/proc/self/maps").read_text()
+
+    sums, left = on_root(world, run)
+    assert sums == [300_000 * i for i in range(20)]
+    assert not left
 
 
 def test_a_common_object_is_that_of_the_rank(world):
