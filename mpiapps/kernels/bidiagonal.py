@@ -8,9 +8,9 @@ from __future__ import annotations
 import ctypes
 
 import numpy as np
-from scipy.linalg import cython_lapack
 
 from mpiapps.kernels.blas import INT_MAX, TYPE_PREFIXES, Array, from_capsule
+from mpiapps.kernels.imports import cython_routines
 
 # bdsdc computes indices up to 3 n^2 + 4 n in 32 bits.
 MAX_ORDER = int((INT_MAX / 3) ** 0.5) - 1
@@ -60,7 +60,7 @@ def svd_bidiagonal(
     order, leading = ctypes.c_int(n), ctypes.c_int(max(1, side))
     unused = (ctypes.c_double * 1)(), (ctypes.c_int * 1)()
     name = TYPE_PREFIXES[s.dtype.str[1:]] + "bdsdc"
-    from_capsule(cython_lapack.__pyx_capi__[name])(
+    from_capsule(cython_routines("cython_lapack")[name])(
         *(b"U", b"I" if vectors else b"N", ctypes.byref(order)),
         *(_address(s), _address(e)),
         *(_address(u), ctypes.byref(leading), _address(v), ctypes.byref(leading)),

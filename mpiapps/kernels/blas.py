@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cython_blas
 
 from mpiapps.base.errors import LaunchError
 from mpiapps.kernels.backends import backend_of
+from mpiapps.kernels.imports import cython_routines
 
 Array = npt.NDArray[Any]
 # trsm runs at half the speed of gemm: a larger triangle is split recursively, so that
@@ -29,6 +29,7 @@ BLAS_VARIABLE = "MPIAPPS_BLAS"
 INT_MAX = 2**31 - 1
 STRIP = 64  # rows that are transposed at a time: a few pages fit in the TLB
 OPS = {"N": b"N", "T": b"T", "H": b"C"}
+ROUTINES = cython_routines("cython_blas")
 TYPE_PREFIXES = {"f4": "s", "f8": "d", "c8": "c", "c16": "z"}
 
 
@@ -270,7 +271,7 @@ def _routine(name: str) -> Callable[..., None]:
                 " to the file of a BLAS library, or unset it to use SciPy's"
             ) from error
         return routine
-    return from_capsule(cython_blas.__pyx_capi__[name])
+    return from_capsule(ROUTINES[name])
 
 
 def from_capsule(capsule: object) -> Callable[..., None]:

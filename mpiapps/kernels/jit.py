@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 
+from mpiapps.kernels.imports import without
+
+# With the first kernel numba loads its NumPy functions, and imports scipy.linalg to see
+# whether np.dot can use BLAS: 0.2 s of CPU time and some 100 modules for each rank.
+# SciPy is installed with this package; numba imports it when it compiles such a call.
+with without("scipy.linalg.cython_blas"):
+    from numba.np import arraymath
+arraymath._HAVE_BLAS = True
+
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _load_numpy_functions() -> None:
-    """Load numba's NumPy functions without SciPy.
-
-    numba loads them with the first kernel, and imports scipy.linalg then to see whether
-    np.dot can use BLAS: 0.2 s of CPU time and some 100 modules for each rank. SciPy is
-    installed with this package; numba imports it when it compiles such a call.
-    """
-    name = "scipy.linalg.cython_blas"
-    if name in sys.modules or "numba.np.arraymath" in sys.modules:
-        return
-    sys.modules[name] = cast(Any, None)  # its import fails, as Python documents
-    try:
-        from numba.np import arraymath
-    finally:
-        del sys.modules[name]
-    arraymath._HAVE_BLAS = True
-
-
-_load_numpy_functions()
 
 
 def kernel_with(**options: Any) -> Callable[[F], F]:

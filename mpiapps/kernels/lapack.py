@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import get_lapack_funcs
 
 from mpiapps.kernels.backends import backend_of
 
@@ -22,6 +21,8 @@ def potrf(whole: Array, *, overwrite: bool = False) -> tuple[Array, int]:
     if not isinstance(whole, np.ndarray):
         factor = whole if overwrite else whole.copy(order="F")
         return factor, backend_of(factor).potrf(factor)
+    from scipy.linalg import get_lapack_funcs
+
     routine = get_lapack_funcs("potrf", dtype=whole.dtype)
     upper: Array
     upper, info = routine(whole, lower=0, clean=1, overwrite_a=int(overwrite))
@@ -36,6 +37,8 @@ def getrf(whole: Array) -> tuple[Array, npt.NDArray[np.int32], int]:
     """
     if not isinstance(whole, np.ndarray):
         return whole, *backend_of(whole).getrf(whole)
+    from scipy.linalg import get_lapack_funcs
+
     routine = get_lapack_funcs("getrf", dtype=whole.dtype)
     factors, pivots, info = routine(whole, overwrite_a=True)
     return factors, pivots, info

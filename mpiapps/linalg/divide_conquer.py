@@ -7,13 +7,11 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import get_lapack_funcs
 
 from mpiapps.comm.block_plan import BlockPlan
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.comm.partition import blocks
-from mpiapps.kernels.secular import fill_vectors, find_roots, find_weights
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.layout import Layout
 
@@ -76,6 +74,8 @@ def _leaf(diagonal: Floats, off_diagonal: Floats, dtype: np.dtype[Any]) -> Eigen
     """Return the eigensystem of one rank's block, by LAPACK. Local."""
     if diagonal.size < 2:
         return Eigensystem(diagonal, np.ones((diagonal.size, diagonal.size), dtype))
+    from scipy.linalg import get_lapack_funcs
+
     stevd = get_lapack_funcs("stevd", dtype=dtype)
     values, vectors, info = stevd(diagonal.astype(dtype), off_diagonal.astype(dtype))
     if info:
@@ -139,6 +139,8 @@ class _Merge:
 
     def solve(self, comm: MPI.Intracomm) -> Eigensystem:
         """Return its eigensystem. Collective."""
+        from mpiapps.kernels.secular import fill_vectors, find_roots, find_weights
+
         kept = self._deflate()
         d, z = self.d[kept], self.z[kept]
         shares = blocks(len(kept), comm.size)

@@ -6,7 +6,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import lapack
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
@@ -156,6 +155,8 @@ def _tridiagonal_values(diagonal: Array, off_diagonal: Array) -> Array:
     """Return the eigenvalues of a tridiagonal matrix, by LAPACK. Local."""
     if not off_diagonal.size:
         return diagonal
+    from scipy.linalg import lapack
+
     values, info = lapack.dsterf(diagonal, off_diagonal)
     if info:
         raise np.linalg.LinAlgError(

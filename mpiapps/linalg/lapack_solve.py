@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.linalg import get_lapack_funcs
 
 from mpiapps.comm.chunking import Array
 from mpiapps.kernels.transpose import transposed
@@ -75,6 +74,8 @@ def _solver(a: DistMatrix, kind: str, dtype: np.dtype[Any]) -> ArraySolver:
         return _lu(transposed(a.local.astype(dtype, copy=False)).T)[1]
     # The conjugate of A: column-major, with the lower triangle of A as its upper one.
     upper = cholesky_in_place(np.array(a.local, dtype, order="C").T)
+    from scipy.linalg import get_lapack_funcs
+
     potrs = get_lapack_funcs("potrs", dtype=dtype)
     return lambda b: np.ascontiguousarray(potrs(upper, b.conj(), lower=0)[0].conj())
 
@@ -82,6 +83,8 @@ def _solver(a: DistMatrix, kind: str, dtype: np.dtype[Any]) -> ArraySolver:
 def _lu(whole: Array) -> tuple[Array, ArraySolver, ArraySolver]:
     """Factorise a column-major array in place."""
     factors, pivots = lu_in_place(whole)
+    from scipy.linalg import get_lapack_funcs
+
     getrs = get_lapack_funcs("getrs", dtype=whole.dtype)
 
     def apply(b: Array, trans: int) -> Array:

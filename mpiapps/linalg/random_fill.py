@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from mpiapps.comm.chunking import Array
-from mpiapps.kernels.philox import fill_uniform
 from mpiapps.linalg.layout import Layout
 
 CHUNK = 2**15  # numbers at a time, so that they stay in the cache
@@ -34,6 +33,8 @@ def _fill_columns(
     key: tuple[np.uint64, np.uint64], rows: Array, columns: range, part: Array
 ) -> None:
     """Fill a part with the elements of `rows` in adjacent columns."""
+    from mpiapps.kernels.philox import fill_uniform
+
     # In single precision, 16 numbers in 2**28 would round to 1.
     maximum = np.nextafter(part.dtype.type(1), part.dtype.type(0))
     for start in range(columns.start, columns.stop, CHUNK):

@@ -11,7 +11,6 @@ import numpy as np
 from mpiapps.comm.block_plan import BlockPlan
 from mpiapps.comm.chunking import Array
 from mpiapps.kernels.blas import add_product
-from mpiapps.kernels.hermitian import add_hermitian_product
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.block_messages import bcast_in
@@ -173,6 +172,8 @@ class _Steps:
 
     def reflect(self, j: int, v: Array, tau: Any) -> None:
         """Add the reflection of column j to the panel. Collective."""
+        from mpiapps.kernels.hermitian import add_hermitian_product
+
         first = self.axis.count_below(j + 1, self.comm.rank)
         w = np.zeros_like(v)
         add_hermitian_product(self.local[first:], self.rows[first:], j + 1, v, w)

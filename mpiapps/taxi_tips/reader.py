@@ -48,9 +48,9 @@ class TripsFile:
                 self._file = parquet.ParquetFile(name, pre_buffer=False)
             except ArrowInvalid as error:
                 raise InputError(f"cannot read {name}: {error}") from error
-        schema = self._file.schema_arrow
-        self.columns = find_columns(name, schema.names, datasets)
-        self._arrays(schema.empty_table())  # raises for other types
+        self.columns = find_columns(name, self._file.schema_arrow.names, datasets)
+        # Raises for other types. `Schema.empty_table` would import pandas.
+        self._arrays(self._file.read_row_groups([], self.columns.names()))
 
     def row_groups(self) -> range:
         """Return the numbers of its row groups."""

@@ -25,7 +25,9 @@ StorageLoc=slurm_acct_db
 PidFile=/run/slurmdbd.pid
 LogFile=/var/log/slurmdbd.log
 END_OF_FILE
+    # MariaDB 11.8.9 of sid looks for the socket in /run/mariadbd, others in /run/mysqld.
     on head sh -c "
+        ln -sfn mysqld /run/mariadbd
         chown slurm: $ROOT/slurmdbd.conf && chmod 600 $ROOT/slurmdbd.conf
         mkdir -p $data && chown -R mysql: /run/mysqld
         mariadb-install-db --no-defaults --user=mysql --datadir=$data --skip-test-db
@@ -51,5 +53,5 @@ accounting_down() {
     slurm_restart
     on head pkill -x slurmdbd
     on head mariadb-admin --no-defaults shutdown
-    on head rm -rf /run/mysqld
+    on head rm -rf /run/mysqld /run/mariadbd
 }

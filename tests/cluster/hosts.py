@@ -28,6 +28,8 @@ POLL_SECONDS = 1.0  # between calls of `mpiapps status`, which the jobs' cores r
 SCHEDULERS = ("slurm", "sge")
 # Debian's Slurm 26.05 has no plugin for PMIx: srun cannot start ranks of Open MPI.
 HAS_PMIX = os.environ.get("TEST_CLUSTER_SLURM") != "26.05"
+SRUN_MPI = "openmpi" if HAS_PMIX else "mpich"
+SRUN = ["--launcher", "srun", "--mpi", SRUN_MPI]
 # Scheduler -> number of hosts, and of ranks per host, that use all cores.
 SHAPES = {"slurm": (3, 2), "sge": (2, 2)}
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.cluster.hosts import (
     SHARED,
+    SRUN_MPI,
     cluster,
     on,
     output,
@@ -54,7 +55,7 @@ def seconds(clock):
 def test_usage_is_that_of_sacct():
     request = ["--ranks-per-node", "2", "--memory", "1GiB", "--time", "30m"]
     words = ["--launcher", "srun", "--", "--samples", "4e9"]
-    run = submit("slurm", "pi", *request, *words)
+    run = submit("slurm", "pi", *request, *words, mpi=SRUN_MPI)
     ended = wait(run)
     assert ended["state"] == "done", output(run)
     until(lambda: status(run)["usage"], "the line of usage")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.batch.test_mps import CONTROL
-from tests.cluster.hosts import SCHEDULERS, SHARED, mpiapps, on, until
+from tests.cluster.hosts import SCHEDULERS, SHARED, SRUN, mpiapps, on, until
 
 # Prints whether the host of a rank has the daemon; waits while there is a file.
 SCRIPT = """import json, os, time
@@ -48,7 +48,7 @@ def submitted(scheduler):
     request = ["--nodes", "2", "--ranks-per-node", "2", "--nodelist", "n[1-2]"]
     request += ["--gpus", "2/node", "--gpu-mps", "--name", f"mps-{scheduler}"]
     request += ["--env", f"PATH={SHARED}/bin:/usr/bin:/bin"]
-    request += ["--launcher", "srun"] if scheduler == "slurm" else []
+    request += SRUN if scheduler == "slurm" else []
     ended = mpiapps("render", "rank.py", "--site", str(site), *request)
     assert ended.code == 0, ended.err
     kept = [line for line in ended.out.splitlines() if "gpu" not in line[:20]]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cluster.hosts import SCHEDULERS, SHAPES, SHARED, mpiapps
+from tests.cluster.hosts import HAS_PMIX, SCHEDULERS, SHAPES, SHARED, mpiapps
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -31,7 +31,7 @@ def test_a_study_of_hosts_is_submitted_then_collected(scheduler):
 
 @pytest.mark.parametrize(
     ("scheduler", "launcher"),
-    [("slurm", "srun"), ("slurm", "mpiexec"), ("sge", "mpiexec")],
+    [("slurm", "srun")] * HAS_PMIX + [("slurm", "mpiexec"), ("sge", "mpiexec")],
 )
 def test_a_study_in_one_allocation_uses_as_many_hosts_as_each_run_needs(
     scheduler, launcher
