@@ -143,6 +143,8 @@ def _identity(options: Options) -> dict[str, Any]:
         for name, value in options_identity(options).items()
         if name not in excluded
     }
+    for name in ("factor", "fraction"):  # journals of earlier versions have 0.0
+        identity[name] = identity[name] or 0.0
     if options.operation == "map":
         identity["function"] = options.paths[0]
     return identity
