@@ -149,7 +149,12 @@ class Options:
         "convert: column that stays text, although all its fields are numbers",
         metavar="COLUMN",
     )
-    by: str = option("", "group: column of the keys, which are text", metavar="COLUMN")
+    by: tuple[str, ...] = option(
+        (),
+        "group: column of the keys, which are text; given several times for a key of"
+        " several columns",
+        metavar="COLUMN",
+    )
     percentiles: tuple[float, ...] = option(
         (25.0, 50.0, 75.0),
         "describe: percentiles, separated by commas",
@@ -265,6 +270,8 @@ def _check_device(options: Options) -> None:
 
 
 def _check_tables(options: Options) -> None:
+    if len({*options.by}) < len(options.by):
+        raise ValueError("group: --by names the same column twice")
     if options.operation == "group" and len(options.column) > 1:
         raise ValueError("group: --column is given once; describe takes several")
     is_repeated = len({*options.column}) < len(options.column)

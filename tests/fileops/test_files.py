@@ -383,6 +383,7 @@ def test_a_stop_loses_nothing_and_changed_files_are_processed_again(
     for path in Path(journals).glob("journal.*"):
         options = journal.read(path).header["options"]
         assert options["factor"] == options["fraction"] == 0.0
+        assert options["by"] == ""
 
 
 def test_paths_are_files_directories_patterns_and_lists(place, on_root):
