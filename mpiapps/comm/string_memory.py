@@ -8,7 +8,6 @@ API. Strings that are not ASCII, and those of other Pythons, are pickled.
 from __future__ import annotations
 
 import ctypes
-import mmap
 import sys
 from operator import is_not
 from pickle import PickleBuffer
@@ -18,7 +17,6 @@ import numpy as np
 
 CPYTHON = sys.implementation.name == "cpython"
 LARGE_BYTES = 2**16  # strings of at least this size are not copied
-HUGE_BYTES = 2**22  # as NumPy: memory of at least this size is in huge pages
 MAX_NESTING = 3  # of tuples: arguments in the item of a submitted task
 MAX_LENGTH = 1000  # of lists and tuples; longer ones rarely have large strings
 REPLACED = frozenset({str, bytes, tuple})
@@ -100,16 +98,8 @@ def memory_of(value: str | bytes) -> StringMemory:
 
 
 def new_string(kind: type[str | bytes], size: int) -> StringMemory:
-    """Return the memory of a new string, to be filled with ASCII. Local; CPython only.
-
-    It is in huge pages if it is large, as an array of NumPy: with pages of 4 KiB,
-    Linux takes several times as long to provide it as the copy takes.
-    """
-    memory = memory_of(_NEW_TEXT(size, MAX_ASCII) if kind is str else _NEW(None, size))
-    if size >= HUGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
-        begin = -(-memory.ctypes.data // mmap.PAGESIZE) * mmap.PAGESIZE
-        _ADVISE(begin, memory.ctypes.data + size - begin, mmap.MADV_HUGEPAGE)
-    return memory
+    """Return the memory of a new string, to be filled. Local; CPython only."""
+    return memory_of(_NEW_TEXT(size, MAX_ASCII) if kind is str else _NEW(None, size))
 
 
 if CPYTHON:
@@ -125,6 +115,3 @@ if CPYTHON:
     _VIEW = _function("PyMemoryView_FromMemory", _OBJECT, _POINTER, _SIZE, _INT)
     _NEW_TEXT = _function("PyUnicode_New", _OBJECT, _SIZE, ctypes.c_uint32)
     _NEW = _function("PyBytes_FromStringAndSize", _OBJECT, _POINTER, _SIZE)
-    _ADVISE = ctypes.CFUNCTYPE(_INT, _POINTER, ctypes.c_size_t, _INT)(
-        ("madvise", ctypes.CDLL(None))
-    )

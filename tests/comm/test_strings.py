@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from mpiapps.comm.pickling import pack, unpack
-from mpiapps.comm.string_memory import HUGE_BYTES, LARGE_BYTES
+from mpiapps.comm.string_memory import LARGE_BYTES
 from mpiapps.tasks.mpi_pool import MPIPool
 
 
@@ -21,7 +21,7 @@ def strings(size):
 
 
 def values():
-    for size in (0, 1, LARGE_BYTES - 1, LARGE_BYTES, LARGE_BYTES + 1, HUGE_BYTES + 1):
+    for size in (0, 1, LARGE_BYTES - 1, LARGE_BYTES, LARGE_BYTES + 1, 2**22):
         for string in strings(size):
             yield from (
                 string,
@@ -66,7 +66,7 @@ def test_strings_of_any_kind_are_items_and_results(comm):
         if pool is not None:
             assert pool.map(identity, items) == items
             assert list(pool.imap(identity, items, 3)) == items
-            texts = ["a" * LARGE_BYTES, "é" * LARGE_BYTES, b"a" * HUGE_BYTES]
+            texts = ["a" * LARGE_BYTES, "é" * LARGE_BYTES, b"a" * 2**22]
             futures = [pool.submit(tripled, value=text) for text in texts]
             futures += [pool.submit(tripled, text) for text in texts]
             assert [f.result() for f in futures] == [text * 3 for text in texts * 2]
