@@ -143,6 +143,10 @@ def _identity(options: Options) -> dict[str, Any]:
         for name, value in options_identity(options).items()
         if name not in excluded
     }
+    for name in ("factor", "fraction"):  # as in journals of earlier versions
+        identity[name] = identity[name] or 0.0
+    if len(options.by) < 2:
+        identity["by"] = "".join(options.by)
     if options.operation == "map":
         identity["function"] = options.paths[0]
     return identity

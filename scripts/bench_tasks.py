@@ -97,7 +97,12 @@ def requests() -> Iterator[tuple[str, dict[str, Any], bool]]:
                         "kind": kind, "size": size, "direction": direction,
                         "count": count,
                     }, size > 0  # fmt: skip
-    for count in (10, 10**3, 10**5):
+    for direction in ("in", "out"):
+        request = {"size": 2**30, "direction": direction, "count": 1}
+        yield f"1 of 1 GB, array {direction}", NONE | request, True
+    request = {"kind": "function", "size": 8 * 10**6, "count": 100}
+    yield "100 of a function with 8 MB", NONE | request, True
+    for count in (10, 10**3, 10**5, 10**6):
         yield f"{count} no-ops", NONE | {"count": count}, False
     for cost in (1e-4, 1e-3, 1e-2):
         count = int(min(5000, 2 / cost))

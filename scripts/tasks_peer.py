@@ -42,6 +42,11 @@ def take(item: Any) -> int:
     return len(item) if hasattr(item, "__len__") else 1
 
 
+def add(item: int, data: Any) -> float:
+    """Return the sum of an item and a number of a function's data."""
+    return item + float(data[0])
+
+
 def compute(seconds: float) -> float:
     """Occupy a core for some time."""
     end = time.perf_counter() + seconds
@@ -56,6 +61,8 @@ def work(cell: dict[str, Any]) -> tuple[Callable[[Any], Any], list[Any]]:
     if kind == "lognormal":
         rng = random.Random(1)
         return compute, [rng.lognormvariate(0, 1) * cell["cost"] for _ in range(count)]
+    if kind == "function":
+        return partial(add, data=payload("array", size)), list(range(count))
     if cell["direction"] == "out":
         return partial(give, kind=kind, size=size), list(range(count))
     if not size:

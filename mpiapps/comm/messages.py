@@ -14,6 +14,7 @@ import numpy as np
 from mpiapps.comm.chunking import iter_chunks
 from mpiapps.comm.pickling import Pickled, pack
 from mpiapps.comm.ranks import Ranks, communicator
+from mpiapps.comm.string_memory import new_string, string_kind
 from mpiapps.launch.mpi import MPI
 from mpiapps.launch.ulfm import ProcFailedError, is_proc_failure, newly_failed
 
@@ -64,15 +65,16 @@ class MessageChannel:
             return False
         parts = [np.frombuffer(packed.data, np.uint8), *packed.buffers]
         sizes = [part.nbytes for part in parts]
-        self._isend(to, self._tag, pickle.dumps(_LargeMessageHeader(sizes)))
+        kinds = [string_kind(part) for part in parts]
+        self._isend(to, self._tag, pickle.dumps(_LargeMessageHeader(sizes, kinds)))
         for part in parts:
             for chunk in iter_chunks(part):
-                self._isend(to, self._tag + 1, chunk)
+                self._isend(to, self._tag + 1, chunk, part)
         return True
 
-    def _isend(self, to: int, tag: int, data: Any) -> None:
+    def _isend(self, to: int, tag: int, data: Any, owner: Any = None) -> None:
         request = self._comm.Isend([data, MPI.BYTE], dest=to, tag=tag)
-        self._out.append((request, data))
+        self._out.append((request, (data, owner)))
 
     def poll(self, source: int = MPI.ANY_SOURCE) -> tuple[int, Any] | None:
         """Return source and content of a received message, or `None`. Local.
@@ -100,7 +102,10 @@ class MessageChannel:
         message.Recv([data, MPI.BYTE])
         content = pickle.loads(data)
         if isinstance(content, _LargeMessageHeader):
-            parts = [np.empty(size, np.uint8) for size in content.sizes]
+            parts = [
+                np.empty(size, np.uint8) if kind is None else new_string(kind, size)
+                for size, kind in zip(content.sizes, content.kinds, strict=True)
+            ]
             for part in parts:
                 for chunk in iter_chunks(part):
                     self._comm.Recv(chunk, source=sender, tag=self._tag + 1)
@@ -157,6 +162,7 @@ def backoff(max_sleep: float = MAX_SLEEP) -> Iterator[bool]:
 
 
 class _LargeMessageHeader(NamedTuple):
-    """Precedes a large message; `sizes` are the bytes of its parts."""
+    """Precedes a large message: the bytes of its parts, and which are strings."""
 
     sizes: list[int]
+    kinds: list[type[str | bytes] | None]

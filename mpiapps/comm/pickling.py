@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mpiapps.base.errors import KeyboardInterruptSignal, Terminated
+from mpiapps.comm.string_memory import StringMemory, without_large_strings
 from mpiapps.launch.forks import end_child, forks
 
 SIGNALS = (Terminated, KeyboardInterruptSignal)  # they end the process, not the task
@@ -76,7 +77,8 @@ class Pickled(NamedTuple):
     Attributes
     ----------
     data : bytes or array of uint8
-    buffers : list of array of uint8
+    buffers : list of array of uint8, or str or bytes
+        Those of strings are strings when they are received.
     """
 
     data: bytes | npt.NDArray[np.uint8]
@@ -85,13 +87,14 @@ class Pickled(NamedTuple):
     @property
     def nbytes(self) -> int:
         """Return the bytes of all parts."""
-        return len(self.data) + sum(buffer.nbytes for buffer in self.buffers)
+        return len(self.data) + sum(map(len, self.buffers))
 
 
 def pack(value: Any, dumps: Dumps = pickle.dumps) -> Pickled:
     """Pickle a value. Local; raises the errors of `dumps` and of the value.
 
-    Contiguous arrays are not copied: they must not change before they are sent.
+    Contiguous arrays are not copied: they must not change before they are sent. Nor are
+    large strings that are the value, or in it if it is a list or tuple.
     """
     buffers: list[npt.NDArray[np.uint8]] = []
 
@@ -101,9 +104,12 @@ def pack(value: Any, dumps: Dumps = pickle.dumps) -> Pickled:
         except BufferError:  # not contiguous
             return True
         if raw.nbytes >= OUT_OF_BAND_BYTES:
-            buffers.append(np.frombuffer(raw, np.uint8))
+            owner: Any = memoryview(buffer).obj
+            is_string = isinstance(owner, StringMemory)
+            buffers.append(owner if is_string else np.frombuffer(raw, np.uint8))
         return raw.nbytes < OUT_OF_BAND_BYTES
 
+    value = without_large_strings(value)
     data = dumps(value, protocol=5, buffer_callback=is_in_band)
     if len(data) >= OUT_OF_BAND_BYTES:
         return Pickled(np.frombuffer(data, np.uint8), buffers)

@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 from mpiapps.comm.pickling import Pickled
 from mpiapps.tasks.chunk import Chunk
+from mpiapps.tasks.payload import (
+    Payload,
+    Report,
+    pack_outcomes,
+    unpack_items,
+    unpack_outcomes,
+)
 from mpiapps.tasks.pending_memory import report_bytes
 from mpiapps.tasks.pool import BasePool
 from mpiapps.tasks.task import (
     Call,
-    Payload,
-    Report,
+    Outcomes,
     execute_chunk,
-    failed_outcome,
+    failure_of,
+    one_failure,
     pack_call,
-    pack_outcomes,
     unpack_call,
-    unpack_items,
-    unpack_outcomes,
     unpickling_failure,
 )
 from mpiapps.tasks.task_queue import split_chunk
@@ -77,6 +81,11 @@ class DaskPool(BasePool):
         return self._threads
 
     def _pickled(self, call: Call) -> Pickled:
+        if call.timeout:
+            raise ValueError(
+                f"timeout {call.timeout}: workers of Dask have no time limit of a task;"
+                " use MPIPool"
+            )
         return pack_call(call, self._dumps)
 
     def _dispatch(self) -> None:
@@ -112,7 +121,8 @@ class DaskPool(BasePool):
             name, report = future.result()
         except BaseException as error:  # such as KilledWorker
             numbers = range(chunk.first, chunk.first + len(chunk.items))
-            outcomes = [failed_outcome(number, error) for number in numbers]
+            failures = {number: failure_of(number, error) for number in numbers}
+            outcomes = Outcomes([None] * len(failures), failures)
             chunk.results.add_outcomes(chunk.first, outcomes, -1)
         else:
             if report is None:
@@ -139,11 +149,12 @@ def execute_on_worker(
     rank = int(name) if name.isdigit() else -1
     ok, items = unpack_items(payload)
     if ok:
-        outcomes = execute_chunk(unpack_call(call), deque(enumerate(items, first)))
-        return rank, pack_outcomes(outcomes, cloudpickle.dumps)
-    if n > 1:
+        outcomes = execute_chunk(unpack_call(call), first, deque(items))
+    elif n == 1:
+        outcomes = one_failure(first, unpickling_failure(first, items))
+    else:
         return rank, None
-    return rank, pack_outcomes([unpickling_failure(first, items)], cloudpickle.dumps)
+    return rank, pack_outcomes(first, outcomes, cloudpickle.dumps)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`files group`: count and mean of a column by the values of another one."""
+"""`files group`: count and mean of a column by the values of other ones."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from mpiapps.fileops.parquet import is_parquet
 from mpiapps.fileops.segments import Segment
 from mpiapps.fileops.table_columns import csv_options
 from mpiapps.fileops.tables import TableOperation, TableReader
-from mpiapps.kernels import groups, words
+from mpiapps.kernels import groups, joined_keys, words
 from mpiapps.kernels.group_sums import GroupSums
+from mpiapps.kernels.joined_keys import join_keys, split_key
 from mpiapps.kernels.moments import FRACTION_BITS, exact_mean
 from mpiapps.kernels.numbers_in_rows import NumberParser
 from mpiapps.kernels.records import Dialect
@@ -30,7 +31,7 @@ from mpiapps.kernels.rows import Rows
 WHOLE_FILES = -1  # key of the groups of all files that are not split
 MAX_GROUPS = 10**7  # of a rank: some 150 bytes each, and the key
 MAX_REPORTED_GROUPS = 1000  # in the record
-KEY, VALUE = 0, 1  # indices of the columns
+VALUE = -1  # index of the column of numbers, which comes after the keys
 
 Batch = tuple[np.ndarray, np.ndarray, Dialect | None, np.ndarray]
 
@@ -41,7 +42,7 @@ class Groups(TableOperation):
     Parameters
     ----------
     source : TableReader
-        Of the key and the column of numbers.
+        Of the keys and the column of numbers.
     recorded : bool
         Whether results must contain the groups, since they are recorded.
     """
@@ -50,6 +51,7 @@ class Groups(TableOperation):
         *TableOperation.kernels,
         *words.KERNELS,
         *groups.KERNELS,
+        *joined_keys.KERNELS,
     ]
 
     def __init__(self, source: TableReader, *, recorded: bool) -> None:
@@ -63,6 +65,8 @@ class Groups(TableOperation):
         table, other = GroupSums(), GroupSums()
         data, span = np.full(2, 97, np.uint8), np.array([[0, 1]], np.int32)
         table.add_values(data, span, None, np.ones(1))
+        for dialect in (None, Dialect()):
+            join_keys(data, span[None], dialect)
         other.merge_groups(table.groups)
         other.merge_record(table.record())
         other.split_groups(1)
@@ -80,7 +84,7 @@ class Groups(TableOperation):
         for batch in self._batches(segment):
             table.add_values(*batch)
             if len(table) > MAX_GROUPS:
-                raise too_many_groups(self._source.columns[KEY])
+                raise too_many_groups(self._source.columns[:VALUE])
         if self._recorded:
             return table.record()
         if segment.whole:
@@ -90,7 +94,7 @@ class Groups(TableOperation):
     def _merge(self, file: int, table: GroupSums) -> None:
         self._groups[file].merge_groups(table.groups)
         if len(self._groups[file]) > MAX_GROUPS:
-            raise too_many_groups(self._source.columns[KEY])
+            raise too_many_groups(self._source.columns[:VALUE])
 
     def for_root(self, segment: Segment, value: list[Any]) -> None:
         """Keep the groups of a recorded result."""
@@ -104,15 +108,17 @@ class Groups(TableOperation):
         source = self._source
         if is_parquet(segment.name):
             for arrays in source.parquet.batches(segment):
-                yield *text_of(arrays[KEY]), None, numbers(arrays[VALUE])
+                keys = [text_of(array) for array in arrays[:VALUE]]
+                yield *_one_key(*_in_one_buffer(keys), None), numbers(arrays[VALUE])
             return
         dialect = source.dialect(segment.name)
         for offset, rows in source.rows(segment):
             parser = NumberParser(1, dialect, rows.records)
             one = Rows(rows.buffer, rows.spans, rows.records, rows.order[VALUE:])
-            spans = rows.spans[rows.order[KEY], : rows.records]
+            spans = rows.spans[rows.order[:VALUE], : rows.records]
+            key = _one_key(rows.buffer, spans, dialect)
             for values in parser.arrays([(offset, one)]):
-                yield rows.buffer, spans, dialect, values[0]
+                yield *key, values[0]
 
     def total(self, world: World, failed: Collection[int]) -> list[GroupSums]:
         """Return the groups of all ranks in tables of distinct keys. Collective.
@@ -138,11 +144,29 @@ class Groups(TableOperation):
         return tables
 
 
-def too_many_groups(column: str) -> InputError:
+def _in_one_buffer(
+    keys: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bytes of all columns of keys, and the spans of each column."""
+    starts = np.cumsum([0, *(len(data) for data, _ in keys[:-1])])
+    spans = [span + start for (_, span), start in zip(keys, starts, strict=True)]
+    return np.concatenate([data for data, _ in keys]), np.array(spans, np.int32)
+
+
+def _one_key(
+    data: np.ndarray, spans: np.ndarray, dialect: Dialect | None
+) -> tuple[np.ndarray, np.ndarray, Dialect | None]:
+    """Return bytes, spans and dialect of keys; several columns are joined."""
+    if len(spans) == 1:
+        return data, spans[0], dialect
+    return *join_keys(data, spans, dialect), None
+
+
+def too_many_groups(columns: Sequence[str]) -> InputError:
     """Return the error of a key with too many values."""
     return InputError(
-        f"column {column} has more than {MAX_GROUPS} distinct values on a rank, and"
-        " each is kept in memory; group by a column with fewer, or use fewer files"
+        f"{', '.join(columns)} has more than {MAX_GROUPS} distinct values on a rank,"
+        " and each is kept in memory; group by a column with fewer, or use fewer files"
     )
 
 
@@ -160,18 +184,22 @@ def text_of(array: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def group(run: FileRun) -> ValuesAndLines:
-    """Count the numbers of a column, and compute their mean, by key. Collective."""
+    """Count the numbers of a column, and compute their mean, by keys. Collective."""
     options, world = run.options, run.ctx.world
     (column,) = options.column
-    columns, names = (options.by, column), run.listing.names
+    columns, names = (*options.by, column), run.listing.names
     source = TableReader(columns, csv_options(run), names)
     read_quote_states(run, source)
     operation = Groups(source, recorded=run.recorded)
     run.execute(operation, "groups")
+    several = len(options.by) > 1
     with world.timed("merge"):
         tables = operation.total(world, run.errors)
-        rows = sorted(row for table in tables for row in table.totals())
-    keys = [key.decode(errors="surrogateescape") for key, *_ in rows]
+        rows = sorted(
+            (split_key(key) if several else (key,), count, other, total)
+            for table in tables
+            for key, count, other, total in table.totals()
+        )
     counts = [count for _, count, _, _ in rows]
     others = [other for _, _, other, _ in rows]
     means = [
@@ -181,10 +209,16 @@ def group(run: FileRun) -> ValuesAndLines:
     values: dict[str, Any] = {"groups": len(rows), "numbers": sum(counts)}
     values["others"] = sum(others)
     if len(rows) <= MAX_REPORTED_GROUPS:
-        shown = [key.decode(errors="backslashreplace") for key, *_ in rows]
-        values |= {"key": shown, "count": counts, "mean": means}
+        keys = [_decoded(row[0], "backslashreplace") for row in rows]
+        values["key"] = keys if several else [key for (key,) in keys]
+        values |= {"count": counts, "mean": means}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([options.by, "count", "others", "mean"])
-    writer.writerows(zip(keys, counts, others, means, strict=True))
+    writer.writerow([*options.by, "count", "others", "mean"])
+    for (key, count, other, _), mean in zip(rows, means, strict=True):
+        writer.writerow([*_decoded(key, "surrogateescape"), count, other, mean])
     return values, [text.getvalue()]
+
+
+def _decoded(key: Sequence[bytes], errors: str) -> list[str]:
+    return [field.decode(errors=errors) for field in key]

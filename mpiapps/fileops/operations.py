@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from mpiapps.fileops.digest import Digest, line_with_name, manifest_line
 from mpiapps.fileops.file_run import MAX_KEPT_NUMBERS, FileRun, ValuesAndLines
 from mpiapps.fileops.images import ImageTransform
 from mpiapps.fileops.map_function import MapFunction
+from mpiapps.fileops.run_segments import SegmentResults
 from mpiapps.fileops.table_columns import csv_options
 from mpiapps.kernels.moments import exact_mean
 
@@ -123,39 +127,97 @@ def resize(run: FileRun) -> ValuesAndLines:
 
 
 def histogram(run: FileRun) -> ValuesAndLines:
-    """Count the numbers of a column in intervals. Collective.
+    """Count the numbers of columns in intervals. Collective.
 
-    Passes over the files: quotes, extent, counts. The last pass skips segments whose
-    numbers the second one kept in memory; none are kept if results are recorded.
+    Passes over the files, for each column: quotes, extent, counts. The last pass skips
+    segments whose numbers the second one kept in memory; none are kept if results are
+    recorded. A file that fails for one column counts for none.
     """
-    options, world = run.options, run.ctx.world
-    (name,), names = options.column, run.listing.names
-    source = columns.ColumnReader(name, csv_options(run), names)
-    read_quote_states(run, source)
-    max_kept = 0 if run.recorded else MAX_KEPT_NUMBERS
-    moments = columns.ColumnMoments(source, max_kept)
-    results = run.execute(moments, "extent")
-    parts = [part for part in results.values if part[0]]
-    others = sum(part[1] for part in results.values)
-    low, high = options.range or _extent(parts)
-    low, high = world.comm.bcast((low, high))
-    edges = _edges(low, high, options.bins)
-    name = f"counts-{low!r}-{high!r}-{options.bins}"
-    done = set().union(*world.comm.allgather(list(moments.kept_numbers)))
-    operation = columns.ColumnHistogram(source, edges, done)
-    results = run.execute(operation, name)
-    with world.timed("kernel"):
-        kept = moments.kept_numbers.items()
-        good = (arrays for (file, _), arrays in kept if file not in run.errors)
-        local_counts = operation.counts(values for arrays in good for values in arrays)
-    total = np.zeros_like(local_counts)
-    world.comm.Reduce(local_counts, total, root=world.root)
-    counts = np.sum([total, *filter(None, results.values)], axis=0).tolist()
-    values = {**_moments(parts), "others": others, "low": low, "high": high}
-    values |= {"below": counts[-2], "above": counts[-1]}
-    rows = zip(edges[:-1].tolist(), edges[1:].tolist(), counts[:-2], strict=True)
-    lines = [f"{left!r},{right!r},{n}\n" for left, right, n in rows]
-    return values, ["low,high,count\n", *lines]
+    several = len(run.options.column) > 1
+    parts = [
+        _HistogramColumn(run, name, f"{n}-" if several else "")
+        for n, name in enumerate(run.options.column)
+    ]
+    for part in parts:
+        part.count()
+    rows = [part.values() for part in parts]
+    header = "column,low,high,count" if several else "low,high,count"
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for name, part in zip(run.options.column, parts, strict=True):
+        writer.writerows([name, *row] if several else row for row in part.intervals())
+    lines = [f"{header}\n", text.getvalue()]
+    if not several:
+        return rows[0], lines
+    values = {key: [row.get(key) for row in rows] for key in _HISTOGRAM_VALUES}
+    return {"column": [*run.options.column], **values}, lines
+
+
+_HISTOGRAM_VALUES = (
+    *("numbers", "mean", "least", "largest"),
+    *("others", "low", "high", "below", "above"),
+)
+
+
+class _HistogramColumn:
+    """One column of `histogram`. Collective to create: finds its extent.
+
+    Parameters
+    ----------
+    run : FileRun
+    name : str
+        Of the column.
+    prefix : str
+        Of the names of recorded passes.
+    """
+
+    def __init__(self, run: FileRun, name: str, prefix: str) -> None:
+        self._run, self._prefix = run, prefix
+        source = columns.ColumnReader(name, csv_options(run), run.listing.names)
+        read_quote_states(run, source)
+        room = 0 if run.recorded else MAX_KEPT_NUMBERS // len(run.options.column)
+        self._source, self._moments = source, columns.ColumnMoments(source, room)
+        self._extent = run.execute(self._moments, f"{prefix}extent")
+
+    def _good(self, results: SegmentResults) -> list[Any]:
+        """Return the results of files that have not failed. Root only."""
+        parts = zip(results.files.tolist(), results.values, strict=True)
+        return [part for file, part in parts if file not in self._run.errors]
+
+    def count(self) -> None:
+        """Count the numbers in each interval. Collective."""
+        run, bins = self._run, self._run.options.bins
+        comm, kept_numbers = run.ctx.world.comm, self._moments.kept_numbers
+        parts = [part for part in self._good(self._extent) if part[0]]
+        self._range = comm.bcast(run.options.range or _extent(parts))
+        low, high = self._range
+        self._edges = _edges(low, high, bins)
+        done = set().union(*comm.allgather(list(kept_numbers)))
+        operation = columns.ColumnHistogram(self._source, self._edges, done)
+        name = f"{self._prefix}counts-{low!r}-{high!r}-{bins}"
+        self._results = run.execute(operation, name)
+        with run.ctx.world.timed("kernel"):
+            kept = kept_numbers.items()
+            good = (arrays for (file, _), arrays in kept if file not in run.errors)
+            local = operation.counts(values for arrays in good for values in arrays)
+        self._kept = np.zeros_like(local)
+        comm.Reduce(local, self._kept, root=run.ctx.world.root)
+
+    def values(self) -> dict[str, Any]:
+        """Return the values of the record. Root only."""
+        parts, (low, high) = self._good(self._extent), self._range
+        others = sum(part[1] for part in parts)
+        recorded = filter(None, self._good(self._results))
+        counts = np.sum([self._kept, *recorded], axis=0).tolist()
+        self._counts = counts[:-2]
+        moments = _moments([part for part in parts if part[0]])
+        return {**moments, "others": others, "low": low, "high": high,
+                "below": counts[-2], "above": counts[-1]}  # fmt: skip
+
+    def intervals(self) -> Iterator[tuple[float, float, int]]:
+        """Yield low and high edges, and counts, after `values`. Root only."""
+        edges = self._edges.tolist()
+        yield from zip(edges[:-1], edges[1:], self._counts, strict=True)
 
 
 def map_files(run: FileRun) -> ValuesAndLines:

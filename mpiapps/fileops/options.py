@@ -140,8 +140,8 @@ class Options:
     )
     column: tuple[str, ...] = option(
         (),
-        "tables: name of a column, or its number from 1; describe, convert: given"
-        " several times, or all columns",
+        "tables: name of a column, or its number from 1; histogram, describe, convert:"
+        " given several times; describe, convert: default all",
         metavar="COLUMN",
     )
     text: tuple[str, ...] = option(
@@ -149,7 +149,12 @@ class Options:
         "convert: column that stays text, although all its fields are numbers",
         metavar="COLUMN",
     )
-    by: str = option("", "group: column of the keys, which are text", metavar="COLUMN")
+    by: tuple[str, ...] = option(
+        (),
+        "group: column of the keys, which are text; given several times for a key of"
+        " several columns",
+        metavar="COLUMN",
+    )
     percentiles: tuple[float, ...] = option(
         (25.0, 50.0, 75.0),
         "describe: percentiles, separated by commas",
@@ -265,12 +270,13 @@ def _check_device(options: Options) -> None:
 
 
 def _check_tables(options: Options) -> None:
-    if options.operation in ("histogram", "group") and len(options.column) > 1:
-        raise ValueError(
-            f"{options.operation}: --column is given once; describe takes several"
-        )
-    if options.operation == "convert" and len({*options.column}) < len(options.column):
-        raise ValueError("convert: --column names the same column twice")
+    if len({*options.by}) < len(options.by):
+        raise ValueError("group: --by names the same column twice")
+    if options.operation == "group" and len(options.column) > 1:
+        raise ValueError("group: --column is given once; describe takes several")
+    is_repeated = len({*options.column}) < len(options.column)
+    if options.operation in ("convert", "histogram") and is_repeated:
+        raise ValueError(f"{options.operation}: --column names the same column twice")
     if options.quote and options.quote == options.delimiter:
         raise ValueError(
             f"--delimiter and --quote are both {options.quote!r}; they must differ"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mpiapps.comm.pickling import Dumps
-from mpiapps.tasks.task import Call, TaskError
+from mpiapps.tasks.task import Call, Executable, TaskError
 from mpiapps.tasks.task_child import TaskChild
 from mpiapps.tasks.task_set import TaskFailure, TaskSet
 
@@ -24,7 +24,7 @@ class CallChild:
     Parameters
     ----------
     timeout : float
-        Time limit of a task, s; 0: none.
+        Time limit of a task, s, unless its call has one; 0: none.
     max_tasks : int
         Tasks after which the child is replaced, for code that leaks memory; 0: never.
 
@@ -40,9 +40,10 @@ class CallChild:
         self._sent: Call | None = None  # what the child has
         self._count = 0  # tasks that it has begun
 
-    def limited(self, call: Call) -> LimitedCall:
-        """Return a call that is executed in the child."""
-        return LimitedCall(call, self)
+    def limited(self, call: Call) -> Executable:
+        """Return a call that is executed in the child, if it or the pool has limits."""
+        has_limits = call.timeout or self._timeout or self._max_tasks
+        return LimitedCall(call, self) if has_limits else call
 
     def execute(self, call: Call, number: int, item: Any) -> Any:
         """Return the result of a task, or raise its exception.
@@ -61,7 +62,8 @@ class CallChild:
             _run(child, number, 0, (dumps(call),))
             self._sent = call
         self._count += 1
-        return _run(child, number, self._timeout, (number, dumps(item)))
+        timeout = call.timeout or self._timeout
+        return _run(child, number, timeout, (number, dumps(item)))
 
     def close(self) -> None:
         """End the child."""
@@ -85,6 +87,9 @@ class LimitedCall:
 
     call: Call
     child: CallChild
+
+    def function_of_item(self) -> None:
+        """Return None: the child needs the number of the task."""
 
     def execute(self, number: int, item: Any) -> Any:
         """Return the result of one task."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 from mpiapps.comm.pickling import Pickled
-from mpiapps.tasks.task import Call, Outcome
+from mpiapps.tasks.task import Call, Outcomes
 
 
 class CallResults(Protocol):
@@ -40,7 +40,7 @@ class CallResults(Protocol):
         """Note the bytes of the items of `n` tasks."""
 
     def add_outcomes(
-        self, first: int, outcomes: list[Outcome], rank: int, nbytes: int = 0
+        self, first: int, outcomes: Outcomes, rank: int, nbytes: int = 0
     ) -> None:
         """Store the outcomes of tasks from number `first` on, which have `nbytes`."""
 

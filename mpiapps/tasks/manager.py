@@ -12,9 +12,10 @@ from mpiapps.comm.pickling import Pickled
 from mpiapps.launch.mpi import MPI
 from mpiapps.launch.ulfm import ProcFailedError
 from mpiapps.tasks.chunk import Chunk
+from mpiapps.tasks.payload import Payload, unpack_outcomes
 from mpiapps.tasks.pending_memory import report_bytes
 from mpiapps.tasks.results import MapResult
-from mpiapps.tasks.task import Failure, Payload, TaskError, unpack_outcomes
+from mpiapps.tasks.task import Failure, Outcomes, TaskError
 from mpiapps.tasks.task_queue import ChunkQueue, split_chunk
 from mpiapps.tasks.worker import ORDERS, RECALLS, REPORTS, Done, Order, ReportMessage
 from mpiapps.tasks.worker_load import WorkerLoad
@@ -206,7 +207,11 @@ class Manager(threading.Thread):
                 error = TaskError(
                     f"{CRASH_LIMIT} ranks were killed while they executed it"
                 )
-                outcomes = [(False, Failure(error, ""))] * len(chunk.items)
+                n = len(chunk.items)
+                failures = dict.fromkeys(
+                    range(chunk.first, chunk.first + n), Failure(error, "")
+                )
+                outcomes = Outcomes([None] * n, failures)
                 chunk.results.add_outcomes(chunk.first, outcomes, rank)
         if not self._load.ranks:
             raise RankExited("all workers were killed")

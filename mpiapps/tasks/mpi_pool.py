@@ -28,7 +28,7 @@ from mpiapps.tasks.call_child import CallChild
 from mpiapps.tasks.manager import Manager
 from mpiapps.tasks.pool import BasePool
 from mpiapps.tasks.results import MapResult
-from mpiapps.tasks.task import Call, Executable, execute_chunk, pack_call
+from mpiapps.tasks.task import Call, execute_chunk, pack_call
 from mpiapps.tasks.worker import Worker
 
 ROOT = 0
@@ -43,6 +43,7 @@ class MPIPool(BasePool):
         Duplicated. Any communicator, also one of ``comm.Split``.
     timeout : float
         Time limit of a task, s; 0: none. A task that exceeds it fails by a `TaskError`.
+        A call may have another one: ``pool.map(function, items, timeout=5)``.
     max_tasks_per_child : int
         Tasks after which a worker's child process is replaced; 0: never.
 
@@ -73,8 +74,7 @@ class MPIPool(BasePool):
                 f"timeout {timeout} and max_tasks_per_child {max_tasks_per_child} must"
                 " not be negative; 0 removes the limit"
             )
-        limited = timeout or max_tasks_per_child
-        self._child = CallChild(timeout, max_tasks_per_child) if limited else None
+        self._child = CallChild(timeout, max_tasks_per_child)
         self._comm = comm.Dup()
         self._manager: Manager | None = None
         if comm.size == 1:
@@ -125,8 +125,7 @@ class MPIPool(BasePool):
             if self._closed is not None:
                 self._fail_queued(self._closed, eager=True)
         if self._manager is None:
-            if self._child is not None:
-                self._child.close()
+            self._child.close()
             return
         self._manager.close()
         if not failed:
@@ -169,16 +168,12 @@ class MPIPool(BasePool):
         if self._manager is not None:
             self._manager.forget(results)
 
-    def _executable(self, call: Call) -> Executable:
-        """Return a call as this process executes it, on a single rank."""
-        return self._child.limited(call) if self._child is not None else call
-
     def _execute_until(self, is_done: Callable[[], bool]) -> None:
         """Execute chunks in this thread, on a single rank."""
         while not is_done() and (chunk := self._queue.next()) is not None:
-            tasks = deque(enumerate(chunk.items, chunk.first))
+            call = self._child.limited(chunk.results.call)
             try:
-                outcomes = execute_chunk(self._executable(chunk.results.call), tasks)
+                outcomes = execute_chunk(call, chunk.first, deque(chunk.items))
             except SIGNALS as error:
                 chunk.results.fail(error)
                 raise

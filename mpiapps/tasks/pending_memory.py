@@ -5,7 +5,7 @@ from __future__ import annotations
 from sys import getsizeof
 
 from mpiapps.comm.pickling import Pickled
-from mpiapps.tasks.task import Payload, Report
+from mpiapps.tasks.payload import Payload, Report
 
 MAX_PENDING_CHUNKS = 64  # per worker
 MAX_PENDING_BYTES = 2**28  # of items and results, beyond one chunk per worker
@@ -65,5 +65,5 @@ def report_bytes(report: Report) -> int:
     """Return the bytes of a chunk's outcomes, as they are sent."""
     plain, values = report
     if plain:
-        return sum(map(getsizeof, values))
+        return payload_bytes(values)
     return sum(value.pickled.nbytes for value in values if value.pickled is not None)

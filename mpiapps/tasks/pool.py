@@ -86,6 +86,8 @@ class BasePool(ABC):
         items: Iterable[Any],
         chunksize: int | str | None = None,
         seed: int | None = None,
+        *,
+        timeout: float = 0,
     ) -> list[T]:
         """Return the results of ``function(item)`` in order. Root only.
 
@@ -100,6 +102,9 @@ class BasePool(ABC):
         seed : int, optional
             Gives each task a keyword argument ``rng``, its own
             `numpy.random.Generator`, which does not depend on the number of ranks.
+        timeout : float, optional
+            Time limit of each task, s. A task that exceeds it fails by a `TaskError`,
+            and the others continue. 0: that of the pool, if it has one.
 
         Raises
         ------
@@ -107,7 +112,7 @@ class BasePool(ABC):
             The exception of the first failed task, in the order of items; its cause
             shows the traceback and the rank. Tasks that have not started are dropped.
         """
-        return self._get(Call(function, "one", seed), items, chunksize)
+        return self._get(Call(function, "one", seed, timeout), items, chunksize)
 
     def starmap(
         self,
@@ -115,9 +120,11 @@ class BasePool(ABC):
         items: Iterable[Sequence[Any]],
         chunksize: int | str | None = None,
         seed: int | None = None,
+        *,
+        timeout: float = 0,
     ) -> list[T]:
         """Return the results of ``function(*item)``. Root only; see `map`."""
-        return self._get(Call(function, "star", seed), items, chunksize)
+        return self._get(Call(function, "star", seed, timeout), items, chunksize)
 
     def imap(
         self,
@@ -125,6 +132,8 @@ class BasePool(ABC):
         items: Iterable[Any],
         chunksize: int = 1,
         seed: int | None = None,
+        *,
+        timeout: float = 0,
     ) -> Iterator[T]:
         """Return an iterator over the results in order. Root only; see `map`.
 
@@ -133,22 +142,24 @@ class BasePool(ABC):
         their items and results would take more than `MAX_PENDING_BYTES` on the root.
         After the exception of a task, `next` continues with the following result.
         """
-        return self._map_result(Call(function, "one", seed), items, chunksize)
+        return self._map_result(Call(function, "one", seed, timeout), items, chunksize)
 
-    def imap_unordered(
+    def imap_unordered(  # noqa: PLR0913 - those of the others, and a limit
         self,
         function: Callable[..., T],
         items: Iterable[Any],
         chunksize: int = 1,
         seed: int | None = None,
         max_pending: int = 0,
+        *,
+        timeout: float = 0,
     ) -> Iterator[T]:
         """Return an iterator over the results as completed. Root only; see `imap`.
 
         `max_pending` is the maximum number of tasks that are sent before their results
         are requested; 0 is the default of `imap`.
         """
-        call = Call(function, "one", seed)
+        call = Call(function, "one", seed, timeout)
         return self._map_result(
             call, items, chunksize, ordered=False, max_pending=max_pending
         )

@@ -7,6 +7,7 @@ outcomes to `add_outcomes`.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from mpiapps.comm.pickling import Pickled, attempt
 from mpiapps.tasks.chunk import Chunk
 from mpiapps.tasks.chunker import Chunker
 from mpiapps.tasks.pending_memory import PendingMemory
-from mpiapps.tasks.task import Call, Failure, Outcome, remote_traceback
+from mpiapps.tasks.task import Call, Failure, Outcomes, remote_traceback
 
 T = TypeVar("T")
 
@@ -74,7 +75,8 @@ class MapResult(Iterator[T], Generic[T]):
         self._future: Future[list[T]] | None = None
         self._n_chunked = self._n_completed = self._n_returned = 0
         self._error: BaseException | None = None
-        self._outcomes: dict[int, tuple[Outcome, int]] = {}
+        self._results: dict[int, list[Any]] = {}  # of chunks, while none has failed
+        self._outcomes: dict[int, tuple[Any, Failure | None, int]] = {}
         self._completed: deque[int] = deque()
 
     # Called by the dispatcher, in any thread.
@@ -108,23 +110,50 @@ class MapResult(Iterator[T], Generic[T]):
         self._memory.add_items(n, nbytes)
 
     def add_outcomes(
-        self, first: int, outcomes: list[Outcome], rank: int, nbytes: int = 0
+        self, first: int, outcomes: Outcomes, rank: int, nbytes: int = 0
     ) -> None:
         """Store the outcomes of tasks from number `first` on, which have `nbytes`."""
+        values, failures = outcomes
         with self._lock:  # much faster than through the condition
             if self.ended:
                 return
-            self._memory.add_results(len(outcomes), nbytes)
-            for number, outcome in enumerate(outcomes, first):
-                self._outcomes[number] = outcome, rank
-                if not outcome[0]:
-                    self._any_failed = True
-            if not self._ordered:
-                self._completed.extend(range(first, first + len(outcomes)))
-            self._n_completed += len(outcomes)
+            self._memory.add_results(len(values), nbytes)
+            if failures and not self._any_failed:
+                self._any_failed = True
+                self._store_chunks()
+            if self._get_all and not self._any_failed:
+                self._results[first] = values
+            else:
+                self._store(first, values, failures, rank)
+            self._n_completed += len(values)
             if self.is_due():
                 self.changed.notify_all()
         self._finish()
+
+    def _store(
+        self, first: int, values: list[Any], failures: dict[int, Failure], rank: int
+    ) -> None:
+        """Store outcomes for `__next__`."""
+        for number, value in enumerate(values, first):
+            self._outcomes[number] = value, failures.get(number), rank
+        if not self._ordered:
+            self._completed.extend(range(first, first + len(values)))
+
+    def _store_chunks(self) -> None:
+        """Store the results of chunks for `__next__`."""
+        results, self._results = self._results, {}
+        for first, values in results.items():
+            self._store(first, values, {}, 0)
+
+    def _all(self) -> list[T]:
+        """Return all results, or raise the exception of the first failed task."""
+        with self._lock:
+            error = self._any_failed or self._error or self._chunker.error
+            if not error and self._n_completed == self._n_chunked and self._exhausted:
+                chunks = [values for _, values in sorted(self._results.items())]
+                return list(itertools.chain.from_iterable(chunks))
+            self._store_chunks()
+        return list(self)
 
     def fail(self, error: BaseException) -> None:
         """End the call; waiting for a result raises `error`."""
@@ -142,7 +171,7 @@ class MapResult(Iterator[T], Generic[T]):
         ):
             return
         try:
-            values = list(self)
+            values = self._all()
         except Exception as error:
             self.cancel()
             set_future(self._future.set_exception, error)
@@ -172,12 +201,11 @@ class MapResult(Iterator[T], Generic[T]):
                 raise self._error
             self._dispatcher.wait_until_due(self)
         number = self._n_returned if self._ordered else self._completed.popleft()
-        (ok, value), rank = self._outcomes.pop(number)
+        value, failure, rank = self._outcomes.pop(number)
         self._n_returned += 1
-        if ok:
+        if failure is None:
             result: T = value
             return result
-        failure: Failure = value
         raise failure.error from remote_traceback(failure, number, rank)
 
     def get(self) -> list[T]:
@@ -185,7 +213,8 @@ class MapResult(Iterator[T], Generic[T]):
         self._get_all = True
         self._dispatcher.enqueue(self)
         try:
-            return list(self)
+            self._dispatcher.wait_until_due(self)
+            return self._all()
         finally:
             self.cancel()
 

@@ -9,7 +9,7 @@ from typing import Any
 from mpiapps.comm.pickling import Pickled
 from mpiapps.tasks.chunk import Chunk
 from mpiapps.tasks.results import set_future
-from mpiapps.tasks.task import Call, Outcome, apply, remote_traceback
+from mpiapps.tasks.task import Call, Outcomes, apply, remote_traceback
 
 
 class SubmitResults:
@@ -50,19 +50,19 @@ class SubmitResults:
         """Ignore the bytes of items: the caller bounds the number of futures."""
 
     def add_outcomes(
-        self, first: int, outcomes: list[Outcome], rank: int, nbytes: int = 0
+        self, first: int, outcomes: Outcomes, rank: int, nbytes: int = 0
     ) -> None:
         """Set the results of futures, which runs their callbacks."""
         del nbytes
-        for number, (ok, value) in enumerate(outcomes, first):
+        for number, value in enumerate(outcomes.values, first):
             future = self._futures.pop(number)
-            if ok:
+            if (failure := outcomes.failures.get(number)) is None:
                 set_future(future.set_result, value)
                 continue
-            cause = remote_traceback(value, number, rank)
+            cause = remote_traceback(failure, number, rank)
             # As ``raise from`` does, also if the class forbids setting attributes.
-            BaseException.__dict__["__cause__"].__set__(value.error, cause)
-            set_future(future.set_exception, value.error)
+            BaseException.__dict__["__cause__"].__set__(failure.error, cause)
+            set_future(future.set_exception, failure.error)
 
     def fail(self, error: BaseException) -> None:
         """Set `error` as the exception of all pending futures."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections import deque
 from collections.abc import Callable
@@ -11,16 +12,17 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from mpiapps.comm.pickling import (
+    SIGNALS,
     Dumps,
     Pickled,
     attempt,
-    is_plain,
     pack,
     reason,
     shown,
     traceback_of,
     unpack,
 )
+from mpiapps.launch.forks import end_child, forks
 
 # Call a function with an item.
 CALLS: dict[str, Callable[..., Any]] = {
@@ -57,6 +59,7 @@ class RemoteTraceback(Exception):
 class Call:
     """A function, the form of its arguments, and the seed of its random generators.
 
+    `timeout` is the time limit of a task, s; 0: that of the pool, if it has one.
     With a seed, task i gets ``rng=default_rng(SeedSequence(seed, spawn_key=(i,)))``:
     its random numbers do not depend on the rank.
     """
@@ -64,6 +67,21 @@ class Call:
     function: Callable[..., Any]
     kind: str = "one"
     seed: int | None = None
+    timeout: float = 0
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for an invalid time limit."""
+        if not self.timeout >= 0:
+            raise ValueError(
+                f"timeout {self.timeout} must not be negative; 0 removes the limit"
+            )
+
+    def function_of_item(self) -> Callable[[Any], Any] | None:
+        """Return a function that `execute` equals, unless it needs the number."""
+        if self.seed is not None:
+            return None
+        function = self.function
+        return function if self.kind == "one" else lambda item: function(*item)
 
     def execute(self, number: int, item: Any) -> Any:
         """Return the result of one task."""
@@ -76,6 +94,9 @@ class Call:
 
 class Executable(Protocol):
     """A `Call`, or one that is executed in a child process."""
+
+    def function_of_item(self) -> Callable[[Any], Any] | None:
+        """Return a function that `execute` equals, unless it needs the number."""
 
     def execute(self, number: int, item: Any) -> Any:
         """Return the result of one task."""
@@ -101,8 +122,8 @@ def apply(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     return function(*args, **kwargs)
 
 
-def failed_outcome(number: int, error: BaseException) -> Outcome:
-    """Return the outcome of a task that raised `error`.
+def failure_of(number: int, error: BaseException) -> Failure:
+    """Return the failure of a task that raised `error`.
 
     An exception that would end more than the task when it is re-raised is replaced by a
     `TaskError` that names it.
@@ -110,124 +131,103 @@ def failed_outcome(number: int, error: BaseException) -> Outcome:
     text = traceback_of(error)
     if isinstance(error, SystemExit):
         message = f"task {number} called sys.exit({shown(error.code)})"
-        return False, Failure(TaskError(message), text)
+        return Failure(TaskError(message), text)
     if isinstance(error, ITERATION_ENDS) or not isinstance(error, Exception):
         message = f"task {number} raised {shown(error)}"
-        return False, Failure(TaskError(message), text)
-    return False, Failure(error, text)
+        return Failure(TaskError(message), text)
+    return Failure(error, text)
 
 
 def execute_task(call: Executable, number: int, item: Any) -> Outcome:
     """Execute one task; return its outcome, also if it fails."""
     ok, value = attempt(call.execute, number, item)
-    return (True, value) if ok else failed_outcome(number, value)
+    return (True, value) if ok else (False, failure_of(number, value))
 
 
-PendingTasks = deque[tuple[int, Any]]  # numbers and items of a chunk's tasks
+PendingTasks = deque[Any]  # items of a chunk's tasks
+_running: dict[int, PendingTasks] = {}
 
 
-def execute_chunk(call: Executable, tasks: PendingTasks) -> list[Outcome]:
-    """Execute the tasks of a deque; another thread may pop from its end."""
-    outcomes: list[Outcome] = []
-    while tasks:
-        try:
-            number, item = tasks.popleft()
-        except IndexError:  # popped by the other thread
-            break
-        outcomes.append(execute_task(call, number, item))
-    return outcomes
+def _drop_running() -> None:
+    for tasks in _running.values():
+        tasks.clear()
 
 
-class PickledOutcome(NamedTuple):
-    """One outcome, pickled separately, so that pickling errors affect it alone."""
-
-    ok: bool
-    pickled: Pickled | None
-    kind: str  # type name of the result or the exception
-    text: str  # traceback of the exception, or of the pickling error
+os.register_at_fork(after_in_child=_drop_running)  # they are the parent's
 
 
-# Items: plain values, or pickled together.
-Payload = list[Any] | Pickled
-# Outcomes: True and plain results, or False and `PickledOutcome` for each task.
-Report = tuple[bool, list[Any]]
+class Outcomes(NamedTuple):
+    """The outcomes of consecutive tasks.
+
+    Attributes
+    ----------
+    values : list
+        Results; None for failed tasks.
+    failures : dict
+        Failures by the number of the task.
+    """
+
+    values: list[Any]
+    failures: dict[int, Failure]
 
 
-def pack_items(items: list[Any], dumps: Dumps = pickle.dumps) -> tuple[bool, Any]:
-    """Return True and the payload of items, or False and the pickling error."""
-    return (True, items) if is_plain(items) else attempt(pack, items, dumps)
+def execute_chunk(call: Executable, first: int, tasks: PendingTasks) -> Outcomes:
+    """Execute the tasks of a deque; another thread may pop from its end.
 
-
-def unpack_items(payload: Payload) -> tuple[bool, Any]:
-    """Return True and the items of a payload, or False and the unpickling error."""
-    return attempt(unpack, payload) if isinstance(payload, Pickled) else (True, payload)
-
-
-def pack_outcomes(outcomes: list[Outcome], dumps: Dumps = pickle.dumps) -> Report:
-    """Return the report of outcomes; pickling errors become outcomes of their tasks."""
-    results = [value for ok, value in outcomes if ok]
-    if len(results) == len(outcomes) and is_plain(results):
-        return True, results
-    return False, [pack_outcome(outcome, dumps) for outcome in outcomes]
-
-
-def pack_outcome(outcome: Outcome, dumps: Dumps = pickle.dumps) -> PickledOutcome:
-    """Return a pickled outcome; a pickling error is reported in its place."""
-    ok, value = outcome
-    content, text = (value, "") if ok else value
-    kind = type(content).__name__
-    is_pickled, pickled = attempt(pack, content, dumps)
-    if is_pickled:
-        return PickledOutcome(ok, pickled, kind, text)
-    return PickledOutcome(ok, None, kind, text or f"{reason(pickled)}\n")
-
-
-def unpack_outcomes(first: int, report: Report) -> list[Outcome]:
-    """Return the outcomes of a report, whose first task has the number `first`."""
-    plain, values = report
-    if plain:
-        return [(True, value) for value in values]
-    return [unpack_outcome(n, outcome) for n, outcome in enumerate(values, first)]
-
-
-def unpack_outcome(number: int, outcome: PickledOutcome) -> Outcome:
-    """Return the outcome of a task, or the failure to unpickle it."""
-    content = "result" if outcome.ok else "error"
-    subject = f"the {content} of task {number} ({outcome.kind})"
-    if outcome.pickled is None:
-        error = TaskError(f"{subject} cannot be pickled: return a picklable object")
-        return False, Failure(error, outcome.text)
-    ok, value = attempt(unpack, outcome.pickled)
-    if not ok:
-        error = TaskError(f"{subject} cannot be unpickled: {reason(value)}")
-        return False, Failure(error, outcome.text or traceback_of(value))
-    if outcome.ok:
-        return True, value
-    if isinstance(value, Exception) and not isinstance(value, ITERATION_ENDS):
-        return False, Failure(value, outcome.text)
-    error = TaskError(
-        f"{subject} is unpickled as {shown(value)}, which is not an exception"
+    As `attempt` for each task, at a fraction of its cost.
+    """
+    values: list[Any] = []
+    failures: dict[int, Failure] = {}
+    function = call.function_of_item() or (
+        lambda item: call.execute(first + len(values), item)
     )
-    return False, Failure(error, outcome.text)
+    before, error = forks(), None
+    take, add = tasks.popleft, values.append
+    _running[id(tasks)] = tasks
+    try:
+        while tasks:
+            try:
+                item = take()
+            except IndexError:  # popped by the other thread
+                break
+            try:
+                add(function(item))
+            except SIGNALS:
+                raise
+            except BaseException as raised:
+                error, number = raised, first + len(values)
+                if forks() == before:
+                    failures[number] = failure_of(number, raised)
+                add(None)
+    finally:
+        del _running[id(tasks)]
+    if forks() != before:
+        end_child(error)
+    return Outcomes(values, failures)
 
 
-def pickling_failure(number: int, error: BaseException) -> Outcome:
-    """Return the outcome of a task whose item cannot be pickled."""
+def one_failure(number: int, failure: Failure) -> Outcomes:
+    """Return the outcomes of one task, which has failed."""
+    return Outcomes([None], {number: failure})
+
+
+def pickling_failure(number: int, error: BaseException) -> Failure:
+    """Return the failure of a task whose item cannot be pickled."""
     message = (
         f"the item of task {number} cannot be pickled ({reason(error)}), so it cannot"
         " be sent to another rank: pass data, and functions that are defined at the"
         " top level of a module"
     )
-    return False, Failure(TaskError(message), traceback_of(error))
+    return Failure(TaskError(message), traceback_of(error))
 
 
-def unpickling_failure(number: int, error: BaseException) -> Outcome:
-    """Return the outcome of a task whose item cannot be unpickled on its worker."""
+def unpickling_failure(number: int, error: BaseException) -> Failure:
+    """Return the failure of a task whose item cannot be unpickled on its worker."""
     message = (
         f"the item of task {number} cannot be unpickled on its worker"
         f" ({reason(error)}): the worker must be able to import its types"
     )
-    return False, Failure(TaskError(message), traceback_of(error))
+    return Failure(TaskError(message), traceback_of(error))
 
 
 class UnpicklableFunction:

@@ -22,15 +22,8 @@ from mpiapps.base.errors import LaunchError
 from mpiapps.base.launch_environment import without_rank_variables
 from mpiapps.base.processes import end_session
 from mpiapps.base.units import format_seconds
-from mpiapps.tasks.task import (
-    Call,
-    PickledOutcome,
-    RemoteTraceback,
-    TaskError,
-    execute_task,
-    pack_outcome,
-    unpack_outcome,
-)
+from mpiapps.tasks.payload import PickledOutcome, pack_outcome, unpack_outcome
+from mpiapps.tasks.task import Call, RemoteTraceback, TaskError, execute_task
 from mpiapps.tasks.task_set import TaskFailure, TaskSet
 
 EXIT_SECONDS = 5.0  # from the end of a child's pipe to that of the child

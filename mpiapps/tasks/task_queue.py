@@ -9,9 +9,10 @@ from typing import Any
 
 from mpiapps.comm.pickling import Dumps
 from mpiapps.tasks.chunk import CallResults, Chunk
+from mpiapps.tasks.payload import Payload, pack_items
 from mpiapps.tasks.pending_memory import payload_bytes
 from mpiapps.tasks.results import MapResult
-from mpiapps.tasks.task import Payload, pack_items, pickling_failure
+from mpiapps.tasks.task import one_failure, pickling_failure
 
 ROOT = 0
 
@@ -67,8 +68,9 @@ class ChunkQueue:
             if len(chunk.items) > 1:
                 self.add_first(split_chunk(chunk))
             else:
-                outcome = pickling_failure(chunk.first, payload)
-                chunk.results.add_outcomes(chunk.first, [outcome], ROOT)
+                failure = pickling_failure(chunk.first, payload)
+                outcomes = one_failure(chunk.first, failure)
+                chunk.results.add_outcomes(chunk.first, outcomes, ROOT)
         return None
 
     def results(self) -> set[CallResults]:

@@ -7,12 +7,11 @@ from typing import NamedTuple
 from mpiapps.comm.messages import MessageChannel
 from mpiapps.comm.pickling import Pickled, attempt, unpack
 from mpiapps.launch.mpi import MPI
+from mpiapps.tasks.payload import PickledOutcome, pack_outcome
 from mpiapps.tasks.task import (
     Outcome,
-    PickledOutcome,
     UnpicklableFunction,
     execute_task,
-    pack_outcome,
     unpack_call,
     unpickling_failure,
 )
@@ -77,6 +76,6 @@ def _execute(comm: MPI.Intracomm, order: Order) -> tuple[MPI.Intracomm, Outcome]
     if not team.allreduce(can_start, op=MPI.LAND) and can_start:
         return team, (True, None)  # another rank reports the error
     if not has_item:
-        return team, unpickling_failure(order.task, item)
+        return team, (False, unpickling_failure(order.task, item))
     ok, value = execute_task(call, order.task, (team, item))
     return team, (ok, value if team.rank == 0 or not ok else None)

@@ -24,16 +24,15 @@ from mpiapps.comm.pickling import Pickled, attempt, pack
 from mpiapps.comm.ranks import Ranks, communicator
 from mpiapps.launch.forks import is_child
 from mpiapps.launch.mpi import MPI
+from mpiapps.tasks.payload import PickledOutcome, unpack_outcome
 from mpiapps.tasks.task import (
     Call,
     Outcome,
-    PickledOutcome,
     TaskError,
     execute_task,
     pack_call,
     pickling_failure,
     remote_traceback,
-    unpack_outcome,
 )
 from mpiapps.tasks.team_member import ROOT, FreeTeam, Order, work
 
@@ -203,7 +202,8 @@ class Teams:
                     team = _Team(task, self._allocate(ranks[task]), results)
                     self._start(team, pickled_call, item)
                 else:
-                    yield task, pickling_failure(task, item), ROOT
+                    failure = pickling_failure(task, item)
+                    yield task, (False, failure), ROOT
             if pending or self._is_running(results):
                 self._receive_report()
             for task in list(results):

@@ -6,21 +6,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from mpiapps.comm.messages import MessageChannel
 from mpiapps.comm.pickling import Pickled
 from mpiapps.launch.mpi import MPI
 from mpiapps.tasks.call_child import CallChild
+from mpiapps.tasks.payload import Payload, Report, pack_outcomes, unpack_items
 from mpiapps.tasks.task import (
     Executable,
-    Payload,
     PendingTasks,
-    Report,
     execute_chunk,
-    pack_outcomes,
+    one_failure,
     unpack_call,
-    unpack_items,
     unpickling_failure,
 )
 
@@ -41,13 +39,15 @@ Returned = tuple[int, int, bool]
 ReportMessage = tuple[list[Done], list[Returned]]
 
 
-class QueuedChunk(NamedTuple):
+@dataclass
+class QueuedChunk:
     """A chunk on its worker."""
 
     call_number: int
     first: int
+    end: int  # number after that of the last task
     call: Executable
-    tasks: PendingTasks
+    tasks: PendingTasks  # those that have not started
 
 
 class Worker:
@@ -58,13 +58,14 @@ class Worker:
     comm : MPI.Intracomm
     root : int
     child : CallChild, optional
-        Executes the tasks in its place.
+        Executes the tasks that have limits.
     """
 
     def __init__(
         self, comm: MPI.Intracomm, root: int, child: CallChild | None = None
     ) -> None:
-        self._comm, self._root, self._child = comm, root, child
+        self._comm, self._root = comm, root
+        self._child = child or CallChild(0, 0)
         self._orders = MessageChannel(comm, ORDERS)
         self._reports = MessageChannel(comm, REPORTS)
         self._calls: dict[int, Executable] = {}
@@ -86,8 +87,7 @@ class Worker:
         finally:
             self._ended.set()
             recalls.join()
-            if self._child is not None:
-                self._child.close()
+            self._child.close()
         self._reports.close()
 
     def _enqueue(self, ended: list[int], orders: list[Order]) -> None:
@@ -95,18 +95,18 @@ class Worker:
         returned = []
         for call_number, first, n, payload, pickled_call in orders:
             if pickled_call is not None:
-                call = unpack_call(pickled_call)
-                limited = self._child.limited(call) if self._child else call
-                self._calls[call_number] = limited
+                new = unpack_call(pickled_call)
+                self._calls[call_number] = self._child.limited(new)
             ok, items = unpack_items(payload)
             if ok:
-                tasks = deque(enumerate(items, first))
-                function = self._calls[call_number]
-                self._queue.append(QueuedChunk(call_number, first, function, tasks))
+                call = self._calls[call_number]
+                chunk = QueuedChunk(call_number, first, first + n, call, deque(items))
+                self._queue.append(chunk)
             elif n > 1:
                 returned.append((call_number, first, False))
             else:
-                report = pack_outcomes([unpickling_failure(first, items)])
+                failure = unpickling_failure(first, items)
+                report = pack_outcomes(first, one_failure(first, failure))
                 self._add_done((call_number, first, 1, report, 0.0))
         for call_number in ended:  # last: a call may end while its order is assigned
             self._calls.pop(call_number, None)
@@ -117,14 +117,15 @@ class Worker:
         """Execute all chunks of the queue, and report their outcomes."""
         last_report = time.perf_counter()
         while self._queue:
-            call_number, first, call, tasks = self._queue[0]
+            chunk = self._queue[0]
+            call_number, first = chunk.call_number, chunk.first
             start = time.perf_counter()
-            outcomes = execute_chunk(call, tasks)
+            outcomes = execute_chunk(chunk.call, first, chunk.tasks)
             now = time.perf_counter()
             self._queue.popleft()
-            if outcomes:
-                report = pack_outcomes(outcomes)
-                self._add_done((call_number, first, len(outcomes), report, now - start))
+            if n := len(outcomes.values):
+                report = pack_outcomes(first, outcomes)
+                self._add_done((call_number, first, n, report, now - start))
             if now - last_report > REPORT_SECONDS or len(self._done) >= REPORT_CHUNKS:
                 self._report()
                 last_report = now
@@ -157,14 +158,15 @@ def release_tasks(queue: list[QueuedChunk]) -> list[Returned]:
     """Remove the last half of the tasks that have not started, and return it."""
     n = -(-sum(len(chunk.tasks) for chunk in queue) // 2)
     returned: list[Returned] = []
-    for call_number, _, _, tasks in reversed(queue):
-        first = -1
-        while n and tasks:
+    for chunk in reversed(queue):
+        end = chunk.end
+        while n and chunk.tasks:
             try:
-                first = tasks.pop()[0]
+                chunk.tasks.pop()
             except IndexError:  # started by the other thread
                 break
             n -= 1
-        if first >= 0:
-            returned.append((call_number, first, True))
+            chunk.end -= 1
+        if chunk.end < end:
+            returned.append((chunk.call_number, chunk.end, True))
     return returned

@@ -21,6 +21,7 @@ from mpiapps.base.file_names import expand, read_list
 from mpiapps.fileops import choices, reading, segments
 from mpiapps.fileops.listing import gather_listing
 from mpiapps.fileops.run_segments import run_segments
+from mpiapps.storage import journal
 from mpiapps.tasks.task_journal import TaskJournal
 from tests.fileops.runs import run_files
 
@@ -378,6 +379,11 @@ def test_a_stop_loses_nothing_and_changed_files_are_processed_again(
         assert counts(changed) == wc(sorted(place.iterdir()), "C.UTF-8")
     with pytest.raises(InputError, match="give another directory"):
         run_files(world, "count", place, directory=journals, encoding="bytes")
+    # Numbers that are not given are recorded as by the first versions: they resume.
+    for path in Path(journals).glob("journal.*"):
+        options = journal.read(path).header["options"]
+        assert options["factor"] == options["fraction"] == 0.0
+        assert options["by"] == ""
 
 
 def test_paths_are_files_directories_patterns_and_lists(place, on_root):

@@ -108,3 +108,51 @@ def test_too_many_keys_end_the_run(world, place, on_root, monkeypatch):
     if world.size == 1:
         with pytest.raises(InputError, match="key has more than 100 distinct values"):
             run_files(world, "group", place, column="x", by="key")
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_key_of_several_columns(world, place, on_root, data):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    keys, texts = data
+    ranks = [KEYS[n % 7] for n in range(len(keys))]
+
+    def write():
+        with (place / "t.csv").open("w", newline="") as stream:
+            rows = csv.writer(stream)
+            rows.writerow(["x", "key", "n", "other"])
+            rows.writerows(zip(texts, keys, range(len(keys)), ranks, strict=True))
+        numbers = [float(text) if text else None for text in texts]
+        table = pa.table({"key": keys, "x": numbers, "other": ranks})
+        pyarrow.parquet.write_table(table, place / "t.pq", row_group_size=97)
+
+    on_root(write)
+    output, directory = place.parent / "out.csv", str(place.parent / "journals")
+    wanted = defaultdict(list)
+    for key, other, text in zip(keys, ranks, texts, strict=True):
+        wanted[key.encode(), other.encode()].append(text)
+    for name in ("t.csv", "t.pq", "t.pq"):
+        asked = {"by": ("key", "other"), "column": "x", "output": str(output)}
+        if name == "t.pq":
+            asked["directory"] = directory
+        result = run_files(world, "group", place / name, **asked)
+        if world.is_root:
+            with output.open(newline="") as stream:
+                rows = list(csv.reader(stream))
+            assert rows[0] == ["key", "other", "count", "others", "mean"]
+            found = [(key.encode(), other.encode()) for key, other, *_ in rows[1:]]
+            assert found == sorted(wanted)
+            assert result.values["groups"] == len(wanted)
+            for row, key in zip(rows[1:], found, strict=True):
+                (expected_row,) = expected(
+                    [""] * len(wanted[key]), wanted[key]
+                ).values()
+                assert tuple(row[2:]) == expected_row
+    on_root(
+        lambda: (place / "s.csv").write_text('a,b,x\n1,"2",3\n12,,4\n,12,5\n1,2,7\n')
+    )
+    small = run_files(world, "group", place / "s.csv", column="x", by=("b", "a"))
+    if world.is_root:
+        assert small.values["key"] == [["", "12"], ["12", ""], ["2", "1"]]
+        assert small.values["mean"] == [4, 5, 5]

@@ -48,6 +48,49 @@ def test_a_histogram_equals_that_of_numpy(world, place, on_root):
     assert missing.exit_code == 3
 
 
+@pytest.mark.usefixtures("small_segments")
+@pytest.mark.parametrize("directory", ["", "journals"])
+def test_histograms_of_several_columns_are_those_of_each(
+    world, place, on_root, directory
+):
+    rng = np.random.default_rng(5)
+
+    def write():
+        for name in ("one", "two"):
+            rows = [
+                f"{n},{x!r},{10 * x!r}" for n, x in enumerate(rng.random(300).tolist())
+            ]
+            text = "\n".join(["n,x,y", *rows, "no,number,"])
+            (place / f"{name}.csv").write_text(text)
+        (place / "without-y.csv").write_text("n,x\n1000,1000\n")
+
+    on_root(write)
+    output = place.parent / "out.csv"
+    several = {"column": ("y", "x", "n"), "bins": 4, "output": str(output)}
+    if directory:
+        several["directory"] = str(place.parent / directory)
+    for _ in range(2):  # the second one resumes
+        result = run_files(world, "histogram", place, **several)
+    assert result.exit_code == 3
+    good = [place / "one.csv", place / "two.csv"]
+    rows, values = ["column,low,high,count"], []
+    for name in several["column"]:
+        single = place.parent / f"{name}.csv"
+        alone = run_files(
+            world, "histogram", *good, column=name, bins=4, output=str(single)
+        )
+        values.append(alone.values)
+        if world.is_root:
+            lines = single.read_text().splitlines()[1:]
+            rows += [f"{name},{line}" for line in lines]
+    if world.is_root:
+        assert result.values["column"] == ["y", "x", "n"]
+        for key in ("numbers", "others", "mean", "least", "largest", "below", "high"):
+            assert result.values[key] == [value[key] for value in values]
+        assert result.values["numbers"] == [600] * 3
+        assert output.read_text().splitlines() == rows
+
+
 def test_a_histogram_of_parquet(world, place, on_root):
     import pyarrow as pa
     import pyarrow.parquet

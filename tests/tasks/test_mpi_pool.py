@@ -207,7 +207,7 @@ def test_a_call_that_ends_while_its_order_is_assigned(comm):
     worker = Worker(comm, 0)
     worker._enqueue([], [(1, 0, 1, [2], pack_call(Call(square)))])
     worker._enqueue([1], [(1, 1, 1, [3], None)])
-    assert [list(chunk.tasks) for chunk in worker._queue] == [[(0, 2)], [(1, 3)]]
+    assert [list(chunk.tasks) for chunk in worker._queue] == [[2], [3]]
 
 
 def test_invalid_chunksizes(comm):

@@ -146,9 +146,29 @@ def test_a_child_is_replaced_after_its_tasks(comm):
             assert pool.map(add, [np.arange(3)])[0].tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize("limit_of_pool", [0, 60])
+def test_a_call_has_its_own_time_limit(comm, limit_of_pool):
+    with MPIPool(comm, timeout=limit_of_pool) as pool:
+        if pool is not None:
+            for stream in (pool.imap, pool.imap_unordered):
+                results, values = stream(hang_at_two, range(4), timeout=1), []
+                with pytest.raises(TaskError, match="at its time limit of 1 s"):
+                    values.extend(results)
+                assert [*values, *results] == [0, 1, 3]
+            with pytest.raises(TaskError, match="at its time limit of 1 s"):
+                pool.map(hang_at_two, range(4), timeout=1)
+            with pytest.raises(TaskError, match="at its time limit of 1 s"):
+                pool.starmap(hang_at_two, [(2,)], timeout=1)
+            assert pool.map(add, range(3), timeout=60) == [1, 2, 3]
+
+
 def test_limits_are_not_negative(comm):
     with pytest.raises(ValueError, match="timeout -1 and max_tasks_per_child 0"):
         MPIPool(comm, timeout=-1)
+    with MPIPool(comm) as pool:
+        if pool is not None:
+            with pytest.raises(ValueError, match="timeout -1 must not be negative"):
+                pool.map(add, [1], timeout=-1)
 
 
 @pytest.mark.parametrize("ordered", [True, False])
