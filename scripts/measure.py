@@ -125,7 +125,7 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def measured(cell: Cell, rounds: int) -> Result:
-    """Return the figures of a cell. In each round all run, each time another one first.
+    """Return the figures of a cell. In each round all run, beginning with another one.
 
     The first one may pay for what the others use as well, such as memory that the host
     of a virtual machine provides.

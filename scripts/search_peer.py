@@ -25,6 +25,7 @@ from sklearn.model_selection import (
 
 WORKERS = 2
 FEATURES = 50
+IDLE_SECONDS = 0.001
 
 
 def samples(nbytes: int) -> tuple[np.ndarray, np.ndarray]:

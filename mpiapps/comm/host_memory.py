@@ -12,8 +12,9 @@ import mmap
 import os
 import pickle
 import socket
+import threading
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -22,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 Bytes = npt.NDArray[np.uint8]
-Place = tuple[str, int]  # a path in /proc, and the inode of the memory
-Places = Mapping[str, Place]  # by host: `host_key`
+Location = tuple[str, int]  # a path in /proc, and the inode of the memory
+Locations = Mapping[str, Location]  # by host: `host_key`
 
 
 class HostMemory:
@@ -38,67 +39,86 @@ class HostMemory:
     ----------
     array : ndarray of uint8
         Initially zero.
-    place : Place
+    location : Location
         Where other processes of this host find it, until `close`.
+
+    Raises
+    ------
+    OSError
+        If this process has too many open files, or the host too little memory.
     """
 
     def __init__(self, nbytes: int) -> None:
         self._descriptor = os.memfd_create("mpiapps")
-        os.ftruncate(self._descriptor, nbytes)
-        self.array: Bytes = np.frombuffer(mmap.mmap(self._descriptor, nbytes), np.uint8)
+        try:
+            os.ftruncate(self._descriptor, nbytes)
+            content = mmap.mmap(self._descriptor, nbytes)
+        except BaseException:
+            self.close()
+            raise
+        self.array: Bytes = np.frombuffer(content, np.uint8)
         path = f"/proc/{os.getpid()}/fd/{self._descriptor}"
-        self.place: Place = path, os.fstat(self._descriptor).st_ino
+        self.location: Location = path, os.fstat(self._descriptor).st_ino
 
     @cached_property
-    def places(self) -> Places:
-        """The place, for the processes of this host alone."""
-        return {host_key(): self.place}
+    def locations(self) -> Locations:
+        """The location, for the processes of this host alone."""
+        return {host_key(): self.location}
 
     def close(self) -> None:
-        """Let no further process map it; it is freed once no process does."""
+        """Let no further process map it; it is freed once no process does. Local."""
         os.close(self._descriptor)
 
 
 class References:
-    """Which memory of this process others can map. Local."""
+    """Which memory of this process others can map. Local; any thread."""
 
     def __init__(self) -> None:
-        self._mapped: WeakValueDictionary[Place, Bytes] = WeakValueDictionary()
-        self._places: dict[Place, Places] = {}
+        self._lock = threading.RLock()  # garbage collection may end memory meanwhile
+        self._mapped: WeakValueDictionary[Location, Bytes] = WeakValueDictionary()
+        self._locations: dict[Location, Locations] = {}
 
     @property
     def nbytes(self) -> int:
         """The bytes that this process has mapped."""
-        return sum(memory.nbytes for memory in self._mapped.values())
+        with self._lock:
+            return sum(memory.nbytes for memory in list(self._mapped.values()))
 
-    def find(self, array: npt.NDArray[Any]) -> tuple[Places, int] | None:
-        """Return where an array lies, and its first byte there; None if elsewhere."""
+    def find(self, array: npt.NDArray[Any]) -> tuple[Locations, int] | None:
+        """Return where an array is, and its first byte there; None if elsewhere."""
         low, high = np.lib.array_utils.byte_bounds(array)
-        for place, memory in self._mapped.items():
-            first = _address(memory)
-            if first <= low and high <= first + memory.nbytes:
-                return self._places[place], _address(array) - first
+        with self._lock:
+            for location, memory in list(self._mapped.items()):
+                first = _address(memory)
+                if first <= low and high <= first + memory.nbytes:
+                    return self._locations[location], _address(array) - first
         return None
 
-    def map(self, places: Places) -> Bytes:
+    def map(self, locations: Locations) -> Bytes:
         """Return memory of this host, read-only; a process maps it once.
 
         Raises
         ------
         OSError
-            If its process has ended, or closed it.
+            If its process has ended or closed it, or this process may not map it, as in
+            another user namespace; or no process of this host has it.
         """
-        place = places[host_key()]
-        if (memory := self._mapped.get(place)) is not None:
+        if (location := locations.get(host_key())) is None:
+            raise FileNotFoundError(f"{host_key()} has no such memory")
+        path, inode = location
+        with self._lock:
+            if (memory := self._mapped.get(location)) is not None:
+                return memory
+            with Path(path).open("rb") as file:
+                if os.fstat(file.fileno()).st_ino != inode:
+                    raise FileNotFoundError(f"{path} is no longer memory to share")
+                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            memory = np.frombuffer(content, np.uint8)
+            self._locations[location] = locations
+            self._mapped[location] = memory
+            for ended in self._locations.keys() - set(self._mapped):
+                del self._locations[ended]
             return memory
-        path, inode = place
-        with Path(path).open("rb") as file:
-            if os.fstat(file.fileno()).st_ino != inode:
-                raise FileNotFoundError(f"{path} is no longer memory to share")
-            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._mapped[place] = memory = np.frombuffer(content, np.uint8)
-        self._places = {at: self._places.get(at, places) for at in self._mapped}
-        return memory
 
 
 REFERENCES = References()
@@ -109,9 +129,11 @@ def is_supported() -> bool:
     return hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()
 
 
+@cache
 def host_key() -> str:
     """Return what the processes that can map each other's memory have in common."""
-    return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
 
 
 def dumps(value: Any) -> bytes:
@@ -129,20 +151,20 @@ class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         if type(value) is not np.ndarray or not value.nbytes:
             return NotImplemented
-        if (found := REFERENCES.find(value)) is None:
+        if (location := REFERENCES.find(value)) is None:
             return NotImplemented
-        return view, (*found, value.shape, value.strides, value.dtype)
+        return view, (*location, value.shape, value.strides, value.dtype)
 
 
 def view(
-    places: Places,
+    locations: Locations,
     offset: int,
     shape: tuple[int, ...],
     strides: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> npt.NDArray[Any]:
     """Return an array in memory of this host, read-only. Local; raises as `map`."""
-    return np.ndarray(shape, dtype, REFERENCES.map(places), offset, strides)
+    return np.ndarray(shape, dtype, REFERENCES.map(locations), offset, strides)
 
 
 def _address(array: npt.NDArray[Any]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from operator import index
 from typing import Any, cast
 
@@ -19,6 +19,8 @@ from mpiapps.comm.pickling import Pickled, pack, unpack
 from mpiapps.comm.world import World
 from mpiapps.launch.forks import is_child
 from mpiapps.launch.mpi import MPI
+
+ALIGNMENT = 64  # bytes of a cache line
 
 
 class SharedArray:
@@ -154,36 +156,77 @@ def share_object(world: World, value: Any) -> Iterator[Any]:
             packed = pack(value)
             header = bytes(packed.data), [each.nbytes for each in packed.buffers]
     data, sizes = world.objects.bcast(header, root=world.root)
-    buffers = packed.buffers if packed else [None] * len(sizes)
     with ExitStack() as stack:
-        shared = [
-            stack.enter_context(_shared_bytes(world, *each))
-            for each in zip(buffers, sizes, strict=True)
-        ]
+        shared = stack.enter_context(_mapped(world, packed, sizes))
+        if shared is None:
+            shared = [
+                stack.enter_context(share(world, each)).array
+                for each in (packed.buffers if packed else [None] * len(sizes))
+            ]
         with raise_together(world.comm):
             value = unpack(Pickled(data, shared))
         yield value
 
 
 @contextmanager
-def _shared_bytes(
-    world: World, array: Array | None, nbytes: int
-) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yield the root's bytes, one copy per host, that other processes can map."""
-    if not host_memory.is_supported():
-        with share(world, array) as shared:
-            yield shared.array
-        return
-    own, place = None, None
-    with raise_together(world.comm):
-        if world.local_rank == 0:
+def _mapped(
+    world: World, packed: Pickled | None, sizes: list[int]
+) -> Iterator[list[npt.NDArray[np.uint8]] | None]:
+    """Yield the root's buffers, one copy per host, that other processes can map.
+
+    Collective to enter and to leave. `None` if a rank cannot map the memory of the
+    first rank of its host. Cost: an all-gather, and the buffers to each host once.
+    """
+    starts = np.cumsum([0, *(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes)])
+    with _memory_of_hosts(world.comm, world.node, int(starts[-1])) as (own, memory):
+        if memory is None:
+            yield None
+            return
+        ends = zip(starts.tolist(), sizes, strict=False)
+        parts = [slice(start, start + size) for start, size in ends]
+        for number, part in enumerate(parts):
+            target = own[part] if own is not None else np.empty(0)
+            _bcast_to_hosts(world, target, packed.buffers[number] if packed else None)
+        world.node.Barrier()
+        yield [memory[part] for part in parts]
+        world.node.Barrier()  # other ranks may start processes until they leave
+
+
+@contextmanager
+def _memory_of_hosts(
+    comm: MPI.Intracomm, node: MPI.Intracomm, nbytes: int
+) -> Iterator[tuple[Array | None, npt.NDArray[np.uint8] | None]]:
+    """Yield memory of each host: to be written, on its first rank, and to be read.
+
+    Collective to enter. Neither if a rank cannot map it.
+    """
+    own = None
+    if nbytes and node.rank == 0 and host_memory.is_supported():
+        with suppress(OSError):
             own = host_memory.HostMemory(nbytes)
-            place = own.place
-    found = world.comm.allgather((host_memory.host_key(), place))
-    _bcast_to_hosts(world, own.array if own else np.empty(0), array)
-    world.node.Barrier()
-    with raise_together(world.comm):
-        memory = host_memory.REFERENCES.map({host: at for host, at in found if at})
-    yield memory
-    if own is not None:
-        own.close()
+    try:
+        key = host_memory.host_key() if host_memory.is_supported() else ""
+        found = comm.allgather((key, own.location if own else None))
+        memory = None
+        with suppress(OSError):
+            if key:
+                at = {host: location for host, location in found if location}
+                memory = host_memory.REFERENCES.map(at)
+        if not comm.allreduce(memory is not None, op=MPI.LAND):
+            memory = None
+        yield (own.array if own else None), memory
+    finally:
+        if own is not None:
+            own.close()
+
+
+def can_map(comm: MPI.Intracomm) -> bool:
+    """Return whether all ranks can map memory of the first one. Collective.
+
+    Not if they are on several hosts, or in containers of their own.
+    """
+    node = cast(MPI.Intracomm, comm.Split_type(MPI.COMM_TYPE_SHARED))
+    on_one_host = comm.allreduce(node.size == comm.size, op=MPI.LAND)
+    with _memory_of_hosts(comm, node, 1) as (_, memory):
+        node.Free()
+        return on_one_host and memory is not None

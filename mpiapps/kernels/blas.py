@@ -170,7 +170,7 @@ def solve_rows(
     if n <= MAX_TRSM_SIZE or not isinstance(out, np.ndarray):
         _trsm(b"R", triangle, out, OPS[op], lower=lower, unit=unit)
         return
-    first, last = _halves(n, lower=lower == (op == "N"))
+    first, last = _halves(n, lower=bool(lower) == (op == "N"))
     part = triangle[last, first] if op == "N" else triangle[first, last]
     solve_rows(triangle[first, first], out[first], lower=lower, unit=unit, op=op)
     add_product(out[last], part, out[first], -1, op_a=op)

@@ -62,7 +62,7 @@ def solve_triangular(
     -----
     On a p x q grid each rank receives ``n^2/2p + n r/q`` elements, in three messages
     per panel. With few right sides, A in contiguous rows stays where it is: ``n r``
-    elements, in three messages per rank; unless `op` is N, in one.
+    elements, in three messages per rank; unless `op` is N, in one and an all-reduce.
     """
     (m, n), (rows, _) = a.shape, b.shape
     with raise_together(a.comm) as same:
@@ -76,7 +76,7 @@ def solve_triangular(
                 f"cannot solve {m} x {n} for {b.shape[0]} x {b.shape[1]}; expected a"
                 " square A with as many rows as B"
             )
-    stays = _stays(a, b.shape[1])
+    stays = _stays(a, b.shape[1]) and (op == "N" or not a.is_on_device)
     if op != "N" and not stays:  # the transpose has the other triangle
         transposed = a.T if op == "T" else a.H
         return solve_triangular(transposed, b, lower=not lower, unit=unit)
@@ -132,52 +132,42 @@ def _stays(a: DistMatrix, columns: int) -> bool:
     than to move A.
     """
     n, size, (p, q) = a.shape[0], a.comm.size, a.layout.grid
-    if q > 1 or p == 1 or not a.layout.rows.is_contiguous or a.is_on_device:
+    if q > 1 or p == 1 or not a.layout.rows.is_contiguous:
         return False
     flops, itemsize = n * n * columns, a.dtype.itemsize
+    one_by_one = Cost(flops, n * n // 2, 3 * p)
     moved = Cost(flops / size, REDISTRIBUTION_PASSES * n * n / size, size - 1)
-    by_panels = moved.seconds(itemsize) + _panels_seconds(a)
-    return _in_turn(n, columns, p).seconds(itemsize) < by_panels
-
-
-def _in_turn(n: int, columns: int, p: int) -> Cost:
-    """Return the cost of a solution on p ranks, one after another."""
-    return Cost(n * n * columns, n * n // 2, 3 * p)
-
-
-def _panels_seconds(a: DistMatrix) -> float:
-    """Return the time that panels take beside flops and transfers."""
-    n, size = a.shape[0], a.comm.size
-    return -(-n // block_for(n, size)) * PANEL_SECONDS
+    panels_time = -(-n // block_for(n, size)) * PANEL_SECONDS
+    return one_by_one.seconds(itemsize) < moved.seconds(itemsize) + panels_time
 
 
 def _solve_in_turn(parts: Blocks, x: Array, *, lower: bool, op: str, unit: bool) -> int:
     """Solve ``op(A) X = B`` for T or H, A in contiguous rows. Collective in the column.
 
     Each rank solves for its rows of X, and sends what they add to the rows of the ranks
-    that follow. Return the row of a zero on the diagonal, or -1.
+    that follow. Return the row of a zero on the diagonal, or -1. Not on devices.
+
+    Cost: an all-reduce, and one message of up to ``n r`` elements per rank.
     """
-    n, comm, module = parts.rows.n, parts.grid.col, array_module(x)
+    n, comm = parts.rows.n, parts.grid.col
     start = min(n, parts.i * parts.rows.block)
     own = slice(start, start + len(x))
     following = slice(0, start) if lower else slice(own.stop, n)
     before, after = parts.i + 1, parts.i - 1  # op(A) is an upper triangle if A is lower
     if not lower:
         before, after = after, before
-    zeros = np.flatnonzero(to_host(module.diagonal(parts.local[:, own])) == 0)
-    found = start + int(zeros[0]) if zeros.size and not unit else n
-    zero: int = comm.allreduce(found, op=MPI.MIN)
+    zeros = np.flatnonzero(np.diagonal(parts.local[:, own]) == 0)
+    first_zero = start + int(zeros[0]) if zeros.size and not unit else n
+    zero: int = comm.allreduce(first_zero, op=MPI.MIN)
     if zero < n:
         return zero
-    sums = module.zeros(
-        (len(x) + following.stop - following.start, x.shape[1]), x.dtype
-    )
+    sums = np.zeros((len(x) + following.stop - following.start, x.shape[1]), x.dtype)
     if 0 <= before < comm.size:
         comm.Recv(sums, source=before)
     # Of `sums`, this rank's rows are next to those of the ranks before.
-    mine = slice(following.stop, None) if lower else slice(0, len(x))
+    own_sums = slice(following.stop, None) if lower else slice(0, len(x))
     others = slice(0, following.stop) if lower else slice(len(x), None)
-    x -= sums[mine]
+    x -= sums[own_sums]
     solve_rows(parts.local[:, own], x, lower=lower, unit=unit, op=op)
     if 0 <= after < comm.size:
         add_product(sums[others], parts.local[:, following], x, 1, op_a=op)

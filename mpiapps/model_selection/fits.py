@@ -36,7 +36,10 @@ class FitTasks(TaskSet):
 
     def __reduce__(self) -> Any:
         """Return how another process of a host makes it, with the host's samples."""
-        return _load, (host_memory.dumps((self.problem, self.n_jobs)),)
+        own = self.problem, self.n_jobs
+        if not host_memory.REFERENCES.nbytes:
+            return FitTasks, own
+        return _load, (host_memory.dumps(own),)
 
     def __len__(self) -> int:
         """Return the number of fits."""

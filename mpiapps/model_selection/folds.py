@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -88,19 +89,24 @@ class NestedSplits:
     outer: Splits
     inner: tuple[Splits | NestedSplits, ...]
 
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        """The number of splits up to those of each outer fold, and all."""
+        return np.cumsum([*map(len, self.inner), len(self.outer)])
+
     def __len__(self) -> int:
         """Return the number of inner and outer splits."""
-        return sum(map(len, self.inner)) + len(self.outer)
+        return int(self._ends[-1])
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices of training and test samples of a split."""
-        for fold, splits in enumerate(self.inner):
-            if number < len(splits):
-                samples = self.outer[fold][0]
-                train, test = splits[number]
-                return samples[train], samples[test]
-            number -= len(splits)
-        return self.outer[number]
+        fold = int(np.searchsorted(self._ends, number, side="right"))
+        number -= int(self._ends[fold - 1]) if fold else 0
+        if fold == len(self.inner):
+            return self.outer[number]
+        samples = self.outer[fold][0]
+        train, test = self.inner[fold][number]
+        return samples[train], samples[test]
 
     @property
     def arrays(self) -> list[np.ndarray]:

@@ -3,64 +3,83 @@
 from __future__ import annotations
 
 import threading
-import weakref
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from mpiapps.comm.host_memory import REFERENCES, HostMemory, Places
+from mpiapps.comm.host_memory import REFERENCES, HostMemory, Locations
 
-MIN_BYTES = 10**6  # of an array that is not sent with its task; as joblib's
-Reference = tuple[Places, int, tuple[int, ...], tuple[int, ...], np.dtype[Any]]
+# Arguments of `mpiapps.comm.host_memory.view`.
+Reference = tuple[Locations, int, tuple[int, ...], tuple[int, ...], np.dtype[Any]]
+Key = tuple[int, int]  # of a call and an array, by identity
+
+
+@dataclass
+class SharedCopy:
+    """A copy of an array, and how many batches have it. The array is kept with it."""
+
+    array: npt.NDArray[Any]
+    memory: HostMemory
+    reference: Reference
+    batches: int = 0
 
 
 class HostArrays:
-    """Copies of arrays, one for all tasks, until `close`. Local; any thread.
+    """Copies of arrays, one for all batches of tasks of a call. Local; any thread.
 
-    An array is copied when the first task has it, so it must not change before
-    `close`. The copy is freed with its array, once no task has it.
+    An array is copied for the first batch that has it, and the copy is freed with the
+    last of them that has not ended, so the array must not change before.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._copies: dict[int, tuple[weakref.ref[Any], HostMemory, Reference]] = {}
+        self._copies: dict[Key, SharedCopy] = {}
 
-    def reference(self, value: npt.NDArray[Any]) -> Reference | None:
-        """Return the arguments of `view` for an array; None if it is sent itself."""
-        if value.nbytes < MIN_BYTES or value.dtype.hasobject:
-            return None
-        if (found := REFERENCES.find(value)) is not None:
-            return *found, value.shape, value.strides, value.dtype
+    def borrow(self, call: int, array: npt.NDArray[Any], used: list[Key]) -> Any:
+        """Return a `Reference` to the copy of an array, for a batch of a call.
+
+        Parameters
+        ----------
+        call : int
+        array : ndarray
+        used : list
+            Gets the key of the copy, for `release`.
+
+        Returns
+        -------
+        Reference or None
+            None if the system has no more files or memory for a copy.
+        """
+        if (location := REFERENCES.find(array)) is not None:
+            return *location, array.shape, array.strides, array.dtype
+        key = call, id(array)
         with self._lock:
-            entry = self._copies.get(id(value))
-            if entry is None or entry[0]() is not value:
-                self._free(id(value))
-                entry = self._copies[id(value)] = self._copy(value)
-            return entry[2]
+            if key not in self._copies:
+                try:
+                    self._copies[key] = _copy(array)
+                except OSError:
+                    return None
+            self._copies[key].batches += 1
+            used.append(key)
+            return self._copies[key].reference
 
-    def _copy(
-        self, array: npt.NDArray[Any]
-    ) -> tuple[weakref.ref[Any], HostMemory, Reference]:
-        memory = HostMemory(array.nbytes)
-        order: Literal["C", "F"] = "F" if array.flags.f_contiguous else "C"
-        copy = np.ndarray(array.shape, array.dtype, memory.array, order=order)
-        copy[...] = array
-        key = id(array)
-        own = weakref.ref(array, lambda _: self._forget(key, own))
-        return own, memory, (memory.places, 0, copy.shape, copy.strides, copy.dtype)
+    def release(self, used: list[Key]) -> None:
+        """End the use of copies by a batch."""
+        with self._lock:
+            for key in used:
+                copy = self._copies[key]
+                copy.batches -= 1
+                if not copy.batches:
+                    del self._copies[key]
+                    copy.memory.close()
 
-    def _forget(self, key: int, own: weakref.ref[Any]) -> None:
-        """Free the copy of an array that has ended. In any thread, at any time."""
-        entry = self._copies.get(key)
-        if entry is not None and entry[0] is own:
-            self._free(key)
 
-    def _free(self, key: int) -> None:
-        if (entry := self._copies.pop(key, None)) is not None:
-            entry[1].close()
-
-    def close(self) -> None:
-        """Free all copies that no task has."""
-        while self._copies:
-            self._free(next(iter(self._copies)))
+def _copy(array: npt.NDArray[Any]) -> SharedCopy:
+    memory = HostMemory(array.nbytes)
+    order: Literal["C", "F"] = "F" if array.flags.f_contiguous else "C"
+    copy = np.ndarray(array.shape, array.dtype, memory.array, order=order)
+    copy[...] = array
+    reference = memory.locations, 0, copy.shape, copy.strides, copy.dtype
+    return SharedCopy(array, memory, reference)

@@ -9,7 +9,8 @@
 
 Functions, arguments and results are pickled by cloudpickle, as by joblib's backend
 loky, so lambdas and functions of the script work. As with loky, tasks of one call share
-a read-only copy of each array of 1 MB or more, if all ranks are on one host.
+a read-only copy of each array of 1 MiB or more, if all ranks are on one host; with
+``Parallel(max_nbytes=None)`` each task has its own.
 """
 
 from __future__ import annotations
@@ -30,14 +31,17 @@ from joblib._parallel_backends import AutoBatchingMixin, FallbackToBackend
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
 from mpiapps.base.errors import UsageError
-from mpiapps.comm.host_memory import is_supported, view
+from mpiapps.comm.host_memory import view
 from mpiapps.comm.pickling import Pickled, attempt, pack, unpack
 from mpiapps.comm.ranks import Ranks, communicator
-from mpiapps.launch.mpi import MPI
-from mpiapps.tasks.host_arrays import HostArrays
+from mpiapps.comm.shared import can_map
+from mpiapps.tasks.host_arrays import HostArrays, Key
 from mpiapps.tasks.mpi_pool import MPIPool
 
 NAME = "mpiapps"
+MAX_NBYTES = 2**20  # of an array that is sent with its task, as in joblib
+ARRAYS = (np.ndarray, np.memmap)
+Share = Callable[[np.ndarray], Any]
 CONTAINERS = (list, tuple, dict, set, frozenset, str, bytes, bytearray)
 # The pools that the root is in, the innermost last, and whether its ranks can map the
 # root's memory.
@@ -63,30 +67,20 @@ def joblib_pool(ranks: Ranks, common: Sequence[Any] = ()) -> Iterator[MPIPool | 
     MPIPool or None
         The pool on the root; `None` on the other ranks, once the root has left.
     """
-    before = _common[:]
+    before, can_share = _common[:], can_map(communicator(ranks))
     _set_common(common)
-    can_map = _on_one_host(ranks) and is_supported()
     try:
         with MPIPool(ranks) as pool:
             if pool is None:
                 yield None
                 return
-            _pools.append((pool, can_map))
+            _pools.append((pool, can_share))
             try:
                 yield pool
             finally:
-                _pools.remove((pool, can_map))
+                _pools.remove((pool, can_share))
     finally:
         _set_common(before)
-
-
-def _on_one_host(ranks: Ranks) -> bool:
-    """Return whether all ranks are on one host. Collective."""
-    comm = communicator(ranks)
-    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
-    alone = node.size == comm.size
-    node.Free()
-    return alone
 
 
 def _set_common(objects: Sequence[Any]) -> None:
@@ -118,9 +112,9 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
                 " joblib_pool(world) as pool` on all ranks, and call it on the root,"
                 " where pool is not None"
             )
-        self._pool, can_map = _pools[-1]
-        self._arrays = HostArrays() if can_map else None
-        self._pending: dict[Future[Any], Any] = {}  # with the batches, and their arrays
+        self._pool, self._can_share = _pools[-1]
+        self._arrays, self._min_bytes = HostArrays(), float("inf")
+        self._pending: dict[Future[Any], list[Key]] = {}  # with copies that it uses
         self._lock = threading.Lock()
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
@@ -133,8 +127,13 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         return min(n_jobs, workers) if n_jobs > 0 else max(workers + 1 + n_jobs, 1)
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **settings: Any) -> int:
-        """Return the number of workers; one works in this process, without messages."""
-        del settings
+        """Return the number of workers; one works in this process, without messages.
+
+        `settings`: those of `joblib.Parallel`, of which ``max_nbytes`` counts.
+        """
+        max_nbytes = settings.get("max_nbytes", MAX_NBYTES)
+        is_shared = self._can_share and max_nbytes is not None
+        self._min_bytes = max(1, max_nbytes) if is_shared else float("inf")
         n_jobs = self.effective_n_jobs(n_jobs)
         if n_jobs == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
@@ -145,22 +144,30 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         self, func: Callable[[], Any], callback: Callable[[Any], Any] | None = None
     ) -> Future[Any]:
         """Return the future of a batch, which has failed if it cannot be pickled."""
-        done, value = attempt(pack, func, partial(_dumps, arrays=self._arrays))
+        used: list[Key] = []
+        call = id(getattr(callback, "parallel", None))
+
+        def share(array: np.ndarray) -> Any:
+            return self._arrays.borrow(call, array, used)
+
+        dumps = partial(_dumps, share=share, min_bytes=self._min_bytes)
+        done, value = attempt(pack, func, dumps)
         future: Future[Any] = Future()
         if done:
             future = self._pool.submit(_execute, value)
         else:
             future.set_exception(value)
         with self._lock:
-            self._pending[future] = func
-        future.add_done_callback(self._forget)
-        if callback is not None:
+            self._pending[future] = used
+        if callback is not None:  # first: the next batch may use the same copies
             future.add_done_callback(callback)
+        future.add_done_callback(self._forget)
         return future
 
     def _forget(self, future: Future[Any]) -> None:
         with self._lock:
-            self._pending.pop(future, None)
+            used = self._pending.pop(future)
+        self._arrays.release(used)
 
     def retrieve_result_callback(self, future: Future[Any]) -> Any:
         """Return the results of a batch, or raise its error."""
@@ -179,11 +186,6 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         """Forget the durations of batches; the pool remains for other calls."""
         self.reset_batch_stats()
 
-    def stop_call(self) -> None:
-        """Free the arrays of a call, since its caller may change them now."""
-        if self._arrays is not None:
-            self._arrays.close()
-
     def get_nested_backend(self) -> tuple[Any, int | None]:
         """Return the backend of calls within a task."""
         return SequentialBackend(nesting_level=(self.nesting_level or 0) + 1), None
@@ -196,17 +198,17 @@ def _common_object(position: int) -> Any:
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # see `MPIBackend`
     """Replaces common objects by their positions, and large arrays by references."""
 
-    def __init__(self, stream: io.BytesIO, arrays: HostArrays | None, **how: Any):
+    def __init__(self, stream: io.BytesIO, share: Share, min_bytes: float, **how: Any):
         super().__init__(stream, **how)
-        self._arrays = arrays
+        self._share, self._min_bytes = share, min_bytes
 
     def reducer_override(self, value: Any) -> Any:
         """Return how to make a value; not called for those of built-in types."""
         if (position := _positions.get(id(value))) is not None:
             return _common_object, (position,)
         reference = None
-        if self._arrays is not None and type(value) is np.ndarray:
-            reference = self._arrays.reference(value)
+        if type(value) in ARRAYS and value.nbytes >= self._min_bytes:
+            reference = None if value.dtype.hasobject else self._share(value)
         return (view, reference) if reference else super().reducer_override(value)
 
 
@@ -223,13 +225,17 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _dumps(
-    value: Any, protocol: int, buffer_callback: Any, arrays: HostArrays | None = None
+    value: Any,
+    protocol: int,
+    buffer_callback: Any,
+    share: Share = lambda _: None,
+    min_bytes: float = float("inf"),
 ) -> bytes:
     stream = io.BytesIO()
     how = {"protocol": protocol, "buffer_callback": buffer_callback}
     has_container = any(type(each) in CONTAINERS for each in _common)
     pickler = _PicklerOfContainers if has_container else _Pickler
-    pickler(stream, arrays, **how).dump(value)
+    pickler(stream, share, min_bytes, **how).dump(value)
     return stream.getvalue()
 
 

@@ -21,7 +21,7 @@ print(value["all"].sum(), value["part"].tolist(), value["all"].flags.writeable)
 def memory():
     memory = HostMemory(8 * 1000)
     memory.array.view(np.int64)[:] = np.arange(1000)
-    yield REFERENCES.map(memory.places)
+    yield REFERENCES.map(memory.locations)
     memory.close()
 
 
@@ -52,10 +52,10 @@ def test_other_arrays_and_objects_are_pickled_as_they_are(memory):
 
 def test_memory_that_was_closed_is_an_error_and_not_another_memory():
     first = HostMemory(4096)
-    content = dumps(REFERENCES.map(first.places))
+    content = dumps(REFERENCES.map(first.locations))
     first.close()
     second = HostMemory(4096)  # has the descriptor, and so the path, of the first
-    assert second.place[0] == first.place[0]
+    assert second.location[0] == first.location[0]
     out, err = in_other_process(content)
     second.close()
     assert not out
@@ -64,7 +64,7 @@ def test_memory_that_was_closed_is_an_error_and_not_another_memory():
 
 def test_memory_is_freed_with_the_last_array():
     memory = HostMemory(4096)
-    part = REFERENCES.map(memory.places)[10:20]
+    part = REFERENCES.map(memory.locations)[10:20]
     memory.close()
     before = REFERENCES.nbytes
     assert part.sum() == 0

@@ -1,8 +1,14 @@
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import sparse
 
+from mpiapps.comm import host_memory
 from mpiapps.comm.shared import SharedArray, share, share_object
+from mpiapps.model_selection.fits import FitTasks
 
 pytestmark = pytest.mark.mpi
 
@@ -54,6 +60,34 @@ def test_all_ranks_have_the_object_of_the_root(world, n):
         assert (received["matrix"] != matrix).nnz == 0
         for array in (received["array"], received["matrix"].data):
             assert array.flags.writeable == (array.nbytes < 2**16)
+
+
+@pytest.mark.parametrize("reason", ["unsupported", "one rank may not map"])
+def test_objects_are_shared_where_memory_cannot_be_mapped(world, reason, monkeypatch):
+    """As on macOS, or with ranks in containers of their own."""
+
+    def refuse(*_):
+        raise PermissionError
+
+    if reason == "unsupported":
+        monkeypatch.setattr(host_memory, "is_supported", lambda: False)
+    elif world.rank == world.size - 1:
+        monkeypatch.setattr(host_memory.References, "map", refuse)
+    value = [np.arange(20_000), "a", np.ones(30_000)]
+    with share_object(world, value if world.is_root else None) as received:
+        for array, expected in zip(received[::2], value[::2], strict=True):
+            np.testing.assert_array_equal(array, expected)
+        tasks = FitTasks(SimpleNamespace(nbytes=0, x=received[0]))
+        copy = pickle.loads(pickle.dumps(tasks))
+        np.testing.assert_array_equal(copy.problem.x, value[0])
+
+
+def test_many_arrays_take_one_file(world):
+    value = [np.full(10_000, n) for n in range(50)]
+    with share_object(world, value if world.is_root else None) as received:
+        assert [array[7] for array in received] == list(range(50))
+        maps = Path("/proc/self/maps").read_text()
+        assert maps.count("memfd:mpiapps") <= 2  # of the first rank: to write, to read
 
 
 def test_an_object_that_cannot_be_pickled_raises_on_all_ranks(world):

@@ -207,6 +207,22 @@ def test_a_triangle_in_rows_is_used_where_it_is(comm, n, lower, op, monkeypatch)
     close(found, np.linalg.solve(turned(half, op), b), 1e4)
 
 
+@pytest.mark.parametrize("op", ["N", "T", "H"])
+def test_a_large_triangle_in_rows_is_not_moved(comm, op, monkeypatch):
+    n = 1000
+    x = np.tril(whole((n, n)) / n) + 2 * np.eye(n)
+    a, b = spread(comm, x, Layout.blocks((n, n), (comm.size, 1))), whole((n, 1))
+    move, moved = DistMatrix._redistributed, []
+
+    def recorded(matrix, layout):
+        moved.append(matrix.shape)
+        return move(matrix, layout)
+
+    monkeypatch.setattr(DistMatrix, "_redistributed", recorded)
+    solve_triangular(a, spread(comm, b), op=op)
+    assert (n, n) not in moved
+
+
 @pytest.mark.parametrize("op", ["N", "T"])
 @pytest.mark.usefixtures("ranks")
 def test_the_error_has_the_zero_diagonal_element(comm, op):

@@ -14,6 +14,7 @@ from sklearn.model_selection import cross_val_score
 
 from mpiapps.base.errors import UsageError
 from mpiapps.launch.mpi import MPI
+from mpiapps.tasks import host_arrays
 from mpiapps.tasks.joblib_backend import joblib_pool
 
 pytestmark = pytest.mark.mpi
@@ -212,17 +213,66 @@ def test_tasks_of_a_call_share_a_large_array_and_the_next_call_sees_changes(
     assert {each[1:] for each in before} == {(x.shape, order != "F", is_alone)}
 
 
-def test_arrays_that_end_with_their_tasks_are_freed(world):
-    def total(x):
+def copies():
+    """Return how many copies of arrays the root has mapped."""
+    return Path("/proc/self/maps").read_text().count("memfd:mpiapps")
+
+
+def test_copies_are_freed_with_the_last_task_that_has_them(world):
+    def run():
+        arrays = [np.full(300_000, i) for i in range(50)]  # also of living arrays
+        most, sums = 0, []
+        for total in Parallel(return_as="generator")(
+            delayed(np.sum)(array) for array in arrays
+        ):
+            most = max(most, copies())
+            sums.append(int(total))
+        return sums, most, copies()
+
+    sums, most, left = on_root(world, run)
+    assert sums == [300_000 * i for i in range(50)]
+    assert most < 50
+    assert left == 0
+
+
+def test_calls_that_overlap_have_their_own_copies(world):
+    def run():
+        x = np.zeros(300_000)
+        first = Parallel(return_as="generator")(
+            delayed(np.sum)(x) for _ in range(9 * world.size)
+        )
+        next(first)
+        x[:] = 1
+        now = Parallel()(delayed(np.sum)(x) for _ in range(9))
+        return now, len(list(first))
+
+    now, others = on_root(world, run)
+    assert now == [300_000] * 9
+    assert others == 9 * world.size - 1
+
+
+def test_a_task_may_write_to_its_own_copy(world):
+    def fill(x):
+        x[:] = 3
         return x.sum()
 
     def run():
-        sums = Parallel()(delayed(total)(np.full(300_000, i)) for i in range(20))
-        return sums, "/memfd:mpiapps" in Path("/proc/self/maps").read_text()
+        x = np.zeros(300_000)
+        return Parallel(max_nbytes=None)(delayed(fill)(x) for _ in range(4))
 
-    sums, left = on_root(world, run)
-    assert sums == [300_000 * i for i in range(20)]
-    assert not left
+    assert on_root(world, run) == [900_000] * 4
+
+
+def test_without_files_for_copies_arrays_are_sent(world, monkeypatch):
+    def refuse(*_):
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(host_arrays, "HostMemory", refuse)
+
+    def run():
+        return Parallel()(delayed(np.sum)(np.full(300_000, i)) for i in range(5))
+
+    assert on_root(world, run) == [300_000 * i for i in range(5)]
 
 
 def test_a_common_object_is_that_of_the_rank(world):
