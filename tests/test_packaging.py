@@ -114,13 +114,28 @@ def test_an_interpreter_that_is_not_there_is_an_error(clone):
     assert done == []
 
 
-def test_the_description_on_pypi_has_no_relative_links(monkeypatch):
+def given_to_setuptools(monkeypatch, repository=""):
     given = {}
+    monkeypatch.setenv("MPIAPPS_REPOSITORY", repository)
     monkeypatch.setitem(sys.modules, "setuptools", SimpleNamespace(setup=given.update))
     runpy.run_path(str(ROOT / "setup.py"))
+    return given
+
+
+def test_the_description_on_pypi_has_no_relative_links(monkeypatch):
+    given = given_to_setuptools(monkeypatch)
     text = given["long_description"]
     assert re.findall(r"\]\((?!https?:)", text) == []
     assert "docs/pi.md: from a 20-line program" in text
+    assert given["project_urls"] == {}
+
+
+def test_a_release_has_the_addresses_of_its_repository(monkeypatch):
+    address = "https://example.org/lab/mpiapps"
+    given = given_to_setuptools(monkeypatch, address)
+    assert f"({address}/blob/HEAD/docs/pi.md)" in given["long_description"]
+    assert re.findall(r"\]\((?!https?:)", given["long_description"]) == []
+    assert given["project_urls"]["Source"] == address
 
 
 def test_the_metadata_has_the_description():
