@@ -154,7 +154,9 @@ def test_a_call_has_its_own_time_limit(comm, limit_of_pool):
                 results, values = stream(hang_at_two, range(4), timeout=1), []
                 with pytest.raises(TaskError, match="at its time limit of 1 s"):
                     values.extend(results)
-                assert [*values, *results] == [0, 1, 3]
+                values.extend(results)
+                in_order = values if stream == pool.imap else sorted(values)
+                assert in_order == [0, 1, 3]
             with pytest.raises(TaskError, match="at its time limit of 1 s"):
                 pool.map(hang_at_two, range(4), timeout=1)
             with pytest.raises(TaskError, match="at its time limit of 1 s"):
