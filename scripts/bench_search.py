@@ -10,9 +10,8 @@ and of multiprocessing. Floor: 0.9 of each backend.
 
 from __future__ import annotations
 
-import json
+import math
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,11 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import Cell, parser, sweep, timings
+from measure import Cell, Peers, parser, sweep, timings
 from search_estimator import blocks_per_second
 from search_peer import samples
-
-from mpiapps.launch.mpiexec import command_line, find_launcher
 
 HERE = Path(__file__).parent
 WORKER = str(HERE / "search_peer.py")
@@ -36,44 +33,6 @@ DATA = {"10 kB": 10**4, "1 MB": 10**6, "100 MB": 10**8, "1 GB": 10**9}
 # Seconds of a fit: folds and candidates, with samples below 100 MB, and from there.
 FITS = {1e-3: ((5, 100), (5, 4)), 1e-2: ((5, 40), (5, 4)), 0.1: ((5, 8), (5, 4)),
         1.0: ((5, 2), (5, 2)), 10.0: ((2, 2), (2, 2))}  # fmt: skip
-
-
-class Processes:
-    """A process, or ranks, for each backend; started when it is first used."""
-
-    def __init__(self) -> None:
-        self._processes: dict[str, subprocess.Popen[str]] = {}
-
-    def _start(self, backend: str) -> subprocess.Popen[str]:
-        command, variables = [sys.executable, WORKER, backend], dict[str, str]()
-        if backend == "mpiapps":
-            command, variables = command_line(
-                find_launcher(), WORKERS + 1, [WORKER, backend]
-            )
-        return subprocess.Popen(
-            command,
-            env=os.environ | {"OMP_NUM_THREADS": "1"} | variables,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def seconds(self, backend: str, request: Any) -> float:
-        """Return the seconds of a cell."""
-        if backend not in self._processes:
-            self._processes[backend] = self._start(backend)
-        process = self._processes[backend]
-        assert process.stdin is not None
-        assert process.stdout is not None
-        print(json.dumps(request), file=process.stdin, flush=True)
-        return float(json.loads(process.stdout.readline() or "NaN"))
-
-    def close(self) -> None:
-        """End all processes."""
-        for process in self._processes.values():
-            assert process.stdin is not None
-            print("null", file=process.stdin, flush=True)
-            process.wait()
 
 
 def requests() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -102,9 +61,6 @@ def program(request: dict[str, Any], directory: Path, backend: str) -> float:
         f"[fixed]\nblocks = {request['blocks']}\n[search]\ncandidate = {candidates}\n"
     )
     ranks, workers = (WORKERS, 0) if backend == "mpi" else (0, WORKERS)
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        [str(HERE), os.environ.get("PYTHONPATH", "")]
-    )
     return timings(
         ranks, "-m", "mpiapps.crossval", "search_estimator:Busy", "--data", str(data),
         "--cv", "kfold", "--folds", str(request["folds"]), "--params", str(space),
@@ -113,30 +69,33 @@ def program(request: dict[str, Any], directory: Path, backend: str) -> float:
     )["fits"]  # fmt: skip
 
 
-def cells(processes: Processes, directory: Path) -> Iterator[Cell]:
+def cells(peers: Peers, directory: Path) -> Iterator[Cell]:
     """Yield the cells."""
     for title, request in requests():
         if request["way"] == "program":
             timer, own = partial(program, request, directory), "mpi"
         else:
-            timer, own = partial(_seconds, processes, request), "mpiapps"
-        peers = {name: (partial(timer, name), FLOOR) for name in BACKENDS}
-        yield Cell(title, partial(timer, own), peers)
+            timer, own = partial(_seconds, peers, request), "mpiapps"
+        others = {name: (partial(timer, name), FLOOR) for name in BACKENDS}
+        yield Cell(title, partial(timer, own), others)
 
 
-def _seconds(processes: Processes, request: dict[str, Any], backend: str) -> float:
-    return processes.seconds(backend, request)
+def _seconds(peers: Peers, request: dict[str, Any], backend: str) -> float:
+    seconds = peers.ask(backend, request)
+    return math.nan if seconds is None else float(seconds)
 
 
 def main() -> int:
     """Measure, print, write JSON; return 1 if a floor is missed."""
     options = parser(__doc__).parse_args()
-    processes = Processes()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["PYTHONPATH"] = f"{HERE}:{os.environ.get('PYTHONPATH', '')}"
+    peers = Peers(WORKER, {"mpiapps": WORKERS + 1})
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         try:
-            return sweep(cells(processes, Path(options.scratch or name)), options)
+            return sweep(cells(peers, Path(options.scratch or name)), options)
         finally:
-            processes.close()
+            peers.close()
 
 
 if __name__ == "__main__":

@@ -10,22 +10,18 @@ multiprocessing.Pool, joblib.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from measure import FLOOR, Cell, Figures, limit, parser, sweep
-
-from mpiapps.launch.mpiexec import command_line, find_launcher
+from measure import FLOOR, Cell, Figures, Peers, limit, parser, sweep
 
 WORKER = str(Path(__file__).with_name("tasks_peer.py"))
 POOLS = ("mpiapps", "futures", "pool", "joblib")
-RANKED = {"mpiapps", "futures"}
 WORKERS = 2
+RANKS = {"mpiapps": WORKERS + 1, "futures": WORKERS + 1}
 MAX_MIB = 256  # of a stream at the process that has the pool
 SIZES = {"0 B": 0, "1 kB": 10**3, "64 kB": 2**16, "1 MB": 10**6, "8 MB": 8 * 10**6,
          "64 MB": 2**26, "256 MB": 2**28}  # fmt: skip
@@ -35,55 +31,16 @@ NONE = {"kind": "array", "size": 0, "direction": "in", "consumer": 0.0}
 SLOW = 10_000  # tasks; mpi4py.futures runs some 4,500 per second
 
 
-class Pools:
-    """A process, or ranks, for each pool; started when it is first used."""
+def figures(pools: Peers, pool: str, request: dict[str, Any]) -> Figures:
+    """Return seconds and growth in MiB of a cell, on new processes for a stream."""
 
-    def __init__(self) -> None:
-        self._processes: dict[str, subprocess.Popen[str]] = {}
-
-    def _start(self, pool: str) -> subprocess.Popen[str]:
-        command, variables = [sys.executable, WORKER, pool], dict[str, str]()
-        if pool in RANKED:
-            command, variables = command_line(
-                find_launcher(), WORKERS + 1, [WORKER, pool]
-            )
-        return subprocess.Popen(
-            command,
-            env=os.environ | variables,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def ask(self, pool: str, request: Any) -> dict[str, float]:
-        """Return the seconds and the growth in MiB of a cell; NaN if the pool ended."""
-        if pool not in self._processes:
-            self._processes[pool] = self._start(pool)
-        process = self._processes[pool]
-        assert process.stdin is not None
-        assert process.stdout is not None
-        print(json.dumps(request), file=process.stdin, flush=True)
-        answer = process.stdout.readline()
-        if not answer:
-            del self._processes[pool]
-            process.wait()
-        seconds, growth = json.loads(answer or "[NaN, NaN]")
+    def run() -> dict[str, float]:
+        if request["consumer"]:
+            pools.end(pool)
+        seconds, growth = pools.ask(pool, request) or (math.nan, math.nan)
         return {"s": seconds, "MiB": max(1.0, growth / 2**20)}
 
-    def figures(self, pool: str, request: dict[str, Any]) -> Figures:
-        """Return the figures of a cell on a pool, on new processes for a stream."""
-
-        def run() -> dict[str, float]:
-            if request["consumer"] and pool in self._processes:
-                self.ask(pool, None)
-            return self.ask(pool, request)
-
-        return Figures(run)
-
-    def close(self) -> None:
-        """End all processes."""
-        for pool in list(self._processes):
-            self.ask(pool, None)
+    return Figures(run)
 
 
 def requests() -> Iterator[tuple[str, dict[str, Any], bool]]:
@@ -115,15 +72,15 @@ def requests() -> Iterator[tuple[str, dict[str, Any], bool]]:
         }, False  # fmt: skip
 
 
-def cells(pools: Pools) -> Iterator[Cell]:
+def cells(pools: Peers) -> Iterator[Cell]:
     """Yield the cells; those of imap also for memory."""
     for title, request, is_payload in requests():
         imap = bool(request["consumer"])
         names = [name for name in POOLS if name != "futures"
                  or imap or request["count"] <= SLOW]  # fmt: skip
-        figures = {name: pools.figures(name, request) for name in names}
+        of_pool = {name: figures(pools, name, request) for name in names}
         for unit in ("s", "MiB") if imap else ("s",):
-            timers = {name: figures[name].timer(unit) for name in names}
+            timers = {name: of_pool[name].timer(unit) for name in names}
             others = 0.0 if unit == "MiB" else FLOOR
             floors = {"futures": 2.0} if is_payload else {}
             ours = timers.pop("mpiapps")
@@ -139,7 +96,7 @@ def cells(pools: Pools) -> Iterator[Cell]:
 def main() -> int:
     """Measure, print, write JSON; return 1 if a floor is missed."""
     options = parser(__doc__).parse_args()
-    pools = Pools()
+    pools = Peers(WORKER, RANKS)
     try:
         return sweep(cells(pools), options)
     finally:

@@ -34,12 +34,12 @@ class Busy(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.blocks = blocks
         self.candidate = candidate
 
-    def fit(self, X: Any, y: Any) -> Busy:  # noqa: N803 - scikit-learn's name
+    def fit(self, x: Any, y: Any) -> Busy:
         """Compute, without a look at the samples."""
         hash_blocks(self.blocks)
-        self.shape_, self.classes_ = X.shape, [y[0], y[-1]]
+        self.shape_, self.classes_ = x.shape, [y[0], y[-1]]
         return self
 
-    def score(self, X: Any, y: Any) -> float:  # noqa: N803 - scikit-learn's name
+    def score(self, x: Any, y: Any) -> float:
         """Return the number of samples."""
-        return float(len(X) + len(y)) / 2
+        return float(len(x) + len(y)) / 2

@@ -144,7 +144,7 @@ class BasePool(ABC):
         """
         return self._map_result(Call(function, "one", seed, timeout), items, chunksize)
 
-    def imap_unordered(  # noqa: PLR0913 - those of the others, and a limit
+    def imap_unordered(  # noqa: PLR0913 - those of imap, and max_pending
         self,
         function: Callable[..., T],
         items: Iterable[Any],
