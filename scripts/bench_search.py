@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import Cell, Peers, parser, sweep, timings
+from measure import Cell, parser, sweep, timings
+from peers import Peers
 from search_estimator import blocks_per_second
 from search_peer import samples
 

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from measure import FLOOR, Cell, Figures, Peers, limit, parser, sweep
+from measure import FLOOR, Cell, Figures, limit, parser, sweep
+from peers import Peers
 
 WORKER = str(Path(__file__).with_name("tasks_peer.py"))
 POOLS = ("mpiapps", "futures", "pool", "joblib")
