@@ -109,10 +109,11 @@ def _read(kind: Any, result: Any) -> Callable[..., Any]:
     return cast(Callable[..., Any], intrinsic(typed))
 
 
-# Return the byte, or eight bytes as an integer, at an offset from the address of an
+# Return one, four or eight bytes as an integer, at an offset from the address of an
 # array, which is ``array.ctypes.data``. Unlike an array, which is counted as referenced
 # at each call, an address costs nothing to pass. The caller checks the bounds.
 read_byte = _read(ir.IntType(8), types.uint8)
+read_uint32 = _read(_LANE, types.uint32)
 read_word = _read(_WORD, types.uint64)
 
 

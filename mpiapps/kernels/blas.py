@@ -155,7 +155,7 @@ def mirror_upper(out: Array) -> None:
 def solve_rows(
     triangle: Array, out: Array, *, lower: bool, unit: bool = False, op: str = "N"
 ) -> None:
-    """Compute ``out = op(triangle)^-1 out`` in place (trsm from the left).
+    """Compute ``out = op(triangle)^-1 out`` in place (trsm from the left, or trsv).
 
     Parameters
     ----------
@@ -167,7 +167,11 @@ def solve_rows(
     op : {"N", "T", "H"}
     """
     n = triangle.shape[0]
-    if n <= MAX_TRSM_SIZE or not isinstance(out, np.ndarray):
+    is_array = isinstance(out, np.ndarray)
+    if out.shape[1] == 1 and is_array and (op != "H" or out.dtype.kind != "c"):
+        _trsv(triangle, out, lower=lower, unit=unit, op=op)
+        return
+    if n <= MAX_TRSM_SIZE or not is_array:
         _trsm(b"R", triangle, out, OPS[op], lower=lower, unit=unit)
         return
     first, last = _halves(n, lower=bool(lower) == (op == "N"))
@@ -208,6 +212,17 @@ def _trsm(  # noqa: PLR0913 - the arguments of BLAS trsm
     sizes = out.shape[1], out.shape[0]
     numbers = _number(1.0, out), triangle, _ld(triangle), out, _ld(out)
     _call("trsm", out, *letters, *sizes, *numbers)
+
+
+def _trsv(triangle: Array, vector: Array, *, lower: bool, unit: bool, op: str) -> None:
+    if not vector.size:
+        return
+    _check_out(vector)
+    # Column-major, the triangle is the other one, transposed.
+    letters = b"U" if lower else b"L", b"T" if op == "N" else b"N"
+    diagonal = b"U" if unit else b"N"
+    matrix = len(vector), triangle, _ld(triangle)
+    _call("trsv", vector, *letters, diagonal, *matrix, vector, _increment(vector))
 
 
 def _ld(array: Array) -> int:

@@ -94,6 +94,10 @@ class ColumnParser:
         if where != RECORD:
             self._state[FIELD_INDEX] = SKIPPED
 
+    def skip(self, n: int) -> None:
+        """Pass bytes between two blocks, after the end of a record."""
+        self._state[BASE] += n
+
     @property
     def open(self) -> bool:
         """Whether a record that is not skipped has begun, and not ended."""

@@ -8,21 +8,20 @@ from mpiapps.kernels.bits import as_float64, as_int64, prefetch
 from mpiapps.kernels.jit import kernel
 from mpiapps.kernels.sum_states import (
     BIN,
-    DIGIT_BITS,
     DIGITS,
     LIMIT,
     MAGIC,
     MAGNITUDE,
-    SCALE,
     SCALED,
-    SPECIAL,
-    UNITS,
 )
 
 LANES = 256  # columns at a time, whose sums stay in the L1 cache
 PLANE = 264  # from one array of lanes to the next; not a power of two
 ROWS = 4  # at a time
-FIRST = 8  # numbers of a row that determine its first bin
+# Numbers of a row between requests of cache lines, and how far ahead they are. Without
+# them a core reads a long row from memory at two thirds of the speed.
+STRETCH, AHEAD = 128, 256
+FIRST = 8  # numbers of a row or column that determine its first bin
 ONE = np.float64(1).view(np.int64)
 
 
@@ -41,7 +40,7 @@ def fold_columns(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
 
     The fourth becomes negative where a number is above the fifth. The planes of m are
     the magic numbers. Constant distances between planes let LLVM see that they do not
-    overlap.
+    overlap. `as_int64` converts float32 to float64 by its signature.
     """
     for i in range(0, rows, ROWS):
         p = start + i * stride
@@ -91,10 +90,121 @@ def fold_columns(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
 
 
 @kernel
+def _fold_row(row: np.ndarray, mask: int, m: np.ndarray, s: np.ndarray) -> None:
+    """Add the digits of one row, as `fold_columns`."""
+    for j in range(len(row)):
+        bits = as_int64(row[j]) & mask
+        s[3 * PLANE + j] |= s[4 * PLANE + j] - (bits & MAGNITUDE)
+        x, m0, m1, m2 = as_float64(bits), m[j], m[PLANE + j], m[2 * PLANE + j]
+        y = x + m0
+        s[j] += as_int64(y)
+        x -= y - m0
+        y = x + m1
+        s[PLANE + j] += as_int64(y)
+        x -= y - m1
+        s[2 * PLANE + j] += as_int64(x + m2)
+
+
+@kernel
+def fold_tiles(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
+    a: np.ndarray,
+    start: int,
+    stride: int,
+    rows: int,
+    mask: int,
+    state: np.ndarray,
+    left: np.ndarray,
+) -> int:
+    """Add columns to n sums, `LANES` at a time; return how many are left.
+
+    Left, and marked in `left`, are columns with numbers in the bin `SCALED`, infinities
+    or NaN.
+    """
+    m, s = np.empty(DIGITS * PLANE), np.empty(5 * PLANE, np.int64)
+    magic, bins = m.view(np.int64), np.empty(LANES, np.int64)
+    whole, count = rows // ROWS * ROWS, 0
+    for j in range(0, len(left), LANES):
+        lanes = min(LANES, len(left) - j)
+        is_left, old = left[j : j + lanes], state[0, j : j + lanes]
+        _find_bins(a, start + j, stride, min(rows, FIRST), mask, bins[:lanes])
+        for k in range(lanes):
+            bins[k] = old[k] if old[k] >= 0 else bins[k]
+        while True:  # a second time with the bins of all rows, if a number is above
+            for k in range(lanes):
+                is_left[k] = bins[k] >= SCALED
+                top = bins[k] * (bins[k] < SCALED)
+                s[k] = s[PLANE + k] = s[2 * PLANE + k] = s[3 * PLANE + k] = 0
+                s[4 * PLANE + k] = LIMIT + top * BIN
+                for digit in range(DIGITS):
+                    magic[digit * PLANE + k] = MAGIC[digit] + top * BIN
+            fold_columns(a, start + j, stride, whole, lanes, mask, m, s)
+            for i in range(whole, rows):
+                p = start + j + i * stride
+                _fold_row(a[p : p + lanes], mask, m, s)
+            above = False
+            for k in range(lanes):
+                above |= s[3 * PLANE + k] < 0 and not is_left[k]
+            if not above:
+                break
+            _find_bins(a, start + j, stride, rows, mask, bins[:lanes])
+            for k in range(lanes):
+                bins[k] = max(bins[k], old[k])
+        for k in range(lanes):
+            count += is_left[k]
+            if not is_left[k]:
+                _raise_bin(state[:, j + k], bins[k])
+                for digit in range(DIGITS):
+                    plane = digit * PLANE + k
+                    state[1 + digit, j + k] += s[plane] - rows * magic[plane]
+    return count
+
+
+@kernel
+def _raise_bin(sums: np.ndarray, top: int) -> None:
+    """Raise the bin of a sum; lower digits are dropped."""
+    distance = top - sums[0]
+    if sums[0] >= 0 and distance > 0:
+        for digit in range(DIGITS - 1, -1, -1):  # moved down, the last one first
+            for row in (1 + digit, 1 + DIGITS + digit):
+                sums[row] = sums[row - distance] if digit >= distance else 0
+    sums[0] = top
+
+
+@kernel
+def _find_bins(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
+    a: np.ndarray,
+    start: int,
+    stride: int,
+    rows: int,
+    mask: int,
+    bins: np.ndarray,
+) -> None:
+    """Set `bins` to those of the largest magnitudes of columns."""
+    bins[:] = 0
+    for i in range(rows):
+        p = start + i * stride
+        row = a[p : p + len(bins)]
+        for k in range(len(bins)):
+            bins[k] = max(bins[k], as_int64(row[k]) & mask & MAGNITUDE)
+    for k in range(len(bins)):
+        # The product divides by 40.
+        bins[k] = max(np.int64(0), (((bins[k] >> 52) - 28) * 1639) >> 16)
+
+
+@kernel
+def _every_second(a: np.ndarray, start: int, numbers: np.ndarray) -> np.ndarray:
+    """Copy every second number from `start` on; return `numbers`."""
+    for j in range(len(numbers)):
+        numbers[j] = a[start + 2 * j]
+    return numbers
+
+
+@kernel
 def fold_rows(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
     a: np.ndarray,
     start: int,
     stride: int,
+    step: int,
     n: int,
     mask: int,
     square: int,
@@ -104,11 +214,14 @@ def fold_rows(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
     """Add rows of n numbers to sums; return how many are left, marked in `left`.
 
     Left are rows with numbers in the bin `SCALED`, infinities, NaN, or above the bin of
-    earlier numbers. `square` is -1 to add squares, otherwise 0.
+    earlier numbers. The numbers of a row are adjacent, or `step` is 2, for a component
+    of complex numbers. `square` is -1 to add squares, otherwise 0.
     """
     one, count = ONE & ~square, len(left)
+    component = np.empty(n if step == 2 else 0, a.dtype)
     for i in range(state.shape[1]):
-        row = a[start + i * stride : start + i * stride + n]
+        p = start + i * stride
+        row = a[p : p + n] if step == 1 else _every_second(a, p, component)
         own = state[0, i]
         top, seen = own, FIRST if own < 0 else 0
         left[i] = True
@@ -128,17 +241,21 @@ def fold_rows(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
             magic2 = MAGIC[2] + top * BIN
             m0, m1, m2 = as_float64(magic0), as_float64(magic1), as_float64(magic2)
             s0 = s1 = s2 = above = np.int64(0)
-            for j in range(n):
-                bits = as_int64(row[j]) & mask
-                x = as_float64(bits) * as_float64((bits & square) | one)
-                above |= limit - (as_int64(x) & MAGNITUDE)
-                y = x + m0
-                s0 += as_int64(y)
-                x -= y - m0
-                y = x + m1
-                s1 += as_int64(y)
-                x -= y - m1
-                s2 += as_int64(x + m2)
+            for begin in range(0, n, STRETCH):
+                for k in range(0, STRETCH, 8):
+                    prefetch(a, p + begin + AHEAD + k)
+                part = row[begin : begin + STRETCH]
+                for j in range(len(part)):
+                    bits = as_int64(part[j]) & mask
+                    x = as_float64(bits) * as_float64((bits & square) | one)
+                    above |= limit - (as_int64(x) & MAGNITUDE)
+                    y = x + m0
+                    s0 += as_int64(y)
+                    x -= y - m0
+                    y = x + m1
+                    s1 += as_int64(y)
+                    x -= y - m1
+                    s2 += as_int64(x + m2)
             if above < 0:
                 if own >= 0 or seen >= n:
                     break
@@ -151,71 +268,3 @@ def fold_rows(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
             state[3, i] += s2 - n * magic2
             count -= 1
     return count
-
-
-@kernel
-def merge(states: np.ndarray, state: np.ndarray) -> None:
-    """Add states to one.
-
-    Parameters
-    ----------
-    states : ndarray of int64, (k, r n, 7), C-contiguous
-        Sum j of each is added to sum j modulo n.
-    state : ndarray of int64, (7, n)
-        Changed.
-    """
-    n = state.shape[1]
-    for j in range(n):
-        top = state[0, j]
-        for i in range(states.shape[0]):
-            for c in range(j, states.shape[1], n):
-                top = max(top, states[i, c, 0])
-        own = state[0, j]
-        flags = own if own >= SPECIAL else np.int64(0)
-        for digit in range(DIGITS - 1, -1, -1):  # moved down, the last one first
-            lower = digit - (top - own)
-            for row in (1 + digit, 1 + DIGITS + digit):
-                moved = row - (top - own)
-                state[row, j] = state[moved, j] if lower >= 0 else 0
-        for i in range(states.shape[0]):
-            for c in range(j, states.shape[1], n):
-                other = states[i, c, 0]
-                flags |= other if other >= SPECIAL else np.int64(0)
-                for digit in range(top - other, DIGITS):
-                    for row in (1, 1 + DIGITS):
-                        part = states[i, c, row + digit - (top - other)]
-                        state[row + digit, j] += part
-        state[0, j] = flags if top >= SPECIAL else top
-        for row in range(1, 1 + DIGITS):
-            state[row + DIGITS, j] += state[row, j] >> DIGIT_BITS
-            state[row, j] &= (1 << DIGIT_BITS) - 1
-
-
-@kernel
-def round_sums(state: np.ndarray, result: np.ndarray) -> None:
-    """Set the result to the sums, within one unit in the last place, if finite."""
-    half = 1 << (DIGIT_BITS - 1)
-    for j in range(len(result)):
-        top, scale = state[0, j], 1.0
-        if top >= SPECIAL:
-            continue
-        if top == SCALED:
-            top -= 2
-            scale = 1 / SCALE
-        top = max(np.int64(0), top)
-        # Carries to the next digit, so that the lower ones are within half a unit.
-        digit2 = state[3, j]
-        carry = (digit2 + half) >> DIGIT_BITS
-        digit2 -= carry << DIGIT_BITS
-        digit1 = state[2, j] + state[6, j] + carry
-        carry = (digit1 + half) >> DIGIT_BITS
-        digit1 -= carry << DIGIT_BITS
-        digit0 = state[1, j] + state[5, j] + carry
-        high = state[4, j] + (digit0 >> DIGIT_BITS)
-        digit0 &= 2**DIGIT_BITS - 1
-        if -(2**12) <= high < 2**12:  # exact in float64, also when they cancel
-            digit0 += high << DIGIT_BITS
-            high = 0
-        low = digit1 * UNITS[top + 1] + digit2 * UNITS[top]
-        total = high * 2.0**DIGIT_BITS * scale * UNITS[top + 2]
-        result[j] = total + (digit0 * UNITS[top + 2] + low) * scale

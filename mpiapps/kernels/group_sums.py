@@ -11,6 +11,7 @@ from mpiapps.kernels.columns import unquote
 from mpiapps.kernels.groups import (
     CARRY_CELLS,
     CARRY_INTERVAL,
+    CELL_BITS,
     NO_ROOM,
     QUOTED_KEY,
     GroupArrays,
@@ -20,18 +21,9 @@ from mpiapps.kernels.groups import (
     cell_range,
     merge_groups,
 )
-from mpiapps.kernels.moments import CELL_BITS
 from mpiapps.kernels.records import Dialect
-from mpiapps.kernels.words import (
-    BEGIN,
-    COUNT,
-    HASH,
-    LENGTH,
-    WordArrays,
-    WordCounts,
-    copy_words,
-    larger,
-)
+from mpiapps.kernels.word_edges import BEGIN, COUNT, LENGTH, copy_words
+from mpiapps.kernels.words import WordArrays, WordCounts, larger, owners_of
 
 
 class GroupSums(WordCounts):
@@ -102,8 +94,7 @@ class GroupSums(WordCounts):
     def split_groups(self, n: int) -> list[GroupArrays]:
         """Return the groups in `n` shares; a key is in the same share on all ranks."""
         (rows, heap), others, cells, first = self.groups
-        owners = (rows[:, HASH].view(np.uint64) >> np.uint64(40)) % np.uint64(n)
-        shares = []
+        owners, shares = owners_of(rows, n), []
         for owner in range(n):
             mine = owners == owner
             share = rows[mine]

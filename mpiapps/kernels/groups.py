@@ -10,26 +10,26 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import int64, uint64
+from numba import int64
 
 from mpiapps.kernels.bits import read_byte
-from mpiapps.kernels.jit import kernel
-from mpiapps.kernels.moments import CELL_BITS
+from mpiapps.kernels.jit import inline, kernel
 from mpiapps.kernels.records import RETURN
-from mpiapps.kernels.words import (
+from mpiapps.kernels.word_edges import (
     BEGIN,
     COUNT,
     HASH,
     LENGTH,
-    OFFSET,
     Store,
-    WordArrays,
-    add_word,
-    hash_mark,
-    hash_more,
+    find_slot,
+    insert_word,
+    table_of,
+    word_mark,
 )
+from mpiapps.kernels.words import WordArrays
 
 DONE, NO_ROOM, QUOTED_KEY = 0, 1, 2  # reasons to end
+CELL_BITS = 32  # of 64; the upper ones hold carries
 VALUE_CELLS, CARRY_CELLS = 3, 1  # that a number may need
 CARRY_INTERVAL = 2**30  # additions between propagations of the carries
 Sums = tuple[np.ndarray, np.ndarray, int]  # others, cells, power of the first cell / 32
@@ -53,6 +53,22 @@ class GroupArrays(NamedTuple):
     others: np.ndarray
     cells: np.ndarray
     first: int
+
+
+@inline
+def _add_word(store: Any, word: Any, increment: Any) -> Any:
+    """Add to the count of a word; return its row, or -1 if there is no room for it.
+
+    `word`: an array of bytes, offset and length of the word, its `word_mark`.
+    """
+    data, start, length, mark = word
+    slot = find_slot(table_of(store), (data.ctypes.data, start, length, mark))
+    n = int64(store[0][slot]) - 1
+    if n < 0:
+        n = insert_word(store, data, slot, (start, length, mark))
+    if n >= 0:
+        store[1][n, COUNT] += increment
+    return n
 
 
 @kernel
@@ -135,12 +151,10 @@ def add_rows(
             for i in range(begin, end):
                 if read_byte(text, i) == quote:
                     return n, QUOTED_KEY
-        mark = uint64(OFFSET)
-        for i in range(begin, end):
-            mark = hash_more(mark, data[i])
+        mark = word_mark(text, len(data), begin, end - begin)
         finite = np.isfinite(values[n])
-        word = (data, begin, end - begin, hash_mark(mark))
-        row = add_word(store, word, int64(finite))
+        word = (data, begin, end - begin, mark)
+        row = _add_word(store, word, int64(finite))
         if row < 0:
             return n, NO_ROOM
         if finite:
@@ -165,7 +179,7 @@ def merge_groups(
     shift = more_first - first
     for k in range(start, len(rows)):
         word = (data, rows[k, BEGIN], rows[k, LENGTH], rows[k, HASH])
-        row = add_word(store, word, rows[k, COUNT])
+        row = _add_word(store, word, rows[k, COUNT])
         if row < 0:
             return k
         others[row] += more_others[k]

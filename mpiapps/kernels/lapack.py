@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy.typing as npt
 from mpiapps.kernels.backends import backend_of
 
 Array = npt.NDArray[Any]
+Geqrf = Callable[[Array], tuple[Array, Array]]
+GEQRF_COLUMNS = 128  # LAPACK computes more in blocks, which need more workspace
 
 
 def potrf(whole: Array, *, overwrite: bool = False) -> tuple[Array, int]:
@@ -42,3 +45,22 @@ def getrf(whole: Array) -> tuple[Array, npt.NDArray[np.int32], int]:
     routine = get_lapack_funcs("getrf", dtype=whole.dtype)
     factors, pivots, info = routine(whole, overwrite_a=True)
     return factors, pivots, info
+
+
+def geqrf(dtype: np.dtype[Any]) -> Geqrf:
+    """Return the function that factorises a column-major array of `dtype` in place.
+
+    It returns the factors of QR, with R on and above the diagonal and the vectors of
+    the reflections below it, and tau. The array may have at most `GEQRF_COLUMNS`.
+    """
+    from scipy.linalg import get_lapack_funcs
+
+    routine = get_lapack_funcs("geqrf", dtype=dtype)
+
+    def factorise(whole: Array) -> tuple[Array, Array]:
+        columns = whole.shape[1]
+        assert columns <= GEQRF_COLUMNS
+        factors, tau, _, _ = routine(whole, lwork=max(1, columns), overwrite_a=True)
+        return factors, tau
+
+    return factorise

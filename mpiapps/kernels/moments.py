@@ -1,8 +1,7 @@
 """Count, extent, exact sum and histogram of numbers; one process.
 
-The sum is an integer multiple of the smallest positive float64, stored in 64-bit cells
-of 32 bits each plus carries, so its bits do not depend on the order of the numbers (the
-long accumulator of U. Kulisch).
+The sum is an integer multiple of the smallest positive float64, so its bits do not
+depend on the order of the numbers.
 """
 
 from __future__ import annotations
@@ -14,54 +13,38 @@ from typing import Any
 import numpy as np
 
 from mpiapps.kernels.jit import kernel
+from mpiapps.kernels.superaccumulator import (
+    SPECIAL,
+    UNIT_BITS,
+    add_bits,
+    new_sums,
+    units,
+)
 
-CELL_BITS = 32  # of 64; the upper ones hold carries
-CELLS = 68  # 1074 bits below 1, 1024 above, and some for the carry
-FRACTION_BITS = 1074
 SMALLEST_NORMAL = 2.0**-1022  # its reciprocal is finite
-CARRY_INTERVAL = 2**16  # additions between propagations of the carries
+MAX_ADDED = 2**36  # numbers in the sums of `superaccumulator`
 
 
 @kernel
-def _carry(cells: np.ndarray) -> None:
-    """Propagate carries: bring all cells but the last below 2**32."""
-    for k in range(len(cells) - 1):
-        cells[k + 1] += cells[k] >> CELL_BITS
-        cells[k] &= 2**CELL_BITS - 1
-
-
-@kernel
-def _add(
-    values: np.ndarray, bits: np.ndarray, cells: np.ndarray
-) -> tuple[int, float, float]:
-    """Add the finite numbers of `values` to `cells`; return their count and extent.
-
-    `bits` is a view of `values` as int64.
-    """
-    count, least, largest = 0, np.inf, -np.inf
+def _compress(values: np.ndarray, result: np.ndarray) -> int:
+    """Copy the finite numbers, without a branch; return how many they are."""
+    count = 0
     for n in range(len(values)):
         value = values[n]
-        if not np.isfinite(value):
-            continue
-        count += 1
-        least, largest = min(least, value), max(largest, value)
-        exponent = (bits[n] >> 52) & 0x7FF
-        mantissa = bits[n] & (2**52 - 1)
-        if exponent > 0:
-            mantissa |= 2**52
-            exponent -= 1
-        if bits[n] < 0:
-            mantissa = -mantissa
-        cell, shift = exponent // CELL_BITS, exponent % CELL_BITS
-        # 53 bits and a shift of up to 31: three cells.
-        low = (mantissa & (2**CELL_BITS - 1)) << shift
-        high = (mantissa >> CELL_BITS) << shift
-        cells[cell] += low & (2**CELL_BITS - 1)
-        cells[cell + 1] += (low >> CELL_BITS) + (high & (2**CELL_BITS - 1))
-        cells[cell + 2] += high >> CELL_BITS
-        if count % CARRY_INTERVAL == 0:
-            _carry(cells)
-    return count, least, largest
+        result[count] = value
+        count += np.isfinite(value)
+    return count
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """Return the finite numbers of an array of float64, itself if all are."""
+    kept = np.isfinite(values)
+    if kept.all():
+        return values
+    if not values.flags.writeable:  # numba would compile the kernel a second time
+        return np.compress(kept, values)
+    result = np.empty(len(values))
+    return result[: _compress(values, result)]
 
 
 @kernel
@@ -106,28 +89,38 @@ class Moments:
     def __init__(self) -> None:
         self.count = self.others = 0
         self.least, self.largest = math.inf, -math.inf
-        self._cells = np.zeros(CELLS, np.int64)
+        self._sums, self._added, self._units = new_sums(), 0, 0
 
     def add(self, values: np.ndarray) -> None:
         """Add an array of float64."""
+        if self._added + len(values) >= MAX_ADDED:
+            self._units += units(self._sums)
+            self._sums, self._added = new_sums(), 0
+        self._added += len(values)
         values = np.ascontiguousarray(values)
-        count, least, largest = _add(values, values.view(np.int64), self._cells)
-        self.count += count
-        self.others += len(values) - count
-        self.least, self.largest = min(self.least, least), max(self.largest, largest)
+        others = self._sums[SPECIAL]
+        add_bits(values.view(np.int64), self._sums)
+        if self._sums[SPECIAL] > others:
+            numbers = values[np.isfinite(values)]
+            self.others += len(values) - len(numbers)
+            values = numbers
+        self.count += len(values)
+        if len(values):
+            # Of equal zeros, NumPy returns the one that its vectors come to: never -0.
+            self.least = min(self.least, float(values.min()) + 0.0)
+            self.largest = max(self.largest, float(values.max()) + 0.0)
 
     def total(self) -> tuple[int, int]:
         """Return the exact sum as (integer, exponent): ``integer * 2**exponent``."""
-        cells = enumerate(self._cells.tolist())
-        total = sum(cell << (CELL_BITS * k) for k, cell in cells)
-        zeros = (total & -total).bit_length() - 1 if total else FRACTION_BITS
-        return total >> zeros, zeros - FRACTION_BITS
+        total = self._units + units(self._sums)
+        zeros = (total & -total).bit_length() - 1 if total else UNIT_BITS
+        return total >> zeros, zeros - UNIT_BITS
 
 
 def exact_mean(count: int, totals: Iterable[tuple[int, int]]) -> float:
     """Return the float64 nearest to the sum of `Moments.total` results over `count`."""
-    total = sum(value << (power + FRACTION_BITS) for value, power in totals)
-    return total / (count << FRACTION_BITS)
+    total = sum(value << (power + UNIT_BITS) for value, power in totals)
+    return total / (count << UNIT_BITS)
 
 
-KERNELS: list[Callable[..., Any]] = [_add, add_to_histogram]
+KERNELS: list[Callable[..., Any]] = [add_bits, _compress, add_to_histogram]

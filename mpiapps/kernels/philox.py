@@ -16,6 +16,7 @@ from mpiapps.kernels.jit import inline, kernel
 
 Word = Any  # uint64; Numba infers the types of inlined functions
 
+FEW_PAIRS = 8  # of numbers in a row
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _FACTOR0 = np.uint64(0xD2511F53)
@@ -93,11 +94,12 @@ def fill_uniform(
 ) -> None:
     """Fill row i of `numbers` with numbers uniform in [-1, 1) of ``blocks[i]``.
 
-    `numbers` is C-contiguous with an even number of columns; columns 2k and 2k + 1 are
-    from the counter ``first + k``, 53 bits each.
+    `numbers` has an even number of columns, fewer than ``2 FEW_PAIRS`` in Fortran
+    order, else in C order; columns 2k and 2k + 1 are from the counter ``first + k``, 53
+    bits each.
     """
     pairs = numbers.shape[1] // 2
-    if pairs < 8:  # the longer loop inside: it is the one that is vectorised
+    if pairs < FEW_PAIRS:  # the inner loop is the one that is vectorised
         for k in range(pairs):
             for i in range(blocks.size):
                 pair = _pair_at(first + np.uint64(k), blocks[i], seed, stream)

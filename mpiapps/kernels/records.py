@@ -80,7 +80,7 @@ def advance_quote_states(
     states : ndarray of int64
         `PLAIN` (any state outside of quotes), `QUOTED` or `CLOSED`.
     """
-    n, last, text = len(block), -1, block.ctypes.data
+    n, last, text, different = len(block), -1, block.ctypes.data, len(states)
     padded = np.zeros(WORD_BYTES, np.uint8)
     for i in range(0, n, WORD_BYTES):
         if i + WORD_BYTES <= n:
@@ -93,7 +93,7 @@ def advance_quote_states(
             quotes &= quotes - uint64(1)
             before = previous if j == 0 else int(block[j - 1])
             begins = (before == delimiter) | (before == NEWLINE)
-            for k in range(len(states)):
+            for k in range(different):
                 if states[k] == QUOTED:
                     states[k] = CLOSED
                 elif states[k] == CLOSED and j == last + 1:
@@ -101,6 +101,10 @@ def advance_quote_states(
                 else:
                     states[k] = QUOTED if begins else PLAIN
             last = j
+        # After a few quotes the states are the same, whatever the first ones were.
+        if different > 1 and np.all(states == states[0]):
+            different = 1
+    states[different:] = states[0]
     for k in range(len(states)):
         if states[k] == CLOSED and last + 1 < n:
             states[k] = PLAIN

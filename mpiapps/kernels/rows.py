@@ -201,10 +201,10 @@ class RowParser:
         self._parts: list[np.ndarray] = []  # what follows, not searched
         self._size = 0  # bytes of `_parts`
 
-    def rows(self, block: np.ndarray, *, last: bool = False) -> Iterator[Rows]:
+    def rows(self, block: np.ndarray, *, search_all: bool = False) -> Iterator[Rows]:
         """Yield the records that end in a block; valid until the next ones.
 
-        `last`: whether no block follows.
+        `search_all`: whether all bytes are to be searched now.
 
         Raises
         ------
@@ -212,7 +212,7 @@ class RowParser:
             If a record is longer than `MAX_RECORD_BYTES`.
         """
         self._size += len(block)
-        if self._size < len(self._held) and not last:
+        if self._size < len(self._held) and not search_all:
             self._parts.append(block.copy())  # else a long record is searched often
             return
         buffer = np.concatenate([self._held, *self._parts, block])
@@ -247,7 +247,7 @@ class RowParser:
         """
         if not len(self.open_bytes()):
             return
-        yield from self.rows(np.full(1, NEWLINE, np.uint8), last=True)
+        yield from self.rows(np.full(1, NEWLINE, np.uint8), search_all=True)
         if len(self._held):
             opened = self.offset + int(self._ends[OPENED] - self._ends[USED])
             raise ValueError(OPEN_QUOTE.format(opened))

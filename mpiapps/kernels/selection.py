@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numba import int64, uint64
 
-from mpiapps.kernels.jit import kernel
+from mpiapps.kernels.jit import inline, kernel
 
 LEVELS = (12, 13, 13, 13, 13)  # bits of each pass: sign and exponent, then the others
 SIGN = 1 << 63
+
+
+@inline
+def _key(value: Any) -> Any:
+    """Return the unsigned integer of a finite number, in the order of numbers."""
+    bits = int64(np.float64(value + 0.0).view(np.int64))  # one zero, not two
+    return uint64(bits) ^ (uint64(bits >> 63) | uint64(SIGN))
 
 
 @kernel
@@ -40,14 +48,43 @@ def count_bits(
     for value in values:
         if not np.isfinite(value):
             continue
-        bits = int64(np.float64(value + 0.0).view(np.int64))  # one zero, not two
-        key = uint64(bits) ^ (uint64(bits >> 63) | uint64(SIGN))
-        part = key >> uint64(shift)
+        part = _key(value) >> uint64(shift)
         prefix = part >> uint64(width)
         for n in range(len(prefixes)):
             if prefixes[n] == prefix:
                 counts[n, int64(part & mask)] += 1
                 break
+
+
+@kernel
+def _copy_matching(
+    values: np.ndarray, prefixes: np.ndarray, shift: int, result: np.ndarray
+) -> int:
+    """Copy the finite numbers that begin with given bits; return how many they are."""
+    count = 0
+    for value in values:
+        prefix = _key(value) >> uint64(shift)
+        for n in range(len(prefixes)):
+            if prefixes[n] == prefix:
+                result[count] = value
+                count += 1
+                break
+    return count
+
+
+def matching(values: np.ndarray, prefixes: np.ndarray, shift: int) -> np.ndarray:
+    """Return the numbers of an array that begin with given bits.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        Finite.
+    prefixes : ndarray of uint64, (n,)
+    shift : int
+        Number of bits after these, less than 64.
+    """
+    result = np.empty(len(values))
+    return result[: _copy_matching(values, prefixes, shift, result)].copy()
 
 
 class Selection:
@@ -111,4 +148,4 @@ def interpolate(low: float, high: float, weight: float) -> float:
     return low + step * weight if weight < 0.5 else high - step * (1 - weight)
 
 
-KERNELS: list[Callable[..., object]] = [count_bits]
+KERNELS: list[Callable[..., object]] = [count_bits, _copy_matching]

@@ -28,6 +28,8 @@ Array = npt.NDArray[Any]
 MAGNITUDE = np.int64(2**63 - 1)  # mask of the bits without the sign
 INFINITY = np.int64(0x7FF << 52)
 DIGIT_BITS, DIGITS = 40, 3
+HALF_BITS = DIGIT_BITS // 2
+HALF = 2**HALF_BITS - 1
 LOWEST_BITS = -1074  # the unit of the lowest digit: the smallest positive number
 TOP_BIN = 50  # of the largest finite numbers
 SCALED = np.int64(TOP_BIN)  # its magic numbers would overflow
@@ -83,8 +85,11 @@ def carry(state: Array) -> None:
     state[1 : 1 + DIGITS] &= 2**DIGIT_BITS - 1
 
 
-def add_digits(state: Array, x: Array, axis: int) -> None:
-    """Add any numbers, in their bins, to sums; slower than the kernels."""
+def add_digits(state: Array, x: Array, axis: int, count: int = 1) -> None:
+    """Add any numbers, in their bins, `count` times to sums; slower than the kernels.
+
+    Up to `MAX_NUMBERS` numbers once, or one number up to 2**43 times.
+    """
     raise_bins(state, x, axis)
     is_scaled = state[0] == SCALED
     top = np.where(state[0] > SCALED, 0, state[0]) - 2 * is_scaled
@@ -95,7 +100,10 @@ def add_digits(state: Array, x: Array, axis: int) -> None:
             magic = (MAGIC[k] + top * BIN).view(np.float64)
             y = x + np.expand_dims(magic, axis)
             digits = y.view(np.int64) - np.expand_dims(magic.view(np.int64), axis)
-            state[1 + k] += digits.sum(axis=axis)
+            sums = digits.sum(axis=axis)
+            many = sums * (count >> HALF_BITS)
+            state[1 + k] += sums * (count & HALF) + ((many & HALF) << HALF_BITS)
+            state[1 + DIGITS + k] += many >> HALF_BITS
             x -= y - np.expand_dims(magic, axis)
 
 

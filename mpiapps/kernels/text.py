@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import uint8, uint16, uint64
 
+from mpiapps.kernels.bits import read_word
 from mpiapps.kernels.characters import KERNELS as CHARACTER_KERNELS
-from mpiapps.kernels.jit import kernel
+from mpiapps.kernels.jit import inline, kernel
 from mpiapps.kernels.utf8 import (
     COUNT_BITS,
     INSIDE,
@@ -30,11 +31,13 @@ from mpiapps.kernels.utf8 import (
 )
 
 CHUNK_BYTES = 4080  # of the loop over ASCII; the counts fit 16 bits
-WIDE_BYTES = 32000  # of the loop over transitions
+HEAD_BYTES, NOT_ASCII = 64, 0x8080808080808080  # bytes that are tested before it
 # A transition waits for the one before it. So a chunk has 8 parts, in turn. The counts
 # of 250 bytes of each, and of up to 5 incomplete ones before them, fit 11 bits.
 PARTS, STEPS = 8, 250
-LEAST_PART_BYTES = 64
+LEAST_PART_BYTES, PART_BYTES = 64, 3640
+WIDE_BYTES = PARTS * PART_BYTES  # of a chunk; 9 of them fill a block of 2**18 bytes
+MAX_CHARACTER_BYTES = 6
 LINES, WORDS, CHARACTERS, INVALID = 0, 1, 2, 3  # elements of the counts
 
 
@@ -124,48 +127,44 @@ def _follow(
     return last
 
 
-@kernel
+@inline
 def _follow_parts(
     transitions: np.ndarray,
     block: np.ndarray,
     starts: np.ndarray,
-    lasts: np.ndarray,
     counts: np.ndarray,
-) -> None:
-    """Follow the transitions of eight parts, in turn; fill the last one of each."""
-    n = np.min(starts[1:] - starts[:-1])
-    p0, p1, p2, p3 = (
-        block[starts[0] :],
-        block[starts[1] :],
-        block[starts[2] :],
-        block[starts[3] :],
-    )
-    p4, p5, p6, p7 = (
-        block[starts[4] :],
-        block[starts[5] :],
-        block[starts[6] :],
-        block[starts[7] :],
-    )
+    length: int,
+) -> np.ndarray:
+    """Follow the transitions of eight parts, in turn; return the last one of each.
+
+    Part k starts up to 5 bytes after ``k * length``. With a constant `length`, one
+    register addresses the bytes of all parts.
+    """
+    lasts = np.full(PARTS, uint64(UNKNOWN) << uint64(STATE))
+    for k in range(PARTS):
+        head = block[starts[k] : k * length + MAX_CHARACTER_BYTES]
+        lasts[k] = _follow(transitions, head, lasts[k], counts)
     t0, t1, t2, t3, t4, t5, t6, t7 = lasts
-    next_ = uint64(NEXT)
-    for begin in range(0, n, STEPS):
+    next_, step = uint64(NEXT), uint64(length)
+    for begin in range(MAX_CHARACTER_BYTES, length, STEPS):
         packed, more = uint64(0), uint64(0)
-        for j in range(uint64(begin), uint64(min(n, begin + STEPS))):
-            t0 = transitions[(t0 >> next_) + p0[j]]
-            t1 = transitions[(t1 >> next_) + p1[j]]
-            t2 = transitions[(t2 >> next_) + p2[j]]
-            t3 = transitions[(t3 >> next_) + p3[j]]
-            t4 = transitions[(t4 >> next_) + p4[j]]
-            t5 = transitions[(t5 >> next_) + p5[j]]
-            t6 = transitions[(t6 >> next_) + p6[j]]
-            t7 = transitions[(t7 >> next_) + p7[j]]
+        for j in range(uint64(begin), uint64(min(length, begin + STEPS))):
+            t0 = transitions[(t0 >> next_) + block[j]]
+            t1 = transitions[(t1 >> next_) + block[j + step]]
+            t2 = transitions[(t2 >> next_) + block[j + uint64(2) * step]]
+            t3 = transitions[(t3 >> next_) + block[j + uint64(3) * step]]
+            t4 = transitions[(t4 >> next_) + block[j + uint64(4) * step]]
+            t5 = transitions[(t5 >> next_) + block[j + uint64(5) * step]]
+            t6 = transitions[(t6 >> next_) + block[j + uint64(6) * step]]
+            t7 = transitions[(t7 >> next_) + block[j + uint64(7) * step]]
             packed += (t0 + t1) + (t2 + t3)
             more += (t4 + t5) + (t6 + t7)
         _unpack(packed + more, counts)
     rests = (t0, t1, t2, t3, t4, t5, t6, t7)
     for k in range(PARTS):
-        rest = block[starts[k] + n : starts[k + 1]]
+        rest = block[(k + 1) * length : starts[k + 1]]
         lasts[k] = _follow(transitions, rest, rests[k], counts)
+    return lasts
 
 
 @kernel
@@ -191,11 +190,13 @@ def _count_wide(
     for k in range(1, parts):
         starts[k] = next_character(block, k * (len(block) // parts))
     starts[parts] = len(block)
-    lasts = np.full(parts, uint64(UNKNOWN) << uint64(STATE))
     if parts == 1:
+        lasts = np.full(1, uint64(UNKNOWN) << uint64(STATE))
         lasts[0] = _follow(transitions, block, lasts[0], counts)
+    elif len(block) == WIDE_BYTES:
+        lasts = _follow_parts(transitions, block, starts, counts, PART_BYTES)
     else:
-        _follow_parts(transitions, block, starts, lasts, counts)
+        lasts = _follow_parts(transitions, block, starts, counts, len(block) // PARTS)
     joins, incomplete = 0, 0
     for k in range(parts):
         counts[INVALID] += incomplete  # not continued by a part that begins a character
@@ -210,6 +211,17 @@ def _count_wide(
     return len(block) - incomplete, state, joins
 
 
+@inline
+def _begins_wide(block: np.ndarray, i: int) -> bool:
+    """Return whether one of the next 64 bytes, if there are as many, is not ASCII."""
+    if i + HEAD_BYTES > len(block):
+        return False
+    text, high = block.ctypes.data, uint64(0)
+    for k in range(0, HEAD_BYTES, 8):
+        high |= read_word(text, i + k)
+    return bool(high & uint64(NOT_ASCII))
+
+
 @kernel
 def _count(
     block: np.ndarray, machine: Automaton, state: int
@@ -217,7 +229,9 @@ def _count(
     counts, joins, i = np.zeros(4, np.int64), 0, 0
     while i < len(block):
         stop = min(len(block), i + CHUNK_BYTES)
-        lines, words, other = _count_ascii(block[i:stop], state == INSIDE)
+        lines, words, other = 0, 0, 1
+        if not _begins_wide(block, i):
+            lines, words, other = _count_ascii(block[i:stop], state == INSIDE)
         if other == 0:
             counts[LINES] += lines
             counts[WORDS] += words

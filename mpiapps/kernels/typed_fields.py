@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import int64, uint64
@@ -24,6 +24,7 @@ from mpiapps.kernels.rows import Rows
 # an infinity, and any other text. Missing values have no kind.
 INTEGER, LARGE, DECIMAL, TEXT = 1, 2, 4, 8
 ZERO, NINE, PLUS, MINUS = 48, 57, 43, 45
+FILLED, UNDECIDED, OTHER = 0, 1, 2  # results of `fill_values`
 MAX_DIGITS = 19  # of an integer of 64 bits
 INF, INFINITY = packed("inf"), packed("infinity")
 MAX_INFINITY_BYTES = len("-infinity")
@@ -101,55 +102,133 @@ def field_kinds(rows: Rows, column: int, dialect: Dialect) -> int:
     while n < rows.records and not kinds & TEXT:
         begin, end = rows.spans[rows.order[column], n].tolist()
         value = parse_field(rows.buffer[begin:end].tobytes(), dialect)
-        more, n = _kinds(rows, column, dialect.quote, n + 1)
-        kinds |= more | (TEXT if np.isnan(value) else DECIMAL)
+        later_kinds, n = _kinds(rows, column, dialect.quote, n + 1)
+        kinds |= later_kinds | (TEXT if np.isnan(value) else DECIMAL)
     return int(kinds)
 
 
 @kernel
-def fill_integers(
+def _fill_integers(
     rows: Rows, column: int, quote: int, values: np.ndarray, valid: np.ndarray
-) -> None:
-    """Fill the integers of a column of the kind `INTEGER`, and which are not missing.
+) -> int:
+    """Fill integers, and which are not missing; return how many are missing.
 
-    Parameters
-    ----------
-    rows : Rows
-    column : int
-    quote : int
-        The quote, or -1.
-    values : ndarray of int64, (records,)
-    valid : ndarray of bool, (records,)
+    Return -1 if a field is of another kind than `INTEGER`.
     """
-    text = rows.buffer.ctypes.data
+    text, missing = rows.buffer.ctypes.data, 0
     spans = rows.spans[rows.order[column]]
     for n in range(rows.records):
-        bounds = bare_field(text, int(spans[n, 0]), int(spans[n, 1]), quote)
+        begin, end = int(spans[n, 0]), int(spans[n, 1])
+        bounds = bare_field(text, begin, end, quote)
         kind, values[n] = parse_integer(text, *bounds)
         valid[n] = kind == INTEGER
+        if kind != INTEGER:
+            if not is_missing(text, begin, end, quote):
+                return -1
+            missing += 1
+    return missing
 
 
 @kernel
-def fill_infinities(rows: Rows, column: int, quote: int, values: np.ndarray) -> None:
-    """Give the infinities among the values of a column without texts their sign.
+def _fill_floats(
+    rows: Rows, column: int, quote: int, values: np.ndarray, state: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Fill numbers, NaN for missing ones, from a record on.
+
+    `state`: that record, and the kinds so far. Return the status, the record after the
+    last number, how many are missing, and the kinds.
+    """
+    first, kinds = state
+    text, missing = rows.buffer.ctypes.data, 0
+    spans = rows.spans[rows.order[column]]
+    for n in range(first, rows.records):
+        begin, end = int(spans[n, 0]), int(spans[n, 1])
+        value, undecided = number_in_field(text, begin, end, quote)
+        values[n] = value
+        if np.isnan(value):
+            if is_missing(text, begin, end, quote):
+                missing += 1
+                continue
+            values[n] = infinity_in_field(text, begin, end, quote)
+            if undecided or np.isnan(values[n]):
+                return UNDECIDED if undecided else OTHER, n, missing, kinds
+        if kinds & DECIMAL == 0:
+            kind, _ = parse_integer(text, *bare_field(text, begin, end, quote))
+            kinds |= kind if kind else DECIMAL
+    return FILLED, rows.records, missing, kinds
+
+
+class Values(NamedTuple):
+    """Values of the columns of records, by column.
+
+    Attributes
+    ----------
+    kinds : ndarray of int64, (columns,)
+        What the columns contain: `INTEGER`, `DECIMAL`, or `TEXT`, which is not filled.
+    floats : ndarray of float64, (columns, room)
+    integers : ndarray of int64, (columns, room)
+        A view of `floats`.
+    valid : ndarray of bool, (columns, room)
+        Which integers are not missing; missing floats are NaN.
+    missing : ndarray of int64, (columns,)
+        Count of missing values by column; added to.
+    """
+
+    kinds: np.ndarray
+    floats: np.ndarray
+    integers: np.ndarray
+    valid: np.ndarray
+    missing: np.ndarray
+
+
+@kernel
+def fill_values(
+    rows: Rows, quote: int, kinds: np.ndarray, values: Values, at: np.ndarray
+) -> int:
+    """Fill the values of records, from a field on.
 
     Parameters
     ----------
     rows : Rows
-    column : int
     quote : int
         The quote, or -1.
-    values : ndarray of float64, (records,)
-        Infinite where a field is not a finite number.
+    kinds : ndarray of int64, (columns,)
+        Kinds of the fields, updated; integers may be missing after a `DECIMAL` one.
+    values : Values
+    at : ndarray of int64, (3,)
+        Column and record of the first field, updated; index in `values` of the first
+        record.
+
+    Returns
+    -------
+    int
+        `FILLED`; `UNDECIDED`: Python must parse the field `at`; `OTHER`: it is of
+        another kind than its column.
     """
-    text = rows.buffer.ctypes.data
-    spans = rows.spans[rows.order[column]]
-    for n in range(rows.records):
-        if np.isinf(values[n]):
-            begin, end = int(spans[n, 0]), int(spans[n, 1])
-            infinity = infinity_in_field(text, begin, end, quote)
-            if not np.isnan(infinity):
-                values[n] = infinity
+    while at[0] < len(values.kinds):
+        column, first = at[0], at[2]
+        status, n, missing = FILLED, rows.records, 0
+        if values.kinds[column] == INTEGER:
+            missing = _fill_integers(
+                rows,
+                column,
+                quote,
+                values.integers[column, first:],
+                values.valid[column, first:],
+            )
+            kinds[column] |= INTEGER if 0 <= missing < rows.records else 0
+            status = OTHER if missing < 0 else FILLED
+        elif values.kinds[column] == DECIMAL:
+            state = (at[1], kinds[column])
+            status, n, missing, kinds[column] = _fill_floats(
+                rows, column, quote, values.floats[column, first:], state
+            )
+        values.missing[column] += missing
+        if status != FILLED:
+            at[1] = n
+            return status
+        at[0], at[1] = column + 1, 0
+    return FILLED
 
 
 @kernel
@@ -201,5 +280,5 @@ def text_bytes(rows: Rows, column: int, quote: int) -> tuple[np.ndarray, np.ndar
 
 KERNELS: list[Callable[..., Any]] = [
     *(parse_integer, infinity_in_field, _kinds),
-    *(fill_integers, fill_infinities, fill_texts),
+    *(_fill_integers, _fill_floats, fill_values, fill_texts),
 ]

@@ -1,8 +1,8 @@
 """Counts of the words in bytes: a hash table in arrays; one process.
 
 Words are runs of bytes between the six ASCII blanks. Open addressing with linear
-probing; FNV-1a with a final mix; words of equal hash are compared. A word takes 32
-bytes in a row, 8 to 16 in slots, and its own bytes.
+probing; words of equal hash are compared, unless they are short. A word takes 32 bytes
+in a row, 8 to 16 in slots, and its own bytes.
 """
 
 from __future__ import annotations
@@ -14,15 +14,27 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import int64, uint64
 
-from mpiapps.kernels.jit import inline, kernel
-from mpiapps.kernels.utf8 import separates
+from mpiapps.kernels.bits import prefetch
+from mpiapps.kernels.jit import kernel
+from mpiapps.kernels.word_edges import (
+    BEGIN,
+    COLUMNS,
+    COUNT,
+    HASH,
+    LENGTH,
+    Store,
+    copy_words,
+    find_edges,
+    find_slot,
+    insert_word,
+    table_of,
+    word_mark,
+)
+from mpiapps.kernels.word_edges import KERNELS as WORD_KERNELS
 
-OFFSET, PRIME = 0xCBF29CE484222325, 0x100000001B3  # of FNV-1a, 64 bits
 INITIAL_SLOTS, INITIAL_HEAP_BYTES = 2**12, 2**16
-# Columns of a row: offset and length of the word in the heap, count, hash.
-BEGIN, LENGTH, COUNT, HASH = 0, 1, 2, 3
-# Slots (0, or a row index plus 1), rows, heap, numbers of rows and heap bytes in use.
-Store = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+AHEAD = 16  # rows whose slots are requested before they are looked up
+PART_BYTES = 2**11  # whose words are found before any is looked up
 BLANKS = np.frombuffer(b"\t\n\v\f\r ", np.uint8)
 KEY_BYTES = 8  # of a word, as a sort key
 
@@ -41,88 +53,54 @@ class WordArrays(NamedTuple):
     heap: np.ndarray
 
 
-@inline
-def _equal(heap: Any, begin: Any, data: Any, start: Any, length: Any) -> Any:
-    k = 0
-    while k < length and heap[begin + k] == data[start + k]:
-        k += 1
-    return k == length
-
-
-@inline
-def hash_more(value: Any, byte: Any) -> Any:
-    """Return the hash of a word and one more byte, as uint64."""
-    return (value ^ uint64(byte)) * uint64(PRIME)
-
-
-@inline
-def _slot(store: Any, word: Any) -> Any:
-    """Return the slot of a word: its own, or a free one."""
-    slots, rows, heap, _ = store
-    data, start, length, mark = word
-    mask = len(slots) - 1
-    slot = int(uint64(mark) >> uint64(1)) & mask
-    while slots[slot] != 0 and not (
-        rows[slots[slot] - 1, HASH] == mark
-        and rows[slots[slot] - 1, LENGTH] == length
-        and _equal(heap, rows[slots[slot] - 1, BEGIN], data, start, length)
-    ):
-        slot = (slot + 1) & mask
-    return slot
-
-
-@inline
-def add_word(store: Any, word: Any, increment: Any) -> Any:
-    """Add to the count of a word; return its row, or -1 if there is no room for it."""
-    slots, rows, heap, state = store
-    data, start, length, mark = word
-    slot = _slot(store, word)
-    n = int64(slots[slot]) - 1
-    if n < 0 and state[0] < len(rows) and state[1] + length <= len(heap):
-        n = state[0]
-        slots[slot] = n + 1
-        rows[n, BEGIN], rows[n, LENGTH] = state[1], length
-        rows[n, COUNT], rows[n, HASH] = 0, mark
-        for k in range(length):
-            heap[state[1] + k] = data[start + k]
-        state[0] += 1
-        state[1] += length
-    if n >= 0:
-        rows[n, COUNT] += increment
-    return n
-
-
-@inline
-def hash_mark(value: Any) -> Any:
-    """Return the final mix of a hash, as int64."""
-    return int64(value ^ (value >> uint64(32)))
-
-
 @kernel
 def _tally(block: np.ndarray, last: bool, store: Store) -> int:
     """Count words; return the bytes used, up to a word truncated or without room."""
-    i, n = 0, len(block)
-    while True:
-        while i < n and separates(block[i]):
-            i += 1
-        start, value = i, uint64(OFFSET)
-        while i < n and not separates(block[i]):
-            value = hash_more(value, block[i])
-            i += 1
-        length = i - start
-        if length == 0 or (i == n and not last):
-            return start
-        if add_word(store, (block, start, length, hash_mark(value)), 1) < 0:
-            return start
+    text, size, (slots, rows, _, _) = block.ctypes.data, len(block), store
+    table = table_of(store)
+    edges, marks = np.empty(PART_BYTES + 2, np.int64), np.empty(PART_BYTES, np.int64)
+    mask, n = len(slots) - 1, 0
+    for begin in range(0, size, PART_BYTES):
+        stop = min(size, begin + PART_BYTES)
+        n = find_edges(block, begin, stop, edges, n)
+        if stop == size and n % 2 and last:
+            edges[n] = size
+            n += 1
+        for k in range(n // 2):
+            start = edges[2 * k]
+            marks[k] = word_mark(text, size, start, edges[2 * k + 1] - start)
+            prefetch(slots, int(uint64(marks[k]) >> uint64(1)) & mask)
+        for k in range(n // 2):
+            start, end, mark = edges[2 * k], edges[2 * k + 1], marks[k]
+            slot = find_slot(table, (text, start, end - start, mark))
+            row = int64(slots[slot]) - 1
+            if row < 0:
+                row = insert_word(store, block, slot, (start, end - start, mark))
+                if row < 0:
+                    return int(start)
+            rows[row, COUNT] += 1
+        if n % 2:  # a word that has not ended
+            edges[0] = edges[n - 1]
+        n %= 2
+    return int(edges[0]) if n else size
 
 
 @kernel
 def _merge(first: int, rows: np.ndarray, data: np.ndarray, store: Store) -> int:
     """Add rows of another table from `first` on; return the first one without room."""
+    slots, own, _, _ = store
+    table, text, mask = table_of(store), data.ctypes.data, len(slots) - 1
     for k in range(first, len(rows)):
-        word = (data, rows[k, BEGIN], rows[k, LENGTH], rows[k, HASH])
-        if add_word(store, word, rows[k, COUNT]) < 0:
-            return k
+        later = rows[min(k + AHEAD, len(rows) - 1), HASH]
+        prefetch(slots, int(uint64(later) >> uint64(1)) & mask)
+        word = (rows[k, BEGIN], rows[k, LENGTH], rows[k, HASH])
+        slot = find_slot(table, (text, *word))
+        row = int64(slots[slot]) - 1
+        if row < 0:
+            row = insert_word(store, data, slot, word)
+            if row < 0:
+                return k
+        own[row, COUNT] += rows[k, COUNT]
     return len(rows)
 
 
@@ -131,6 +109,8 @@ def _fill(slots: np.ndarray, rows: np.ndarray) -> None:
     """Insert the rows into empty slots."""
     mask = len(slots) - 1
     for k in range(len(rows)):
+        later = rows[min(k + AHEAD, len(rows) - 1), HASH]
+        prefetch(slots, int(uint64(later) >> uint64(1)) & mask)
         slot = int(uint64(rows[k, HASH]) >> uint64(1)) & mask
         while slots[slot] != 0:
             slot = (slot + 1) & mask
@@ -140,23 +120,10 @@ def _fill(slots: np.ndarray, rows: np.ndarray) -> None:
 @kernel
 def _hash_rows(rows: np.ndarray, heap: np.ndarray) -> None:
     """Compute the hashes of rows."""
+    text = heap.ctypes.data
     for k in range(len(rows)):
-        value = uint64(OFFSET)
-        for i in range(rows[k, BEGIN], rows[k, BEGIN] + rows[k, LENGTH]):
-            value = hash_more(value, heap[i])
-        rows[k, HASH] = hash_mark(value)
-
-
-@kernel
-def copy_words(rows: np.ndarray, heap: np.ndarray, new: np.ndarray) -> None:
-    """Copy the words of rows to a new heap without gaps."""
-    offset = 0
-    for k in range(len(rows)):
-        begin = rows[k, BEGIN]
-        rows[k, BEGIN] = offset
-        for i in range(rows[k, LENGTH]):
-            new[offset + i] = heap[begin + i]
-        offset += rows[k, LENGTH]
+        begin, length = rows[k, BEGIN], rows[k, LENGTH]
+        rows[k, HASH] = word_mark(text, len(heap), begin, length)
 
 
 @kernel
@@ -175,7 +142,7 @@ class WordCounts:
 
     def __init__(self) -> None:
         self._slots = np.zeros(INITIAL_SLOTS, np.uint32)
-        self._rows = np.empty((INITIAL_SLOTS // 2, 4), np.int64)
+        self._rows = np.empty((INITIAL_SLOTS // 2, COLUMNS), np.int64)
         self._heap = np.empty(INITIAL_HEAP_BYTES, np.uint8)
         self._state = np.zeros(2, np.int64)  # rows and heap bytes in use
 
@@ -211,7 +178,7 @@ class WordCounts:
 
     def update(self, words: Mapping[bytes, int]) -> None:
         """Add the counts in a dict."""
-        rows = np.zeros((len(words), 4), np.int64)
+        rows = np.zeros((len(words), COLUMNS), np.int64)
         rows[:, LENGTH] = [len(word) for word in words]
         rows[:, BEGIN] = np.cumsum(rows[:, LENGTH]) - rows[:, LENGTH]
         rows[:, COUNT] = list(words.values())
@@ -223,21 +190,27 @@ class WordCounts:
         """Return the count of each word."""
         return dict(_pairs(self.arrays))
 
-    def split(self, n: int) -> list[WordArrays]:
-        """Return the words in `n` shares; a word is in the same share on all ranks."""
+    def split(self, n: int, own: int) -> list[WordArrays]:
+        """Return the words in `n` shares; that of number `own` is empty."""
         rows, heap = self.arrays
-        owners = (rows[:, HASH].view(np.uint64) >> np.uint64(40)) % np.uint64(n)
-        shares = []
+        owners, shares = owners_of(rows, n), []
         for owner in range(n):
-            share = rows[owners == owner]
+            share = rows[(owners == owner) & (owner != own)]
             share_heap = np.empty(int(share[:, LENGTH].sum()), np.uint8)
             copy_words(share, heap, share_heap)
             shares.append(WordArrays(share, share_heap))
         return shares
 
-    def most_frequent(self, n: int) -> list[tuple[bytes, int]]:
-        """Return the `n` most frequent words; equal counts in the order of bytes."""
+    def most_frequent(
+        self, n: int, parts: int = 1, own: int = 0
+    ) -> list[tuple[bytes, int]]:
+        """Return the `n` most frequent words; equal counts in the order of bytes.
+
+        Only words of share `own` of `parts` count, as of `split`.
+        """
         rows, heap = self.arrays
+        if parts > 1:
+            rows = rows[owners_of(rows, parts) == own]
         if n < len(rows):
             counts = rows[:, COUNT]
             least = np.partition(counts, len(rows) - n)[len(rows) - n]
@@ -264,6 +237,13 @@ class WordCounts:
         if short:
             self._heap = larger(self._heap, 2 * max(len(self._heap), need))
         return bool(full or short)
+
+
+def owners_of(rows: np.ndarray, n: int) -> np.ndarray:
+    """Return for each word which of `n` shares it is in, the same on all ranks."""
+    hashes = rows[:, HASH].view(np.uint64)
+    owners: np.ndarray = (hashes >> np.uint64(40)) % np.uint64(n)
+    return owners
 
 
 def most_frequent(
@@ -296,5 +276,7 @@ def _first_word_length(block: np.ndarray) -> int:
         searched *= 16
 
 
-KERNELS: list[Callable[..., Any]] = [_tally, _merge, _fill, _hash_rows, copy_words,
-                                     _keys]  # fmt: skip
+KERNELS: list[Callable[..., Any]] = [
+    *WORD_KERNELS,
+    *(_tally, _merge, _fill, _hash_rows, _keys),
+]

@@ -30,3 +30,19 @@ def test_kernels_of_a_user_call_blas():
     dot, covariance = map(float, python(code).split())
     assert dot == 14
     assert abs(covariance - 10 / 3) < 1e-12
+
+
+def test_kernels_use_the_widest_vectors_of_the_host():
+    code = (
+        "import mpiapps.kernels.jit, numba\n"
+        "from numba.core.codegen import get_host_cpu_features\n"
+        "@numba.njit('i8(i8[::1])')\n"
+        "def total(a):\n"
+        "    s = 0\n"
+        "    for x in a: s += x\n"
+        "    return s\n"
+        "print('+avx512f' in get_host_cpu_features())\n"
+        "print('zmm' in ''.join(total.inspect_asm().values()))\n"
+    )
+    has_wide_vectors, uses_them = python(code).split()
+    assert has_wide_vectors == uses_them

@@ -16,6 +16,7 @@ from mpiapps.kernels.reproducible_sums import (
     new_state,
     values,
 )
+from mpiapps.kernels.sum_states import add_digits
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 ROWS, COLUMNS = 134, 300  # more than the kernels take at a time
@@ -78,6 +79,18 @@ def test_sums_of_rows_and_columns(shape, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(ROWS, COLUMNS), (COLUMNS, 3), (5000, 1), (1, 9)])
+def test_sums_of_float32_are_those_of_the_same_numbers_in_float64(shape, kind):
+    with np.errstate(over="ignore", under="ignore"):
+        x = numbers(kind, shape).astype(np.float32)
+    same = x.astype(np.float64)
+    assert column_sums(x).tobytes() == column_sums(same).tobytes()
+    assert row_sums(x, MAGNITUDE).tobytes() == row_sums(same, MAGNITUDE).tobytes()
+    squares = row_sums(x, square=True), row_sums(same, square=True)
+    assert squares[0].tobytes() == squares[1].tobytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_long_columns(kind):
     x = numbers(kind, (TILE // 24 + 7, 24))  # a tile is not a multiple of four rows
     found = column_sums(x)
@@ -127,3 +140,36 @@ def test_any_finite_numbers_in_any_order(terms, random):
     assert_close(found, [exact(terms)], tolerance)
     random.shuffle(terms)
     assert column_sums(np.array([terms]).T.copy()).tobytes() == found.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["zeros first", "triangle", "growing", "one row"])
+def test_columns_with_larger_numbers_later_stay_in_the_kernel(kind, monkeypatch):
+    x = np.random.default_rng(0).random((3000, 300)) - 0.5
+    if kind == "triangle":
+        x = np.tril(x)
+    elif kind == "zeros first":
+        x[:1500] = 0
+    else:
+        x[2000 : 2001 if kind == "one row" else None] *= 1e30
+    expected = new_state(300)
+    add_digits(expected, x, 0)
+    monkeypatch.setattr("mpiapps.kernels.reproducible_sums.add_digits", None)
+    state = new_state(300)
+    add_columns(x.reshape(-1), 0, 300, 1000, -1, state)
+    add_columns(x.reshape(-1), 300_000, 300, 2000, -1, state)
+    np.testing.assert_array_equal(values(state), values(expected))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+@pytest.mark.parametrize("columns", [1, 8, 9, TILE + 3])
+def test_components_of_complex_numbers(kind, dtype, columns):
+    rows = 7 if columns < TILE else 2
+    with np.errstate(over="ignore"):
+        x = numbers(kind, (rows, 2 * columns)).astype(dtype)
+    for component in (0, 1):
+        state = new_state(rows)
+        place = component, 2 * columns, columns
+        add_rows(x.reshape(-1), *place, -1, False, state, step=2)
+        alone = np.ascontiguousarray(x[:, component::2])
+        assert values(state).tobytes() == row_sums(alone).tobytes()

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from mpiapps.kernels.columns import unquote
 from mpiapps.kernels.group_sums import GroupSums
-from mpiapps.kernels.moments import FRACTION_BITS
 from mpiapps.kernels.numbers_in_rows import MISSING_VALUES, NumberParser
 from mpiapps.kernels.records import Dialect
 from mpiapps.kernels.rows import RowParser
@@ -24,8 +23,10 @@ from mpiapps.kernels.selection import (
     Selection,
     count_bits,
     interpolate,
+    matching,
     percentile_indices,
 )
+from mpiapps.kernels.superaccumulator import UNIT_BITS
 from tests.fuzz import examples
 from tests.kernels.test_columns import DIALECTS, RECORDS, as_array, is_open
 from tests.kernels.test_numbers import as_float
@@ -107,10 +108,13 @@ def test_percentiles_are_those_of_numpy(numbers, parts, percentiles):
     for width in LEVELS:
         shift -= width
         counts = np.zeros((len(selection.prefixes), 1 << width), np.int64)
+        if shift + width < 64:
+            finite = matching(finite, selection.prefixes, shift + width)
         for part in np.array_split(values, parts):
             count_bits(part, selection.prefixes, shift, width, counts)
+        assert counts.sum() == len(finite)
         assert selection.narrow(counts)
-    found = selection.numbers()
+    found, finite = selection.numbers(), np.sort(values[np.isfinite(values)])
     for k, (low, high, weight) in enumerate(places):
         assert found[2 * k : 2 * k + 2] == [finite[low], finite[high]]
         with np.errstate(over="ignore", invalid="ignore"):
@@ -153,7 +157,7 @@ def test_group_sums_are_exact_in_any_order(pairs, tables):
         for share in () if n % 2 else table.split_groups(3):
             total.merge_groups(share)
     got = {
-        key: [count, others, Fraction(value, 1 << FRACTION_BITS)]
+        key: [count, others, Fraction(value, 1 << UNIT_BITS)]
         for key, count, others, value in total.totals()
     }
     assert got == dict(expected)

@@ -1,6 +1,6 @@
 """Counts of text, against GNU wc and Counter."""
 
-import subprocess
+import random
 from collections import Counter
 
 import numpy as np
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from mpiapps.kernels.text import count_newlines, count_text
 from mpiapps.kernels.words import WordCounts
+from tests.wc import LOCALES, wc
 
-LOCALES = {"utf-8": "C.UTF-8", "bytes": "C"}
 # Invalid UTF-8: overlong, truncated, surrogate, beyond Unicode, stray bytes.
 INVALID = [b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80", b"\xe0\x80\x80", b"\xff"]
 INVALID += [b"\xe2\x82", b"\x80", b"\xf8\x88\x80\x80\x80", b"\xf0\x9f", b"\0", b"\x1b"]
@@ -27,20 +27,13 @@ def as_array(data):
     return np.frombuffer(data, np.uint8)
 
 
-def wc(data, encoding):
-    environ = {"LC_ALL": LOCALES[encoding], "PATH": "/usr/bin:/bin"}
-    out = subprocess.run(["wc", "-lwm"], input=data, capture_output=True, env=environ,
-                         check=True).stdout  # fmt: skip
-    return [int(word) for word in out.split()]
-
-
 @pytest.mark.parametrize("encoding", LOCALES)
 @settings(max_examples=150, deadline=None)
 @given(pieces=st.lists(PIECES, max_size=12))
 def test_counts_equal_those_of_wc(encoding, pieces):
     data = b"".join(pieces)
     counts = count_text(as_array(data), encoding)
-    assert [counts.lines, counts.words, counts.characters] == wc(data, encoding)
+    assert [counts.lines, counts.words, counts.characters] == wc(data, encoding)[:3]
     assert count_newlines(as_array(data)) == data.count(b"\n")
 
 
@@ -48,7 +41,7 @@ def test_every_character_is_classified_as_by_wc():
     characters = [chr(c) for c in range(128, 0x110000) if not 0xD800 <= c < 0xE000]
     data = "".join(f"\n{c} x{c}" for c in characters).encode()
     counts = count_text(as_array(data), "utf-8")
-    assert [counts.lines, counts.words, counts.characters] == wc(data, "utf-8")
+    assert [counts.lines, counts.words, counts.characters] == wc(data, "utf-8")[:3]
     assert counts.invalid == 0
 
 
@@ -83,7 +76,7 @@ def test_long_texts_of_any_script(script, seed, length, bad):
         data[rng.integers(len(data))] = rng.integers(256)
     counts = count_text(as_array(data), "utf-8")
     if counts.used == len(data):  # else a character is cut off, which wc counts
-        assert [counts.lines, counts.words, counts.characters] == wc(data, "utf-8")
+        assert [counts.lines, counts.words, counts.characters] == wc(data, "utf-8")[:3]
 
 
 @pytest.mark.parametrize("encoding", LOCALES)
@@ -97,7 +90,7 @@ def test_long_inputs_with_invalid_bytes(encoding, pieces, seed, length):
     rng = np.random.default_rng(seed)
     data = b"".join(pieces[n] for n in rng.integers(len(pieces), size=length)) + b"\n"
     counts = count_text(as_array(data), encoding)
-    assert [counts.lines, counts.words, counts.characters] == wc(data, encoding)
+    assert [counts.lines, counts.words, counts.characters] == wc(data, encoding)[:3]
     assert counts.used == len(data)
 
 
@@ -127,3 +120,19 @@ def test_word_counts_equal_counter(words, numbers, at):
     one.merge(other.arrays)
     assert one.as_dict() == Counter(data.split())
     assert len(one) == len(set(data.split()))
+
+
+def test_words_of_any_length_and_place_are_counted():
+    rng = random.Random(0)
+    pieces = [b"a", b"b", b"\0", b" ", b"\n", b"\t", b"\xff", b"cdefghij", b"   "]
+    for _ in range(300):
+        longest = b"x" * rng.randint(1, 40)
+        size = rng.choice([5, 200, 3000])  # also of some parts of 2 KiB
+        data = b"".join(rng.choices([*pieces, longest], k=rng.randint(0, size)))
+        counts = WordCounts()
+        used = counts.add(as_array(data), last=False)
+        counts.add(as_array(data[used:]))
+        assert counts.as_dict() == Counter(data.split())
+        copy = WordCounts()
+        copy.update(counts.as_dict())
+        assert copy.as_dict() == counts.as_dict()
