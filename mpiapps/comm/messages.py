@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mpiapps.comm.chunking import iter_chunks
-from mpiapps.comm.pickling import Pickled, pack
+from mpiapps.comm.huge_pages import NEW_MEMORY
+from mpiapps.comm.pickling import Pickled, pack, unpickle
 from mpiapps.comm.ranks import Ranks, communicator
 from mpiapps.comm.string_memory import new_string, string_kind
 from mpiapps.launch.mpi import MPI
@@ -20,6 +21,8 @@ from mpiapps.launch.ulfm import ProcFailedError, is_proc_failure, newly_failed
 
 MAX_INLINE_BYTES = 2**20  # a larger message follows a header
 MIN_SLEEP, MAX_SLEEP = 20e-6, 1e-3  # s between polls
+SLEEP_GROWTH = 1.25  # each sleep is at most a quarter of the time slept before
+IDLE_SLEEP = 0.01  # of the time waited: a sleep that may exceed a lower maximum
 SPIN_SECONDS = 1e-3  # s of polls without sleep, so that busy ranks add no latency
 
 
@@ -50,9 +53,8 @@ class MessageChannel:
         no-op; `poll` reports the failure.
         """
         packed = pack(content)
+        self.release()
         try:
-            while self._out and _is_complete(self._out[0][0]):
-                self._out.popleft()
             return self._post(to, packed)
         except MPI.Exception as error:
             if not is_proc_failure(error):
@@ -100,16 +102,17 @@ class MessageChannel:
         sender = self._status.source
         data = bytearray(self._status.Get_count(MPI.BYTE))
         message.Recv([data, MPI.BYTE])
-        content = pickle.loads(data)
+        content = unpickle(data)
         if isinstance(content, _LargeMessageHeader):
             parts = [
                 np.empty(size, np.uint8) if kind is None else new_string(kind, size)
                 for size, kind in zip(content.sizes, content.kinds, strict=True)
             ]
             for part in parts:
+                NEW_MEMORY.touch(part)
                 for chunk in iter_chunks(part):
                     self._comm.Recv(chunk, source=sender, tag=self._tag + 1)
-            content = pickle.loads(parts[0].data, buffers=parts[1:])
+            content = unpickle(parts[0].data, parts[1:])
         return sender, content
 
     def recv(
@@ -120,7 +123,8 @@ class MessageChannel:
     ) -> tuple[int, Any]:
         """Return source and content of the next message, polling with backoff. Local.
 
-        The interval between polls grows to `max_sleep` s; `on_idle` is called at each.
+        The interval between polls grows to `max_sleep` s, and from a lower one with the
+        time waited to `MAX_SLEEP`; `on_idle` is called at each.
         """
         for sleeps in backoff(max_sleep):
             if (message := self.poll(source)) is not None:
@@ -129,12 +133,16 @@ class MessageChannel:
                 on_idle()
         raise AssertionError("backoff does not end")
 
+    def release(self) -> None:
+        """Release the memory of sent messages that have been received. Local."""
+        while self._out and _is_complete(self._out[0][0]):
+            self._out.popleft()
+
     def close(self) -> None:
         """Wait until all sent messages are received or their receiver failed. Local."""
         while self._out:
-            if _is_complete(self._out[0][0]):
-                self._out.popleft()
-            else:
+            self.release()
+            if self._out:
                 time.sleep(MIN_SLEEP)
 
 
@@ -150,15 +158,17 @@ def _is_complete(request: MPI.Request) -> bool:
 
 def backoff(max_sleep: float = MAX_SLEEP) -> Iterator[bool]:
     """Wait between polls, exponentially longer; yield whether it sleeps. Local."""
-    spin_end = time.perf_counter() + SPIN_SECONDS
-    while time.perf_counter() < spin_end:
+    start = time.perf_counter()
+    while time.perf_counter() < start + SPIN_SECONDS:
         yield False
         os.sched_yield()  # to a rank that shares this CPU
     sleep = MIN_SLEEP
     while True:
         yield True
         time.sleep(sleep)
-        sleep = min(2 * sleep, max_sleep)
+        waited = time.perf_counter() - start
+        longest = max(max_sleep, min(IDLE_SLEEP * waited, MAX_SLEEP))
+        sleep = min(SLEEP_GROWTH * sleep, longest)
 
 
 class _LargeMessageHeader(NamedTuple):

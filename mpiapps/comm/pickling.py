@@ -7,9 +7,12 @@ failure is an outcome of its task.
 
 from __future__ import annotations
 
+import gc
+import os
 import pickle
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +31,7 @@ PLAIN_TYPES = frozenset({
 })  # fmt: skip
 
 Dumps = Callable[..., bytes]
+Loads = Callable[..., Any]
 
 
 def attempt(function: Callable[..., Any], *args: Any) -> tuple[bool, Any]:
@@ -116,13 +120,63 @@ def pack(value: Any, dumps: Dumps = pickle.dumps) -> Pickled:
     return Pickled(data, buffers)
 
 
-def unpack(packed: Pickled, loads: Callable[..., Any] = pickle.loads) -> Any:
+def unpack(packed: Pickled, loads: Loads = pickle.loads) -> Any:
     """Return the value that was packed. Local; raises the errors of the value."""
     data = packed.data
     content = data if isinstance(data, bytes) else data.data
-    return loads(content, buffers=packed.buffers)
+    return unpickle(content, packed.buffers, loads)
+
+
+def unpickle(
+    content: bytes | bytearray | memoryview,
+    buffers: Sequence[Any] = (),
+    loads: Loads = pickle.loads,
+) -> Any:
+    """Return a value. Local; raises the errors of the value.
+
+    No garbage is collected while a large value is made: none of its objects is garbage,
+    and to visit them again and again takes longer than to make them. Cycles that
+    ``__reduce__`` or ``__setstate__`` make meanwhile are collected afterwards.
+    """
+    if len(content) < OUT_OF_BAND_BYTES or not gc.isenabled():
+        return loads(content, buffers=buffers)
+    thread = threading.get_ident()
+    _pausing.add(thread)
+    try:
+        gc.disable()
+        return loads(content, buffers=buffers)
+    finally:
+        gc.enable()
+        _pausing.discard(thread)
+
+
+_pausing: set[int] = set()  # threads that have disabled garbage collection
+
+
+def _collect_in_child() -> None:
+    """Enable in a forked child what a thread, which the child lacks, has disabled."""
+    if _pausing:
+        gc.enable()
+        _pausing.clear()
+
+
+os.register_at_fork(after_in_child=_collect_in_child)
 
 
 def is_plain(values: list[Any]) -> bool:
-    """Return whether pickle is certain to restore all values. Local."""
+    """Return whether all values have `PLAIN_TYPES`. Local."""
     return PLAIN_TYPES.issuperset(map(type, values))
+
+
+def is_restorable(values: list[Any]) -> bool:
+    """Return whether pickle is certain to restore all values. Local.
+
+    Not of an array that is several of the values: it would become one array again.
+    """
+    arrays = [value for value in values if type(value) not in PLAIN_TYPES]
+    return len(set(map(id, arrays))) == len(arrays) and all(
+        type(array) is np.ndarray
+        and array.dtype.isbuiltin == 1
+        and not array.dtype.hasobject
+        for array in arrays
+    )

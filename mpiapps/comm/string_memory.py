@@ -52,20 +52,30 @@ def string_of(kind: type[str | bytes], buffer: Any) -> str | bytes:
     return str(buffer, "ascii") if kind is str else bytes(buffer)
 
 
-def without_large_strings(value: Any, nesting: int = 0) -> Any:
+def without_large_strings(
+    value: Any, nesting: int = 0, memories: dict[int, StringMemory] | None = None
+) -> Any:
     """Return a value in which the memory of large strings replaces them. Local.
 
     Only of strings that are the value, or in it if it is a list or tuple, or in tuples
-    within it. Pickling restores the strings.
+    within it. Pickling restores the strings. A string that occurs several times has
+    one memory, which is pickled once; `memories` are those by the string's identity.
     """
     kind = type(value)
+    memories = {} if memories is None else memories
     if kind is str or kind is bytes:
         is_large = CPYTHON and len(value) >= LARGE_BYTES
-        return memory_of(value) if is_large and is_bytes(value) else value
+        if not is_large or not is_bytes(value):
+            return value
+        if id(value) not in memories:
+            memories[id(value)] = memory_of(value)
+        return memories[id(value)]
     if (kind is tuple and nesting < MAX_NESTING) or (kind is list and not nesting):
         is_short = len(value) <= MAX_LENGTH
         if is_short and not REPLACED.isdisjoint(map(type, value)):
-            parts = [without_large_strings(part, nesting + 1) for part in value]
+            parts = [
+                without_large_strings(part, nesting + 1, memories) for part in value
+            ]
             if any(map(is_not, parts, value)):
                 return kind(parts)
     return value

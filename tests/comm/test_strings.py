@@ -51,6 +51,15 @@ def test_ascii_and_bytes_are_not_pickled():
             assert packed.nbytes > 10**6
 
 
+def test_a_string_that_occurs_several_times_is_sent_once():
+    for string in ("a" * 10**6, b"\xff" * 10**6):
+        packed = pack([(string, n) for n in range(100)])
+        assert packed.nbytes < 2 * 10**6
+        restored = unpack(packed)
+        assert restored == [(string, n) for n in range(100)]
+        assert all(text is restored[0][0] for text, _ in restored)
+
+
 def identity(value):
     return value
 
