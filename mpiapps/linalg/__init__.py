@@ -32,7 +32,7 @@ module             contents
 `svd`              singular values and vectors
 `svds`             the largest singular values and vectors
 `lstsq`            least squares
-`tsqr`             QR of tall matrices
+`tsqr`             QR; `householder_qr`: of matrices that are not tall
 `npy`              .npy files, read and written in parallel
 `result_checks`    error estimates of results, cheap against the computation
 `operations`       operations of the matrix program; `operation`: their interface

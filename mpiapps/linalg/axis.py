@@ -92,10 +92,13 @@ class Axis:
 
     def indices(self, coord: int) -> npt.NDArray[np.int64]:
         """Return the indices that `coord` owns, int64, ascending."""
-        local = np.arange(self.count(coord), dtype=np.int64)
-        return (local // self.block * self.procs + coord) * self.block + (
-            local % self.block
-        )
+        if self.is_contiguous:
+            span = self.span(coord)
+            return np.arange(span.start, span.stop, dtype=np.int64)
+        step = self.block * self.procs
+        starts = np.arange(coord * self.block, self.n, step, dtype=np.int64)
+        blocks = starts[:, None] + np.arange(self.block, dtype=np.int64)
+        return blocks.reshape(-1)[: self.count(coord)]
 
     def overlap(
         self, coord: int, other: Axis, other_coord: int

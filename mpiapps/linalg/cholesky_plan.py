@@ -19,7 +19,7 @@ def plan_cholesky(problem: Problem) -> OperationPlan:
     """Return the plan of `cholesky` of a matrix."""
     n, p, z = problem.n, problem.ranks, problem.itemsize
     flops = factor_flops(n)
-    if one_rank_is_faster(problem.layout, p, z, flops):
+    if one_rank_is_faster(problem.layout, p, problem.dtype, flops):
         work = Work(flops=n**3 / 3, memory=2 * n * n * z)
         return problem.plan("LAPACK on rank 0", _on_rank_0, work)
     rows, columns = Layout.cyclic((n, n), p).grid

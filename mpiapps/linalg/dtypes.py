@@ -29,6 +29,16 @@ def check_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     return result
 
 
+def flop_weight(dtype: np.dtype[Any]) -> float:
+    """Return the time of an operation on numbers, relative to float64.
+
+    Vectors hold twice as many numbers of single precision, and a complex product and
+    sum are four real ones.
+    """
+    components = 2 if dtype.kind == "c" else 1
+    return components * dtype.itemsize / 8
+
+
 def refuse_masks(call: str, *dtypes: np.dtype[Any]) -> None:
     """Raise `TypeError` if one of `dtypes` is bool, which BLAS does not have."""
     if BOOL in dtypes:

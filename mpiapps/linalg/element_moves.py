@@ -127,15 +127,22 @@ def owned(elements: Elements, rank: int) -> tuple[Any, Any]:
 
 def own_part(layout: Layout, rank: int) -> Any:
     """Return the index of a rank's block in the whole matrix. Local."""
+    return _index(_own_pair(layout, rank))
+
+
+def put_part(whole: Array, layout: Layout, rank: int, block: Array) -> None:
+    """Set the part of the whole matrix that is a rank's block. Local."""
+    _put(whole, _own_pair(layout, rank), block)
+
+
+def _own_pair(layout: Layout, rank: int) -> tuple[Part, Part]:
     coords = layout.coords(rank)
     if coords is None:
         return NONE, NONE
     whole = Layout.on_one(layout.shape, 0)
-    return _index(
-        (
-            whole.rows.overlap(0, layout.rows, coords[0]),
-            whole.cols.overlap(0, layout.cols, coords[1]),
-        )
+    return (
+        whole.rows.overlap(0, layout.rows, coords[0]),
+        whole.cols.overlap(0, layout.cols, coords[1]),
     )
 
 

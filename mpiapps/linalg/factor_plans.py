@@ -5,8 +5,17 @@ from __future__ import annotations
 from mpiapps.comm.partition import blocks
 from mpiapps.linalg import eigh, svd
 from mpiapps.linalg.axis import Axis
+from mpiapps.linalg.householder_qr import column_layout
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.operation_plan import OperationPlan, Problem, Work
+from mpiapps.linalg.qr_choice import (
+    PANELS,
+    TSQR,
+    WHOLE,
+    choose_qr,
+    panel_ranks,
+    qr_block,
+)
 from mpiapps.linalg.reflectors import PANEL
 from mpiapps.linalg.traffic import Traffic
 from mpiapps.linalg.tridiagonal import row_layout
@@ -110,12 +119,22 @@ def plan_svd(problem: Problem) -> OperationPlan:
     return problem.plan(", ".join(steps), send_svd, work)
 
 
-def _qr_work(problem: Problem) -> Work:
+def _qr_work(problem: Problem, algorithm: str = TSQR) -> Work:
     """Return the work for R of a tall matrix."""
-    m, n, p = problem.m, problem.n, problem.ranks
-    read = QR_READS * min(n, LAPACK_PANEL) * m * n / p * problem.itemsize
-    memory = (3 * m / p + p * n) * n * problem.itemsize
-    return Work(2 * m * n * n / p + 2 * p * n**3, read, memory)
+    m, n, z = problem.m, problem.n, problem.itemsize
+    p, factors, chain = problem.ranks, 0, 0.0
+    if algorithm == TSQR:
+        factors = p  # of all ranks, factorised on each
+    elif algorithm == WHOLE:
+        p = 1
+    else:
+        # One panel is factorised after the other.
+        chain = 2 * m * n * qr_block(n, p)
+        p = panel_ranks(n, p)
+    read = QR_READS * min(n, LAPACK_PANEL) * m * n / p * z
+    memory = (3 * m / p + max(1, factors) * n) * n * z
+    flops = max(2 * m * n * n / p, chain) + 2 * factors * n**3
+    return Work(flops, read, memory)
 
 
 def _is_tall(problem: Problem) -> bool:
@@ -146,17 +165,39 @@ def send_svd(traffic: Traffic, problem: Problem) -> None:
     traffic.broadcast(n * problem.real_itemsize)
 
 
-def _qr(traffic: Traffic, layout: Layout, itemsize: int) -> Layout:
+def _qr(
+    traffic: Traffic, layout: Layout, itemsize: int, algorithm: str = TSQR
+) -> Layout:
     """Add what `tsqr` sends; return the layout of Q."""
     (m, n), size = layout.shape, traffic.size
     rows = Layout.blocks((m, n), (size, 1))
+    if algorithm == PANELS:
+        columns = column_layout((m, n), size, qr_block(n, size))
+        traffic.move(layout, columns, itemsize)
+        _householder_qr(traffic, columns, itemsize)
+        traffic.move(columns, rows, itemsize)
+        return rows
     traffic.move(layout, rows, itemsize)
     block = rows.rows.block
     # Full blocks, the last one that is not empty, and empty ones.
     total = m // block * min(block, n) + min(m % block, n)
     own = min(rows.rows.count(traffic.rank), n)
+    if algorithm == WHOLE:
+        total, own = m, rows.rows.count(traffic.rank)
     traffic.all_gather(total * n * itemsize, own * n * itemsize)
     return rows
+
+
+def _householder_qr(traffic: Traffic, columns: Layout, itemsize: int) -> None:
+    """Add what `householder_qr` sends after its redistribution."""
+    m, n = columns.shape
+    for number, start in enumerate(range(0, n, columns.cols.block)):
+        nb, owner = min(columns.cols.block, n - start), number % traffic.size
+        vectors, factor = nb * (m - start) * itemsize, nb * nb * itemsize
+        for size in (vectors + factor, vectors, factor):  # R, then Q
+            traffic.broadcast(size, owner)
+    own = n * columns.cols.count(traffic.rank)
+    traffic.all_gather(n * n * itemsize, own * itemsize)
 
 
 def plan_lstsq(problem: Problem) -> OperationPlan:
@@ -164,10 +205,13 @@ def plan_lstsq(problem: Problem) -> OperationPlan:
     tall, r, p, z = problem.tall, problem.columns, problem.ranks, problem.itemsize
     m, n = tall.m, tall.n
     right = (problem.m + problem.n) * r / p
-    memory = (5 * m * n / p + (2 * p + 6) * n * n + 3 * right) * z
+    algorithm = choose_qr(m, n, p, tall.dtype)
+    factors = 2 * p if algorithm == TSQR else 2
+    memory = (5 * m * n / p + (factors + 6) * n * n + 3 * right) * z
     rest = Work(20 * n**3 + 6 * m * n * r / p, 2 * m * n / p * z, memory)
-    work = _qr_work(tall).then(_qr_work(tall)).then(rest)  # R, Q
-    return problem.plan("TSQR, SVD of R on every rank", send_lstsq, work)
+    factor = _qr_work(tall, algorithm)
+    work = factor.then(factor).then(rest)  # R, Q
+    return problem.plan("QR, SVD of R on every rank", send_lstsq, work)
 
 
 def send_lstsq(traffic: Traffic, problem: Problem) -> None:
@@ -175,7 +219,8 @@ def send_lstsq(traffic: Traffic, problem: Problem) -> None:
     (m, n), r, size = problem.layout.shape, problem.columns, traffic.size
     z, wide = problem.itemsize, m < n
     b = Layout.balanced((m, r), size)
-    q = _qr(traffic, problem.layout.T if wide else problem.layout, z)
+    tall = problem.layout.T if wide else problem.layout
+    q = _qr(traffic, tall, z, choose_qr(*tall.shape, size, problem.dtype))
     order = min(m, n)
     traffic.broadcast(order * order * z)
     traffic.broadcast(order * problem.real_itemsize)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from operator import index
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.dtypes import refuse_masks
+from mpiapps.linalg.dtypes import flop_weight, refuse_masks
 from mpiapps.linalg.grid import ProcessGrid, grid_of
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.product_choice import REDISTRIBUTION_PASSES, Cost
@@ -112,11 +112,11 @@ def on_one_rank(a: DistMatrix, flops: float, columns: int = 0) -> bool:
     columns : int
         Of right sides, which are moved to the ranks that compute, and back.
     """
-    return one_rank_is_faster(a.layout, a.comm.size, a.dtype.itemsize, flops, columns)
+    return one_rank_is_faster(a.layout, a.comm.size, a.dtype, flops, columns)
 
 
 def one_rank_is_faster(
-    layout: Layout, size: int, itemsize: int, flops: float, columns: int = 0
+    layout: Layout, size: int, dtype: np.dtype[Any], flops: float, columns: int = 0
 ) -> bool:
     """Return the answer of `on_one_rank` for a matrix in a layout. Local."""
     n = layout.shape[0]
@@ -124,7 +124,8 @@ def one_rank_is_faster(
         return True
     moved = REDISTRIBUTION_PASSES * n * (n + 2 * columns)
     is_there = layout.grid == (1, 1)
-    panels = -(-n // block_for(n, size))
+    panels, itemsize = -(-n // block_for(n, size)), dtype.itemsize
+    flops *= flop_weight(dtype)
     one = Cost(flops, 0 if is_there else moved, size - 1)
     many = Cost(flops / size, moved / size, size - 1)
     return one.seconds(itemsize) < many.seconds(itemsize) + panels * PANEL_SECONDS
@@ -202,7 +203,7 @@ def check_finite(a: DistMatrix, *, lower: bool = False) -> None:
 
 
 def panels(axis: Axis, grid: tuple[int, int], start: int = 0) -> Iterator[Panel]:
-    """Yield the panels of a square matrix from column `start` on. Local."""
+    """Yield the panels of a matrix, given the axis of its columns. Local."""
     for number, first in enumerate(range(0, axis.n, axis.block)):
         if first < start:
             continue
@@ -226,7 +227,7 @@ def factorise_panels(
         Wait for a panel; return the function that updates columns ``left`` to ``right``
         of the trailing matrix.
     """
-    pending = list(panels(parts.rows, parts.matrix.layout.grid, done))
+    pending = list(panels(parts.cols, parts.matrix.layout.grid, done))
     coming = [start(panel) for panel in pending[:1]]
     for panel, ahead in zip_longest(pending, pending[1:]):
         update = finish(panel, coming.pop())

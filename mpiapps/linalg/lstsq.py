@@ -60,9 +60,8 @@ def lstsq(
 
     Notes
     -----
-    By TSQR of A (of A.H if it is wide), and the SVD of R on every rank: backward
-    stable, with the same rank as by an SVD of A. Cost: as `tsqr.qr`, ``min(m, n)^2``
-    elements from each rank, and two products.
+    By QR of A (of A.H if it is wide), and the SVD of R on every rank: backward stable,
+    with the same rank as by an SVD of A. Cost: that of `tsqr.qr`, and two products.
     """
     m, n = a.shape
     b, is_vector = as_matrix(a, b)

@@ -45,13 +45,16 @@ def block_for_lu(n: int, size: int, *, on_one: bool = False) -> int:
     -----
     All ranks update the rest of m rows in ``2 nb m**2 / size`` flops each. One rank
     factorises a panel in ``nb**2 m``: less, until half of the columns are done, if nb
-    is at most ``n / size``. A tournament takes about ``2 nb**2 m / p`` on p process
-    rows, a 16th at first if nb is a 16th of a rank's columns. With less than 32
+    is at most ``n / size``. But it is slower at that: on two ranks, LU of order 512 to
+    2048 takes least time with panels of 48 to 96 columns, and from 3072 on the width
+    hardly matters. A tournament takes about ``2 nb**2 m / p`` on p process rows, a 16th
+    of the update at first if nb is a 16th of a rank's columns. With less than 32
     columns BLAS loses more than the wait costs.
     """
     procs, q = process_grid(size)
     narrow, one = (
-        min(block_for(n, size), max(32, n // d // 32 * 32)) for d in (16 * q, size)
+        min(block_for(n, size), max(32, width // 32 * 32))
+        for width in (n // (16 * q), min(n // size, max(64, n // 20)))
     )
     return one if on_one or not tournament_is_faster(n, narrow, procs) else narrow
 

@@ -28,7 +28,7 @@ def on_rank_0(
     """
     comm = matrices[0].comm
     with raise_together(comm) as same:
-        same(function.__name__, *matrices, *sorted(options.items()))
+        same(function.__name__, *matrices, *sorted(options), *options.values())
     layouts = [Layout.on_one(matrix.shape, 0) for matrix in matrices]
     wholes = [
         redistribute(comm, matrix.local, matrix.layout, layout)

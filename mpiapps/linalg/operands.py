@@ -111,6 +111,7 @@ def own(array: Array, *sources: Any) -> Array:
         shared = any(module.may_share_memory(array, source) for source in arrays)
         copy: Array = module.array(array, order="C") if shared else array
         return copy
-    if any(np.may_share_memory(array, source) for source in sources):
+    # Empty arrays do not share memory, but may be one object that is not writeable.
+    if any(array is x or np.may_share_memory(array, x) for x in sources):
         return np.array(array, order="C")
     return array

@@ -15,8 +15,8 @@ from mpiapps.linalg.operation import USER_KIND, Operation, operation, square
 
 if TYPE_CHECKING:
     from mpiapps.linalg.distmatrix import DistMatrix
+    from mpiapps.linalg.factor_solvers import Factors
     from mpiapps.linalg.layout import Layout
-    from mpiapps.linalg.solve import Factors
 
 PLANS = "mpiapps.linalg.factor_plans:"
 CHECKS = "mpiapps.linalg.result_checks:"

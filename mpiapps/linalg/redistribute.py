@@ -12,7 +12,7 @@ from mpiapps.comm.chunking import Array
 from mpiapps.device.arrays import like, on_device, to_host
 from mpiapps.kernels.transpose import transposed
 from mpiapps.launch.mpi import MPI
-from mpiapps.linalg.element_moves import Elements, move, own_part
+from mpiapps.linalg.element_moves import Elements, move, put_part
 from mpiapps.linalg.layout import Layout
 
 
@@ -61,7 +61,7 @@ def replicate(comm: MPI.Intracomm, local: Array, layout: Layout) -> Array:
         if size:
             start, end = end, end + size
             block = blocks[start:end].reshape(layout.local_shape(rank))
-            whole[own_part(layout, rank)] = block
+            put_part(whole, layout, rank, block)
     return whole
 
 

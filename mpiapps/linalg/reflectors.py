@@ -49,16 +49,27 @@ class Reflectors:
         vectors = vectors[: len(factors)]
         if not factors:
             return
-        owner = len(self.starts) % self.comm.size
+        factor = triangular_factor(vectors, factors) if self._is_next_owner else None
+        self.add(start, vectors if factor is None else vectors.copy(), factor)
+
+    def add(self, start: int, vectors: Array, factor: Array | None) -> None:
+        """Add a panel as in `panels`, the last factor; its owner stores it. Local."""
+        factor = factor if self._is_next_owner else None
+        self.panels.append(None if factor is None else (vectors, factor))
         self.starts.append(start)
         self.shapes.append(vectors.shape)
-        is_owner = owner == self.comm.rank
-        self.panels.append(
-            (vectors.copy(), triangular_factor(vectors, factors)) if is_owner else None
-        )
 
-    def apply(self, columns: Array) -> None:
+    @property
+    def _is_next_owner(self) -> bool:
+        return len(self.starts) % self.comm.size == self.comm.rank
+
+    def apply(
+        self, columns: Array, first: Callable[[int], int] = lambda _start: 0
+    ) -> None:
         """Multiply this rank's `columns`, with all rows, by the product. Collective.
+
+        ``first(start)`` is the first column with an element from row `start` on that is
+        not zero.
 
         Cost: ``2 n^2`` flops per column (8 n^2 if complex); each rank receives n^2/2
         elements, in two messages per panel.
@@ -72,9 +83,9 @@ class Reflectors:
             owner = number % self.comm.size
             bcast_in(self.comm, vectors, owner)
             bcast_in(self.comm, factor, owner)
-            part = columns[start:]
+            part = columns[start:, first(start) :]
             inner = factor @ (vectors.conj() @ part)
-            add_product(part, np.ascontiguousarray(vectors.T), inner, -1)
+            add_product(part, vectors, inner, -1, op_a="T")
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ class PartialReduction:
 ReductionCallback = Callable[[PartialReduction], None]
 
 
-def triangular_factor(vectors: Array, factors: Sequence[Any]) -> Array:
+def triangular_factor(vectors: Array, factors: Sequence[Any] | Array) -> Array:
     """Return T with ``(1 - t1 v1 v1.H) (1 - t2 v2 v2.H) ... = 1 - V T V.H``. Local."""
     products = vectors.conj() @ vectors.T
     triangle = np.zeros_like(products)

@@ -6,8 +6,10 @@ over the ranks does not depend on their order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from mpiapps.linalg.stacking import stacked
 
 CHUNK = 2**16  # elements that NumPy functions are applied to at a time
 BLOCK = 2**12  # columns at a time
+COMPONENTS = "real", "imag"
 BLOCK_ELEMENTS = 2**18  # elements of rows at a time
 
 
@@ -30,7 +33,7 @@ class Terms:
     Attributes
     ----------
     function : callable, optional
-        Takes a C-contiguous part of the local block, and its rows and columns as slices
+        Takes a part of the local block, and its rows and columns as slices
         of the block; returns numbers of the same shape. With no axis, the block is one
         row.
     is_complex : bool, optional
@@ -75,26 +78,61 @@ def reproducible_sums(
     Cost: an all-gather of 8 bytes per result and rank if each row (axis 1) or column
     (axis 0) is on one rank, else of 56 bytes; twice as many for complex numbers.
     """
-    from mpiapps.kernels.reproducible_sums import STATE_ROWS, merge, new_state, values
+    from mpiapps.kernels.reproducible_sums import values
+
+    return _reduced(a, axis, terms, lambda state: values(state)[None])[0]
+
+
+def reproducible_means(a: DistMatrix, axis: int | None) -> tuple[Array, Array]:
+    """Return means, and those of the deviations from them. Collective.
+
+    Parameters, results and cost are as of `reproducible_sums`, of twice as many
+    numbers. The means of the deviations are not zero, because the means are rounded.
+    """
+    from mpiapps.kernels.reproducible_sums import means
+
+    count = math.prod(a.shape) if axis is None else a.shape[axis]
+    if count == 1:
+        elements = reproducible_sums(a, axis)
+        return elements, np.zeros_like(elements)
+    both = _reduced(a, axis, ELEMENTS, partial(means, count=count))
+    return both[0], both[1]
+
+
+def _reduced(
+    a: DistMatrix, axis: int | None, terms: Terms, finish: Callable[[Array], Array]
+) -> list[Array]:
+    """Return what `finish` returns of the states of all sums. Collective.
+
+    Of sums of one term each: the terms.
+    """
+    from mpiapps.kernels.reproducible_sums import STATE_ROWS, merge, new_state
 
     is_complex = a.dtype.kind == "c" if terms.is_complex is None else terms.is_complex
     components = 1 + is_complex
     results = components * (1 if axis is None else a.shape[1 - axis])
-    if a.size == 0:
-        return _shaped(np.zeros(results), is_complex, axis)
     parts = _parts(a.local, axis, terms, is_complex)
     count = 0 if axis is None else a.shape[axis]
     ranks = len(a.layout.ranks) if axis is None else a.layout.grid[axis]
-    if 1 in (count, ranks):  # a rank has all terms of its sums
-        own = _interleaved([part.values(count) for part in parts])
-        sums = stacked(a, own.reshape(-1, components), axis).reshape(-1)
-        return _shaped(sums, is_complex, axis)
-    states = _interleaved([part.states() for part in parts])
-    own = np.ascontiguousarray(states.T).reshape(-1, components * STATE_ROWS)
-    gathered = stacked(a, own, axis).reshape(-1, results, STATE_ROWS)
-    merged = new_state(results)
-    merge(gathered, merged)
-    return _shaped(values(merged), is_complex, axis)
+    if a.size == 0:
+        finished = finish(new_state(results))
+    elif 1 in (count, ranks):  # a rank has all terms of its sums
+        own = _interleaved(
+            [
+                part.terms()[None] if count == 1 else part.values(finish)
+                for part in parts
+            ]
+        )
+        rows = np.ascontiguousarray(own.T).reshape(-1, components * len(own))
+        finished = stacked(a, rows, axis).reshape(results, -1).T
+    else:
+        states = _interleaved([part.states() for part in parts])
+        own = np.ascontiguousarray(states.T).reshape(-1, components * STATE_ROWS)
+        gathered = stacked(a, own, axis).reshape(-1, results, STATE_ROWS)
+        merged = new_state(results)
+        merge(gathered, merged)
+        finished = finish(merged)
+    return [_shaped(np.ascontiguousarray(row), is_complex, axis) for row in finished]
 
 
 def _shaped(sums: Array, is_complex: bool, axis: int | None) -> Array:
@@ -123,10 +161,8 @@ def _parts(
         elif terms.magnitude:
             function = _complex_magnitudes
     if is_complex:
-        return [
-            _Part(block, along, _component(function, name)) for name in ("real", "imag")
-        ]
-    if function is None and block.dtype != np.float64:
+        return [_Part(block, along, function, component=name) for name in COMPONENTS]
+    if function is None and block.dtype not in {np.dtype("f4"), np.dtype("f8")}:
         function = _elements
     return [_Part(block, along, function, terms.magnitude, terms.square)]
 
@@ -140,43 +176,35 @@ def _complex_magnitudes(chunk: Array, _rows: slice, _columns: slice) -> Array:
     return magnitudes
 
 
-def _component(function: Function | None, name: str) -> Function:
-    """Return the real or imaginary part of a function."""
-    function = function or _elements
-
-    def part(chunk: Array, rows: slice, columns: slice) -> Array:
-        component: Array = getattr(function(chunk, rows, columns), name)
-        return component
-
-    return part
-
-
 @dataclass(frozen=True)
 class _Part:
-    """Sums of real terms over the rows (axis 0) or columns (axis 1) of a block."""
+    """Sums of real terms over the rows (axis 0) or columns (axis 1) of a block.
+
+    If terms are complex, of the `component` "real" or "imag".
+    """
 
     block: Array
     axis: int
     function: Function | None
     magnitude: bool = False
     square: bool = False
+    component: str = ""
 
-    def values(self, count: int) -> Array:
-        """Return the sums as float64; if `count` is 1, of one term each."""
-        from mpiapps.kernels.reproducible_sums import values
+    def terms(self) -> Array:
+        """Return the terms as float64, without -0, and NaN of one sign."""
+        terms = self._terms(*map(slice, self.block.shape))
+        terms = np.abs(terms) if self.magnitude else terms + 0.0
+        terms = terms.astype(float, copy=False).reshape(-1)
+        if np.isnan(terms.min(initial=0.0)):
+            terms[np.isnan(terms)] = np.nan
+        return np.square(terms) if self.square else terms
 
-        if count == 1:
-            function = self.function or _elements
-            terms = function(self.block, *map(slice, self.block.shape))
-            terms = np.abs(terms) if self.magnitude else terms + 0.0  # no -0
-            terms = terms.astype(float, copy=False).reshape(-1)
-            if np.isnan(terms.min(initial=0.0)):
-                terms[np.isnan(terms)] = np.nan  # of one sign
-            return np.square(terms) if self.square else terms
-        result = np.empty(self.block.shape[1 - self.axis])
-        for begin, end, state in self._sums():
-            result[begin:end] = values(state)
-        return result
+    def values(self, finish: Callable[[Array], Array]) -> Array:
+        """Return what `finish` returns of the states of the sums, (k, n)."""
+        from mpiapps.kernels.reproducible_sums import new_state
+
+        parts = [finish(state) for _, _, state in self._sums()]
+        return np.concatenate(parts or [finish(new_state(0))], axis=1)
 
     def states(self) -> Array:
         """Return the sums as states, int64, shape (7, n)."""
@@ -195,7 +223,10 @@ class _Part:
         results = n if self.axis == 0 else m
         step = BLOCK
         if self.axis == 1:
-            step = min(2 * BLOCK, max(1, BLOCK_ELEMENTS // max(1, n)))
+            # The cache holds the values of the function, and both components.
+            is_read_once = self.function is None and not self.component
+            elements = BLOCK_ELEMENTS if is_read_once else CHUNK
+            step = min(2 * BLOCK, max(1, elements // max(1, n)))
         for begin in range(0, results if m * n else 0, step):
             end = min(begin + step, results)
             state = new_state(end - begin)
@@ -206,16 +237,19 @@ class _Part:
             yield begin, end, state
 
     def _add_elements(self, begin: int, state: Array) -> None:
-        """Add float64 elements, which are read in place."""
+        """Add elements, which are read in place."""
         from mpiapps.kernels.reproducible_sums import MAX_NUMBERS, add_columns, add_rows
 
-        m, n = self.block.shape
-        elements, mask = self.block.reshape(-1), self._mask()
+        (m, n), mask, step = self.block.shape, self._mask(), 1
+        elements = self.block.reshape(-1)
+        if self.component:
+            elements, step = elements.view(elements.real.dtype), 2
+        first = COMPONENTS.index(self.component) if self.component else 0
         for i in range(0, self.block.shape[self.axis], MAX_NUMBERS):
             count = min(MAX_NUMBERS, self.block.shape[self.axis] - i)
             if self.axis == 1:
-                start = begin * n + i
-                add_rows(elements, start, n, count, mask, self.square, state)
+                place = step * (begin * n + i) + first, step * n, count
+                add_rows(elements, *place, mask, self.square, state, step)
             elif n == 1:
                 add_rows(elements, i, m, count, mask, False, state)
             else:
@@ -225,21 +259,24 @@ class _Part:
         """Add values of the function, chunk by chunk."""
         from mpiapps.kernels.reproducible_sums import add_columns, add_rows
 
-        function, mask = self.function or _elements, self._mask()
+        mask = self._mask()
         step = max(1, CHUNK // (end - begin))
         results = slice(begin, end)
         for i in range(0, self.block.shape[self.axis], step):
             some = slice(i, min(i + step, self.block.shape[self.axis]))
             rows, columns = (some, results) if self.axis == 0 else (results, some)
-            terms = function(
-                np.ascontiguousarray(self.block[rows, columns]), rows, columns
-            )
-            terms = np.ascontiguousarray(terms, np.float64)
+            terms = np.ascontiguousarray(self._terms(rows, columns), np.float64)
             m, n = terms.shape
             if self.axis == 1:
                 add_rows(terms.reshape(-1), 0, n, n, mask, self.square, state)
             else:
                 add_columns(terms.reshape(-1), 0, n, m, mask, state)
+
+    def _terms(self, rows: slice, columns: slice) -> Array:
+        """Return the values of the function, or their component."""
+        function = self.function or _elements
+        terms = function(self.block[rows, columns], rows, columns)
+        return getattr(terms, self.component) if self.component else terms
 
     def _mask(self) -> int:
         from mpiapps.kernels.reproducible_sums import MAGNITUDE

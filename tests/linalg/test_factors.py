@@ -7,13 +7,14 @@ from mpiapps.linalg import factor_checkpoint, factorization, lu_panel, trsm
 from mpiapps.linalg import layout as layout_module
 from mpiapps.linalg import lu as lu_module
 from mpiapps.linalg.cholesky import cholesky
+from mpiapps.linalg.condition import condition
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.factorization import block_for
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.lu import lu
 from mpiapps.linalg.matvec import matvec
 from mpiapps.linalg.reductions import col_sums, norm, row_sums, trace
-from mpiapps.linalg.solve import condition, factorise, inverse, solve
+from mpiapps.linalg.solve import factorise, inverse, solve
 from mpiapps.linalg.trsm import solve_triangular
 from mpiapps.linalg.tsqr import qr
 from tests.linalg.cases import DTYPES, close, layouts, spread, whole
@@ -246,6 +247,21 @@ def test_solve_and_inverse(comm, kind, dtype):
     close(inverse(spread(comm, x), kind=kind), np.linalg.inv(x), factor)
 
 
+@pytest.mark.parametrize("n", [1, 3, 14, 40])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_inverses_from_factors_of_many_panels(comm, n, dtype, monkeypatch):
+    monkeypatch.setattr(factorization, "PANEL_SECONDS", -1)  # panels on all ranks
+    for kind, factorised in (("general", lu), ("positive", cholesky)):
+        x = positive(n, dtype) if kind == "positive" else whole((n, n), dtype)
+        a = spread(comm, x)
+        factors = factorised(a, 3)
+        matrix = factors.factors if kind == "general" else factors
+        assert n < 4 or matrix.layout.rows.block == 3
+        found = inverse(a, kind=kind, factors=factors)
+        assert found.layout == a.layout
+        close(found, np.linalg.inv(x), 100 * np.linalg.cond(x))
+
+
 @pytest.mark.usefixtures("ranks")
 def test_systems_that_cannot_be_solved_are_refused(comm):
     x, y = spread(comm, positive(6)), spread(comm, whole((6, 2)))
@@ -282,6 +298,49 @@ def test_the_condition_estimate_is_within_a_factor(comm, wanted):
     assert truth / 10 <= condition(spread(comm, x)) <= truth * 1.01
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_results_are_the_same_from_gathered_factors(comm, dtype, monkeypatch):
+    monkeypatch.setattr(factorization, "PANEL_SECONDS", -1)  # LU on all ranks
+    x, b = whole((70, 70), dtype), whole((70, 3), dtype, seed=1)
+    positive = x @ x.conj().T + np.eye(70, dtype=dtype)
+    tolerance = 1e-3 if dtype in "f4 c8" else 1e-9
+    found = []
+    for faster in (False, True):
+        for module in ("condition", "factor_solvers"):
+            rule = f"mpiapps.linalg.{module}.rank_0_is_faster"
+            monkeypatch.setattr(rule, lambda *_, faster=faster: faster)
+        solutions = [
+            solve(spread(comm, a), spread(comm, b), kind=kind).to_all()
+            for a, kind in ((x, "general"), (positive, "positive"))
+        ]
+        found.append((condition(spread(comm, x)), *solutions))
+    for one, other in zip(*found, strict=True):
+        scale = np.abs(one).max()
+        np.testing.assert_allclose(one / scale, other / scale, 0, tolerance)
+
+
+@pytest.mark.usefixtures("ranks")
+def test_the_condition_of_overflowing_inverses_is_infinite(comm):
+    assert condition(spread(comm, np.diag(np.logspace(150, -160, 200)))) == np.inf
+
+
+@pytest.mark.usefixtures("ranks")
+@pytest.mark.parametrize("kinds", [("f8", "f4", "f4"), ("f4", "f8", "f4")])
+def test_factors_may_have_another_dtype_than_the_system(comm, kinds):
+    x = positive(7)
+    factors, a, b = (x.astype(kind) for kind in kinds)
+    solved = solve(
+        spread(comm, a),
+        spread(comm, b[:, :1]),
+        factors=factorise(spread(comm, factors)),
+    )
+    assert solved.dtype == np.result_type(kinds[0], kinds[2])
+    np.testing.assert_allclose(solved.to_all(), np.eye(7)[:, :1], atol=1e-5)
+    found = inverse(spread(comm, a), factors=factorise(spread(comm, factors)))
+    assert found.dtype == np.result_type(*kinds[:2])
+    np.testing.assert_allclose(found.to_all(), np.linalg.inv(x), atol=1e-5)
+
+
 def test_rank_0_factorises_small_matrices(comm):
     x = positive(17)
     for factor in (cholesky(spread(comm, x)), lu(spread(comm, x)).factors):
@@ -296,18 +355,6 @@ def test_rank_0_factorises_small_matrices(comm):
     b = DistMatrix.zeros(comm, (17, 10**5))
     found = solve_triangular(spread(comm, np.eye(17)), b)
     assert found.layout == b.layout
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (5, 5), (30, 4), (4, 4), (6, 0)])
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_qr(comm, shape, dtype):
-    x = whole(shape, dtype)
-    for layout in layouts(shape, comm.size):
-        q, r = qr(spread(comm, x, layout))
-        close(spread(comm, (np.asarray(q) @ r).astype(dtype)), x)
-        eye = np.eye(shape[1], dtype=dtype)
-        close(spread(comm, np.asarray(q.H) @ np.asarray(q)), eye)
-        assert (np.diagonal(r).real >= 0).all()
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (1, 1), (6, 9), (9, 6)])

@@ -87,6 +87,16 @@ def test_a_variance_is_rounded_once(comm):
     assert np.var(made) == var(made) == np.var(array) != np.square(std(made))
 
 
+def test_sums_that_overflow_have_the_variance_of_numpy(comm):
+    array = np.array([[1.5e308, 1.0], [1.5e308, np.inf], [1.0, 2.0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = array.mean(axis=0), array.var(axis=0)
+    for layout in layouts(array.shape, comm.size):
+        made = spread(comm, array, layout)
+        np.testing.assert_array_equal((mean(made, 0), var(made, 0)), expected)
+
+
 def test_an_invalid_axis_is_refused(comm):
     with pytest.raises(ValueError, match="axis 2 is not one of"):
         mean(spread(comm, whole((2, 2))), 2)

@@ -22,6 +22,7 @@ from mpiapps.linalg import (
     row_swaps,
     summa,
     svd,
+    tsqr,
 )
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.cholesky import cholesky
@@ -33,6 +34,7 @@ from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.lstsq import lstsq
 from mpiapps.linalg.operation_plan import Problem, plan_operation
 from mpiapps.linalg.operations import find_operation
+from mpiapps.linalg.qr_choice import PANELS, TSQR, WHOLE
 from mpiapps.linalg.solve import hermitian
 from mpiapps.linalg.svds import svds
 from mpiapps.linalg.traffic import Traffic
@@ -193,7 +195,10 @@ def test_random_pivots_are_rows_that_remain():
 @pytest.mark.mpi
 @pytest.mark.one_mpi
 @pytest.mark.parametrize("shape", [(60, 7), (7, 60), (23, 23), (31, 6)], ids=str)
-def test_least_squares(counting, shape):
+@pytest.mark.parametrize("algorithm", [TSQR, WHOLE, PANELS])
+def test_least_squares(counting, shape, algorithm, monkeypatch):
+    for module in (tsqr, factor_plans):
+        monkeypatch.setattr(module, "choose_qr", lambda *_: algorithm)
     for columns in (1, 5):
         b = DistMatrix.random(counting, (shape[0], columns))
         compare(
@@ -255,7 +260,7 @@ def difference(comm, a, function):
         ("eigh", (20_000,), "tridiagonal form, divide and conquer"),
         ("svd", (7_000, 5_000), "bidiagonal form"),
         ("svd", (500, 5_000_000), "QR, LAPACK on rank 0"),
-        ("lstsq", (10**8, 50, 3), "TSQR, SVD of R on every rank"),
+        ("lstsq", (10**8, 50, 3), "QR, SVD of R on every rank"),
         ("eigsh", (200,), "LAPACK on rank 0"),
         ("eigsh", (20_000,), "block Lanczos"),
         ("svds", (20_000, 5_000), "block Golub-Kahan"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mpiapps.linalg.cholesky import cholesky
+from mpiapps.linalg.condition import condition
 from mpiapps.linalg.multiply import gram, multiply
 from mpiapps.linalg.residual import residual
 from mpiapps.linalg.result_checks import (
@@ -14,7 +15,7 @@ from mpiapps.linalg.result_checks import (
     solution_error,
     transpose_error,
 )
-from mpiapps.linalg.solve import condition, inverse, solve
+from mpiapps.linalg.solve import inverse, solve
 from mpiapps.matrix import TOLERANCE
 from tests.linalg.cases import DTYPES, spread, whole
 
