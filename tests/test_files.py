@@ -1,5 +1,6 @@
 """The program on files as users start it: on real ranks, from lists, after kills."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -91,6 +92,17 @@ def test_a_failed_file_ends_only_a_strict_run(tmp_path):
     assert ended.code == 65
     assert ended.err.count("bad.gz: OSError: damaged") == 1
     assert "Traceback" not in ended.err
+
+
+def test_a_cut_file_that_all_ranks_decompress_is_reported_once(tmp_path):
+    content = gzip.compress(random.Random(1).randbytes(2**22), 1)
+    (tmp_path / "cut.gz").write_bytes(content[:-9])
+    reason = "cut.gz: the compressed file ended before its content did"
+    argv = [*FILES, "count", str(tmp_path)]
+    ended = on_ranks("openmpi", 3, *argv)
+    assert (ended.code, ended.out.count(reason)) == (3, 1)
+    ended = on_ranks("openmpi", 3, *argv, "--strict")
+    assert (ended.code, ended.err.count(reason)) == (65, 1)
 
 
 def test_a_manifest_that_cannot_be_read_is_an_error_of_files(tmp_path):

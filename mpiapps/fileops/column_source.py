@@ -11,6 +11,7 @@ from mpiapps.fileops.csv_header import ColumnPositions, CSVOptions, find_columns
 from mpiapps.fileops.parquet import ParquetReader, is_parquet
 from mpiapps.fileops.reading import FIRST_READ_BYTES, SegmentReader, open_segment
 from mpiapps.fileops.segments import Segment
+from mpiapps.fileops.windows import CSVEnds, own_records
 from mpiapps.kernels.records import FIELD, NEWLINE, PLAIN, RECORD, Dialect
 
 FilePosition = tuple[int, int]  # index of a file in the listing, and a byte offset
@@ -33,7 +34,11 @@ class ColumnSource:
         Whether any of the files is a Parquet file.
     quote_states : mapping of (int, int) to int
         See `csv_quotes.quote_states`.
+    segment_factor : int
+        See `operation.Operation`.
     """
+
+    segment_factor = 1
 
     def __init__(
         self, columns: Sequence[str], options: CSVOptions, names: Iterable[str] = ()
@@ -68,6 +73,17 @@ class ColumnSource:
             self._position = find_columns(blocks, self.columns, dialect, header)
             self._file = segment.file
         return self._position
+
+    def content(
+        self, segment: Segment, window: int = 0
+    ) -> Iterator[tuple[int | None, np.ndarray]]:
+        """Yield the records of a segment of a compressed file, after its header.
+
+        See `windows.own_records`.
+        """
+        start, dialect = self.position(segment).start, self.dialect(segment.name)
+        blocks = skip_bytes(self.reader.content(segment.name), start)
+        return own_records(blocks, segment, CSVEnds(dialect), start, window)
 
     def state(self, segment: Segment, dialect: Dialect) -> int:
         """Return the parser state at the first byte of a segment."""

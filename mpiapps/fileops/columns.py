@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from mpiapps.app.arrow import numbers
-from mpiapps.fileops.column_source import ColumnSource, FilePosition, skip_bytes
+from mpiapps.fileops.column_source import ColumnSource, FilePosition
 from mpiapps.fileops.csv_header import CSVOptions
 from mpiapps.fileops.operation import Operation
 from mpiapps.fileops.parquet import MODULE, is_parquet
@@ -18,7 +18,7 @@ from mpiapps.fileops.reading import FIRST_READ_BYTES
 from mpiapps.fileops.segments import OPEN_COST, Segment
 from mpiapps.kernels import columns, moments, records
 from mpiapps.kernels.columns import ColumnParser
-from mpiapps.kernels.moments import Moments, add_to_histogram
+from mpiapps.kernels.moments import Moments, add_to_histogram, finite
 from mpiapps.kernels.records import (
     NEWLINE,
     RECORD,
@@ -63,8 +63,9 @@ class ColumnReader(ColumnSource):
         (column,), begin = self.position(segment)
         dialect = self.dialect(segment.name)
         if not self.is_splittable(segment.name):
-            parser = ColumnParser(column, dialect)
-            for block in skip_bytes(self.reader.blocks(segment), begin):
+            parser = ColumnParser(column, dialect, offset=begin)
+            for gap, block in self.content(segment):
+                parser.skip(gap or 0)
                 yield parser.numbers(block)
             yield parser.end()
             return
@@ -93,6 +94,7 @@ class ColumnOperation(Operation, Generic[Source]):
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self.segment_factor = source.segment_factor
 
     def warm_up(self) -> None:
         """Compile the kernels by calling them once, import what reads Parquet."""
@@ -116,13 +118,18 @@ class NumberOperation(ColumnOperation[ColumnReader]):
         *columns.KERNELS,
         *moments.KERNELS,
     ]
+    splits_compressed = True
 
     def warm_up(self) -> None:
         """Compile the kernels by calling them once, import what reads Parquet."""
         super().warm_up()
         values = ColumnParser(0, Dialect()).numbers(SAMPLE)
-        Moments().add(values)
-        add_to_histogram(values, np.arange(2.0), np.zeros(3, np.int64))
+        arrays = [finite(np.append(values, np.nan)), np.ones(1), np.ones(1)]
+        # Arrays of Arrow are read-only, which to numba is a type of its own.
+        arrays[2].setflags(write=not self._source.has_parquet)
+        for array in arrays:
+            Moments().add(array)
+            add_to_histogram(array, np.arange(2.0), np.zeros(3, np.int64))
 
 
 class ColumnMoments(NumberOperation):
@@ -150,11 +157,14 @@ class ColumnMoments(NumberOperation):
         total = Moments()
         arrays: list[np.ndarray] = []
         for values in self._source.values(segment):
-            others = total.others
-            total.add(values)
+            numbers = finite(values)
+            total.add(numbers)
+            total.others += len(values) - len(numbers)
             if total.count <= self._room:
-                finite = total.others == others
-                arrays.append(values if finite else values[np.isfinite(values)])
+                # A view keeps its whole base array in memory; copy it unless all values
+                # are kept.
+                whole = numbers is values or numbers.base is None
+                arrays.append(numbers if whole else numbers.copy())
         if total.count <= self._room:
             self._room -= total.count
             self.kept_numbers[segment.file, segment.start] = arrays

@@ -55,6 +55,7 @@ class TextCount(Operation):
     """
 
     open_cost = OPEN_COST
+    splits_compressed = True
     _line_counts = frozenset({"lines", "bytes"})  # counted by a faster kernel
 
     encoding: str = "utf-8"
@@ -71,6 +72,8 @@ class TextCount(Operation):
         self._reader = SegmentReader(boundary, decompress=self.decompress)
         fast = bool(self.only) and not (self.top or self.strict_utf8)
         self._lines = fast and set(self.only) <= self._line_counts
+        # An error has the number of all bytes that are not UTF-8.
+        self.splits_compressed &= not self.strict_utf8
         self._sizes = fast and set(self.only) == {"bytes"}
         self._words: defaultdict[int, WordCounts] = defaultdict(WordCounts)
         self.kernels: Sequence[Callable[..., Any]] = [
@@ -92,7 +95,7 @@ class TextCount(Operation):
             words.add(np.frombuffer(numbers, np.uint8))  # the table grows, too
             words.merge(words.arrays)
             words.update({})
-            words.split(1)
+            words.split(1, 0)
             words.most_frequent(1)
 
     def is_splittable(self, name: str) -> bool:
@@ -139,8 +142,10 @@ class TextCount(Operation):
 
     def _count_all(self, segment: Segment) -> list[Any]:
         sums = [0] * SUMS
-        known = self.top or segment.start == 0  # records of `top` begin after a blank
-        state, joins, carry = OUTSIDE if known else UNKNOWN, 0, EMPTY
+        # Records of `top` and of compressed files begin after a blank.
+        follows_blank = self.top or not self.is_splittable(segment.name)
+        state = OUTSIDE if follows_blank or segment.start == 0 else UNKNOWN
+        joins, carry = 0, EMPTY
         words = _WordCounter(self._word_counts(segment)) if self.top else None
         for block in self._blocks(segment):
             sums[3] += len(block)
@@ -211,11 +216,11 @@ class TextCount(Operation):
             else:
                 total = words
         if world.size > 1:
-            shares = total.split(world.size)
-            total = WordCounts()
+            shares = total.split(world.size, world.rank)
             for share in world.objects.alltoall(shares):
                 total.merge(share)
-        parts = world.comm.gather(total.most_frequent(n), root=world.root)
+        own = total.most_frequent(n, world.size, world.rank)
+        parts = world.comm.gather(own, root=world.root)
         return most_frequent((pair for part in parts or () for pair in part), n)
 
 
@@ -285,8 +290,8 @@ def join_words(files: np.ndarray, rows: np.ndarray) -> np.ndarray:
     sums, joins, state = rows[:, :SUMS].copy(), rows[:, SUMS], rows[:, SUMS + 1]
     # The state after a segment of unknown state is that of the last known one before
     # it; the state of a file's first segment is always known.
-    known = np.where(state == UNKNOWN, 0, np.arange(len(rows)))
-    last_known = np.maximum.accumulate(known)[:-1]
-    inside = (state[last_known] == INSIDE) & (files[last_known] == files[1:])
+    numbers = np.where(state == UNKNOWN, 0, np.arange(len(rows)))
+    last = np.maximum.accumulate(numbers)[:-1]
+    inside = (state[last] == INSIDE) & (files[last] == files[1:])
     sums[1:, 1] -= joins[1:] * inside
     return sums

@@ -89,12 +89,12 @@ def find_columns(
         named = [
             header == "yes" or (header == "auto" and not number) for number in numbers
         ]
-        found = [by and name in names for name, by in zip(wanted, named, strict=True)]
+        is_name = [by and name in names for name, by in zip(wanted, named, strict=True)]
         skipped = not record.strip() or record.startswith(COMMENT)
-        if all(found) or (any(found) and not skipped):
+        if all(is_name) or (any(is_name) and not skipped):
             indices = [
                 _index(names, name) if by else _at(number, name, names)
-                for name, by, number in zip(wanted, found, numbers, strict=True)
+                for name, by, number in zip(wanted, is_name, numbers, strict=True)
             ]
             return ColumnPositions(tuple(indices), start + len(record))
         if not skipped:
@@ -117,8 +117,8 @@ def _at(number: int, name: str, names: list[str]) -> int:
 
 
 def _no_column(name: str, names: list[str]) -> str:
-    known = ", ".join(names[:MAX_LISTED_COLUMNS])
-    return f"no column {name}; the first record is {known}"
+    listed = ", ".join(names[:MAX_LISTED_COLUMNS])
+    return f"no column {name}; the first record is {listed}"
 
 
 def _index(names: list[str], name: str) -> int:

@@ -12,6 +12,7 @@ from mpiapps.fileops.column_source import ColumnSource, FilePosition
 from mpiapps.fileops.columns import ColumnOperation
 from mpiapps.fileops.file_run import FileRun
 from mpiapps.fileops.reading import SegmentReader, open_segment
+from mpiapps.fileops.run_segments import segments_of
 from mpiapps.fileops.segments import Segment
 from mpiapps.kernels.records import NEWLINE, PLAIN, STATES, advance_quote_states
 
@@ -68,8 +69,14 @@ def quote_states(
 
 
 def read_quote_states(run: FileRun, source: ColumnSource) -> None:
-    """Set the `quote_states` of a source, by a pass over the files. Collective."""
-    if source.options.quote:
-        quotes = run.execute(QuoteStates(source), "quotes")
+    """Set the `quote_states` of a source, by a pass over the files. Collective.
+
+    Files that are not split, and those of Parquet, need none.
+    """
+    operation = QuoteStates(source)
+    segments = segments_of(run.listing, operation)
+    split = set(segments.file[segments.start > 0].tolist())
+    if any(source.dialect(run.listing.names[n]).quote >= 0 for n in split):
+        quotes = run.execute(operation, "quotes")
         comm = run.ctx.world.comm
         source.quote_states = comm.bcast(quote_states(quotes.by_file()))

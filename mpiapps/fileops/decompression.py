@@ -1,4 +1,4 @@
-"""Files of gzip and Zstandard, read in pieces that cost few calls.
+"""Compressed files, those of gzip and Zstandard read in pieces that cost few calls.
 
 The file object of zstandard does not raise an error if the input ends inside a frame.
 That of gzip reads 8 KiB at a time, which takes a third longer than zlib. isal, if it is
@@ -11,12 +11,47 @@ import importlib
 import io
 import zlib
 from abc import abstractmethod
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-READ_BYTES = 2**16
+import numpy as np
+
+READ_BYTES = 2**15  # larger reads make zstandard join many parts of 128 KiB
 GZIP_WBITS = 31  # of zlib: any window, with the header and the checksum of gzip
 FAST_ZLIB = "isal.isal_zlib"  # has the interface of zlib
+# File name suffix -> module and function that open the compressed file.
+OPENERS = {
+    ".gz": (__name__, "GzipFile"),
+    ".xz": ("lzma", "open"),
+    ".lzma": ("lzma", "open"),
+    ".bz2": ("bz2", "open"),
+    ".zst": (__name__, "ZstdFile"),
+}
+# A compressed archive is read as the uncompressed archive, as with .tar.gz.
+ARCHIVES = {".tgz": ".gz", ".txz": ".xz", ".tbz2": ".bz2", ".tzst": ".zst"}
+OPENERS |= {archive: OPENERS[suffix] for archive, suffix in ARCHIVES.items()}
+MAX_SUFFIX_LENGTH = max(map(len, OPENERS))
+
+
+def compression_suffix(name: str) -> str:
+    """Return the suffix of a compressed file's name, in lower case; else ""."""
+    end = name[-MAX_SUFFIX_LENGTH:].lower()
+    return end[end.rindex(".") :] if end.endswith(tuple(OPENERS)) else ""
+
+
+def decompressed(name: str, buffer: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the content of a compressed file, in parts of one reused buffer.
+
+    Raises
+    ------
+    OSError, EOFError, lzma.LZMAError, zstandard.ZstdError
+        If the file cannot be read, is damaged, or is cut.
+    """
+    module, function = OPENERS[compression_suffix(name)]
+    with getattr(importlib.import_module(module), function)(name) as stream:
+        while n := stream.readinto(buffer):
+            yield buffer[:n]
 
 
 class _DecompressedFile(io.RawIOBase):

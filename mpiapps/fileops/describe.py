@@ -13,6 +13,7 @@ import numpy as np
 from mpiapps.base.errors import InputError
 from mpiapps.fileops.csv_quotes import read_quote_states
 from mpiapps.fileops.file_run import MAX_KEPT_NUMBERS, FileRun, ValuesAndLines
+from mpiapps.fileops.run_segments import SegmentResults
 from mpiapps.fileops.segments import Segment
 from mpiapps.fileops.summary import ColumnSummary, ColumnTotal, RefinedCounts
 from mpiapps.fileops.table_columns import chosen_columns, invalid_notes
@@ -31,8 +32,8 @@ def describe(run: FileRun) -> ValuesAndLines:
     """Describe columns. Collective.
 
     Passes over the files: quotes, totals, and one for each of the other `LEVELS` of
-    bits. These skip segments whose numbers the first one kept in memory; none are kept
-    if results are recorded.
+    bits. These read only segments whose numbers are not in memory since the first one;
+    none are kept if results are recorded.
     """
     options, world = run.options, run.ctx.world
     columns, csv_options = chosen_columns(run)
@@ -40,17 +41,12 @@ def describe(run: FileRun) -> ValuesAndLines:
     read_quote_states(run, source)
     summary = ColumnSummary(source, 0 if run.recorded else MAX_KEPT_NUMBERS)
     results = run.execute(summary, "summary")
-    totals = [ColumnTotal() for _ in columns]
-    for file, parts in results.by_file().items():
-        for part in parts:
-            for total, column in zip(totals, part, strict=True):
-                total.add(file, column)
-    refinement = _Refinement(run, source, summary, totals, options.percentiles)
+    refinement = _Refinement(run, source, summary, results, options.percentiles)
     for level in range(1, len(LEVELS)):
         refinement.run_level(level)
     if not world.is_root:
         return {}, []
-    run.notes += invalid_notes(run, columns, totals)
+    run.notes += invalid_notes(run, columns, refinement.totals)
     rows = [
         {"column": name, **row}
         for name, row in zip(columns, refinement.described(), strict=True)
@@ -78,23 +74,35 @@ class _Refinement:
         run: FileRun,
         source: TableReader,
         summary: ColumnSummary,
-        totals: list[ColumnTotal],
+        results: SegmentResults,
         percentiles: Sequence[float],
     ) -> None:
-        self._run, self._source, self._totals = run, source, totals
-        self._percentiles = percentiles
+        self._run, self._source, self._percentiles = run, source, percentiles
+        self.totals = [ColumnTotal() for _ in source.columns]
+        for file, parts in results.by_file().items():
+            for part in parts:
+                for total, column in zip(self.totals, part, strict=True):
+                    total.add(file, column)
         self._failed = set(run.errors)
         comm = run.ctx.world.comm
-        self._kept = summary.kept_numbers
-        self._done = set().union(*comm.allgather(list(self._kept)))
-        self._squares: list[list[tuple[int, int]]] = [[] for _ in totals]
+        kept = summary.kept_numbers
+        self._kept = [values for (file, _), arrays in kept.items()
+                      if file not in self._failed for values in arrays]  # fmt: skip
+        self._done = set().union(*comm.allgather(list(kept)))
+        files, starts, _ = (column.tolist() for column in results.segments)
+        self._reads = any(
+            at not in self._done
+            for at in zip(files, starts, strict=True)
+            if at[0] not in self._failed
+        )
+        self._squares: list[list[tuple[int, int]]] = [[] for _ in self.totals]
         self._selections = []
-        for total in totals:
+        for total in self.totals:
             indices = [self._indices(total.count, each) for each in percentiles]
-            found = Selection([n for low, high, _ in indices for n in (low, high)]
-                              if total.count else [])  # fmt: skip
-            found.narrow(total.counts)
-            self._selections.append(found)
+            ranks = [n for low, high, _ in indices for n in (low, high)]
+            selection = Selection(ranks if total.count else [])
+            selection.narrow(total.counts)
+            self._selections.append(selection)
 
     @staticmethod
     def _indices(count: int, percentile: float) -> tuple[int, int, float]:
@@ -108,7 +116,7 @@ class _Refinement:
         """Determine the next bits, in a pass over the numbers. Collective."""
         run, world = self._run, self._run.ctx.world
         centers = [(t.mean if t.count else 0.0, t.scale if t.count else 1.0)
-                   for t in self._totals]  # fmt: skip
+                   for t in self.totals]  # fmt: skip
         prefixes = [each.prefixes for each in self._selections]
         prefixes, centers = world.comm.bcast((prefixes, centers), world.root)
         operation = RefinedCounts(
@@ -118,17 +126,18 @@ class _Refinement:
         bits = [each.tolist() for each in prefixes]
         basis = repr((bits, centers, sorted(self._failed)))
         digest = hashlib.blake2b(basis.encode(), digest_size=6).hexdigest()
-        results = run.execute(operation, f"bits-{level}-{digest}")
+        read = []
+        if self._reads:
+            read = run.execute(operation, f"bits-{level}-{digest}").values
         if changed := set(run.errors) - self._failed:
             file = min(changed)
             raise InputError(
                 f"{run.listing.names[file]}: {run.errors[file]}; {CHANGED}"
             )
         with world.timed("kernel"):
-            good = [arrays for (file, _), arrays in self._kept.items()
-                    if file not in self._failed]  # fmt: skip
-            kept = (values for arrays in good for values in arrays)
-            squares = operation.count(kept, operation.counts)
+            if level > 1:  # from here on few numbers begin with the bits found
+                self._kept = operation.matching(self._kept)
+            squares = operation.count(self._kept, operation.counts)
         parts = world.comm.gather(squares, root=world.root) or []
         local = np.concatenate(
             [np.empty(0, np.int64), *map(np.ravel, operation.counts)]
@@ -139,14 +148,15 @@ class _Refinement:
             if world.is_root:
                 self._narrow(operation.counts, total)
         if level == 1:
-            for part in (*parts, *filter(None, results.values)):
+            for part in (*parts, *filter(None, read)):
                 for column, square in zip(self._squares, part, strict=True):
                     column.append(square)
 
     def _narrow(self, shapes: list[np.ndarray], total: np.ndarray) -> None:
-        ends = np.cumsum([each.size for each in shapes])[:-1]
+        ends = np.cumsum([each.size for each in shapes], dtype=np.int64)
+        parts = np.split(total, ends)[:-1]  # without columns none
         for selection, shape, counts in zip(
-            self._selections, shapes, np.split(total, ends), strict=True
+            self._selections, shapes, parts, strict=True
         ):
             if not selection.narrow(counts.reshape(shape.shape)):
                 raise InputError(CHANGED)
@@ -155,7 +165,7 @@ class _Refinement:
         """Return the row of each column. Root only."""
         rows = []
         for total, selection, squares in zip(
-            self._totals, self._selections, self._squares, strict=True
+            self.totals, self._selections, self._squares, strict=True
         ):
             row: dict[str, Any] = {"count": total.count, "missing": total.missing}
             row["invalid"] = total.invalid

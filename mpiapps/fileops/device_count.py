@@ -22,6 +22,7 @@ class DeviceTextCount(TextCount):
     on the CPU.
     """
 
+    splits_compressed = False  # a device counts faster than a core decompresses
     _line_counts = frozenset()  # a device counts all at once
 
     def warm_up(self) -> None:
@@ -58,9 +59,9 @@ def segment_row(rows: np.ndarray, size: int, state: int) -> list[int]:
     joins = 0
     if len(rows):
         sums[text.ROW_INVALID] += rows[-1, text.ROW_PENDING]
-        known = rows[rows[:, text.ROW_STATE] != UNKNOWN]
-        if len(known):
-            joins = known[0, text.ROW_JOINS] if state == UNKNOWN else 0
-            state = known[-1, text.ROW_STATE]
+        decided = rows[rows[:, text.ROW_STATE] != UNKNOWN]
+        if len(decided):
+            joins = decided[0, text.ROW_JOINS] if state == UNKNOWN else 0
+            state = decided[-1, text.ROW_STATE]
     sums[text.ROW_PENDING] = size  # the column of bytes
     return [*sums.tolist(), int(joins), int(state)]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pkgutil
 import re
-from pathlib import Path
 from typing import Any
 
 from mpiapps.base.errors import InputError
@@ -14,8 +12,8 @@ from mpiapps.base.file_names import input_name, read_input
 from mpiapps.base.optional import require
 from mpiapps.fileops.choices import ALGORITHMS
 from mpiapps.fileops.operation import Operation
-from mpiapps.fileops.reading import check_not_truncated
-from mpiapps.fileops.segments import Segment
+from mpiapps.fileops.reading import BLOCK_BYTES, check_not_truncated, open_segment
+from mpiapps.fileops.segments import OPEN_COST, Segment
 
 # `DIGEST  NAME` and `DIGEST *NAME`; a backslash before it marks an escaped name.
 LINE = re.compile(r"(\\?)([0-9a-fA-F]+) [ *](.+)", re.DOTALL)
@@ -26,16 +24,22 @@ ESCAPES = {r"\\": "\\", r"\n": "\n", r"\r": "\r"}
 class Digest(Operation):
     """The digest of each file. Files are not split: the algorithms are sequential."""
 
+    open_cost = OPEN_COST
+
     def __init__(self, algorithm: str) -> None:
         """Take one of `ALGORITHMS`; a missing library is a `LaunchError`."""
         self._hash = _hash(algorithm)
+        self._buffer = memoryview(bytearray(BLOCK_BYTES))
 
     def execute(self, segment: Segment) -> str:
         """Return the digest in hexadecimal."""
-        with Path(segment.name).open("rb") as stream:
-            digest = hashlib.file_digest(stream, self._hash).hexdigest()
-            check_not_truncated(stream.fileno(), stream.tell(), segment.size)
-            return digest
+        digest, size = self._hash(), 0
+        with open_segment(segment) as file:
+            while n := os.readv(file, [self._buffer]):
+                digest.update(self._buffer[:n])
+                size += n
+            check_not_truncated(file, size, segment.size)
+        return str(digest.hexdigest())
 
 
 def _hash(algorithm: str) -> Any:

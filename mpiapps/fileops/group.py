@@ -23,10 +23,11 @@ from mpiapps.fileops.tables import TableOperation, TableReader
 from mpiapps.kernels import groups, joined_keys, words
 from mpiapps.kernels.group_sums import GroupSums
 from mpiapps.kernels.joined_keys import join_keys, split_key
-from mpiapps.kernels.moments import FRACTION_BITS, exact_mean
+from mpiapps.kernels.moments import exact_mean
 from mpiapps.kernels.numbers_in_rows import NumberParser
 from mpiapps.kernels.records import Dialect
 from mpiapps.kernels.rows import Rows
+from mpiapps.kernels.superaccumulator import UNIT_BITS
 
 WHOLE_FILES = -1  # key of the groups of all files that are not split
 MAX_GROUPS = 10**7  # of a rank: some 150 bytes each, and the key
@@ -53,6 +54,7 @@ class Groups(TableOperation):
         *groups.KERNELS,
         *joined_keys.KERNELS,
     ]
+    splits_compressed = True
 
     def __init__(self, source: TableReader, *, recorded: bool) -> None:
         super().__init__(source)
@@ -203,7 +205,7 @@ def group(run: FileRun) -> ValuesAndLines:
     counts = [count for _, count, _, _ in rows]
     others = [other for _, _, other, _ in rows]
     means = [
-        exact_mean(count, [(total, -FRACTION_BITS)]) if count else None
+        exact_mean(count, [(total, -UNIT_BITS)]) if count else None
         for _, count, _, total in rows
     ]
     values: dict[str, Any] = {"groups": len(rows), "numbers": sum(counts)}

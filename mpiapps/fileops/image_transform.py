@@ -152,13 +152,14 @@ class _SourceImage:
 
     def _metadata(self, info: Mapping[Any, Any], target: str) -> dict[str, Any]:
         """Return the metadata to keep, as arguments of `Image.save`."""
-        known = dict(info)
-        dpi = known.pop("dpi", None)
+        entries = dict(info)
+        dpi = entries.pop("dpi", None)
         if dpi and all(0 < x < 10**5 for x in dpi):
-            known["dpi"] = dpi[::-1] if self._quarter_turn else dpi
-        metadata = {k: known[k] for k in FORMATS[target].metadata if known.get(k)}
+            entries["dpi"] = dpi[::-1] if self._quarter_turn else dpi
+        kept = FORMATS[target].metadata
+        metadata = {name: entries[name] for name in kept if entries.get(name)}
         if target == "PNG":
-            metadata["pnginfo"] = self._chunks(known.get("xmp"))
+            metadata["pnginfo"] = self._chunks(entries.get("xmp"))
         if target == self._image.format == "TIFF":
             metadata.pop("dpi", None)  # it is in tags, with their unit
         if target in ("JPEG", "MPO"):

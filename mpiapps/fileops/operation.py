@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from mpiapps.base.errors import MpiAppsError
+from mpiapps.fileops import windows
 from mpiapps.fileops.segments import Segment
 
 
@@ -36,13 +37,20 @@ class Operation(ABC):
 
     Attributes
     ----------
+    splits_compressed : bool
+        Whether a compressed file may have several segments, each with results of the
+        records in its `windows`: their order must not matter.
     kernels : sequence of callable
         Compiled functions that it calls.
+    segment_factor : int
+        Factor of `MIN_SEGMENT_BYTES`.
     open_cost : int
         Cost of opening a file, in bytes of work. The large default makes each file a
         bundle by itself.
     """
 
+    segment_factor = 1
+    splits_compressed = False
     kernels: Sequence[Callable[..., Any]] = ()
     open_cost = 2**40
 
@@ -53,6 +61,10 @@ class Operation(ABC):
     def is_splittable(self, _name: str) -> bool:
         """Return whether a file may be split into segments."""
         return False
+
+    def window_bytes(self, _size: int) -> int:
+        """Return the bytes of a window of the content of a compressed file."""
+        return windows.WINDOW_BYTES
 
     @abstractmethod
     def execute(self, segment: Segment) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -27,6 +28,7 @@ from mpiapps.fileops.run_segments import SegmentResults
 from mpiapps.fileops.table_columns import csv_options
 from mpiapps.kernels.moments import exact_mean
 
+MAX_WORD_BYTES = 2**10  # in the report; -o has words unchanged
 MIN_WIDTH_ULPS = 2**10  # half width of the range if all numbers are equal
 
 
@@ -61,7 +63,7 @@ def count(run: FileRun) -> ValuesAndLines:
     if options.top:
         with run.ctx.world.timed("top"):
             top = operation.most_frequent(run.ctx.world, options.top, run.errors)
-        values["top"] = [f"{w.decode(errors='backslashreplace')}:{n}" for w, n in top]
+        values["top"] = [f"{_shortened(word)}:{n}" for word, n in top]
         return values, [f"{n} {os.fsdecode(word)}\n" for word, n in top]
     lines, per_file = [], []
     if (options.output or options.per_file) and len(rows):
@@ -74,6 +76,18 @@ def count(run: FileRun) -> ValuesAndLines:
                 named = zip((COUNTS[n] for n in indices), row, strict=True)
                 per_file.append({"path": name, **dict(named)})
     return values | ({"per_file": per_file} if options.per_file else {}), lines
+
+
+def _shortened(word: bytes) -> str:
+    """Return a word for the report and the record, without most of a long one.
+
+    Launchers take a minute to forward a report of 16 MB.
+    """
+    if len(word) <= MAX_WORD_BYTES:
+        return word.decode(errors="backslashreplace")
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    whole = decoder.decode(word[:MAX_WORD_BYTES])  # without a part of a character
+    return f"{whole}... ({len(word)} bytes)"
 
 
 def manifest(run: FileRun) -> ValuesAndLines:
@@ -129,9 +143,9 @@ def resize(run: FileRun) -> ValuesAndLines:
 def histogram(run: FileRun) -> ValuesAndLines:
     """Count the numbers of columns in intervals. Collective.
 
-    Passes over the files, for each column: quotes, extent, counts. The last pass skips
-    segments whose numbers the second one kept in memory; none are kept if results are
-    recorded. A file that fails for one column counts for none.
+    Passes over the files, for each column: quotes, extent, counts. The last pass reads
+    segments whose numbers the second one did not keep in memory; none are kept if
+    results are recorded. A file that fails for one column counts for none.
     """
     several = len(run.options.column) > 1
     parts = [
@@ -178,6 +192,7 @@ class _HistogramColumn:
         room = 0 if run.recorded else MAX_KEPT_NUMBERS // len(run.options.column)
         self._source, self._moments = source, columns.ColumnMoments(source, room)
         self._extent = run.execute(self._moments, f"{prefix}extent")
+        self._results: SegmentResults | None = None  # of the pass for the counts
 
     def _good(self, results: SegmentResults) -> list[Any]:
         """Return the results of files that have not failed. Root only."""
@@ -188,14 +203,16 @@ class _HistogramColumn:
         """Count the numbers in each interval. Collective."""
         run, bins = self._run, self._run.options.bins
         comm, kept_numbers = run.ctx.world.comm, self._moments.kept_numbers
-        parts = [part for part in self._good(self._extent) if part[0]]
-        self._range = comm.bcast(run.options.range or _extent(parts))
+        parts = self._good(self._extent)
+        limits = run.options.range or _extent([part for part in parts if part[0]])
+        self._range, segments = comm.bcast((limits, len(parts)))
         low, high = self._range
         self._edges = _edges(low, high, bins)
         done = set().union(*comm.allgather(list(kept_numbers)))
         operation = columns.ColumnHistogram(self._source, self._edges, done)
-        name = f"{self._prefix}counts-{low!r}-{high!r}-{bins}"
-        self._results = run.execute(operation, name)
+        if sum(file not in run.errors for file, _ in done) < segments:
+            name = f"{self._prefix}counts-{low!r}-{high!r}-{bins}"
+            self._results = run.execute(operation, name)
         with run.ctx.world.timed("kernel"):
             kept = kept_numbers.items()
             good = (arrays for (file, _), arrays in kept if file not in run.errors)
@@ -207,8 +224,8 @@ class _HistogramColumn:
         """Return the values of the record. Root only."""
         parts, (low, high) = self._good(self._extent), self._range
         others = sum(part[1] for part in parts)
-        recorded = filter(None, self._good(self._results))
-        counts = np.sum([self._kept, *recorded], axis=0).tolist()
+        counted = self._good(self._results) if self._results else []
+        counts = np.sum([self._kept, *filter(None, counted)], axis=0).tolist()
         self._counts = counts[:-2]
         moments = _moments([part for part in parts if part[0]])
         return {**moments, "others": others, "low": low, "high": high,

@@ -6,6 +6,8 @@ import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from mpiapps.fileops.csv_header import MAX_LISTED_COLUMNS
 from mpiapps.fileops.segments import Segment
 
@@ -32,6 +34,7 @@ class ParquetReader:
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns = columns
         self._name, self._file = "", None  # the last file, whose metadata is read once
+        self._offsets = np.empty(0, np.int64)  # of its row groups
 
     def batches(self, segment: Segment) -> Iterator[list[Any]]:
         """Yield the columns of a segment, in parts: arrays of pyarrow of equal length.
@@ -42,13 +45,12 @@ class ParquetReader:
             If the file cannot be read, or does not have the columns.
         """
         file = self._open(segment.name)
-        known = file.schema_arrow.names
-        columns = [_find_column(wanted, known) for wanted in self._columns]
-        groups = [
-            n
-            for n in range(file.num_row_groups)
-            if segment.start <= _first_byte(file.metadata.row_group(n)) < segment.stop
-        ]
+        names = file.schema_arrow.names
+        columns = [_find_column(wanted, names) for wanted in self._columns]
+        begun = (segment.start <= self._offsets) & (self._offsets < segment.stop)
+        groups = np.flatnonzero(begun).tolist()
+        if not groups:
+            return  # an iterator without batches costs as much as reading a small batch
         for batch in file.iter_batches(
             row_groups=groups, columns=columns, use_threads=False
         ):
@@ -58,8 +60,12 @@ class ParquetReader:
         if self._file is None or self._name != name:
             self._file = None  # also if the next file cannot be opened
             parquet = importlib.import_module(MODULE)
-            self._file = parquet.ParquetFile(name, buffer_size=BUFFER_BYTES)
-            self._name = name
+            file = parquet.ParquetFile(name, buffer_size=BUFFER_BYTES)
+            # A file without columns has no bytes to begin at.
+            count = file.num_row_groups if file.metadata.num_columns else 0
+            groups = map(file.metadata.row_group, range(count))
+            self._offsets = np.array(list(map(_first_byte, groups)), np.int64)
+            self._name, self._file = name, file
         return self._file
 
 
@@ -76,8 +82,8 @@ def _find_column(column: str, names: list[str]) -> str:
     if column not in names and column.isdigit() and 1 <= int(column) <= len(names):
         column = names[int(column) - 1]
     if column not in names:
-        known = ", ".join(names[:MAX_LISTED_COLUMNS])
-        raise ValueError(f"no column {column}; the columns are {known}")
+        listed = ", ".join(names[:MAX_LISTED_COLUMNS])
+        raise ValueError(f"no column {column}; the columns are {listed}")
     if names.count(column) > 1:
         raise ValueError(f"{names.count(column)} columns are named {column}")
     return column

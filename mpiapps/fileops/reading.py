@@ -6,7 +6,6 @@ reads on to its end. So each byte is read at most twice, however long the record
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import sys
@@ -15,7 +14,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from mpiapps.fileops.decompression import compression_suffix, decompressed
 from mpiapps.fileops.segments import Segment
+from mpiapps.fileops.windows import SeparatorEnds, own_records
 from mpiapps.kernels.utf8 import next_character
 
 BLOCK_BYTES = 2**18  # of one read; a block stays in the cache while it is processed
@@ -26,26 +27,6 @@ MAX_CHARACTER_BYTES = 6
 MAX_RECORD_BYTES = 2**28
 NEWLINE = b"\n"
 BLANK = re.compile(rb"[\t\n\v\f\r ]")
-
-
-# File name suffix -> module and function that open the compressed file.
-OPENERS = {
-    ".gz": ("mpiapps.fileops.decompression", "GzipFile"),
-    ".xz": ("lzma", "open"),
-    ".lzma": ("lzma", "open"),
-    ".bz2": ("bz2", "open"),
-    ".zst": ("mpiapps.fileops.decompression", "ZstdFile"),
-}
-# A compressed archive is read as the uncompressed archive, as with .tar.gz.
-ARCHIVES = {".tgz": ".gz", ".txz": ".xz", ".tbz2": ".bz2", ".tzst": ".zst"}
-OPENERS |= {archive: OPENERS[suffix] for archive, suffix in ARCHIVES.items()}
-MAX_SUFFIX_LENGTH = max(map(len, OPENERS))
-
-
-def compression_suffix(name: str) -> str:
-    """Return the suffix of a compressed file's name, in lower case; else ""."""
-    end = name[-MAX_SUFFIX_LENGTH:].lower()
-    return end[end.rindex(".") :] if end.endswith(tuple(OPENERS)) else ""
 
 
 # Given an open file and an offset, returns the offset at which the file is split.
@@ -106,19 +87,25 @@ class SegmentReader:
         self._buffer = self.buffer = self._memory[MAX_CARRY_BYTES:]
 
     def prepend(self, carry: np.ndarray, block: np.ndarray) -> np.ndarray:
-        """Return the current block with up to `MAX_CARRY_BYTES` bytes before it."""
-        start = MAX_CARRY_BYTES - len(carry)
-        self._memory[start:MAX_CARRY_BYTES] = carry
-        return self._memory[start : MAX_CARRY_BYTES + len(block)]
+        """Return the current block, or a part of it, with bytes before it.
+
+        `carry`: up to `MAX_CARRY_BYTES`, the last ones before the block.
+        """
+        first = block.ctypes.data - self._memory.ctypes.data
+        start = first - len(carry)
+        self._memory[start:first] = carry
+        return self._memory[start : first + len(block)]
 
     def is_splittable(self, name: str) -> bool:
-        """Return whether a file may be split."""
+        """Return whether a file may be split at any byte: it is not decompressed."""
         return not (self._decompress and compression_suffix(name))
 
     def blocks(
         self, segment: Segment, first_read: int = BLOCK_BYTES
     ) -> Iterator[np.ndarray]:
         """Yield the bytes of a segment, decompressed if the file is compressed.
+
+        Of a part of a compressed file: the words that begin in its windows.
 
         `first_read`: bytes of the first read.
 
@@ -133,7 +120,7 @@ class SegmentReader:
             If the file cannot be read, or has been truncated.
         """
         if not self.is_splittable(segment.name):
-            yield from self._decompressed(segment)
+            yield from self._decompressed(segment, after_blank)
             return
         with open_segment(segment) as file:
             start, stop = segment.start, segment_stop(file, segment)
@@ -149,7 +136,7 @@ class SegmentReader:
         `find_separator` finds the separator that ends a record, a single byte.
         """
         if not self.is_splittable(segment.name):
-            yield from self._decompressed(segment)
+            yield from self._decompressed(segment, find_separator)
             return
         skipping, more = segment.start > 0, segment.stop < segment.size
         with open_segment(segment) as file:
@@ -224,11 +211,15 @@ class SegmentReader:
         if errors:
             yield errors, self._buffer[:held], ends
 
-    def _decompressed(self, segment: Segment) -> Iterator[np.ndarray]:
-        module, name = OPENERS[compression_suffix(segment.name)]
-        with getattr(importlib.import_module(module), name)(segment.name) as stream:
-            while n := stream.readinto(self.buffer):
-                yield self.buffer[:n]
+    def content(self, name: str) -> Iterator[np.ndarray]:
+        """Yield the content of a compressed file; see `blocks`."""
+        return decompressed(name, self.buffer)
+
+    def _decompressed(
+        self, segment: Segment, find_separator: FindSeparator
+    ) -> Iterator[np.ndarray]:
+        content, ends = self.content(segment.name), SeparatorEnds(find_separator)
+        return (block for _, block in own_records(content, segment, ends))
 
 
 class UnknownLength(Exception):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -11,9 +12,17 @@ import numpy as np
 
 from mpiapps.app.context import RunContext
 from mpiapps.base.errors import InputError
+from mpiapps.comm.world import World
 from mpiapps.fileops.listing import Listing
 from mpiapps.fileops.operation import CallFailed, Operation, summarize_error
-from mpiapps.fileops.segments import Segment, Segments, bundle_segments, split_files
+from mpiapps.fileops.segments import (
+    Segment,
+    Segments,
+    bundle_segments,
+    idle_parts,
+    split_files,
+    with_ranges,
+)
 from mpiapps.kernels.jit import is_cached
 from mpiapps.tasks.engine import run_tasks
 from mpiapps.tasks.executors import counter
@@ -36,12 +45,15 @@ class SegmentResults:
     tracebacks : dict of int to str
         Index of a failed file -> traceback of the user's function, for the first file
         of each call stack; on all ranks.
+    segments : Segments
+        Of all files; on all ranks.
     """
 
     files: np.ndarray
     values: Any
     errors: dict[int, str]
     tracebacks: dict[int, str]
+    segments: Segments
 
     def by_file(self) -> dict[int, list[Any]]:
         """Return the results of each good file. Root only."""
@@ -72,7 +84,7 @@ def run_segments(
     """
     with ctx.compiling(any(not is_cached(kernel) for kernel in operation.kernels)):
         operation.warm_up()
-    tasks = SegmentTasks(listing, operation, strict=strict)
+    tasks = SegmentTasks(listing, operation, ctx.world.size, strict=strict)
     results = run_tasks(ctx, tasks, counter, journal)
     results.stop_if_remaining(ctx, "segments of files")
     errors, tracebacks = _failures(listing, tasks.segments, results.failures)
@@ -81,7 +93,7 @@ def run_segments(
     values = results.values
     if not good.all():
         values = [value for value, kept in zip(values, good, strict=True) if kept]
-    return SegmentResults(files[good], values, errors, tracebacks)
+    return SegmentResults(files[good], values, errors, tracebacks, tasks.segments)
 
 
 def _failures(
@@ -99,18 +111,52 @@ def _failures(
     return errors, tracebacks
 
 
+def segments_of(listing: Listing, operation: Operation, ranks: int = 1) -> Segments:
+    """Return the segments of the listed files for an operation. Local."""
+    whole = [not operation.is_splittable(name) for name in listing.names]
+    most = ranks if operation.splits_compressed else 1
+    parts = np.where(whole, idle_parts(listing.sizes, most), 0)
+    return split_files(listing.sizes, parts, operation.segment_factor)
+
+
 class SegmentTasks(TaskSet):
-    """The segments of files, as tasks."""
+    """The segments of files, as tasks for a number of ranks."""
 
     unit = "bytes"
 
-    def __init__(self, listing: Listing, operation: Operation, *, strict: bool) -> None:
-        whole = [not operation.is_splittable(name) for name in listing.names]
-        self.segments = split_files(listing.sizes, np.array(whole, bool))
+    def __init__(
+        self, listing: Listing, operation: Operation, ranks: int, *, strict: bool
+    ) -> None:
         self._operation, self._strict = operation, strict
         self._names = listing.names
         self._sizes, self._times = listing.sizes.tolist(), listing.times.tolist()
-        self._files, self._starts, self._stops = (a.tolist() for a in self.segments)
+        self._set_segments(segments_of(listing, operation, ranks))
+
+    def _set_segments(self, segments: Segments) -> None:
+        self.segments = segments
+        self._files, self._starts, self._stops = (a.tolist() for a in segments)
+
+    def adopt(self, world: World, keys: Collection[Any]) -> None:
+        """Keep the segments of compressed files that earlier runs have recorded.
+
+        Collective. Those runs may have had another number of ranks.
+        """
+        if not self._operation.splits_compressed:
+            return
+        recorded = defaultdict[tuple[Any, ...], list[tuple[int, int]]](list)
+        for name, size, time, start, stop, *_ in keys:
+            recorded[name, size, time].append((start, stop))
+        kept = {}
+        for n, name in enumerate(self._names) if recorded else ():
+            ranges = recorded.get((name, self._sizes[n], self._times[n]))
+            if not ranges or self._operation.is_splittable(name):
+                continue
+            # Not those of windows of another size.
+            valid = [pair for pair in ranges if tuple(self._key(n, *pair)) in keys]
+            if valid:
+                kept[n] = valid
+        if kept := world.comm.bcast(kept, root=world.root):
+            self._set_segments(with_ranges(self.segments, self._sizes, kept))
 
     def __len__(self) -> int:
         """Return the number of segments."""
@@ -133,10 +179,20 @@ class SegmentTasks(TaskSet):
         return Segment(file, self._names[file], *bounds, self._sizes[file])
 
     def key(self, number: int) -> list[Any]:
-        """Return name, size and time of the file, and the first byte."""
-        file = self._files[number]
-        start = self._starts[number]
-        return [self._names[file], self._sizes[file], self._times[file], start]
+        """Return name, size and time of the file, the first byte, the one after.
+
+        For a part of a compressed file also the bytes of a window: which records belong
+        to it depends on them.
+        """
+        return self._key(self._files[number], self._starts[number], self._stops[number])
+
+    def _key(self, file: int, start: int, stop: int) -> list[Any]:
+        name, size = self._names[file], self._sizes[file]
+        key = [name, size, self._times[file], start, stop]
+        whole = start == 0 and stop == size
+        if not (whole or self._operation.is_splittable(name)):
+            key.append(self._operation.window_bytes(size))
+        return key
 
     def chunks(self, pending: np.ndarray, size: int) -> list[list[int]]:
         """Return the segments in bundles of about equal cost."""

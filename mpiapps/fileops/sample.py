@@ -11,8 +11,9 @@ import numpy as np
 
 from mpiapps.fileops.file_run import FileRun, ValuesAndLines
 from mpiapps.fileops.operation import Operation
-from mpiapps.fileops.reading import MAX_RECORD_BYTES, SegmentReader
+from mpiapps.fileops.reading import MAX_RECORD_BYTES, SegmentReader, after_newline
 from mpiapps.fileops.segments import OPEN_COST, Segment
+from mpiapps.fileops.windows import SeparatorEnds, own_records
 from mpiapps.kernels.records import NEWLINE
 
 # Of splitmix64: G. Steele, D. Lea and C. Flood, Fast splittable pseudorandom number
@@ -48,6 +49,7 @@ class LineSample(Operation):
     """
 
     open_cost = OPEN_COST
+    splits_compressed = True
 
     def __init__(self, fraction: float, count: int, seed: int) -> None:
         self._limit = RANGE - 1 if count else max(0, int(fraction * RANGE) - 1)
@@ -83,10 +85,13 @@ class LineSample(Operation):
         name = segment.name.encode(errors="surrogateescape")
         digest = hashlib.blake2b(name, digest_size=8, key=b"%d" % self._seed)
         key = int.from_bytes(digest.digest(), "little")
-        position = max(0, segment.start - 1)
+        splittable = self.is_splittable(segment.name)
+        position = max(0, segment.start - 1) if splittable else 0
         first = np.zeros(1, np.int64) if segment.start == 0 else np.empty(0, np.int64)
         number, offset, parts, held = -1, 0, list[bytes](), 0
-        for block, own in self._blocks(segment):
+        for gap, block, own in self._blocks(segment):
+            if gap is not None:  # the last line has ended, and one begins here
+                position, number, first = position + gap, -1, np.zeros(1, np.int64)
             ends = np.flatnonzero(block == NEWLINE)
             if number >= 0:  # a line that began in an earlier block
                 end = int(ends[0]) if len(ends) else len(block)
@@ -120,19 +125,26 @@ class LineSample(Operation):
         if number >= 0 and held:
             yield number, offset, b"".join(parts)
 
-    def _blocks(self, segment: Segment) -> Iterator[tuple[np.ndarray, bool]]:
-        """Yield blocks, and whether lines after their newlines are the segment's."""
+    def _blocks(
+        self, segment: Segment
+    ) -> Iterator[tuple[int | None, np.ndarray, bool]]:
+        """Yield the gap before a block as `own_records`, the block, and a flag.
+
+        The flag is whether lines after its newlines are the segment's.
+        """
         if segment.whole or not self.is_splittable(segment.name):
-            for block in self._reader.blocks(segment):
-                yield block, True
+            whole = segment._replace(start=0, stop=segment.size)
+            blocks, ends = self._reader.blocks(whole), SeparatorEnds(after_newline)
+            for gap, block in own_records(blocks, segment, ends):
+                yield gap, block, True
             return
         start = max(0, segment.start - 1)
         stop = segment.stop - (segment.stop < segment.size)
         for block in self._reader.blocks(segment._replace(start=start, stop=stop)):
-            yield block, True
+            yield None, block, True
         rest = segment._replace(start=stop, stop=segment.size)
         for block in self._reader.blocks(rest):
-            yield block, False
+            yield None, block, False
 
 
 def sample(run: FileRun) -> ValuesAndLines:

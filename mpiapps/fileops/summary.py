@@ -14,11 +14,12 @@ from mpiapps.fileops.column_source import FilePosition
 from mpiapps.fileops.segments import Segment
 from mpiapps.fileops.tables import TableOperation, TableReader
 from mpiapps.kernels import moments, selection
-from mpiapps.kernels.moments import Moments, exact_mean
-from mpiapps.kernels.selection import LEVELS, count_bits
+from mpiapps.kernels.moments import Moments, exact_mean, finite
+from mpiapps.kernels.selection import LEVELS, count_bits, matching
 
 KEY_BITS = 64
 MAX_SCALE_POWER = 1000
+Arrays = list[list[np.ndarray]]  # numbers of each column, in parts
 
 
 @dataclass
@@ -59,8 +60,9 @@ class ColumnTotal:
             self.least = min(self.least, least)
             self.largest = max(self.largest, largest)
         self.sums.append((total, power))
-        if example and self.example is None:
-            self.example = (file, *example)
+        if example:  # parts of a compressed file are not in the order of its content
+            first = (file, *example)
+            self.example = min(self.example or first, first)
         self.counts[0, bits[0]] += np.array(bits[1], np.int64)
 
     @property
@@ -106,13 +108,15 @@ class NumbersOperation(TableOperation):
         *moments.KERNELS,
         *selection.KERNELS,
     ]
+    splits_compressed = True
 
     def warm_up(self) -> None:
         """Compile the kernels by calling them once, import what reads Parquet."""
         super().warm_up()
         values, counts = np.zeros(1), np.zeros((1, 1 << LEVELS[0]), np.int64)
-        Moments().add(values)
+        Moments().add(finite(np.append(values, np.nan)))
         count_bits(values, np.zeros(1, np.uint64), 52, 12, counts)
+        matching(values, np.zeros(1, np.uint64), 52)
 
 
 class ColumnSummary(NumbersOperation):
@@ -126,14 +130,14 @@ class ColumnSummary(NumbersOperation):
 
     Attributes
     ----------
-    kept_numbers : dict of (int, int) to list of ndarray
-        Arrays of `TableReader.values` of whole segments, by file and first byte.
+    kept_numbers : dict of (int, int) to list of list of ndarray
+        Finite numbers of each column of whole segments, by file and first byte.
     """
 
     def __init__(self, source: TableReader, max_kept: int = 0) -> None:
         super().__init__(source)
         self._room = max_kept
-        self.kept_numbers: dict[FilePosition, list[np.ndarray]] = {}
+        self.kept_numbers: dict[FilePosition, list[list[np.ndarray]]] = {}
 
     def execute(self, segment: Segment) -> list[list[Any]]:
         """Return a list for each column.
@@ -147,16 +151,18 @@ class ColumnSummary(NumbersOperation):
         missing = np.zeros(n, np.int64)
         counts = np.zeros((n, 1, 1 << LEVELS[0]), np.int64)
         prefix = np.zeros(1, np.uint64)
-        arrays: list[np.ndarray] = []
+        arrays: list[list[np.ndarray]] = []
         size = 0
         for values in self._source.values(segment):
             missing += np.isnan(values).sum(axis=1)
-            for k, column in enumerate(values):
+            numbers = [finite(column) for column in values]
+            for k, column in enumerate(numbers):
                 totals[k].add(column)
+                totals[k].others += values.shape[1] - len(column)
                 count_bits(column, prefix, shift, LEVELS[0], counts[k])
             size += values.size
             if size <= self._room:
-                arrays.append(values.copy())
+                arrays.append([column.copy() for column in numbers])
         if size <= self._room:
             self._room -= size
             self.kept_numbers[segment.file, segment.start] = arrays
@@ -222,12 +228,12 @@ class RefinedCounts(NumbersOperation):
         squares = self.count(self._source.values(segment), counts)
         results = []
         for square, column in zip(squares, counts, strict=True):
-            found = np.flatnonzero(column)
-            results.append([*square, found.tolist(), column.flat[found].tolist()])
+            indices = np.flatnonzero(column)
+            results.append([*square, indices.tolist(), column.flat[indices].tolist()])
         return results
 
     def count(
-        self, arrays: Iterable[np.ndarray], counts: list[np.ndarray]
+        self, arrays: Iterable[Iterable[np.ndarray]], counts: list[np.ndarray]
     ) -> list[tuple[int, int]]:
         """Add arrays to the counts; return the exact sums of squared deviations."""
         squares = [Moments() for _ in self._prefixes]
@@ -243,9 +249,18 @@ class RefinedCounts(NumbersOperation):
                         squares[k].add((column * scale - center * scale) ** 2)
         return [each.total() for each in squares]
 
+    def matching(self, arrays: Arrays) -> Arrays:
+        """Return the numbers that this level and later ones count."""
+        shift = self._shift + self._width
+        return [
+            [matching(column, bits, shift)
+             for column, bits in zip(values, self._prefixes, strict=True)]
+            for values in arrays
+        ]  # fmt: skip
+
     def for_root(self, segment: Segment, value: list[list[Any]]) -> list[Any]:
         """Add the counts to those of this rank; return the squares."""
         del segment
-        for column, (_, _, found, counts) in zip(self.counts, value, strict=False):
-            column.reshape(-1)[found] += np.array(counts, np.int64)
+        for column, (_, _, indices, counts) in zip(self.counts, value, strict=False):
+            column.reshape(-1)[indices] += np.array(counts, np.int64)
         return [tuple(part[:2]) for part in value]

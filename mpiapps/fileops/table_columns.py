@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
 from mpiapps.base.errors import InputError
 from mpiapps.base.streams import printable
+from mpiapps.fileops.columns import SAMPLE
 from mpiapps.fileops.csv_header import CSVOptions, column_names
 from mpiapps.fileops.file_run import FileRun
-from mpiapps.fileops.parquet import is_parquet, numeric_columns
+from mpiapps.fileops.parquet import MODULE, is_parquet, numeric_columns
 from mpiapps.fileops.reading import FIRST_READ_BYTES, SegmentReader
 from mpiapps.fileops.segments import Segment
 from mpiapps.fileops.summary import ColumnTotal
-from mpiapps.kernels.records import NEWLINE
+from mpiapps.kernels.jit import is_cached
+from mpiapps.kernels.records import NEWLINE, RECORD, Dialect, find_record_end
 
 MAX_NOTES = 10  # on invalid fields
 
@@ -35,6 +39,12 @@ def chosen_columns(run: FileRun) -> tuple[tuple[str, ...], CSVOptions]:
     """
     world, columns = run.ctx.world, tuple(run.options.column)
     options = csv_options(run)
+    if not columns:
+        with run.ctx.compiling(not is_cached(find_record_end)):
+            find_record_end(SAMPLE, RECORD, *Dialect())
+            with suppress(ImportError):  # each file that needs it fails
+                if any(map(is_parquet, run.listing.names)):
+                    importlib.import_module(MODULE)
     with world.agree():
         if world.is_root and not columns:
             columns = tuple(_all_columns(run, options))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mpiapps.app.arrow import numbers
-from mpiapps.fileops.column_source import ColumnSource, skip_bytes
+from mpiapps.fileops.column_source import ColumnSource
 from mpiapps.fileops.columns import ColumnOperation
 from mpiapps.fileops.parquet import is_parquet
 from mpiapps.fileops.reading import FIRST_READ_BYTES
@@ -20,6 +20,7 @@ from mpiapps.kernels.rows import RowParser, Rows
 
 BATCH_NUMBERS = 2**18  # of one array, so that it stays in the cache
 MIN_ROOM = 2**10  # records of an array
+EMPTY = np.empty(0, np.uint8)
 
 Invalid = list[tuple[int, str] | None]
 
@@ -70,8 +71,11 @@ class TableReader(ColumnSource):
         dialect = self.dialect(segment.name)
         if not self.is_splittable(segment.name):
             parser = RowParser(columns, dialect, self.room, begin)
-            for block in skip_bytes(self.reader.blocks(segment), begin):
-                yield from ((parser.offset, rows) for rows in parser.rows(block))
+            for gap, block in self.content(segment):
+                if gap is not None:
+                    yield from _located(parser, EMPTY, search_all=True)
+                    parser.offset += gap
+                yield from _located(parser, block)
         else:
             start = min(max(segment.start, begin), segment.stop)
             state = RECORD if start <= begin else self.state(segment, dialect)
@@ -82,11 +86,12 @@ class TableReader(ColumnSource):
                     end, state = find_record_end(block, state, *dialect)
                     parser.offset += end if end >= 0 else len(block)
                 if end >= 0:
-                    rest = parser.rows(block[end:])
-                    yield from ((parser.offset, rows) for rows in rest)
+                    yield from _located(parser, block[end:])
             if state == RECORD:
+                # Records may end in bytes that the parser has not searched yet.
+                yield from _located(parser, EMPTY, search_all=True)
                 for block in self._open_record(segment, parser.open_bytes()):
-                    yield from ((parser.offset, rows) for rows in parser.rows(block))
+                    yield from _located(parser, block)
         yield from ((parser.offset, rows) for rows in parser.end())
 
     def _open_record(self, segment: Segment, begun: np.ndarray) -> Iterator[np.ndarray]:
@@ -103,6 +108,14 @@ class TableReader(ColumnSource):
                 return
 
 
+def _located(
+    parser: RowParser, block: np.ndarray, *, search_all: bool = False
+) -> Iterator[tuple[int, Rows]]:
+    """Yield the records that end in a block, with the file offset of their buffer."""
+    found = parser.rows(block, search_all=search_all)
+    yield from ((parser.offset, rows) for rows in found)
+
+
 class TableOperation(ColumnOperation[TableReader]):
     """An operation on the records of several columns."""
 
@@ -117,6 +130,6 @@ class TableOperation(ColumnOperation[TableReader]):
         super().warm_up()
         dialect = Dialect()
         text = np.frombuffer(bytearray(b"1\n"), np.uint8)
-        found = RowParser([0], dialect, 1).rows(text)
+        batches = RowParser([0], dialect, 1).rows(text)
         parser = NumberParser(1, dialect, 1)
-        next(parser.arrays((0, rows) for rows in found))
+        next(parser.arrays((0, rows) for rows in batches))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mpiapps.fileops import segments
+from mpiapps.fileops import segments, windows
 
 
 @pytest.fixture
@@ -30,6 +30,8 @@ def on_root(world):
 
 @pytest.fixture
 def small_segments(monkeypatch):
-    """Split files that are small."""
+    """Split files that are small, also compressed ones."""
     monkeypatch.setattr(segments, "MIN_SEGMENT_BYTES", 97)
     monkeypatch.setattr(segments, "MAX_SEGMENT_BYTES", 997)
+    monkeypatch.setattr(segments, "MIN_COMPRESSED_BYTES", 1)
+    monkeypatch.setattr(windows, "WINDOW_BYTES", 53)

@@ -12,7 +12,8 @@ import pytest
 
 from mpiapps.base.deadline import Deadline
 from mpiapps.base.errors import Checkpointed, FileAccessError, InputError, LaunchError
-from mpiapps.fileops import convert, parquet_parts
+from mpiapps.fileops import convert, parquet_parts, record_reader, segments
+from mpiapps.fileops.record_reader import RecordReader
 from mpiapps.storage.directory_lock import DirectoryLock
 from tests.fileops.runs import run_files
 
@@ -235,6 +236,30 @@ def test_two_runs_to_one_directory(world, place, on_root):
         assert read(place.parent / "out")[1] == [[1]]
 
 
+def stop_at_the_end(world, monkeypatch, *paths, **asked):
+    """Run until all parts are written; keep them and the journals."""
+
+    def fail(*_):
+        raise FileAccessError("no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet_parts.PartDirectory, "commit", fail)
+        with pytest.raises(FileAccessError, match="no space"):
+            run_files(world, "convert", *paths, **asked)
+    world.comm.Barrier()
+
+
+def counting_parts(monkeypatch):
+    """Return the list that gets the paths of the parts that this rank writes."""
+    calls = []
+    monkeypatch.setattr(
+        convert,
+        "write_part",
+        lambda path, *rest: calls.append(path) or parquet_parts.write_part(path, *rest),
+    )
+    return calls
+
+
 @pytest.mark.usefixtures("small_segments")
 def test_a_run_goes_on_from_the_parts_of_an_earlier_one(
     world, place, on_root, monkeypatch
@@ -242,14 +267,7 @@ def test_a_run_goes_on_from_the_parts_of_an_earlier_one(
     on_root(lambda: (place / "a.csv").write_bytes(as_csv(table(200))))
     target, directory = place.parent / "out", place.parent / "journals"
     asked = {"output_dir": str(target), "directory": str(directory)}
-    commit = parquet_parts.PartDirectory.commit
-
-    def fail(*_):
-        raise FileAccessError("no space")
-
-    monkeypatch.setattr(parquet_parts.PartDirectory, "commit", fail)
-    with pytest.raises(FileAccessError, match="no space"):
-        run_files(world, "convert", place, **asked)
+    stop_at_the_end(world, monkeypatch, place, **asked)
     assert not target.exists()
     partial = place.parent / ".out.partial"
     written = sorted(partial.glob("*.parquet"))
@@ -257,13 +275,7 @@ def test_a_run_goes_on_from_the_parts_of_an_earlier_one(
     if world.is_root:
         written[3].unlink()
         (partial / "stray.part").write_text("x")
-    monkeypatch.setattr(parquet_parts.PartDirectory, "commit", commit)
-    calls = []
-    monkeypatch.setattr(
-        convert,
-        "write_part",
-        lambda path, *rest: calls.append(path) or parquet_parts.write_part(path, *rest),
-    )
+    calls = counting_parts(monkeypatch)
     run_files(world, "convert", place, **asked)
     calls = world.comm.gather(calls)
     if world.is_root:
@@ -273,11 +285,87 @@ def test_a_run_goes_on_from_the_parts_of_an_earlier_one(
         assert all(path.name.startswith("part-") for path in target.iterdir())
 
 
+@pytest.mark.parametrize("last", ["0.5", "1e3", "inf", "x", "9223372036854775808"])
+def test_types_are_those_of_all_records_not_of_the_first(
+    world, place, on_root, monkeypatch, last
+):
+    monkeypatch.setattr(segments, "MIN_SEGMENT_BYTES", 2**15)
+    n = 60_000  # five blocks
+
+    def write():
+        rows = [[k, k + 0.5, "", "NA"] for k in range(n)]
+        rows[n - 9][1:] = ["-7", last, "y"]
+        (place / "a.csv").write_bytes(as_csv(rows, ("id", "x", "late", "b")))
+        rows = [[k, k, k] for k in range(n)]
+        rows[n - 9][1] = last
+        (place / "b.csv").write_bytes(as_csv(rows, ("id", "late", "c")))
+
+    on_root(write)
+    for name in "ab":
+        target = place.parent / name
+        result = run_files(
+            world, "convert", place / f"{name}.csv", output_dir=str(target)
+        )
+        if world.is_root:
+            types, records = read(target)
+            double = last in ("0.5", "1e3", "inf")
+            late = "double" if double else "string"
+            assert types == result.values["types"]
+            assert result.values["parts"] == len(list(target.iterdir())) > 1
+            ids = [row[0] for row in records]
+            assert ids == list(range(n))
+            values = [float(last)] if double else [last]
+            if name == "a":
+                assert types == ["int64", "double", late, "string"]
+                assert [row[2] for row in records if row[2] not in (None, "")] == values
+                assert records[n - 9][1] == -7.0
+                assert [row[3] for row in records].count("NA") == n - 1
+            else:
+                assert types == ["int64", late, "int64"]
+                assert records[n - 9] == [n - 9, *values, n - 9]
+                assert records[5] == [5, 5.0 if double else "5", 5]
+
+
+def test_columns_of_one_name_are_converted(world, place, on_root):
+    rows = [[k, 2 * k, 10**18 - k] for k in range(5000)]
+    on_root(lambda: (place / "a.csv").write_bytes(as_csv(rows, ("a", "", "2"))))
+    target = place.parent / "out"
+    run_files(world, "convert", place / "a.csv", output_dir=str(target), header="yes")
+    if world.is_root:
+        import pyarrow.parquet
+
+        (path,) = target.iterdir()
+        table = pyarrow.parquet.ParquetFile(path).read()
+        assert table.column_names == ["a", "2", "2"]
+        assert [column.to_pylist() for column in table.columns] == [
+            list(column) for column in zip(*rows, strict=True)
+        ]
+
+
+def test_numbers_that_repeat_and_close_integers_take_few_bytes(world, place, on_root):
+    def write():
+        rows = [[k % 7 + 0.1, math.sqrt(k), k * k] for k in range(20_000)]
+        (place / "a.csv").write_bytes(as_csv(rows, ("few", "many", "integers")))
+
+    on_root(write)
+    target = place.parent / "out"
+    run_files(world, "convert", place / "a.csv", output_dir=str(target))
+    if world.is_root:
+        import pyarrow.parquet
+
+        (path,) = target.iterdir()
+        group = pyarrow.parquet.read_metadata(path).row_group(0)
+        sizes = [group.column(n).total_uncompressed_size for n in range(3)]
+        assert sizes[0] < 20_000
+        assert 160_000 < sizes[1] < 161_000  # and no dictionary of them
+        assert sizes[2] < 40_000
+
+
 @pytest.mark.usefixtures("small_segments")
 def test_a_stop_at_the_deadline_loses_no_record(world, place, on_root, monkeypatch):
     rng, starts = random.Random(world.rank), 0
     monkeypatch.setattr(Deadline, "remaining", lambda _: rng.choice([0, *[9] * 30]))
-    on_root(lambda: (place / "a.csv").write_bytes(as_csv(table(200))))
+    on_root(lambda: (place / "a.csv").write_bytes(as_csv(table(2000))))
     target, directory = place.parent / "out", str(place.parent / "journals")
     while True:
         starts += 1
@@ -291,4 +379,110 @@ def test_a_stop_at_the_deadline_loses_no_record(world, place, on_root, monkeypat
             world.comm.Barrier()
     assert starts > 1
     if world.is_root:
-        assert read(target)[1] == values_of(table(200))
+        assert read(target)[1] == values_of(table(2000))
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_run_does_not_go_on_from_segments_of_another_length(
+    world, place, on_root, monkeypatch
+):
+    on_root(lambda: (place / "a.csv").write_bytes(as_csv(table(400))))
+    target, directory = place.parent / "out", str(place.parent / "journals")
+    asked = {"output_dir": str(target), "directory": directory}
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordReader, "segment_factor", 1)
+        stop_at_the_end(world, monkeypatch, place, **asked)
+    run_files(world, "convert", place, **asked)
+    if world.is_root:
+        assert read(target)[1] == values_of(table(400))
+
+
+def test_types_do_not_come_from_a_run_with_other_columns(
+    world, place, on_root, monkeypatch
+):
+    def write():
+        (place / "a.csv").write_text("b,a\n0.25,3\n")
+        (place / "b.csv").write_text("a,b\n1,0.5\n")
+
+    on_root(write)
+    target, directory = place.parent / "out", str(place.parent / "journals")
+    asked = {"output_dir": str(target), "directory": directory}
+    stop_at_the_end(world, monkeypatch, place / "b.csv", **asked)
+    run_files(world, "convert", place, **asked)
+    if world.is_root:
+        assert read(target) == (["double", "int64"], [[0.25, 3], [0.5, 1]])
+
+
+def test_a_file_that_changes_between_the_passes_fails(
+    world, place, on_root, monkeypatch
+):
+    def write():
+        (place / "a.csv").write_text("x\n1\n2\n3\n")
+        (place / "b.csv").write_text("x\n0.5\n")
+        (place / "c.csv").write_text("x\n8,9\n")
+
+    def change(writer, types):
+        on_root(lambda: (place / "a.csv").write_text("x\n1\ny\n3\n"))
+        on_root(lambda: (place / "c.csv").write_text("x\nyyy\n"))
+        set_types(writer, types)
+
+    on_root(write)
+    set_types = convert.PartWriter.set_types
+    monkeypatch.setattr(convert.PartWriter, "set_types", change)
+    target = place.parent / "out"
+    result = run_files(world, "convert", place, output_dir=str(target))
+    if world.is_root:
+        assert (result.exit_code, result.values["records"]) == (3, 1)
+        assert "a.csv: ValueError: changed while it was converted" in result.notes[0]
+        assert "c.csv: ValueError: line 2 has more than 1 fields" in result.notes[1]
+        assert read(target)[1] == [[0.5]]
+
+
+@pytest.mark.parametrize("names", [["a.csv"], ["a.csv", "missing.csv"]])
+def test_files_without_columns_fail(world, place, on_root, names):
+    on_root(lambda: (place / "a.csv").write_text(""))
+    target = place.parent / "out"
+    paths = [place / name for name in names]
+    result = run_files(world, "convert", *paths, output_dir=str(target))
+    if world.is_root:
+        assert (result.exit_code, result.values["failed"]) == (3, len(names))
+        assert "a.csv: ValueError: has no columns" in result.notes[0]
+        assert not target.exists()
+
+
+def test_types_are_predicted_from_the_first_values(world, place, on_root, monkeypatch):
+    n = 60_000  # five blocks
+
+    def write():
+        (place / "a.csv").write_text("id,late\n")
+        rows = [[k, k + 0.5 if k > n // 2 else ""] for k in range(n)]
+        (place / "b.csv").write_bytes(as_csv(rows, ("id", "late")))
+
+    on_root(write)
+    calls, target = counting_parts(monkeypatch), place.parent / "out"
+    run_files(world, "convert", place, output_dir=str(target))
+    calls = world.comm.gather(calls)
+    if world.is_root:
+        assert read(target)[0] == ["int64", "double"]
+        paths = [path for rank in calls for path in rank]
+        assert len(paths) == len(set(paths)) == 2  # each file once
+
+
+def test_row_groups_of_wide_tables_are_small(world, place, on_root, monkeypatch):
+    monkeypatch.setattr(record_reader, "ROW_GROUP_BYTES", 2**20)
+    monkeypatch.setattr(parquet_parts, "ROW_GROUP_BYTES", 2**20)
+    columns, n = 500, 600
+    rows = [[k % 10] * columns for k in range(n)]
+    names = [f"c{k}" for k in range(columns)]
+    on_root(lambda: (place / "a.csv").write_bytes(as_csv(rows, names)))
+    target = place.parent / "out"
+    run_files(world, "convert", place, output_dir=str(target))
+    if world.is_root:
+        import pyarrow.parquet
+
+        (path,) = target.iterdir()
+        found = pyarrow.parquet.read_metadata(path)
+        groups = [found.row_group(k).num_rows for k in range(found.num_row_groups)]
+        assert sum(groups) == n
+        assert max(groups) * columns * 8 <= 2**20
+        assert read(target)[1] == rows

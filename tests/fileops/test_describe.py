@@ -169,3 +169,14 @@ def test_a_description_is_resumed(world, place, on_root):
         close(rows_of(first)["x"], numbers + numbers)
         assert json.dumps(again.values) == json.dumps(first.values)
         close(rows_of(changed)["x"], [*numbers, -1.0, *numbers])
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_an_empty_file_has_no_columns(world, place, on_root, suffix):
+    data = gzip.compress(b"") if suffix else b""
+    on_root((place / f"t.csv{suffix}").write_bytes, data)
+    result = run_files(world, "describe", place)
+    assert result.exit_code == 0
+    if world.is_root:
+        assert rows_of(result) == {}
+        assert (result.values["files"], result.values["failed"]) == (1, 0)

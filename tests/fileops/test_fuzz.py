@@ -6,11 +6,9 @@ See tests/fuzz.py for the number of inputs.
 import csv
 import io
 import math
-import os
 import random
 import re
 import shutil
-import subprocess
 
 import pytest
 
@@ -20,7 +18,8 @@ from tests.fileops.runs import run_files
 from tests.fuzz import seeds
 from tests.kernels.test_columns import DIALECTS, is_open
 from tests.kernels.test_numbers import as_float
-from tests.kernels.test_text import INVALID, LOCALES
+from tests.kernels.test_text import INVALID
+from tests.wc import LOCALES, wc
 
 pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
 TEXTS = [
@@ -62,14 +61,6 @@ def write_all(paths, contents):
         path.write_bytes(content)
 
 
-def wc(paths, locale):
-    """Return lines, words, characters and bytes of each file."""
-    environ = {**os.environ, "LC_ALL": locale}
-    argv = ["wc", "-lwmc", *map(str, paths)]
-    rows = subprocess.check_output(argv, env=environ, text=True).splitlines()
-    return [list(map(int, row.split()[:4])) for row in rows[: len(paths)]]
-
-
 def test_counts_are_those_of_wc(world, place, on_root, tiny_segments):
     for seed in seeds(12):
         rng = random.Random(seed)
@@ -84,7 +75,8 @@ def test_counts_are_those_of_wc(world, place, on_root, tiny_segments):
                 [row[name] for name in ("lines", "words", "characters", "bytes")]
                 for row in result.values["per_file"]
             ]
-            assert counts == wc(paths, LOCALES[encoding]), (seed, encoding, texts)
+            expected = [wc(data, encoding) for data in texts]
+            assert counts == expected, (seed, encoding, texts)
 
 
 def random_field(rng, quote):

@@ -12,12 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mpiapps.fileops import reading, segments
-from mpiapps.fileops.columns import ColumnReader
+from mpiapps.fileops.columns import ColumnMoments, ColumnReader
 from mpiapps.fileops.count import TextCount, join_words
 from mpiapps.fileops.csv_header import CSVOptions, find_columns
 from mpiapps.fileops.csv_quotes import QuoteStates, quote_states
 from mpiapps.fileops.reading import SegmentReader, iter_lines
 from mpiapps.fileops.segments import Segment, split_files
+from mpiapps.fileops.tables import TableReader
 from mpiapps.kernels.records import Dialect
 from mpiapps.kernels.text import count_text
 from tests.kernels.test_text import PIECES, as_array
@@ -194,3 +195,33 @@ def test_a_header_may_be_long(tmp_path):
     first = read_column(parts, "60000", CSVOptions(header="no"))
     assert math.isnan(first[0])
     assert first[1:] == [0, 1, 2]
+
+
+def test_kept_numbers_take_no_memory_for_missing_values(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "1,2\n1,\n1,\n1,\n" * 1000)
+    (segment,) = split_at(path, [])
+    moments = ColumnMoments(ColumnReader("b", CSVOptions()), max_kept=10_000)
+    moments.execute(segment)
+    (arrays,) = moments.kept_numbers.values()
+    assert np.concatenate(arrays).tolist() == [2.0] * 1000
+    assert sum((x if x.base is None else x.base).nbytes for x in arrays) == 8000
+
+
+@pytest.mark.usefixtures("small_segments")
+@pytest.mark.parametrize("length", range(40, 90, 3))
+def test_a_long_record_at_the_end_of_a_segment_is_read_once(
+    tmp_path, monkeypatch, length
+):
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 16)
+    before = 97 - 4 - length  # so that the long record ends with the first segment
+    lines = ["x,w", "," * (before - 1), "y" * (length - 3) + ",2", *["3,4"] * 50]
+    content = "\n".join(lines).encode()
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    source, numbers = TableReader(["w"], CSVOptions()), []
+    for _, start, stop in zip(*split_files(np.array([len(content)])), strict=True):
+        segment = Segment(0, str(path), int(start), int(stop), len(content))
+        for values in source.values(segment):
+            numbers += values[0].tolist()
+    assert numbers[1:] == [2.0, *[4.0] * 50]

@@ -41,7 +41,7 @@ TABLES = r"""
 import sys
 from pathlib import Path
 from mpiapps.fileops.columns import ColumnHistogram, ColumnMoments, ColumnReader
-from mpiapps.fileops.convert import FieldKinds, PartWriter
+from mpiapps.fileops.convert import PartWriter
 from mpiapps.fileops.csv_header import CSVOptions
 from mpiapps.fileops.group import Groups
 from mpiapps.fileops.record_reader import RecordReader
@@ -56,7 +56,7 @@ Path(name).write_text(data)
 table = TableReader(columns, options)
 records = RecordReader(columns, options, (), whole=True)
 numbers = ColumnReader("b", options)
-types = ("int64", "double", "string")
+sample = Segment(0, name, 0, len(data), len(data))
 OPERATIONS = {
     "histogram": lambda: [
         ColumnMoments(numbers),
@@ -65,8 +65,7 @@ OPERATIONS = {
     "describe": lambda: [ColumnSummary(table)],
     "group": lambda: [Groups(TableReader(("c", "b"), options), recorded=False)],
     "convert": lambda: [
-        FieldKinds(records),
-        PartWriter(records, columns, types, Path(name).parent),
+        PartWriter(records, columns, (), Path(name).parent, [sample]),
     ],
 }
 operations, size = OPERATIONS[sys.argv[2]](), len(data)
