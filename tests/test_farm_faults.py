@@ -181,7 +181,7 @@ def test_kills_lose_no_task_and_repeat_only_running_ones(
     tasks, tmp_path, mpi, victim, capsys
 ):
     rng, out = random.Random(f"{mpi}-{victim}"), tmp_path / "out"
-    count, between = (2000, (30, 80)) if FAULTS else (40, (5, 12))
+    count, between = (2000, (30, 80)) if FAULTS else (30, (5, 12))
     out.mkdir()
     # A sleep time that pgrep can find; ranks work on for a moment without a launcher.
     seconds = "0.05" if FAULTS else "0.2"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mpiapps.comm.pickling import Dumps
+from mpiapps.comm.pickling import Dumps, unpickle
 from mpiapps.tasks.task import Call, Executable, TaskError
 from mpiapps.tasks.task_child import TaskChild
 from mpiapps.tasks.task_set import TaskFailure, TaskSet
@@ -120,4 +120,4 @@ class _Calls(TaskSet):
                 yield None
             else:
                 assert self._call is not None
-                yield self._call.execute(order[0], pickle.loads(order[1]))
+                yield self._call.execute(order[0], unpickle(order[1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 from mpiapps.comm.pickling import Pickled
+from mpiapps.tasks.chunk_weight import TaskSeconds
 from mpiapps.tasks.task import Call, Outcomes
 
 
@@ -19,11 +20,14 @@ class CallResults(Protocol):
         The pickled `call`.
     sent_to : set of int
         Ranks that have the function.
+    task_seconds : TaskSeconds
+        The duration of its tasks.
     """
 
     number: int
     pickled: Pickled | None
     sent_to: set[int]
+    task_seconds: TaskSeconds
 
     @property
     def call(self) -> Call:
@@ -36,8 +40,14 @@ class CallResults(Protocol):
     def set_running(self, chunk: Chunk) -> bool:
         """Return whether a chunk is still to be executed."""
 
-    def add_items(self, n: int, nbytes: int) -> None:
-        """Note the bytes of the items of `n` tasks."""
+    def items_per_message(self, first: Any) -> int:
+        """Return how many items to send together, given the first one."""
+
+    def add_items(self, n: int, nbytes: int, *, last: bool) -> bool:
+        """Note the bytes of `n` items; return whether to send them together.
+
+        `last`: the chunk has no more items.
+        """
 
     def add_outcomes(
         self, first: int, outcomes: Outcomes, rank: int, nbytes: int = 0

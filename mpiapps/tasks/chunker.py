@@ -53,6 +53,11 @@ class Chunker:
         self._items = iter(items)
         self.error: BaseException | None = None
 
+    @property
+    def has_length(self) -> bool:
+        """Whether the iterable has a length."""
+        return self._remaining is not None
+
     def next(self) -> list[Any]:
         """Return the items of the next chunk; an empty list at the end."""
         size = self.chunksize
@@ -61,11 +66,10 @@ class Chunker:
         items: list[Any] = []
         if self.error is None:
             try:
-                for item in itertools.islice(self._items, size):
-                    items.append(item)  # noqa: PERF402 - keep those before an error
+                items.extend(itertools.islice(self._items, size))
             except (KeyboardInterrupt, *SIGNALS):
                 raise
-            except BaseException as error:
+            except BaseException as error:  # `items` has those before it
                 self.error = error
         if self._remaining is not None:
             self._remaining -= len(items)

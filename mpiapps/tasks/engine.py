@@ -8,7 +8,7 @@ deadline, shows progress, and collects results and failures on the root.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 
 from mpiapps.app.context import RunContext
 from mpiapps.launch.mpi import MPI
-from mpiapps.tasks.task_journal import OpenJournal, TaskJournal, hashable
+from mpiapps.tasks.task_journal import TaskJournal, hashable
 from mpiapps.tasks.task_set import Chunks, TaskFailure, TaskSet, Unfinished
 
 
@@ -105,7 +105,9 @@ def run_tasks(
                 pass
             with world.agree():
                 log = stack.enter_context(journal.open(world))
-            done = _resume(ctx, tasks, log, own)
+                recorded = log.recorded() if world.is_root else {}
+            tasks.adopt(world, recorded)
+            done = _resume(ctx, tasks, recorded, own)
             chunks = tasks.chunks(np.flatnonzero(~done), world.size)
 
         def stop() -> bool:
@@ -169,12 +171,11 @@ class _RankResults:
 
 
 def _resume(
-    ctx: RunContext, tasks: TaskSet, log: OpenJournal, own: _RankResults
+    ctx: RunContext, tasks: TaskSet, values: Mapping[Any, Any], own: _RankResults
 ) -> np.ndarray:
     """Return which tasks have recorded results; the root takes these. Collective."""
     done = np.zeros(len(tasks), bool)
     with ctx.world.agree():
-        values = log.recorded() if ctx.world.is_root else {}
         for number in range(len(tasks)) if values else ():
             key = hashable(tasks.key(number))
             if key in values and tasks.is_valid(number, values[key]):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from mpiapps.comm.host_memory import REFERENCES, HostMemory, Locations
+from mpiapps.comm.host_memory import REFERENCES, HostMemory, Locations, view
 
 # Arguments of `mpiapps.comm.host_memory.view`.
 Reference = tuple[Locations, int, tuple[int, ...], tuple[int, ...], np.dtype[Any]]
-Key = tuple[int, int]  # of a call and an array, by identity
+Key = tuple[str | None, int]  # the id of a call, and an array, by identity
+Reduced = tuple[Callable[..., Any], tuple[Any, ...]]  # a function and its arguments
 
 
 @dataclass
@@ -37,23 +39,29 @@ class HostArrays:
         self._lock = threading.Lock()
         self._copies: dict[Key, SharedCopy] = {}
 
-    def borrow(self, call: int, array: npt.NDArray[Any], used: list[Key]) -> Any:
-        """Return a `Reference` to the copy of an array, for a batch of a call.
+    def borrow(
+        self, call: str | None, array: npt.NDArray[Any], used: list[Key], *, whole: bool
+    ) -> Reduced | None:
+        """Return the function and arguments that rebuild an array, a view of its copy.
 
         Parameters
         ----------
-        call : int
+        call : str or None
+            Its id, which no other call has.
         array : ndarray
         used : list
             Gets the key of the copy, for `release`.
+        whole : bool
+            As in `SentArrays`; no array is sent here.
 
         Returns
         -------
-        Reference or None
+        Reduced or None
             None if the system has no more files or memory for a copy.
         """
+        del whole
         if (location := REFERENCES.find(array)) is not None:
-            return *location, array.shape, array.strides, array.dtype
+            return view, (*location, array.shape, array.strides, array.dtype)
         key = call, id(array)
         with self._lock:
             if key not in self._copies:
@@ -63,7 +71,7 @@ class HostArrays:
                     return None
             self._copies[key].batches += 1
             used.append(key)
-            return self._copies[key].reference
+            return view, self._copies[key].reference
 
     def release(self, used: list[Key]) -> None:
         """End the use of copies by a batch."""

@@ -9,8 +9,8 @@
 
 Functions, arguments and results are pickled by cloudpickle, as by joblib's backend
 loky, so lambdas and functions of the script work. As with loky, tasks of one call share
-a read-only copy of each array of 1 MiB or more, if all ranks are on one host; with
-``Parallel(max_nbytes=None)`` each task has its own.
+a read-only copy of each array of 1 MiB or more: one of the host, or one of each rank if
+they are on several hosts. With ``Parallel(max_nbytes=None)`` each task has its own.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from joblib._parallel_backends import AutoBatchingMixin, FallbackToBackend
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
 from mpiapps.base.errors import UsageError
-from mpiapps.comm.host_memory import view
 from mpiapps.comm.pickling import Pickled, attempt, pack, unpack
 from mpiapps.comm.ranks import Ranks, communicator
 from mpiapps.comm.shared import can_map
-from mpiapps.tasks.host_arrays import HostArrays, Key
+from mpiapps.tasks.host_arrays import HostArrays, Key, Reduced
 from mpiapps.tasks.mpi_pool import MPIPool
+from mpiapps.tasks.sent_arrays import KEPT, MissingArrayError, SentArrays
 
 NAME = "mpiapps"
 MAX_NBYTES = 2**20  # of an array that is sent with its task, as in joblib
 ARRAYS = (np.ndarray, np.memmap)
-Share = Callable[[np.ndarray], Any]
+Share = Callable[[np.ndarray], Reduced | None]
 CONTAINERS = (list, tuple, dict, set, frozenset, str, bytes, bytearray)
 # The pools that the root is in, the innermost last, and whether its ranks can map the
 # root's memory.
@@ -81,6 +81,7 @@ def joblib_pool(ranks: Ranks, common: Sequence[Any] = ()) -> Iterator[MPIPool | 
                 _pools.remove((pool, can_share))
     finally:
         _set_common(before)
+        KEPT.clear()
 
 
 def _set_common(objects: Sequence[Any]) -> None:
@@ -112,8 +113,11 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
                 " joblib_pool(world) as pool` on all ranks, and call it on the root,"
                 " where pool is not None"
             )
-        self._pool, self._can_share = _pools[-1]
-        self._arrays, self._min_bytes = HostArrays(), float("inf")
+        self._pool, can_map_root = _pools[-1]
+        self._arrays: HostArrays | SentArrays = HostArrays()
+        if not can_map_root:
+            self._arrays = SentArrays(self._pool.n_workers())
+        self._min_bytes = float("inf")
         self._pending: dict[Future[Any], list[Key]] = {}  # with copies that it uses
         self._lock = threading.Lock()
 
@@ -132,8 +136,7 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         `settings`: those of `joblib.Parallel`, of which ``max_nbytes`` counts.
         """
         max_nbytes = settings.get("max_nbytes", MAX_NBYTES)
-        is_shared = self._can_share and max_nbytes is not None
-        self._min_bytes = max(1, max_nbytes) if is_shared else float("inf")
+        self._min_bytes = float("inf") if max_nbytes is None else max(1, max_nbytes)
         n_jobs = self.effective_n_jobs(n_jobs)
         if n_jobs == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
@@ -144,30 +147,51 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         self, func: Callable[[], Any], callback: Callable[[Any], Any] | None = None
     ) -> Future[Any]:
         """Return the future of a batch, which has failed if it cannot be pickled."""
-        used: list[Key] = []
-        call = id(getattr(callback, "parallel", None))
+        return self._submit(func, callback, [], whole=False)
 
-        def share(array: np.ndarray) -> Any:
-            return self._arrays.borrow(call, array, used)
+    def _submit(
+        self,
+        func: Callable[[], Any],
+        callback: Callable[[Any], Any] | None,
+        used: list[Key],
+        *,
+        whole: bool,
+    ) -> Future[Any]:
+        """Submit a batch. `whole`: send all arrays, also those that workers keep."""
+        call = getattr(callback, "parallel_call_id", None)
+
+        def share(array: np.ndarray) -> Reduced | None:
+            return self._arrays.borrow(call, array, used, whole=whole)
 
         dumps = partial(_dumps, share=share, min_bytes=self._min_bytes)
         done, value = attempt(pack, func, dumps)
-        future: Future[Any] = Future()
         if done:
-            future = self._pool.submit(_execute, value)
-        else:
+            submit = self._pool.submit_in_place if whole else self._pool.submit
+            done, value = attempt(submit, _execute, value)
+        future: Future[Any] = value if done else Future()
+        if not done:
             future.set_exception(value)
         with self._lock:
             self._pending[future] = used
-        if callback is not None:  # first: the next batch may use the same copies
-            future.add_done_callback(callback)
-        future.add_done_callback(self._forget)
-        return future
 
-    def _forget(self, future: Future[Any]) -> None:
-        with self._lock:
-            used = self._pending.pop(future)
-        self._arrays.release(used)
+        def receive(future: Future[Any]) -> None:
+            is_done = not future.cancelled() and future.exception() is None
+            is_missing = is_done and future.result() is None
+            try:
+                if is_missing:
+                    again = self._submit(func, callback, used, whole=True)
+                    if _has_ended(callback):  # now: `abort_everything` may be over
+                        again.cancel()
+                elif callback is not None:  # first: the next batch may use the copies
+                    callback(future)
+            finally:
+                with self._lock:
+                    del self._pending[future]
+                if not is_missing:
+                    self._arrays.release(used)
+
+        future.add_done_callback(receive)
+        return future
 
     def retrieve_result_callback(self, future: Future[Any]) -> Any:
         """Return the results of a batch, or raise its error."""
@@ -191,6 +215,14 @@ class MPIBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         return SequentialBackend(nesting_level=(self.nesting_level or 0) + 1), None
 
 
+def _has_ended(callback: Any) -> bool:
+    """Return whether the call of a batch, given its callback, needs it no more."""
+    if (parallel := getattr(callback, "parallel", None)) is None:
+        return False
+    is_present: bool = parallel._call_id == callback.parallel_call_id
+    return bool(parallel._aborting) or not is_present
+
+
 def _common_object(position: int) -> Any:
     return _common[position]
 
@@ -206,10 +238,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # see `MPIBackend`
         """Return how to make a value; not called for those of built-in types."""
         if (position := _positions.get(id(value))) is not None:
             return _common_object, (position,)
-        reference = None
+        reduced = None
         if type(value) in ARRAYS and value.nbytes >= self._min_bytes:
-            reference = None if value.dtype.hasobject else self._share(value)
-        return (view, reference) if reference else super().reducer_override(value)
+            reduced = None if value.dtype.hasobject else self._share(value)
+        return reduced or super().reducer_override(value)
 
 
 class _PicklerOfContainers(_Pickler):
@@ -243,9 +275,15 @@ def _loads(content: bytes | memoryview, buffers: list[Any]) -> Any:
     return _Unpickler(io.BytesIO(content), buffers=buffers).load()
 
 
-def _execute(packed: Pickled) -> Pickled:
-    """Execute a batch on a worker."""
-    return pack(unpack(packed, _loads)(), _dumps)
+def _execute(packed: Pickled) -> Pickled | None:
+    """Execute a batch; return None if this worker lacks one of its arrays."""
+    try:
+        batch = unpack(packed, _loads)
+    except MissingArrayError:
+        return None
+    finally:
+        KEPT.trim()
+    return pack(batch(), _dumps)
 
 
 register_parallel_backend(NAME, MPIBackend)

@@ -11,18 +11,17 @@ from mpiapps.comm.messages import MessageChannel, backoff
 from mpiapps.comm.pickling import Pickled
 from mpiapps.launch.mpi import MPI
 from mpiapps.launch.ulfm import ProcFailedError
+from mpiapps.tasks import pending_memory
 from mpiapps.tasks.chunk import Chunk
+from mpiapps.tasks.chunk_weight import MAX_WEIGHT
 from mpiapps.tasks.payload import Payload, unpack_outcomes
-from mpiapps.tasks.pending_memory import report_bytes
+from mpiapps.tasks.pending_memory import payload_bytes, report_bytes
 from mpiapps.tasks.results import MapResult
 from mpiapps.tasks.task import Failure, Outcomes, TaskError
 from mpiapps.tasks.task_queue import ChunkQueue, split_chunk
 from mpiapps.tasks.worker import ORDERS, RECALLS, REPORTS, Done, Order, ReportMessage
 from mpiapps.tasks.worker_load import WorkerLoad
 
-PREFETCH_SECONDS = 0.05  # s of work that a worker may have in advance
-MAX_PREFETCH = 64  # chunks that a worker may have; more than one only if they are short
-CHUNK_BYTES = 2**21  # bytes of items that count as one additional chunk
 CRASH_LIMIT = 3  # failed ranks after which their chunk fails and is not retried
 
 
@@ -54,8 +53,6 @@ class Manager(threading.Thread):
         self._ended_calls: dict[int, list[int]] = {r: [] for r in self._load.ranks}
         self._recalled: set[int] = set()  # ranks with a pending recall
         self._crashes: Counter[tuple[int, int]] = Counter()  # failed ranks by chunk
-        self._prefetch = 1  # chunks that a worker may have
-        self._mean_seconds = 0.0  # moving average for a chunk
         self._wakeup = threading.Event()
         self._closing = False
         self.error: BaseException | None = None
@@ -103,14 +100,33 @@ class Manager(threading.Thread):
 
     def _dispatch(self) -> None:
         """Send chunks to the workers with free capacity, the least loaded first."""
+        while self._send_chunks():
+            self._queue.prepare()  # before its worker is chosen: it may take long
+            self._handle_arrived()
+
+    def _send_chunks(self) -> bool:
+        """Send chunks up to a large one; return whether there was one."""
         orders: dict[int, list[Order]] = {}
-        while (rank := self._load.least_loaded(self._prefetch)) is not None:
+        is_large, free_worker = False, self._load.least_loaded
+        while not is_large and (rank := free_worker(MAX_WEIGHT)) is not None:
             if (entry := self._queue.next_pickled()) is None:
                 break
+            is_large = payload_bytes(entry[1]) >= pending_memory.MESSAGE_BYTES
             orders.setdefault(rank, []).append(self._assign(rank, *entry))
         for rank, new in orders.items():
             ended, self._ended_calls[rank] = self._ended_calls[rank], []
             self._orders.isend(rank, (ended, new))
+        return is_large
+
+    def _handle_arrived(self) -> None:
+        """Handle the reports that have arrived, at most one for each worker."""
+        try:
+            for _ in range(len(self._load)):
+                if (report := self._reports.poll()) is None:
+                    return
+                self._handle_report(*report)
+        except ProcFailedError as error:
+            self._on_failure(error.ranks)
 
     def _assign(self, rank: int, chunk: Chunk, payload: Payload) -> Order:
         """Assign a chunk to a worker; return its order."""
@@ -118,14 +134,17 @@ class Manager(threading.Thread):
         pickled = None if rank in results.sent_to else results.pickled
         results.sent_to.add(rank)
         nbytes = payload.nbytes if isinstance(payload, Pickled) else 0
-        self._load.add(rank, chunk, 1 + nbytes // CHUNK_BYTES)
+        weight = results.task_seconds.weight(len(chunk.items), nbytes)
+        self._load.add(rank, chunk, weight)
         return results.number, chunk.first, len(chunk.items), payload, pickled
 
     def _receive(self) -> None:
         """Receive reports until a chunk can be sent or no worker has one."""
         if not self._load:
-            self._wakeup.wait()
-            self._wakeup.clear()
+            self._orders.release()
+            if not self._closing:  # `close` may have been called before `clear`
+                self._wakeup.wait()
+                self._wakeup.clear()
             return
         try:
             while self._load and (report := self._next_report()) is not None:
@@ -137,16 +156,17 @@ class Manager(threading.Thread):
         """Return the next report and its rank; None when a chunk can be sent.
 
         While reports arrive, workers are refilled only when they have less than half of
-        their chunks left, so that orders of short tasks share messages.
+        their work left, so that orders of short tasks share messages.
         """
         for sleeps in backoff():
-            capacity = self._prefetch if sleeps else (self._prefetch + 1) // 2
+            capacity = MAX_WEIGHT if sleeps else MAX_WEIGHT // 2
             if self._queue and self._load.least_loaded(capacity) is not None:
                 return None
             report: tuple[int, ReportMessage] | None = self._reports.poll()
             if report is not None:
                 return report
             if sleeps:
+                self._queue.prepare()
                 self._recall()
         raise AssertionError("backoff does not end")
 
@@ -160,29 +180,31 @@ class Manager(threading.Thread):
             self._complete(rank, chunk)
         for tasks in returned:
             self._requeue(rank, *tasks)
-        self._prefetch = 1 + min(
-            MAX_PREFETCH - 1, int(PREFETCH_SECONDS / max(1e-9, self._mean_seconds))
-        )
 
     def _complete(self, rank: int, done: Done) -> None:
-        """Store the outcomes of a chunk, or of its first tasks."""
+        """Store the outcomes of a chunk, or of its first tasks.
+
+        The worker is about to report or return the others.
+        """
         call_number, first, n, report, seconds = done
-        chunk = self._load.remove(rank, (call_number, first))
+        chunk, old_weight = self._load.remove(rank, (call_number, first))
         outcomes, nbytes = unpack_outcomes(first, report), report_bytes(report)
-        chunk.results.add_outcomes(first, outcomes, rank, nbytes)
-        if n < len(chunk.items):  # the worker is about to return the others
-            rest = Chunk(chunk.results, first + n, chunk.items[n:])
-            self._load.add(rank, rest, 1)
-        mean = self._mean_seconds
-        self._mean_seconds += (seconds - mean) / 8 if mean else seconds
+        results, items = chunk.results, chunk.items
+        results.add_outcomes(first, outcomes, rank, nbytes)
+        if seconds:  # executed
+            results.task_seconds.add(n, seconds)
+        if n < len(items):
+            rest = Chunk(results, first + n, items[n:])
+            self._load.add(rank, rest, -(-old_weight * len(rest.items) // len(items)))
 
     def _requeue(self, rank: int, call_number: int, first: int, together: bool) -> None:
         """Requeue tasks that a worker has returned unexecuted."""
         chunk = self._load.find(rank, call_number, first)
-        self._load.remove(rank, (call_number, chunk.first))
+        _, old_weight = self._load.remove(rank, (call_number, chunk.first))
         n = first - chunk.first
         if n:
-            self._load.add(rank, chunk._replace(items=chunk.items[:n]), 1)
+            first_part = chunk._replace(items=chunk.items[:n])
+            self._load.add(rank, first_part, -(-old_weight * n // len(chunk.items)))
         rest = Chunk(chunk.results, first, chunk.items[n:])
         self._queue.add_first([rest] if together else split_chunk(rest))
 

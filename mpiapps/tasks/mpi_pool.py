@@ -51,10 +51,11 @@ class MPIPool(BasePool):
     -----
     Entering returns the pool on the root, and ``None`` on the other ranks, once the
     root has left. Cost: two messages per chunk; short chunks share messages. Chunks
-    that are short, judged by the previous ones, are prefetched by their workers. When
+    that are short, judged by the call's previous tasks, are prefetched by workers. When
     another worker is idle, a worker returns half of its tasks that have not started.
-    Idle ranks poll, at intervals of up to 1 ms. A single rank executes tasks in the
-    thread that requests their results, and `submit` returns a future that is done.
+    Idle workers poll, at intervals of up to 0.25 ms, and of 1 ms after 0.1 s. A single
+    rank executes tasks in the thread that requests their results, and `submit` returns
+    a future that is done.
 
     With a limit, each worker executes its tasks in a child process: a task that crashes
     fails alone. Functions of the script itself then need cloudpickle.

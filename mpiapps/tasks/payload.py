@@ -10,6 +10,7 @@ from mpiapps.comm.pickling import (
     Pickled,
     attempt,
     is_plain,
+    is_restorable,
     pack,
     reason,
     shown,
@@ -33,7 +34,8 @@ class PickledOutcome(NamedTuple):
 
 # Items: a few plain values, or pickled together.
 Payload = list[Any] | Pickled
-# Outcomes: True and the payload of plain results, or False and a `PickledOutcome` each.
+# Outcomes: True and the payload of results that pickle restores, or False and a
+# `PickledOutcome` each.
 Report = tuple[bool, Any]
 
 
@@ -59,7 +61,7 @@ def pack_outcomes(
 ) -> Report:
     """Return the report of outcomes; pickling errors become outcomes of their tasks."""
     values, failures = outcomes
-    if not failures and is_plain(values):
+    if not failures and is_restorable(values):
         return True, payload_of(values, dumps)
     return False, [
         pack_outcome((False, failures[n]) if n in failures else (True, value), dumps)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from mpiapps.comm.pickling import Dumps, Pickled
 from mpiapps.tasks.async_result import AsyncResult, Callback
+from mpiapps.tasks.by_value import sendable
 from mpiapps.tasks.chunk import Chunk
 from mpiapps.tasks.chunker import Chunker
 from mpiapps.tasks.pending_memory import MAX_PENDING_CHUNKS, PendingMemory
@@ -173,11 +174,23 @@ class BasePool(ABC):
         `asyncio.wrap_future`, timeouts, callbacks and `cancel` work. Callbacks run in
         the thread that receives results, so they must not wait for other tasks.
         """
+        if self._closed is not None:
+            raise self._closed
+        return self.submit_in_place(function, *args, **kwargs)
+
+    def submit_in_place(
+        self, function: Callable[..., T], /, *args: Any, **kwargs: Any
+    ) -> Future[T]:
+        """Submit a task in place of one that is done, also while the pool is left.
+
+        Called by the callback of that one's future; else as `submit`.
+        """
         if self._submitted is None:
             pickled = self._pickled(SubmitResults.call)
             self._submitted = SubmitResults(next(self._call_numbers), pickled)
-        chunk, future = self._submitted.add((function, args, kwargs))
-        self.enqueue(chunk)
+        chunk, future = self._submitted.add((sendable(function), args, kwargs))
+        self._queue.add(chunk)
+        self._dispatch()
         return future
 
     def apply(

@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from mpiapps.comm.pickling import Pickled, attempt
 from mpiapps.tasks.chunk import Chunk
+from mpiapps.tasks.chunk_weight import TaskSeconds
 from mpiapps.tasks.chunker import Chunker
 from mpiapps.tasks.pending_memory import PendingMemory
 from mpiapps.tasks.task import Call, Failure, Outcomes, remote_traceback
@@ -66,6 +67,7 @@ class MapResult(Iterator[T], Generic[T]):
     ) -> None:
         self.number, self.call, self.pickled = number, call, pickled
         self.sent_to: set[int] = set()  # ranks that have the function
+        self.task_seconds = TaskSeconds()
         self.ended = False  # no task is started, and outcomes are dropped
         self._lock = threading.RLock()
         self.changed = threading.Condition(self._lock)
@@ -105,9 +107,18 @@ class MapResult(Iterator[T], Generic[T]):
         """Whether tasks are executed though nobody waits for them."""
         return self._future is not None
 
-    def add_items(self, n: int, nbytes: int) -> None:
-        """Note the bytes of the items of `n` tasks."""
-        self._memory.add_items(n, nbytes)
+    def items_per_message(self, first: Any) -> int:
+        """Return how many items to send together, given the first one."""
+        return self._memory.items_per_message(first)
+
+    def add_items(self, n: int, nbytes: int, *, last: bool) -> bool:
+        """Note the bytes of `n` items; return whether to send them together."""
+        return self._memory.items.add(n, nbytes, last=last)
+
+    @property
+    def has_length(self) -> bool:
+        """Whether the items have a length: the next one is there without a wait."""
+        return self._chunker.has_length
 
     def add_outcomes(
         self, first: int, outcomes: Outcomes, rank: int, nbytes: int = 0
@@ -117,7 +128,7 @@ class MapResult(Iterator[T], Generic[T]):
         with self._lock:  # much faster than through the condition
             if self.ended:
                 return
-            self._memory.add_results(len(values), nbytes)
+            self._memory.results.add(len(values), nbytes)
             if failures and not self._any_failed:
                 self._any_failed = True
                 self._store_chunks()

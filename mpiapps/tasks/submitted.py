@@ -8,6 +8,7 @@ from typing import Any
 
 from mpiapps.comm.pickling import Pickled
 from mpiapps.tasks.chunk import Chunk
+from mpiapps.tasks.chunk_weight import TaskSeconds
 from mpiapps.tasks.results import set_future
 from mpiapps.tasks.task import Call, Outcomes, apply, remote_traceback
 
@@ -29,6 +30,7 @@ class SubmitResults:
     def __init__(self, number: int, pickled: Pickled | None) -> None:
         self.number, self.pickled = number, pickled
         self.sent_to: set[int] = set()  # ranks that have the function
+        self.task_seconds = TaskSeconds()
         self._futures: dict[int, Future[Any]] = {}
         self._numbers = itertools.count()
 
@@ -46,8 +48,15 @@ class SubmitResults:
         del self._futures[chunk.first]
         return False
 
-    def add_items(self, n: int, nbytes: int) -> None:
-        """Ignore the bytes of items: the caller bounds the number of futures."""
+    def items_per_message(self, first: Any) -> int:
+        """Return 1: a chunk has one task."""
+        del first
+        return 1
+
+    def add_items(self, n: int, nbytes: int, *, last: bool) -> bool:
+        """Return True: the caller bounds the number of futures."""
+        del n, nbytes, last
+        return True
 
     def add_outcomes(
         self, first: int, outcomes: Outcomes, rank: int, nbytes: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from mpiapps.comm.pickling import (
     unpack,
 )
 from mpiapps.launch.forks import end_child, forks
+from mpiapps.tasks.by_value import dumps_by_value
 
 # Call a function with an item.
 CALLS: dict[str, Callable[..., Any]] = {
@@ -171,8 +173,10 @@ class Outcomes(NamedTuple):
     failures: dict[int, Failure]
 
 
-def execute_chunk(call: Executable, first: int, tasks: PendingTasks) -> Outcomes:
-    """Execute the tasks of a deque; another thread may pop from its end.
+def execute_chunk(
+    call: Executable, first: int, tasks: PendingTasks, most: int = sys.maxsize
+) -> Outcomes:
+    """Execute up to `most` tasks of a deque; another thread may pop from its end.
 
     As `attempt` for each task, at a fraction of its cost.
     """
@@ -185,7 +189,7 @@ def execute_chunk(call: Executable, first: int, tasks: PendingTasks) -> Outcomes
     take, add = tasks.popleft, values.append
     _running[id(tasks)] = tasks
     try:
-        while tasks:
+        for _ in range(min(most, len(tasks))):
             try:
                 item = take()
             except IndexError:  # popped by the other thread
@@ -245,7 +249,7 @@ class UnpicklableFunction:
 
 
 def pack_call(call: Call, dumps: Dumps = pickle.dumps) -> Pickled:
-    """Return a pickled call.
+    """Return a pickled call; by cloudpickle if it is installed and `dumps` fails.
 
     Raises
     ------
@@ -253,14 +257,17 @@ def pack_call(call: Call, dumps: Dumps = pickle.dumps) -> Pickled:
         If it cannot be pickled.
     """
     ok, value = attempt(pack, call, dumps)
+    remedy = "; or install cloudpickle"
+    if not ok and (by_value := dumps_by_value()):
+        remedy = ""
+        ok, value = attempt(pack, call, by_value)
     if ok:
         pickled: Pickled = value
         return pickled
     raise TaskError(
         f"the function {shown(call.function)} cannot be pickled ({reason(value)}), so"
-        " it cannot be sent to another rank: functions are pickled by name; define it"
-        " at the top level of a module, not in a function or as a lambda, and bind"
-        " arguments by functools.partial"
+        " it cannot be sent to another rank: define it at the top level of a module,"
+        f" and bind arguments by functools.partial{remedy}"
     ) from value
 
 

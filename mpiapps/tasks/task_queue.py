@@ -31,10 +31,11 @@ class ChunkQueue:
     def __init__(self, dumps: Dumps = pickle.dumps) -> None:
         self._dumps = dumps
         self._entries: deque[Chunk | MapResult[Any]] = deque()
+        self._prepared: tuple[Chunk, Payload] | None = None
 
     def __bool__(self) -> bool:
         """Return whether there may be a chunk."""
-        return bool(self._entries)
+        return bool(self._entries) or self._prepared is not None
 
     def add(self, entry: Chunk | MapResult[Any]) -> None:
         """Add a chunk, or all chunks of a call, at the end."""
@@ -44,10 +45,15 @@ class ChunkQueue:
         """Add chunks at the front, in their order. Taking thread."""
         self._entries.extendleft(reversed(list(chunks)))
 
-    def next(self) -> Chunk | None:
-        """Take the next chunk that is still to be executed, if any. Taking thread."""
+    def next(self, results: CallResults | None = None) -> Chunk | None:
+        """Take the next chunk that is still to be executed, if any. Taking thread.
+
+        With `results`, only of this call, as long as it is the first.
+        """
         while self._entries:
             entry = self._entries[0]
+            if results is not None and results is not _results_of(entry):
+                return None
             chunk = entry if isinstance(entry, Chunk) else entry.next_chunk()
             if chunk is entry or chunk is None:
                 self._entries.popleft()
@@ -55,17 +61,46 @@ class ChunkQueue:
                 return chunk
         return None
 
-    def next_pickled(self) -> tuple[Chunk, Payload] | None:
-        """Take the next chunk, with its payload. Taking thread.
+    def prepare(self) -> None:
+        """Pickle the next chunk before it is taken. Taking thread.
 
-        An item that cannot be pickled fails its task alone.
+        Not of `submit`, as its tasks can be cancelled until they are sent; nor of an
+        iterator, which may wait for results that this thread receives.
         """
-        while (chunk := self.next()) is not None:
+        if self._prepared is None and self._entries:
+            results = _results_of(self._entries[0])
+            if isinstance(results, MapResult) and results.has_length:
+                self._prepared = self._pickle_next(results)
+
+    def next_pickled(self) -> tuple[Chunk, Payload] | None:
+        """Take the next chunk, with its payload. Taking thread."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared[0].results.set_running(prepared[0]):
+            return prepared
+        return self._pickle_next()
+
+    def _pickle_next(
+        self, results: CallResults | None = None
+    ) -> tuple[Chunk, Payload] | None:
+        """Return the next chunk, with its payload; as `next`.
+
+        Large items are sent in parts of a chunk. An item that cannot be pickled fails
+        its task alone.
+        """
+        while (taken := self.next(results)) is not None:
+            chunk, rest = _first_items(taken)
+            n = len(chunk.items)
             ok, payload = pack_items(chunk.items, self._dumps)
             if ok:
-                chunk.results.add_items(len(chunk.items), payload_bytes(payload))
-                return chunk, payload
-            if len(chunk.items) > 1:
+                nbytes = payload_bytes(payload)
+                if chunk.results.add_items(n, nbytes, last=not rest):
+                    self.add_first(rest)
+                    return chunk, payload
+                self.add_first([taken])  # its parts have another size
+                del payload  # before the next one is made
+                continue
+            self.add_first(rest)
+            if n > 1:
                 self.add_first(split_chunk(chunk))
             else:
                 failure = pickling_failure(chunk.first, payload)
@@ -75,10 +110,23 @@ class ChunkQueue:
 
     def results(self) -> set[CallResults]:
         """Return the results of the calls that have entries in the queue."""
-        return {
-            entry if isinstance(entry, MapResult) else entry.results
-            for entry in list(self._entries)
-        }
+        prepared = self._prepared
+        results: set[CallResults] = {prepared[0].results} if prepared else set()
+        return results | {_results_of(entry) for entry in list(self._entries)}
+
+
+def _results_of(entry: Chunk | MapResult[Any]) -> CallResults:
+    return entry if isinstance(entry, MapResult) else entry.results
+
+
+def _first_items(chunk: Chunk) -> tuple[Chunk, list[Chunk]]:
+    """Return the items of a chunk that are sent together, and the others, if any."""
+    results, first, items = chunk
+    n = 1 if len(items) == 1 else results.items_per_message(items[0])
+    if n >= len(items):
+        return chunk, []
+    rest = Chunk(results, first + n, items[n:])
+    return Chunk(results, first, items[:n]), [rest]
 
 
 def split_chunk(chunk: Chunk) -> list[Chunk]:

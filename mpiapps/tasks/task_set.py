@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from mpiapps.comm.pickling import Dumps
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+    from mpiapps.comm.world import World
 
 Chunks = Sequence[Sequence[int]]  # numbers of tasks that are done together
 
@@ -110,6 +112,13 @@ class TaskSet(ABC):
     def key(self, number: int) -> Any:
         """Return what identifies a task in a later run, as JSON holds it."""
         return number
+
+    def adopt(self, world: World, keys: Collection[Any]) -> None:  # noqa: B027 - most do not depend on earlier runs
+        """Change the tasks to those of earlier runs. Collective, before any is run.
+
+        `keys`: on the root, those of recorded results. By default tasks do not depend
+        on earlier runs.
+        """
 
     def chunks(self, pending: np.ndarray, size: int) -> Chunks:
         """Return the pending tasks in chunks for `size` ranks, the longest first."""

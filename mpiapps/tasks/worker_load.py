@@ -67,17 +67,20 @@ class WorkerLoad:
         return most_loaded
 
     def add(self, rank: int, chunk: Chunk, weight: int) -> None:
-        """Add a chunk to a worker; it counts as `weight` chunks."""
+        """Add a chunk to a worker; `weight`: 1 or more."""
         self._chunks[rank][chunk.results.number, chunk.first] = chunk, weight
         self._n += 1
         self._add_weight(rank, weight)
 
-    def remove(self, rank: int, key: tuple[int, int]) -> Chunk:
-        """Remove a chunk from a worker and return it; `key`: call and first task."""
+    def remove(self, rank: int, key: tuple[int, int]) -> tuple[Chunk, int]:
+        """Remove a chunk from a worker; return it, and its weight.
+
+        `key`: call and first task.
+        """
         chunk, weight = self._chunks[rank].pop(key)
         self._n -= 1
         self._add_weight(rank, -weight)
-        return chunk
+        return chunk, weight
 
     def find(self, rank: int, call_number: int, task: int) -> Chunk:
         """Return the chunk of a worker that contains a task. Reads its chunks."""

@@ -2,7 +2,10 @@
 
 import asyncio
 import concurrent.futures
+import sys
+import threading
 
+import numpy as np
 import pytest
 
 from mpiapps.tasks.mpi_pool import MPIPool
@@ -122,24 +125,37 @@ def test_teams_survive_hostile_tasks(comm):
             assert teams.map(on_team, [(identity, 7)], size) == [7]
 
 
-def test_functions_without_a_module_level_name_are_refused(comm):
+def refusals(comm, function):
+    """Assert that all calls of a function raise `TaskError` on the root."""
+    with MPIPool(comm) as pool:
+        if pool is not None:
+            for call in (pool.map, pool.imap):
+                with pytest.raises(TaskError, match="top level of a module"):
+                    call(function, [1])
+            future = pool.submit(function, 1)
+            with pytest.raises(TaskError, match="top level of a module"):
+                future.result(30)
+    with Teams(comm) as teams:
+        if teams is not None:
+            with pytest.raises(TaskError, match="top level of a module"):
+                teams.map(function, [1], 1)
+
+
+def test_functions_are_pickled_by_value_with_cloudpickle(comm, monkeypatch):
+    lock, numbers = threading.Lock(), np.arange(3.0)
+
     def nested(x):
-        return x
+        return float(numbers.sum()) * x
 
     with MPIPool(comm) as pool:
-        if pool is not None and comm.size > 1:
-            for function in (nested, lambda x: x):
-                with pytest.raises(TaskError, match="top level of a module"):
-                    pool.map(function, [1])
-                with pytest.raises(TaskError, match="top level of a module"):
-                    pool.imap(function, [1])
-                future = pool.submit(function, 1)
-                with pytest.raises(TaskError, match="top level of a module"):
-                    future.result(30)
-    with Teams(comm) as teams:
-        if teams is not None and comm.size > 1:
-            with pytest.raises(TaskError, match="top level of a module"):
-                teams.map(nested, [1], 1)
+        if pool is not None:
+            for function in (nested, lambda x: 3.0 * x):
+                assert pool.map(function, range(9)) == [3.0 * x for x in range(9)]
+                assert pool.submit(function, 1).result(30) == 3
+    if comm.size > 1:
+        refusals(comm, lambda x: (lock, x))
+        monkeypatch.setitem(sys.modules, "cloudpickle", None)  # not installed
+        refusals(comm, nested)
 
 
 class Items:

@@ -1,8 +1,12 @@
 """What joblib's own backends promise, on ranks."""
 
+import logging
 import multiprocessing
 import time
+import weakref
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,10 +17,10 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import cross_val_score
 
 from mpiapps.base.errors import UsageError
-from mpiapps.comm.shared import can_map
 from mpiapps.launch.mpi import MPI
-from mpiapps.tasks import host_arrays
+from mpiapps.tasks import host_arrays, joblib_backend, sent_arrays
 from mpiapps.tasks.joblib_backend import joblib_pool
+from mpiapps.tasks.mpi_pool import MPIPool
 
 pytestmark = pytest.mark.mpi
 
@@ -29,6 +33,37 @@ def on_root(world, function, common=()):
             with parallel_config("mpiapps", n_jobs=-1):
                 result = function()
     return world.comm.bcast(result)
+
+
+@pytest.fixture(params=["one host", "several hosts"])
+def hosts(request, monkeypatch):
+    """Let ranks map the root's memory, as they do on its host, or not."""
+    if request.param == "several hosts":
+        monkeypatch.setattr(joblib_backend, "can_map", lambda _: False)
+
+
+def wait_until(condition):
+    """Wait until `condition` returns true."""
+    for _ in range(10_000):
+        if condition():
+            return
+        time.sleep(1e-3)
+    raise TimeoutError(condition)
+
+
+def sum_when(x, path):
+    """Return the sum of an array once a file exists."""
+    wait_until(Path(path).exists)
+    return x.sum()
+
+
+def can_write(x):
+    """Return whether a task can write to an array, if it insists."""
+    try:
+        x.flags.writeable = True
+    except ValueError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 50])
@@ -186,6 +221,7 @@ def test_arrays_arrive_whole(world, bytes_):
 
 
 @pytest.mark.parametrize("order", ["C", "F", "strided"])
+@pytest.mark.usefixtures("hosts")
 def test_tasks_of_a_call_share_a_large_array_and_the_next_call_sees_changes(
     world, order
 ):
@@ -198,7 +234,7 @@ def test_tasks_of_a_call_share_a_large_array_and_the_next_call_sees_changes(
             x[i, :3].tolist(),
             x.shape,
             x.strides[0] > x.strides[1],
-            x.flags.writeable,
+            can_write(x),
         )
 
     def run():
@@ -210,7 +246,7 @@ def test_tasks_of_a_call_share_a_large_array_and_the_next_call_sees_changes(
     before, after = on_root(world, run)
     assert [row for row, *_ in before] == rows
     assert all(row == [1, 1, 1] for row, *_ in after)
-    is_own = world.size <= 2 or not can_map(world.comm)  # in this process, or sent
+    is_own = world.size <= 2  # in this process
     assert {each[1:] for each in before} == {(x.shape, order != "F", is_own)}
 
 
@@ -219,39 +255,84 @@ def copies():
     return Path("/proc/self/maps").read_text().count("memfd:mpiapps")
 
 
+@pytest.mark.usefixtures("hosts")
 def test_copies_are_freed_with_the_last_task_that_has_them(world):
     def run():
         arrays = [np.full(300_000, i) for i in range(50)]  # also of living arrays
-        most, sums = 0, []
-        for total in Parallel(return_as="generator")(
-            delayed(np.sum)(array) for array in arrays
-        ):
+        parallel, most, sums = Parallel(return_as="generator"), 0, []
+        for total in parallel(delayed(np.sum)(array) for array in arrays):
             most = max(most, copies())
             sums.append(int(total))
-        return sums, most, copies()
+        references = list(map(weakref.ref, arrays))
+        arrays.clear()
+        wait_until(lambda: copies() == 0 and not any(each() for each in references))
+        return sums, most
 
-    sums, most, left = on_root(world, run)
+    sums, most = on_root(world, run)
     assert sums == [300_000 * i for i in range(50)]
     assert most < 50
-    assert left == 0
 
 
-def test_calls_that_overlap_have_their_own_copies(world):
+@pytest.mark.usefixtures("hosts")
+def test_calls_that_overlap_have_their_own_copies(world, tmp_path):
     def run():
-        x = np.zeros(300_000)
-        first = Parallel(return_as="generator")(
-            delayed(np.sum)(x) for _ in range(9 * world.size)
+        x, path = np.zeros(300_000), tmp_path / "go"
+        first = Parallel(return_as="generator", batch_size=1)(
+            delayed(sum_when)(x, path if i else tmp_path) for i in range(2)
         )
         next(first)
         x[:] = 1
-        now = Parallel()(delayed(np.sum)(x) for _ in range(9))
+        now = Parallel(batch_size=1)(delayed(np.sum)(x) for _ in range(9))
+        path.touch()
         return now, len(list(first))
 
-    now, others = on_root(world, run)
-    assert now == [300_000] * 9
-    assert others == 9 * world.size - 1
+    assert on_root(world, run) == ([300_000] * 9, 1)
 
 
+@pytest.mark.usefixtures("hosts")
+def test_the_call_after_an_error_has_the_array_as_it_is_then(world, tmp_path):
+    def run():
+        x, path = np.zeros(300_000), tmp_path / "go"
+        if effective_n_jobs(-1) == 1:
+            path.touch()
+        parallel = Parallel(batch_size=1, pre_dispatch="all")
+        with pytest.raises(AttributeError):  # while the other task still runs
+            parallel([delayed(sum_when)(x, path), delayed(sum_when)(None, tmp_path)])
+        x[:] = 1
+
+        def total(x):
+            path.touch()
+            return x.sum()
+
+        return parallel(delayed(total)(x) for _ in range(9))
+
+    assert on_root(world, run) == [300_000] * 9
+
+
+@pytest.mark.usefixtures("hosts")
+def test_an_error_of_the_callback_releases_the_array(world, monkeypatch):
+    log = logging.getLogger("concurrent.futures")
+    monkeypatch.setattr(log, "disabled", True)  # it would keep the frames of the error
+
+    class Closed(Parallel):
+        def print_progress(self):
+            if self.n_completed_tasks == 3:
+                raise BrokenPipeError("standard error is closed")
+
+    def run():
+        if effective_n_jobs(-1) == 1:
+            return True  # without callbacks
+        x = np.zeros(300_000)
+        array, parallel = weakref.ref(x), Closed(batch_size=1, pre_dispatch="all")
+        parallel([delayed(np.sum)(x) for _ in range(6)])
+        del x
+        wait_until(lambda: array() is None)
+        return not parallel._backend._pending
+
+    assert on_root(world, run)
+
+
+@pytest.mark.usefixtures("hosts")
 def test_a_task_may_write_to_its_own_copy(world):
     def fill(x):
         x[:] = 3
@@ -262,6 +343,123 @@ def test_a_task_may_write_to_its_own_copy(world):
         return Parallel(max_nbytes=None)(delayed(fill)(x) for _ in range(4))
 
     assert on_root(world, run) == [900_000] * 4
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """Return the arrays that are sent with tasks, as on several hosts."""
+    arrays = []
+
+    def borrow(self, call, array, *args, **kwargs):
+        reduced = original(self, call, array, *args, **kwargs)
+        arrays.extend([array] if reduced[0] is sent_arrays.keep_array else [])
+        return reduced
+
+    original = sent_arrays.SentArrays.borrow
+    monkeypatch.setattr(sent_arrays.SentArrays, "borrow", borrow)
+    monkeypatch.setattr(joblib_backend, "can_map", lambda _: False)
+    return arrays
+
+
+def test_on_several_hosts_workers_keep_an_array_for_later_tasks(world, sent):
+    x = np.arange(300_000)
+
+    def run():
+        return Parallel(batch_size=1)(
+            delayed(lambda x, i: int(x[i]))(x, i) for i in range(99)
+        )
+
+    assert on_root(world, run) == list(range(99))
+    workers = world.size - 1
+    if workers > 1 and world.is_root:
+        assert workers <= len(sent) < 2 * workers
+
+
+def test_an_array_that_a_worker_has_dropped_is_sent_again(world, sent, monkeypatch):
+    monkeypatch.setattr(sent_arrays, "MAX_KEPT_BYTES", 0)
+    arrays = [np.full(300_000, i) for i in range(5)]
+
+    def run():
+        return Parallel(batch_size=1, pre_dispatch="all")(
+            delayed(lambda x, y: int(x[0] * y[0]))(arrays[i % 5], arrays[1])
+            for i in range(60)
+        )
+
+    assert on_root(world, run) == [i % 5 for i in range(60)]
+    if world.is_root and world.size > 2:
+        assert {id(array) for array in sent} == set(map(id, arrays))
+        assert len(sent) > len(arrays) * (world.size - 1)
+    assert not sent_arrays.KEPT.nbytes
+
+
+@pytest.mark.parametrize("change", [{}, {"_aborting": True}, {"_call_id": "next"}])
+def test_a_batch_is_sent_again_only_for_its_call(monkeypatch, change):
+    futures = []
+
+    def submit(*_):
+        futures.append(Future())
+        return futures[-1]
+
+    pool = SimpleNamespace(n_workers=lambda: 2, submit=submit, submit_in_place=submit)
+    monkeypatch.setattr(joblib_backend, "_pools", [(pool, False)])
+    parallel = SimpleNamespace(_call_id="first", _aborting=False)
+
+    def callback(_):
+        pass
+
+    callback.parallel, callback.parallel_call_id = parallel, "first"
+    joblib_backend.MPIBackend().submit(abs, callback)
+    vars(parallel).update(change)
+    futures[0].set_result(None)  # an array is missing
+    is_sent_again = any(not future.cancelled() for future in futures[1:])
+    assert is_sent_again is (not change)
+
+
+def test_batches_are_sent_again_while_the_pool_is_left(
+    world, sent, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(sent_arrays, "MAX_KEPT_BYTES", 0)
+    path = Path(world.comm.bcast(str(tmp_path / "closed")))
+
+    def close(pool):
+        original(pool)
+        path.touch()
+
+    original = MPIPool.close
+    monkeypatch.setattr(MPIPool, "close", close)
+    arrays = [np.full(300_000, i) for i in range(5)]
+    with joblib_pool(world) as pool:
+        if pool is not None:
+            with parallel_config("mpiapps", n_jobs=-1):
+                sums = Parallel(
+                    batch_size=1, pre_dispatch="all", return_as="generator"
+                )(
+                    delayed(sum_when)(arrays[i % 5], path if i else tmp_path)
+                    for i in range(60)
+                )
+                next(sums)
+    if world.is_root:
+        assert list(sums) == [300_000 * (i % 5) for i in range(1, 60)]
+        assert world.size <= 2 or len(sent) > len(arrays) * (world.size - 1)
+
+
+def test_a_worker_keeps_the_arrays_of_its_latest_batch_and_few_others(monkeypatch):
+    monkeypatch.setattr(sent_arrays, "MAX_KEPT_BYTES", 2500)
+    kept = sent_arrays.KeptArrays()
+    for number, size in enumerate((1000, 1000, 1000, 4000)):
+        kept.add(number, np.zeros(size, np.uint8))
+        kept.find(number)
+        if number < 3:
+            kept.find(0)  # by each batch
+        kept.trim()
+    assert kept.nbytes == 4000
+    kept.add(4, np.zeros(10, np.uint8))
+    kept.find(4)
+    kept.find(3)
+    kept.trim()
+    assert kept.nbytes == 4010
+    with pytest.raises(sent_arrays.MissingArrayError, match="array 0"):
+        kept.find(0)
 
 
 def test_without_files_for_copies_arrays_are_sent(world, monkeypatch):
