@@ -95,7 +95,8 @@ class RunContext:
     def compiling(self, cold: bool) -> Iterator[None]:
         """Time a ``with`` block that compiles kernels. Collective.
 
-        The first rank of each host compiles; the others then load the code.
+        The first rank of each host compiles; the others then load the code. All ranks
+        wait for the last one, so that no timer of the work includes that wait.
 
         Parameters
         ----------
@@ -104,12 +105,10 @@ class RunContext:
         """
         world = self.world
         shown = cold and world.is_root and self.progress_mode != "off"
-        with (
-            compile_notice(shown),
-            world.timed("compile"),
-            world.local_root_first(needed=cold),
-        ):
-            yield
+        with compile_notice(shown), world.timed("compile"):
+            with world.local_root_first(needed=cold):
+                yield
+            world.comm.Barrier()
 
     def journal_directory(self, directory: str) -> str:
         """Return where finished tasks are recorded, or nothing. Local.

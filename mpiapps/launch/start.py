@@ -19,6 +19,7 @@ from mpiapps.launch.exit_before_mpi import end_all, register_abort
 from mpiapps.launch.forks import is_child, set_mpi_owner
 from mpiapps.launch.launcher_watch import end_with_launcher
 from mpiapps.launch.mpi_wheels import no_library, refuse_two_mpi_wheels
+from mpiapps.launch.start_limit import limited_start
 
 if TYPE_CHECKING:
     from mpiapps.launch.mpi_library import Library
@@ -125,8 +126,9 @@ def start_mpi() -> Library:
 
     library = loaded_library()
     if not MPI.Is_initialized():
-        check_pair(detect_launch(os.environ), library)
-        with warnings.catch_warnings():
+        launch = detect_launch(os.environ)
+        check_pair(launch, library)
+        with limited_start(launch, os.environ), warnings.catch_warnings():
             # mpi4py warns of the launcher; the launch guard checks the outcome.
             warnings.simplefilter("ignore", RuntimeWarning)
             MPI.Init_thread(MPI.THREAD_MULTIPLE)

@@ -1,5 +1,6 @@
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -85,13 +86,22 @@ REPORTED = True, "auto", 0.3
 )
 def test_a_long_compilation_is_reported(capsys, monkeypatch, cold, mode, seconds):
     monkeypatch.setattr(progress, "NOTE", 0.05)
+    calls = []
+
+    @contextmanager
+    def timed(name):
+        yield
+        calls.append(name)
+
     world = SimpleNamespace(
         is_root=True,
-        timed=lambda _: nullcontext(),
+        timed=timed,
         local_root_first=lambda **_: nullcontext(),
+        comm=SimpleNamespace(Barrier=partial(calls.append, "Barrier")),
     )
     with RunContext.make(world, progress_mode=mode).compiling(cold):
         time.sleep(seconds)
     time.sleep(0.1)
     reported = progress.COMPILES in capsys.readouterr().err
     assert reported == ((cold, mode, seconds) == REPORTED)
+    assert calls == ["Barrier", "compile"]  # the wait for other ranks is no work
