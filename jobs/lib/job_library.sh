@@ -236,6 +236,22 @@ job_launch() {
     job_pid=''
 }
 
+job_on_each() { # START HOSTS COMMAND...: on each host, on others by START HOST COMMAND...; fail if one fails
+    local start="$1" host job_pids=() pid code=0
+    while read -r host; do
+        if [ "${host%%.*}" = "${HOSTNAME%%.*}" ]; then
+            "${@:3}" </dev/null &
+        else
+            "$start" "$host" "${@:3}" </dev/null &
+        fi
+        job_pids+=("$!")
+    done <<<"$2"
+    for pid in "${job_pids[@]}"; do
+        wait "$pid" || code=1
+    done
+    return "$code"
+}
+
 # --- End ---
 
 # One line: what the run has used of what it asked for and, if that is less than half, the

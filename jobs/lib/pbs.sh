@@ -4,11 +4,27 @@ scheduler_identify() {
     job_id="${job_id/\[*\]/[]}"  # the array of an element
     job_unchained='#PBS \(-J\|-a\|-W *depend=\)'
 }
-scheduler_check_hosts() { # lines of a host together: Hydra would start it twice, on the same cores
-    [ -z "$job_nodes" ] && [ -r "${PBS_NODEFILE:-}" ] || return 0
-    awk '!lines[$1]++ { host[++hosts] = $1 }
-        END { for (i = 1; i <= hosts; i++) while (lines[host[i]]-- > 0) print host[i] }' "$PBS_NODEFILE" >"$run/hosts"
-    export PBS_NODEFILE="$run/hosts"
+scheduler_check_hosts() { # MPICH's Hydra starts a host twice whose lines are not next to each other
+    # pbs_tmrsh, pbsdsh and the launchers use line numbers of PBS_NODEFILE: it stays as it is.
+    if [ -r "${PBS_NODEFILE:-}" ]; then
+        awk '!lines[$1]++ { host[++hosts] = $1 }
+            END { for (i = 1; i <= hosts; i++) print host[i] ":" lines[host[i]] }' "$PBS_NODEFILE" >"$run/hosts"
+    else
+        unset HYDRA_HOST_FILE
+    fi
+}
+scheduler_on_hosts() { # pbs_tmrsh, without a shell, returns the exit code of the command; pbsdsh does not
+    local hosts
+    hosts=$(sort -u "${PBS_NODEFILE:-/dev/null}")
+    if [[ $hosts != *$'\n'* ]]; then
+        "$@" </dev/null
+        return
+    fi
+    command -v pbs_tmrsh >/dev/null || {
+        echo "mpiapps: $HOSTNAME has no pbs_tmrsh, which starts commands on the other hosts" >&2
+        return 1
+    }
+    job_on_each pbs_tmrsh "$hosts" "$@"
 }
 scheduler_chain() {
     local IFS=:

@@ -32,7 +32,10 @@ SIGNALLED = 256
 LAUNCH_ADDITIONS = {
     ("mpiexec", "openmpi"): LaunchCommand(
         before=("export PRTE_MCA_prte_fwd_environment=1",)
-    )
+    ),
+    ("mpiexec", "mpich"): LaunchCommand(
+        before=('export HYDRA_HOST_FILE="$run/hosts"  # of job_run: each host once',)
+    ),
 }
 CHUNKS = "write select=N:ncpus=C:mpiprocs=R"
 NO_RANKS = (

@@ -97,7 +97,7 @@ def _gpu_mps(job: Job) -> list[str]:
         raise refusal(
             "gpu_mps",
             True,
-            "PBS has no command that runs on each host of a job; use one host, or ask"
+            "on PBS the script starts MPS on its own host alone; use one host, or ask"
             " the site for MPS in a prologue",
         )
     return []

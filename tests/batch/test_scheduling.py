@@ -115,7 +115,7 @@ CASES = [
         {
             "slurm": ["--gpus-per-node=a100:4"],
             "sge": ["-l gpu=1", "-l gpu_type=a100"],
-            "pbs": {"PBS has no command that runs on each host of a job"},
+            "pbs": {"on PBS the script starts MPS on its own host alone"},
             "lsf": ['-gpu "num=4/host:mps=yes:gmodel=a100"'],
         },
     ),

@@ -266,15 +266,12 @@ def test_slots_of_grid_engine_on_any_hosts(tmp_path, hosts, fine):
     assert (tmp_path / "arguments").exists() == fine
 
 
-def test_pbs_lists_each_host_once_to_the_launcher(tmp_path):
-    (tmp_path / "nodes").write_text("n2\nn1\nn2\nn1\nn3\n")
-    show = 'cat "$PBS_NODEFILE" >shown; exit 0'
-    for number, (asked, lines) in enumerate(
-        [(ANY, "n2 n2 n1 n1 n3"), (UNEVEN, "n2 n1 n2 n1 n3")]
-    ):
-        place = tmp_path / f"{number}"
-        place.mkdir()
-        variables = {"PBS_NODEFILE": str(tmp_path / "nodes")}
-        run_script(place, script("pbs", **asked), show, "pbs", **variables)
-        assert launcher_arguments(place)[:2] == ["-n", "5"]
-        assert " ".join((place / "shown").read_text().split()) == lines
+@pytest.mark.parametrize("asked", [ANY, UNEVEN], ids=["any hosts", "uneven"])
+def test_pbs_lists_each_host_once_to_mpich_and_keeps_its_file(tmp_path, asked):
+    lines = "n2\nn1\nn2\nn1\nn3\n"
+    (tmp_path / "nodes").write_text(lines)
+    show = 'cat "$HYDRA_HOST_FILE" "$PBS_NODEFILE" >shown; exit 0'
+    variables = {"PBS_NODEFILE": str(tmp_path / "nodes")}
+    run_script(tmp_path, script("pbs", mpi="mpich", **asked), show, "pbs", **variables)
+    assert launcher_arguments(tmp_path)[:2] == ["-n", "5"]
+    assert (tmp_path / "shown").read_text() == "n2:2\nn1:2\nn3:1\n" + lines

@@ -5,6 +5,15 @@ scheduler_identify() {
     job_unchained='#BSUB -[bw] '
     job_reserved=' 99 '
 }
+scheduler_on_hosts() {
+    local hosts
+    # shellcheck disable=SC2086 # host, slots, host, slots
+    hosts=$(printf '%s %s\n' $LSB_MCPU_HOSTS | cut -d ' ' -f 1 | sort -u)
+    job_on_each lsf_start "$hosts" "$@"
+}
+lsf_start() { # HOST COMMAND...: blaunch, as rsh, gives the words to a shell
+    exec blaunch "$1" "$(printf '%q ' "${@:2}")"
+}
 scheduler_chain() {
     local condition
     condition=$(printf ' && ended(%s)' "$@")

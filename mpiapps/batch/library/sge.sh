@@ -21,20 +21,12 @@ scheduler_check_hosts() { # other hosts or slots than requested would make ranks
     exit 78
 }
 scheduler_on_hosts() {
-    local host words job_pids=() pid code=0
-    words=$(printf '%q ' "$@")
-    while read -r host _; do
-        if [ "${host%%.*}" = "${HOSTNAME%%.*}" ]; then
-            "$@" &
-        else
-            qrsh -inherit -nostdin "$host" "$words" &
-        fi
-        job_pids+=("$!")
-    done <"${PE_HOSTFILE:-<(hostname)}"
-    for pid in "${job_pids[@]}"; do
-        wait "$pid" || code=1
-    done
-    return "$code"
+    local hosts="$HOSTNAME"
+    [ -z "${PE_HOSTFILE:-}" ] || hosts=$(cut -d ' ' -f 1 "$PE_HOSTFILE")
+    job_on_each sge_start "$hosts" "$@"
+}
+sge_start() { # HOST COMMAND...
+    exec qrsh -inherit -nostdin "$1" "$(printf '%q ' "${@:2}")"
 }
 scheduler_chain() {
     local IFS=,
