@@ -101,6 +101,66 @@ def test_an_error_at_start_is_printed_once_though_only_the_root_ends_a_process()
     assert done.err.count("Dask has no setting distributed.worker.memry") == 1
 
 
+CUT = """
+import time
+from distributed import Client
+
+def cut(dask_scheduler):
+    address = min(dask_scheduler.workers)
+    dask_scheduler.stream_comms[address].comm.abort()
+
+with Client() as client:
+    before = set(client.scheduler_info(n_workers=-1)["workers"])
+    client.run_on_scheduler(cut)
+    end, now = time.monotonic() + 60, before
+    while (now == before or len(now) < 2) and time.monotonic() < end:
+        time.sleep(0.05)
+        now = set(client.scheduler_info(n_workers=-1)["workers"])
+    print(len(before), len(now), len(before & now))
+"""
+
+
+def test_a_worker_whose_connection_broke_is_started_again(tmp_path):
+    (tmp_path / "cut.py").write_text(CUT)
+    done = on_ranks("openmpi", 3, "-m", "mpiapps.dask", str(tmp_path / "cut.py"))
+    assert (done.code, done.out.split()) == (0, ["2", "2", "1"]), done.err
+    assert "has left; it is started again" in done.err
+
+
+RETIRED = """
+import time
+from distributed import Client
+
+async def retire(dask_scheduler, address):
+    await dask_scheduler.retire_workers(
+        workers=[address], close_workers=True, stimulus_id="mine"
+    )
+
+async def has_retired(dask_scheduler, rank):
+    return await dask_scheduler.handlers["mpiapps_retired"](rank=rank)
+
+with Client() as client:
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    first, second, third = sorted(workers)
+    client.retire_workers([first], close_workers=True, remove=False)
+    client.run_on_scheduler(retire, address=second)
+    end = time.monotonic() + 60
+    while len(client.nthreads()) > 1 and time.monotonic() < end:
+        time.sleep(0.05)
+    for worker in (first, second, third):
+        rank = str(workers[worker]["name"])
+        print(client.run_on_scheduler(has_retired, rank=rank))
+"""
+
+
+def test_the_scheduler_knows_workers_that_the_user_retired(tmp_path):
+    """Their nannies wait, instead of starting them again."""
+    (tmp_path / "retired.py").write_text(RETIRED)
+    done = on_ranks("openmpi", 4, "-m", "mpiapps.dask", str(tmp_path / "retired.py"))
+    assert (done.code, done.out.split()) == (0, ["True", "True", "False"]), done.err
+    assert "has left; it is started again" not in done.err
+
+
 def test_a_missing_preload_is_named():
     missing = "no_such_module_here"
     done = on_ranks("openmpi", 2, "-m", "mpiapps.dask", "--preload", missing, SCRIPT)

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from distributed.core import rpc
+from distributed.core import Status, rpc
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 if TYPE_CHECKING:
     from distributed import Scheduler
+
+STATUS_CHANGE = "worker-status-change"  # the scheduler's event
 
 logger = logging.getLogger("distributed.scheduler")
 
@@ -31,7 +33,9 @@ class RankScaling(SchedulerPlugin):
     def __init__(self, on_start: Callable[[str], object]) -> None:
         self._on_start = on_start
         self._nannies: dict[str, str] = {}  # addresses, by rank
+        self._ranks: dict[str, str] = {}  # by the worker's address
         self._retired: set[str] = set()
+        self._removed: set[str] = set()  # ranks whose worker was asked to end
         self._lock = asyncio.Lock()
         self._adapting: asyncio.Task[None] | None = None
 
@@ -40,6 +44,7 @@ class RankScaling(SchedulerPlugin):
         self._scheduler = scheduler
         scheduler.handlers["mpiapps_scale"] = self.scale
         scheduler.handlers["mpiapps_adapt"] = self.adapt
+        scheduler.handlers["mpiapps_retired"] = self.has_retired
 
     async def close(self) -> None:
         """Stop to adapt; called by the scheduler when it closes."""
@@ -50,6 +55,37 @@ class RankScaling(SchedulerPlugin):
         state = scheduler.workers[worker]
         if str(state.name).isdigit() and state.nanny:
             self._nannies[str(state.name)] = state.nanny
+            self._ranks[worker] = str(state.name)
+            self._removed.discard(str(state.name))
+
+    def remove_worker(self, scheduler: Scheduler, worker: str, **_: object) -> None:
+        """Note whether a worker was asked to end; called by the scheduler."""
+        del scheduler
+        rank = self._ranks.pop(worker, None)
+        if rank is not None and self._is_retiring(worker):
+            self._removed.add(rank)
+
+    async def has_retired(self, rank: str) -> bool:
+        """Return whether a rank's worker was asked to end, or all are."""
+        present = [worker for worker, name in self._ranks.items() if name == rank]
+        return (
+            rank in self._removed
+            or self._scheduler.status != Status.running
+            or any(map(self._is_retiring, present))
+        )
+
+    def _is_retiring(self, worker: str) -> bool:
+        """Return whether a worker was closing gracefully before it closed.
+
+        By the scheduler's events: the status of a removed worker is "closed".
+        """
+        last: dict[str, object] = {}
+        for _, event in self._scheduler.get_events(worker):
+            if isinstance(event, dict) and event.get("action") == STATUS_CHANGE:
+                last = event
+        before, now = last.get("prev-status"), last.get("status")
+        closing = Status.closing_gracefully.name
+        return now == closing or (now == Status.closing.name and before == closing)
 
     async def scale(self, n: int) -> int | str:
         """Let `n` ranks have a worker, and no longer adapt; return their number.

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 MAX_VALIDITY_SECONDS = 30 * 86400.0  # of a certificate for a run without a limit
 CLOCK_MARGIN_SECONDS = 86400.0  # before and after: clocks differ, runs end late
 REQUIRED = "distributed.comm.require-encryption"
+SECURITY_LOADER = "distributed.client.security-loader"
 ROLES = ("client", "scheduler", "worker")
 TLS_LIMITS = ("ciphers", "min-version", "max-version")  # None: defaults of OpenSSL
 
@@ -32,9 +33,9 @@ class TLSCredentials:
 
         Ciphers and versions are reset, as a site's may not fit the certificate.
         """
-        from distributed.security import Security
+        from mpiapps.dask_cluster.tls_errors import ClearingSecurity
 
-        return Security(
+        return ClearingSecurity(
             require_encryption=True,
             tls_ciphers=None,
             tls_min_version=None,
@@ -55,6 +56,7 @@ class TLSCredentials:
         settings |= {f"distributed.comm.tls.{name}": None for name in TLS_LIMITS}
         settings["distributed.comm.tls.ca-file"] = self.certificate
         settings[REQUIRED] = True
+        settings[SECURITY_LOADER] = "mpiapps.dask_cluster.tls_errors.from_settings"
         return settings
 
 
