@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba import types
 
 from mpiapps.device.cuda import THREADS, blocks_for, cuda, device_function, kernel
 from mpiapps.kernels import philox, pi
@@ -23,7 +24,7 @@ _HALF, _LOW = philox._HALF, philox._LOW
 _FACTOR0, _FACTOR1 = philox._FACTOR0, philox._FACTOR1
 _WEYL0, _WEYL1 = philox._WEYL0, philox._WEYL1
 _ONE64, _SIGN64 = np.uint64(1), np.uint64(63)
-SHARED = 256  # elements of the array that the threads of a block share
+_SHARED = THREADS * 8  # bytes: a sum, uint64, of each thread of a block
 Word = Any  # uint32
 
 
@@ -87,7 +88,9 @@ def _kernel(misses_of: Callable[..., Word]) -> Any:
 
     @kernel
     def sum_misses(k0: Word, k1: Word, first: Any, last: Any, sums: Any) -> None:
-        shared = cuda.shared.array(SHARED, np.uint64)
+        # Of the size given at the launch: numba's simulator makes an array of a fixed
+        # size when a thread first asks for it, and without a lock, for two threads.
+        shared = cuda.shared.array(0, types.uint64)
         misses, step = np.uint64(0), np.uint64(cuda.gridsize(1))
         index = first + np.uint64(cuda.grid(1))
         while index < last:
@@ -117,7 +120,7 @@ def start_misses(seed: int, stream: int, first: int, last: int, wide: bool) -> A
     """
     blocks = blocks_for(last - first)
     sums = cuda.device_array(blocks, np.uint64)
-    _KERNELS[wide][blocks, THREADS](
+    _KERNELS[wide][blocks, THREADS, 0, _SHARED](
         *(np.uint32(seed), np.uint32(stream), np.uint64(first), np.uint64(last), sums)
     )
     return sums

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import types
 
 from mpiapps.device.cuda import THREADS, cuda, device_function, kernel
 from mpiapps.kernels.utf8 import (
@@ -45,7 +46,7 @@ ROW = 7
 ROW_LINES, ROW_WORDS, ROW_CHARACTERS, ROW_PENDING, ROW_INVALID = range(5)
 ROW_JOINS, ROW_STATE = 5, 6
 
-_SHARED = (256, ROW)  # the rows of the threads of a block
+_SHARED = THREADS * ROW * 4  # bytes: the rows, of int32, of the threads of a block
 _NEXT, _STATE, _LAYERS = np.uint64(NEXT), np.uint64(STATE), np.uint64(LAYERS)
 _FIELD, _COUNTS = np.uint64(2**COUNT_BITS - 1), np.uint64(2**NEXT - 1)
 _LINES, _WORDS = np.uint64(LINES), np.uint64(WORDS)
@@ -80,18 +81,18 @@ def _enter(data: Array, least: int, start: int, transitions: Array) -> Any:
 
 @device_function
 def _merge(rows: Array, left: int, right: int) -> None:
-    """Add the row of the part at the right to that of the part at its left."""
+    """Add the row that begins at `right` to that of the part at its left, at `left`."""
     for column in range(ROW_PENDING):
-        rows[left, column] += rows[right, column]
-    rows[left, ROW_INVALID] += rows[right, ROW_INVALID]
-    rows[left, ROW_PENDING] = rows[right, ROW_PENDING]
-    if rows[right, ROW_STATE] != UNKNOWN:
-        if rows[right, ROW_JOINS]:
-            if rows[left, ROW_STATE] == INSIDE:
-                rows[left, ROW_WORDS] -= 1
-            elif rows[left, ROW_STATE] == UNKNOWN:
-                rows[left, ROW_JOINS] = 1
-        rows[left, ROW_STATE] = rows[right, ROW_STATE]
+        rows[left + column] += rows[right + column]
+    rows[left + ROW_INVALID] += rows[right + ROW_INVALID]
+    rows[left + ROW_PENDING] = rows[right + ROW_PENDING]
+    if rows[right + ROW_STATE] != UNKNOWN:
+        if rows[right + ROW_JOINS]:
+            if rows[left + ROW_STATE] == INSIDE:
+                rows[left + ROW_WORDS] -= 1
+            elif rows[left + ROW_STATE] == UNKNOWN:
+                rows[left + ROW_JOINS] = 1
+        rows[left + ROW_STATE] = rows[right + ROW_STATE]
 
 
 @kernel
@@ -109,8 +110,9 @@ def _count_parts(  # noqa: PLR0913, PLR0917 - kernels take numbers and arrays al
     The chunk of `size` bytes begins at ``data[HEAD_BYTES]``; the `history` bytes before
     it are those before the chunk.
     """
-    rows = cuda.shared.array(_SHARED, np.int32)
+    rows = cuda.shared.array(0, types.int32)  # see darts.py
     thread = cuda.threadIdx.x
+    own = thread * ROW
     # Not min and max, which numba 0.68's own CUDA target does not compile.
     start, end = HEAD_BYTES + part * cuda.grid(1), HEAD_BYTES + size
     start = start if start < end else end
@@ -123,23 +125,23 @@ def _count_parts(  # noqa: PLR0913, PLR0917 - kernels take numbers and arrays al
         if first == UNKNOWN:
             first = np.int64((last >> _STATE) % _LAYERS)
     number = np.int64(last >> _STATE)
-    rows[thread, ROW_LINES] = np.int32((packed >> _LINES) & _FIELD)
-    rows[thread, ROW_WORDS] = np.int32((packed >> _WORDS) & _FIELD)
-    rows[thread, ROW_CHARACTERS] = np.int32((packed >> _COMPLETE) & _FIELD)
-    rows[thread, ROW_INVALID] = np.int32((packed >> _INVALID) & _FIELD)
-    rows[thread, ROW_PENDING] = pending[number // LAYERS]
-    rows[thread, ROW_JOINS] = np.int32(first == INSIDE)
-    rows[thread, ROW_STATE] = number % LAYERS
+    rows[own + ROW_LINES] = np.int32((packed >> _LINES) & _FIELD)
+    rows[own + ROW_WORDS] = np.int32((packed >> _WORDS) & _FIELD)
+    rows[own + ROW_CHARACTERS] = np.int32((packed >> _COMPLETE) & _FIELD)
+    rows[own + ROW_INVALID] = np.int32((packed >> _INVALID) & _FIELD)
+    rows[own + ROW_PENDING] = pending[number // LAYERS]
+    rows[own + ROW_JOINS] = np.int32(first == INSIDE)
+    rows[own + ROW_STATE] = number % LAYERS
     cuda.syncthreads()
     step = 1
     while step < cuda.blockDim.x:
         if thread % (2 * step) == 0:
-            _merge(rows, thread, thread + step)
+            _merge(rows, own, own + step * ROW)
         cuda.syncthreads()
         step *= 2
     if thread == 0:
         for column in range(ROW):
-            results[cuda.blockIdx.x, column] = rows[0, column]
+            results[cuda.blockIdx.x, column] = rows[column]
 
 
 def device_tables(encoding: str) -> list[Array]:
@@ -182,7 +184,7 @@ class Slot:
 
     def count(self, size: int, history: int) -> None:
         """Count a chunk that was sent; `history` bytes before it are valid."""
-        _count_parts[self._blocks(size), THREADS, self.stream](
+        _count_parts[self._blocks(size), THREADS, self.stream, _SHARED](
             *(self._device, history, size, self._part),
             *(*self._tables, self._device_rows),
         )

@@ -4,6 +4,7 @@ import gzip
 import json
 import runpy
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpi4py import MPI
+from numba.cuda.simulator import kernelapi
 
 from mpiapps.app.context import RunContext
 from mpiapps.base.deadline import Deadline
@@ -47,6 +49,28 @@ def test_darts_are_those_of_the_cpu(index, wide):
     for last in (first, first + 1, first + 2, first + 203):
         hits = pi.count_darts(7, 3, first, last, wide)
         assert darts.count_darts(7, 3, first, last, wide) == hits
+
+
+def test_all_threads_of_a_block_get_the_same_shared_memory(monkeypatch):
+    class SlowDict(dict):
+        """What the simulator looks up before it makes an array of a fixed size."""
+
+        def get(self, key):
+            found = super().get(key)
+            time.sleep(0.001)
+            return found
+
+    def start(self, *args, init=kernelapi.FakeCUDAShared.__init__):
+        init(self, *args)
+        self._allocations = SlowDict()
+
+    monkeypatch.setattr(kernelapi.FakeCUDAShared, "__init__", start)
+    for wide in False, True:
+        assert darts.count_darts(7, 3, 0, 99, wide) == pi.count_darts(7, 3, 0, 99, wide)
+    counter = COUNTERS["bytes", 3]
+    counter.buffer[:8] = list(b"a b\nc d\n")
+    counter.submit(8)
+    assert device_count.segment_row(counter.finish(), 8, 0)[:3] == [2, 4, 8]
 
 
 def test_the_largest_seed_and_stream():
