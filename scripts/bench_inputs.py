@@ -1,4 +1,4 @@
-"""Inputs of bench_files.py: texts, tables and directories, the same at each run."""
+"""Inputs of bench_files.py: texts, tables, directories and images, always the same."""
 
 from __future__ import annotations
 
@@ -170,3 +170,27 @@ class Files:
             text.write(file, size // self.number)
             total += file.stat().st_size
         assert size - self.number * (MAX_LINE + 1) < total <= size, total
+
+
+@dataclass(frozen=True)
+class Images:
+    """A directory of JPEG and PNG files in turn: gradients with noise, as in photos."""
+
+    number: int
+    width: int = 640
+    height: int = 480
+
+    def write(self, path: Path, _: int) -> None:
+        """Write the files; those of JPEG have the quality that Pillow writes."""
+        import numpy as np
+        from PIL import Image
+
+        path.mkdir(parents=True)
+        rng = np.random.default_rng(1)
+        down, right = np.mgrid[: self.height, : self.width]
+        for n in range(self.number):
+            waves = [np.sin(down / (40 + n)), np.cos(right / 60), np.sin(down + n)]
+            pixels = 100 + 60 * np.stack(waves, axis=-1)
+            pixels += rng.integers(0, 8, pixels.shape)
+            suffix = "png" if n % 2 else "jpg"
+            Image.fromarray(pixels.astype(np.uint8)).save(path / f"{n}.{suffix}")

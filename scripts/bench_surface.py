@@ -64,6 +64,7 @@ OPERATIONS: dict[tuple[Shape, ...], tuple[str, ...]] = {
     (*SQUARE, *TALL, *PRIME, (64, 10**4)): ("gram",),
     FACTORED: ("cholesky", "lu", "solve", "triangular", "inverse", "condition"),
     (*TALL, (1024, 1024), (7919, 127)): ("qr", "svd values"),
+    ((256, 256), (2048, 2048), (4096, 1024)): ("qr",),
     FACTORED[:-1]: ("eigh", "eigvalsh"),
 }
 # Other dtypes and layouts, on fewer shapes.

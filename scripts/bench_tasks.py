@@ -28,6 +28,8 @@ SIZES = {"0 B": 0, "1 kB": 10**3, "64 kB": 2**16, "1 MB": 10**6, "8 MB": 8 * 10*
          "64 MB": 2**26, "256 MB": 2**28}  # fmt: skip
 # Bytes of a payload and of all those of a cell, at most: dicts take ten times as much.
 KINDS = {"array": (2**28, 2**29), "string": (2**28, 2**29), "dict": (8 * 10**6, 2**25)}
+# What has the object that all tasks of a call share, and the pools that can send it.
+HOLDERS = {"items": POOLS, "partial": POOLS, "closure": ("mpiapps", "joblib")}
 NONE = {"kind": "array", "size": 0, "direction": "in", "consumer": 0.0}
 SLOW = 10_000  # tasks; mpi4py.futures runs some 4,500 per second
 
@@ -58,8 +60,11 @@ def requests() -> Iterator[tuple[str, dict[str, Any], bool]]:
     for direction in ("in", "out"):
         request = {"size": 2**30, "direction": direction, "count": 1}
         yield f"1 of 1 GB, array {direction}", NONE | request, True
-    request = {"kind": "function", "size": 8 * 10**6, "count": 100}
-    yield "100 of a function with 8 MB", NONE | request, True
+    for kind in KINDS:
+        for holder in HOLDERS:
+            request = {"kind": kind, "size": 4 * 10**6, "direction": "shared"}
+            request |= {"holder": holder, "count": 100}
+            yield f"100 that share 4 MB, {kind} in {holder}", NONE | request, True
     for count in (10, 10**3, 10**5, 10**6):
         yield f"{count} no-ops", NONE | {"count": count}, False
     for cost in (1e-4, 1e-3, 1e-2):
@@ -77,7 +82,8 @@ def cells(pools: Peers) -> Iterator[Cell]:
     """Yield the cells; those of imap also for memory."""
     for title, request, is_payload in requests():
         imap = bool(request["consumer"])
-        names = [name for name in POOLS if name != "futures"
+        able = HOLDERS.get(request.get("holder", ""), POOLS)
+        names = [name for name in able if name != "futures"
                  or imap or request["count"] <= SLOW]  # fmt: skip
         of_pool = {name: figures(pools, name, request) for name in names}
         for unit in ("s", "MiB") if imap else ("s",):

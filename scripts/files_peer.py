@@ -7,6 +7,7 @@ library or the start of the processes.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -21,7 +22,11 @@ Query = Callable[[str, str], object]
 
 def imported(name: str) -> Any:
     """Return a library, limited to two threads, or a pool of two processes."""
-    if name == "loop":
+    if name == "pillow":
+        import PIL.Image
+
+        PIL.Image.init()
+    if name in ("loop", "pillow"):
         return Pool(THREADS)
     os.environ["POLARS_MAX_THREADS"] = str(THREADS)
     if name == "polars":
@@ -163,11 +168,49 @@ def count_loop(pool: Any, path: str, _: str) -> object:
     return [sum(column) for column in zip(*pool.map(counts, files), strict=True)]
 
 
+def flipped(path: Path) -> None:
+    """Write an image mirrored."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        mirrored.save(path.parent.with_suffix(".out") / path.name)
+
+
+def resized(path: Path) -> None:
+    """Write an image in half its size."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        half = image.resize(
+            (image.width // 2, image.height // 2), Image.Resampling.LANCZOS
+        )
+        half.save(path.parent.with_suffix(".out") / path.name)
+
+
+def over_images(pool: Any, function: Callable[[Path], None], path: str) -> object:
+    """Call a function for each image in a directory, in two processes."""
+    output = Path(path).with_suffix(".out")
+    output.mkdir()
+    return len(pool.map(function, list(Path(path).iterdir()), chunksize=4))
+
+
+def flip_pillow(pool: Any, path: str, _: str) -> object:
+    """Write images mirrored, in two processes."""
+    return over_images(pool, flipped, path)
+
+
+def resize_pillow(pool: Any, path: str, _: str) -> object:
+    """Write images in half their size, in two processes."""
+    return over_images(pool, resized, path)
+
+
 def main() -> None:
     """Run a peer."""
     name, path, column = (*sys.argv[1:], "")[:3]
     _, _, peer = name.partition("-")
     library = imported(peer)
+    shutil.rmtree(Path(path).with_suffix(".out"), ignore_errors=True)
     begin = time.perf_counter()
     result = globals()[name.replace("-", "_")](library, path, column)
     print(result, time.perf_counter() - begin)

@@ -105,7 +105,16 @@ def numpy_library() -> Library:
 def own_library() -> Library:
     """Return mpiapps.linalg. Collective."""
     from mpiapps.launch.mpi import MPI
-    from mpiapps.linalg import eigh, lu, multiply, npy, solve, svd, trsm, tsqr
+    from mpiapps.linalg import (
+        condition,
+        eigh,
+        lu,
+        multiply,
+        npy,
+        svd,
+        trsm,
+        tsqr,
+    )
     from mpiapps.linalg.distmatrix import DistMatrix
     from mpiapps.linalg.layout import Layout
     from mpiapps.linalg.operations import load_algorithms
@@ -144,7 +153,7 @@ def own_library() -> Library:
         "A.T B": lambda a, b: multiply.multiply(a, b, op_a="T"),
         "lu": lu.lu,
         "triangular": trsm.solve_triangular,
-        "condition": solve.condition,
+        "condition": condition.condition,
         "qr": tsqr.qr,
         "svd values": svd.singular_values,
         "eigh": eigh.eigh,

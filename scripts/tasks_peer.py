@@ -42,9 +42,25 @@ def take(item: Any) -> int:
     return len(item) if hasattr(item, "__len__") else 1
 
 
-def add(item: int, data: Any) -> float:
-    """Return the sum of an item and a number of a function's data."""
-    return item + float(data[0])
+def add(item: int, data: Any) -> int:
+    """Return the sum of an item and the length of a function's data."""
+    return item + len(data)
+
+
+def add_both(pair: tuple[int, Any]) -> int:
+    """Return the sum of a number and the length of data."""
+    return add(*pair)
+
+
+def sharing(
+    holder: str, data: Any, count: int
+) -> tuple[Callable[[Any], Any], list[Any]]:
+    """Return the function and the items of tasks that share an object."""
+    if holder == "items":
+        return add_both, [(n, data) for n in range(count)]
+    if holder == "partial":
+        return partial(add, data=data), list(range(count))
+    return lambda item: item + len(data), list(range(count))
 
 
 def compute(seconds: float) -> float:
@@ -61,8 +77,8 @@ def work(cell: dict[str, Any]) -> tuple[Callable[[Any], Any], list[Any]]:
     if kind == "lognormal":
         rng = random.Random(1)
         return compute, [rng.lognormvariate(0, 1) * cell["cost"] for _ in range(count)]
-    if kind == "function":
-        return partial(add, data=payload("array", size)), list(range(count))
+    if cell["direction"] == "shared":
+        return sharing(cell["holder"], payload(kind, size), count)
     if cell["direction"] == "out":
         return partial(give, kind=kind, size=size), list(range(count))
     if not size:
