@@ -18,10 +18,16 @@ TEST_MPIS = openmpi mpich impi
 TEST_RANKS = 1 2 3 4
 # Versions of Python beside that of the environments, for `make test-pythons`.
 PYTHONS = 3.12 3.13
-# Empty: `make test-pythons` passes also if this machine has none of them, as for CI.
-PYTHONS_NEEDED ?= yes
 # Release of Slurm on the test cluster: 22.05 of this machine, or 24.11 or 26.05.
 SLURM ?= 22.05
+# Test clusters at a time, and the number of the first: their jobs wait most of their time.
+CLUSTERS = 3
+FIRST_CLUSTER = 0
+# What depends on the release of Slurm: launches of each MPI, faults, arrays, dependencies,
+# options. CI runs it on the newest one, beside all tests on that of Debian 12.
+RELEASE_TESTS = not sge and not pbs and \
+	(cores_of_ranks or probe or pairs or faults or array or waits or every_option)
+CLUSTER_TESTS =
 # What ranks compute is tested on Open MPI alone; what they send, on all MPIs.
 RANK_TESTS = mpi and not slow$(if $(filter openmpi,$(MPI)),, and not one_mpi)
 # Tests of one process that need neither a test cluster nor a device.
@@ -49,8 +55,9 @@ FUZZ = 1000
 
 .PHONY: FORCE help demo venv venvs venv-dev test test-quick test-serial test-ranks test-others test-mpich test-many \
 	test-network test-slow test-gpu bench-gpu test-faults test-fuzz test-atheris test-extrap simgrid simulate test-simulate \
-	check docs man packages format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask bench-search clean \
-	cluster-up cluster-down test-cluster test-python test-pythons test-releases jobs
+	check docs man packages format lint types coverage bench-pi bench-matrix bench-farm bench-files bench-dask bench-search bench-stage clean \
+	cluster-up cluster-down test-cluster test-python test-pythons test-releases jobs \
+	ci-lanes ci-clusters ci-release ci-checks cluster-packages
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -76,11 +83,13 @@ venv-of-%:
 
 venv-dev: $(READY) ## make the environment of those who develop it, of 1.4 GB
 
+# On three ranks Open MPI runs what the other two MPIs leave out.
 test: venvs ## all tests: serial, on 1 to 4 ranks, on the other MPIs
 	rm -rf .junit
 	$(MAKE) --no-print-directory test-serial
 	$(MAKE) --no-print-directory -j 2 -Otarget lane-$(MPI)-1 lane-impi-3
-	$(MAKE) --no-print-directory TEST_RANKS='$(filter-out 1,$(TEST_RANKS))' test-ranks test-many test-mpich
+	$(MAKE) --no-print-directory TEST_RANKS='$(filter-out 1 3,$(TEST_RANKS))' test-ranks test-many test-mpich
+	$(MAKE) --no-print-directory RANK_TESTS='one_mpi and mpi and not slow' test-ranks-3
 	$(BIN)/python scripts/check_skips.py .junit
 
 test-quick: $(READY) ## tests that start no process, in less than a minute
@@ -128,10 +137,10 @@ lane-%:
 	@$(MAKE) --no-print-directory MPI=$(firstword $(subst -, ,$*)) \
 		test-ranks-$(lastword $(subst -, ,$*))
 
-test-others: lane-impi-3 test-mpich ## rank tests on the other MPIs; more than 2 GiB on Open MPI and MPICH
+test-others: lane-impi-3 test-mpich lane-mpich-3 ## rank tests on the other MPIs; more than 2 GiB on Open MPI and MPICH
 
+# Programs of the serial tests and of job scripts use MPICH's shared memory.
 test-mpich: venvs
-	$(MAKE) --no-print-directory MPI=mpich test-ranks-3
 	$(MAKE) --no-print-directory MPI=mpich test-network
 	$(MAKE) --no-print-directory MPI=openmpi test-slow
 	$(MAKE) --no-print-directory MPI=mpich test-slow
@@ -170,16 +179,38 @@ test-extrap: venvs .venv-extrap/.installed ## Extra-P reads the measurements of 
 
 # Jobs run here, where every host sees them; /tmp is each host's own.
 test-cluster: venvs ## job scripts on the real Slurm and Grid Engine; SLURM=24.11 or 26.05 for others
-	TEST_CLUSTER_SLURM=$(SLURM) bash scripts/cluster/test.sh $(LIMIT) 2700 $(BIN)/python -m pytest \
-		-n 2 --dist load --maxschedchunk 1 -m cluster --junitxml=.junit/cluster.xml tests/cluster
+	TEST_CLUSTER_SLURM=$(SLURM) TEST_CLUSTER=$(FIRST_CLUSTER) TEST_CLUSTERS=$(CLUSTERS) \
+		bash scripts/cluster/test.sh $(LIMIT) 2700 $(BIN)/python -m pytest \
+		-n $(CLUSTERS) --dist load --maxschedchunk 1 -m cluster -k '$(CLUSTER_TESTS)' \
+		--junitxml=.junit/cluster-$(SLURM).xml tests/cluster
+
+# For CI: three lanes that begin at once, the clusters with numbers of their own. The checks
+# have the time of the cores that the clusters leave.
+ci-lanes: venvs cluster-packages
+	$(MAKE) --no-print-directory -j 3 -Otarget ci-clusters ci-release ci-checks
+	$(BIN)/python scripts/check_skips.py .junit
+
+ci-clusters:
+	$(MAKE) --no-print-directory SLURM=22.05 FIRST_CLUSTER=0 test-cluster
+
+ci-release:
+	$(MAKE) --no-print-directory SLURM=26.05 FIRST_CLUSTER=$(CLUSTERS) CLUSTERS=2 \
+		CLUSTER_TESTS='$(RELEASE_TESTS)' test-cluster
+
+ci-checks:
+	nice $(MAKE) --no-print-directory lint types docs
+	$(MAKE) --no-print-directory test-simulate test-extrap
+
+# By apt-get, which cannot install for several lanes at a time.
+cluster-packages: simgrid
+	TEST_CLUSTER_SLURM=26.05 bash scripts/cluster/cluster.sh packages
 
 test-python: venvs ## rank tests on the Python of the hosts of SLURM=24.11 (3.13) or 26.05 (3.14)
 	TEST_CLUSTER_SLURM=$(SLURM) bash scripts/cluster/cluster.sh inside $(LIMIT) 1500 \
 		$(BIN)/python scripts/on_ranks.py 3 -m pytest --color=no --with-mpi -m "$(RANK_TESTS)"
 
 test-pythons: $(PYTHONS:%=test-on-%) ## one process and 2 ranks on those of Python 3.12 and 3.13 that this machine has
-	@test -n "$(PYTHONS_NEEDED)" || exit 0; \
-	for python in $(foreach version,$(PYTHONS),$(call PYTHON_PATHS,$(version))); do \
+	@for python in $(foreach version,$(PYTHONS),$(call PYTHON_PATHS,$(version))); do \
 		! "$$python" -c '' 2>/dev/null || exit 0; \
 	done; echo "none of Python $(PYTHONS) was found, so nothing was tested" >&2; exit 1
 
@@ -200,7 +231,7 @@ test-an-environment: $(READY)
 	$(LIMIT) 600 $(BIN)/python scripts/on_ranks.py 2 -m pytest --color=no --with-mpi -q \
 		-m "$(RANK_TESTS)" tests/comm tests/tasks tests/app
 
-# Before a release, for an hour each: the releases of Slurm that CI leaves out.
+# Before a release, for an hour each: what CI leaves out of Slurm 24.11 and 26.05.
 test-releases: ## test-cluster and test-python with Slurm 24.11 and 26.05
 	@for release in 24.11 26.05; do \
 		$(MAKE) --no-print-directory SLURM=$$release test-cluster test-python || exit 1; \
@@ -287,6 +318,10 @@ bench-files: $(READY) ## the surface of docs/files.md; as root on Debian
 	test -d .bench/files || $(PYTHON) -m venv .bench/files
 	.bench/files/bin/pip install --quiet polars duckdb
 	$(BIN)/python scripts/bench_files.py $(ARGS)
+
+bench-stage: $(READY) ## start of 48 ranks from a slow file system, staged and not (docs/stage.md); as root on Debian
+	apt-get install -qq -y --no-install-recommends gcc libfuse3-dev strace >/dev/null
+	$(BIN)/python scripts/bench_stage.py
 
 bench-gpu: $(if $(GPU_PYTHON),,$(READY)) ## kernels and transfers of a GPU, against all cores and its own limits
 	PYTHONPATH=$(CURDIR) $(or $(GPU_PYTHON),$(BIN)/python) scripts/bench_gpu.py $(ARGS)

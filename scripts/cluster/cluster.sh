@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Test cluster: several hosts on this machine, with a real Slurm and a real Grid Engine.
 #
-#   cluster.sh install         install the required Debian packages
+#   cluster.sh packages        install the required Debian packages
+#   cluster.sh install         install them, and make the root of another release
 #   cluster.sh up              start the hosts head, n1, n2, n3 and both schedulers
 #   cluster.sh on HOST CMD...  run CMD on HOST
 #   cluster.sh inside CMD...   run CMD in the root of the hosts, without a host
@@ -52,6 +53,11 @@ need_shared_directory() {
 }
 
 install() {
+    packages
+    root_up
+}
+
+packages() {
     need_root_on_debian
     local packages=("${PACKAGES[@]}" ${SUITE:+debootstrap})
     if ! dpkg-query -W "${packages[@]}" >/dev/null 2>&1; then
@@ -60,7 +66,6 @@ install() {
         RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
             "${packages[@]}" >/dev/null
     fi
-    root_up
 }
 
 on() {
@@ -85,6 +90,7 @@ start_host() {
     # nsenter needs the pid on this machine of the child of `unshare --fork`.
     unshare --net --uts --mount --pid --ipc --fork --mount-proc --kill-child \
         bash "$HERE/enter.sh" "$ROOT/$host" bash "$HERE/host.sh" "$host" "$ROOT" >"$ROOT/log/$host.log" 2>&1 &
+    echo $! >"$ROOT/$host.pid" # for `down`, if this ends now
     retry 60 pgrep -P $!
     init=$(pgrep -P $!)
     echo "$init" >"$ROOT/$host.pid"
@@ -133,14 +139,14 @@ down() {
 logs() {
     local host
     for host in "${HOSTS[@]}"; do
-        on "$host" sh -c 'tail -n 200 /var/log/slurm*.log /tmp/execd_messages.* \
-            /var/spool/gridengine/qmaster/messages /var/spool/gridengine/execd/*/messages' \
-            2>/dev/null | sed "s/^/$host: /"
+        on "$host" bash -O nullglob -c 'tail -v -n 200 /var/log/slurm*.log /tmp/execd_messages.* \
+            /var/spool/gridengine/qmaster/message[s] /var/spool/gridengine/execd/*/messages </dev/null' |
+            sed "s/^/$host: /" || echo "$host: cannot be entered"
     done
 }
 
 case ${1:-} in
-install | up | down | logs) "$1" ;;
+packages | install | up | down | logs) "$1" ;;
 on) "$@" ;;
 inside)
     shift
@@ -151,7 +157,7 @@ cut) on "$2" ip link set eth0 down ;;
 accounting) "accounting_$2" ;;
 join) on "$2" ip link set eth0 up ;;
 *)
-    sed -n '2,19s/^# \{0,1\}//p' "$0"
+    sed -n '2,20s/^# \{0,1\}//p' "$0"
     exit 2
     ;;
 esac

@@ -17,6 +17,9 @@ shift
 [ -n "$SUITE" ] || exec "$@"
 
 root=$directory/root
+# An overlay, the root of many containers, cannot hold the changes of another one.
+mkdir -p "$directory"
+mount -t tmpfs tmpfs "$directory"
 mkdir -p "$root" "$directory/changes" "$directory/work"
 mount -t overlay overlay \
     -o "lowerdir=$BASE,upperdir=$directory/changes,workdir=$directory/work" "$root"

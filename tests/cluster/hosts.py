@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from tests.commands import ROOT, Ended, bin_directory, clean_environment
 from tests.commands import run as run_here
 
 SCRIPT = ROOT / "scripts" / "cluster" / "cluster.sh"
-# Each process of pytest-xdist has a test cluster of its own.
-NUMBER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+# Each process of pytest-xdist has a test cluster of its own, from TEST_CLUSTER on.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+NUMBER = str(int(os.environ.get("TEST_CLUSTER", "0")) + int(WORKER))
 CLUSTER = Path(f"/srv/mpiapps-cluster{NUMBER}")
 SHARED = ROOT / ".cluster" / NUMBER  # a directory of all hosts; /tmp is per host
 os.environ["TEST_CLUSTER"] = NUMBER  # for SCRIPT
@@ -81,6 +83,43 @@ def submit(scheduler: str, *words: str, mpi: str = "openmpi") -> str:
     )
     assert ended.code == 0, ended.err
     return ended.out.strip()
+
+
+def variables_of(
+    scheduler: str,
+    ranks: int,
+    threads: int,
+    directory: Path = SHARED,
+    lines: Sequence[str] = (),
+) -> list[str]:
+    """Return the variables of a job of PBS or LSF on two hosts, without the daemons.
+
+    The real launchers read them, and its files. LSF counts cores, PBS ranks: `lines` of
+    its node file, by default those of a host together. In place of blaunch of LSF, and
+    of pbsdsh and pbs_tmrsh of PBS, scripts of the same names use ssh.
+    """
+    if scheduler == "pbs":
+        lines = lines or ["n1"] * ranks + ["n2"] * ranks
+        nodes = SHARED / f"nodes-{'-'.join(lines)}"
+        nodes.write_text("".join(f"{line}\n" for line in lines))
+        variables: dict[str, object] = {
+            "PBS_JOBID": f"{ranks}.server",
+            "PBS_ENVIRONMENT": "PBS_BATCH",
+            "PBS_NODEFILE": nodes,
+            "TASKS": nodes,  # for the scripts: a task's number is that of a line
+            "PBS_O_WORKDIR": directory,
+            "NCPUS": ranks * threads,
+        }
+    else:
+        variables = {
+            "LSB_JOBID": ranks,
+            "LSB_JOBINDEX": 0,
+            "LSF_BINDIR": HERE / "bin",
+            "LS_SUBCWD": directory,
+            "LSB_MCPU_HOSTS": f"n1 {ranks} n2 {ranks}",
+        }
+    variables["PATH"] = f"{HERE / 'bin'}:/usr/bin:/bin"
+    return [f"{key}={text}" for key, text in variables.items()]
 
 
 def shape(scheduler: str) -> list[str]:

@@ -52,10 +52,38 @@ def seconds(clock):
     return total
 
 
+def sampled(job):
+    """Return whether Slurm has seen the memory of a step's ranks."""
+    argv = ["sstat", "-j", f"{job}.0", "-n", "-P", "--noconvert", "-o", "MaxRSS"]
+    return on("head", *argv).out.strip() not in ("", "0")
+
+
+# Slurm samples memory each two seconds: ranks of a fast host could end before. Of 3 s
+# of CPU time the end of Python is a small part.
+UNTIL_SAMPLED = """
+import time
+from pathlib import Path
+
+
+def computes(path):
+    while not Path("sampled").exists() or time.process_time() < 3:
+        sum(range(100_000))
+"""
+
+
 def test_usage_is_that_of_sacct():
+    (SHARED / "until_sampled.py").write_text(UNTIL_SAMPLED)
+    (SHARED / "sampled").unlink(missing_ok=True)
     request = ["--ranks-per-node", "2", "--memory", "1GiB", "--time", "30m"]
-    words = ["--launcher", "srun", "--", "--samples", "4e9"]
-    run = submit("slurm", "pi", *request, *words, mpi=SRUN_MPI)
+    paths = [str(SHARED / f"{scheduler}.toml") for scheduler in ("slurm", "sge")]
+    words = ["map", "until_sampled:computes", *paths, "-o", str(SHARED / "none")]
+    words = [*request, "--launcher", "srun", "--", *words]
+    run = submit("slurm", "files", *words, mpi=SRUN_MPI)
+    try:
+        until(lambda: status(run)["state"] == "running", f"{run} to start")
+        until(lambda: sampled(status(run)["id"]), "a sample of memory")
+    finally:
+        (SHARED / "sampled").touch()
     ended = wait(run)
     assert ended["state"] == "done", output(run)
     until(lambda: status(run)["usage"], "the line of usage")

@@ -23,10 +23,11 @@ from tests.cluster.hosts import (
     wait,
 )
 
-LIMIT = ["--time", "1m", "--signal-delay", "45s"]  # 15 s per start for the program
+LIMIT = ["--time", "1m", "--signal-delay", "50s"]  # 10 s per start for the program
 HOSTS = "n1", "n2", "n3"
 N = 100_000
-LONG, SHORT = 20, 7  # s of work: more than one start allows, or less
+# s of work: more than one start allows, long enough to be preempted, or less
+PAST_LIMIT, LONG, SHORT = 11, 12, 7
 
 
 def arguments(seconds):
@@ -47,7 +48,7 @@ def assert_same_record(run):
 
 def run_past_limit(scheduler, request):
     """Run a job that takes longer than its time limit; return its run."""
-    run = submit(scheduler, "paced.py", *request, *LIMIT, *arguments(LONG))
+    run = submit(scheduler, "paced.py", *request, *LIMIT, *arguments(PAST_LIMIT))
     ended = wait(run, limit=400)
     assert (ended["state"], ended["code"]) == ("done", 0), output(run)
     assert ended["requeues"] >= 1

@@ -27,29 +27,16 @@ MATRIX = [
 ] + [("impi", "slurm", "srun-pmix", 2, 1)] * HAS_PMIX
 
 
-@pytest.fixture(scope="module")
-def matrix():
-    """Submit all jobs at once: the schedulers queue them."""
-    return {
-        case: submit(
-            case[1],
-            "layout.py",
-            *["--launcher", case[2], "--nodes", str(SHAPES[case[1]][0])],
-            *["--ranks-per-node", str(case[3]), "--threads", str(case[4])],
-            *["--time", "10m"],
-            mpi=case[0],
-        )
-        for case in MATRIX
-    }
-
-
 @pytest.mark.parametrize("case", MATRIX, ids=lambda case: "-".join(map(str, case)))
-def test_hosts_and_cores_of_ranks(matrix, case):
-    _, scheduler, _, ranks, threads = case
-    ended = wait(matrix[case], limit=600)
-    assert ended["state"] == "done", output(matrix[case])
+def test_hosts_and_cores_of_ranks(case):
+    mpi, scheduler, launcher, ranks, threads = case
+    request = ["--launcher", launcher, "--nodes", str(SHAPES[scheduler][0])]
+    request += ["--ranks-per-node", str(ranks), "--threads", str(threads)]
+    run = submit(scheduler, "layout.py", *request, "--time", "10m", mpi=mpi)
+    ended = wait(run)
+    assert ended["state"] == "done", output(run)
     report = json.loads(
-        next(line for line in output(matrix[case]).splitlines() if line[:1] == "{")
+        next(line for line in output(run).splitlines() if line[:1] == "{")
     )
     assert report["size"] == SHAPES[scheduler][0] * ranks
     by_host = {}
@@ -69,39 +56,50 @@ FAILS = (
 )
 
 
-@pytest.fixture(scope="module")
-def parts():
-    """Submit, for each MPI: a run with a checkpoint, one that fails, and a farm."""
+@pytest.mark.parametrize(("mpi", "scheduler"), PARTS)
+def test_checkpoint_failure_and_farm(mpi, scheduler, hits):
     (SHARED / "fails.py").write_text(FAILS)
     tasks = SHARED / "matrix.txt"
     tasks.write_text("".join(f"echo {n}\n" for n in range(12)))
-    runs = {}
-    for mpi, scheduler in PARTS:
-        nodes, ranks = SHAPES[scheduler]
-        request = ["--nodes", str(nodes), "--ranks-per-node", str(ranks)]
-        request += ["--time", "3m"]
-        directory = str(SHARED / f"matrix-{mpi}-{scheduler}")
-        pi = ["--", "--samples", "1e7", "--checkpoint-every", "1"]
-        farm = ["--", str(tasks), "--directory", directory]
-        runs[mpi, scheduler] = [
-            submit(scheduler, "pi", *request, *pi, mpi=mpi),
-            submit(scheduler, "fails.py", *request, mpi=mpi),
-            submit(scheduler, "farm", *request, *farm, mpi=mpi),
-        ]
-    return runs
-
-
-@pytest.mark.parametrize("part", PARTS, ids="-".join)
-def test_checkpoint_failure_and_farm(parts, hits, part):
-    saved, fails, farm = parts[part]
-    assert wait(saved, limit=600)["state"] == "done", output(saved)
+    request = ["--nodes", "2", "--ranks-per-node", "2", "--time", "3m"]
+    directory = str(SHARED / f"matrix-{mpi}-{scheduler}")
+    words = ["--", "--samples", "1e7", "--checkpoint-every", "1"]
+    saved = submit(scheduler, "pi", *request, *words, mpi=mpi)
+    fails = submit(scheduler, "fails.py", *request, mpi=mpi)
+    words = ["--", str(tasks), "--directory", directory]
+    farm = submit(scheduler, "farm", *request, *words, mpi=mpi)
+    assert wait(saved)["state"] == "done", output(saved)
     assert record(saved)["values"]["hits"] == hits
-    ended = wait(fails, limit=600)
+    ended = wait(fails)
     assert ended["state"] == "failed", output(fails)
     assert ended["code"] in (1, 255)  # 255: mpiexec of Intel MPI
     assert output(fails).count("ValueError: all") == 1
-    assert wait(farm, limit=600)["state"] == "done", output(farm)
+    assert wait(farm)["state"] == "done", output(farm)
     assert record(farm)["values"]["done"] == 12
+
+
+# The last of two ranks does not start within the limit.
+LATE = """import os, time
+if os.environ["SLURM_PROCID"] == "1":
+    time.sleep(600)
+from mpiapps.comm import open_world
+with open_world() as world:
+    print("size", world.size, flush=True)
+"""
+
+
+def test_a_step_of_srun_with_a_rank_that_does_not_start_ends():
+    (SHARED / "late.py").write_text(LATE)
+    request = ["--launcher", "srun", "--nodes", "2", "--ranks-per-node", "1"]
+    request += ["--time", "10m", "--env", "MPIAPPS_START_LIMIT=2s"]
+    mpis = [mpi for mpi in MPIS if HAS_PMIX or mpi != "openmpi"]
+    runs = [submit("slurm", "late.py", *request, mpi=mpi) for mpi in mpis]
+    for run in runs:
+        ended = wait(run, limit=60)
+        assert ended["state"] == "failed", output(run)
+        assert ended["code"] in (137, 143)  # of the rank, or of one that srun ended
+        assert output(run).count("MPI_Init has not returned in 2s") == 1
+        assert "size" not in output(run)
 
 
 def test_site_probe_reports_plugins_that_srun_lacks():

@@ -165,12 +165,12 @@ def test_matrices_on_three_hosts(operation):
 def test_files_on_three_hosts_resume_after_the_limit():
     directory, sums = SHARED / "files", SHARED / "sums"
     directory.mkdir()
-    for n in range(24):
+    for n in range(21):
         (directory / f"{n}").write_bytes(bytes([n]) * 1000 * n)
     (SHARED / "slow.py").write_text(
         "import hashlib, time\n"
         "def digest(path):\n"
-        "    time.sleep(3)\n"
+        "    time.sleep(1.5)\n"
         "    return hashlib.sha256(open(path, 'rb').read()).hexdigest()\n"
     )
     request = [
@@ -181,7 +181,7 @@ def test_files_on_three_hosts_resume_after_the_limit():
         "--time",
         "1m",
         "--signal-delay",
-        "40s",  # 20 s per start, of 24 s of work and the start itself
+        "50s",  # 10 s per start, of 10.5 s of work and the start itself
     ]
     words = ["--", "map", "slow:digest", str(directory), "-o", str(sums)]
     run = submit("slurm", "files", *request, *words)

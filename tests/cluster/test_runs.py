@@ -1,14 +1,16 @@
 """Runs of several jobs: arrays, chains, dependencies; outages of the scheduler."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from tests.cluster.hosts import (
+    CLUSTER,
     SCHEDULERS,
     SHARED,
     mpiapps,
     on,
     output,
-    shape,
     status,
     submit,
     until,
@@ -60,17 +62,18 @@ def test_each_element_of_an_array_has_a_state(scheduler):
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_a_run_waits_for_all_jobs_of_another_run(scheduler):
-    limit = ["--time", "1m", "--signal-delay", "50s", "--max-requeues", "2"]
+    limit = ["--time", "1m", "--signal-delay", "50s", "--max-requeues", "1"]
     sleeps = SHARED / f"sleeps-{scheduler}.txt"
     sleeps.write_text("sleep 3000\n" * 12)
     words = ["--", str(sleeps), "--directory", str(SHARED / f"sleeps-{scheduler}")]
-    first = submit(scheduler, "farm", *shape(scheduler), *limit, *words)
+    hosts = ["--nodes", "2", "--ranks-per-node", "1"]
+    first = submit(scheduler, "farm", *hosts, *limit, *words)
     words = ["--", "--samples", "1e6"]
     second = submit(scheduler, "pi", "--dependency", first, *words)
     third = submit(scheduler, "pi", "--dependency", f"any:{first}", *words)
     assert wait(first, "running")["requeues"] == 0
-    assert wait(first)["state"] == "stopped"  # after three starts
-    assert status(first)["requeues"] == 2
+    assert wait(first)["state"] == "stopped"  # after two starts
+    assert status(first)["requeues"] == 1
     assert wait(third)["state"] == "done"
     ended = wait(second)
     assert (ended["state"], "is not done" in ended["reason"]) == ("cancelled", True)
@@ -113,6 +116,27 @@ def test_ranks_of_a_cancelled_script_end(scheduler, mpi):
 
 
 DAEMONS = {"slurm": "slurmctld", "sge": "sge_qmaster"}
+# Words of pkill; after `scontrol reconfigure` slurmctld has another name.
+PROCESS = {"slurm": ["-F", "/run/slurmctld.pid"], "sge": ["sge_qmaster"]}
+# Prints a line for each node that jobs can use: a new daemon waits for their messages.
+NODES = ["sinfo", "-h", "-r", "-N", "-p", "main", "-t", "idle,mixed,allocated"]
+
+
+@contextmanager
+def outage(scheduler):
+    """End the scheduler's daemon for the block.
+
+    Slurm's commands would wait 10 s each for it.
+    """
+    conf = CLUSTER / "slurm.conf"
+    before = conf.read_text()
+    conf.write_text(f"{before}MessageTimeout=2\n")
+    assert on("head", "pkill", *PROCESS[scheduler]).code == 0
+    try:
+        yield
+    finally:
+        conf.write_text(before)
+        on("head", DAEMONS[scheduler])
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -123,15 +147,14 @@ def test_an_outage_is_not_the_end_of_a_run(scheduler):
     )
     run = submit(scheduler, "until.py", "--", str(stop_file))
     wait(run, "running")
-    assert on("head", "pkill", DAEMONS[scheduler]).code == 0
-    try:
+    with outage(scheduler):
         until(lambda: status(run)["state"] == "no answer", "an outage")
         ended = mpiapps("cancel", run)
         assert ended.code == 78, ended.out
         assert mpiapps("resubmit", run).code == 2
-    finally:
-        on("head", DAEMONS[scheduler])
     until(lambda: status(run)["state"] == "running", "an answer")
+    if scheduler == "slurm":  # other tests need the hosts
+        until(lambda: on("head", *NODES).out.count("\n") == 3, "three nodes")
     stop_file.touch()
     ended = mpiapps("wait", run)
     assert ended.code == 0, (ended.out, ended.err)

@@ -1,11 +1,11 @@
 """`submit --stage` on several hosts: unpacked on each, imported from there, removed."""
 
 import json
+import re
 
 import pytest
 
 from tests.cluster.hosts import (
-    HAS_PMIX,
     LIMIT,
     SCHEDULERS,
     SHARED,
@@ -15,6 +15,7 @@ from tests.cluster.hosts import (
     output,
     submit,
     until,
+    variables_of,
     wait,
 )
 from tests.commands import bin_directory
@@ -26,12 +27,18 @@ print(json.dumps(row) + "\\n", end="", flush=True)
 while os.path.exists("stay"):
     time.sleep(1)
 """
+# Prints from where it imports, and whether another host has the environment as well.
+ON_N1 = """import json, subprocess, sys, beside
+other = subprocess.call(["ssh", "n2", "test", "-x", sys.prefix + "/bin/python"])
+print(json.dumps([sys.prefix, beside.__file__, other]))
+"""
+ANSWERS = {"pbs": ("qsub", "1.server"), "lsf": ("bsub", "Job <1> is submitted")}
 HOSTS = ("n1", "n2")
 
 
 @pytest.fixture(scope="module")
 def environment():
-    """Return a small environment, without MPI: launchers start anything."""
+    """Yield a small environment, without MPI: launchers start anything."""
     directory = SHARED / "small"
     python = str(bin_directory("openmpi") / "python")
     made = on("head", python, "-m", "venv", "--without-pip", str(directory))
@@ -39,8 +46,10 @@ def environment():
     (SHARED / "where.py").write_text(SCRIPT)
     (SHARED / "beside.py").touch()
     site = (SHARED / "sge.toml").read_text()
-    (SHARED / "sge-alone.toml").write_text(f'launch = ["env"]\n{site}')
-    return directory
+    alone = SHARED / "sge-alone.toml"
+    alone.write_text(f'launch = ["env"]\n{site}')
+    yield directory
+    alone.unlink()
 
 
 def staged(scheduler, environment, name):
@@ -79,12 +88,14 @@ def test_ranks_import_from_their_host(scheduler, environment):
     found = rows(run)
     assert len(found) == (4 if scheduler == "slurm" else 1)
     assert scheduler == "sge" or {row[0] for row in found} == set(HOSTS)
-    for _, prefix, *files in found:
+    home = re.search(r"home = (.*)/bin", (environment / "pyvenv.cfg").read_text())[1]
+    for _, prefix, beside, library in found:
         stage = prefix.removesuffix("/env")
         assert "/mpiapps-stage-" in stage, output(run)
+        assert beside.startswith(f"{stage}/src/")
         # Python of the distribution is on each host, and not packed.
-        places = f"{stage}/", *["/usr/lib/"] * (not HAS_PMIX)
-        assert all(file.startswith(places) for file in files), files
+        base = home if home == "/usr" else f"{stage}/base"
+        assert library.startswith(f"{base}/lib/python")
     assert "on each host" in output(run)
     clean(before)
 
@@ -99,3 +110,33 @@ def test_a_cancelled_job_leaves_nothing_on_its_hosts(environment):
     assert mpiapps("cancel", run).code == 0
     clean(before)
     stay.unlink()
+
+
+@pytest.mark.parametrize("scheduler", ANSWERS)
+def test_pbs_and_lsf_unpack_on_each_host(scheduler, environment):
+    """Without their daemons: the commands that submit only answer."""
+    before = {host: left(host) for host in HOSTS}
+    directory = SHARED / f"{scheduler} alone"
+    directory.mkdir()
+    (directory / "on_n1.py").write_text(ON_N1)
+    (directory / "beside.py").touch()
+    name, answer = ANSWERS[scheduler]
+    (directory / name).write_text(f"#!/bin/sh\necho '{answer}'\n")
+    (directory / name).chmod(0o755)
+    site = directory / "site.toml"
+    site.write_text(f'scheduler = "{scheduler}"\nlaunch = ["env"]\n')
+    command = [str(bin_directory("openmpi") / "mpiapps"), "submit", "on_n1.py"]
+    command += ["--site", str(site), "--stage", "--venv", str(environment)]
+    command += ["--nodes", "2", "--ranks-per-node", "2"]
+    there = ["env", "-C", str(directory)]
+    ended = on("head", *there, f"PATH={directory}:/usr/bin:/bin", *command)
+    assert ended.code == 0, ended.err
+    run = ended.out.strip()
+    variables = [*variables_of(scheduler, 2, 1, directory), f"MPIAPPS_RUN={run}"]
+    ended = on("n1", *there, *variables, "bash", f"logs/{run}/script.sh")
+    assert ended.code == 0, ended.err
+    prefix, beside, other = json.loads(ended.out.splitlines()[0])
+    assert "/mpiapps-stage-" in prefix, ended.err
+    assert beside.startswith(prefix.removesuffix("/env"))
+    assert other == 0
+    clean(before)

@@ -7,7 +7,10 @@ from dask_client import main
 from dask_jobqueue import SLURMCluster
 from distributed import Client
 
+from mpiapps.dask_cluster.tls_errors import use_clearing_sockets
+
 if __name__ == "__main__":
+    use_clearing_sockets()
     directory = Path(sys.argv[1])
     directory.mkdir(mode=0o700, exist_ok=True)
     with (
