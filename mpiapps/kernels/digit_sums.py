@@ -1,4 +1,4 @@
-"""Sums of the digits of `mpiapps.kernels.sum_states` in vectors; one process."""
+"""Digits of `mpiapps.kernels.sum_states`, summed by columns in vectors; one process."""
 
 from __future__ import annotations
 
@@ -18,11 +18,7 @@ from mpiapps.kernels.sum_states import (
 LANES = 256  # columns at a time, whose sums stay in the L1 cache
 PLANE = 264  # from one array of lanes to the next; not a power of two
 ROWS = 4  # at a time
-# Numbers of a row between requests of cache lines, and how far ahead they are. Without
-# them a core reads a long row from memory at two thirds of the speed.
-STRETCH, AHEAD = 128, 256
 FIRST = 8  # numbers of a row or column that determine its first bin
-ONE = np.float64(1).view(np.int64)
 
 
 @kernel
@@ -189,82 +185,3 @@ def _find_bins(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
     for k in range(len(bins)):
         # The product divides by 40.
         bins[k] = max(np.int64(0), (((bins[k] >> 52) - 28) * 1639) >> 16)
-
-
-@kernel
-def _every_second(a: np.ndarray, start: int, numbers: np.ndarray) -> np.ndarray:
-    """Copy every second number from `start` on; return `numbers`."""
-    for j in range(len(numbers)):
-        numbers[j] = a[start + 2 * j]
-    return numbers
-
-
-@kernel
-def fold_rows(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
-    a: np.ndarray,
-    start: int,
-    stride: int,
-    step: int,
-    n: int,
-    mask: int,
-    square: int,
-    state: np.ndarray,
-    left: np.ndarray,
-) -> int:
-    """Add rows of n numbers to sums; return how many are left, marked in `left`.
-
-    Left are rows with numbers in the bin `SCALED`, infinities, NaN, or above the bin of
-    earlier numbers. The numbers of a row are adjacent, or `step` is 2, for a component
-    of complex numbers. `square` is -1 to add squares, otherwise 0.
-    """
-    one, count = ONE & ~square, len(left)
-    component = np.empty(n if step == 2 else 0, a.dtype)
-    for i in range(state.shape[1]):
-        p = start + i * stride
-        row = a[p : p + n] if step == 1 else _every_second(a, p, component)
-        own = state[0, i]
-        top, seen = own, FIRST if own < 0 else 0
-        left[i] = True
-        while left[i]:
-            if seen:
-                largest = np.int64(0)
-                for j in range(min(n, seen)):
-                    bits = as_int64(row[j]) & mask
-                    x = as_float64(bits) * as_float64((bits & square) | one)
-                    largest = max(largest, as_int64(x) & MAGNITUDE)
-                # The product divides by 40.
-                top = max(np.int64(0), (((largest >> 52) - 28) * 1639) >> 16)
-            if top >= SCALED:
-                break
-            limit = LIMIT + top * BIN
-            magic0, magic1 = MAGIC[0] + top * BIN, MAGIC[1] + top * BIN
-            magic2 = MAGIC[2] + top * BIN
-            m0, m1, m2 = as_float64(magic0), as_float64(magic1), as_float64(magic2)
-            s0 = s1 = s2 = above = np.int64(0)
-            for begin in range(0, n, STRETCH):
-                for k in range(0, STRETCH, 8):
-                    prefetch(a, p + begin + AHEAD + k)
-                part = row[begin : begin + STRETCH]
-                for j in range(len(part)):
-                    bits = as_int64(part[j]) & mask
-                    x = as_float64(bits) * as_float64((bits & square) | one)
-                    above |= limit - (as_int64(x) & MAGNITUDE)
-                    y = x + m0
-                    s0 += as_int64(y)
-                    x -= y - m0
-                    y = x + m1
-                    s1 += as_int64(y)
-                    x -= y - m1
-                    s2 += as_int64(x + m2)
-            if above < 0:
-                if own >= 0 or seen >= n:
-                    break
-                seen = n
-                continue
-            left[i] = False
-            state[0, i] = top
-            state[1, i] += s0 - n * magic0
-            state[2, i] += s1 - n * magic1
-            state[3, i] += s2 - n * magic2
-            count -= 1
-    return count

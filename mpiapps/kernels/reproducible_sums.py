@@ -15,11 +15,11 @@ from numpy.lib.stride_tricks import as_strided
 from mpiapps.kernels.digit_sums import (
     LANES,
     ROWS,
-    fold_rows,
     fold_tiles,
 )
 from mpiapps.kernels.jit import is_cached
 from mpiapps.kernels.merged_sums import merge, round_sums
+from mpiapps.kernels.row_sums import fold_rows
 from mpiapps.kernels.sum_states import (
     MAGNITUDE,
     MAX_NUMBERS,
@@ -105,7 +105,7 @@ def add_rows(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
     left = np.empty(state.shape[1], bool)
     for j in range(0, n, TILE):
         count, begin = min(TILE, n - j), start + step * j
-        if fold_rows(a, begin, stride, step, count, mask, -int(square), state, left):
+        if fold_rows(a, begin, stride, step, count, mask, square, state, left):
             some = _block(a[begin:], (len(left), count), (stride, step))[left]
             part = state[:, left]
             add_digits(part, _terms(some, mask, square), 1)
