@@ -192,7 +192,14 @@ class Service:
 
     async def _run_workers(self, directory: str, stack: AsyncExitStack) -> None:
         """Run the workers until the order to end."""
+        import dask.config
+
+        from mpiapps.dask_cluster.settings import longer_intervals
+
         order = await self._orders.get()
+        cpus = {cpu for spec in order["workers"] for cpu in spec["cpus"]}
+        intervals = longer_intervals(len(order["workers"]), max(1, len(cpus)))
+        dask.config.set({**intervals, **self._first["settings"]})
         nannies = [self._nanny(spec, order, directory) for spec in order["workers"]]
         stack.push_async_callback(_close, nannies, self._helpers)
         await asyncio.gather(*nannies)

@@ -12,6 +12,15 @@ from typing import Any
 from mpiapps.base.errors import UsageError
 
 CHECKED = "distributed"  # the section whose names are all known
+# Intervals of what a worker does also when it is idle: 3 % of a core.
+PERIODIC = (
+    "distributed.admin.system-monitor.interval",
+    "distributed.admin.tick.interval",
+    "distributed.worker.memory.monitor-interval",
+    "distributed.worker.profile.cycle",
+    "distributed.worker.profile.interval",
+)
+MAX_FACTOR = 10
 YAML_VALUES = {"none": None, "null": None, "true": True, "false": False}
 
 
@@ -82,6 +91,24 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         nearest = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
         raise UsageError(f"Dask has no setting {name}{hint}")
+
+
+def longer_intervals(workers: int, cpus: int) -> dict[str, str]:
+    """Return the intervals of `PERIODIC` for workers that share cores. Imports Dask.
+
+    Times the workers per core, at most `MAX_FACTOR`; empty if each has a core. Without
+    that, some 40 idle workers fill a core, and new ones cannot connect in time.
+    """
+    import dask.config
+    from dask.utils import parse_timedelta
+
+    factor = min(MAX_FACTOR, workers / cpus)
+    if factor <= 1:
+        return {}
+    return {
+        name: f"{factor * parse_timedelta(dask.config.get(name)):.3f}s"
+        for name in PERIODIC
+    }
 
 
 def _names(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -5,6 +5,7 @@ import pytest
 from mpiapps.base.errors import UsageError
 from mpiapps.dask_cluster.settings import (
     check_settings,
+    longer_intervals,
     parse_resource,
     parse_setting,
     preload_source,
@@ -59,6 +60,15 @@ def test_a_misspelt_setting_is_refused_with_the_nearest():
         "array.chunk-size": "1MiB",
         "my.own": 1,
     })  # fmt: skip
+
+
+def test_idle_workers_that_share_cores_are_idle():
+    import distributed  # noqa: F401 - its import adds its defaults to dask.config
+
+    assert longer_intervals(workers=2, cpus=2) == {}
+    tick = "distributed.admin.tick.interval"
+    assert longer_intervals(workers=6, cpus=2)[tick] == "0.060s"
+    assert longer_intervals(workers=127, cpus=2)[tick] == "0.200s"
 
 
 def test_preloaded_files_have_absolute_paths(tmp_path, monkeypatch):
