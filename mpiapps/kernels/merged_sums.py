@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from mpiapps.kernels.bits import as_float64, as_int64
 from mpiapps.kernels.jit import kernel
 from mpiapps.kernels.sum_states import (
+    BIN,
     DIGIT_BITS,
     DIGITS,
+    HALF,
+    HALF_BITS,
+    LIMIT,
+    MAGIC,
+    MAGNITUDE,
     SCALE,
     SCALED,
     SPECIAL,
@@ -56,28 +63,73 @@ def merge(states: np.ndarray, state: np.ndarray) -> None:
 @kernel
 def round_sums(state: np.ndarray, result: np.ndarray) -> None:
     """Set the result to the sums, within one unit in the last place, if finite."""
-    half = 1 << (DIGIT_BITS - 1)
     for j in range(len(result)):
-        top, scale = state[0, j], 1.0
-        if top >= SPECIAL:
+        top = state[0, j]
+        if top < SPECIAL:
+            low = state[1, j], state[2, j], state[3, j]
+            result[j] = _rounded(top, low, (state[4, j], state[5, j], state[6, j]))
+
+
+@kernel
+def round_means(
+    state: np.ndarray, count: int, result: np.ndarray, left: np.ndarray
+) -> None:
+    """Set the result to the means of `count` numbers, and of the deviations from them.
+
+    Marked in `left` are sums that are not finite or in the bin `SCALED`.
+    """
+    for j in range(len(left)):
+        top = max(state[0, j], np.int64(0))
+        low = state[1, j], state[2, j], state[3, j]
+        high = state[4, j], state[5, j], state[6, j]
+        left[j] = top >= SCALED
+        if left[j]:
             continue
-        if top == SCALED:
-            top -= 2
-            scale = 1 / SCALE
-        top = max(np.int64(0), top)
-        # Carries to the next digit, so that the lower ones are within half a unit.
-        digit2 = state[3, j]
-        carry = (digit2 + half) >> DIGIT_BITS
-        digit2 -= carry << DIGIT_BITS
-        digit1 = state[2, j] + state[6, j] + carry
-        carry = (digit1 + half) >> DIGIT_BITS
-        digit1 -= carry << DIGIT_BITS
-        digit0 = state[1, j] + state[5, j] + carry
-        high = state[4, j] + (digit0 >> DIGIT_BITS)
-        digit0 &= 2**DIGIT_BITS - 1
-        if -(2**12) <= high < 2**12:  # exact in float64, also when they cancel
-            digit0 += high << DIGIT_BITS
-            high = 0
-        low = digit1 * UNITS[top + 1] + digit2 * UNITS[top]
-        total = high * 2.0**DIGIT_BITS * scale * UNITS[top + 2]
-        result[j] = total + (digit0 * UNITS[top + 2] + low) * scale
+        mean = _rounded(top, low, high) / count
+        left[j] = (as_int64(mean) & MAGNITUDE) > LIMIT + top * BIN
+        if left[j]:
+            continue
+        low0, high0, x = _minus(MAGIC[0] + top * BIN, mean, count, low[0], high[0])
+        low1, high1, x = _minus(MAGIC[1] + top * BIN, x, count, low[1], high[1])
+        low2, high2, x = _minus(MAGIC[2] + top * BIN, x, count, low[2], high[2])
+        rest = _rounded(top, (low0, low1, low2), (high0, high1, high2))
+        result[0, j], result[1, j] = mean, rest / count
+
+
+@kernel
+def _minus(
+    magic: int, x: float, count: int, low: int, high: int
+) -> tuple[int, int, float]:
+    """Subtract a number's digit `count` times; return the sum and the number's rest."""
+    m = as_float64(magic)
+    y = x + m
+    digit = as_int64(y) - magic
+    many = digit * (count >> HALF_BITS)
+    low -= digit * (count & HALF) + ((many & HALF) << HALF_BITS)
+    high += (low >> DIGIT_BITS) - (many >> HALF_BITS)
+    return low & ((1 << DIGIT_BITS) - 1), high, x - (y - m)
+
+
+@kernel
+def _rounded(top: int, low: tuple[int, int, int], high: tuple[int, int, int]) -> float:
+    """Return a sum from its digits modulo 2**40, and these over 2**40."""
+    half, scale = 1 << (DIGIT_BITS - 1), 1.0
+    if top == SCALED:
+        top -= 2
+        scale = 1 / SCALE
+    top = max(np.int64(0), top)
+    # Carries to the next digit, so that the lower ones are within half a unit.
+    carry = (low[2] + half) >> DIGIT_BITS
+    digit2 = low[2] - (carry << DIGIT_BITS)
+    digit1 = low[1] + high[2] + carry
+    carry = (digit1 + half) >> DIGIT_BITS
+    digit1 -= carry << DIGIT_BITS
+    digit0 = low[0] + high[1] + carry
+    over = high[0] + (digit0 >> DIGIT_BITS)
+    digit0 &= 2**DIGIT_BITS - 1
+    if -(2**12) <= over < 2**12:  # exact in float64, also when they cancel
+        digit0 += over << DIGIT_BITS
+        over = 0
+    rest = digit1 * UNITS[top + 1] + digit2 * UNITS[top]
+    total = over * 2.0**DIGIT_BITS * scale * UNITS[top + 2]
+    return total + (digit0 * UNITS[top + 2] + rest) * scale

@@ -18,7 +18,7 @@ from mpiapps.kernels.digit_sums import (
     fold_tiles,
 )
 from mpiapps.kernels.jit import is_cached
-from mpiapps.kernels.merged_sums import merge, round_sums
+from mpiapps.kernels.merged_sums import merge, round_means, round_sums
 from mpiapps.kernels.row_sums import fold_rows
 from mpiapps.kernels.sum_states import (
     MAGNITUDE,
@@ -48,7 +48,13 @@ __all__ = [
 
 TILE = 2**18  # numbers at a time; again if one is above the bin
 NARROW = 32  # columns, that rows of narrower arrays are joined to
-KERNELS: list[Callable[..., Any]] = [fold_tiles, fold_rows, merge, round_sums]
+KERNELS: list[Callable[..., Any]] = [
+    fold_tiles,
+    fold_rows,
+    merge,
+    round_sums,
+    round_means,
+]
 
 
 def add_columns(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
@@ -129,13 +135,18 @@ def values(state: Array) -> Array:
 def means(state: Array, count: int) -> Array:
     """Return the means of `count` numbers, and of the deviations from them, (2, n).
 
-    The latter are not zero, because the former are rounded.
+    The latter are not zero, because the former are rounded. `count` is below 2**43.
     """
-    divisor, rest = count or np.nan, new_state(state.shape[1])
-    result = np.stack([values(state) / divisor] * 2)
-    add_digits(rest, -result[:1], 0, count)
-    merge(np.ascontiguousarray(state.T)[None], rest)
-    result[1] = values(rest) / divisor
+    result = np.empty((2, state.shape[1]))
+    left = np.ones(state.shape[1], bool)
+    if count:
+        round_means(state, count, result, left)
+    if left.any():
+        some, rest = state[:, left], new_state(int(left.sum()))
+        mean = values(some) / (count or np.nan)
+        add_digits(rest, -mean[None], 0, count)
+        merge(np.ascontiguousarray(some.T)[None], rest)
+        result[:, left] = mean, values(rest) / (count or np.nan)
     return result
 
 
@@ -166,3 +177,4 @@ def compile_kernels(compiling: Callable[[bool], AbstractContextManager[None]]) -
             add_rows(numbers, 0, 1, 1, -1, False, state)
         merge(np.zeros((1, 1, STATE_ROWS), np.int64), state)
         values(state)
+        means(state, 1)
