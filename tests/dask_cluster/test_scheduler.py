@@ -25,11 +25,9 @@ async def ended(ends):
         await start_scheduler(ORDER, None, statistics) as scheduler,
         Nanny(scheduler.address, name="1", nthreads=1, death_timeout=1000) as nanny,
     ):
-        for _ in range(ends):
-            [worker] = scheduler.workers.values()
+        for number in range(1, ends + 1):
             os.kill(nanny.pid, signal.SIGKILL)
-            await until(lambda old=worker: old.address not in scheduler.workers)
-            await until(lambda: scheduler.workers or nanny.status.name == "closed")
+            await until(lambda n=number: statistics.summary()["restarts"] == n)
         if ends > 1:
             await until(lambda: nanny.status.name == "closed")
         return (

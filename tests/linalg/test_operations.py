@@ -99,7 +99,7 @@ def test_a_login_node_checks_added_operations_without_numpy(path, argv, code, me
     program = (
         "import runpy, sys;"
         "sys.modules.update(dict.fromkeys(('numpy', 'mpi4py', 'scipy')));"
-        f"sys.argv = ['mpiapps', 'render', 'matrix', '--', *{argv}];"
+        f"sys.argv = [*'mpiapps render matrix --scheduler slurm --'.split(), *{argv}];"
         "runpy.run_module('mpiapps', run_name='__main__')"
     )
     done = run([sys.executable, "-c", program], PYTHONPATH=path)

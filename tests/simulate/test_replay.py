@@ -31,10 +31,12 @@ def test_the_plan_agrees_with_the_simulator(name):
     assert case.planned == pytest.approx(result.seconds, rel=0.25)
 
 
-def test_one_manager_saturates_and_a_manager_on_each_host_does_not():
+def test_one_manager_saturates_with_single_tasks_and_not_with_chunks():
     platform = PLATFORMS["fat-tree-100-slow"]
-    seconds = {}
-    for name in ("manager", "manager-by-host"):
+    efficiency = {}
+    for name in ("manager", "manager-chunks"):
         case = CASES[name](platform, 256)
-        seconds[name] = replay(platform, case.traces, case.hosts, limit=60).seconds
-    assert seconds["manager"] > 3 * seconds["manager-by-host"]
+        result = replay(platform, case.traces, case.hosts, limit=60)
+        efficiency[name] = case.useful / result.seconds
+    assert efficiency["manager"] < 0.2
+    assert efficiency["manager-chunks"] > 0.9
