@@ -8,6 +8,7 @@ from mpiapps.kernels.bits import as_float64, as_int64, prefetch
 from mpiapps.kernels.jit import kernel
 from mpiapps.kernels.sum_states import (
     BIN,
+    DIGIT_BITS,
     DIGITS,
     LIMIT,
     MAGIC,
@@ -151,8 +152,16 @@ def fold_tiles(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
                 _raise_bin(state[:, j + k], bins[k])
                 for digit in range(DIGITS):
                     plane = digit * PLANE + k
-                    state[1 + digit, j + k] += s[plane] - rows * magic[plane]
+                    add_digit(state, digit, j + k, s[plane] - rows * magic[plane])
     return count
+
+
+@kernel
+def add_digit(state: np.ndarray, digit: int, j: int, number: int) -> None:
+    """Add to a digit of sum j, and carry, as `sum_states.carry`."""
+    total = state[1 + digit, j] + number
+    state[1 + DIGITS + digit, j] += total >> DIGIT_BITS
+    state[1 + digit, j] = total & ((1 << DIGIT_BITS) - 1)
 
 
 @kernel

@@ -111,7 +111,9 @@ def _minus(
 
 
 @kernel
-def _rounded(top: int, low: tuple[int, int, int], high: tuple[int, int, int]) -> float:
+def _rounded(
+    top: np.int64, low: tuple[int, int, int], high: tuple[int, int, int]
+) -> float:
     """Return a sum from its digits modulo 2**40, and these over 2**40."""
     half, scale = 1 << (DIGIT_BITS - 1), 1.0
     if top == SCALED:
@@ -131,5 +133,6 @@ def _rounded(top: int, low: tuple[int, int, int], high: tuple[int, int, int]) ->
         digit0 += over << DIGIT_BITS
         over = 0
     rest = digit1 * UNITS[top + 1] + digit2 * UNITS[top]
-    total = over * 2.0**DIGIT_BITS * scale * UNITS[top + 2]
-    return total + (digit0 * UNITS[top + 2] + rest) * scale
+    total: float = over * 2.0**DIGIT_BITS * scale * UNITS[top + 2]
+    total += (digit0 * UNITS[top + 2] + rest) * scale
+    return total

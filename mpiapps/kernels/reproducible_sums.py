@@ -90,8 +90,8 @@ def add_columns(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
             some = _block(a[begin:], (count, n), (stride, 1))[:, left]
             part = state[:, left]
             add_digits(part, _terms(some, mask), 0)
+            carry(part)
             state[:, left] = part
-    carry(state)
 
 
 def add_rows(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
@@ -115,8 +115,8 @@ def add_rows(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
             some = _block(a[begin:], (len(left), count), (stride, step))[left]
             part = state[:, left]
             add_digits(part, _terms(some, mask, square), 1)
+            carry(part)
             state[:, left] = part
-    carry(state)
 
 
 def values(state: Array) -> Array:

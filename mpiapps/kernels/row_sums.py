@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from mpiapps.kernels.bits import as_float64, as_int64, prefetch
-from mpiapps.kernels.digit_sums import FIRST
+from mpiapps.kernels.digit_sums import FIRST, add_digit
 from mpiapps.kernels.jit import kernel
 from mpiapps.kernels.sum_states import BIN, LIMIT, MAGIC, MAGNITUDE, SCALED
 
 # Numbers of a row between requests of cache lines, and how far ahead they are. Without
 # them a core reads a long row from memory at two thirds of the speed.
 STRETCH, AHEAD = 128, 256
+
+Sums = tuple[np.int64, np.int64, np.int64, np.int64]
 
 
 @kernel
@@ -25,7 +27,7 @@ def _every_second(a: np.ndarray, start: int, numbers: np.ndarray) -> np.ndarray:
 @kernel
 def _add_numbers(  # noqa: PLR0913, PLR0917 - in registers
     row: np.ndarray, mask: int, limit: int, m0: float, m1: float, m2: float
-) -> tuple[int, int, int, int]:
+) -> Sums:
     """Return the sums of the digits, and a number < 0 if one is above the limit."""
     s0 = s1 = s2 = above = np.int64(0)
     for begin in range(0, len(row), STRETCH):
@@ -47,9 +49,7 @@ def _add_numbers(  # noqa: PLR0913, PLR0917 - in registers
 
 
 @kernel
-def _add_squares(
-    row: np.ndarray, limit: int, m0: float, m1: float, m2: float
-) -> tuple[int, int, int, int]:
+def _add_squares(row: np.ndarray, limit: int, m0: float, m1: float, m2: float) -> Sums:
     """As `_add_numbers`, of squares; one loop for both would take 1.4 of the time."""
     s0 = s1 = s2 = above = np.int64(0)
     for begin in range(0, len(row), STRETCH):
@@ -70,7 +70,7 @@ def _add_squares(
 
 
 @kernel
-def _row_bin(row: np.ndarray, mask: int, square: bool) -> int:
+def _row_bin(row: np.ndarray, mask: int, square: bool) -> np.int64:
     """Return the bin of the largest number of a row, or of the largest square."""
     largest = np.int64(0)
     for j in range(len(row)):
@@ -126,8 +126,8 @@ def fold_rows(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
                 continue
             left[i] = False
             state[0, i] = top
-            state[1, i] += s0 - n * magic0
-            state[2, i] += s1 - n * magic1
-            state[3, i] += s2 - n * magic2
+            add_digit(state, 0, i, s0 - n * magic0)
+            add_digit(state, 1, i, s1 - n * magic1)
+            add_digit(state, 2, i, s2 - n * magic2)
             count -= 1
     return count

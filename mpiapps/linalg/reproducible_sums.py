@@ -216,7 +216,7 @@ class _Part:
         return result
 
     def _sums(self) -> Iterator[tuple[int, int, Array]]:
-        """Yield the states of sums from `begin` to `end`."""
+        """Yield the states of sums from `begin` to `end`, in the same memory."""
         from mpiapps.kernels.reproducible_sums import new_state
 
         m, n = self.block.shape
@@ -227,9 +227,13 @@ class _Part:
             is_read_once = self.function is None and not self.component
             elements = BLOCK_ELEMENTS if is_read_once else CHUNK
             step = min(2 * BLOCK, max(1, elements // max(1, n)))
+        state = new_state(0)
         for begin in range(0, results if m * n else 0, step):
             end = min(begin + step, results)
-            state = new_state(end - begin)
+            if state.shape[1] == end - begin:  # new memory takes as long as the sums
+                state[0], state[1:] = -1, 0
+            else:
+                state = new_state(end - begin)
             if self.function is None:
                 self._add_elements(begin, state)
             else:

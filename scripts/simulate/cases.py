@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from traces import ITEMSIZE, Enough, TracedTraffic, first_panels, product_trace
@@ -29,6 +30,7 @@ from mpiapps.linalg.lu_plan import random_pivots, send_lu
 from mpiapps.linalg.operation_plan import Problem, Schedule
 from mpiapps.linalg.product_choice import SUMMA, Choice, Product, rank_choices
 from mpiapps.linalg.traffic import Traffic
+from mpiapps.tasks.chunker import CHUNKS_PER_WORKER
 
 LOCAL = 2048  # rows and columns of a rank's block of C
 MANY = 4096  # ranks, from which blocks have half as many; above, one panel is traced
@@ -39,9 +41,19 @@ MESSAGE = 64  # bytes of an answer
 PICKLED_INT = 5  # bytes
 ATOMIC = 5e-7  # s of a fetch-and-add of another host's memory, at the memory
 ANSWER = 2e-5  # s of the manager for a request (docs/tasks.md)
-TASK = 1e-3  # s
-TASKS_PER_RANK = 5
+ITEM = 2e-7  # s of the manager to send an item and receive its result (docs/tasks.md)
 RANKS_PER_HOST = 64
+
+
+class Tasks(NamedTuple):
+    """What each rank executes: `seconds` are those of one of its tasks."""
+
+    seconds: float
+    per_rank: int
+
+
+SINGLE_TASKS = Tasks(1e-3, 5)
+LONG_TASKS = Tasks(1e-2, 1000)  # of a call of `MPIPool.map`
 
 
 @dataclass(frozen=True)
@@ -206,54 +218,56 @@ SCHEDULES: dict[str, Schedule] = {
 
 def counter(platform: Platform, ranks: int) -> Case:
     """Return one counter for all ranks, in the memory of rank 0."""
-    return _served(platform, ranks, ATOMIC, RANKS_PER_HOST)
+    return _served(platform, ranks, ATOMIC)
 
 
 def counter_by_host(platform: Platform, ranks: int) -> Case:
     """Return a counter on each host, which takes tasks of one for all hosts."""
-    return _served(platform, ranks, ATOMIC, RANKS_PER_HOST, tree=True)
+    return _served(platform, ranks, ATOMIC, by_host=True)
 
 
 def manager(platform: Platform, ranks: int) -> Case:
-    """Return one manager that answers the requests of all ranks."""
-    return _served(platform, ranks, ANSWER, RANKS_PER_HOST)
+    """Return one manager that answers the requests of all ranks for one task each."""
+    return _served(platform, ranks, ANSWER)
 
 
-def manager_by_host(platform: Platform, ranks: int) -> Case:
-    """Return a manager on each host, which takes tasks of one for all hosts."""
-    return _served(platform, ranks, ANSWER, RANKS_PER_HOST, tree=True)
+def manager_chunks(platform: Platform, ranks: int) -> Case:
+    """Return one manager that sends chunks of the default size of `MPIPool.map`."""
+    items = LONG_TASKS.per_rank // CHUNKS_PER_WORKER
+    chunks = Tasks(items * LONG_TASKS.seconds, CHUNKS_PER_WORKER)
+    return _served(platform, ranks, ANSWER + items * ITEM, chunks)
 
 
 def _served(
     platform: Platform,
     ranks: int,
     answer: float,
-    per_host: int,
+    tasks: Tasks = SINGLE_TASKS,
     *,
-    tree: bool = False,
+    by_host: bool = False,
 ) -> Case:
     """Return ranks that take tasks from a server, a process of its own on host 0.
 
-    With `tree`, each host has a server of its own, which takes `per_host` tasks of the
-    first one at a time.
+    With `by_host`, each host has a server of its own, which takes one task per rank of
+    the first one at a time.
     """
+    per_host = RANKS_PER_HOST
     hosts = -(-ranks // per_host)
-    tasks = ranks * TASKS_PER_RANK
-    work, serve = (round(t * platform.flops) for t in (TASK, answer))
+    work, serve = (round(t * platform.flops) for t in (tasks.seconds, answer))
     workers = [r // per_host for r in range(ranks)]
-    total = tasks // per_host if tree else tasks
-    servers = [f"serve {hosts if tree else ranks} {total} {serve} {MESSAGE}"]
-    if tree:
+    total = ranks * tasks.per_rank // (per_host if by_host else 1)
+    servers = [f"serve {hosts if by_host else ranks} {total} {serve} {MESSAGE}"]
+    if by_host:
         local = f"serve {per_host} 0 {serve} {MESSAGE} {ranks} {per_host}"
         servers += [local] * hosts
     clients = (
-        [f"fetch {ranks + 1 + host if tree else ranks} {work}"] for host in workers
+        [f"fetch {ranks + 1 + host if by_host else ranks} {work}"] for host in workers
     )
     return Case(
         chain(clients, ([server] for server in servers)),
-        [*workers, 0, *(range(hosts) if tree else ())],
-        MESSAGE * TASKS_PER_RANK,
-        TASK * TASKS_PER_RANK,
+        [*workers, 0, *(range(hosts) if by_host else ())],
+        MESSAGE * tasks.per_rank,
+        tasks.seconds * tasks.per_rank,
     )
 
 
@@ -292,7 +306,7 @@ CASES: dict[str, Build] = {
     "counter": counter,
     "counter-by-host": counter_by_host,
     "manager": manager,
-    "manager-by-host": manager_by_host,
+    "manager-chunks": manager_chunks,
     "reports": reports,
     "checkpoint": checkpoint,
 }

@@ -21,7 +21,7 @@ STYLES = {
     "counter": ("C1", "--"),
     "counter-by-host": ("C1", "-"),
     "manager": ("C3", "--"),
-    "manager-by-host": ("C3", "-"),
+    "manager-chunks": ("C3", "-"),
 }
 
 

@@ -28,6 +28,7 @@ RANKS = {
     "tsqr": (64, 256),
     "redistribute": (64, 256),
     "counter-by-host": (64, 256, 1024, 4096, 16384),
+    "manager-chunks": (64, 256, 1024, 4096, 16384),
 }
 OTHERS = (64, 256, 1024, 4096)
 DEFAULT_PLATFORMS = ("fat-tree-100-slow",)
