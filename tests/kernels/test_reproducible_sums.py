@@ -12,6 +12,7 @@ from mpiapps.kernels.reproducible_sums import (
     TILE,
     add_columns,
     add_rows,
+    means,
     merge,
     new_state,
     values,
@@ -33,6 +34,20 @@ def row_sums(x, mask=-1, square=False):
     state = new_state(len(x))
     add_rows(x.reshape(-1), 0, x.shape[1], x.shape[1], mask, square, state)
     return values(state)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_means_and_the_means_of_the_deviations_from_them(kind):
+    x = numbers(kind, (ROWS, COLUMNS))
+    state = new_state(COLUMNS)
+    add_columns(x.reshape(-1), 0, COLUMNS, ROWS, -1, state)
+    mean, rest = means(state, ROWS)
+    with np.errstate(all="ignore"):
+        assert_close(mean, values(state) / ROWS)
+        state = new_state(COLUMNS)
+        add_columns(x.reshape(-1), 0, COLUMNS, ROWS, -1, state)
+        add_digits(state, -mean[None], 0, ROWS)  # NumPy's operations, not the kernel
+        assert_close(rest, values(state) / ROWS)
 
 
 def numbers(kind, shape):
