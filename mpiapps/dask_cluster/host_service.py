@@ -198,8 +198,7 @@ class Service:
 
         order = await self._orders.get()
         cpus = {cpu for spec in order["workers"] for cpu in spec["cpus"]}
-        intervals = longer_intervals(len(order["workers"]), max(1, len(cpus)))
-        dask.config.set({**intervals, **self._first["settings"]})
+        dask.config.set(longer_intervals(len(order["workers"]), max(1, len(cpus))))
         nannies = [self._nanny(spec, order, directory) for spec in order["workers"]]
         stack.push_async_callback(_close, nannies, self._helpers)
         await asyncio.gather(*nannies)

@@ -12,11 +12,10 @@ from typing import Any
 from mpiapps.base.errors import UsageError
 
 CHECKED = "distributed"  # the section whose names are all known
-# Intervals of what a worker does also when it is idle: 3 % of a core.
-PERIODIC = (
+# Intervals of the periodic work of idle workers, less that which protects the memory.
+IDLE_INTERVALS = (
     "distributed.admin.system-monitor.interval",
     "distributed.admin.tick.interval",
-    "distributed.worker.memory.monitor-interval",
     "distributed.worker.profile.cycle",
     "distributed.worker.profile.interval",
 )
@@ -94,20 +93,24 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 
 def longer_intervals(workers: int, cpus: int) -> dict[str, str]:
-    """Return the intervals of `PERIODIC` for workers that share cores. Imports Dask.
+    """Return `IDLE_INTERVALS` for workers that share cores. distributed is imported.
 
-    Times the workers per core, at most `MAX_FACTOR`; empty if each has a core. Without
-    that, some 40 idle workers fill a core, and new ones cannot connect in time.
+    Dask's own intervals times the workers per core, at most `MAX_FACTOR`; none if each
+    has a core, and none that the user has configured. With Dask's, an idle worker takes
+    3 % of a core: 40 of them fill it, and others cannot connect in time.
     """
     import dask.config
     from dask.utils import parse_timedelta
 
     factor = min(MAX_FACTOR, workers / cpus)
-    if factor <= 1:
-        return {}
+    defaults = dask.config.merge(*dask.config.defaults)
+    intervals = {
+        name: dask.config.get(name, config=defaults) for name in IDLE_INTERVALS
+    }
     return {
-        name: f"{factor * parse_timedelta(dask.config.get(name)):.3f}s"
-        for name in PERIODIC
+        name: f"{factor * parse_timedelta(interval):g}s"
+        for name, interval in intervals.items()
+        if factor > 1 and dask.config.get(name) == interval
     }
 
 

@@ -67,7 +67,7 @@ def round_sums(state: np.ndarray, result: np.ndarray) -> None:
         top = state[0, j]
         if top < SPECIAL:
             low = state[1, j], state[2, j], state[3, j]
-            result[j] = _rounded(top, low, (state[4, j], state[5, j], state[6, j]))
+            result[j] = _round_sum(top, low, (state[4, j], state[5, j], state[6, j]))
 
 
 @kernel
@@ -76,7 +76,15 @@ def round_means(
 ) -> None:
     """Set the result to the means of `count` numbers, and of the deviations from them.
 
-    Marked in `left` are sums that are not finite or in the bin `SCALED`.
+    Parameters
+    ----------
+    state : ndarray of int64, (7, n)
+    count : int
+        1 to 2**43.
+    result : ndarray of float64, (2, n)
+    left : ndarray of bool, (n,)
+        Set where the result is not: for sums that are not finite, in the bin `SCALED`,
+        or whose mean is above their bin.
     """
     for j in range(len(left)):
         top = max(state[0, j], np.int64(0))
@@ -85,19 +93,25 @@ def round_means(
         left[j] = top >= SCALED
         if left[j]:
             continue
-        mean = _rounded(top, low, high) / count
+        mean = _round_sum(top, low, high) / count
         left[j] = (as_int64(mean) & MAGNITUDE) > LIMIT + top * BIN
         if left[j]:
             continue
-        low0, high0, x = _minus(MAGIC[0] + top * BIN, mean, count, low[0], high[0])
-        low1, high1, x = _minus(MAGIC[1] + top * BIN, x, count, low[1], high[1])
-        low2, high2, x = _minus(MAGIC[2] + top * BIN, x, count, low[2], high[2])
-        rest = _rounded(top, (low0, low1, low2), (high0, high1, high2))
+        low0, high0, x = _subtract_digit(
+            MAGIC[0] + top * BIN, mean, count, low[0], high[0]
+        )
+        low1, high1, x = _subtract_digit(
+            MAGIC[1] + top * BIN, x, count, low[1], high[1]
+        )
+        low2, high2, x = _subtract_digit(
+            MAGIC[2] + top * BIN, x, count, low[2], high[2]
+        )
+        rest = _round_sum(top, (low0, low1, low2), (high0, high1, high2))
         result[0, j], result[1, j] = mean, rest / count
 
 
 @kernel
-def _minus(
+def _subtract_digit(
     magic: int, x: float, count: int, low: int, high: int
 ) -> tuple[int, int, float]:
     """Subtract a number's digit `count` times; return the sum and the number's rest."""
@@ -111,7 +125,7 @@ def _minus(
 
 
 @kernel
-def _rounded(
+def _round_sum(
     top: np.int64, low: tuple[int, int, int], high: tuple[int, int, int]
 ) -> float:
     """Return a sum from its digits modulo 2**40, and these over 2**40."""

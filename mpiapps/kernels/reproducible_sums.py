@@ -142,7 +142,8 @@ def means(state: Array, count: int) -> Array:
     if count:
         round_means(state, count, result, left)
     if left.any():
-        some, rest = state[:, left], new_state(int(left.sum()))
+        # In C order, for which the kernels are compiled.
+        some, rest = np.ascontiguousarray(state[:, left]), new_state(int(left.sum()))
         mean = values(some) / (count or np.nan)
         add_digits(rest, -mean[None], 0, count)
         merge(np.ascontiguousarray(some.T)[None], rest)

@@ -13,7 +13,8 @@ from mpiapps.kernels.sum_states import BIN, LIMIT, MAGIC, MAGNITUDE, SCALED
 # them a core reads a long row from memory at two thirds of the speed.
 STRETCH, AHEAD = 128, 256
 
-Sums = tuple[np.int64, np.int64, np.int64, np.int64]
+# Sums of the three digits, and a number < 0 if a number is above the limit.
+DigitSums = tuple[np.int64, np.int64, np.int64, np.int64]
 
 
 @kernel
@@ -25,10 +26,13 @@ def _every_second(a: np.ndarray, start: int, numbers: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _add_numbers(  # noqa: PLR0913, PLR0917 - in registers
+def _add_numbers(  # noqa: PLR0913, PLR0917 - an array would be slower than registers
     row: np.ndarray, mask: int, limit: int, m0: float, m1: float, m2: float
-) -> Sums:
-    """Return the sums of the digits, and a number < 0 if one is above the limit."""
+) -> DigitSums:
+    """Return the sums of the digits of numbers.
+
+    `m0`, `m1` and `m2` are the magic numbers of the digits.
+    """
     s0 = s1 = s2 = above = np.int64(0)
     for begin in range(0, len(row), STRETCH):
         for k in range(0, STRETCH, 8):
@@ -49,8 +53,13 @@ def _add_numbers(  # noqa: PLR0913, PLR0917 - in registers
 
 
 @kernel
-def _add_squares(row: np.ndarray, limit: int, m0: float, m1: float, m2: float) -> Sums:
-    """As `_add_numbers`, of squares; one loop for both would take 1.4 of the time."""
+def _add_squares(
+    row: np.ndarray, limit: int, m0: float, m1: float, m2: float
+) -> DigitSums:
+    """Return the sums of the digits of squares.
+
+    One loop for numbers and squares takes 1.4 times as long.
+    """
     s0 = s1 = s2 = above = np.int64(0)
     for begin in range(0, len(row), STRETCH):
         for k in range(0, STRETCH, 8):
@@ -58,7 +67,7 @@ def _add_squares(row: np.ndarray, limit: int, m0: float, m1: float, m2: float) -
         part = row[begin : begin + STRETCH]
         for j in range(len(part)):
             x = np.float64(part[j]) * np.float64(part[j])
-            above |= limit - as_int64(x)
+            above |= limit - (as_int64(x) & MAGNITUDE)  # NaN may have a sign
             y = x + m0
             s0 += as_int64(y)
             x -= y - m0

@@ -156,9 +156,9 @@ def move(comm: MPI.Intracomm, source: Elements, target: Elements) -> None:
     Notes
     -----
     Each element that changes ranks is sent once, in at most one message per pair of
-    ranks and GiB; it is received in its place if the places are adjacent in memory.
-    Workspace: the elements that one pair of ranks exchanges, and the indices of the
-    local rows and columns.
+    ranks and GiB, and received directly into the target block where that part is
+    contiguous and has the same dtype. Workspace: the elements that one pair of ranks
+    exchanges, and the indices of the local rows and columns.
     """
     old, new = source.layout, target.layout
     rows = AxisMove(old.rows, source.rows, new.rows, target.rows)
@@ -171,30 +171,30 @@ def move(comm: MPI.Intracomm, source: Elements, target: Elements) -> None:
         part = _taken(source.local, _pair(sent, new.coords(to)))
         put = _pair(received, old.coords(origin))
         if shift > 0:
-            _exchange(comm, to, part, origin, target.local, put)
+            _send_and_receive(comm, to, part, origin, target.local, put)
         elif part.size:
             _put(target.local, put, part)
 
 
-def _exchange(  # noqa: PLR0913, PLR0917 - both sides of a message
+def _send_and_receive(  # noqa: PLR0913, PLR0917 - both sides of a message
     comm: MPI.Intracomm,
     to: int,
     part: Array,
     origin: int,
     local: Array,
-    place: tuple[Part, Part],
+    pair: tuple[Part, Part],
 ) -> None:
-    """Send a part, and receive the elements of a place."""
+    """Send a part of a block, and set the elements at a pair to those received."""
     part = np.ascontiguousarray(part)
-    if all(isinstance(side, slice) for side in place):
-        into = local[place]
+    if all(isinstance(indices, slice) for indices in pair):
+        into = local[pair]
         if into.flags.c_contiguous and into.dtype == part.dtype:
             exchange(comm, to, part, origin, into)
             return
-    into = np.empty(_size(place), part.dtype)
+    into = np.empty(_size(pair), part.dtype)
     exchange(comm, to, part, origin, into)
     if into.size:
-        _put(local, place, into)
+        _put(local, pair, into)
 
 
 def _pair(

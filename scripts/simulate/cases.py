@@ -52,8 +52,9 @@ class Tasks(NamedTuple):
     per_rank: int
 
 
-SINGLE_TASKS = Tasks(1e-3, 5)
-LONG_TASKS = Tasks(1e-2, 1000)  # of a call of `MPIPool.map`
+SHORT_TASKS = Tasks(1e-3, 5)  # by a counter
+LONG_TASKS = Tasks(1e-2, 5)  # by a manager
+MANY_TASKS = Tasks(1e-2, 1000)  # by a manager, in chunks
 
 
 @dataclass(frozen=True)
@@ -218,23 +219,23 @@ SCHEDULES: dict[str, Schedule] = {
 
 def counter(platform: Platform, ranks: int) -> Case:
     """Return one counter for all ranks, in the memory of rank 0."""
-    return _served(platform, ranks, ATOMIC)
+    return _served(platform, ranks, ATOMIC, SHORT_TASKS)
 
 
 def counter_by_host(platform: Platform, ranks: int) -> Case:
     """Return a counter on each host, which takes tasks of one for all hosts."""
-    return _served(platform, ranks, ATOMIC, by_host=True)
+    return _served(platform, ranks, ATOMIC, SHORT_TASKS, by_host=True)
 
 
 def manager(platform: Platform, ranks: int) -> Case:
     """Return one manager that answers the requests of all ranks for one task each."""
-    return _served(platform, ranks, ANSWER)
+    return _served(platform, ranks, ANSWER, LONG_TASKS)
 
 
 def manager_chunks(platform: Platform, ranks: int) -> Case:
     """Return one manager that sends chunks of the default size of `MPIPool.map`."""
-    items = LONG_TASKS.per_rank // CHUNKS_PER_WORKER
-    chunks = Tasks(items * LONG_TASKS.seconds, CHUNKS_PER_WORKER)
+    items = MANY_TASKS.per_rank // CHUNKS_PER_WORKER
+    chunks = Tasks(items * MANY_TASKS.seconds, CHUNKS_PER_WORKER)
     return _served(platform, ranks, ANSWER + items * ITEM, chunks)
 
 
@@ -242,14 +243,14 @@ def _served(
     platform: Platform,
     ranks: int,
     answer: float,
-    tasks: Tasks = SINGLE_TASKS,
+    tasks: Tasks,
     *,
     by_host: bool = False,
 ) -> Case:
     """Return ranks that take tasks from a server, a process of its own on host 0.
 
-    With `by_host`, each host has a server of its own, which takes one task per rank of
-    the first one at a time.
+    With `by_host`, each host has a server of its own, which fetches `RANKS_PER_HOST`
+    tasks at a time from the first one.
     """
     per_host = RANKS_PER_HOST
     hosts = -(-ranks // per_host)

@@ -62,13 +62,18 @@ def test_a_misspelt_setting_is_refused_with_the_nearest():
     })  # fmt: skip
 
 
-def test_idle_workers_that_share_cores_are_idle():
+def test_intervals_of_idle_workers_grow_with_the_workers_per_core():
+    import dask.config
     import distributed  # noqa: F401 - its import adds its defaults to dask.config
 
+    tick, cycle = "distributed.admin.tick.interval", "distributed.worker.profile.cycle"
     assert longer_intervals(workers=2, cpus=2) == {}
-    tick = "distributed.admin.tick.interval"
-    assert longer_intervals(workers=6, cpus=2)[tick] == "0.060s"
-    assert longer_intervals(workers=127, cpus=2)[tick] == "0.200s"
+    assert longer_intervals(workers=6, cpus=2)[tick] == "0.06s"
+    assert longer_intervals(workers=127, cpus=2)[tick] == "0.2s"
+    with dask.config.set({tick: 50}):  # in ms, as by --set
+        longer = longer_intervals(workers=6, cpus=2)
+    assert tick not in longer
+    assert longer[cycle] == "3s"
 
 
 def test_preloaded_files_have_absolute_paths(tmp_path, monkeypatch):

@@ -381,6 +381,10 @@ def test_norms_neither_overflow_nor_lose_a_nan(comm):
     x[3, 2] = np.nan
     for kind in ("fro", "1", "inf", "max"):
         assert np.isnan(norm(spread(comm, x), kind))
+    many = np.ones((40, 40))
+    for count in (1, 2, 3, 1500):
+        many.flat[-count:] = -np.nan  # as of inf - inf, whose sign bit is set
+        assert np.isnan(norm(spread(comm, many)))
     with pytest.raises(ValueError, match=r"element \(3, 2\) is nan"):
         lu(spread(comm, x))
 

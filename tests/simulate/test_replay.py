@@ -35,8 +35,8 @@ def test_one_manager_saturates_with_single_tasks_and_not_with_chunks():
     platform = PLATFORMS["fat-tree-100-slow"]
     efficiency = {}
     for name in ("manager", "manager-chunks"):
-        case = CASES[name](platform, 256)
+        case = CASES[name](platform, 1024)
         result = replay(platform, case.traces, case.hosts, limit=60)
         efficiency[name] = case.useful / result.seconds
-    assert efficiency["manager"] < 0.2
+    assert efficiency["manager"] < 0.7
     assert efficiency["manager-chunks"] > 0.9
