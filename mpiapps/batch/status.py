@@ -39,8 +39,23 @@ def statuses(runs: Sequence[Run]) -> list[Status]:
         for (name, cluster), numbers in queries.items()
         if numbers
     }
+    if answers:
+        histories = list(map(_read_again, runs, histories))
     pairs = zip(runs, histories, strict=True)
     return [_status(run, past, answers) for run, past in pairs]
+
+
+def _read_again(run: Run, histories: dict[str, History]) -> dict[str, History]:
+    """Return histories with events until now, of the same jobs.
+
+    A job that ended between the first reading and the query would have failed, as its
+    end would not be known.
+    """
+    now = run.histories()
+    return {
+        index: now[index] if now[index].job.same(past.job) else past
+        for index, past in histories.items()
+    }
 
 
 def _query(scheduler: Scheduler, cluster: str, numbers: list[str]) -> Answer:

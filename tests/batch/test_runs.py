@@ -122,6 +122,16 @@ def test_a_cancelled_run_that_still_ends_is_waited_for(place, monkeypatch, capsy
     assert "waiting for the end of the cancelled pi-1" in capsys.readouterr().err
 
 
+def test_a_job_may_end_between_the_reading_of_its_files_and_the_query(place):
+    run = submission.submit(script("slurm"), "pi", "logs")
+    write_events(run.directory, ["start 0 11"])
+    write_events(place, ["end 75 11"])
+    late = f"cat events.jsonl >>{run.directory}/events.jsonl\n"
+    (place / "bin" / "squeue").write_text(SQUEUE + late)
+    queue(place, "11 N/A FAILED 19200 NonZeroExitCode")
+    assert status(run).state == job_state.STOPPED
+
+
 def test_what_has_ended_is_not_cancelled(place):
     run = submission.submit(script("slurm"), "pi", "logs")
     write_events(run.directory, ["start 0 11", "end 3 11"])
