@@ -40,16 +40,17 @@ CALLS = 5  # of an operation
 MESSAGE = 64  # bytes of an answer
 PICKLED_INT = 5  # bytes
 ATOMIC = 5e-7  # s of a fetch-and-add of another host's memory, at the memory
-ANSWER = 2e-5  # s of the manager for a request (docs/tasks.md)
-ITEM = 2e-7  # s of the manager to send an item and receive its result (docs/tasks.md)
+ANSWER = 2e-5  # s of the manager for a request, measured (docs/scale.md)
+ITEM = 5e-7  # s of the manager to send an item and receive its result, likewise
 RANKS_PER_HOST = 64
 
 
 class Tasks(NamedTuple):
-    """What each rank executes: `seconds` are those of one of its tasks."""
+    """What each rank executes: s of a task, tasks, bytes of the answer with a task."""
 
     seconds: float
     per_rank: int
+    answer: int = MESSAGE
 
 
 SHORT_TASKS = Tasks(1e-3, 5)  # by a counter
@@ -235,7 +236,8 @@ def manager(platform: Platform, ranks: int) -> Case:
 def manager_chunks(platform: Platform, ranks: int) -> Case:
     """Return one manager that sends chunks of the default size of `MPIPool.map`."""
     items = MANY_TASKS.per_rank // CHUNKS_PER_WORKER
-    chunks = Tasks(items * MANY_TASKS.seconds, CHUNKS_PER_WORKER)
+    seconds, nbytes = items * MANY_TASKS.seconds, MESSAGE + items * PICKLED_INT
+    chunks = Tasks(seconds, CHUNKS_PER_WORKER, nbytes)
     return _served(platform, ranks, ANSWER + items * ITEM, chunks)
 
 
@@ -257,9 +259,9 @@ def _served(
     work, serve = (round(t * platform.flops) for t in (tasks.seconds, answer))
     workers = [r // per_host for r in range(ranks)]
     total = ranks * tasks.per_rank // (per_host if by_host else 1)
-    servers = [f"serve {hosts if by_host else ranks} {total} {serve} {MESSAGE}"]
+    servers = [f"serve {hosts if by_host else ranks} {total} {serve} {tasks.answer}"]
     if by_host:
-        local = f"serve {per_host} 0 {serve} {MESSAGE} {ranks} {per_host}"
+        local = f"serve {per_host} 0 {serve} {tasks.answer} {ranks} {per_host}"
         servers += [local] * hosts
     clients = (
         [f"fetch {ranks + 1 + host if by_host else ranks} {work}"] for host in workers
@@ -267,7 +269,7 @@ def _served(
     return Case(
         chain(clients, ([server] for server in servers)),
         [*workers, 0, *(range(hosts) if by_host else ())],
-        MESSAGE * tasks.per_rank,
+        tasks.answer * tasks.per_rank,
         tasks.seconds * tasks.per_rank,
     )
 

@@ -47,7 +47,7 @@ def main() -> None:
     axes.set_ylim(0, 1.05)
     axes.set_xlabel("ranks")
     axes.set_ylabel("efficiency")
-    axes.set_title(f"SimGrid, {platform}; tasks of 1 ms")
+    axes.set_title(f"SimGrid, {platform}")
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     figure.tight_layout()
