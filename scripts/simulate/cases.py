@@ -5,14 +5,14 @@ from __future__ import annotations
 import pickle
 import timeit
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
-from typing import NamedTuple
 
 import numpy as np
+from case import PICKLED_INT, Case
+from task_cases import counter, counter_by_host, manager, manager_chunks
 from traces import ITEMSIZE, Enough, TracedTraffic, first_panels, product_trace
 
 from mpiapps.base.platforms import Platform
@@ -30,58 +30,12 @@ from mpiapps.linalg.lu_plan import random_pivots, send_lu
 from mpiapps.linalg.operation_plan import Problem, Schedule
 from mpiapps.linalg.product_choice import SUMMA, Choice, Product, rank_choices
 from mpiapps.linalg.traffic import Traffic
-from mpiapps.tasks.chunker import CHUNKS_PER_WORKER
 
 LOCAL = 2048  # rows and columns of a rank's block of C
 MANY = 4096  # ranks, from which blocks have half as many; above, one panel is traced
 PANELS = 2
 FACTOR_PANELS = 4
 CALLS = 5  # of an operation
-MESSAGE = 64  # bytes of an answer
-PICKLED_INT = 5  # bytes
-ATOMIC = 5e-7  # s of a fetch-and-add of another host's memory, at the memory
-ANSWER = 2e-5  # s of the manager for a request, measured (docs/scale.md)
-ITEM = 5e-7  # s of the manager to send an item and receive its result, likewise
-RANKS_PER_HOST = 64
-
-
-class Tasks(NamedTuple):
-    """What each rank executes: s of a task, tasks, bytes of the answer with a task."""
-
-    seconds: float
-    per_rank: int
-    answer: int = MESSAGE
-
-
-SHORT_TASKS = Tasks(1e-3, 5)  # by a counter
-LONG_TASKS = Tasks(1e-2, 5)  # by a manager
-MANY_TASKS = Tasks(1e-2, 1000)  # by a manager, in chunks
-
-
-@dataclass(frozen=True)
-class Case:
-    """A schedule on a platform.
-
-    Attributes
-    ----------
-    traces : iterable of iterable of str
-        Of each rank.
-    hosts : list of int
-        Of each rank.
-    received : int
-        Bytes of one rank.
-    useful : float
-        s of computation of a rank.
-    planned : float, optional
-        s, by ``--plan --platform``.
-    """
-
-    traces: Iterable[Iterable[str]]
-    hosts: list[int]
-    received: int
-    useful: float
-    planned: float | None = None
-
 
 Build = Callable[[Platform, int], Case]
 
@@ -216,62 +170,6 @@ SCHEDULES: dict[str, Schedule] = {
     "lstsq": factor_plans.send_lstsq,
     "redistribute": redistribute,
 }
-
-
-def counter(platform: Platform, ranks: int) -> Case:
-    """Return one counter for all ranks, in the memory of rank 0."""
-    return _served(platform, ranks, ATOMIC, SHORT_TASKS)
-
-
-def counter_by_host(platform: Platform, ranks: int) -> Case:
-    """Return a counter on each host, which takes tasks of one for all hosts."""
-    return _served(platform, ranks, ATOMIC, SHORT_TASKS, by_host=True)
-
-
-def manager(platform: Platform, ranks: int) -> Case:
-    """Return one manager that answers the requests of all ranks for one task each."""
-    return _served(platform, ranks, ANSWER, LONG_TASKS)
-
-
-def manager_chunks(platform: Platform, ranks: int) -> Case:
-    """Return one manager that sends chunks of the default size of `MPIPool.map`."""
-    items = MANY_TASKS.per_rank // CHUNKS_PER_WORKER
-    seconds, nbytes = items * MANY_TASKS.seconds, MESSAGE + items * PICKLED_INT
-    chunks = Tasks(seconds, CHUNKS_PER_WORKER, nbytes)
-    return _served(platform, ranks, ANSWER + items * ITEM, chunks)
-
-
-def _served(
-    platform: Platform,
-    ranks: int,
-    answer: float,
-    tasks: Tasks,
-    *,
-    by_host: bool = False,
-) -> Case:
-    """Return ranks that take tasks from a server, a process of its own on host 0.
-
-    With `by_host`, each host has a server of its own, which fetches `RANKS_PER_HOST`
-    tasks at a time from the first one.
-    """
-    per_host = RANKS_PER_HOST
-    hosts = -(-ranks // per_host)
-    work, serve = (round(t * platform.flops) for t in (tasks.seconds, answer))
-    workers = [r // per_host for r in range(ranks)]
-    total = ranks * tasks.per_rank // (per_host if by_host else 1)
-    servers = [f"serve {hosts if by_host else ranks} {total} {serve} {tasks.answer}"]
-    if by_host:
-        local = f"serve {per_host} 0 {serve} {tasks.answer} {ranks} {per_host}"
-        servers += [local] * hosts
-    clients = (
-        [f"fetch {ranks + 1 + host if by_host else ranks} {work}"] for host in workers
-    )
-    return Case(
-        chain(clients, ([server] for server in servers)),
-        [*workers, 0, *(range(hosts) if by_host else ())],
-        tasks.answer * tasks.per_rank,
-        tasks.seconds * tasks.per_rank,
-    )
 
 
 def reports(platform: Platform, ranks: int) -> Case:

@@ -15,8 +15,9 @@ from tests.commands import ROOT
 
 sys.path.insert(0, str(ROOT / "scripts" / "simulate"))
 
-from cases import CASES, RANKS_PER_HOST
+from cases import CASES
 from platform_xml import to_xml
+from task_cases import RANKS_PER_HOST
 from traces import TracedTraffic, product_trace
 
 PLATFORM = PLATFORMS["fat-tree-100-slow"]
