@@ -171,30 +171,21 @@ def move(comm: MPI.Intracomm, source: Elements, target: Elements) -> None:
         part = _taken(source.local, _pair(sent, new.coords(to)))
         put = _pair(received, old.coords(origin))
         if shift > 0:
-            _send_and_receive(comm, to, part, origin, target.local, put)
-        elif part.size:
+            out, part = part, _receive_buffer(target.local, put, part.dtype)
+            exchange(comm, to, np.ascontiguousarray(out), origin, part)
+            if np.may_share_memory(part, target.local):
+                continue  # in its place
+        if part.size:
             _put(target.local, put, part)
 
 
-def _send_and_receive(  # noqa: PLR0913, PLR0917 - both sides of a message
-    comm: MPI.Intracomm,
-    to: int,
-    part: Array,
-    origin: int,
-    local: Array,
-    pair: tuple[Part, Part],
-) -> None:
-    """Send a part of a block, and set the elements at a pair to those received."""
-    part = np.ascontiguousarray(part)
+def _receive_buffer(local: Array, pair: tuple[Part, Part], dtype: Any) -> Array:
+    """Return the elements at `pair` if MPI can receive them there, else a new array."""
     if all(isinstance(indices, slice) for indices in pair):
-        into = local[pair]
-        if into.flags.c_contiguous and into.dtype == part.dtype:
-            exchange(comm, to, part, origin, into)
-            return
-    into = np.empty(_size(pair), part.dtype)
-    exchange(comm, to, part, origin, into)
-    if into.size:
-        _put(local, pair, into)
+        elements = local[pair]
+        if elements.flags.c_contiguous and elements.dtype == dtype:
+            return elements
+    return np.empty(_size(pair), dtype)
 
 
 def _pair(
