@@ -119,31 +119,16 @@ def fold_tiles(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
     """
     m, s = np.empty(DIGITS * PLANE), np.empty(5 * PLANE, np.int64)
     magic, bins = m.view(np.int64), np.empty(LANES, np.int64)
-    whole, count = rows // ROWS * ROWS, 0
+    count = 0
     for j in range(0, len(left), LANES):
         lanes = min(LANES, len(left) - j)
         is_left, old = left[j : j + lanes], state[0, j : j + lanes]
-        _find_bins(a, start + j, stride, min(rows, FIRST), mask, bins[:lanes])
+        find_bins(a, start + j, stride, min(rows, FIRST), mask, bins[:lanes])
         for k in range(lanes):
             bins[k] = old[k] if old[k] >= 0 else bins[k]
-        while True:  # a second time with the bins of all rows, if a number is above
-            for k in range(lanes):
-                is_left[k] = bins[k] >= SCALED
-                top = bins[k] * (bins[k] < SCALED)
-                s[k] = s[PLANE + k] = s[2 * PLANE + k] = s[3 * PLANE + k] = 0
-                s[4 * PLANE + k] = LIMIT + top * BIN
-                for digit in range(DIGITS):
-                    magic[digit * PLANE + k] = MAGIC[digit] + top * BIN
-            fold_columns(a, start + j, stride, whole, lanes, mask, m, s)
-            for i in range(whole, rows):
-                p = start + j + i * stride
-                _fold_row(a[p : p + lanes], mask, m, s)
-            above = False
-            for k in range(lanes):
-                above |= s[3 * PLANE + k] < 0 and not is_left[k]
-            if not above:
-                break
-            _find_bins(a, start + j, stride, rows, mask, bins[:lanes])
+        # A second time with the bins of all rows, if a number is above.
+        while fold_tile(a, start + j, stride, rows, mask, bins, is_left, m, s):
+            find_bins(a, start + j, stride, rows, mask, bins[:lanes])
             for k in range(lanes):
                 bins[k] = max(bins[k], old[k])
         for k in range(lanes):
@@ -154,6 +139,40 @@ def fold_tiles(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
                     plane = digit * PLANE + k
                     add_digit(state, digit, j + k, s[plane] - rows * magic[plane])
     return count
+
+
+@kernel
+def fold_tile(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
+    a: np.ndarray,
+    start: int,
+    stride: int,
+    rows: int,
+    mask: int,
+    bins: np.ndarray,
+    is_left: np.ndarray,
+    m: np.ndarray,
+    s: np.ndarray,
+) -> bool:
+    """Set planes to the digits of columns in bins; return whether a number is above.
+
+    `is_left` is set for bins from `SCALED` on, whose planes are not used.
+    """
+    lanes, magic, whole = len(is_left), m.view(np.int64), rows // ROWS * ROWS
+    for k in range(lanes):
+        is_left[k] = bins[k] >= SCALED
+        top = bins[k] * (bins[k] < SCALED)
+        s[k] = s[PLANE + k] = s[2 * PLANE + k] = s[3 * PLANE + k] = 0
+        s[4 * PLANE + k] = LIMIT + top * BIN
+        for digit in range(DIGITS):
+            magic[digit * PLANE + k] = MAGIC[digit] + top * BIN
+    fold_columns(a, start, stride, whole, lanes, mask, m, s)
+    for i in range(whole, rows):
+        p = start + i * stride
+        _fold_row(a[p : p + lanes], mask, m, s)
+    above = False
+    for k in range(lanes):
+        above |= s[3 * PLANE + k] < 0 and not is_left[k]
+    return above
 
 
 @kernel
@@ -176,7 +195,7 @@ def _raise_bin(sums: np.ndarray, top: int) -> None:
 
 
 @kernel
-def _find_bins(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
+def find_bins(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
     a: np.ndarray,
     start: int,
     stride: int,

@@ -20,6 +20,7 @@ from mpiapps.kernels.digit_sums import (
 from mpiapps.kernels.jit import is_cached
 from mpiapps.kernels.merged_sums import merge, round_means, round_sums
 from mpiapps.kernels.row_sums import fold_rows
+from mpiapps.kernels.short_sums import MOST, sum_short
 from mpiapps.kernels.sum_states import (
     MAGNITUDE,
     MAX_NUMBERS,
@@ -36,13 +37,16 @@ from mpiapps.kernels.sum_states import (
 __all__ = [
     "MAGNITUDE",
     "MAX_NUMBERS",
+    "MOST",
     "STATE_ROWS",
     "add_columns",
     "add_rows",
     "compile_kernels",
+    "finished",
     "means",
     "merge",
     "new_state",
+    "of_short",
     "values",
 ]
 
@@ -54,6 +58,7 @@ KERNELS: list[Callable[..., Any]] = [
     merge,
     round_sums,
     round_means,
+    sum_short,
 ]
 
 
@@ -119,6 +124,33 @@ def add_rows(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
             state[:, left] = part
 
 
+def of_short(
+    a: Array,
+    place: tuple[int, int, int, int],
+    mask: int,
+    count: int | None,
+    result: Array,
+) -> None:
+    """Set `result` to sums of few numbers each, (1, k), or to means, (2, k).
+
+    They are those of states. Parameters are those of `short_sums.sum_short`: `place`
+    is start, stride, step and n.
+    """
+    left = np.empty(result.shape[1], bool)
+    if sum_short(a, *place, mask, count or 0, result[0], result[-1], left):
+        start, stride, step, n = place
+        some = _block(a[start:], (n, len(left)), (step, stride))[:, left]
+        rest = new_state(some.shape[1])
+        add_digits(rest, _terms(some, mask), 0)
+        carry(rest)
+        result[:, left] = finished(rest, count)
+
+
+def finished(state: Array, count: int | None) -> Array:
+    """Return the sums as `values`, (1, n), or the `means` of `count` numbers."""
+    return values(state)[None] if count is None else means(state, count)
+
+
 def values(state: Array) -> Array:
     """Return the sums as float64, within one unit in the last place."""
     result = np.empty(state.shape[1])
@@ -176,6 +208,7 @@ def compile_kernels(compiling: Callable[[bool], AbstractContextManager[None]]) -
             numbers = np.zeros(ROWS, dtype)
             add_columns(numbers, 0, 1, ROWS, -1, state)
             add_rows(numbers, 0, 1, 1, -1, False, state)
+            of_short(numbers, (0, 1, 1, ROWS), -1, None, np.empty((1, 1)))
         merge(np.zeros((1, 1, STATE_ROWS), np.int64), state)
         values(state)
         means(state, 1)

@@ -10,12 +10,16 @@ import numpy as np
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
+from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.reproducible_sums import (
     Terms,
+    are_whole,
     reproducible_means,
     reproducible_sums,
 )
+from mpiapps.linalg.stacking import stacked
 
 
 def mean(a: DistMatrix, axis: int | None = None) -> Any:
@@ -60,7 +64,8 @@ def var(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
     sum of the deviations, which is not zero because the mean is rounded: no
     cancellation for large means (Chan, Golub, LeVeque: Algorithms for computing the
     sample variance, The American Statistician 37 (1983)). The sum is computed
-    from that of the elements. Cost: as two means; no copy of the matrix.
+    from that of the elements. Cost: as two means, but one all-gather if each row (axis
+    1) or column (axis 0) is on one rank; no copy of the matrix.
     """
     with raise_together(a.comm) as same:
         axis, ddof = _axis(axis), index(ddof)
@@ -70,6 +75,10 @@ def var(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
 
 def _var(a: DistMatrix, axis: int | None, ddof: int) -> Array:
     """Return the variance in double precision. Collective."""
+    if a.comm.size > 1 and a.size and axis is not None and are_whole(a, axis):
+        layout = Layout.on_one(a.local.shape, 0)
+        own = DistMatrix(MPI.COMM_SELF, layout, a.local, agreed=True)
+        return np.asarray(stacked(a, _var(own, axis, ddof), axis)[0])
     center, rest = reproducible_means(a, axis)
     if axis is not None:
         center = center[a.row_indices if axis else a.col_indices]
