@@ -24,6 +24,7 @@ SOLUTIONS = 10  # of an estimate
 # Growth factor of LU divided by n; only contrived matrices exceed it, with tournaments
 # (`lu_panel.MAX_MULTIPLIER`) as with partial pivoting.
 MAX_PIVOT_GROWTH = 8
+LARGEST_EXPONENT = 16  # of elements that are not scaled; their inverses hardly overflow
 
 
 def condition(a: DistMatrix, steps: int = 5) -> float:
@@ -41,9 +42,9 @@ def condition(a: DistMatrix, steps: int = 5) -> float:
         return float(a.comm.bcast(on_rank_0(condition, a, steps=steps)))
     if n == 0:
         return 0.0
-    a = _scale_to_one(a)
+    a, largest = _scaled(a)
     try:
-        forward, backward = _inverses(a)
+        forward, backward = _inverses(a, largest)
     except np.linalg.LinAlgError:
         return float("inf")
     x = np.full(n, 1 / n, a.dtype)
@@ -72,23 +73,27 @@ def condition(a: DistMatrix, steps: int = 5) -> float:
     return norm(a, "1") * estimate
 
 
-def _scale_to_one(a: DistMatrix) -> DistMatrix:
-    """Return A scaled by a power of two to a largest element of about one."""
-    exponent = -math.frexp(norm(a, "max"))[1]
+def _scaled(a: DistMatrix) -> tuple[DistMatrix, float]:
+    """Return A and its largest element, scaled by a power of two if it is extreme."""
+    largest = norm(a, "max")
+    exponent = -math.frexp(largest)[1]
+    if abs(exponent) <= LARGEST_EXPONENT:
+        return a, largest
     half = exponent // 2  # the whole power may overflow
     powers = [a.dtype.type(2.0**power) for power in (half, exponent - half)]
-    return a.map(lambda local: local * powers[0] * powers[1])
+    scaled = a.map(lambda local: local * powers[0] * powers[1])
+    return scaled, math.ldexp(largest, exponent)
 
 
-def _inverses(a: DistMatrix) -> tuple[Callable[[Array], Array], ...]:
+def _inverses(a: DistMatrix, largest: float) -> tuple[Callable[[Array], Array], ...]:
     """Return functions that apply the inverses of A and A.H to a vector. Collective.
 
-    The largest element of A is about one. If the pivot growth would ruin the accuracy,
+    `largest` is the largest element of A. If the pivot growth would ruin the accuracy,
     ``A R`` is factorised instead, with the Householder reflection R of a random vector.
     """
     n = a.shape[0]
-    growth, forward, backward = _vector_solvers(a)
-    if growth <= MAX_PIVOT_GROWTH * n:
+    largest_factor, forward, backward = _vector_solvers(a)
+    if largest_factor <= MAX_PIVOT_GROWTH * n * largest:
         return forward, backward
     mirror = np.random.default_rng(0).standard_normal(n).astype(a.dtype)
     mirror /= np.linalg.norm(mirror)

@@ -61,8 +61,8 @@ def rank_0_is_faster(factors: DistMatrix, columns: int, solutions: int) -> bool:
     messages = (1 + 2 * solutions) * (size - 1)
     flops = 2 * columns * extra * flop_weight(factors.dtype)
     alone = Cost(flops, elements, messages)
-    width = 0 if layout.grid == (1, 1) else layout.rows.block
-    width = max(width, factorization.block_for(n, size))
+    on_one = layout.grid == (1, 1)
+    width = factorization.block_for(n, size) if on_one else layout.rows.block
     panels = 2 * solutions * -(-n // width)
     return alone.seconds(factors.dtype.itemsize) < panels * factorization.PANEL_SECONDS
 

@@ -17,9 +17,12 @@ from mpiapps.linalg.multiply import multiply
 MIN_ROUNDINGS = 4  # backward error in eps that needs no refinement
 Errors = npt.NDArray[np.float64]
 Matrix = TypeVar("Matrix", DistMatrix, Array)
+Magnitudes = tuple[Matrix, Errors]  # of the elements of A; the largest of each column
 
 
-def residual(a: Matrix, x: Matrix, b: Matrix) -> tuple[Matrix, Errors]:
+def residual(
+    a: Matrix, x: Matrix, b: Matrix, magnitudes: Magnitudes[Matrix] | None = None
+) -> tuple[Matrix, Errors]:
     """Return ``B - A X`` and the backward errors of the columns of X. Collective.
 
     Of arrays, on one rank: local.
@@ -28,6 +31,8 @@ def residual(a: Matrix, x: Matrix, b: Matrix) -> tuple[Matrix, Errors]:
     ----------
     a : DistMatrix or ndarray, n x n
     x, b : DistMatrix or ndarray, n x r
+    magnitudes : Magnitudes, optional
+        Those of A, if they have been computed.
 
     Returns
     -------
@@ -51,11 +56,10 @@ def residual(a: Matrix, x: Matrix, b: Matrix) -> tuple[Matrix, Errors]:
     kind, n = np.finfo(x.dtype), a.shape[1]
     with np.errstate(all="ignore"):  # overflow gives an error of infinity
         rest = _add_product(b, a, x, -1)
-        matrix, sizes = _map(np.abs, a), _map(np.abs, x)
+        matrix, largest = magnitudes or magnitudes_of(a)
+        sizes = _map(np.abs, x)
         local, rows, columns = local_part(sizes)
-        weights = largest_in_columns(matrix)[rows, None]
-        weights[weights == 0] = 1
-        weights = weights.astype(sizes.dtype)
+        weights = np.where(largest == 0, 1, largest)[rows, None].astype(sizes.dtype)
         factors = like(local, weights)
         floor = largest_in_columns(_map(lambda local: local * factors, sizes))
         local[...] += like(local, n * float(kind.eps) * floor[columns] / weights)
@@ -63,6 +67,12 @@ def residual(a: Matrix, x: Matrix, b: Matrix) -> tuple[Matrix, Errors]:
         least = n * kind.tiny  # avoid loss of digits by underflow
         ratio = _map(lambda r, s: np.abs(r) / (s + least), rest, scale)
         return rest, largest_in_columns(ratio)
+
+
+def magnitudes_of(a: Matrix) -> Magnitudes[Matrix]:
+    """Return |A|, and the largest element of each of its columns. Collective."""
+    matrix = _map(np.abs, a)
+    return matrix, largest_in_columns(matrix)
 
 
 def refine(
@@ -80,7 +90,8 @@ def refine(
     rounding error and was halved; unlike there, other steps are discarded.
     """
     tolerance = MIN_ROUNDINGS * float(np.finfo(x.dtype).eps)
-    rest, errors = residual(a, x, b)
+    magnitudes = magnitudes_of(a)
+    rest, errors = residual(a, x, b, magnitudes)
     active = errors > tolerance
     for _ in range(max_steps):
         if not active.any():
@@ -89,7 +100,7 @@ def refine(
         local[:, like(local, np.flatnonzero(~active[columns]))] = 0
         with np.errstate(all="ignore"):
             candidate = x + apply(rest)
-        rest, later = residual(a, candidate, b)
+        rest, later = residual(a, candidate, b, magnitudes)
         halved = np.isfinite(later) & (later <= errors / 2)
         local, _, columns = local_part(x)
         kept = like(local, np.flatnonzero(halved[columns]))
