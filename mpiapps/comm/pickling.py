@@ -173,6 +173,8 @@ def is_restorable(values: list[Any]) -> bool:
 
     Not of an array that is several of the values: it would become one array again.
     """
+    if is_plain(values):
+        return True
     arrays = [value for value in values if type(value) not in PLAIN_TYPES]
     return len(set(map(id, arrays))) == len(arrays) and all(
         type(array) is np.ndarray
