@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
+from mpiapps.device.arrays import array_module
+from mpiapps.linalg import operands
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import check_dtype
 from mpiapps.linalg.operators import elementwise
@@ -34,8 +37,10 @@ def clip(
 ) -> DistMatrix:
     """Return the elements limited to an interval. Collective; as `numpy.clip`."""
     low, high = a_min if min is None else min, a_max if max is None else max
-    result: DistMatrix = a.copy() if low is None else elementwise(np.maximum, a, low)
-    return result if high is None else result._map("clip", np.minimum, (result, high))
+    result = a if low is None else elementwise(np.maximum, a, low)
+    result = result if high is None else elementwise(np.minimum, result, high)
+    clipped: DistMatrix = result.copy() if result is a else result
+    return clipped
 
 
 def triangle(a: DistMatrix, k: int = 0, *, lower: bool) -> DistMatrix:
@@ -50,18 +55,43 @@ def triangle(a: DistMatrix, k: int = 0, *, lower: bool) -> DistMatrix:
 
 
 def filled(a: DistMatrix, value: Any, dtype: npt.DTypeLike | None = None) -> DistMatrix:
-    """Return a matrix of A's shape and layout, and one value. Collective."""
+    """Return a matrix of A's shape and layout, filled with a value. Collective.
+
+    A number, or a matrix or array that broadcasts.
+    """
     with raise_together(a.comm) as same:
         to = a.dtype if dtype is None else check_dtype(dtype)
-        same("full_like", a, value, to.str)
-        local = np.full(a.local.shape, value, to)
-    return a._with_local(local)
+        same("full_like", to.str)
+        if not isinstance(value, DistMatrix) and np.ndim(value):
+            value = operands.numbers(value, "fill_value")
+
+    def fill(local: Array, part: Any) -> Array:
+        if np.iscomplexobj(part) and to.kind == "f":
+            raise TypeError(
+                f"fill_value is complex, but the matrix {to}; give dtype=complex"
+            )
+        result: Array = array_module(local).empty(local.shape, to)
+        result[...] = part
+        return result
+
+    return a._map("full_like", fill, (a, value))
 
 
-def take(a: DistMatrix, indices: Any, axis: int) -> Any:
+def take(a: DistMatrix, indices: Any, axis: int | None = None) -> Any:
     """Return rows (axis 0) or columns (axis 1). Collective; as indexing."""
-    key = indices if isinstance(indices, int) else np.asarray(indices)
-    return a[:, key] if range(2)[axis] else a[key]
+    if axis is None:
+        raise TypeError("np.take would flatten the matrix; give axis=0 or axis=1")
+    key = np.asarray(indices)  # booleans are indices, too: 0 and 1
+    key = key.astype(np.intp, casting="same_kind" if key.size else "unsafe")
+    return a[:, key] if normalize_axis_index(axis, 2) else a[key]
+
+
+def transpose(a: DistMatrix, axes: Any = None) -> DistMatrix:
+    """Return the transpose, or a copy for the axes 0, 1. Collective."""
+    order = (1, 0) if axes is None else tuple(axes)
+    if sorted(normalize_axis_tuple(order, 2)) != [0, 1]:
+        raise ValueError(f"axes {axes}: expected (1, 0) or (0, 1)")
+    return a.T if order[0] % 2 else a.copy()
 
 
 ARRAY_FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
@@ -81,7 +111,7 @@ ARRAY_FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
     np.shape: lambda a: a.shape,
     np.size: lambda a, axis=None: a.size if axis is None else a.shape[axis],
     np.take: take,
-    np.transpose: lambda a: a.T,
+    np.transpose: transpose,
     np.tril: partial(triangle, lower=True),
     np.triu: partial(triangle, lower=False),
     np.zeros_like: lambda a, dtype=None: filled(a, 0, dtype),

@@ -32,7 +32,6 @@ class ArrayMethods(Indexing):
     clip, round = _method(np.clip), _method(np.round)
     conj, conjugate = _method(np.conj), _method(np.conj)
     dot, trace, diagonal = _method(np.dot), _method(np.trace), _method(np.diagonal)
-    transpose = _method(np.transpose)
     # These raise an error with a remedy.
     reshape, ravel, flatten = (
         _method(np.reshape),
@@ -40,6 +39,12 @@ class ArrayMethods(Indexing):
         _method(np.ravel),
     )
     cumsum, sort = _method(np.cumsum), _method(np.sort)
+
+    def transpose(self, *axes: Any) -> Self:
+        """Return ``np.transpose(A, axes)``. Collective."""
+        order = axes[0] if len(axes) == 1 else axes or None
+        transposed: Self = np.transpose(self, order)  # type: ignore[call-overload]
+        return transposed
 
     @property
     def real(self) -> Self:

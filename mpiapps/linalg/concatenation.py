@@ -33,7 +33,12 @@ def assemble(grid: Sequence[Parts], dtype: Any = None) -> DistMatrix:
         On all ranks, if the heights of a row, or the widths of the rows, differ.
     """
     parts = [part for row in grid for part in row]
-    first = next(part for part in parts if isinstance(part, DistMatrix))
+    first = next((part for part in parts if isinstance(part, DistMatrix)), None)
+    if first is None:
+        raise TypeError(
+            "the blocks are nested too deeply; expected a list of blocks, or a list of"
+            " rows, which are lists of blocks"
+        )
     with raise_together(first.comm) as same:
         grid = [[_checked(part, first) for part in row] for row in grid]
         same("concatenate", dtype, *(part for row in grid for part in row))
@@ -78,8 +83,12 @@ def _common(name: str, numbers: list[int]) -> int:
     return numbers[0]
 
 
-def concatenate(arrays: Parts, axis: int = 0, *, dtype: Any = None) -> DistMatrix:
+def concatenate(
+    arrays: Parts, axis: int | None = 0, *, dtype: Any = None
+) -> DistMatrix:
     """Return matrices and 2-D arrays side by side, or below each other."""
+    if axis is None:
+        raise TypeError("axis=None would flatten distributed matrices; expected 0 or 1")
     if normalize_axis_index(axis, 2):
         return assemble([arrays], dtype)
     return assemble([[part] for part in arrays], dtype)
@@ -97,6 +106,8 @@ def column_stack(tup: Parts) -> DistMatrix:
 
 def block(arrays: Any) -> DistMatrix:
     """Return the matrix of a list of blocks, or of a list of rows of blocks."""
+    if isinstance(arrays, DistMatrix):
+        return arrays.copy()
     rows = arrays if isinstance(arrays[0], list) else [arrays]
     return assemble([[_row(part) for part in row] for row in rows])
 

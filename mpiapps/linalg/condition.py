@@ -12,6 +12,7 @@ from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import computed_on_root
 from mpiapps.linalg import lu
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.factor_solvers import gathered_matrix, lu_solver, rank_0_is_faster
 from mpiapps.linalg.lapack_solve import ArraySolver, lu_solvers
 from mpiapps.linalg.lu import LU
@@ -38,6 +39,7 @@ def condition(a: DistMatrix, steps: int = 5) -> float:
     of all ranks.
     """
     n = a.shape[0]
+    refuse_masks("condition", a.dtype)  # the same on all ranks
     if a.comm.size > 1 and is_small(a, 1):
         return float(a.comm.bcast(on_rank_0(condition, a, steps=steps)))
     if n == 0:
@@ -77,12 +79,14 @@ def _scaled(a: DistMatrix) -> tuple[DistMatrix, float]:
     """Return A and its largest element, scaled by a power of two if it is extreme."""
     largest = norm(a, "max")
     exponent = -math.frexp(largest)[1]
+    if not math.isfinite(largest):  # as the magnitude of a finite complex number may be
+        exponent = -1 - int(np.finfo(a.dtype).maxexp)
     if abs(exponent) <= LARGEST_EXPONENT:
         return a, largest
     half = exponent // 2  # the whole power may overflow
     powers = [a.dtype.type(2.0**power) for power in (half, exponent - half)]
     scaled = a.map(lambda local: local * powers[0] * powers[1])
-    return scaled, math.ldexp(largest, exponent)
+    return scaled, norm(scaled, "max")
 
 
 def _inverses(a: DistMatrix, largest: float) -> tuple[Callable[[Array], Array], ...]:

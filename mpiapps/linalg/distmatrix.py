@@ -195,7 +195,7 @@ class DistMatrix(ArrayMethods, Gathering):
                     raise ValueError(
                         f"the array has {whole.ndim} dimensions; expected 2"
                     )
-                if whole.dtype.kind in "iub":
+                if whole.dtype.kind in "iu":
                     whole = whole.astype(float)
                 check_dtype(whole.dtype)
         shape, dtype = comm.bcast((whole.shape, whole.dtype.str), root=root)
@@ -222,7 +222,7 @@ class DistMatrix(ArrayMethods, Gathering):
             same("DistMatrix.from_all", whole, layout)
             if whole.ndim != 2:
                 raise ValueError(f"the array has {whole.ndim} dimensions; expected 2")
-            dtype = float if whole.dtype.kind in "iub" else whole.dtype
+            dtype = float if whole.dtype.kind in "iu" else whole.dtype
             matrix = cls._zeros(comm, whole.shape, dtype, layout)
             matrix.local[...] = matrix._local_operand(whole)
         return matrix
@@ -251,12 +251,15 @@ class DistMatrix(ArrayMethods, Gathering):
 def as_matrix(a: DistMatrix, b: Any) -> tuple[DistMatrix, bool]:
     """Return a second operand as a matrix, and whether it is a vector. Collective.
 
-    A replicated array of shape (n,) is a vector, and becomes a column.
+    A replicated array of shape (n,) is a vector, and becomes a column; booleans become
+    float64, as in NumPy.
     """
     if isinstance(b, DistMatrix):
         return b, False
-    is_vector = np.ndim(b) == 1
-    array = np.asanyarray(b)[:, None] if is_vector else b  # with its mask
+    array = np.asanyarray(b)  # with its mask
+    is_vector = array.ndim == 1
+    array = array[:, None] if is_vector else array
+    array = array.astype(float) if array.dtype.kind == "b" else array
     matrix = DistMatrix.from_all(a.comm, array)
     return matrix.to_device() if a.is_on_device else matrix, is_vector
 

@@ -231,9 +231,8 @@ def dataset(
     if not name and len(distinct) == 1:
         return distinct.pop()
     contents = f"no {kinds[0]} {name!r}" if name else f"{len(distinct)} {kinds[1]}"
-    raise InputError(
-        f"{path} has {contents}; give one as FILE:NAME, out of {', '.join(fitting)}"
-    )
+    remedy = f"give one as FILE:NAME, out of {', '.join(fitting)}"
+    raise InputError(f"{path} has {contents}; {remedy if fitting else 'expected one'}")
 
 
 def _item(file: Any, name: str) -> Any:

@@ -11,6 +11,7 @@ from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.distmatrix import DistMatrix, as_matrix
+from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.factorization import check_finite
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reductions import col_sums
@@ -55,8 +56,8 @@ def lstsq(
 
     Raises
     ------
-    ValueError
-        On all ranks, if shapes do not match, or A or B is not finite.
+    TypeError, ValueError
+        On all ranks, if A or B is a mask, shapes do not match, or A or B is not finite.
 
     Notes
     -----
@@ -68,6 +69,7 @@ def lstsq(
     dtype = np.result_type(a.dtype, b.dtype)
     with raise_together(a.comm) as same:
         same("lstsq", a, b, rcond)
+        refuse_masks("lstsq", a.dtype, b.dtype)
         if b.shape[0] != m:
             raise ValueError(
                 f"cannot solve {m} x {n} for {b.shape[0]} rows; expected {m}"

@@ -11,6 +11,7 @@ import numpy as np
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.launch.mpi import MPI
+from mpiapps.linalg import operands
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.reproducible_sums import (
@@ -42,18 +43,18 @@ def mean(a: DistMatrix, axis: int | None = None) -> Any:
     return _as_dtype_of(a, _mean(a, axis))
 
 
-def std(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
+def std(a: DistMatrix, axis: int | None = None, ddof: float = 0) -> Any:
     """Return the standard deviation, on every rank. Collective; as `numpy.std`.
 
     The square root of `var`, in the precision of the matrix.
     """
     with raise_together(a.comm) as same:
-        axis, ddof = _axis(axis), index(ddof)
+        axis, ddof = _axis(axis), _ddof(ddof)
         same("std", a, axis, ddof)
     return _as_dtype_of(a, np.sqrt(_var(a, axis, ddof)))
 
 
-def var(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
+def var(a: DistMatrix, axis: int | None = None, ddof: float = 0) -> Any:
     """Return the variance, on every rank. Collective; as `numpy.var`.
 
     `axis` is as for `mean`; the divisor is the number of elements minus `ddof`.
@@ -68,12 +69,12 @@ def var(a: DistMatrix, axis: int | None = None, ddof: int = 0) -> Any:
     1) or column (axis 0) is on one rank; no copy of the matrix.
     """
     with raise_together(a.comm) as same:
-        axis, ddof = _axis(axis), index(ddof)
+        axis, ddof = _axis(axis), _ddof(ddof)
         same("var", a, axis, ddof)
     return _as_dtype_of(a, _var(a, axis, ddof))
 
 
-def _var(a: DistMatrix, axis: int | None, ddof: int) -> Array:
+def _var(a: DistMatrix, axis: int | None, ddof: float) -> Array:
     """Return the variance in double precision. Collective."""
     if a.comm.size > 1 and a.size and axis is not None and are_whole(a, axis):
         layout = Layout.on_one(a.local.shape, 0)
@@ -109,6 +110,13 @@ def _axis(axis: int | None) -> int | None:
     if axis not in {None, 0, 1, -2, -1}:
         raise ValueError(f"axis {axis!r} is not one of None, 0, 1, -2, -1")
     return None if axis is None else index(axis) % 2
+
+
+def _ddof(ddof: Any) -> float:
+    """Return a real number, or raise `TypeError`."""
+    if isinstance(number := operands.number(ddof, "ddof"), complex):
+        raise TypeError(f"ddof is {ddof!r}; expected a real number")
+    return number
 
 
 def _mean(a: DistMatrix, axis: int | None) -> Array:

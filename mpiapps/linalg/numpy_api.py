@@ -8,7 +8,7 @@ are compared.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from inspect import signature
 from typing import Any, NoReturn
 
 import numpy as np
@@ -18,7 +18,7 @@ from mpiapps.linalg.array_functions import ARRAY_FUNCTIONS
 from mpiapps.linalg.axis_reductions import REDUCTIONS
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.concatenation import CONCATENATIONS
-from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.distmatrix import DistMatrix, as_matrix
 from mpiapps.linalg.eigh import eigh, eigvalsh
 from mpiapps.linalg.lstsq import lstsq
 from mpiapps.linalg.matvec import matvec, vecmat
@@ -43,8 +43,7 @@ def matmul(a: Any, b: Any) -> Any:
     matrix, other = (a, b) if a_first else (b, a)
     if np.ndim(other) == 1:
         return matvec(a, other) if a_first else vecmat(other, b)
-    whole = DistMatrix.from_all(matrix.comm, other)
-    whole = whole.to_device() if matrix.is_on_device else whole
+    whole, _ = as_matrix(matrix, other)
     return multiply(matrix, whole) if a_first else multiply(whole, matrix)
 
 
@@ -62,20 +61,54 @@ def call(function: Callable[..., Any], args: Any, options: Any) -> Any:
     """Return the result of the implementation of NumPy's `function`. Collective."""
     if function not in FUNCTIONS:
         refuse(_name(function))
-    return FUNCTIONS[function](*args, **options)
+    compute = FUNCTIONS[function]
+    if function in OF_A_MATRIX and args and not isinstance(args[0], DistMatrix):
+        raise TypeError(
+            f"{_name(function)}: the first operand is a {type(args[0]).__name__};"
+            " expected a distributed matrix: DistMatrix.from_all(comm, array)"
+        )
+    try:
+        return compute(*args, **options)
+    except TypeError as error:
+        _explain(error, function, args, options)
+        raise
+
+
+def _explain(
+    error: TypeError, function: Callable[..., Any], args: Any, options: Any
+) -> None:
+    """Note which arguments a function supports, if it has not got these. Local."""
+    parameters = signature(FUNCTIONS[function])
+    try:
+        parameters.bind(*args, **options)
+    except TypeError:
+        error.add_note(f"{_name(function)} of distributed matrices has {parameters}")
 
 
 def _name(function: Callable[..., Any]) -> str:
     return f"{function.__module__.replace('numpy', 'np')}.{function.__name__}"
 
 
-def _norm(a: DistMatrix, ord: Any = None) -> float:  # noqa: A002 - NumPy's name
-    if ord not in ORDERS:
+def _norm(
+    x: DistMatrix,
+    ord: Any = None,  # noqa: A002 - NumPy's name
+    axis: int | None = None,
+    keepdims: bool = False,
+) -> Any:
+    """Return a norm of the matrix, or the 2-norms of columns or rows. Collective."""
+    if axis is not None:
+        if ord not in {None, 2}:
+            raise ValueError(f"norm {ord!r} of axis {axis}: expected None or 2")
+        return np.sqrt(np.sum(np.square(np.abs(x)), axis=axis, keepdims=keepdims))
+    if not isinstance(ord, str | float | int | None) or ord not in ORDERS:
         raise ValueError(
             f"norm {ord!r} is not one of {', '.join(map(repr, ORDERS))}; the 2-norm is"
             " the first element of mpiapps.linalg.svd.singular_values"
         )
-    return norm(a, ORDERS[ord])
+    kind = np.result_type(x.local.real.dtype, np.float32)
+    with np.errstate(over="ignore"):  # as in NumPy
+        result = kind.type(norm(x, ORDERS[ord]))
+    return np.full((1, 1), result) if keepdims else result
 
 
 def _svd(
@@ -96,22 +129,36 @@ def _svd(
     return svd(a) if compute_uv else singular_values(a)
 
 
-def _all(test: Callable[[Any, Any], bool], a: Any, b: Any) -> bool:
-    """Return whether `test` holds for the local operands of all ranks. Collective."""
-    like = a if isinstance(a, DistMatrix) else b
-    if np.shape(a) != np.shape(b):
+def _array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> bool:
+    """Return whether shapes and elements are equal. Collective."""
+    first = a1 if isinstance(a1, DistMatrix) else a2
+    a1, a2 = (a if isinstance(a, DistMatrix) else np.asarray(a) for a in (a1, a2))
+    with raise_together(first.comm) as same:
+        same("array_equal", a1, a2, bool(equal_nan))
+    if a1.shape != a2.shape:
         return False
-    a, b = like._aligned(a), like._aligned(b)
-    with raise_together(like.comm) as same:
-        same("compare", a, b)
-        result = test(like._local_operand(a), like._local_operand(b))
-    return all(like.comm.allgather(result))
+    a1, a2 = first._aligned(a1), first._aligned(a2)
+    with raise_together(first.comm):
+        parts = first._local_operand(a1), first._local_operand(a2)
+        result = np.array_equal(*parts, equal_nan=equal_nan)
+    return all(first.comm.allgather(result))
+
+
+def _allclose(
+    a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False
+) -> bool:
+    """Return whether all elements are close. Collective; as `numpy.allclose`."""
+    return bool(np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan).all())
+
+
+def _dot(a: Any, b: Any) -> Any:
+    return np.multiply(a, b) if 0 in {np.ndim(a), np.ndim(b)} else matmul(a, b)
 
 
 FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
-    np.allclose: lambda a, b, **options: _all(partial(np.allclose, **options), a, b),
-    np.array_equal: lambda a, b: _all(np.array_equal, a, b),
-    np.dot: matmul,
+    np.allclose: _allclose,
+    np.array_equal: _array_equal,
+    np.dot: _dot,
     np.linalg.cholesky: cholesky,
     np.linalg.eigh: lambda a, UPLO="L": eigh(a, UPLO=UPLO),  # noqa: N803 - NumPy's name
     np.linalg.eigvalsh: lambda a, UPLO="L": eigvalsh(a, UPLO=UPLO),  # noqa: N803 - NumPy's name
@@ -125,4 +172,8 @@ FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
     **REDUCTIONS,
     **ARRAY_FUNCTIONS,
     **CONCATENATIONS,
+}
+# The others take a matrix as any operand.
+OF_A_MATRIX = {
+    *(np.linalg.lstsq, np.linalg.solve, np.full_like, np.take),
 }

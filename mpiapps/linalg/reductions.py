@@ -103,12 +103,12 @@ def diagonal(a: DistMatrix, k: int = 0) -> Array:
     return np.asarray(a[numbers + below, numbers + above])
 
 
-def trace(a: DistMatrix) -> Any:
-    """Return the sum of the diagonal, on every rank. Collective; cost as `diagonal`.
+def trace(a: DistMatrix, offset: int = 0) -> Any:
+    """Return the sum of a diagonal, on every rank. Collective; as `diagonal`.
 
     The same bits on any grid and any number of ranks.
     """
-    return diagonal(a).sum()
+    return diagonal(a, offset).sum()
 
 
 def norm(a: DistMatrix, kind: str = "fro") -> float:
@@ -137,6 +137,8 @@ def norm(a: DistMatrix, kind: str = "fro") -> float:
         sum_of_squares = float(reproducible_sums(a, None, SQUARES))
         if SMALLEST_SUM < sum_of_squares < LARGEST_SUM:
             return math.sqrt(sum_of_squares)
+        if math.isnan(sum_of_squares):  # |inf + nan j| is infinite
+            return sum_of_squares
     largest = float(np.max(a.comm.allgather(_largest(a.local))))
     if kind == "max" or largest == 0 or not math.isfinite(largest):
         return largest
@@ -148,7 +150,8 @@ def norm(a: DistMatrix, kind: str = "fro") -> float:
         return terms.reshape(chunk.shape[0], -1)
 
     sum_of_squares = float(reproducible_sums(a, None, Terms(squares, is_complex=False)))
-    return math.ldexp(math.sqrt(sum_of_squares), exponent)
+    with np.errstate(over="ignore"):
+        return float(np.ldexp(math.sqrt(sum_of_squares), exponent))
 
 
 def _largest(local: Array) -> float:

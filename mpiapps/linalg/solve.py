@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mpiapps.comm.consistency import raise_together
 from mpiapps.device.arrays import array_module, like
 from mpiapps.linalg import cholesky, lu
 from mpiapps.linalg.distmatrix import DistMatrix, accept_arrays
@@ -101,11 +102,13 @@ def solve(
     by `factorization.on_one_rank`: one gather of A and B, and one scatter of X; of
     larger ones it gathers the factors if that is estimated to be faster.
     """
-    if a.shape[0] != b.shape[0]:
-        raise ValueError(
-            f"cannot solve {a.shape[0]} x {a.shape[1]} for {b.shape[0]} rows; expected"
-            f" {a.shape[0]}"
-        )
+    with raise_together(a.comm) as same:
+        same("solve", a, b, kind, refinements, _check_factors(factors, a))
+        if a.shape[0] != b.shape[0]:
+            raise ValueError(
+                f"cannot solve {a.shape[0]} x {a.shape[1]} for {b.shape[0]} rows;"
+                f" expected {a.shape[0]}"
+            )
     if factors is None:
         if is_small(a, b.shape[1]) and not a.is_on_device:
             x = on_rank_0(solve_arrays, a, b, kind=kind, refinements=refinements)
@@ -118,6 +121,23 @@ def solve(
     # Cholesky reads only the lower triangle of A.
     full = a if isinstance(factors, LU) else hermitian(a)
     return refine(full, x, b, apply, refinements)
+
+
+def _matrix_of(factors: Factors) -> DistMatrix:
+    return factors.factors if isinstance(factors, LU) else factors
+
+
+def _check_factors(factors: Factors | None, a: DistMatrix) -> DistMatrix | None:
+    """Return the matrix of the factors of A, if there are; raise if it does not fit."""
+    if factors is None:
+        return None
+    matrix = _matrix_of(factors)
+    if matrix.shape != a.shape:
+        raise ValueError(
+            f"the factors are of a matrix of order {matrix.shape[0]}, but A is"
+            f" {a.shape[0]} x {a.shape[1]}; expected factorise(A)"
+        )
+    return matrix
 
 
 def is_small(a: DistMatrix, columns: int) -> bool:
@@ -142,12 +162,14 @@ def inverse(
     The inverse of the lower factor, a triangle, takes a third of the flops of a system
     with n right sides. To multiply by the inverse, `solve` is faster and more accurate.
     """
+    with raise_together(a.comm) as same:
+        same("inverse", a, kind, _check_factors(factors, a))
     if factors is None:
         if is_small(a, a.shape[0]):
             result = on_rank_0(inverse_array, a, kind=kind)
             return scattered(a.comm, result, a.layout, a.dtype)
         factors = factorise(a, kind)
-    matrix = factors.factors if isinstance(factors, LU) else factors
+    matrix = _matrix_of(factors)
     lower_inverse = inverse_of_lower(matrix, unit=isinstance(factors, LU))
     dtype = np.result_type(matrix.dtype, a.dtype)
     if matrix.dtype != dtype:

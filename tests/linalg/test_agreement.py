@@ -20,6 +20,7 @@ from mpiapps.linalg.reductions import (
     total,
     trace,
 )
+from mpiapps.linalg.solve import factorise, inverse, solve
 from mpiapps.linalg.svd import svd
 from mpiapps.linalg.trsm import solve_triangular
 from mpiapps.linalg.tsqr import qr
@@ -103,6 +104,14 @@ DIFFERENT = {
     "factors": lambda t: (cholesky if t.odd else lu)(t.a),
     "tall": lambda t: trace(t.a) if t.odd else qr(t.a),
     "svd": lambda t: norm(t.a) if t.odd else svd(t.a),
+    "compared": lambda t: np.array_equal(t.a, whole((N, N + t.odd))),
+    "tolerance": lambda t: np.allclose(t.a, t.a, rtol=1e-5 * (1 + t.odd)),
+    "larger array": lambda t: t.a[:1] + whole((N, N), seed=int(t.odd)),
+    "refinements": lambda t: solve(t.a, ones, refinements=int(t.odd)),
+    "given factors": lambda t: solve(t.a, ones, factors=None if t.odd else t.factors),
+    "factors of an inverse": lambda t: inverse(
+        t.a, factors=None if t.odd else t.factors
+    ),
     "call": lambda t: multiply(t.a, t.a) if t.odd else t.a.redistribute(rows(t.comm)),
 }  # fmt: skip
 
@@ -113,6 +122,7 @@ class Try:
     def __init__(self, comm, odd):
         self.comm, self.odd = comm, odd
         self.a = definite(comm)
+        self.factors = factorise(self.a)
         self.by_rows = self.a.redistribute(rows(comm))
 
 
