@@ -79,9 +79,8 @@ class Layout:
 
         ``grid=(P, 1)`` distributes rows, ``(1, P)`` columns.
         """
-        return cls(
-            Axis.contiguous(shape[0], grid[0]), Axis.contiguous(shape[1], grid[1])
-        )
+        (m, n), (p, q) = map(index, shape), map(index, grid)
+        return _blocks(m, n, p, q)
 
     @classmethod
     def on_one(cls, shape: tuple[int, int], rank: int) -> Layout:
@@ -156,6 +155,11 @@ class Layout:
 @lru_cache(maxsize=64)  # layouts of many ranks share one tuple
 def _first_ranks(size: int) -> tuple[int, ...]:
     return tuple(range(size))
+
+
+@lru_cache(maxsize=256)  # results of small operations are made as fast as they
+def _blocks(m: int, n: int, p: int, q: int) -> Layout:
+    return Layout(Axis.contiguous(m, p), Axis.contiguous(n, q))
 
 
 @lru_cache(maxsize=1024)
