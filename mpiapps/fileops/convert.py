@@ -28,7 +28,7 @@ from mpiapps.fileops.parquet import MODULE
 from mpiapps.fileops.parquet_parts import PartDirectory, write_part
 from mpiapps.fileops.record_reader import RecordReader, part_bytes
 from mpiapps.fileops.segments import Segment
-from mpiapps.fileops.table_columns import chosen_columns
+from mpiapps.fileops.table_columns import chosen_columns, result_names
 from mpiapps.fileops.tables import TableOperation
 from mpiapps.kernels import typed_fields
 from mpiapps.kernels.records import Dialect
@@ -52,7 +52,7 @@ class PartWriter(TableOperation):
     names : sequence of str
         Of the columns of the result.
     texts : collection of str
-        Columns of `source` that are text in any case.
+        Those of `names` that are text in any case.
     directory : Path
     samples : sequence of Segment
         Files from which the types are predicted: the first that has records.
@@ -79,7 +79,7 @@ class PartWriter(TableOperation):
     ) -> None:
         super().__init__(source)
         self._records, self._names, self._directory = source, names, directory
-        self._texts = [name in texts for name in source.columns]
+        self._texts = [name in texts for name in names]
         self._samples, self.types = samples, list[str]()
         self._is_final = False
         self._dictionaries: list[str] | None = None
@@ -200,16 +200,16 @@ def convert(run: FileRun) -> ValuesAndLines:
     options, world = run.options, run.ctx.world
     target = PartDirectory(Path(options.output_dir), keep=run.recorded)
     columns, csv_options = chosen_columns(run)
+    names = result_names(columns)
     with ExitStack() as stack:
         with world.agree():
             if world.is_root:
-                _check(columns, options.text)
+                _check(names, options.text)
                 opened = target.open(force_unlock=options.force_unlock)
                 stack.enter_context(opened)
         whole = not options.column
         source = RecordReader(columns, csv_options, run.listing.names, whole=whole)
         read_quote_states(run, source)
-        names = _result_names(columns)
         writer = PartWriter(source, names, options.text, target.path, _samples(run))
         written = run.execute(writer, f"files-{writer.prefix([])}")
         values = [part for parts in written.values for part in parts]
@@ -259,11 +259,6 @@ def _check(columns: Sequence[str], texts: Sequence[str]) -> None:
         if name not in columns:
             listed = ", ".join(columns)
             raise InputError(f"--text {name}: no such column; the columns are {listed}")
-
-
-def _result_names(columns: Sequence[str]) -> list[str]:
-    """Return the names of columns, numbers from 1 for those without a name."""
-    return [name or str(n) for n, name in enumerate(columns, 1)]
 
 
 def _commit(

@@ -38,7 +38,7 @@ class QuoteStates(ColumnOperation[ColumnSource]):
         data_start = self._source.position(segment).start
         start = min(max(segment.start, data_start), segment.stop)
         previous = NEWLINE
-        if start == segment.start > 0:
+        if start == segment.start > data_start:
             with open_segment(segment) as file:
                 (previous,) = os.pread(file, 1, start - 1) or b"\0"
         for block in self._reader.blocks(segment._replace(start=start)):

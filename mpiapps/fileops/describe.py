@@ -16,7 +16,7 @@ from mpiapps.fileops.file_run import MAX_KEPT_NUMBERS, FileRun, ValuesAndLines
 from mpiapps.fileops.run_segments import SegmentResults
 from mpiapps.fileops.segments import Segment
 from mpiapps.fileops.summary import ColumnSummary, ColumnTotal, RefinedCounts
-from mpiapps.fileops.table_columns import chosen_columns, invalid_notes
+from mpiapps.fileops.table_columns import chosen_columns, invalid_notes, result_names
 from mpiapps.fileops.tables import TableReader
 from mpiapps.kernels.selection import (
     LEVELS,
@@ -46,6 +46,7 @@ def describe(run: FileRun) -> ValuesAndLines:
         refinement.run_level(level)
     if not world.is_root:
         return {}, []
+    columns = tuple(result_names(columns))
     run.notes += invalid_notes(run, columns, refinement.totals)
     rows = [
         {"column": name, **row}

@@ -15,9 +15,12 @@ from mpiapps.fileops.operation import Operation
 from mpiapps.fileops.reading import BLOCK_BYTES, check_not_truncated, open_segment
 from mpiapps.fileops.segments import OPEN_COST, Segment
 
-# `DIGEST  NAME` and `DIGEST *NAME`; a backslash before it marks an escaped name.
-LINE = re.compile(r"(\\?)([0-9a-fA-F]+) [ *](.+)", re.DOTALL)
-TAGGED_LINE = re.compile(r"(\\?)[\w-]+ \((.+)\) = ([0-9a-fA-F]+)", re.DOTALL)
+# `DIGEST  NAME`, `DIGEST *NAME`, and `DIGEST NAME` of BSD; blanks may come before it. A
+# backslash before it marks an escaped name.
+LINE = re.compile(r"[ \t]*(\\?)([0-9a-fA-F]+)[ \t][ *]?(.+)", re.DOTALL)
+TAGGED_LINE = re.compile(r"[ \t]*(\\?)([\w-]+) \((.+)\) = ([0-9a-fA-F]+)", re.DOTALL)
+TAGS = {"b2": "blake2b"}  # of algorithms with another name in a tagged line
+ESCAPED_NAME = re.compile(r"(?:[^\\]|\\[\\nr])+")
 ESCAPES = {r"\\": "\\", r"\n": "\n", r"\r": "\r"}
 
 
@@ -59,17 +62,17 @@ def read_manifest(path: str, algorithm: str) -> dict[str, str]:
     FileAccessError
         If it cannot be read.
     InputError
-        If a line is not a digest of this algorithm and a name, or a name has two
-        different digests.
+        If a line is not a digest of this algorithm and a name, if a name has two
+        different digests, or if there is no digest.
     """
     length = 2 * _hash(algorithm)().digest_size
     digests: dict[str, str] = {}
     lines = os.fsdecode(read_input(path, "manifest")).split("\n")
     source = input_name(path)
     for number, line in enumerate(lines, 1):
-        if not line or line.startswith("#"):
+        if not line.removesuffix("\r") or line.startswith("#"):
             continue
-        name, digest = _parse(line.removesuffix("\r"))
+        name, digest = _parse(line.removesuffix("\r"), algorithm)
         if len(digest) != length:
             raise InputError(
                 f"{source}, line {number}: {line[:80]!r} is not a digest of {length}"
@@ -80,18 +83,28 @@ def read_manifest(path: str, algorithm: str) -> dict[str, str]:
             raise InputError(
                 f"{source}, line {number}: {name!r} has another digest above"
             )
+    if not digests:
+        raise InputError(
+            f"{source}: no line has a digest and a name, as those of {algorithm}sum;"
+            " write a manifest with hash --output"
+        )
     return digests
 
 
-def _parse(line: str) -> tuple[str, str]:
+def _parse(line: str, algorithm: str) -> tuple[str, str]:
     """Return name and digest of a line; an empty digest if it has none."""
+    tag = TAGS.get(algorithm, algorithm)
     if match := LINE.fullmatch(line):
         escaped, digest, name = match.groups()
     elif match := TAGGED_LINE.fullmatch(line):
-        escaped, name, digest = match.groups()
+        escaped, of, name, digest = match.groups()
+        if of.lower().replace("-", "") not in (tag, f"{tag}{4 * len(digest)}"):
+            return line, ""
     else:
         return line, ""
     if escaped:
+        if not ESCAPED_NAME.fullmatch(name):
+            return line, ""
         name = re.sub(r"\\[\\nr]", lambda match: ESCAPES[match[0]], name)
     return name, digest.lower()
 

@@ -281,3 +281,8 @@ def _check_tables(options: Options) -> None:
         raise ValueError(
             f"--delimiter and --quote are both {options.quote!r}; they must differ"
         )
+    if options.quote in (",", "\t") and not options.delimiter:
+        raise ValueError(
+            f"--quote {options.quote!r} is a delimiter by default; name another"
+            " character, or the delimiter with --delimiter"
+        )

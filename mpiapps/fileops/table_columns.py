@@ -67,7 +67,7 @@ def _all_columns(run: FileRun, options: CSVOptions) -> list[str]:
         except (OSError, EOFError, ValueError, ImportError):
             continue  # it fails as a file
         for column in names:
-            if names.count(column) > 1:
+            if names.count(column) > 1 and (column or is_parquet(name)):
                 raise InputError(
                     f"{name}: {names.count(column)} columns are named {column!r}; name"
                     " the columns to read by number, such as --column 1"
@@ -75,6 +75,21 @@ def _all_columns(run: FileRun, options: CSVOptions) -> list[str]:
         if names:
             return names
     return []
+
+
+def result_names(columns: Sequence[str]) -> list[str]:
+    """Return the names of columns in a result, distinct if those given are.
+
+    A column without a name gets its number from 1, and underscores if another column
+    has that name.
+    """
+    names, given = [], {*columns}
+    for n, column in enumerate(columns, 1):
+        name = column or str(n)
+        while not column and name in given:
+            name += "_"
+        names.append(name)
+    return names
 
 
 def invalid_notes(

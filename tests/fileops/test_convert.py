@@ -336,10 +336,36 @@ def test_columns_of_one_name_are_converted(world, place, on_root):
 
         (path,) = target.iterdir()
         table = pyarrow.parquet.ParquetFile(path).read()
-        assert table.column_names == ["a", "2", "2"]
+        assert table.column_names == ["a", "2_", "2"]
         assert [column.to_pylist() for column in table.columns] == [
             list(column) for column in zip(*rows, strict=True)
         ]
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_columns_without_names_are_in_their_order(world, place, on_root):
+    rows = [f"{n},{n + 1},{n + 2}\n" for n in range(60)]
+
+    def write():
+        (place / "a.csv").write_text("a,,\n" + "".join(rows))
+        (place / "b.csv").write_text(",,a\n4,5,6\n")
+        (place / "c.csv").write_text("a,\n7,8\n")
+        (place / "d.csv").write_text("a,,,\n7,8,9,10\n")
+
+    on_root(write)
+    target = place.parent / "out"
+    result = run_files(world, "convert", place, output_dir=str(target), text=("3",))
+    assert result.exit_code == 3
+    described = run_files(world, "describe", place)
+    if world.is_root:
+        assert result.values["columns"] == described.values["column"] == ["a", "2", "3"]
+        types, records = read(target)
+        assert types == ["int64", "int64", "string"]
+        assert records == [*([n, n + 1, str(n + 2)] for n in range(60)), [6, 4, "5"]]
+        assert described.values["max"] == [59, 60, 61]
+        assert described.values["count"] == [61] * 3
+        assert "1 columns have no name, not 2; give the columns'" in result.notes[0]
+        assert "3 columns have no name, not 2; give the columns'" in result.notes[1]
 
 
 def test_numbers_that_repeat_and_close_integers_take_few_bytes(world, place, on_root):

@@ -125,6 +125,27 @@ def test_a_bad_number_is_located(world, place, on_root):
             assert rows_of(result)["x"]["invalid"] == 1
 
 
+@pytest.mark.usefixtures("small_segments")
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_byte_order_mark_belongs_to_no_field(world, place, on_root, suffix):
+    data = '\ufeff"1",2\n'.encode() + b'3,"4\n"\n' * 60
+    pack = gzip.compress if suffix else bytes
+    on_root((place / f"t.csv{suffix}").write_bytes, pack(data))
+    result = run_files(world, "describe", place)
+    if world.is_root:
+        assert (result.values["count"], result.values["invalid"]) == ([61, 61], [0, 0])
+        assert result.values["min"] == [1.0, 2.0]
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_file_with_line_ends_of_cr_alone_fails(world, place, on_root):
+    on_root((place / "t.csv").write_bytes, b"a,b\r" + b"1,2\r" * 60)
+    result = run_files(world, "describe", place)
+    assert result.exit_code == 3
+    if world.is_root:
+        assert "t.csv: ValueError: a line ends with CR alone" in result.notes[0]
+
+
 def test_columns_that_are_missing_or_ambiguous(world, place, on_root):
     def write():
         (place / "a.csv").write_text("x,y\n1,2\n3,4\n")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mpiapps.fileops import reading, segments
 from mpiapps.fileops.columns import ColumnMoments, ColumnReader
 from mpiapps.fileops.count import TextCount, join_words
-from mpiapps.fileops.csv_header import CSVOptions, find_columns
+from mpiapps.fileops.csv_header import CSVOptions, column_names, find_columns
 from mpiapps.fileops.csv_quotes import QuoteStates, quote_states
 from mpiapps.fileops.reading import SegmentReader, iter_lines
 from mpiapps.fileops.segments import Segment, split_files
@@ -89,6 +89,14 @@ def test_a_column_does_not_depend_on_the_splits(tmp_path, rows, offsets):
     assert read_column(parts, "n", CSVOptions()) == [n for n, _ in rows]
 
 
+def test_a_quote_after_a_byte_order_mark_opens_a_field(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('\ufeff"1\n2",5\n3,6\n')
+    for offset in range(path.stat().st_size):
+        parts = split_at(path, [offset, 5])
+        assert read_column(parts, "2", CSVOptions(header="no")) == [5, 6], offset
+
+
 WITHOUT_SEPARATORS = {
     "no blank": b"A" * 2**20,
     "only zeros": bytes(2**20),
@@ -159,8 +167,18 @@ HEADERS = [
     ("# it's \"\na,b\n1,2\n", "2", "auto", 1, 13),
     ("#a,b\n1,2\n", "#a", "auto", 0, 5),
     ("# who\n1,2\n", "2", "no", 1, 6),
+    ("# x,b\na,x,b\n1,2,3\n", "b", "auto", 2, 12),
+    ("# b\n#a,b\nx,1\n", "b", "auto", 1, 9),
     ("\ufeffa,b\n1,2\n", "a", "auto", 0, 7),
+    ("\ufeff1,2\n3,4\n", "1", "auto", 0, 3),
+    ("\ufeff\ufeffa,b\n1,2\n", "b", "auto", 1, 10),
+    ("\ufeff# c\na,b\n1,2\n", "b", "auto", 1, 11),
+    ('\ufeff"a\nb",c\n1,2\n', "c", "auto", 1, 11),
+    ('\ufeff"1","2,5",7\n3,4,8\n', "3", "auto", 2, 3),
     ('"two\nlines",b\n1,2\n', "two\nlines", "auto", 0, 14),
+    ('"two\rlines",b\n1,2\n', "b", "auto", 1, 14),
+    ("# 10 %\r20 %\na,b\n1,2\n", "b", "auto", 1, 16),
+    ("a,b\r\r\n1,2\r\r\n", "b", "auto", 1, 6),
     ("", "7", "auto", 6, 0),
 ]
 
@@ -171,6 +189,53 @@ def test_index_of_the_column_and_start_of_the_data(text, wanted, header, column,
         data = as_array(text.encode())
         blocks = (data[n : n + size] for n in range(0, len(data), size))
         assert find_columns(blocks, [wanted], Dialect(), header) == ((column,), start)
+
+
+@pytest.mark.parametrize(
+    "text", ["a,b\r1,2\r", "x\ry,b\n1,2\n", "\ufeffa,b\r\r1,2", "# c\ra,b\r1,2\r"]
+)
+def test_line_ends_of_cr_alone_are_refused(text):
+    data = as_array(text.encode())
+    for size in (1, 3, 1000):
+        blocks = (data[n : n + size] for n in range(0, len(data), size))
+        with pytest.raises(ValueError, match="a line ends with CR alone: '"):
+            find_columns(blocks, ["2"], Dialect(), "auto")
+
+
+def test_line_ends_of_cr_alone_are_found_in_the_first_block():
+    blocks = iter([as_array(b"a,b\r1,2\r")] * 3)
+    with pytest.raises(ValueError, match="CR alone"):
+        find_columns(blocks, ["2"], Dialect(), "auto")
+    assert len(list(blocks)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "delimiter"),
+    [
+        ("a.tsv", "\t"),
+        ("a.TSV.Gz", "\t"),
+        ("a.tsv.tzst", "\t"),
+        ("x.tsv/a.csv", ","),
+        ("x.tsv.gz/a.csv.gz", ","),
+        ("a.tsv.csv", ","),
+        (".gz", ","),
+    ],
+)
+def test_the_delimiter_is_that_of_the_file_name(name, delimiter):
+    assert CSVOptions().dialect(name).delimiter == ord(delimiter)
+    assert CSVOptions(";").dialect(name).delimiter == ord(";")
+
+
+def test_a_line_of_delimiters_is_a_record():
+    for delimiter in ("\t", " ", ","):
+        block, dialect = (
+            as_array(f"{delimiter * 2}\n".encode()),
+            Dialect(ord(delimiter)),
+        )
+        assert find_columns([block], ["3"], dialect, "no") == ((2,), 0)
+        assert column_names([block], dialect, "no") == ["1", "2", "3"]
+    blanks = as_array(b"\v \r\n1\t2\n")
+    assert find_columns([blanks], ["2"], Dialect(ord("\t")), "no") == ((1,), 4)
 
 
 @pytest.mark.parametrize(
