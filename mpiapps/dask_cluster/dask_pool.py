@@ -68,7 +68,7 @@ class DaskPool(BasePool):
 
     def finish(self) -> None:
         """Complete submitted tasks; end the other calls."""
-        self.close()
+        self._leave()
         if self._submitted is not None:
             self._submitted.wait()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mpiapps.comm.pickling import Dumps, unpickle
-from mpiapps.tasks.task import Call, Executable, TaskError
+from mpiapps.tasks.task import Call, Executable, RemoteTraceback, TaskError
 from mpiapps.tasks.task_child import TaskChild
 from mpiapps.tasks.task_set import TaskFailure, TaskSet
 
@@ -76,9 +76,12 @@ class CallChild:
 def _run(child: TaskChild, number: int, seconds: float, order: Any) -> Any:
     """Return what an order returns; raise `TaskError` if the child ends."""
     value = child.run(number, seconds, order)
-    if isinstance(value, TaskFailure):
-        raise TaskError(f"task {number}: {value.reason}")
-    return value
+    if not isinstance(value, TaskFailure):
+        return value
+    if value.traceback:  # a `TaskError` of the task itself
+        cause = RemoteTraceback(value.traceback, number)
+        raise TaskError(value.reason) from cause
+    raise TaskError(f"task {number}: {value.reason}")
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,17 @@ class _Calls(TaskSet):
         raise TypeError("calls of a pool have no number")
 
     def run(self, numbers: Sequence[Any]) -> Iterator[Any]:
-        """Yield the results of orders: a pickled call, or a number and an item."""
+        """Yield the results of orders; see `run_one`."""
         for order in numbers:
-            if len(order) == 1:
-                self._call = pickle.loads(order[0])
-                yield None
-            else:
-                assert self._call is not None
-                yield self._call.execute(order[0], unpickle(order[1]))
+            yield self.run_one(order)[1]
+
+    def run_one(self, number: Any) -> tuple[Any, Any]:
+        """Return an order and its result: of a pickled call, or a number and an item.
+
+        A generator would replace the StopIteration that a task raises.
+        """
+        if len(number) == 1:
+            self._call = pickle.loads(number[0])
+            return number, None
+        assert self._call is not None
+        return number, self._call.execute(number[0], unpickle(number[1]))

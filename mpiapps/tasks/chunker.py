@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
+import sys
 from collections.abc import Iterable, Sized
 from contextlib import suppress
 from typing import Any
@@ -91,9 +92,9 @@ def validated_chunksize(chunksize: int | str) -> int | str:
             return chunksize
     else:
         with suppress(TypeError):
-            if (size := operator.index(chunksize)) >= 1:
+            if 1 <= (size := operator.index(chunksize)) <= sys.maxsize:
                 return size
     raise ValueError(
         f"chunksize {chunksize!r} must be 1 or more, or {GUIDED!r}: a whole number of"
-        " tasks"
+        f" tasks, and at most {sys.maxsize}"
     )

@@ -25,6 +25,7 @@ from mpiapps.launch.forks import is_child
 from mpiapps.launch.mpi import MPI
 from mpiapps.launch.ulfm import ulfm_enabled
 from mpiapps.tasks.call_child import CallChild
+from mpiapps.tasks.limits import task_limit, time_limit
 from mpiapps.tasks.manager import Manager
 from mpiapps.tasks.pool import BasePool
 from mpiapps.tasks.results import MapResult
@@ -41,11 +42,11 @@ class MPIPool(BasePool):
     ----------
     comm : MPI.Intracomm
         Duplicated. Any communicator, also one of ``comm.Split``.
-    timeout : float
-        Time limit of a task, s; 0: none. A task that exceeds it fails by a `TaskError`.
-        A call may have another one: ``pool.map(function, items, timeout=5)``.
-    max_tasks_per_child : int
-        Tasks after which a worker's child process is replaced; 0: never.
+    timeout : float or None
+        Time limit of a task, s; 0 or None: none. A task that exceeds it fails by a
+        `TaskError`. A call may have another: ``pool.map(function, items, timeout=5)``.
+    max_tasks_per_child : int or None
+        Tasks after which a worker's child process is replaced; 0 or None: never.
 
     Notes
     -----
@@ -66,16 +67,16 @@ class MPIPool(BasePool):
     """
 
     def __init__(
-        self, comm: Ranks, *, timeout: float = 0, max_tasks_per_child: int = 0
+        self,
+        comm: Ranks,
+        *,
+        timeout: float | None = 0,
+        max_tasks_per_child: int | None = 0,
     ) -> None:
         comm = communicator(comm)
         super().__init__()
-        if timeout < 0 or max_tasks_per_child < 0:
-            raise ValueError(
-                f"timeout {timeout} and max_tasks_per_child {max_tasks_per_child} must"
-                " not be negative; 0 removes the limit"
-            )
-        self._child = CallChild(timeout, max_tasks_per_child)
+        max_tasks = task_limit("max_tasks_per_child", max_tasks_per_child)
+        self._child = CallChild(time_limit(timeout), max_tasks)
         self._comm = comm.Dup()
         self._manager: Manager | None = None
         if comm.size == 1:
@@ -119,12 +120,9 @@ class MPIPool(BasePool):
 
     def _shutdown(self, *, failed: bool) -> None:
         """Fail the pending calls, and end the manager."""
-        self.close()
+        self._leave()
         if failed:
-            if self._submitted is not None:
-                self._submitted.cancel()
-            if self._closed is not None:
-                self._fail_queued(self._closed, eager=True)
+            self._drop_eager()
         if self._manager is None:
             self._child.close()
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -12,18 +12,18 @@ from typing import Any, TypeVar
 from mpiapps.comm.pickling import Dumps, Pickled
 from mpiapps.tasks.async_result import AsyncResult, Callback
 from mpiapps.tasks.by_value import sendable
-from mpiapps.tasks.chunk import Chunk
 from mpiapps.tasks.chunker import Chunker
+from mpiapps.tasks.closable_pool import ClosablePool
+from mpiapps.tasks.limits import task_limit
 from mpiapps.tasks.pending_memory import MAX_PENDING_CHUNKS, PendingMemory
 from mpiapps.tasks.results import MapResult
 from mpiapps.tasks.submitted import SubmitResults
 from mpiapps.tasks.task import Call
-from mpiapps.tasks.task_queue import ChunkQueue
 
 T = TypeVar("T")
 
 
-class BasePool(ABC):
+class BasePool(ClosablePool):
     """A pool with the methods of `multiprocessing.Pool`. Root only.
 
     `mpiapps.tasks.mpi_pool.MPIPool` executes tasks on ranks, and
@@ -31,10 +31,8 @@ class BasePool(ABC):
     """
 
     def __init__(self, dumps: Dumps = pickle.dumps) -> None:
+        super().__init__(dumps)
         self._call_numbers = itertools.count()
-        self._dumps, self._queue = dumps, ChunkQueue(dumps)
-        self._submitted: SubmitResults | None = None
-        self._closed: RuntimeError | None = None
 
     @abstractmethod
     def n_workers(self) -> int:
@@ -48,39 +46,6 @@ class BasePool(ABC):
     def _pickled(self, call: Call) -> Pickled | None:
         """Return a pickled call, or None if nothing is sent; may raise `TaskError`."""
 
-    @abstractmethod
-    def _dispatch(self) -> None:
-        """Send chunks of the queue to workers with free capacity. Any thread."""
-
-    def enqueue(self, work: Chunk | MapResult[Any]) -> None:
-        """Enqueue a chunk, or all chunks of a call. Any thread."""
-        if self._closed is not None:
-            raise self._closed
-        self._queue.add(work)
-        self._dispatch()
-
-    def close(self) -> None:
-        """Accept no more calls; fail those that are queued, unless they are eager."""
-        self._closed = RuntimeError(
-            "the pool is closed, as its `with` block was left: create a new pool"
-        )
-        self._fail_queued(self._closed, eager=False)
-
-    def _fail_queued(self, error: BaseException, *, eager: bool) -> None:
-        """Fail the calls that are queued and eager, as `submit` is, or not."""
-        for results in self._queue.results() - {self._submitted}:
-            if results.eager is eager:
-                results.fail(error)
-
-    def wait_until_due(self, results: MapResult[Any]) -> None:
-        """Wait until results are due. The thread that made the call."""
-        with results.changed:
-            results.changed.wait_for(results.is_due)
-
-    def forget(self, results: MapResult[Any]) -> None:
-        """Release the state kept for a call that has ended. Any thread."""
-        del results
-
     def map(
         self,
         function: Callable[..., T],
@@ -88,7 +53,7 @@ class BasePool(ABC):
         chunksize: int | str | None = None,
         seed: int | None = None,
         *,
-        timeout: float = 0,
+        timeout: float | None = 0,
     ) -> list[T]:
         """Return the results of ``function(item)`` in order. Root only.
 
@@ -105,7 +70,7 @@ class BasePool(ABC):
             `numpy.random.Generator`, which does not depend on the number of ranks.
         timeout : float, optional
             Time limit of each task, s. A task that exceeds it fails by a `TaskError`,
-            and the others continue. 0: that of the pool, if it has one.
+            and the others continue. 0 or None: that of the pool, if it has one.
 
         Raises
         ------
@@ -122,7 +87,7 @@ class BasePool(ABC):
         chunksize: int | str | None = None,
         seed: int | None = None,
         *,
-        timeout: float = 0,
+        timeout: float | None = 0,
     ) -> list[T]:
         """Return the results of ``function(*item)``. Root only; see `map`."""
         return self._get(Call(function, "star", seed, timeout), items, chunksize)
@@ -134,7 +99,7 @@ class BasePool(ABC):
         chunksize: int = 1,
         seed: int | None = None,
         *,
-        timeout: float = 0,
+        timeout: float | None = 0,
     ) -> Iterator[T]:
         """Return an iterator over the results in order. Root only; see `map`.
 
@@ -151,14 +116,14 @@ class BasePool(ABC):
         items: Iterable[Any],
         chunksize: int = 1,
         seed: int | None = None,
-        max_pending: int = 0,
+        max_pending: int | None = 0,
         *,
-        timeout: float = 0,
+        timeout: float | None = 0,
     ) -> Iterator[T]:
         """Return an iterator over the results as completed. Root only; see `imap`.
 
         `max_pending` is the maximum number of tasks that are sent before their results
-        are requested; 0 is the default of `imap`.
+        are requested; 0 or None is the default of `imap`.
         """
         call = Call(function, "one", seed, timeout)
         return self._map_result(
@@ -174,8 +139,7 @@ class BasePool(ABC):
         `asyncio.wrap_future`, timeouts, callbacks and `cancel` work. Callbacks run in
         the thread that receives results, so they must not wait for other tasks.
         """
-        if self._closed is not None:
-            raise self._closed
+        self._check_open()
         return self.submit_in_place(function, *args, **kwargs)
 
     def submit_in_place(
@@ -223,8 +187,7 @@ class BasePool(ABC):
         error_callback: Callback | None = None,
     ) -> AsyncResult[list[T]]:
         """Start a `map`; return its result, which leaving the pool waits for."""
-        call = Call(function, "one")
-        future = self._map_result(call, list(items), chunksize).start()
+        future = self._start(Call(function, "one"), items, chunksize)
         return AsyncResult(future, callback, error_callback)
 
     def starmap_async(
@@ -236,14 +199,21 @@ class BasePool(ABC):
         error_callback: Callback | None = None,
     ) -> AsyncResult[list[T]]:
         """Start a `starmap`; see `map_async`."""
-        call = Call(function, "star")
-        future = self._map_result(call, list(items), chunksize).start()
+        future = self._start(Call(function, "star"), items, chunksize)
         return AsyncResult(future, callback, error_callback)
 
     def _get(
         self, call: Call, items: Iterable[Any], chunksize: int | str | None
     ) -> list[Any]:
         return self._map_result(call, list(items), chunksize).get()
+
+    def _start(
+        self, call: Call, items: Iterable[Any], chunksize: int | str | None
+    ) -> Future[list[Any]]:
+        future = self._map_result(call, list(items), chunksize).start()
+        self._started.add(future)
+        future.add_done_callback(self._started.discard)
+        return future
 
     def _map_result(
         self,
@@ -252,12 +222,14 @@ class BasePool(ABC):
         chunksize: int | str | None,
         *,
         ordered: bool = True,
-        max_pending: int = 0,
+        max_pending: int | None = 0,
     ) -> MapResult[Any]:
+        self._check_open()
         workers = self.n_workers()
         chunker = Chunker(items, chunksize, workers)
         size = chunker.chunksize if isinstance(chunker.chunksize, int) else 1
-        most = max_pending or MAX_PENDING_CHUNKS * workers * size
+        most = task_limit("max_pending", max_pending)
+        most = most or MAX_PENDING_CHUNKS * workers * size
         return MapResult(
             next(self._call_numbers),
             call,

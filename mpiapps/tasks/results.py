@@ -21,6 +21,7 @@ from mpiapps.tasks.chunk_weight import TaskSeconds
 from mpiapps.tasks.chunker import Chunker
 from mpiapps.tasks.pending_memory import PendingMemory
 from mpiapps.tasks.task import Call, Failure, Outcomes, remote_traceback
+from mpiapps.tasks.task_future import TaskFuture
 
 T = TypeVar("T")
 
@@ -70,6 +71,7 @@ class MapResult(Iterator[T], Generic[T]):
         self.task_seconds = TaskSeconds()
         self.ended = False  # no task is started, and outcomes are dropped
         self._lock = threading.RLock()
+        self._turn = threading.RLock()  # of one of the threads that share the iterator
         self.changed = threading.Condition(self._lock)
         self._chunker, self._memory, self._ordered = chunker, memory, ordered
         self._dispatcher = dispatcher
@@ -159,8 +161,9 @@ class MapResult(Iterator[T], Generic[T]):
     def _all(self) -> list[T]:
         """Return all results, or raise the exception of the first failed task."""
         with self._lock:
-            error = self._any_failed or self._error or self._chunker.error
-            if not error and self._n_completed == self._n_chunked and self._exhausted:
+            error = self._error if self._error is not None else self._chunker.error
+            is_good = error is None and not self._any_failed
+            if is_good and self._n_completed == self._n_chunked and self._exhausted:
                 chunks = [values for _, values in sorted(self._results.items())]
                 return list(itertools.chain.from_iterable(chunks))
             self._store_chunks()
@@ -200,7 +203,11 @@ class MapResult(Iterator[T], Generic[T]):
     # Called by the thread that made the call.
 
     def __next__(self) -> T:
-        """Return the next result, or raise the task's exception."""
+        """Return the next result, or raise the task's exception. Any thread."""
+        with self._turn:
+            return self._next()
+
+    def _next(self) -> T:
         if self._enqueue_chunk():  # two for one result, until the limit is reached
             self._enqueue_chunk()
         while not self._is_ready():
@@ -234,7 +241,7 @@ class MapResult(Iterator[T], Generic[T]):
 
         It is set when all tasks have ended, also if one has failed.
         """
-        self._future, self._get_all = Future(), True
+        self._future, self._get_all = TaskFuture(), True
         self._future.set_running_or_notify_cancel()
         self._dispatcher.enqueue(self)
         return self._future

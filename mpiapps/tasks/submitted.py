@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from typing import Any
 
 from mpiapps.comm.pickling import Pickled
@@ -11,6 +12,7 @@ from mpiapps.tasks.chunk import Chunk
 from mpiapps.tasks.chunk_weight import TaskSeconds
 from mpiapps.tasks.results import set_future
 from mpiapps.tasks.task import Call, Outcomes, apply, remote_traceback
+from mpiapps.tasks.task_future import TaskFuture
 
 
 class SubmitResults:
@@ -37,14 +39,21 @@ class SubmitResults:
     def add(self, item: Any) -> tuple[Chunk, Future[Any]]:
         """Return a chunk of one task, and its future."""
         number = next(self._numbers)
-        future = self._futures[number] = Future()
+        future = self._futures[number] = TaskFuture[Any]()
         return Chunk(self, number, [item]), future
 
     def set_running(self, chunk: Chunk) -> bool:
-        """Mark a task as running; return False if it was cancelled."""
+        """Mark a task as running; return False if its future is done.
+
+        It may be cancelled, or the user may have set it.
+        """
         future = self._futures[chunk.first]
-        if future.running() or future.set_running_or_notify_cancel():
+        if future.running():
             return True
+        if future.cancelled() or not future.done():
+            with suppress(RuntimeError):  # the user sets it at this moment
+                if future.set_running_or_notify_cancel():
+                    return True
         del self._futures[chunk.first]
         return False
 

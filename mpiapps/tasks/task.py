@@ -25,6 +25,7 @@ from mpiapps.comm.pickling import (
 )
 from mpiapps.launch.forks import end_child, forks
 from mpiapps.tasks.by_value import dumps_by_value
+from mpiapps.tasks.limits import time_limit
 
 # Call a function with an item.
 CALLS: dict[str, Callable[..., Any]] = {
@@ -61,7 +62,7 @@ class RemoteTraceback(Exception):
 class Call:
     """A function, the form of its arguments, and the seed of its random generators.
 
-    `timeout` is the time limit of a task, s; 0: that of the pool, if it has one.
+    `timeout` is the time limit of a task, s; 0 or None: that of the pool, if any.
     With a seed, task i gets ``rng=default_rng(SeedSequence(seed, spawn_key=(i,)))``:
     its random numbers do not depend on the rank.
     """
@@ -69,14 +70,11 @@ class Call:
     function: Callable[..., Any]
     kind: str = "one"
     seed: int | None = None
-    timeout: float = 0
+    timeout: float | None = 0
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for an invalid time limit."""
-        if not self.timeout >= 0:
-            raise ValueError(
-                f"timeout {self.timeout} must not be negative; 0 removes the limit"
-            )
+        """Raise `ValueError` for an invalid time limit; without one, None is 0."""
+        object.__setattr__(self, "timeout", time_limit(self.timeout))
 
     def function_of_item(self) -> Callable[[Any], Any] | None:
         """Return a function that `execute` equals, unless it needs the number."""

@@ -4,6 +4,7 @@ import concurrent.futures
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -165,13 +166,62 @@ def test_a_call_has_its_own_time_limit(comm, limit_of_pool):
             assert pool.map(add, range(3), timeout=60) == [1, 2, 3]
 
 
-def test_limits_are_not_negative(comm):
-    with pytest.raises(ValueError, match="timeout -1 and max_tasks_per_child 0"):
-        MPIPool(comm, timeout=-1)
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [
+        ("timeout", -1),
+        ("timeout", float("nan")),
+        ("timeout", "5"),
+        ("max_tasks_per_child", -1),
+        ("max_tasks_per_child", 1.5),
+    ],
+)
+def test_limits_are_validated(comm, limit, value):
+    with pytest.raises(ValueError, match=f"{limit} '?{value}'? must not be negative"):
+        MPIPool(comm, **{limit: value})
+
+
+def test_limits_of_calls_are_validated(comm):
+    with MPIPool(comm, timeout=None, max_tasks_per_child=None) as pool:
+        if pool is not None:
+            for timeout in (-1, float("nan")):
+                with pytest.raises(ValueError, match="0 or None removes the limit"):
+                    pool.map(add, [1], timeout=timeout)
+            for number in (-2, 0.5):
+                with pytest.raises(ValueError, match=f"max_pending {number} must not"):
+                    pool.imap_unordered(add, range(9), max_pending=number)
+            with pytest.raises(ValueError, match=f"at most {sys.maxsize}"):
+                pool.imap(add, [1], sys.maxsize + 1)
+            results = pool.imap_unordered(add, [1], max_pending=None, timeout=None)
+            assert list(results) == [2]
+
+
+def end_or_exit(x):
+    if x == 1:
+        raise StopIteration(3)
+    if x == 2:
+        sys.exit(5)
+    if x == 3:
+        raise TaskError("own")
+    return x
+
+
+@pytest.mark.one_mpi
+@pytest.mark.parametrize("timeout", [0, 60])
+def test_errors_are_the_same_with_a_limit(comm, timeout):
     with MPIPool(comm) as pool:
         if pool is not None:
-            with pytest.raises(ValueError, match="timeout -1 must not be negative"):
-                pool.map(add, [1], timeout=-1)
+            results = pool.imap(end_or_exit, range(5), timeout=timeout)
+            assert next(results) == 0
+            for message in (
+                r"task 1 raised StopIteration\(3\)",
+                r"task 2 called sys.exit\(5\)",
+                "own",
+            ):
+                with pytest.raises(TaskError, match=f"^{message}$") as caught:
+                    next(results)
+                assert "in end_or_exit" in str(caught.value.__cause__)
+            assert next(results) == 4
 
 
 @pytest.mark.parametrize("ordered", [True, False])

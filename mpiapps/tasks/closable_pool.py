@@ -1,0 +1,103 @@
+"""The queue of a pool's calls, and how it is closed."""
+
+from __future__ import annotations
+
+import pickle
+from abc import ABC, abstractmethod
+from concurrent.futures import Future, wait
+from typing import Any
+
+from mpiapps.comm.pickling import Dumps
+from mpiapps.tasks.chunk import Chunk
+from mpiapps.tasks.results import MapResult
+from mpiapps.tasks.submitted import SubmitResults
+from mpiapps.tasks.task_queue import ChunkQueue
+
+
+class ClosablePool(ABC):
+    """The queue of a pool, with the `close` of `multiprocessing.Pool`. Root only."""
+
+    def __init__(self, dumps: Dumps = pickle.dumps) -> None:
+        self._dumps, self._queue = dumps, ChunkQueue(dumps)
+        self._submitted: SubmitResults | None = None
+        self._started: set[Future[Any]] = set()  # of the calls of `map_async`
+        self._closed: RuntimeError | None = None  # raised by new calls
+        self._ended: RuntimeError | None = None  # raised by running calls, too
+
+    @abstractmethod
+    def _dispatch(self) -> None:
+        """Send chunks of the queue to workers with free capacity. Any thread."""
+
+    def enqueue(self, work: Chunk | MapResult[Any]) -> None:
+        """Enqueue a chunk, or all chunks of a call. Any thread."""
+        if self._ended is not None:
+            raise self._ended
+        self._queue.add(work)
+        self._dispatch()
+
+    def close(self) -> None:
+        """Accept no more calls; the running ones end, also iterators."""
+        if self._closed is None:
+            self._closed = RuntimeError("the pool is closed: create a new pool")
+
+    def terminate(self) -> None:
+        """Accept no more calls, and drop the tasks that have not been sent."""
+        self._end(RuntimeError("the pool was terminated: create a new pool"))
+        self._drop_eager()
+
+    def join(self) -> None:
+        """Wait for the tasks of `submit` and of the ``async`` methods.
+
+        Raises
+        ------
+        ValueError
+            If the pool has not been closed.
+        """
+        if self._closed is None:
+            raise ValueError(
+                "the pool accepts calls: call close() or terminate() before join()"
+            )
+        if self._submitted is not None:
+            self._submitted.wait()
+        wait(list(self._started))
+
+    def _check_open(self) -> None:
+        """Raise `RuntimeError` if the pool accepts no calls."""
+        if self._closed is not None:
+            raise self._closed
+
+    def _leave(self) -> None:
+        """Accept no more calls; fail those that are queued, unless they are eager."""
+        self.close()
+        self._end(
+            RuntimeError(
+                "the pool is closed, as its `with` block was left: create a new pool"
+            )
+        )
+
+    def _end(self, error: RuntimeError) -> None:
+        """Let all calls raise `error`, but the eager ones, as `submit` is."""
+        self._closed = self._ended = error
+        self._fail_queued(error, eager=False)
+
+    def _drop_eager(self) -> None:
+        """Cancel the tasks of `submit`, and fail the other eager calls in the queue."""
+        if self._submitted is not None:
+            self._submitted.cancel()
+        if self._ended is not None:
+            self._fail_queued(self._ended, eager=True)
+
+    def _fail_queued(self, error: BaseException, *, eager: bool) -> None:
+        """Fail the calls that are queued and eager, as `submit` is, or not."""
+        for results in self._queue.results() - {self._submitted}:
+            if results.eager is eager:
+                results.fail(error)
+
+    def wait_until_due(self, results: MapResult[Any]) -> None:
+        """Wait until results are due. The thread that made the call."""
+        with results.changed:
+            results.changed.wait_for(results.is_due)
+
+    def forget(self, results: MapResult[Any]) -> None:
+        """Release the state kept for a call that has ended. Any thread."""
+        del results
