@@ -7,6 +7,7 @@ own (`mpiapps.taskfarm.slot_executor`). docs/farm.md states the guarantees and f
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, main, option
 from mpiapps.base.errors import Checkpointed, InputError
+from mpiapps.storage.replace_file import real_path
 from mpiapps.taskfarm.halt import Halt
 from mpiapps.taskfarm.host_runner import find_shell
 from mpiapps.taskfarm.output_names import with_output_names
@@ -24,6 +26,9 @@ from mpiapps.taskfarm.task_list import Task, by_identity, part_of, read_file
 if TYPE_CHECKING:
     from mpiapps.app.context import RunContext
     from mpiapps.taskfarm.farm_journal import FarmJournal
+
+# In the run directory, or in that of a part.
+OWN_FILES = r"(part-\d+/)?(journal|failed\.txt|owner(\.\d+)?|digests|logs(/.*)?)"
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,10 @@ def check(options: Options) -> None:
     Halt.parse(options.halt)
     if options.joblog == "-":
         raise ValueError("--joblog -: give the name of a file")
+    if options.joblog and (name := _own_file(options, _job_log_path(options))):
+        raise ValueError(
+            f"--joblog {options.joblog}: it would replace {name}; give another name"
+        )
 
 
 def run(ctx: RunContext, options: Options) -> Result:
@@ -187,14 +196,33 @@ def _journal(options: Options) -> FarmJournal:
     from mpiapps.taskfarm.farm_journal import FarmJournal
     from mpiapps.taskfarm.job_log import JobLog
 
-    index = options.part.partition("/")[0]
-    name = options.joblog.replace("{part}", index) if index else options.joblog
     return FarmJournal(
         _directory(options),
         options.part,
         force_unlock=options.force_unlock,
-        job_log=JobLog(Path(name)) if name else None,
+        job_log=JobLog(_job_log_path(options)) if options.joblog else None,
     )
+
+
+def _job_log_path(options: Options) -> Path:
+    """Return the path of the job log."""
+    index = options.part.partition("/")[0]
+    return Path(options.joblog.replace("{part}", index) if index else options.joblog)
+
+
+def _own_file(options: Options, path: Path) -> str:
+    """Return what a path is if the farm reads or writes it itself, else ""."""
+    values = [text.partition("=@")[2] for text in options.param]
+    lists = values if options.param else [options.tasks]
+    real = real_path(path)
+    if real in [real_path(Path(name)) for name in lists if name]:
+        return "a list that the farm reads"
+    directory = real_path(_directory(options))
+    if real.is_relative_to(directory):
+        relative = str(real.relative_to(directory))
+        if re.fullmatch(OWN_FILES, relative):
+            return f"{relative}, a file of the farm"
+    return ""
 
 
 def _listed(options: Options) -> dict[str, Task]:

@@ -1,13 +1,16 @@
 """The job log, --halt, --dry-run and output files of the farm, as users start it."""
 
 import json
+import os
 import shutil
+import stat
 import subprocess
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from mpiapps.storage.journal import read
 from mpiapps.taskfarm.job_log import COLUMNS
 from tests.commands import on_ranks
 from tests.taskfarm.farms import FARM, values, write_list
@@ -161,10 +164,66 @@ def test_output_of_a_done_task_is_not_overwritten(tasks, tmp_path):
     assert json.loads(on_ranks("mpich", 1, *argv, tasks("echo b")).out)
 
 
+def test_fifos_are_written_to_and_links_are_kept(tasks, tmp_path):
+    link, target, fifo = (tmp_path / name for name in ("link", "target", "fifo"))
+    target.write_text("old")
+    link.symlink_to("target")
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+    lines = [f"echo {n} #: stdout={fifo}" for n in (1, 2)]
+    path = tasks(*lines, f"echo 3 #: stdout={link}", f"echo 4 #: out={fifo}")
+    values(on_ranks("mpich", 1, *FARM, path, "--json", "-"))
+    assert sorted(os.read(reader, 99).splitlines()) == [b"1", b"2"]
+    os.close(reader)
+    assert fifo.is_fifo()
+    assert link.is_symlink()
+    assert target.read_text() == "3\n"
+    values(on_ranks("mpich", 1, *FARM, path, "--json", "-"))
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+def test_devices_are_written_to(tasks, tmp_path):
+    device = tmp_path / "device"
+    try:  # as /dev/null
+        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        device.write_text("x")
+    except OSError:
+        pytest.skip("this file system has no devices")
+    path = tasks("echo 1", "echo 2")
+    argv = [*FARM, path, "--stdout", str(device), "--json", "-"]
+    values(on_ranks("mpich", 1, *argv))
+    assert device.is_char_device()
+
+
+def test_a_missing_working_directory_is_not_made(tasks, tmp_path):
+    path = tasks(f"true #: cd={tmp_path}/typo stdout=x/y")
+    result = values(on_ranks("mpich", 1, *FARM, path, "--json", "-"), code=3)
+    assert not (tmp_path / "typo").exists()
+    journal = read(Path(result["directory"], "journal")).records
+    assert [r["code"] for r in journal if "code" in r] == [127]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tasks", "link", "tasks.farm/journal", "tasks.farm/logs/x", "tasks.farm/owner"],
+)
+def test_job_log_does_not_replace_files_of_the_farm(tasks, tmp_path, name):
+    path = tasks("true")
+    (tmp_path / "link").symlink_to("tasks")
+    ended = on_ranks("mpich", 1, *FARM, path, "--joblog", str(tmp_path / name))
+    assert ended.code == 2
+    assert "it would replace" in ended.err
+    assert Path(path).read_text() == "true"
+    assert not (tmp_path / "tasks.farm").exists()
+
+
 @pytest.mark.parametrize(
     ("lines", "argv", "code", "message"),
     [
         (["a", "b"], ["--stdout", "one"], 65, "'a' and 'b' would both write"),
+        (["a #: stdout=x", "b #: stdout=x.part"], [], 65, "'a' and 'b' would both"),
+        (["a #: stdout=x", "b #: stdout=y/../x"], [], 65, "'a' and 'b' would both"),
         (["a"], ["--stdout", "{name}"], 65, "stdout={name}, and the task has no name="),
         (["a"], ["--stdout", "{x}"], 65, "{x} is not one of {seq}, {name}, {task}"),
         (["a"], ["--halt", "soon,fail=0"], 2, "'soon,fail=0' is not never, or soon"),

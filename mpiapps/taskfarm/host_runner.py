@@ -12,9 +12,14 @@ from typing import Any
 
 from mpiapps.base.errors import LaunchError
 from mpiapps.base.launch_environment import without_rank_variables
-from mpiapps.storage.replace_file import replace_target
+from mpiapps.storage.replace_file import real_path, replace_target
 from mpiapps.taskfarm.attempt_queue import TaskAttempt
-from mpiapps.taskfarm.output_files import FileDigest, fsync_and_hash
+from mpiapps.taskfarm.output_files import (
+    FileDigest,
+    fsync_and_hash,
+    is_stream,
+    part_file,
+)
 from mpiapps.taskfarm.supervisor import Supervisor, wait_for
 from mpiapps.taskfarm.task_list import Task, input_files
 from mpiapps.taskfarm.task_process import TaskExit
@@ -58,7 +63,7 @@ class HostRunner:
         order = {
             "command": task.command,
             "log": attempt.log,
-            **({"stdout": _part(task)} if task.stdout else {}),
+            **({"stdout": str(_stdout(task))} if task.stdout else {}),
             "environ": {**threads, **task.environ},
             "directory": task.directory,
             "shell": self._shell,
@@ -132,20 +137,23 @@ def as_record(attempt: TaskAttempt, task_exit: TaskExit) -> dict[str, Any]:
     }
 
 
-def _part(task: Task) -> str:
-    """Return the file for the standard output of a task that is not done."""
-    return f"{Path(task.directory, task.stdout).absolute()}.part"
+def _stdout(task: Task) -> Path:
+    """Return the file for standard output; of a symbolic link, the target."""
+    return real_path(Path(task.directory, task.stdout))
 
 
 def _outputs(task: Task) -> tuple[dict[str, FileDigest], str]:
     """Return the digests of a task's outputs, and the error if one is missing."""
     digests = {}
     stdout = [task.stdout] if task.stdout else []
-    for name in [*stdout, *task.outputs]:
-        path = Path(task.directory, name).absolute()
+    for name in dict.fromkeys([*stdout, *task.outputs]):
+        is_stdout = name in stdout
+        path = _stdout(task) if is_stdout else Path(task.directory, name).absolute()
         try:
-            if name in stdout:
-                replace_target(Path(_part(task)), path)
+            if is_stream(path):  # it keeps no content, and to open a FIFO would block
+                continue
+            if is_stdout:
+                replace_target(part_file(path), path)
             digests[str(path)] = fsync_and_hash(path)
         except OSError as error:
             return {}, f"no output {name}: {error.strerror}"

@@ -1,4 +1,4 @@
-"""Output files of tasks: fsync and digests."""
+"""Output files of tasks: standard output, fsync and digests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,17 @@ from pathlib import Path
 from mpiapps.storage.replace_file import fsync_path
 
 FileDigest = list[int | str]  # size in bytes, and SHA-256
+PART = ".part"
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is a device, a FIFO or a socket: nothing may replace it."""
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
+def part_file(path: Path) -> Path:
+    """Return the file for standard output until it can replace `path`."""
+    return path.with_name(f"{path.name}{PART}")
 
 
 def fsync_and_hash(path: Path) -> FileDigest:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from mpiapps.base.errors import InputError
 from mpiapps.base.streams import abbreviated
+from mpiapps.taskfarm.output_files import PART, is_stream
 from mpiapps.taskfarm.task_list import Task
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -45,7 +48,8 @@ def with_output_names(
     InputError
         If a placeholder has no value, or if two tasks of the list would write one file.
     """
-    named, writers = dict[str, Task](), dict[Path, str]()
+    named, writers = dict[str, Task](), dict[str, str]()
+    resolve = _path_resolver()
     for seq, (identity, task) in enumerate(listed.items(), 1):
         if not task.stdout:
             named[identity] = task
@@ -54,19 +58,18 @@ def with_output_names(
         stdout = with_values(task.stdout, {k: v for k, v in values.items() if v})
         if match := PLACEHOLDER.search(stdout):
             raise InputError(_no_value(task, match[0]))
-        path = Path(task.directory, stdout).absolute()
+        path = resolve(Path(task.directory, stdout))
         other = writers.setdefault(path, identity)
-        if other != identity:
-            first, second = (
-                abbreviated(each.command, quoted=True) for each in (listed[other], task)
-            )
-            raise InputError(
-                f"stdout={task.stdout}: {first} and {second} would both write {path};"
-                " use {seq}, {task}, or a {name} that each task has of its own"
-            )
+        if other != identity and not is_stream(Path(path)):
+            raise InputError(_both_write(listed[other], task, path))
         named[identity] = replace(task, stdout=stdout)
+    done = {resolve(Path(path)): writer for path, writer in done.items()}
     for path, identity in writers.items():
-        writer = done.get(str(path), identity)
+        final = path.removesuffix(PART)
+        other = writers.get(final, identity)
+        if other != identity and not is_stream(Path(final)):
+            raise InputError(_both_write(listed[other], listed[identity], path))
+        writer = done.get(path, identity)
         if writer != identity and writer in listed:
             command = abbreviated(listed[writer].command, quoted=True)
             raise InputError(
@@ -76,6 +79,40 @@ def with_output_names(
                 " another directory"
             )
     return named
+
+
+def _path_resolver() -> Callable[[Path], str]:
+    """Return a function that resolves symbolic links, as `os.path.realpath` does.
+
+    It asks the file system once for each directory: a list may have 10^6 outputs.
+    """
+
+    @lru_cache(1024)
+    def look_up(directory: Path) -> tuple[str, set[str]]:
+        """Return the resolved path of a directory, and its symbolic links."""
+        real = os.path.realpath(directory)
+        try:
+            with os.scandir(real) as entries:
+                return real, {entry.name for entry in entries if entry.is_symlink()}
+        except OSError:  # it does not exist
+            return real, set()
+
+    def resolve(path: Path) -> str:
+        real, links = look_up(path.parent)
+        if path.name in ("", "..") or path.name in links:
+            return os.path.realpath(path)
+        return f"{real.rstrip('/')}/{path.name}"
+
+    return resolve
+
+
+def _both_write(first: Task, second: Task, path: str) -> str:
+    """Return the error for two tasks with one output file."""
+    commands = [abbreviated(each.command, quoted=True) for each in (first, second)]
+    return (
+        f"stdout={second.stdout}: {' and '.join(commands)} would both write {path};"
+        " use {seq}, {task}, or a {name} that each task has of its own"
+    )
 
 
 def _no_value(task: Task, placeholder: str) -> str:

@@ -103,7 +103,10 @@ def _numbers(first: str, last: str, step: str = "1", *excess: str) -> Sequence[s
         raise ValueError("the step must not be 0")
     count = int((stop - start) / by) + 1 if (stop - start) * by >= 0 else 0
     if count == 0:
-        raise ValueError(f"the range is empty; to count down, give {first}:{last}:-1")
+        high, low = (first, last) if start > stop else (last, first)
+        raise ValueError(
+            f"the range is empty; to count down, give {high}:{low}:{-abs(by):f}"
+        )
     if count > MAX_TASKS:
         raise ValueError(f"{count} values, and a farm has at most {MAX_TASKS} tasks")
     return [f"{(start + n * by).normalize() + 0:f}" for n in range(count)]

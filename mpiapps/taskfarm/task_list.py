@@ -126,7 +126,7 @@ def read_list(
     """
     fields = fields_of(defaults)
     for number, line in enumerate(lines, 1):
-        text = line.removesuffix("\n").removesuffix("\r").strip(" \t")
+        text = _stripped(line.removesuffix("\n").removesuffix("\r"))
         try:
             if "\0" in text:
                 raise ValueError("it contains a zero byte")
@@ -188,6 +188,13 @@ def part_of(names: Collection[str], part: str) -> set[str]:
     return set(sorted(names)[first : last * len(names) // parts])
 
 
+def _stripped(text: str) -> str:
+    """Return a text without the blanks around it, but one that a backslash escapes."""
+    kept = text.strip(" \t")
+    is_escaped = (len(kept) - len(kept.rstrip("\\"))) % 2 == 1
+    return kept + text.lstrip(" \t")[len(kept) :][:1] if is_escaped else kept
+
+
 def _split(line: str) -> tuple[str, Mapping[str, Any]]:
     """Return the command and the attributes of a line."""
     command, mark, text = line.rpartition(f" {MARK}")
@@ -199,7 +206,7 @@ def _split(line: str) -> tuple[str, Mapping[str, Any]]:
         raise ValueError(
             f"{error}; if this{mark} belongs to the command, add another at the end"
         ) from error
-    command = command.strip(" \t")
+    command = _stripped(command)
     if attributes.pop("escapes", False):
         command = ESCAPES.sub(_unescape, command)
     return command, attributes
@@ -269,8 +276,8 @@ def _attributes(text: str) -> Mapping[str, Any]:
             fields["escapes"] = True
         elif token == "barrier":
             fields["barrier"] = 1
-        elif equals and key.startswith("env."):
-            fields.setdefault("environ", {})[key.removeprefix("env.")] = value
+        elif equals and (variable := key.removeprefix("env.")) not in (key, ""):
+            fields.setdefault("environ", {})[variable] = value
         else:
             known = ", ".join(ATTRIBUTES)
             raise ValueError(

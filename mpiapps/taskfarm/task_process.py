@@ -11,14 +11,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from resource import struct_rusage
 from typing import Any
 
 from mpiapps.base.streams import abbreviated
+from mpiapps.taskfarm.output_files import is_stream, part_file
 
 STOPPED = "stopped"  # reason of a command that was terminated because the run stops
 GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL
@@ -80,7 +81,8 @@ class TaskProcess:
     log : str
         Absolute path of the file for standard output and standard error.
     stdout : str, optional
-        Absolute path of a new file for standard output; its directory is created.
+        Absolute path of a file for standard output, no symbolic link. A device or a
+        FIFO is written to directly; else its `part_file` is, whose directory is made.
     environ : mapping
         Its whole environment.
     directory : str, optional
@@ -114,8 +116,9 @@ class TaskProcess:
         self._exited = self._terminated = self._killed = NEVER
         self.pid = 0
         try:
-            files = _log_actions(log, stdout)
-            self.pid = _spawn(shell, command, environ, directory, files)
+            with _changed_directory(directory):  # first: no part of it is created
+                files = _log_actions(log, stdout)
+                self.pid = _spawn(shell, command, environ, files)
         except (OSError, ValueError) as error:
             # No such directory; no space for a log or a process; a zero byte.
             self._code, self._reason = 127, "not started"
@@ -220,40 +223,49 @@ def _log_actions(log: str, stdout: str) -> list[tuple[Any, ...]]:
         log_action = (os.POSIX_SPAWN_OPEN, 1, log, flags | os.O_APPEND, 0o666)
         return [log_action, (os.POSIX_SPAWN_DUP2, 1, 2)]
     path = Path(stdout)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # a process of a lost attempt may still write to it
+    if is_stream(path):
+        # A FIFO that is opened for reading, too, does not block without a reader.
+        new_flags = os.O_RDWR if path.is_fifo() else os.O_WRONLY
+    else:
+        path, new_flags = part_file(path), flags | os.O_EXCL
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not is_stream(path):  # a process of a lost attempt may still write to it
+            path.unlink(missing_ok=True)
     return [
-        (os.POSIX_SPAWN_OPEN, 1, stdout, flags | os.O_EXCL, 0o666),
+        (os.POSIX_SPAWN_OPEN, 1, str(path), new_flags, 0o666),
         (os.POSIX_SPAWN_OPEN, 2, log, flags | os.O_APPEND, 0o666),
     ]
+
+
+@contextmanager
+def _changed_directory(directory: str) -> Iterator[None]:
+    """Change to a directory, if one is given, and back at the end."""
+    if not directory:
+        yield
+        return
+    old_directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.chdir(directory)  # this process has one thread, so no other is affected
+        yield
+    finally:
+        os.fchdir(old_directory)
+        os.close(old_directory)
 
 
 def _spawn(
     shell: str,
     command: str,
     environ: Mapping[str, str],
-    directory: str,
     files: Sequence[tuple[Any, ...]],
 ) -> int:
     """Start a shell in a session of its own; return its pid."""
-    old_directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY) if directory else -1
     if command[:1] in ("-", "+"):  # else the shell would parse it as an option
         command = f" {command}"
-    try:
-        if directory:  # this process has one thread, so no other is affected
-            os.chdir(directory)
-        return os.posix_spawn(
-            shell,
-            [Path(shell).name, "-c", command],
-            environ,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                *files,
-            ],
-            setsid=True,
-            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these
-        )
-    finally:
-        if old_directory >= 0:
-            os.fchdir(old_directory)
-            os.close(old_directory)
+    return os.posix_spawn(
+        shell,
+        [Path(shell).name, "-c", command],
+        environ,
+        file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), *files],
+        setsid=True,
+        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these
+    )

@@ -71,6 +71,23 @@ def test_dependencies_are_read_and_written():
     assert list(as_lines(tasks[2:])) == ["c", "d"]
 
 
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("echo a\\ ", "echo a\\ "),
+        ("  echo a\\ \t \r\n", "echo a\\ "),
+        ("echo a\\\\ ", "echo a\\\\"),
+        ("echo a\\\\\\\t ", "echo a\\\\\\\t"),
+        ("echo a\\  #: time=3", "echo a\\ "),
+        ("echo a\\ #: time=3", "echo a\\"),
+    ],
+)
+def test_an_escaped_blank_at_the_end_is_kept(line, command):
+    (task,) = read_list([line])
+    assert task.command == command
+    assert list(read_list([as_line(task)])) == [task]
+
+
 CHARACTERS = [*"#:\\ \t\n\r'\"$=,\x0b\x1c\x85\u3000\ufeffé\udcff", " #:", "a", "time=3"]
 commands = st.lists(st.sampled_from(CHARACTERS), min_size=1, max_size=8).map("".join)
 limits = {"seconds": st.integers(0, 90), "memory": st.integers(0, 2**40)}
@@ -191,6 +208,7 @@ def test_bom_and_carriage_returns_are_not_part_of_commands(tmp_path):
         ("echo \0", "zero byte"),
         ("echo #: env.X=\0", "zero byte"),
         ("echo #: cd='/tmp", "No closing quotation"),
+        ("#: env.=3", "'env.=3' is not one of .*env.NAME with =VALUE"),
         ("grep ' #: ' x", "if this #: belongs to the command, add another at the end"),
         ("#: escapes=yes", "only valid after a command"),
         ("echo #: barrier", "only valid on a line of its own"),
@@ -238,7 +256,8 @@ def test_other_braces_are_kept():
         ("x=@/not/there", "No such file"),
         ("x=1:5:0", "the step must not be 0"),
         ("x=10:1", "the range is empty; to count down, give 10:1:-1"),
-        ("x=1:10:-1", "the range is empty"),
+        ("x=1:10:-1", "the range is empty; to count down, give 10:1:-1"),
+        ("x=5:.5:1.5", r"to count down, give 5:\.5:-1\.5"),
         ("x=1:10:0,5", "'0,5' is not a number"),
         ("x=1:2:3:4", "give FIRST:LAST or FIRST:LAST:STEP"),
         ("x=1:10000000000", "10000000000 values, and a farm has at most 10000000"),
