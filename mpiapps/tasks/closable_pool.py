@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from abc import ABC, abstractmethod
-from concurrent.futures import Future, wait
 from typing import Any
 
 from mpiapps.comm.pickling import Dumps
@@ -20,7 +20,8 @@ class ClosablePool(ABC):
     def __init__(self, dumps: Dumps = pickle.dumps) -> None:
         self._dumps, self._queue = dumps, ChunkQueue(dumps)
         self._submitted: SubmitResults | None = None
-        self._started: set[Future[Any]] = set()  # of the calls of `map_async`
+        self._started: set[MapResult[Any]] = set()  # the calls of `map_async`
+        self._receiver: threading.Thread | None = None  # receives results
         self._closed: RuntimeError | None = None  # raised by new calls
         self._ended: RuntimeError | None = None  # raised by running calls, too
 
@@ -46,7 +47,7 @@ class ClosablePool(ABC):
         self._drop_eager()
 
     def join(self) -> None:
-        """Wait for the tasks of `submit` and of the ``async`` methods.
+        """Wait for the tasks of `submit` and the ``async`` methods, and for callbacks.
 
         Raises
         ------
@@ -59,7 +60,8 @@ class ClosablePool(ABC):
             )
         if self._submitted is not None:
             self._submitted.wait()
-        wait(list(self._started))
+        for results in self._started:
+            results.called_back.wait()
 
     def _check_open(self) -> None:
         """Raise `RuntimeError` if the pool accepts no calls."""
@@ -68,7 +70,6 @@ class ClosablePool(ABC):
 
     def _leave(self) -> None:
         """Accept no more calls; fail those that are queued, unless they are eager."""
-        self.close()
         self._end(
             RuntimeError(
                 "the pool is closed, as its `with` block was left: create a new pool"
@@ -95,8 +96,17 @@ class ClosablePool(ABC):
 
     def wait_until_due(self, results: MapResult[Any]) -> None:
         """Wait until results are due. The thread that made the call."""
+        self.check_thread()
         with results.changed:
             results.changed.wait_for(results.is_due)
+
+    def check_thread(self) -> None:
+        """Raise `RuntimeError` in the thread that receives results."""
+        if threading.current_thread() is self._receiver:
+            raise RuntimeError(
+                "a callback of a future cannot wait for other tasks: it runs in the"
+                " thread that receives their results"
+            )
 
     def forget(self, results: MapResult[Any]) -> None:
         """Release the state kept for a call that has ended. Any thread."""

@@ -13,7 +13,6 @@ it is alone. All ranks run the same script, so functions are pickled by name.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -88,7 +87,7 @@ class MPIPool(BasePool):
                 " provides it"
             )
         if comm.rank == ROOT:
-            self._manager = Manager(self._comm, self._queue)
+            self._receiver = self._manager = Manager(self._comm, self._queue)
 
     @property
     def lost(self) -> list[int]:
@@ -154,11 +153,6 @@ class MPIPool(BasePool):
         """Wait until results are due. The thread that made the call."""
         if self._manager is None:
             self._execute_until(results.is_due)
-        elif threading.current_thread() is self._manager:
-            raise RuntimeError(
-                "a callback of a future cannot wait for other tasks: it runs in the"
-                " thread that receives their results"
-            )
         else:
             super().wait_until_due(results)
 

@@ -210,9 +210,10 @@ class BasePool(ClosablePool):
     def _start(
         self, call: Call, items: Iterable[Any], chunksize: int | str | None
     ) -> Future[list[Any]]:
-        future = self._map_result(call, list(items), chunksize).start()
-        self._started.add(future)
-        future.add_done_callback(self._started.discard)
+        results = self._map_result(call, list(items), chunksize)
+        future = results.start()
+        ended = {each for each in self._started if each.called_back.is_set()}
+        self._started = (self._started - ended) | {results}
         return future
 
     def _map_result(

@@ -35,6 +35,9 @@ class Dispatcher(Protocol):
     def wait_until_due(self, results: MapResult[Any]) -> None:
         """Wait until results are due. The thread that made the call."""
 
+    def check_thread(self) -> None:
+        """Raise `RuntimeError` if this thread must not wait for results."""
+
     def forget(self, results: MapResult[Any]) -> None:
         """Release the state kept for a call that has ended. Any thread."""
 
@@ -73,6 +76,7 @@ class MapResult(Iterator[T], Generic[T]):
         self._lock = threading.RLock()
         self._turn = threading.RLock()  # of one of the threads that share the iterator
         self.changed = threading.Condition(self._lock)
+        self.called_back = threading.Event()  # the callbacks of the future have run
         self._chunker, self._memory, self._ordered = chunker, memory, ordered
         self._dispatcher = dispatcher
         self._get_all = self._exhausted = self._any_failed = False
@@ -191,6 +195,7 @@ class MapResult(Iterator[T], Generic[T]):
             set_future(self._future.set_exception, error)
         else:
             set_future(self._future.set_result, values)
+        self.called_back.set()
 
     def is_due(self) -> bool:
         """Return whether the calling thread can continue."""
@@ -204,8 +209,13 @@ class MapResult(Iterator[T], Generic[T]):
 
     def __next__(self) -> T:
         """Return the next result, or raise the task's exception. Any thread."""
-        with self._turn:
+        if not self._turn.acquire(blocking=False):
+            self._dispatcher.check_thread()
+            self._turn.acquire()
+        try:
             return self._next()
+        finally:
+            self._turn.release()
 
     def _next(self) -> T:
         if self._enqueue_chunk():  # two for one result, until the limit is reached

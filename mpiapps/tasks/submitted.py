@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from concurrent.futures import Future, wait
+import threading
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
@@ -35,6 +36,7 @@ class SubmitResults:
         self.task_seconds = TaskSeconds()
         self._futures: dict[int, Future[Any]] = {}
         self._numbers = itertools.count()
+        self._changed = threading.Condition()
 
     def add(self, item: Any) -> tuple[Chunk, Future[Any]]:
         """Return a chunk of one task, and its future."""
@@ -54,7 +56,7 @@ class SubmitResults:
             with suppress(RuntimeError):  # the user sets it at this moment
                 if future.set_running_or_notify_cancel():
                     return True
-        del self._futures[chunk.first]
+        self._remove(chunk.first)
         return False
 
     def items_per_message(self, first: Any) -> int:
@@ -73,25 +75,33 @@ class SubmitResults:
         """Set the results of futures, which runs their callbacks."""
         del nbytes
         for number, value in enumerate(outcomes.values, first):
-            future = self._futures.pop(number)
+            future = self._futures[number]
             if (failure := outcomes.failures.get(number)) is None:
                 set_future(future.set_result, value)
-                continue
-            cause = remote_traceback(failure, number, rank)
-            # As ``raise from`` does, also if the class forbids setting attributes.
-            BaseException.__dict__["__cause__"].__set__(failure.error, cause)
-            set_future(future.set_exception, failure.error)
+            else:
+                cause = remote_traceback(failure, number, rank)
+                # As ``raise from`` does, also if the class forbids setting attributes.
+                BaseException.__dict__["__cause__"].__set__(failure.error, cause)
+                set_future(future.set_exception, failure.error)
+            self._remove(number)
 
     def fail(self, error: BaseException) -> None:
         """Set `error` as the exception of all pending futures."""
-        while self._futures:
-            _, future = self._futures.popitem()
+        for number, future in list(self._futures.items()):
             if not future.cancelled():
                 set_future(future.set_exception, error)
+            self._remove(number)
+
+    def _remove(self, number: int) -> None:
+        """Forget a future that is done, and whose callbacks have run."""
+        with self._changed:
+            self._futures.pop(number, None)
+            self._changed.notify_all()
 
     def wait(self) -> None:
-        """Wait until all futures are done."""
-        wait(list(self._futures.values()))
+        """Wait until all futures are done, and their callbacks have run."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._futures)
 
     def cancel(self) -> None:
         """Cancel all futures that are not running."""

@@ -38,6 +38,23 @@ def test_running_calls_end_after_close(comm):
             assert list(results) == [x * x for x in range(1, 1000)]
 
 
+def test_join_waits_for_callbacks(comm):
+    called = []
+
+    def call_back(value):
+        time.sleep(0.2)
+        called.append(value)
+
+    with MPIPool(comm) as pool:
+        if pool is not None:
+            pool.apply_async(square, (3,), callback=call_back)
+            pool.map_async(square, [1, 2], callback=call_back)
+            pool.submit(square, 4).add_done_callback(lambda f: call_back(f.result()))
+            pool.close()
+            pool.join()
+            assert sorted(called, key=str) == [16, 9, [1, 4]]
+
+
 def test_terminate_drops_what_has_not_started(comm, tmp_path):
     path = comm.bcast(str(tmp_path / "go"))
     with MPIPool(comm) as pool:
