@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import stat
 import subprocess
 from functools import partial
 from pathlib import Path
@@ -169,7 +168,7 @@ def test_fifos_are_written_to_and_links_are_kept(tasks, tmp_path):
     target.write_text("old")
     link.symlink_to("target")
     os.mkfifo(fifo)
-    reader = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     lines = [f"echo {n} #: stdout={fifo}" for n in (1, 2)]
     path = tasks(*lines, f"echo 3 #: stdout={link}", f"echo 4 #: out={fifo}")
     values(on_ranks("mpich", 1, *FARM, path, "--json", "-"))
@@ -182,18 +181,23 @@ def test_fifos_are_written_to_and_links_are_kept(tasks, tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
-def test_devices_are_written_to(tasks, tmp_path):
-    device = tmp_path / "device"
-    try:  # as /dev/null
-        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
-        device.write_text("x")
-    except OSError:
-        pytest.skip("this file system has no devices")
+def test_a_fifo_without_a_reader_fails_the_task(tasks, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    path = tasks(f"echo 1 #: stdout={tmp_path}/fifo")
+    result = values(on_ranks("mpich", 1, *FARM, path, "--json", "-"), code=3)
+    (log,) = Path(result["directory"], "logs").iterdir()
+    assert "start its reader first" in log.read_text()
+
+
+def test_devices_are_written_to(tasks):
+    terminal, device = os.openpty()
+    name = os.ttyname(device)
     path = tasks("echo 1", "echo 2")
-    argv = [*FARM, path, "--stdout", str(device), "--json", "-"]
-    values(on_ranks("mpich", 1, *argv))
-    assert device.is_char_device()
+    values(on_ranks("mpich", 1, *FARM, path, "--stdout", name, "--json", "-"))
+    assert Path(name).is_char_device()
+    assert sorted(os.read(terminal, 99).split()) == [b"1", b"2"]
+    os.close(terminal)
+    os.close(device)
 
 
 def test_a_missing_working_directory_is_not_made(tasks, tmp_path):

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from resource import struct_rusage
@@ -116,8 +116,10 @@ class TaskProcess:
         self._exited = self._terminated = self._killed = NEVER
         self.pid = 0
         try:
-            with _changed_directory(directory):  # first: no part of it is created
-                files = _log_actions(log, stdout)
+            with ExitStack() as stack:
+                # First: no part of it is created.
+                stack.enter_context(_changed_directory(directory))
+                files = _log_actions(log, stdout, stack)
                 self.pid = _spawn(shell, command, environ, files)
         except (OSError, ValueError) as error:
             # No such directory; no space for a log or a process; a zero byte.
@@ -216,25 +218,47 @@ def _what_is_too_long(command: str, environ: Mapping[str, str]) -> str:
     )
 
 
-def _log_actions(log: str, stdout: str) -> list[tuple[Any, ...]]:
-    """Return the file actions that open standard output and standard error."""
+def _log_actions(log: str, stdout: str, stack: ExitStack) -> list[tuple[Any, ...]]:
+    """Return the file actions that open standard output and standard error.
+
+    `stack` closes what they use.
+    """
     flags = os.O_WRONLY | os.O_CREAT
     if not stdout:
         log_action = (os.POSIX_SPAWN_OPEN, 1, log, flags | os.O_APPEND, 0o666)
         return [log_action, (os.POSIX_SPAWN_DUP2, 1, 2)]
     path = Path(stdout)
+    log_action = (os.POSIX_SPAWN_OPEN, 2, log, flags | os.O_APPEND, 0o666)
     if is_stream(path):
-        # A FIFO that is opened for reading, too, does not block without a reader.
-        new_flags = os.O_RDWR if path.is_fifo() else os.O_WRONLY
-    else:
-        path, new_flags = part_file(path), flags | os.O_EXCL
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not is_stream(path):  # a process of a lost attempt may still write to it
-            path.unlink(missing_ok=True)
+        if path.is_fifo():
+            stack.callback(os.close, descriptor := _open_fifo(stdout))
+            return [(os.POSIX_SPAWN_DUP2, descriptor, 1), log_action]
+        stream_flags = os.O_WRONLY | os.O_NOCTTY  # a session may get a terminal else
+        return [(os.POSIX_SPAWN_OPEN, 1, stdout, stream_flags, 0), log_action]
+    part = part_file(path)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    if not is_stream(part):  # a process of a lost attempt may still write to it
+        part.unlink(missing_ok=True)
     return [
-        (os.POSIX_SPAWN_OPEN, 1, str(path), new_flags, 0o666),
-        (os.POSIX_SPAWN_OPEN, 2, log, flags | os.O_APPEND, 0o666),
+        (os.POSIX_SPAWN_OPEN, 1, str(part), flags | os.O_EXCL, 0o666),
+        log_action,
     ]
+
+
+def _open_fifo(fifo: str) -> int:
+    """Return a descriptor to write to a FIFO; raise `OSError` if nobody reads it.
+
+    To open it in the task would block this process, also if its reader has just ended.
+    """
+    try:
+        descriptor = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        reason = "nobody reads this FIFO: start its reader first"
+        raise OSError(errno.ENXIO, reason, fifo) from None
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 @contextmanager
