@@ -79,9 +79,11 @@ def raise_together(comm: MPI.Intracomm) -> Iterator[Same]:
     Cost: one all-reduce of 24 bytes; after an error one broadcast of it.
     """
     own_error: Exception | None = None
-    same = Same()
+    same, text = Same(), ""
     try:
         yield same
+        if comm.size > 1:
+            text = str(same)  # in here: an argument may not have a text
     except Exception as error:
         own_error = error
     if is_child():  # a forked child does not communicate
@@ -90,7 +92,6 @@ def raise_together(comm: MPI.Intracomm) -> Iterator[Same]:
         return
     if comm.size == 1 and own_error is None:
         return
-    text = str(same)
     digest = int.from_bytes(blake2b(text.encode(), digest_size=7).digest())
     # The digests are equal if their minimum is their maximum.
     minima = np.array(

@@ -133,8 +133,18 @@ def of_short(
 ) -> None:
     """Set `result` to sums of few numbers each, (1, k), or to means, (2, k).
 
-    They are those of states. Parameters are those of `short_sums.sum_short`: `place`
-    is start, stride, step and n.
+    They are those of states.
+
+    Parameters
+    ----------
+    a : ndarray of float64 or float32, 1-D, C-contiguous
+    place : tuple of int
+        start, stride, step and n of `short_sums.sum_short`.
+    mask : int
+        -1, or `MAGNITUDE` for magnitudes.
+    count : int or None
+        None for sums, n for means.
+    result : ndarray of float64
     """
     left = np.empty(result.shape[1], bool)
     if sum_short(a, *place, mask, count or 0, result[0], result[-1], left):

@@ -37,8 +37,8 @@ def clip(
 ) -> DistMatrix:
     """Return the elements limited to an interval. Collective; as `numpy.clip`."""
     low, high = a_min if min is None else min, a_max if max is None else max
-    result = a if low is None else elementwise(np.maximum, a, low)
-    result = result if high is None else elementwise(np.minimum, result, high)
+    result = a if low is None else np.maximum(a, low)
+    result = result if high is None else np.minimum(result, high)
     clipped: DistMatrix = result.copy() if result is a else result
     return clipped
 
@@ -79,19 +79,24 @@ def filled(a: DistMatrix, value: Any, dtype: npt.DTypeLike | None = None) -> Dis
 
 def take(a: DistMatrix, indices: Any, axis: int | None = None) -> Any:
     """Return rows (axis 0) or columns (axis 1). Collective; as indexing."""
-    if axis is None:
-        raise TypeError("np.take would flatten the matrix; give axis=0 or axis=1")
-    key = np.asarray(indices)  # booleans are indices, too: 0 and 1
-    key = key.astype(np.intp, casting="same_kind" if key.size else "unsafe")
-    return a[:, key] if normalize_axis_index(axis, 2) else a[key]
+    with raise_together(a.comm) as same:
+        if axis is None:
+            raise TypeError("np.take would flatten the matrix; give axis=0 or axis=1")
+        axis = normalize_axis_index(axis, 2)
+        same("take", axis)
+        key = np.asarray(indices)  # booleans are indices, too: 0 and 1
+        key = key.astype(np.intp, casting="same_kind" if key.size else "unsafe")
+    return a[:, key] if axis else a[key]
 
 
 def transpose(a: DistMatrix, axes: Any = None) -> DistMatrix:
     """Return the transpose, or a copy for the axes 0, 1. Collective."""
-    order = (1, 0) if axes is None else tuple(axes)
-    if sorted(normalize_axis_tuple(order, 2)) != [0, 1]:
-        raise ValueError(f"axes {axes}: expected (1, 0) or (0, 1)")
-    return a.T if order[0] % 2 else a.copy()
+    with raise_together(a.comm) as same:
+        order = normalize_axis_tuple((1, 0) if axes is None else axes, 2)
+        same("transpose", order)
+        if len(order) != 2:
+            raise ValueError(f"axes {axes}: expected (1, 0) or (0, 1)")
+    return a.T if order[0] else a.copy()
 
 
 ARRAY_FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {

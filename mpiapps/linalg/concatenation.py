@@ -24,7 +24,9 @@ from mpiapps.linalg.indexing import resized_layout
 Parts = Sequence[Any]  # matrices and arrays
 
 
-def assemble(grid: Sequence[Parts], dtype: Any = None) -> DistMatrix:
+def assemble(
+    grid: Sequence[Parts], dtype: Any = None, call: str = "concatenate"
+) -> DistMatrix:
     """Return the matrix of a grid of blocks: rows of matrices and 2-D arrays.
 
     Raises
@@ -41,7 +43,7 @@ def assemble(grid: Sequence[Parts], dtype: Any = None) -> DistMatrix:
         )
     with raise_together(first.comm) as same:
         grid = [[_checked(part, first) for part in row] for row in grid]
-        same("concatenate", dtype, *(part for row in grid for part in row))
+        same(call, dtype, *(part for row in grid for part in row))
         heights = [_common("rows", [part.shape[0] for part in row]) for row in grid]
         n = _common("columns", [sum(part.shape[1] for part in row) for row in grid])
         common = np.result_type(*(part.dtype for row in grid for part in row))
@@ -90,8 +92,8 @@ def concatenate(
     if axis is None:
         raise TypeError("axis=None would flatten distributed matrices; expected 0 or 1")
     if normalize_axis_index(axis, 2):
-        return assemble([arrays], dtype)
-    return assemble([[part] for part in arrays], dtype)
+        return assemble([arrays], dtype, "concatenate columns")
+    return assemble([[part] for part in arrays], dtype, "concatenate rows")
 
 
 def vstack(tup: Parts, *, dtype: Any = None) -> DistMatrix:

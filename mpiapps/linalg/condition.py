@@ -25,7 +25,9 @@ SOLUTIONS = 10  # of an estimate
 # Growth factor of LU divided by n; only contrived matrices exceed it, with tournaments
 # (`lu_panel.MAX_MULTIPLIER`) as with partial pivoting.
 MAX_PIVOT_GROWTH = 8
-LARGEST_EXPONENT = 16  # of elements that are not scaled; their inverses hardly overflow
+# Of a largest element that is not scaled: it is not below one half, as scaling would
+# make elements of the inverse smaller, which may overflow.
+LARGEST_EXPONENT = 16
 
 
 def condition(a: DistMatrix, steps: int = 5) -> float:
@@ -37,6 +39,11 @@ def condition(a: DistMatrix, steps: int = 5) -> float:
     elements of the inverse overflow. Small matrices as in `solve`; of larger ones
     rank 0 gathers the factors, unless it is estimated to take longer than the messages
     of all ranks.
+
+    Raises
+    ------
+    TypeError, ValueError
+        On all ranks, if A is a mask, is not square or not finite.
     """
     n = a.shape[0]
     refuse_masks("condition", a.dtype)  # the same on all ranks
@@ -81,7 +88,7 @@ def _scaled(a: DistMatrix) -> tuple[DistMatrix, float]:
     exponent = -math.frexp(largest)[1]
     if not math.isfinite(largest):  # as the magnitude of a finite complex number may be
         exponent = -1 - int(np.finfo(a.dtype).maxexp)
-    if abs(exponent) <= LARGEST_EXPONENT:
+    if -LARGEST_EXPONENT <= exponent <= 0:
         return a, largest
     half = exponent // 2  # the whole power may overflow
     powers = [a.dtype.type(2.0**power) for power in (half, exponent - half)]

@@ -15,10 +15,15 @@ from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.lu import LU
 from mpiapps.linalg.one_rank import SELF, on_rank_0, scattered
 from mpiapps.linalg.product_choice import REDISTRIBUTION_PASSES, Cost
-from mpiapps.linalg.trsm import solve_triangular
+from mpiapps.linalg.trsm import panel_width, solve_triangular
 
 Factors = LU | DistMatrix  # the latter: the lower triangle of Cholesky
 MatrixSolver = Callable[[DistMatrix], DistMatrix]
+
+
+def matrix_of(factors: Factors) -> DistMatrix:
+    """Return the matrix that has the factors. Local."""
+    return factors.factors if isinstance(factors, LU) else factors
 
 
 def solver(factors: Factors, columns: int, solutions: int) -> MatrixSolver:
@@ -31,7 +36,7 @@ def solver(factors: Factors, columns: int, solutions: int) -> MatrixSolver:
         Number of right sides, and of calls of the function: they decide whether rank 0
         gathers the factors.
     """
-    matrix = factors.factors if isinstance(factors, LU) else factors
+    matrix = matrix_of(factors)
     if not rank_0_is_faster(matrix, columns, solutions):
         return _solver(factors)
     gathered = gathered_matrix(matrix)
@@ -61,9 +66,7 @@ def rank_0_is_faster(factors: DistMatrix, columns: int, solutions: int) -> bool:
     messages = (1 + 2 * solutions) * (size - 1)
     flops = 2 * columns * extra * flop_weight(factors.dtype)
     alone = Cost(flops, elements, messages)
-    on_one = layout.grid == (1, 1)
-    width = factorization.block_for(n, size) if on_one else layout.rows.block
-    panels = 2 * solutions * -(-n // width)
+    panels = 2 * solutions * -(-n // panel_width(layout, size))
     return alone.seconds(factors.dtype.itemsize) < panels * factorization.PANEL_SECONDS
 
 

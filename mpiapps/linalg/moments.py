@@ -57,7 +57,8 @@ def std(a: DistMatrix, axis: int | None = None, ddof: float = 0) -> Any:
 def var(a: DistMatrix, axis: int | None = None, ddof: float = 0) -> Any:
     """Return the variance, on every rank. Collective; as `numpy.var`.
 
-    `axis` is as for `mean`; the divisor is the number of elements minus `ddof`.
+    `axis` is as for `mean`; the divisor is the number of elements minus `ddof`, a real
+    number.
 
     Notes
     -----

@@ -7,11 +7,12 @@ are compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from inspect import signature
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.array_functions import ARRAY_FUNCTIONS
@@ -92,22 +93,27 @@ def _name(function: Callable[..., Any]) -> str:
 def _norm(
     x: DistMatrix,
     ord: Any = None,  # noqa: A002 - NumPy's name
-    axis: int | None = None,
+    axis: int | tuple[int, ...] | None = None,
     keepdims: bool = False,
 ) -> Any:
     """Return a norm of the matrix, or the 2-norms of columns or rows. Collective."""
-    if axis is not None:
-        if ord not in {None, 2}:
-            raise ValueError(f"norm {ord!r} of axis {axis}: expected None or 2")
-        return np.sqrt(np.sum(np.square(np.abs(x)), axis=axis, keepdims=keepdims))
-    if not isinstance(ord, str | float | int | None) or ord not in ORDERS:
-        raise ValueError(
-            f"norm {ord!r} is not one of {', '.join(map(repr, ORDERS))}; the 2-norm is"
-            " the first element of mpiapps.linalg.svd.singular_values"
-        )
-    kind = np.result_type(x.local.real.dtype, np.float32)
+    x = x.astype(float) if x.dtype.kind == "b" else x
+    with raise_together(x.comm) as same:
+        same("np.linalg.norm", x, ord, axis, bool(keepdims))
+        axes = normalize_axis_tuple((0, 1) if axis is None else axis, 2)
+        orders = {None: "", 2: ""} if len(axes) == 1 else ORDERS
+        is_known = isinstance(ord, Hashable) and ord in orders
+        if not is_known:
+            raise ValueError(
+                f"norm {ord!r} is not one of {', '.join(map(repr, orders))}; the 2-norm"
+                " of a matrix is the first element of"
+                " mpiapps.linalg.svd.singular_values"
+            )
+    if len(axes) == 1:
+        return np.sqrt(np.sum(np.square(np.abs(x)), axis=axes[0], keepdims=keepdims))
     with np.errstate(over="ignore"):  # as in NumPy
-        result = kind.type(norm(x, ORDERS[ord]))
+        size = norm(x if axes == (0, 1) else x.T, ORDERS[ord])
+        result = x.local.real.dtype.type(size)
     return np.full((1, 1), result) if keepdims else result
 
 
@@ -134,11 +140,12 @@ def _array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> bool:
     first = a1 if isinstance(a1, DistMatrix) else a2
     a1, a2 = (a if isinstance(a, DistMatrix) else np.asarray(a) for a in (a1, a2))
     with raise_together(first.comm) as same:
-        same("array_equal", a1, a2, bool(equal_nan))
+        same("array_equal", a1.shape, a2.shape, bool(equal_nan))
     if a1.shape != a2.shape:
         return False
     a1, a2 = first._aligned(a1), first._aligned(a2)
-    with raise_together(first.comm):
+    with raise_together(first.comm) as same:
+        same("array_equal", a1, a2)
         parts = first._local_operand(a1), first._local_operand(a2)
         result = np.array_equal(*parts, equal_nan=equal_nan)
     return all(first.comm.allgather(result))
@@ -173,7 +180,5 @@ FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
     **ARRAY_FUNCTIONS,
     **CONCATENATIONS,
 }
-# The others take a matrix as any operand.
-OF_A_MATRIX = {
-    *(np.linalg.lstsq, np.linalg.solve, np.full_like, np.take),
-}
+# NumPy calls these for a matrix as any operand, but it must be the first one.
+OF_A_MATRIX = {np.full_like, np.linalg.lstsq, np.linalg.solve, np.take}

@@ -27,38 +27,17 @@ def elementwise(
     As `Operators.map`. The result has the layout of the first matrix that has its
     shape; a matrix of one row or column broadcasts, and is gathered on every rank.
     """
-    inputs = _with_larger_arrays(inputs)
     matrices = [operand for operand in inputs if isinstance(operand, Operators)]
     first = next(
         (one for one in matrices if not any(map(one._broadcasts_to, matrices))),
         matrices[0],
     )
+    first = first._of_result(inputs)
     name = name or function.__name__
     if options:
         function = partial(function, **options)
         name = f"{name} {sorted(options.items())}"
     return first._map(name, function, inputs)
-
-
-def _with_larger_arrays(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return operands with an array that matrices broadcast to as a matrix. Collective.
-
-    There is one if no matrix has the shape of the result.
-    """
-    first = next(operand for operand in inputs if isinstance(operand, Operators))
-    at = [k for k, operand in enumerate(inputs) if isinstance(operand, np.ndarray)]
-    if not at:
-        return inputs
-    try:
-        shape = np.broadcast_shapes(*map(np.shape, inputs))
-    except ValueError:  # the ranks report it together
-        return inputs
-    matrices = [x.shape for x in inputs if isinstance(x, Operators)]
-    if len(shape) != 2 or shape in matrices:
-        return inputs
-    largest = max(at, key=lambda k: inputs[k].size)
-    matrix = first._distributed(inputs[largest], shape)
-    return (*inputs[:largest], matrix, *inputs[largest + 1 :])
 
 
 class Operators(MatrixBase, NDArrayOperatorsMixin):
@@ -127,18 +106,23 @@ class Operators(MatrixBase, NDArrayOperatorsMixin):
             return bcast(self.comm, to_host(one.local))
         return other._redistributed(self.layout)
 
-    def _distributed(self, array: Array, shape: tuple[int, int]) -> Self:
-        """Return an array that is the same on all ranks as a matrix. Collective."""
+    def _of_result(self, inputs: tuple[Any, ...]) -> Self:
+        """Return this matrix, or one of the shape that arrays broadcast it to. Local.
+
+        The elements of the latter are not set; it has the default layout.
+        """
+        arrays = [
+            operand.shape for operand in inputs if isinstance(operand, np.ndarray)
+        ]
+        try:
+            shape = np.broadcast_shapes(self.shape, *arrays)
+        except ValueError:  # the ranks report it together
+            return self
+        if shape == self.shape or len(shape) != 2:
+            return self
         layout = Layout.balanced(shape, self.comm.size)
-        with raise_together(self.comm) as same:
-            same("operand", array)
-            numbers = operands.numbers(array, "operand")
-            if numbers.dtype.kind in "iu":
-                numbers = numbers.astype(float)
-            i, j = layout.coords(self.comm.rank) or (0, 0)
-            part = np.ix_(layout.rows.indices(i), layout.cols.indices(j))
-            local = like(self.local, np.broadcast_to(numbers, shape)[part])
-        return self._with_local(local, layout)
+        local = np.empty(layout.local_shape(self.comm.rank), self.dtype)
+        return self._with_local(like(self.local, local), layout)
 
     def _broadcasts_to(self, other: MatrixBase) -> bool:
         """Return whether this is a row or a column that broadcasts to `other`."""

@@ -11,7 +11,7 @@ from mpiapps.comm.consistency import raise_together
 from mpiapps.device.arrays import array_module, like
 from mpiapps.linalg import cholesky, lu
 from mpiapps.linalg.distmatrix import DistMatrix, accept_arrays
-from mpiapps.linalg.factor_solvers import Factors, put_columns, solver
+from mpiapps.linalg.factor_solvers import Factors, matrix_of, put_columns, solver
 from mpiapps.linalg.factorization import (
     PanelCallback,
     PartialFactorization,
@@ -92,7 +92,8 @@ def solve(
     numpy.linalg.LinAlgError
         On all ranks, if A is singular, or not positive definite.
     ValueError
-        On all ranks, if shapes do not match or A is not finite.
+        On all ranks, if shapes do not match, also that of the factors, or A is not
+        finite.
 
     Notes
     -----
@@ -123,19 +124,15 @@ def solve(
     return refine(full, x, b, apply, refinements)
 
 
-def _matrix_of(factors: Factors) -> DistMatrix:
-    return factors.factors if isinstance(factors, LU) else factors
-
-
 def _check_factors(factors: Factors | None, a: DistMatrix) -> DistMatrix | None:
     """Return the matrix of the factors of A, if there are; raise if it does not fit."""
     if factors is None:
         return None
-    matrix = _matrix_of(factors)
+    matrix = matrix_of(factors)
     if matrix.shape != a.shape:
         raise ValueError(
-            f"the factors are of a matrix of order {matrix.shape[0]}, but A is"
-            f" {a.shape[0]} x {a.shape[1]}; expected factorise(A)"
+            f"the factors are of a {matrix.shape[0]} x {matrix.shape[1]} matrix, but A"
+            f" is {a.shape[0]} x {a.shape[1]}; expected factorise(A)"
         )
     return matrix
 
@@ -169,7 +166,7 @@ def inverse(
             result = on_rank_0(inverse_array, a, kind=kind)
             return scattered(a.comm, result, a.layout, a.dtype)
         factors = factorise(a, kind)
-    matrix = _matrix_of(factors)
+    matrix = matrix_of(factors)
     lower_inverse = inverse_of_lower(matrix, unit=isinstance(factors, LU))
     dtype = np.result_type(matrix.dtype, a.dtype)
     if matrix.dtype != dtype:

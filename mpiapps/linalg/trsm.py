@@ -158,8 +158,18 @@ def _layout_of(a: DistMatrix, columns: int) -> Layout:
     n, size, old = a.shape[0], a.comm.size, a.layout
     if on_one_rank(a, n * n * columns, columns):
         return old if old.grid == (1, 1) else Layout.on_one(a.shape, 0)
-    is_ready = old.rows.block == old.cols.block <= BLOCK and old.grid != (1, 1)
-    return old if is_ready else Layout.cyclic(a.shape, size, block_for(n, size))
+    return old if _is_ready(old) else Layout.cyclic(a.shape, size, block_for(n, size))
+
+
+def _is_ready(layout: Layout) -> bool:
+    """Return whether several ranks solve with a matrix in this layout."""
+    blocks = layout.rows.block, layout.cols.block
+    return blocks[0] == blocks[1] <= BLOCK and layout.grid != (1, 1)
+
+
+def panel_width(layout: Layout, size: int) -> int:
+    """Return the width of the panels in which several ranks solve. Local."""
+    return layout.rows.block if _is_ready(layout) else block_for(layout.shape[0], size)
 
 
 def _in_blocks(rows: Layout) -> Layout:

@@ -23,6 +23,9 @@ AS_NUMPY = {
     "norm that overflows": lambda a: np.linalg.norm(a * 0 + 1e308),
     "norms of columns": lambda a: np.linalg.norm(a, axis=0),
     "norms of rows": lambda a: np.linalg.norm(a, axis=1, keepdims=True),
+    "norm of axes": lambda a: np.linalg.norm(a, 1, axis=(1, 0)),
+    "order of NumPy": lambda a: np.linalg.norm(a, np.int64(1)),
+    "norm of a mask": lambda a: np.linalg.norm(a > 0),
     "norm, dimensions": lambda a: np.linalg.norm(a, keepdims=True),
     "take a mask": lambda a: np.take(a, [True, False, True], axis=0),
     "take nothing": lambda a: np.take(a, [], axis=1),
@@ -32,6 +35,11 @@ AS_NUMPY = {
     "full of a column": lambda a: np.full_like(a, np.arange(M)[:, None]),
     "full of itself": lambda a: np.full_like(a, a, dtype="c16"),
     "clip": lambda a: np.clip(np.ones((M, N)), None, a),
+    "clip, an array first": lambda a: np.clip(np.ones((M, N)), 0.0, a),
+    "equal to nothing": lambda a: np.array_equal(a, None),
+    "larger array of integers": lambda a: (
+        a[:1].astype("f4") + np.arange(M * N, dtype="i1").reshape(M, N)
+    ).astype("f8"),
     "larger array": lambda a: a[:1] + np.arange(M * N).reshape(M, N),
     "larger array first": lambda a: np.ones((M, N), bool) * a[:, :1],
     "column and vector": lambda a: np.maximum(a[:, :1], np.arange(4)),
@@ -58,6 +66,7 @@ def test_arguments_are_those_of_numpy(comm, call):
             found = call(spread(comm, x, layout))
             found = found.to_all() if isinstance(found, DistMatrix) else found
             assert np.shape(found) == np.shape(expected)
+            assert np.result_type(found) == np.result_type(expected)
             np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
@@ -67,6 +76,9 @@ REFUSED = {
     "full of complex": (lambda a: np.full_like(a, 1j), "give dtype=complex"),
     "full of another shape": (lambda a: np.full_like(a, np.ones(4)), "broadcast"),
     "repeated axes": (lambda a: np.transpose(a, (0, 0)), "repeated|expected"),
+    "2-norm of both axes": (lambda a: np.linalg.norm(a, 2, axis=(0, 1)), "2-norm"),
+    "one axis": (lambda a: np.transpose(a, 1), r"expected \(1, 0\)"),
+    "objects": (lambda a: a[:1] + np.full((M, N), None), "dtype object"),
     "unknown option": (lambda a: np.zeros_like(a, shape=(2, 2)), "shape"),
     "array first": (lambda a: np.linalg.solve(np.eye(M), a), "first operand"),
     "array first, lstsq": (lambda a: np.linalg.lstsq(np.eye(M), a), "first operand"),
@@ -78,7 +90,7 @@ REFUSED = {
     "lstsq of a mask": (lambda a: np.linalg.lstsq(a > 0, np.ones(M)), "dtype bool"),
     "other factors": (
         lambda a: solve(a[:N], np.ones(N), factors=factorise(a[:3, :3])),
-        "order 3",
+        "3 x 3",
     ),
 }
 
@@ -110,6 +122,11 @@ def test_nan_beside_an_infinity_is_not_lost(comm):
     x = np.array([[complex(np.inf, np.nan), 1], [2, 3]])
     for layout in layouts((2, 2), comm.size):
         assert np.isnan(norm(spread(comm, x, layout)))
+
+
+def test_condition_of_single_precision_with_small_pivots(comm):
+    a = spread(comm, np.diag([1e-5, 1e-39]).astype("f4"))
+    assert condition(a) == pytest.approx(1e34, rel=1e-3)
 
 
 @pytest.mark.parametrize(("dtype", "factor"), [("c16", LARGE), ("c8", 2e38 + 3e38j)])
