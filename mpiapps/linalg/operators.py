@@ -152,7 +152,10 @@ class Operators(MatrixBase, NDArrayOperatorsMixin):
             return other
         whole = np.atleast_2d(operands.numbers(other, "operand"))
         if np.broadcast_shapes(whole.shape, self.shape) != self.shape:
-            raise ValueError(f"shapes {self.shape} and {other.shape} do not broadcast")
+            raise ValueError(
+                f"an operand of shape {other.shape} does not broadcast to a matrix of"
+                f" shape {self.shape}"
+            )
         rows = whole if whole.shape[0] == 1 else whole[self.row_indices]
         part = rows if whole.shape[1] == 1 else rows[:, self.col_indices]
         return like(self.local, part)
