@@ -421,12 +421,12 @@ def test_batches_are_sent_again_while_the_pool_is_left(
     monkeypatch.setattr(sent_arrays, "MAX_KEPT_BYTES", 0)
     path = Path(world.comm.bcast(str(tmp_path / "closed")))
 
-    def close(pool):
+    def leave(pool):
         original(pool)
         path.touch()
 
-    original = MPIPool.close
-    monkeypatch.setattr(MPIPool, "close", close)
+    original = MPIPool._leave
+    monkeypatch.setattr(MPIPool, "_leave", leave)
     arrays = [np.full(300_000, i) for i in range(5)]
     with joblib_pool(world) as pool:
         if pool is not None:
