@@ -10,18 +10,17 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any, Generic, Protocol, TypeVar
 
-from mpiapps.comm.pickling import Pickled, attempt
+from mpiapps.comm.pickling import Pickled
 from mpiapps.tasks.chunk import Chunk
 from mpiapps.tasks.chunk_weight import TaskSeconds
 from mpiapps.tasks.chunker import Chunker
 from mpiapps.tasks.pending_memory import PendingMemory
 from mpiapps.tasks.task import Call, Failure, Outcomes, remote_traceback
-from mpiapps.tasks.task_future import TaskFuture
+from mpiapps.tasks.task_future import TaskFuture, set_future
 
 T = TypeVar("T")
 
@@ -294,9 +293,3 @@ class MapResult(Iterator[T], Generic[T]):
         if error is not None:
             raise error
         raise StopIteration
-
-
-def set_future(setter: Callable[[Any], None], value: Any) -> None:
-    """Set a result or an exception; drop exceptions of callbacks."""
-    with suppress(InvalidStateError):  # the user has set it
-        attempt(setter, value)

@@ -11,9 +11,8 @@ from typing import Any
 from mpiapps.comm.pickling import Pickled
 from mpiapps.tasks.chunk import Chunk
 from mpiapps.tasks.chunk_weight import TaskSeconds
-from mpiapps.tasks.results import set_future
 from mpiapps.tasks.task import Call, Outcomes, apply, remote_traceback
-from mpiapps.tasks.task_future import TaskFuture
+from mpiapps.tasks.task_future import TaskFuture, set_future
 
 
 class SubmitResults:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from typing import TypeVar
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from mpiapps.comm.pickling import attempt
 
 T = TypeVar("T")
 
@@ -23,3 +27,9 @@ class TaskFuture(Future[T]):
             return super().result()
         finally:
             del error  # its traceback refers to this frame
+
+
+def set_future(setter: Callable[[Any], None], value: Any) -> None:
+    """Set a result or an exception; drop exceptions of callbacks."""
+    with suppress(InvalidStateError):  # the user has set it
+        attempt(setter, value)
