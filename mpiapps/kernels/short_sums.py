@@ -21,6 +21,7 @@ from mpiapps.kernels.sum_states import (
 )
 
 MOST = 32  # numbers per sum
+Pair = tuple[np.ndarray, np.ndarray]
 NARROW = 64  # sums at a time whose numbers are copied: they stay in the L1 cache
 
 
@@ -70,17 +71,16 @@ def sum_short(  # noqa: PLR0913, PLR0917 - a part of an array without a copy
             fold_tile(x, 0, lanes, n, mask, bins, some, m, s)
         if count:
             own = sums[j : j + lanes], rests[j : j + lanes]
-            _round_means(bins, n, m, s, own[0], own[1], some)
+            _round_means(bins, n, (m, s), own, some)
         else:
-            _round_sums(bins, n, m, s, sums[j : j + lanes])
+            _round_sums(bins, n, (m, s), sums[j : j + lanes])
     return int(np.count_nonzero(left))
 
 
 @kernel
-def _round_sums(
-    bins: np.ndarray, n: int, m: np.ndarray, s: np.ndarray, result: np.ndarray
-) -> None:
+def _round_sums(bins: np.ndarray, n: int, planes: Pair, result: np.ndarray) -> None:
     """Set sums of n numbers, as `merged_sums.round_sums`."""
+    m, s = planes
     magic = m.view(np.int64)
     for k in range(len(result)):
         d0 = s[k] - n * magic[k]
@@ -90,16 +90,11 @@ def _round_sums(
 
 
 @kernel
-def _round_means(  # noqa: PLR0913, PLR0917 - planes
-    bins: np.ndarray,
-    n: int,
-    m: np.ndarray,
-    s: np.ndarray,
-    means: np.ndarray,
-    rests: np.ndarray,
-    left: np.ndarray,
+def _round_means(
+    bins: np.ndarray, n: int, planes: Pair, results: Pair, left: np.ndarray
 ) -> None:
     """Set means and those of the deviations, as `merged_sums.round_means`."""
+    (m, s), (means, rests) = planes, results
     magic = m.view(np.int64)
     for k in range(len(left)):
         top = min(bins[k], SCALED)

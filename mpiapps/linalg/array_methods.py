@@ -31,6 +31,7 @@ class ArrayMethods(Indexing):
     any, all = _method(np.any), _method(np.all)
     clip, round = _method(np.clip), _method(np.round)
     conj, conjugate = _method(np.conj), _method(np.conj)
+    _transpose = _method(np.transpose)
     dot, trace, diagonal = _method(np.dot), _method(np.trace), _method(np.diagonal)
     # These raise an error with a remedy.
     reshape, ravel, flatten = (
@@ -42,8 +43,7 @@ class ArrayMethods(Indexing):
 
     def transpose(self, *axes: Any) -> Self:
         """Return ``np.transpose(A, axes)``. Collective."""
-        order = axes[0] if len(axes) == 1 else axes or None
-        transposed: Self = np.transpose(self, order)  # type: ignore[call-overload]
+        transposed: Self = self._transpose(axes[0] if len(axes) == 1 else axes or None)
         return transposed
 
     @property
