@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise, product
 from typing import Any, NamedTuple
 
@@ -16,7 +18,9 @@ from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.selection import Indices
 
 Part = slice | Array  # indices; a slice where possible, which NumPy copies fastest
+Block = tuple[Array, tuple[Part, Part]]  # a local block, and indices of elements
 NONE = slice(0, 0)
+MAX_CACHED = 2**14  # indices of an axis whose overlaps are kept, of small matrices
 MIN_RUN = 16  # indices: shorter runs are copied element by element
 
 
@@ -47,30 +51,40 @@ class AxisMove:
     target: Axis
     target_indices: Indices
 
-    def sent(self, coord: int) -> list[Part]:
+    def sent(self, coord: int) -> Sequence[Part]:
         """Return the local indices that `coord` sends to each target coordinate."""
-        others = range(self.target.procs)
         if self._keeps_indices():
-            overlaps = (self.source.overlap(coord, self.target, x) for x in others)
-            return list(overlaps)
+            if self.source.n <= MAX_CACHED:
+                return _overlaps(self.source, coord, self.target)
+            return _overlaps.__wrapped__(self.source, coord, self.target)
         numbers = _owned(self.source, self.source_indices, coord)
         owners = self.target.owner(_at(self.target_indices, numbers))
         local = self.source.local(_at(self.source_indices, numbers))
+        others = range(self.target.procs)
         return [_part(local[owners == other]) for other in others]
 
     def _keeps_indices(self) -> bool:
         """Return whether every index moves to itself."""
-        every = range(self.source.n)
-        return self.target.n == self.source.n and all(
-            isinstance(indices, range) and indices == every
-            for indices in (self.source_indices, self.target_indices)
+        source, target = self.source_indices, self.target_indices
+        return (
+            isinstance(source, range)
+            and isinstance(target, range)
+            and source == target == range(self.source.n)
+            and self.target.n == self.source.n
         )
 
-    def received(self, coord: int) -> list[Part]:
+    def received(self, coord: int) -> Sequence[Part]:
         """Return the local indices that each source coordinate sends to `coord`."""
         return AxisMove(
             self.target, self.target_indices, self.source, self.source_indices
         ).sent(coord)
+
+
+@lru_cache(256)
+def _overlaps(source: Axis, coord: int, target: Axis) -> Sequence[Part]:
+    """Return the local indices of `coord` that each coordinate of `target` owns."""
+    others = range(target.procs)
+    return tuple(source.overlap(coord, target, other) for other in others)
 
 
 def _owned(axis: Axis, indices: Indices, coord: int) -> Array:
@@ -166,17 +180,24 @@ def move(comm: MPI.Intracomm, source: Elements, target: Elements) -> None:
     own, place = old.coords(comm.rank), new.coords(comm.rank)
     sent = (rows.sent(own[0]), cols.sent(own[1])) if own else None
     received = (rows.received(place[0]), cols.received(place[1])) if place else None
-    for shift in range(comm.size):
+    _copy_own((source.local, _pair(sent, place)), (target.local, _pair(received, own)))
+    for shift in range(1, comm.size):
         to, origin = (comm.rank + shift) % comm.size, (comm.rank - shift) % comm.size
-        part = _taken(source.local, _pair(sent, new.coords(to)))
+        out = _taken(source.local, _pair(sent, new.coords(to)))
         put = _pair(received, old.coords(origin))
-        if shift > 0:
-            out, part = part, _receive_buffer(target.local, put, part.dtype)
-            exchange(comm, to, np.ascontiguousarray(out), origin, part)
-            if np.may_share_memory(part, target.local):
-                continue  # in its place
-        if part.size:
+        part = _receive_buffer(target.local, put, source.local.dtype)
+        exchange(comm, to, np.ascontiguousarray(out), origin, part)
+        if part.size and not np.may_share_memory(part, target.local):
             _put(target.local, put, part)
+
+
+def _copy_own(source: Block, target: Block) -> None:
+    """Copy the elements that stay on this rank, at once if they need no index array."""
+    (local, taken), (into, put) = source, target
+    if all(isinstance(indices, slice) for indices in put):
+        _taken(local, taken, out=into[put])
+    else:
+        _put(into, put, _taken(local, taken))
 
 
 def _receive_buffer(local: Array, pair: tuple[Part, Part], dtype: Any) -> Array:
@@ -189,7 +210,7 @@ def _receive_buffer(local: Array, pair: tuple[Part, Part], dtype: Any) -> Array:
 
 
 def _pair(
-    parts: tuple[list[Part], list[Part]] | None, coords: tuple[int, int] | None
+    parts: tuple[Sequence[Part], Sequence[Part]] | None, coords: tuple[int, int] | None
 ) -> tuple[Part, Part]:
     """Return the local rows and columns exchanged with the rank at `coords`."""
     if parts is None or coords is None:
@@ -197,15 +218,20 @@ def _pair(
     return parts[0][coords[0]], parts[1][coords[1]]
 
 
-def _taken(local: Array, pair: tuple[Part, Part]) -> Array:
-    """Return the elements at `pair`, a view if both parts are slices."""
+def _taken(local: Array, pair: tuple[Part, Part], out: Array | None = None) -> Array:
+    """Return the elements at `pair`, in `out`, or else a view if both are slices."""
     runs = _runs(pair)
     if not runs:
-        return np.asarray(local[_index(pair)])
-    part = np.empty(_size(pair), local.dtype)
+        part = np.asarray(local[_index(pair)])
+        if out is None:
+            return part
+        out[...] = part
+        return out
+    if out is None:
+        out = np.empty(_size(pair), local.dtype)
     for index, packed in runs:
-        part[packed] = local[index]
-    return part
+        out[packed] = local[index]
+    return out
 
 
 def _put(local: Array, pair: tuple[Part, Part], part: Array) -> None:

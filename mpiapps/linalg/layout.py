@@ -85,8 +85,7 @@ class Layout:
     @classmethod
     def on_one(cls, shape: tuple[int, int], rank: int) -> Layout:
         """Return the layout with all elements on one rank."""
-        m, n = shape
-        return cls(Axis(m, max(1, m), 1), Axis(n, max(1, n), 1), (rank,))
+        return _on_one(*map(index, shape), index(rank))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -160,6 +159,11 @@ def _first_ranks(size: int) -> tuple[int, ...]:
 @lru_cache(maxsize=256)  # results of small operations are made as fast as they
 def _blocks(m: int, n: int, p: int, q: int) -> Layout:
     return Layout(Axis.contiguous(m, p), Axis.contiguous(n, q))
+
+
+@lru_cache(maxsize=256)
+def _on_one(m: int, n: int, rank: int) -> Layout:
+    return Layout(Axis(m, max(1, m), 1), Axis(n, max(1, n), 1), (rank,))
 
 
 @lru_cache(maxsize=1024)

@@ -13,6 +13,7 @@ from mpiapps.comm.partition import process_grid
 from mpiapps.device.arrays import array_module, like
 from mpiapps.kernels.blas import solve_columns
 from mpiapps.kernels.lapack import getrf
+from mpiapps.kernels.transpose import transposed
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.block_messages import bcast_in, recv, send
@@ -144,9 +145,15 @@ def factorise_on_one(
             piece = workspace.get("piece", rows.size, len(panel))
             if piece.size:
                 recv(col, piece, source)
-        whole[rows] = piece
+        if col.size > 1:
+            whole[rows] = piece
+        else:
+            transposed(piece, out=whole.T)
     factors, pivots_info[:-1], info = getrf(whole)
     pivots_info[-1] = panel.k.start + info if info > 0 else 0
+    if col.size == 1:
+        transposed(factors.T, out=column)
+        return
     for other, rows in enumerate(row_indices):
         if other == parts.i:
             column[...] = factors[rows]

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from mpiapps.comm.chunking import Array
 from mpiapps.device.arrays import like, on_device
+from mpiapps.kernels.lapack import order_after_swaps
 from mpiapps.linalg.block_messages import exchange
 from mpiapps.linalg.factorization import Blocks, Panel, copy_rows
 from mpiapps.linalg.workspace import Workspace
@@ -15,12 +16,10 @@ Indices = npt.NDArray[np.int64]
 
 
 def permutation_of(n: int, start: int, pivots: Indices) -> Indices:
-    """Return the row permutation of a panel's swaps from row `start` on (laswp)."""
-    moved: dict[int, int] = {}
-    for one, other in enumerate((pivots + start).tolist(), start):
-        moved[one], moved[other] = moved.get(other, other), moved.get(one, one)
+    """Return the row permutation of a panel's swaps from row `start` on."""
     order = np.arange(n, dtype=np.int64)
-    order[list(moved)] = list(moved.values())
+    if pivots.size:
+        order[start:] = start + order_after_swaps(n - start, pivots)
     return order
 
 
