@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from mpiapps.app.context import RunContext
     from mpiapps.taskfarm.farm_journal import FarmJournal
 
-# In the run directory, or in that of a part.
-OWN_FILES = r"(part-\d+/)?(journal|failed\.txt|owner(\.\d+)?|digests|logs(/.*)?)"
-
 
 @dataclass(frozen=True)
 class Options:
@@ -217,6 +214,8 @@ def _own_file(options: Options, path: Path) -> str:
     real = real_path(path)
     if real in [real_path(Path(name)) for name in lists if name]:
         return "a list that the farm reads"
+    from mpiapps.taskfarm.farm_journal import OWN_FILES
+
     directory = real_path(_directory(options))
     if real.is_relative_to(directory):
         relative = str(real.relative_to(directory))

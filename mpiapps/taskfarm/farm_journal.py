@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -20,13 +21,20 @@ if TYPE_CHECKING:
     from mpiapps.comm.world import World
 
 HEADER = {"program": "farm"}
+JOURNAL_FILE, FAILED_FILE, LOGS = "journal", "failed.txt", "logs"
 DIGESTS_FILE = "digests"  # identities of all tasks at the last start
+# What the farm itself writes in the run directory or that of a part, with the lock.
+OWN_FILES = (
+    rf"(part-\d+/)?({JOURNAL_FILE}|{re.escape(FAILED_FILE)}|{DIGESTS_FILE}|{LOGS}(/.*)?"
+    r"|owner(\.\d+)?)"
+)
 DONE: Record = {"code": 0}  # all that matters of a task that an earlier run has done
 
 
 def journals_of(directory: Path) -> list[Path]:
     """Return the journals in a run directory: its own, and those of its parts."""
-    paths = [directory / "journal", *sorted(directory.glob("part-*/journal"))]
+    parts = sorted(directory.glob(f"part-*/{JOURNAL_FILE}"))
+    paths = [directory / JOURNAL_FILE, *parts]
     return [path for path in paths if path.exists()]
 
 
@@ -82,8 +90,8 @@ class FarmJournal(TaskJournal):
         """
         if not world.is_root:
             return TaskJournal().open(world)
-        path = self.path / "journal"
-        self._logs = (self.path / "logs").absolute()
+        path = self.path / JOURNAL_FILE
+        self._logs = (self.path / LOGS).absolute()
         with os_errors(self.path, "make"):
             self._logs.mkdir(parents=True, exist_ok=True)
         self._file = Journal(path, HEADER, self._replay)
@@ -111,7 +119,7 @@ class FarmJournal(TaskJournal):
             outputs.update(dict.fromkeys(record.get("outputs", ()), record.get("task")))
             replay(record)
 
-        own = self.path / "journal"
+        own = self.path / JOURNAL_FILE
         for path in sorted(journals_of(self._directory), key=lambda path: path != own):
             replay = self._replay if path == own else self._replay_done
             scan(path, partial(note, replay))

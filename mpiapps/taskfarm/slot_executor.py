@@ -17,7 +17,7 @@ from mpiapps.comm.messages import MessageChannel
 from mpiapps.launch.ulfm import ProcFailedError, ulfm_enabled
 from mpiapps.taskfarm.attempt_queue import AttemptQueue, TaskAttempt
 from mpiapps.taskfarm.command_tasks import CommandTasks
-from mpiapps.taskfarm.farm_journal import FarmJournal
+from mpiapps.taskfarm.farm_journal import FAILED_FILE, FarmJournal
 from mpiapps.taskfarm.halt import Halt
 from mpiapps.taskfarm.host_runner import HostRunner, as_record
 from mpiapps.taskfarm.task_lines import as_lines
@@ -124,7 +124,7 @@ class SlotExecutor:
                 self.ended, self.halted = len(queue.tries), queue.halted
                 failed = [tasks.tasks[number] for number in sorted(queue.failed)]
                 text = "".join(f"{line}\n" for line in as_lines(failed))
-                self.journal.write(self.journal.path / "failed.txt", text)
+                self.journal.write(self.journal.path / FAILED_FILE, text)
             else:
                 with world.timed(tasks.timer):
                     worker_loop(local, comm)

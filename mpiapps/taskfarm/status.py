@@ -15,7 +15,12 @@ from mpiapps.base.processes import process
 from mpiapps.base.streams import abbreviated
 from mpiapps.base.units import format_seconds, format_size
 from mpiapps.storage.journal import Record, read, scan
-from mpiapps.taskfarm.farm_journal import DIGESTS_FILE, exit_reason, journals_of
+from mpiapps.taskfarm.farm_journal import (
+    DIGESTS_FILE,
+    JOURNAL_FILE,
+    exit_reason,
+    journals_of,
+)
 from mpiapps.taskfarm.output_files import FileDigest, diff
 from mpiapps.taskfarm.task_list import part_of
 from mpiapps.taskfarm.task_process import STOPPED
@@ -202,7 +207,7 @@ def table(directory: Path) -> Iterator[dict[str, Any]]:
 
 def _journals(directory: Path) -> list[Path]:
     """Return the journals in a run directory; the path of a missing one if none."""
-    return journals_of(directory) or [directory / "journal"]
+    return journals_of(directory) or [directory / JOURNAL_FILE]
 
 
 def _listed_tasks(directory: Path) -> Collection[str] | None:
@@ -220,7 +225,7 @@ def _listed_tasks(directory: Path) -> Collection[str] | None:
         if "start" in record:
             parts[:] = [record["start"].get("part", "")]
 
-    scan(directory / "journal", note)
+    scan(directory / JOURNAL_FILE, note)
     return part_of(names, "".join(parts))
 
 
