@@ -95,9 +95,9 @@ test: venvs ## all tests: serial, on 1 to 4 ranks, on the other MPIs
 test-quick: $(READY) ## tests that start no process, in less than a minute
 	$(LIMIT) 300 $(BIN)/python -m pytest -q -n 2 -m '$(HERE) and not processes'
 
-# Three at a time: part of their time they wait for ends, limits and timers.
+# Five at a time: part of their time they wait for ends, limits and timers.
 test-serial: $(READY) ## tests of one process, and those that start mpiexec
-	$(LIMIT) 2700 $(BIN)/python $(COVERED) -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
+	$(LIMIT) 2700 $(BIN)/python $(COVERED) -m pytest -n 5 --dist loadfile --no-loadscope-reorder \
 		-m '$(HERE)' --junitxml=.junit/serial.xml
 
 test-ranks: $(READY) ## rank tests on 1, 2, 3 and 4 ranks

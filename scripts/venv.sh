@@ -65,8 +65,14 @@ fi
 # compat mode adds a path entry. In the default mode a directory called mpiapps in the working
 # directory, such as the clone seen from its parent, hides the package.
 echo "installing mpiapps${extra:+[$extra]} into $directory"
-"$directory/bin/python" -m pip install --quiet --disable-pip-version-check \
-    --config-settings editable_mode=compat --editable ".${extras:+[$extras]}"
+install() {
+    "$@" --quiet --config-settings editable_mode=compat --editable ".${extras:+[$extras]}"
+}
+
+# uv takes a tenth of the time of pip, but reads none of its settings.
+if ! command -v uv >/dev/null || ! install uv pip install --python "$directory/bin/python"; then
+    install "$directory/bin/python" -m pip install --disable-pip-version-check
+fi
 
 echo "$current" >"$mark"
 if [ -n "$extra" ]; then

@@ -1,4 +1,4 @@
-"""Transposition of arrays: NumPy's copy of a transposed view is slow."""
+"""Transposition of arrays in tiles: NumPy's copy of a transposed view is slow."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mpiapps.kernels.jit import kernel
-
 Array = npt.NDArray[Any]
 
 # A strip has at least so many rows, whose pages fit in the TLB, and so many elements.
 MIN_ROWS, MIN_ELEMENTS = 64, 2**14
-LINE, TILE = 8, 64  # float64 in a cache line; columns whose lines are read together
-# Rows this many bytes apart share few sets of the L1 cache.
-CONFLICT = 1024
-UNITS = {4: np.uint32, 8: np.uint64, 16: np.complex128}  # as which the kernel copies
+# Rows this many bytes apart share few sets of the L1 cache, so tiles of them are copied
+# first: to rows that are a cache line longer.
+CONFLICT, LINE, MAX_COLUMNS = 1024, 64, 2048
 
 
 def transposed(
@@ -24,9 +21,9 @@ def transposed(
 ) -> Array:
     """Return ``array.T``, or its conjugate, as a C-contiguous copy, in `out` if given.
 
-    `array` is two-dimensional. Two to ten times as fast as
-    ``np.ascontiguousarray(array.T)`` where rows or columns are a multiple of `CONFLICT`
-    bytes. An array on a device is copied there.
+    `array` is two-dimensional. Three to five times as fast as
+    ``np.ascontiguousarray(array.T)`` for float64 of 1024 x 1024 and 2048 x 4096. An
+    array on a device is copied there.
     """
     if not isinstance(array, np.ndarray):
         turned = array.T.conj() if conjugate and array.dtype.kind == "c" else array.T
@@ -36,9 +33,8 @@ def transposed(
         return out
     if out is None:
         out = np.empty(array.shape[::-1], array.dtype)
-    unit = UNITS.get(array.itemsize)
-    if unit is not None and _has_conflicts(array) and out.dtype == array.dtype:
-        _transpose(array.view(unit), out.view(unit))
+    if array.strides[0] % CONFLICT == 0 and len(array) > 1:
+        _transpose_copies(array, out)
     else:
         step = max(MIN_ROWS, MIN_ELEMENTS // max(1, len(out)))
         for start in range(0, len(array), step):
@@ -49,28 +45,14 @@ def transposed(
     return out
 
 
-def _has_conflicts(array: Array) -> bool:
-    """Return whether the cache holds few rows of an array that the kernel takes."""
-    return (
-        min(array.shape) >= TILE
-        and any(side * array.itemsize % CONFLICT == 0 for side in array.shape)
-        and array.flags.c_contiguous
-        and array.flags.writeable  # another type for numba
-        and array.dtype.kind in "biufc"
-    )
-
-
-@kernel
-def _transpose(array: Array, out: Array) -> None:
-    """Set `out` to the transposed array, a cache line of a row of `out` at a time."""
+def _transpose_copies(array: Array, out: Array) -> None:
+    """Set `out` to ``array.T``, by copies of tiles."""
     m, n = array.shape
-    whole = m - m % LINE
-    for start in range(0, n, TILE):
-        stop = min(start + TILE, n)
-        for i in range(0, whole, LINE):
-            for j in range(start, stop):
-                for k in range(LINE):
-                    out[j, i + k] = array[i + k, j]
-        for j in range(start, stop):
-            for i in range(whole, m):
-                out[j, i] = array[i, j]
+    height, width = min(m, MIN_ROWS), min(n, MAX_COLUMNS)
+    rows = np.empty((height, width + LINE // array.itemsize), array.dtype)
+    for i in range(0, m, MIN_ROWS):
+        for j in range(0, n, MAX_COLUMNS):
+            tile = array[i : i + MIN_ROWS, j : j + MAX_COLUMNS]
+            copy = rows[: tile.shape[0], : tile.shape[1]]
+            copy[...] = tile
+            out[j : j + MAX_COLUMNS, i : i + MIN_ROWS] = copy.T

@@ -107,7 +107,7 @@ def _reduced(
     count = 0 if axis is None else a.shape[axis]
     if a.size == 0:
         rows = finished(new_state(results), means_of)
-    elif a.comm.size == 1 and axis is not None:
+    elif a.comm.size == 1:
         rows = _own_sums(parts, count, means_of)
     elif are_whole(a, axis):
         own = _own_sums(parts, count, means_of)

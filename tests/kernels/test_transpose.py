@@ -7,7 +7,7 @@ from mpiapps.kernels.transpose import transposed
 
 # With rows or columns of a multiple of 1 KiB, and without.
 SHAPES = [(0, 5), (1, 1), (3, 128), (63, 128), (64, 128), (128, 64), (131, 256),
-          (257, 255), (256, 333)]  # fmt: skip
+          (257, 255), (130, 4224)]  # fmt: skip
 DTYPES = ["f8", "f4", "c16", "c8", "i8", "i4", "?", ">f8", "f2"]
 
 
@@ -32,7 +32,7 @@ def test_the_copy_is_that_of_numpy(shape, dtype):
 
 
 @pytest.mark.parametrize(
-    "kind", ["read-only", "strided", "column-major", "into a larger dtype"]
+    "kind", ["read-only", "strided", "column-major", "a row", "into a larger dtype"]
 )
 def test_memory_of_any_kind(kind):
     array, out = numbers((256, 256), "f4"), None
@@ -42,6 +42,8 @@ def test_memory_of_any_kind(kind):
         array = numbers((512, 512), "f4")[::2, ::2]
     elif kind == "column-major":
         array = np.asfortranarray(array)
+    elif kind == "a row":
+        array = np.broadcast_to(array[:1], array.shape)
     else:
         out = np.empty((256, 256))
     copy = transposed(array, out=out)
