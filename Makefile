@@ -21,7 +21,7 @@ PYTHONS = 3.12 3.13
 # Release of Slurm on the test cluster: 22.05 of this machine, or 24.11 or 26.05.
 SLURM ?= 22.05
 # Test clusters at a time, and the number of the first: their jobs wait most of their time.
-CLUSTERS = 3
+CLUSTERS = 4
 FIRST_CLUSTER = 0
 # What depends on the release of Slurm: launches of each MPI, faults, arrays, dependencies,
 # options. CI runs it on the newest one, beside all tests on that of Debian 12.

@@ -7,7 +7,6 @@ own (`mpiapps.taskfarm.slot_executor`). docs/farm.md states the guarantees and f
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from mpiapps.taskfarm.task_list import Task, by_identity, part_of, read_file
 if TYPE_CHECKING:
     from mpiapps.app.context import RunContext
     from mpiapps.taskfarm.farm_journal import FarmJournal
+    from mpiapps.taskfarm.own_files import OwnFile
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,8 @@ def check(options: Options) -> None:
     Halt.parse(options.halt)
     if options.joblog == "-":
         raise ValueError("--joblog -: give the name of a file")
-    if options.joblog and (name := _own_file(options, _job_log_path(options))):
+    log = str(real_path(_job_log_path(options)))
+    if options.joblog and (name := _own_file(options, job_log=False)(log)):
         raise ValueError(
             f"--joblog {options.joblog}: it would replace {name}; give another name"
         )
@@ -207,21 +208,14 @@ def _job_log_path(options: Options) -> Path:
     return Path(options.joblog.replace("{part}", index) if index else options.joblog)
 
 
-def _own_file(options: Options, path: Path) -> str:
-    """Return what a path is if the farm reads or writes it itself, else ""."""
-    values = [text.partition("=@")[2] for text in options.param]
-    lists = values if options.param else [options.tasks]
-    real = real_path(path)
-    if real in [real_path(Path(name)) for name in lists if name]:
-        return "a list that the farm reads"
-    from mpiapps.taskfarm.farm_journal import OWN_FILES
+def _own_file(options: Options, *, job_log: bool) -> OwnFile:
+    """Return `own_file_of` the options; with the job log, if there is one."""
+    from mpiapps.taskfarm.own_files import own_file_of
 
-    directory = real_path(_directory(options))
-    if real.is_relative_to(directory):
-        relative = str(real.relative_to(directory))
-        if re.fullmatch(OWN_FILES, relative):
-            return f"{relative}, a file of the farm"
-    return ""
+    values = [text.partition("=@")[2] for text in options.param]
+    lists = [Path(name) for name in (values or [options.tasks]) if name]
+    log = _job_log_path(options) if job_log and options.joblog else None
+    return own_file_of(_directory(options), lists, log)
 
 
 def _listed(options: Options) -> dict[str, Task]:
@@ -235,7 +229,8 @@ def _listed(options: Options) -> dict[str, Task]:
             " without --part"
         )
     if any(task.stdout for task in listed.values()):
-        return with_output_names(listed, _journal(options).load())
+        own_file = _own_file(options, job_log=True)
+        return with_output_names(listed, _journal(options).load(), own_file)
     return listed
 
 

@@ -30,7 +30,7 @@ def with_values(pattern: str, values: Mapping[str, str]) -> str:
 
 
 def with_output_names(
-    listed: Mapping[str, Task], done: Mapping[str, str]
+    listed: Mapping[str, Task], done: Mapping[str, str], own_file: Callable[[str], str]
 ) -> dict[str, Task]:
     """Return the tasks of a list, with the names of their output files filled in.
 
@@ -42,11 +42,14 @@ def with_output_names(
     done : mapping of str to str
         Absolute paths of files that earlier runs have recorded, and the identities of
         the tasks that wrote them and are done.
+    own_file : callable
+        As of `own_files.own_file_of`.
 
     Raises
     ------
     InputError
-        If a placeholder has no value, or if two tasks of the list would write one file.
+        If a placeholder has no value, if two tasks of the list would write one file,
+        or if one would replace a file of the farm.
     """
     named, writers = dict[str, Task](), dict[str, str]()
     resolve = _path_resolver()
@@ -59,6 +62,12 @@ def with_output_names(
         if match := PLACEHOLDER.search(stdout):
             raise InputError(_no_value(task, match[0]))
         path = resolve(Path(task.directory, stdout))
+        if name := own_file(path):
+            command = abbreviated(task.command)
+            raise InputError(
+                f"{command}: stdout={task.stdout}: it would replace {name}; give"
+                " another name"
+            )
         other = writers.setdefault(path, identity)
         if other != identity and not is_stream(Path(path)):
             raise InputError(_both_write(listed[other], task, path))

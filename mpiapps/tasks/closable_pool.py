@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import threading
+import time
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -94,11 +96,12 @@ class ClosablePool(ABC):
             if results.eager is eager:
                 results.fail(error)
 
-    def wait_until_due(self, results: MapResult[Any]) -> None:
-        """Wait until results are due. The thread that made the call."""
+    def wait_until_due(self, results: MapResult[Any], end: float = math.inf) -> None:
+        """Wait until results are due, or until the time `end` of `time.monotonic`."""
         self.check_thread()
+        seconds = None if end == math.inf else max(0.0, end - time.monotonic())
         with results.changed:
-            results.changed.wait_for(results.is_due)
+            results.changed.wait_for(results.is_due, seconds)
 
     def check_thread(self) -> None:
         """Raise `RuntimeError` in the thread that receives results."""

@@ -13,6 +13,8 @@ it is alone. All ranks run the same script, so functions are pickled by name.
 
 from __future__ import annotations
 
+import math
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +26,7 @@ from mpiapps.launch.forks import is_child
 from mpiapps.launch.mpi import MPI
 from mpiapps.launch.ulfm import ulfm_enabled
 from mpiapps.tasks.call_child import CallChild
+from mpiapps.tasks.chunk import Chunk
 from mpiapps.tasks.limits import task_limit, time_limit
 from mpiapps.tasks.manager import Manager
 from mpiapps.tasks.pool import BasePool
@@ -78,6 +81,7 @@ class MPIPool(BasePool):
         self._child = CallChild(time_limit(timeout), max_tasks)
         self._comm = comm.Dup()
         self._manager: Manager | None = None
+        self._executing = threading.RLock()  # without other ranks; a task may call
         if comm.size == 1:
             return
         if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
@@ -149,12 +153,15 @@ class MPIPool(BasePool):
         elif any(results.eager for results in self._queue.results()):
             self._execute_until(lambda: not self._queue)
 
-    def wait_until_due(self, results: MapResult[Any]) -> None:
-        """Wait until results are due. The thread that made the call."""
+    def wait_until_due(self, results: MapResult[Any], end: float = math.inf) -> None:
+        """Wait until results are due, or until the time `end` of `time.monotonic`.
+
+        A single rank executes tasks until then, whatever the time.
+        """
         if self._manager is None:
             self._execute_until(results.is_due)
         else:
-            super().wait_until_due(results)
+            super().wait_until_due(results, end)
 
     def forget(self, results: MapResult[Any]) -> None:
         """Make ranks release the function of a call that has ended. Any thread."""
@@ -162,12 +169,20 @@ class MPIPool(BasePool):
             self._manager.forget(results)
 
     def _execute_until(self, is_done: Callable[[], bool]) -> None:
-        """Execute chunks in this thread, on a single rank."""
-        while not is_done() and (chunk := self._queue.next()) is not None:
-            call = self._child.limited(chunk.results.call)
-            try:
-                outcomes = execute_chunk(call, chunk.first, deque(chunk.items))
-            except SIGNALS as error:
-                chunk.results.fail(error)
-                raise
-            chunk.results.add_outcomes(chunk.first, outcomes, ROOT)
+        """Execute chunks in this thread, on a single rank, one thread at a time."""
+        while not is_done():
+            with self._executing:
+                # Another thread may have executed it meanwhile.
+                if is_done() or (chunk := self._queue.next()) is None:
+                    return
+                self._execute(chunk)
+
+    def _execute(self, chunk: Chunk) -> None:
+        """Execute a chunk in this thread."""
+        call = self._child.limited(chunk.results.call)
+        try:
+            outcomes = execute_chunk(call, chunk.first, deque(chunk.items))
+        except SIGNALS as error:
+            chunk.results.fail(error)
+            raise
+        chunk.results.add_outcomes(chunk.first, outcomes, ROOT)

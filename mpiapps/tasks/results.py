@@ -8,37 +8,25 @@ outcomes to `add_outcomes`.
 from __future__ import annotations
 
 import itertools
+import math
+import multiprocessing
 import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
-from typing import Any, Generic, Protocol, TypeVar
+from time import monotonic
+from typing import Any, Generic, TypeVar
 
 from mpiapps.comm.pickling import Pickled
 from mpiapps.tasks.chunk import Chunk
 from mpiapps.tasks.chunk_weight import TaskSeconds
 from mpiapps.tasks.chunker import Chunker
+from mpiapps.tasks.dispatcher import Dispatcher
 from mpiapps.tasks.pending_memory import PendingMemory
 from mpiapps.tasks.task import Call, Failure, Outcomes, remote_traceback
 from mpiapps.tasks.task_future import TaskFuture, set_future
 
 T = TypeVar("T")
-
-
-class Dispatcher(Protocol):
-    """Sends chunks to workers."""
-
-    def enqueue(self, work: Chunk | MapResult[Any]) -> None:
-        """Enqueue a chunk, or all chunks of a call. Any thread."""
-
-    def wait_until_due(self, results: MapResult[Any]) -> None:
-        """Wait until results are due. The thread that made the call."""
-
-    def check_thread(self) -> None:
-        """Raise `RuntimeError` if this thread must not wait for results."""
-
-    def forget(self, results: MapResult[Any]) -> None:
-        """Release the state kept for a call that has ended. Any thread."""
 
 
 class MapResult(Iterator[T], Generic[T]):
@@ -208,15 +196,27 @@ class MapResult(Iterator[T], Generic[T]):
 
     def __next__(self) -> T:
         """Return the next result, or raise the task's exception. Any thread."""
+        return self.next()
+
+    def next(self, timeout: float | None = None) -> T:
+        """Return the next result, as ``next()`` of an iterator. Any thread.
+
+        Raises `multiprocessing.TimeoutError` if there is none after `timeout` seconds;
+        a single rank executes the task, however long that takes.
+        """
+        left = math.inf if timeout is None else max(0.0, timeout)
+        end = monotonic() + left
         if not self._turn.acquire(blocking=False):
             self._dispatcher.check_thread()
-            self._turn.acquire()
+            if not self._turn.acquire(timeout=-1 if end == math.inf else left):
+                raise multiprocessing.TimeoutError
         try:
-            return self._next()
+            return self._next(end)
         finally:
             self._turn.release()
 
-    def _next(self) -> T:
+    def _next(self, end: float) -> T:
+        is_late = False
         if self._enqueue_chunk():  # two for one result, until the limit is reached
             self._enqueue_chunk()
         while not self._is_ready():
@@ -226,7 +226,10 @@ class MapResult(Iterator[T], Generic[T]):
                 self._raise_end()
             if self._error is not None:
                 raise self._error
-            self._dispatcher.wait_until_due(self)
+            if is_late:
+                raise multiprocessing.TimeoutError
+            self._dispatcher.wait_until_due(self, end)
+            is_late = monotonic() >= end
         number = self._n_returned if self._ordered else self._completed.popleft()
         value, failure, rank = self._outcomes.pop(number)
         self._n_returned += 1

@@ -1,11 +1,13 @@
 """Two tasks with one output file are an error, however its name is written."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from mpiapps.base.errors import InputError
 from mpiapps.taskfarm.output_names import with_output_names
+from mpiapps.taskfarm.own_files import own_file_of
 from mpiapps.taskfarm.task_list import Task
 
 
@@ -15,7 +17,10 @@ def named(*outputs, done=(), directory=""):
         f"id{n}": Task(f"echo {n}", stdout=name, directory=str(directory))
         for n, name in enumerate(outputs)
     }
-    return [task.stdout for task in with_output_names(tasks, dict(done)).values()]
+    here = Path(directory)
+    own_file = own_file_of(here / "x.farm", [here / "tasks"], here / "jobs.log")
+    found = with_output_names(tasks, dict(done), own_file)
+    return [task.stdout for task in found.values()]
 
 
 @pytest.mark.parametrize(
@@ -55,3 +60,22 @@ def test_an_output_of_an_earlier_run_is_found_by_a_link(tmp_path):
     done = {str(tmp_path / "here" / "a"): "id1"}
     with pytest.raises(InputError, match="holds the output of 'echo 1'"):
         named("a", "b", done=done, directory=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "output",
+    ["tasks", "link", "jobs.log", "x.farm/journal", "here/x.farm/part-2/journal",
+     "x.farm/owner.3", "x.farm/failed.txt", "x.farm/digests", "x.farm/logs/id0"],
+)  # fmt: skip
+def test_no_output_replaces_a_file_of_the_farm(tmp_path, output):
+    (tmp_path / "here").symlink_to(".")
+    (tmp_path / "link").symlink_to("tasks")
+    with pytest.raises(
+        InputError, match=r"echo 0: stdout=.*: it would replace .*; give"
+    ):
+        named(output, directory=tmp_path)
+
+
+def test_other_files_in_the_run_directory_are_outputs(tmp_path):
+    names = ["x.farm/out", "x.farm/failed-txt", "x.farm/part-a/journal", "xx", "log2"]
+    assert named(*names, directory=tmp_path) == names

@@ -1,7 +1,9 @@
 """Futures that users set, exceptions that are false, and shared iterators."""
 
+import multiprocessing
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,11 @@ def square(x):
 
 def fail(x):
     raise EmptyError(x)
+
+
+def double(x):
+    time.sleep(1e-4)
+    return 2 * x
 
 
 def wait_for_file(path):
@@ -96,3 +103,43 @@ def test_threads_share_an_iterator(comm, ordered):
                 thread.join(60)
             assert sorted(shared) == [x * x for x in range(500)]
             assert ended == [True] * 4
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"timeout": 60}, {"max_tasks_per_child": 40}], ids=str
+)
+def test_threads_get_the_results_of_their_own_calls(comm, options):
+    with MPIPool(comm, **options) as pool:
+        if pool is not None:
+            items = [range(k, k + 30) for k in range(0, 400, 100)]
+            calls = (
+                lambda numbers: pool.map(double, numbers),
+                lambda numbers: list(pool.imap(double, numbers)),
+                lambda numbers: pool.map_async(double, numbers).get(60),
+            )
+            with ThreadPoolExecutor(4) as threads:
+                for call in calls:
+                    expected = [[2 * x for x in numbers] for numbers in items]
+                    assert list(threads.map(call, items)) == expected
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_the_next_result_is_waited_for_so_long(comm, ordered, tmp_path):
+    path = comm.bcast(str(tmp_path / "go"))
+    with MPIPool(comm) as pool:
+        if pool is not None:
+            call = pool.imap if ordered else pool.imap_unordered
+            assert call(square, [3]).next(60) == 9
+            if comm.size > 1:
+                results = call(wait_for_file, [path])
+                for timeout in (0, 0.05, -1):
+                    with pytest.raises(multiprocessing.TimeoutError):
+                        results.next(timeout)
+                Path(path).touch()
+                assert results.next(timeout=60) is None
+            else:
+                Path(path).touch()
+                results = call(wait_for_file, [path])
+                assert results.next(0) is None  # executed, whatever the time
+            with pytest.raises(StopIteration):
+                results.next(1)
