@@ -129,6 +129,13 @@ def test_invalid_options_end_before_mpi():
         ("count", "x", "--bins", "9"): "--bins applies only to histogram, not count",
         ("resize", "x", "--transform", "90"): "--transform applies only to flip",
         ("hash", "x", "--device", "cuda"): "--device applies only to count, not hash",
+        (
+            "count",
+            "x",
+            "--strict-utf8",
+            "--encoding",
+            "bytes",
+        ): "--strict-utf8 has no effect with --encoding bytes",
         ("sample", "x", "--per-file"): "--per-file applies only to count, hash, not",
         ("histogram", "x", "--column", "1", "--range", "2:1"): "LOW below HIGH",
         (

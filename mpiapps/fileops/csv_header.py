@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
+from mpiapps.fileops.csv_start import (
+    COMMENT,
+    check_text,
+    first_records,
+    is_skipped,
+    split_fields,
+)
 from mpiapps.fileops.decompression import compression_suffix
 from mpiapps.fileops.reading import MAX_RECORD_BYTES
-from mpiapps.kernels.records import NEWLINE, RECORD, RETURN, Dialect, find_record_end
+from mpiapps.kernels.records import Dialect
 
 MISSING_VALUES = frozenset({"na", "n/a", "nan", "null", "none", "-", "?"})
-COMMENT = b"#"
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-BLANKS = b" \t\n\v\f\r"
 MAX_LISTED_COLUMNS = 20  # in an error
-MAX_SHOWN_BYTES = 60  # in an error
 
 
 @dataclass(frozen=True)
@@ -89,29 +89,45 @@ def find_columns(
     Raises
     ------
     ValueError
-        If a column is missing, or several have its name.
+        If a column is missing, or several have its name; if the header is not UTF-8,
+        and a column may be missing for that reason.
     """
-    start, names = 0, list[str]()
+    start, names, first = 0, list[str](), b""
     comment: tuple[list[str], int] | None = None  # the last one that has the names
-    for record in _records(blocks, dialect):
-        if not _is_skipped(record, dialect):
-            names = _fields(record, dialect)
-            length = len(record)
+    for record in first_records(blocks, dialect):
+        if not is_skipped(record, dialect):
+            names, first = split_fields(record, dialect), record
             break
         start += len(record)
         if record.startswith(COMMENT):
-            fields = _fields(record, dialect)
+            fields = split_fields(record, dialect)
             if all(_is_name(name, fields, header) for name in wanted):
                 comment = fields, start
-    else:
-        length = 0  # the file has no data
     is_name = [_is_name(name, names, header) for name in wanted]
     if comment and not all(is_name):
         names, start = comment
         is_name = [True] * len(wanted)
-    elif any(is_name) or _is_header(names, header):
-        start += length
+    else:
+        if header != "no" and _needs_text(names, wanted, is_name):
+            check_text(first, start)
+        if any(is_name) or _is_header(names, header):
+            start += len(first)
     return ColumnPositions(tuple(_indices(names, wanted, is_name)), start)
+
+
+def _needs_text(names: list[str], wanted: Sequence[str], is_name: list[bool]) -> bool:
+    """Return whether columns may be missing since the header is not UTF-8.
+
+    Encodings but UTF-16 have ASCII names as they are. If none is wanted, no file has
+    a header that could be read.
+    """
+    is_utf_16 = any("\0" in name for name in names)
+    missing = [
+        name
+        for name, named in zip(wanted, is_name, strict=True)
+        if not (named or _number(name, len(names) or MAX_RECORD_BYTES))
+    ]
+    return not wanted or any(is_utf_16 or not name.isascii() for name in missing)
 
 
 def _indices(
@@ -161,100 +177,23 @@ def _index(names: list[str], name: str) -> int:
 def column_names(
     blocks: Iterable[np.ndarray], dialect: Dialect, header: str
 ) -> list[str]:
-    """Return the names of all columns, or their numbers if there is no header."""
-    for record in _records(blocks, dialect):
-        if not _is_skipped(record, dialect):
-            names = _fields(record, dialect)
-            if _is_header(names, header):
-                return names
-            return [str(n + 1) for n in range(len(names))]
-    return []
-
-
-def _is_skipped(record: bytes, dialect: Dialect) -> bool:
-    """Return whether what precedes the header is a mark, a comment or a blank line."""
-    blanks = BLANKS.replace(bytes([dialect.delimiter]), b"")
-    is_mark = record == BYTE_ORDER_MARK
-    return is_mark or record.startswith(COMMENT) or not record.strip(blanks)
-
-
-def _records(blocks: Iterable[np.ndarray], dialect: Dialect) -> Iterator[bytes]:
-    """Yield the byte order mark, if there is one, and the records with their ends.
-
-    The last record may have no end.
+    """Return the names of all columns, or their numbers if there is no header.
 
     Raises
     ------
     ValueError
-        If a record is too long, or a line ends with a carriage return alone.
+        If the header is not UTF-8.
     """
-    blocks = iter(blocks)
-    first = _first_bytes(blocks)
-    if first.startswith(BYTE_ORDER_MARK):
-        yield BYTE_ORDER_MARK
-        first = first.removeprefix(BYTE_ORDER_MARK)
-    parts: list[bytes] = []
-    held, state, is_comment = 0, RECORD, False
-    for block in chain([np.frombuffer(bytearray(first), np.uint8)], blocks):
-        # A return outside of quotes ends a line, also where no newline follows.
-        begin, lines = 0, block.copy()
-        lines[lines == RETURN] = NEWLINE
-        while begin < len(block):
-            if not parts:
-                is_comment = block[begin] == COMMENT[0]
-            elif state == RECORD and block[begin] not in (RETURN, NEWLINE):
-                raise ValueError(_lone_return(b"".join(parts)))
-            quote = -1 if is_comment else dialect.quote
-            rest = block[begin:] if is_comment else lines[begin:]
-            end, state = find_record_end(rest, state, dialect.delimiter, quote)
-            parts.append(block[begin:][: end if end > 0 else len(rest)].tobytes())
-            held += len(parts[-1])
-            if held > MAX_RECORD_BYTES:
-                raise ValueError(
-                    f"the first record is longer than {MAX_RECORD_BYTES} bytes; is"
-                    " a quote not closed?"
-                )
-            begin += len(parts[-1])
-            if end > 0 and parts[-1].endswith(b"\n"):
-                yield b"".join(parts)
-                parts, held = [], 0
-    if last := b"".join(parts):
-        if is_comment and b"\r" in last.rstrip(b"\r\n"):
-            raise ValueError(_lone_return(last))
-        yield last
-
-
-def _first_bytes(blocks: Iterator[np.ndarray]) -> bytes:
-    """Return the first blocks, as many as may have a byte order mark."""
-    first = b""
-    for block in blocks:
-        first += block.tobytes()
-        if len(first) >= len(BYTE_ORDER_MARK):
-            break
-    return first
-
-
-def _lone_return(lines: bytes) -> str:
-    begin = lines[:MAX_SHOWN_BYTES].decode(errors="replace")
-    return (
-        f"a line ends with CR alone: {begin!r}; lines must end with LF or CR LF, as"
-        r" after tr '\r' '\n'"
-    )
-
-
-def _fields(record: bytes, dialect: Dialect) -> list[str]:
-    text = record.decode(errors="replace")
-    if dialect.quote < 0:
-        return text.rstrip("\r\n").split(chr(dialect.delimiter))
-    limit = csv.field_size_limit(MAX_RECORD_BYTES)
-    try:
-        stream = io.StringIO(text, newline="")
-        rows = csv.reader(
-            stream, delimiter=chr(dialect.delimiter), quotechar=chr(dialect.quote)
-        )
-        return next(rows, [])
-    finally:
-        csv.field_size_limit(limit)
+    start = 0
+    for record in first_records(blocks, dialect):
+        if not is_skipped(record, dialect):
+            names = split_fields(record, dialect)
+            if not _is_header(names, header):
+                return [str(n + 1) for n in range(len(names))]
+            check_text(record, start)
+            return names
+        start += len(record)
+    return []
 
 
 def _number(wanted: str, maximum: int) -> int:

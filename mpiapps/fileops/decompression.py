@@ -63,7 +63,6 @@ class _DecompressedFile(io.RawIOBase):
     format = "a compressed file"
     magic = b""  # first bytes of a member
     padding = b""  # byte that may follow a member, repeated
-    may_be_empty = False
     damage: tuple[type[Exception], ...] = ()  # exceptions of the decompressor
 
     def __init__(self, name: str) -> None:
@@ -124,7 +123,7 @@ class _DecompressedFile(io.RawIOBase):
             if not (more := self._file.read(READ_BYTES)):
                 break
             data += more
-        if not data and (self.may_be_empty or not is_first):
+        if not data and not is_first:
             return b""
         if not self.magic.startswith(data[: len(self.magic)]):
             raise OSError(self._wrong_start(is_first, data[:MAX_SHOWN_BYTES]))
@@ -153,7 +152,6 @@ class GzipFile(_DecompressedFile):
 
     format, magic = "a gzip file", b"\x1f\x8b"
     padding = b"\0"
-    may_be_empty = True
 
     def __init__(self, name: str) -> None:
         self._library: Any = zlib

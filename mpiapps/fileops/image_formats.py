@@ -56,6 +56,7 @@ FORMATS: Mapping[str, ImageFormat] = {
     "WEBP": ImageFormat(("RGB", "RGBA"), CAMERA, "frames"),
 }
 ALPHA = ("LA", "PA", "RGBA")
+QUALITY = 95  # of a lossy encoding, if that of the source is unknown
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "F")
 
 

@@ -22,17 +22,21 @@ from PIL import (
     ImageOps,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
 )
 
-from mpiapps.fileops.image_formats import FORMATS, check_depth, convert_frame
+from mpiapps.fileops.image_formats import (
+    FORMATS,
+    QUALITY,
+    check_depth,
+    convert_frame,
+)
 from mpiapps.fileops.image_resize import Resize
+from mpiapps.fileops.image_tiff import write_tiff
 
 # Keep the palettes of the frames, and so their exact colours.
 GifImagePlugin.LOADING_STRATEGY = (
     GifImagePlugin.LoadingStrategy.RGB_AFTER_DIFFERENT_PALETTE_ONLY
 )
-QUALITY = 95  # of a lossy encoding, if that of the source is unknown
 
 # TIFF tags that describe the storage of pixels; the writer sets those of the result.
 STORAGE_TAGS = {
@@ -46,6 +50,7 @@ IFD, SIZE_TAGS = ExifTags.IFD, (40962, 40963)
 XMP = "XML:com.adobe.xmp"
 PILLOW_TEXTS = (XMP.encode(), b"Raw profile type exif", b"Raw profile type APP1")
 QUARTER_TURNS = ("ROTATE_90", "ROTATE_270")
+TIME_UNITS = {"AVIF": 1, "GIF": 10}  # ms; the other formats have durations as they are
 
 
 def transform_image(
@@ -90,11 +95,14 @@ class _SourceImage:
         if target not in FORMATS:
             raise ValueError(f"{target} is not supported for results; use --format png")
         frames = list(self._frames(target))
+        if FORMATS[target].multiple == "frames" and target != "PNG":
+            # A default image is shown in place of the animation, not in it.
+            del frames[: bool(frames[0].info.get("default_image"))]
         first, *rest = pages = [convert_frame(frame, target) for frame in frames]
         metadata = self._metadata(first.info, target)
         content = io.BytesIO()
         if target == "TIFF":
-            _write_tiff(content, pages, metadata)
+            write_tiff(content, pages, metadata)
             return content.getvalue()
         options = metadata | self._encoding(target)
         if rest:
@@ -217,7 +225,9 @@ class _SourceImage:
         default_image = target == "PNG" and frames[0].info.get("default_image", False)
         shown = frames[1:] if default_image else frames
         options: dict[str, Any] = {
-            "duration": [frame.info.get("duration", 0) for frame in shown]
+            "duration": [
+                _duration(frame.info.get("duration", 0), target) for frame in shown
+            ]
         }
         plays = frames[0].info.get("loop", 1 if self._image.format == "GIF" else 0)
         if target != "GIF" or "loop" in frames[0].info:
@@ -228,6 +238,13 @@ class _SourceImage:
         if target == "PNG":
             options |= {"disposal": 0, "blend": 0, "default_image": default_image}
         return options
+
+
+def _duration(milliseconds: float, target: str) -> float:
+    """Return the duration that a format has for a frame; above 0 if it was."""
+    if not (unit := TIME_UNITS.get(target)) or not milliseconds:
+        return milliseconds
+    return max(1, round(milliseconds / unit)) * unit
 
 
 @cache
@@ -262,19 +279,3 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         size, name = struct.unpack_from(">I4s", data, offset)
         yield name, data[offset + 8 : offset + 8 + size]
         offset += 12 + size
-
-
-def _write_tiff(
-    content: io.BytesIO, pages: list[Image.Image], metadata: dict[str, Any]
-) -> None:
-    """Write pages, each with its own tags and compression."""
-    with TiffImagePlugin.AppendingTiffWriter(content) as writer:
-        for page in pages:
-            exif = page.info["exif"]
-            if xmp := page.info.get("xmp"):
-                exif[TiffImagePlugin.XMP] = xmp
-            options = metadata | {"exif": exif}
-            if page.info.get("compression") == "jpeg":
-                options["quality"] = QUALITY
-            page.save(writer, "TIFF", **options)
-            writer.newFrame()

@@ -227,6 +227,11 @@ def check(options: Options) -> None:
         raise ValueError("hash: --output, --check or --per-file is required")
     if options.per_file and options.top:
         raise ValueError("--per-file: --top counts the words of all files; omit one")
+    if options.strict_utf8 and options.encoding != "utf-8":
+        raise ValueError(
+            f"--strict-utf8 has no effect with --encoding {options.encoding}, which"
+            " accepts all bytes; omit one"
+        )
     if options.operation == "sample" and bool(options.lines) == bool(options.fraction):
         raise ValueError("sample: either --lines N or --fraction P is required")
     if len(options.paths) <= is_map and not (options.list or options.check):

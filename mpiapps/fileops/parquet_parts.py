@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,15 +69,24 @@ class PartDirectory:
                     self._remove()
 
     def commit(self, parts: Sequence[str]) -> list[str]:
-        """Complete the directory: number the parts, rename it; return the paths."""
+        """Complete the directory: number the parts, rename it; return the paths.
+
+        A part that is named again, since its file is, is copied.
+        """
         with os_errors(self.target, "write"):
             kept = set(parts)
             for path in list(self.path.iterdir()):
                 if path.name not in kept and path.name != LOCK:
                     path.unlink()
             names = [PART.format(n) for n in range(len(parts))]
+            firsts = dict[str, Path]()
             for part, name in zip(parts, names, strict=True):
-                (self.path / part).rename(self.path / name)
+                path = self.path / name
+                if first := firsts.get(part):
+                    shutil.copyfile(first, path)
+                    fsync_path(path)
+                else:
+                    firsts[part] = (self.path / part).rename(path)
             (self.path / LOCK).unlink()  # the lock is held until the end
             fsync_path(self.path)
             self.path.rename(self.target)

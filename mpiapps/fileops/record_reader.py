@@ -70,8 +70,6 @@ class RecordReader(TableReader):
             return self._position
         if is_parquet(segment.name):
             raise ValueError("is a Parquet file already")
-        if not self.columns:
-            raise ValueError("has no columns")
         position = super().position(segment)
         if self._whole:
             self._file = -1  # until the names have been checked
@@ -80,6 +78,8 @@ class RecordReader(TableReader):
             names = column_names(
                 blocks, self.dialect(segment.name), self.options.header
             )
+            if not self.columns:
+                raise ValueError("has no columns")
             for name in names:
                 if name not in self.columns:
                     raise ValueError(

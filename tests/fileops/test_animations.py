@@ -107,3 +107,50 @@ def test_pages_keep_their_own_size_mode_and_tags(tmp_path):
                 "tiff_lzw", "group4", "tiff_adobe_deflate"][n]  # fmt: skip
     pdf = transformed(tmp_path, content.getvalue(), "90", "PDF")
     assert pdf.count(b"/Type /Page\n") == 3
+
+
+FRAMES = [form for form, kind in FORMATS.items() if kind.multiple == "frames"]
+TIMES = [100, 255, 47, 10, 1000]  # ms
+
+
+@pytest.mark.parametrize("source", FRAMES)
+@pytest.mark.parametrize("target", FRAMES)
+def test_animations_in_another_format_have_the_same_frames_and_times(
+    tmp_path, source, target
+):
+    images = [sprite(n, "RGB") for n in range(len(TIMES))]
+    content = saved(images[0], source, save_all=True, append_images=images[1:],
+                    duration=TIMES)  # fmt: skip
+    before = [info["duration"] for _, info in frames(content)]
+    after = [
+        info["duration"]
+        for _, info in frames(transformed(tmp_path, content, form=target))
+    ]
+    unit = 10 if target == "GIF" else 1
+    assert len(after) == len(before) == len(TIMES)
+    assert after == [round(time / unit) * unit for time in before]
+
+
+@pytest.mark.parametrize("target", FRAMES)
+def test_times_of_fractions_of_a_millisecond(tmp_path, target):
+    images = [sprite(n, "RGB") for n in range(3)]
+    content = saved(images[0], "PNG", save_all=True, append_images=images[1:],
+                    duration=[1000 / 30, 1000 / 60, 0.25])  # fmt: skip
+    info = [info for _, info in frames(transformed(tmp_path, content, form=target))]
+    assert [frame["duration"] for frame in info] == {
+        "AVIF": [33, 17, 1],
+        "GIF": [30, 20, 10],
+        "WEBP": [33, 17, 0],
+        "PNG": pytest.approx([1000 / 30, 1000 / 60, 0.25], abs=0.01),
+    }[target]
+
+
+@pytest.mark.parametrize("target", [*FRAMES, "TIFF"])
+def test_a_default_image_is_a_page_and_no_frame(tmp_path, target):
+    images = [sprite(n, "RGB") for n in range(3)]
+    content = saved(images[0], "PNG", save_all=True, append_images=images[1:],
+                    default_image=True, duration=[10, 20])  # fmt: skip
+    info = [info for _, info in frames(transformed(tmp_path, content, form=target))]
+    assert len(info) == (3 if target in ("PNG", "TIFF") else 2)
+    if target != "TIFF":
+        assert [frame["duration"] for frame in info[-2:]] == [10, 20]

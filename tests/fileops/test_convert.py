@@ -161,6 +161,35 @@ def test_short_records_columns_without_names_and_chosen_columns(world, place, on
 
 
 @pytest.mark.usefixtures("small_segments")
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_file_that_is_named_again_has_its_records_again(
+    world, place, on_root, monkeypatch, resumed
+):
+    rows, more = table(100), [["1", "", "x"], ["y", "2", "z"]]
+
+    def write():
+        (place / "a.csv").write_bytes(as_csv(rows))
+        (place / "b.csv.gz").write_bytes(gzip.compress(as_csv(rows[:40])))
+        (place / "c.csv").write_bytes(as_csv(more))  # its types are those of no other
+
+    on_root(write)
+    paths = [place / "a.csv", place, place / "b.csv.gz", place / "*.csv"]
+    asked = {"output_dir": str(place.parent / "out")}
+    if resumed:
+        asked["directory"] = str(place.parent / "journals")
+        stop_at_the_end(world, monkeypatch, *paths, **asked)
+    result = run_files(world, "convert", *paths, **asked)
+    if world.is_root:
+        texts = [*rows, *rows, *rows[:40], *more, *rows[:40], *rows, *more]
+        types, records = read(place.parent / "out")
+        assert types == ["string", "double", "string"]
+        assert [row[0] for row in records] == [row[0] for row in texts]
+        assert [row[2] for row in records] == [row[2] for row in texts]
+        assert (result.values["files"], result.values["records"]) == (7, len(texts))
+        assert len(list((place.parent / "out").iterdir())) == result.values["parts"]
+
+
+@pytest.mark.usefixtures("small_segments")
 def test_a_failed_file_has_no_part(world, place, on_root):
     rows = "".join(f"{n},{n}\n" for n in range(100))
 

@@ -1,18 +1,24 @@
 """Gzip files are read as by the module gzip, with any members and padding."""
 
+import bz2
 import gzip
+import lzma
 import random
 
 import numpy as np
 import pytest
 
 from mpiapps.fileops import decompression
-from mpiapps.fileops.decompression import READ_BYTES, GzipFile
+from mpiapps.fileops.decompression import (
+    OPENERS,
+    READ_BYTES,
+    GzipFile,
+    decompressed,
+)
 
 RANDOM = random.Random(1).randbytes(READ_BYTES)  # its compressed form is as long
 PADDING = bytes(READ_BYTES)
 WHOLE = {
-    "empty file": b"",
     "empty member": gzip.compress(b""),
     "one member": gzip.compress(RANDOM * 3),
     "members": gzip.compress(RANDOM) + gzip.compress(b"b" * 10**6) + gzip.compress(b""),
@@ -21,6 +27,7 @@ WHOLE = {
 }
 ENDED = "the compressed file ended before its content did"
 DAMAGED = {
+    "empty file": (b"", ENDED),
     "cut": (gzip.compress(RANDOM)[:-1], ENDED),
     "cut member": (gzip.compress(b"a") + gzip.compress(b"b")[:9], ENDED),
     "cut first bytes": (gzip.compress(b"a") + b"\x1f", ENDED),
@@ -71,3 +78,20 @@ def test_damaged_files(tmp_path, data, message):
     (tmp_path / "x.gz").write_bytes(data)
     with pytest.raises((OSError, EOFError), match=message):
         read(tmp_path / "x.gz")
+
+
+@pytest.mark.parametrize("suffix", OPENERS)
+def test_a_file_without_a_byte_is_cut_and_an_empty_member_is_not(tmp_path, suffix):
+    import zstandard
+
+    path, buffer = tmp_path / f"x{suffix}", np.empty(9, np.uint8)
+    path.touch()
+    with pytest.raises(EOFError, match=ENDED):
+        list(decompressed(str(path), buffer))
+    compress = {
+        "GzipFile": gzip.compress,
+        "Bz2File": bz2.compress,
+        "ZstdFile": zstandard.compress,
+    }.get(OPENERS[suffix][1], lzma.compress)
+    path.write_bytes(compress(b""))
+    assert list(decompressed(str(path), buffer)) == []

@@ -176,6 +176,28 @@ def test_columns_that_are_missing_or_ambiguous(world, place, on_root):
         assert second.values["min"] == [8.0, 7.0, 8.0]
 
 
+def test_tables_of_text_alone_have_no_column_of_numbers(world, place, on_root):
+    def write():
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        texts = pa.table({"a": ["x", "y"], "b": ["1", "2"]})
+        pyarrow.parquet.write_table(texts, place / "a.parquet")
+        pyarrow.parquet.write_table(pa.table({}), place / "b.parquet")
+
+    on_root(write)
+    result = run_files(world, "describe", place)
+    on_root(lambda: (place / "c.csv").write_text("a,n\n4,5\n"))
+    several = run_files(world, "describe", place)
+    if world.is_root:
+        assert (result.exit_code, result.values["column"]) == (3, [])
+        for note in result.notes:
+            assert "ValueError: has no column of numbers" in note
+        assert len(result.notes) == 2
+        assert rows_of(several)["n"]["max"] == 5
+        assert "a.parquet: ValueError: no column n" in several.notes[0]
+
+
 @pytest.mark.usefixtures("small_segments")
 def test_a_description_is_resumed(world, place, on_root):
     numbers = np.random.default_rng(2).normal(size=800).tolist()

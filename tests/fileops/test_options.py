@@ -1,4 +1,4 @@
-"""Options of the program that exclude each other."""
+"""Options of the program that exclude each other, or have no effect."""
 
 import pytest
 
@@ -13,3 +13,12 @@ def test_a_quote_is_no_delimiter(quote, delimiter):
     with pytest.raises(ValueError, match="--quote"):
         check(options)
     check(Options("describe", ("x",), quote=quote, delimiter="|"))
+
+
+@pytest.mark.parametrize("more", [{}, {"top": 3}, {"only": ("lines",)}])
+def test_strict_utf8_needs_text_in_utf8(more):
+    options = Options("count", ("x",), strict_utf8=True, encoding="bytes", **more)
+    with pytest.raises(ValueError, match="--strict-utf8 has no effect with --enc"):
+        check(options)
+    check(Options("count", ("x",), strict_utf8=True, **more))
+    check(Options("count", ("x",), encoding="bytes", **more))
