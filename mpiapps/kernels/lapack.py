@@ -12,7 +12,6 @@ from mpiapps.kernels.backends import backend_of
 
 Array = npt.NDArray[Any]
 Geqrf = Callable[[Array], tuple[Array, Array]]
-GETRI_COLUMNS = 64  # of its workspace, for products of blocks
 GEQRF_COLUMNS = 128  # LAPACK computes more in blocks, which need more workspace
 
 
@@ -46,18 +45,6 @@ def getrf(whole: Array) -> tuple[Array, npt.NDArray[np.int32], int]:
     routine = get_lapack_funcs("getrf", dtype=whole.dtype)
     factors, pivots, info = routine(whole, overwrite_a=True)
     return factors, pivots, info
-
-
-def getri(factors: Array, pivots: Array) -> Array:
-    """Return the inverse, column-major, from the results of `getrf`."""
-    from scipy.linalg import get_lapack_funcs
-
-    routine = get_lapack_funcs("getri", dtype=factors.dtype)
-    columns = max(1, GETRI_COLUMNS * len(factors))
-    inverse: Array
-    inverse, info = routine(factors, pivots, lwork=columns)
-    assert info == 0, "getrf has found the matrix regular"
-    return inverse
 
 
 def order_after_swaps(n: int, pivots: Array) -> npt.NDArray[np.int64]:

@@ -60,10 +60,7 @@ class Axis:
 
     def count(self, coord: int) -> int:
         """Return the number of indices that `coord` owns (ScaLAPACK's NUMROC)."""
-        blocks, rest = divmod(self.n, self.block)
-        per_coord, extra = divmod(blocks, self.procs)
-        full = (per_coord + (coord < extra)) * self.block
-        return full + (rest if coord == extra else 0)
+        return self.count_below(self.n, coord)
 
     def owner(self, index: Index) -> Index:
         """Return the coordinate that owns `index` (ScaLAPACK's INDXG2P)."""
@@ -73,9 +70,12 @@ class Axis:
         """Return the local index of `index` on its owner (ScaLAPACK's INDXG2L)."""
         return index // self.block // self.procs * self.block + index % self.block
 
-    def count_below(self, index: int, coord: int) -> int:
+    def count_below(self, index: Index, coord: int) -> Index:
         """Return the number of indices below `index` that `coord` owns."""
-        return Axis(index, self.block, self.procs).count(coord)
+        blocks, rest = index // self.block, index % self.block
+        per_coord, extra = blocks // self.procs, blocks % self.procs
+        full = (per_coord + (coord < extra)) * self.block
+        return full + rest * (coord == extra)
 
     def span(self, coord: int) -> range:
         """Return the indices of `coord` if the axis `is_contiguous`."""
@@ -123,5 +123,14 @@ class Axis:
 
     def common(self, coord: int, other: Axis, other_coord: int) -> int:
         """Return how many indices of `coord` are those of `other_coord` on `other`."""
-        part = self.overlap(coord, other, other_coord)
-        return part.stop - part.start if isinstance(part, slice) else part.size
+        if self.matches(other):
+            return self.count(coord) if coord == other_coord else 0
+        if other.is_contiguous and not self.is_contiguous:
+            return other.common(other_coord, self, coord)
+        count = other.count_below
+        if self.is_contiguous:
+            span = self.span(coord)
+            return count(span.stop, other_coord) - count(span.start, other_coord)
+        starts = np.arange(coord * self.block, self.n, self.block * self.procs)
+        stops = np.minimum(starts + self.block, self.n)
+        return int((count(stops, other_coord) - count(starts, other_coord)).sum())

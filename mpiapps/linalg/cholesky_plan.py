@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+from itertools import islice
 
 from mpiapps.linalg.factorization import (
     block_for,
@@ -52,15 +52,18 @@ def send_cholesky(
         traffic.include(ranks)
 
     process_row, process_column = (i * q, q, 1), (j, p, q)
-    for panel in list(panels(rows, layout.grid))[:first_panels]:
+    # This rank's columns to the right of the panel, by the process row that sends them.
+    owned = [cols.common(j, rows, root) for root in range(p)]
+    for panel in islice(panels(rows, layout.grid), first_panels):
         nb, below = len(panel), rows.count(i) - rows.count_below(panel.k.start, i)
         if j == panel.col:
             traffic.compute(nb**3 / 3 if i == panel.row else 0)
             broadcast(nb * nb + 1, panel.row, process_column)
             traffic.compute(below * nb * nb)
+            owned[panel.row] -= nb
         broadcast(below * nb + 1, panel.col, process_row)  # with an info code
-        left = cols.indices(j)[cols.count_below(panel.k.stop, j) :]
-        for root, owned in enumerate(np.bincount(rows.owner(left), minlength=p)):
-            broadcast(int(owned) * nb, root, process_column)
+        for root, columns in enumerate(owned):
+            if columns:  # of the diagonal process row only, on a square grid
+                broadcast(columns * nb, root, process_column)
         # Half of the products: those below the diagonal.
-        traffic.compute(left.size * below * nb)
+        traffic.compute(sum(owned) * below * nb)

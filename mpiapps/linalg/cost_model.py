@@ -15,6 +15,7 @@ from mpiapps.linalg.product_choice import SUMMA, WIDTH, Choice, Product, rank_ch
 from mpiapps.linalg.schedule import Step, comm_sizes, product
 
 Calls = Counter[Call]
+MAX_CALLS = 1_500_000  # of a rank; to count them takes about ten seconds
 
 
 @dataclass(frozen=True)
@@ -167,14 +168,25 @@ def count(
 
     A broadcast or all-gather on a communicator of one rank sends nothing.
     """
-    received = messages = flops = 0
+    received = messages = flops = calls = 0
     sizes = comm_sizes(choice.grid, size)
     for panel in product(choice, rank, size, gram=gram):
+        calls += len(panel)
+        check_calls(calls)
         for step in panel:
             received, flops = received + step.received, flops + step.flops
             others = sizes.get(step.comm, 1) - 1
             messages += others if step.op in {"sum", "exchange"} else min(1, others)
     return received, messages, flops
+
+
+def check_calls(calls: int) -> None:
+    """Raise `ValueError` if a rank makes too many calls to count each. Local."""
+    if calls > MAX_CALLS:
+        raise ValueError(
+            f"a rank makes more than {MAX_CALLS:,} calls of MPI, which a plan counts"
+            " one by one; plan smaller matrices, and extrapolate"
+        )
 
 
 def calls_of(

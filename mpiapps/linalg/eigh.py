@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
-from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.cholesky import cholesky
-from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.distmatrix import DistMatrix, as_matrix
 from mpiapps.linalg.divide_conquer import eigh_tridiagonal
 from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.factorization import check_square
@@ -20,6 +19,7 @@ from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.one_rank import scattered
 from mpiapps.linalg.redistribute import redistribute
 from mpiapps.linalg.reflectors import PartialReduction, ReductionCallback
+from mpiapps.linalg.scaling import scale_to_one
 from mpiapps.linalg.solve import hermitian
 from mpiapps.linalg.tridiagonal import row_layout, tridiagonalise
 from mpiapps.linalg.trsm import solve_triangular
@@ -46,7 +46,7 @@ class EighResult(NamedTuple):
 
 def eigh(
     a: DistMatrix,
-    b: DistMatrix | None = None,
+    b: DistMatrix | npt.ArrayLike | None = None,
     *,
     UPLO: str = "L",  # noqa: N803 - NumPy's name
     on_panel: ReductionCallback | None = None,
@@ -60,7 +60,7 @@ def eigh(
     ----------
     a : DistMatrix, n x n
         Real symmetric or complex Hermitian.
-    b : DistMatrix, n x n, optional
+    b : DistMatrix, n x n, or an array that is the same on all ranks, optional
         Hermitian and positive definite.
     UPLO : {"L", "U"}
         Read only the lower or the upper triangle, as NumPy; imaginary parts on the
@@ -125,7 +125,7 @@ def _eigh(
 
 def eigvalsh(
     a: DistMatrix,
-    b: DistMatrix | None = None,
+    b: DistMatrix | npt.ArrayLike | None = None,
     *,
     UPLO: str = "L",  # noqa: N803 - NumPy's name
 ) -> Array:
@@ -166,12 +166,13 @@ def _tridiagonal_values(diagonal: Array, off_diagonal: Array) -> Array:
 
 
 def _problem(
-    call: str, a: DistMatrix, b: DistMatrix | None, uplo: str
+    call: str, a: DistMatrix, b: DistMatrix | npt.ArrayLike | None, uplo: str
 ) -> tuple[DistMatrix, DistMatrix | None]:
     """Return a matrix with A's eigenvalues, and L if there is B = L L.H. Collective.
 
     The lower triangle of the matrix is to be read.
     """
+    b = None if b is None else as_matrix(a, b)[0]
     with raise_together(a.comm) as same:
         same(call, a, b, uplo)
         if b is not None and a.shape != b.shape:
@@ -224,16 +225,3 @@ def scaled_rows(a: DistMatrix, *, lower: bool = False) -> tuple[DistMatrix, int]
     if lower:
         a.local[a.row_indices[:, None] < a.col_indices] = 0
     return a, scale_to_one(a.comm, a.local)
-
-
-def scale_to_one(comm: MPI.Intracomm, local: Array) -> int:
-    """Multiply by ``2**-exponent``; return the exponent. Collective.
-
-    The largest element of all ranks is then about one.
-    """
-    numbers = local.view(local.real.dtype)
-    largest = np.array(np.abs(numbers).max(initial=0), float)
-    comm.Allreduce(MPI.IN_PLACE, largest, op=MPI.MAX)
-    exponent = math.frexp(float(largest))[1]
-    np.ldexp(numbers, -exponent, out=numbers)
-    return exponent

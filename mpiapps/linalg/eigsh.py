@@ -24,6 +24,7 @@ from mpiapps.linalg.lanczos import Operator, Request, find_pairs
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.random_fill import fill
 from mpiapps.linalg.reductions import norm
+from mpiapps.linalg.scaling import normalised
 from mpiapps.linalg.skinny_product import SkinnyProduct
 
 SMALL = 256  # order up to which `eigh` is faster
@@ -264,12 +265,13 @@ def random_columns(n: int, k: int, dtype: np.dtype[np.generic], seed: int) -> Ar
 def _by_eigh(a: DistMatrix, request: Request) -> EighResult:
     """Return pairs selected from all. Collective."""
     limit = float(np.finfo(a.dtype).eps) ** 0.5
-    size = norm(a, "max") or 1.0
-    difference = norm(a * (0.5 / size) - (a.H * (0.5 / size)), "max")
-    if difference > limit:
+    scaled, _ = normalised(a)
+    size = norm(scaled, "max") or 1.0
+    difference = norm(scaled - scaled.H, "max") / size
+    if difference > 2 * limit:
         raise ValueError(
             "the matrix is not Hermitian: elements differ from those of its adjoint by"
-            f" {2 * difference:.2g} of the largest; all elements are read, not only a"
+            f" {difference:.2g} of the largest; all elements are read, not only a"
             " triangle"
         )
     values, vectors = eigh(a)

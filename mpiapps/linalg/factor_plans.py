@@ -220,6 +220,8 @@ def send_lstsq(traffic: Traffic, problem: Problem) -> None:
     z, wide = problem.itemsize, m < n
     b = Layout.balanced((m, r), size)
     tall = problem.layout.T if wide else problem.layout
+    for _ in "AB":  # scaled
+        traffic.all_reduce(REAL)
     q = _qr(traffic, tall, z, choose_qr(*tall.shape, size, problem.dtype))
     order = min(m, n)
     traffic.broadcast(order * order * z)

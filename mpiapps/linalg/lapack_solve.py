@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from mpiapps.comm.chunking import Array
-from mpiapps.kernels.lapack import getri
 from mpiapps.kernels.transpose import transposed
 from mpiapps.linalg.cholesky import cholesky_in_place
 from mpiapps.linalg.distmatrix import DistMatrix
@@ -46,12 +45,8 @@ def solve_arrays(a: DistMatrix, b: DistMatrix, kind: str, refinements: int) -> A
 def inverse_array(a: DistMatrix, kind: str) -> Array:
     """Return the inverse, as `solve.inverse`, of a matrix on this rank. Local."""
     refuse_masks("inverse", a.dtype)
-    if kind == "general" and a.size:
-        check_square(a)
-        factors, pivots = lu_in_place(transposed(a.local).T)
-        return transposed(getri(factors, pivots).T)
-    inverse = _solver(a, kind, a.dtype)(np.eye(a.shape[0], dtype=a.dtype))
-    return (inverse + inverse.conj().T) / 2
+    inverse = _solver(a, kind, a.dtype)(np.eye(a.shape[0], dtype=a.dtype, order="F"))
+    return inverse if kind == "general" else (inverse + inverse.conj().T) / 2
 
 
 def lu_solvers(a: DistMatrix) -> tuple[float, ArraySolver, ArraySolver]:
@@ -93,6 +88,7 @@ def _lu(whole: Array) -> tuple[Array, ArraySolver, ArraySolver]:
     getrs = get_lapack_funcs("getrs", dtype=whole.dtype)
 
     def apply(b: Array, trans: int) -> Array:
-        return np.ascontiguousarray(getrs(factors, pivots, b, trans=trans)[0])
+        x: Array = getrs(factors, pivots, b, trans=trans)[0]
+        return transposed(x.T) if x.ndim > 1 else x
 
     return factors, partial(apply, trans=0), partial(apply, trans=2)

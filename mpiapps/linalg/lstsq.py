@@ -15,6 +15,7 @@ from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.factorization import check_finite
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reductions import col_sums
+from mpiapps.linalg.scaling import scale_by_power, scale_to_one
 from mpiapps.linalg.tsqr import qr
 
 
@@ -62,7 +63,8 @@ def lstsq(
     Notes
     -----
     By QR of A (of A.H if it is wide), and the SVD of R on every rank: backward stable,
-    with the same rank as by an SVD of A. Cost: that of `tsqr.qr`, and two products.
+    with the same rank as by an SVD of A. A and B are scaled by powers of two, as in
+    LAPACK's gelsd. Cost: that of `tsqr.qr`, and two products.
     """
     m, n = a.shape
     b, is_vector = as_matrix(a, b)
@@ -74,8 +76,12 @@ def lstsq(
             raise ValueError(
                 f"cannot solve {m} x {n} for {b.shape[0]} rows; expected {m}"
             )
+        if a.is_on_device:
+            raise TypeError("lstsq of a matrix on devices; use A.to_host()")
+        check_finite(a)
         check_finite(b)
     a, b = a.astype(dtype), b.astype(dtype)
+    exponent, exponent_b = (scale_to_one(c.comm, c.local) for c in (a, b))
     wide = m < n
     q, r = qr(a.H if wide else a)
     u, s, vh = np.linalg.svd(r.conj().T if wide else r)
@@ -95,4 +101,7 @@ def lstsq(
     if rank == n < m:
         rest = multiply(a, x, b, alpha=-1, beta=1)
         residuals = col_sums(rest.map(lambda local: (local * local.conj()).real))
+    scale_by_power(x.local, exponent_b - exponent)
+    scale_by_power(residuals, 2 * exponent_b)
+    scale_by_power(s, exponent)
     return LstsqResult(x.to_all()[:, 0] if is_vector else x, residuals, rank, s)

@@ -151,7 +151,8 @@ class Problem:
         examined = {0, min(1, self.ranks - 1), self.ranks // 2, self.ranks - 1}
         counts = [Traffic(rank, self.ranks) for rank in sorted(examined)]
         for traffic in counts:
-            schedule(traffic, self)
+            if self.ranks > 1:
+                schedule(traffic, self)
         return OperationPlan(
             algorithm,
             max(traffic.received for traffic in counts),
@@ -180,7 +181,8 @@ def plan_operation(  # noqa: PLR0913 - the options of --plan
     A `Plan` of a product, which chooses among algorithms and grids.
 
     `memory` is the limit of a rank in bytes. Raises `MemoryError` if it does not
-    suffice, and `ValueError` for a `k` that the operation refuses.
+    suffice, and `ValueError` for a `k` that the operation refuses, or if there are more
+    calls than `cost_model.MAX_CALLS`.
     """
     if operation.product is not None:
         product, itemsize = operation.product(*sizes), np.dtype(dtype).itemsize

@@ -7,6 +7,7 @@ or NaN for a result that is not finite.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reductions import col_sums, norm, sum_over_ranks
 from mpiapps.linalg.residual import residual
+from mpiapps.linalg.scaling import exponent_of, normalised, scale_by_power
 from mpiapps.linalg.solve import hermitian
 from mpiapps.linalg.svd import svd
 from mpiapps.linalg.tsqr import qr
@@ -78,16 +80,17 @@ def eigenvector_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float
     `probe_error`. w is the diagonal of ``V.H A V``; B is the identity unless there are
     two inputs. A and B are their lower triangles. Cost: a product, two with B.
     """
-    eps, size = float(np.finfo(result.dtype).eps), norm(inputs[0], "max") or 1.0
-    a = hermitian(inputs[0])
-    a = a.map(lambda local: local / local.real.dtype.type(size))
+    eps = float(np.finfo(result.dtype).eps)
+    a, _ = normalised(hermitian(inputs[0]))
+    middle: list[Factor] = []
+    norm_b = 1.0
+    for matrix in inputs[1:]:
+        b, result = _normalised_metric(hermitian(matrix), result)
+        middle, norm_b = [(b, "N")], norm(b)
     image = multiply(a, result).redistribute(result.layout)
     values = col_sums(result.map(lambda v, av: v.conj() * av, image)).real
-    middle: list[Factor] = []
-    weighted, norm_b = result, 1.0
-    for matrix in inputs[1:]:
-        b = hermitian(matrix)
-        middle, norm_b = [(b, "N")], norm(b)
+    weighted = result
+    for b, _ in middle:
         weighted = multiply(b, result).redistribute(result.layout)
     image.local[...] -= weighted.local * values[image.col_indices].astype(result.dtype)
     scale = ((norm(a) or 1.0) + np.abs(values) * norm_b) * _column_norms(result)
@@ -95,6 +98,20 @@ def eigenvector_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> float
         error = float((_column_norms(image) / scale / eps).max(initial=0.0))
     whole = probe_error(None, (result, "H"), *middle, (result, "N"))
     return float(np.max([error, whole]))
+
+
+def _normalised_metric(
+    b: DistMatrix, vectors: DistMatrix
+) -> tuple[DistMatrix, DistMatrix]:
+    """Return B with elements of about one, and V with the same ``V.H B V``. Collective.
+
+    Squares of the given V may overflow or underflow.
+    """
+    b, vectors = b.copy(), vectors.copy()
+    half = exponent_of(b.comm, b.local) // 2
+    scale_by_power(b.local, -2 * half)
+    scale_by_power(vectors.local, half)
+    return b, vectors
 
 
 def _column_norms(a: DistMatrix) -> Array:
@@ -108,14 +125,15 @@ def singular_value_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> fl
     Frobenius norm, and of ``U.H U = 1`` and ``V.H V = 1``, by `probe_error`: a bound of
     the errors of s (Weyl). The check computes U and V. Cost: `svd` and one product.
     """
-    a, eps = inputs[0], float(np.finfo(result.dtype).eps)
-    size = norm(a, "max") or 1.0
-    a = a.map(lambda local: local / local.real.dtype.type(size))
+    eps = float(np.finfo(result.dtype).eps)
+    a, exponent = normalised(inputs[0])
     u, _, vh = svd(a)
     image = multiply(a, vh, op_b="H").redistribute(u.layout)
-    values = (result.to_all()[:, 0] / size).astype(result.dtype)
+    values = result.to_all()[:, 0]
+    scale_by_power(values, -exponent)
     image.local[...] -= u.local * values[u.col_indices]
-    error = float(_column_norms(image).max(initial=0.0)) / ((norm(a) or 1.0) * eps)
+    accuracy = (norm(a) or 1.0) * eps + _least(result, -exponent)
+    error = float(_column_norms(image).max(initial=0.0)) / accuracy
     whole = [probe_error(None, (u, "H"), (u, "N"))]
     whole.append(probe_error(None, (vh, "N"), (vh, "H")))
     return float(np.max([error, *whole]))
@@ -132,9 +150,7 @@ def singular_vector_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> f
     """
     if not np.isfinite(norm(result, "max")):
         return np.inf
-    a, eps = inputs[0], float(np.finfo(result.dtype).eps)
-    size = norm(a, "max") or 1.0
-    a = a.map(lambda local: local / local.real.dtype.type(size))
+    a, eps = normalised(inputs[0])[0], float(np.finfo(result.dtype).eps)
     u, r = qr(multiply(a, result))
     values = np.diagonal(r)
     image = multiply(a, u, op_a="H").redistribute(result.layout)
@@ -155,12 +171,25 @@ def least_squares_error(inputs: Sequence[DistMatrix], result: DistMatrix) -> flo
     ``|A| (|A| |X| + |B|)`` in Frobenius norms and to the larger side of A, as in
     LAPACK's tests. Cost: two products.
     """
-    a, b = inputs
-    rest = multiply(a, result, b, alpha=-1, beta=1)
-    size = norm(a)
+    (a, exponent), (b, exponent_b) = (normalised(matrix) for matrix in inputs)
+    x = result.copy()
+    scale_by_power(x.local, exponent - exponent_b)
+    rest = multiply(a, x, b, alpha=-1, beta=1)
+    size, eps = norm(a), float(np.finfo(result.dtype).eps)
     gradient = norm(multiply(a, rest, op_a="H"))
-    scale = size * (size * norm(result) + norm(b)) * max(1, *a.shape)
-    return gradient / ((scale or 1.0) * float(np.finfo(result.dtype).eps))
+    roundings = eps * (size * norm(x) + norm(b)) * max(1, *a.shape)
+    unit = _least(result, exponent - exponent_b) * math.prod(x.shape) ** 0.5
+    return gradient / (size * (roundings + size * unit) or 1.0)
+
+
+def _least(result: DistMatrix, exponent: int) -> float:
+    """Return the unit of denormal numbers, in which a result may be rounded. Local.
+
+    Multiplied by ``2**exponent``.
+    """
+    with np.errstate(over="ignore"):
+        unit = float(np.finfo(result.dtype).smallest_subnormal)
+        return float(np.ldexp(unit, exponent))
 
 
 def probe_error(

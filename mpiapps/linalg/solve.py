@@ -147,8 +147,10 @@ def hermitian(a: DistMatrix) -> DistMatrix:
     """Return the Hermitian matrix with the lower triangle of A. Collective."""
     module = array_module(a.local)
     i, j = like(a.local, a.row_indices)[:, None], like(a.local, a.col_indices)[None, :]
-    half = a.map(lambda x: module.where(i > j, x, module.where(i == j, x.real / 2, 0)))
-    return half + half.H
+    above = a.map(lambda x: module.where(i > j, x, 0)).H
+    return a.map(
+        lambda x, y: module.where(i > j, x, module.where(i == j, x.real, y)), above
+    )
 
 
 def inverse(

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 
 from mpiapps.linalg.call_cost import Call
-from mpiapps.linalg.cost_model import call_of
+from mpiapps.linalg.cost_model import call_of, check_calls
 from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.product_choice import Product, choose_product
 from mpiapps.linalg.schedule import exchanged_shape, product
@@ -33,7 +33,7 @@ class Traffic:
 
     def __init__(self, rank: int, size: int) -> None:
         self.rank, self.size = rank, size
-        self.received = self.messages = 0
+        self.received = self.messages = self._call_count = 0
         self.calls: Counter[Call] = Counter()
 
     def _add(self, received: int, call: Call, messages: int = 1) -> None:
@@ -41,6 +41,8 @@ class Traffic:
             self.received += received
             self.messages += messages
             self.calls[call] += 1
+            self._call_count += 1
+            check_calls(self._call_count)
 
     def group(self, first: int, size: int, stride: int = 1) -> Traffic:
         """Return the traffic of this rank among `size` ranks from `first` on.
@@ -53,7 +55,10 @@ class Traffic:
         """Add the traffic of this rank in a group of the ranks."""
         self.received += group.received
         self.messages += group.messages
-        self.calls.update(group.calls)
+        for call, count in group.calls.items():  # faster than `update`
+            self.calls[call] += count
+        self._call_count += group._call_count
+        check_calls(self._call_count)
 
     def compute(self, flops: float) -> None:
         """Add computation between messages, which only traces of them need."""

@@ -36,6 +36,7 @@ def test_overlap_of_two_distributions(one, other, here, there):
     mine = one.indices(here)
     expected = np.intersect1d(mine, other.indices(there))
     assert mine[one.overlap(here, other, there)].tolist() == expected.tolist()
+    assert one.common(here, other, there) == len(expected)
 
 
 def test_an_invalid_layout_is_refused():

@@ -169,6 +169,20 @@ def test_generalised_problems(comm, dtype):
             np.testing.assert_allclose(values, expected, atol=unit)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_second_matrix_may_be_an_array(comm, dtype):
+    x, y = hermitian(9, dtype), np.diag(np.arange(1, 10)).astype(dtype)
+    a, b = spread(comm, x), spread(comm, y)
+    for array in (y, y.real.astype(int), y.real.tolist()):
+        np.testing.assert_allclose(eigvalsh(a, array), eigvalsh(a, b), 1e-5, 1e-5)
+    for found, expected in zip(eigh(a, y), eigh(a, b), strict=True):
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+    with pytest.raises(ValueError, match="A is 9 x 9 and B 9 x 1; expected"):
+        eigh(a, y[0])
+    with pytest.raises(TypeError, match="expected numbers"):
+        eigh(a, "B")
+
+
 def test_operands_of_two_dtypes(comm):
     x, y = hermitian(9, "f4"), 9 * np.eye(9) + 1j * np.tri(9, k=-1)
     w, v = eigh(spread(comm, x), spread(comm, y))

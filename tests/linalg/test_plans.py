@@ -10,6 +10,7 @@ from mpiapps.base.errors import CheckFailed
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import (
     cholesky_plan,
+    cost_model,
     eigh,
     eigsh,
     element_moves,
@@ -297,6 +298,24 @@ def test_the_plan_of_a_cholesky_factorization():
         assert all(b[name] < 0.9 * a[name] for a, b in pairwise(values)), name
     small = plan_operation(operation, (200,), 64, "f8")
     assert small.algorithm == "LAPACK on rank 0"
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("cholesky", [500_000]),
+        ("eigh", [10_000]),
+        ("svd", [10_000, 10_000]),
+        ("multiply", [1_000_000] * 3),
+    ],
+)
+def test_a_plan_refuses_more_calls_than_it_can_count(name, sizes, monkeypatch):
+    operation = find_operation(name)
+    monkeypatch.setattr(cost_model, "MAX_CALLS", 1000)
+    assert plan_operation(operation, sizes, 1, "f8")  # nothing is sent
+    for ranks in (4, 64):
+        with pytest.raises(ValueError, match=r"more than 1,000 calls.*smaller"):
+            plan_operation(operation, sizes, ranks, "f8")
 
 
 def test_a_plan_refuses_more_values_than_there_are():
