@@ -100,11 +100,12 @@ def check(options: Options) -> None:
     Halt.parse(options.halt)
     if options.joblog == "-":
         raise ValueError("--joblog -: give the name of a file")
-    log = str(real_path(_job_log_path(options)))
-    if options.joblog and (name := _own_file(options, job_log=False)(log)):
-        raise ValueError(
-            f"--joblog {options.joblog}: it would replace {name}; give another name"
-        )
+    if options.joblog:
+        log = str(real_path(_job_log_path(options)))
+        if name := _own_file(options, job_log=False)(log):
+            raise ValueError(
+                f"--joblog {options.joblog}: it would replace {name}; give another name"
+            )
 
 
 def run(ctx: RunContext, options: Options) -> Result:

@@ -54,9 +54,9 @@ class AxisMove:
     def sent(self, coord: int) -> Sequence[Part]:
         """Return the local indices that `coord` sends to each target coordinate."""
         if self._keeps_indices():
-            if self.source.n <= MAX_CACHED:
-                return _overlaps(self.source, coord, self.target)
-            return _overlaps.__wrapped__(self.source, coord, self.target)
+            is_small = self.source.n <= MAX_CACHED
+            overlaps = _kept_overlaps if is_small else _overlaps
+            return overlaps(self.source, coord, self.target)
         numbers = _owned(self.source, self.source_indices, coord)
         owners = self.target.owner(_at(self.target_indices, numbers))
         local = self.source.local(_at(self.source_indices, numbers))
@@ -80,11 +80,13 @@ class AxisMove:
         ).sent(coord)
 
 
-@lru_cache(256)
 def _overlaps(source: Axis, coord: int, target: Axis) -> Sequence[Part]:
     """Return the local indices of `coord` that each coordinate of `target` owns."""
     others = range(target.procs)
     return tuple(source.overlap(coord, target, other) for other in others)
+
+
+_kept_overlaps = lru_cache(256)(_overlaps)
 
 
 def _owned(axis: Axis, indices: Indices, coord: int) -> Array:

@@ -81,7 +81,8 @@ class MPIPool(BasePool):
         self._child = CallChild(time_limit(timeout), max_tasks)
         self._comm = comm.Dup()
         self._manager: Manager | None = None
-        self._executing = threading.RLock()  # without other ranks; a task may call
+        # Of the thread that executes tasks on a single rank; they may use the pool.
+        self._executing = threading.RLock()
         if comm.size == 1:
             return
         if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
