@@ -25,7 +25,7 @@ mount -t overlay overlay \
     -o "lowerdir=$BASE,upperdir=$directory/changes,workdir=$directory/work" "$root"
 for path in /proc /sys /dev; do mount --rbind "$path" "$root$path"; done
 # Of this machine: the clone, directories of the clusters, the configuration of pip.
-for path in /tmp /srv "$CLONE" /etc/ssl/certs /etc/xdg/pip "$HOME"/.{cache,config}/pip; do
+for path in /tmp /srv "$CLONE" /etc/ssl/certs /etc/xdg/pip "$HOME"/.{cache,config}/pip "$HOME"/.cache/uv; do
     [ -d "$path" ] || continue
     mkdir -p "$root$path"
     mount --bind "$path" "$root$path"
@@ -43,5 +43,6 @@ mkdir -p "$root/outside"
 pivot_root "$root" "$root/outside"
 umount -l /outside
 cd "$CLONE"
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+# With the uv of CI, if it is there.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$CLONE/.venv-uv/bin
 exec "$@"
