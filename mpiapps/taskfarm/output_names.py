@@ -48,8 +48,8 @@ def with_output_names(
     Raises
     ------
     InputError
-        If a placeholder has no value, if two tasks of the list would write one file,
-        or if one would replace a file of the farm.
+        If a placeholder has no value, if a task would replace a file of the farm, or
+        the `stdout` or one of the `outputs` of another task.
     """
     named, writers = dict[str, Task](), dict[str, str]()
     resolve = _path_resolver()
@@ -72,6 +72,13 @@ def with_output_names(
         if other != identity and not is_stream(Path(path)):
             raise InputError(_both_write(listed[other], task, path))
         named[identity] = replace(task, stdout=stdout)
+    for identity, task in listed.items() if writers else ():
+        for output in task.outputs:
+            path = resolve(Path(task.directory, output))
+            for final in (path, path.removesuffix(PART)):
+                other = writers.get(final, identity)
+                if other != identity and not is_stream(Path(final)):
+                    raise InputError(_both_write(task, listed[other], path))
     done = {resolve(Path(path)): writer for path, writer in done.items()}
     for path, identity in writers.items():
         final = path.removesuffix(PART)

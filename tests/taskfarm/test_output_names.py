@@ -43,6 +43,17 @@ def test_spellings_of_one_file(tmp_path, outputs):
         named(*outputs, directory=tmp_path)
 
 
+@pytest.mark.parametrize("output", ["a", "./a", "here/a", "a.part"])
+def test_an_output_of_another_task(tmp_path, output):
+    (tmp_path / "here").symlink_to(".")
+    here = str(tmp_path)
+    writes = Task("echo 1", stdout="a", outputs=("a",), directory=here)
+    others = Task("echo 2 > a", outputs=("b", output), directory=here)
+    for tasks in ({"1": writes, "2": others}, {"2": others, "1": writes}):
+        with pytest.raises(InputError, match="'echo 2 > a' and 'echo 1' would both"):
+            with_output_names(tasks, {}, lambda _: "")
+
+
 def test_other_names(tmp_path):
     outputs = ["a", "b/a", "a.part.part", "{seq}", "/a", str(tmp_path / "x")]
     names = named(*outputs, directory=tmp_path)
