@@ -54,6 +54,9 @@ def send_cholesky(
     process_row, process_column = (i * q, q, 1), (j, p, q)
     # This rank's columns to the right of the panel, by the process row that sends them.
     owned = [cols.common(j, rows, root) for root in range(p)]
+    # Blocks of all these rows are among the columns, but for the last p q panels.
+    calls = sum(map(bool, owned))
+    traffic.expect((n // rows.block - p * q) * calls)
     for panel in islice(panels(rows, layout.grid), first_panels):
         nb, below = len(panel), rows.count(i) - rows.count_below(panel.k.start, i)
         if j == panel.col:

@@ -170,6 +170,9 @@ def count(
     """
     received = messages = flops = calls = 0
     sizes = comm_sizes(choice.grid, size)
+    if choice.algorithm == SUMMA and choice.grid.pm * choice.grid.pn > 1:
+        # Two broadcasts and a product for each of the panels of a layer.
+        check_calls(3 * (choice.layouts[0].cols.n // choice.grid.pk // WIDTH))
     for panel in product(choice, rank, size, gram=gram):
         calls += len(panel)
         check_calls(calls)

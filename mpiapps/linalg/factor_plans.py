@@ -53,6 +53,7 @@ def _small_eigh(traffic: Traffic, problem: Problem) -> None:
 def send_eigh(traffic: Traffic, problem: Problem) -> None:
     """Add what `eigh` sends, if it uses all ranks."""
     n, size, z = problem.n, traffic.size, problem.itemsize
+    traffic.expect(n)
     rows = row_layout((n, n), size)
     _scale(traffic, problem.layout, rows, z)
     for start in range(0, n, PANEL):
@@ -152,6 +153,7 @@ def send_svd(traffic: Traffic, problem: Problem) -> None:
         traffic.move(layout, Layout.on_one((m, n), 0), z)
         traffic.broadcast(n * problem.real_itemsize)
         return
+    traffic.expect(2 * n)
     rows = row_layout((m, n), size)
     _scale(traffic, layout, rows, z)
     for start in range(0, n, PANEL):
@@ -191,7 +193,9 @@ def _qr(
 def _householder_qr(traffic: Traffic, columns: Layout, itemsize: int) -> None:
     """Add what `householder_qr` sends after its redistribution."""
     m, n = columns.shape
-    for number, start in enumerate(range(0, n, columns.cols.block)):
+    starts = range(0, n, columns.cols.block)
+    traffic.expect(3 * len(starts))
+    for number, start in enumerate(starts):
         nb, owner = min(columns.cols.block, n - start), number % traffic.size
         vectors, factor = nb * (m - start) * itemsize, nb * nb * itemsize
         for size in (vectors + factor, vectors, factor):  # R, then Q

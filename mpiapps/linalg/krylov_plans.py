@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from mpiapps.linalg.axis import Axis
@@ -67,8 +68,9 @@ def _plan(
         read = sides * steps * m * n / p * z * width / COLUMNS_PER_READ
         return Work(products + basis + small, read, memory)
 
+    plan = problem.plan(algorithm, first, work(0, restarts=False))
     filling = problem.plan(algorithm, later, work(kept, restarts=True))
-    return problem.plan(algorithm, first, work(0, restarts=False), restart=filling)
+    return replace(plan, repeated={"restart": filling})
 
 
 def _eigsh(traffic: Traffic, problem: Problem) -> None:
@@ -94,6 +96,7 @@ def _kept(k: int, count: int) -> int:
 def _fill(vectors: _Vectors, count: int) -> None:
     k = vectors.problem.k
     width = block_width(k)
+    vectors.traffic.expect(6 * ((basis_size(k) - count) // width))
     while count + width <= basis_size(k):
         count += width
         vectors.replicate(width)
@@ -124,6 +127,7 @@ def _sides(traffic: Traffic, problem: Problem) -> tuple[_Vectors, _Vectors]:
 def _fill_both(left: _Vectors, right: _Vectors, count: int) -> None:
     k = left.problem.k
     width = block_width(k)
+    left.traffic.expect(12 * ((basis_size(k) - count) // width))
     while count + width <= basis_size(k):
         right.replicate(width)
         left.sum_terms(width)

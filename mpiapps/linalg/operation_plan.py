@@ -137,13 +137,7 @@ class Problem:
         """The matrix, transposed if it is wide."""
         return self if self.m >= self.n else replace(self, layout=self.layout.T)
 
-    def plan(
-        self,
-        algorithm: str,
-        schedule: Schedule,
-        work: Work,
-        **repeated: OperationPlan,
-    ) -> OperationPlan:
+    def plan(self, algorithm: str, schedule: Schedule, work: Work) -> OperationPlan:
         """Return the plan, from the schedule of the first ranks and the last one.
 
         `schedule` adds all messages to a `Traffic`; `work` is that of real numbers.
@@ -159,7 +153,6 @@ class Problem:
             max(traffic.messages for traffic in counts),
             replace(work, flops=work.flops * self.components**2),
             max(counts, key=lambda traffic: traffic.received).calls,
-            repeated,
         )
 
 

@@ -60,6 +60,10 @@ class Traffic:
         self._call_count += group._call_count
         check_calls(self._call_count)
 
+    def expect(self, calls: int) -> None:
+        """Raise `ValueError` if so many more calls are too many to count each."""
+        check_calls(self._call_count + calls)
+
     def compute(self, flops: float) -> None:
         """Add computation between messages, which only traces of them need."""
 
