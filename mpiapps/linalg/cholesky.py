@@ -24,9 +24,11 @@ from mpiapps.linalg.factorization import (
     gather_rows,
     square_blocks,
 )
+from mpiapps.linalg.matrix_operands import of_matrix
 from mpiapps.linalg.workspace import Workspace
 
 
+@of_matrix
 def cholesky(
     a: DistMatrix, block: int | None = None, *, on_panel: PanelCallback | None = None
 ) -> DistMatrix:

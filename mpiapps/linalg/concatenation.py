@@ -62,10 +62,7 @@ def assemble(
 def _checked(part: Any, first: DistMatrix) -> Any:
     """Return a matrix on the communicator of the first one, or a 2-D array."""
     if isinstance(part, DistMatrix):
-        if part.comm != first.comm:
-            raise ValueError(
-                "the matrices are on different communicators; expected one"
-            )
+        first.check_comm(part)
         return part
     array = operands.numbers(part, "array")
     if array.ndim != 2:

@@ -16,6 +16,7 @@ from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.factor_solvers import gathered_matrix, lu_solver, rank_0_is_faster
 from mpiapps.linalg.lapack_solve import ArraySolver, lu_solvers
 from mpiapps.linalg.lu import LU
+from mpiapps.linalg.matrix_operands import of_matrix
 from mpiapps.linalg.matvec import matvec
 from mpiapps.linalg.one_rank import on_rank_0
 from mpiapps.linalg.reductions import norm
@@ -30,6 +31,7 @@ MAX_PIVOT_GROWTH = 8
 LARGEST_EXPONENT = 16
 
 
+@of_matrix
 def condition(a: DistMatrix, steps: int = 5) -> float:
     """Return a lower estimate of the 1-norm condition number of A. Collective.
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +21,9 @@ from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.operators import elementwise
 from mpiapps.linalg.redistribute import redistribute
 
+# NumPy's functions for these exponents: `np.power` makes NaN of complex infinities.
+POWERS: Mapping[complex, np.ufunc] = {-1: np.reciprocal, 0.5: np.sqrt, 2: np.square}
 Operator = Callable[["DistMatrix", Any], "DistMatrix"]
-Solver = TypeVar("Solver", bound=Callable[..., Any])
 
 
 def _both(ufunc: np.ufunc) -> tuple[Operator, Operator]:
@@ -245,36 +245,18 @@ class DistMatrix(ArrayMethods, Gathering):
     __sub__, __rsub__ = _both(np.subtract)
     __mul__, __rmul__ = _both(np.multiply)
     __truediv__, __rtruediv__ = _both(np.true_divide)
-    __pow__, __rpow__ = _both(np.power)
+    _power, _power_of = _both(np.power)
 
+    def __pow__(self, other: Any, modulo: Any = None) -> DistMatrix:
+        """Return ``A ** other``. Collective; with a modulus not implemented."""
+        if modulo is not None:
+            return NotImplemented
+        is_scalar = isinstance(other, int | float | complex)
+        if is_scalar and other in POWERS and self.dtype.kind in "fc":
+            powers: DistMatrix = elementwise(POWERS[other], self)
+            return powers
+        return self._power(other)
 
-def as_matrix(a: DistMatrix, b: Any) -> tuple[DistMatrix, bool]:
-    """Return a second operand as a matrix, and whether it is a vector. Collective.
-
-    A replicated array of shape (n,) is a vector, and becomes a column; booleans become
-    float64, as in NumPy.
-    """
-    if isinstance(b, DistMatrix):
-        return b, False
-    array = np.asanyarray(b)  # with its mask
-    is_vector = array.ndim == 1
-    array = array[:, None] if is_vector else array
-    array = array.astype(float) if array.dtype.kind == "b" else array
-    matrix = DistMatrix.from_all(a.comm, array)
-    return matrix.to_device() if a.is_on_device else matrix, is_vector
-
-
-def accept_arrays(solver: Solver) -> Solver:
-    """Decorate a solver to accept a replicated array as second operand.
-
-    The result for a vector is a vector on every rank, for a two-dimensional array a
-    `DistMatrix`.
-    """
-
-    @wraps(solver)
-    def call(a: DistMatrix, b: Any, **options: Any) -> Any:
-        matrix, is_vector = as_matrix(a, b)
-        result = solver(a, matrix, **options)
-        return result.to_all()[:, 0] if is_vector else result
-
-    return cast(Solver, call)
+    def __rpow__(self, other: Any, modulo: Any = None) -> DistMatrix:
+        """Return ``other ** A``, as `__pow__`."""
+        return NotImplemented if modulo is not None else self._power_of(other)

@@ -11,11 +11,12 @@ from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.cholesky import cholesky
-from mpiapps.linalg.distmatrix import DistMatrix, as_matrix
+from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.divide_conquer import eigh_tridiagonal
 from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.factorization import check_square
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.matrix_operands import as_matrix, of_matrix
 from mpiapps.linalg.one_rank import scattered
 from mpiapps.linalg.redistribute import redistribute
 from mpiapps.linalg.reflectors import PartialReduction, ReductionCallback
@@ -44,6 +45,7 @@ class EighResult(NamedTuple):
     eigenvectors: DistMatrix
 
 
+@of_matrix
 def eigh(
     a: DistMatrix,
     b: DistMatrix | npt.ArrayLike | None = None,
@@ -123,6 +125,7 @@ def _eigh(
     return EighResult(values, DistMatrix(a.comm, columns, vectors, agreed=True))
 
 
+@of_matrix
 def eigvalsh(
     a: DistMatrix,
     b: DistMatrix | npt.ArrayLike | None = None,
@@ -175,6 +178,7 @@ def _problem(
     b = None if b is None else as_matrix(a, b)[0]
     with raise_together(a.comm) as same:
         same(call, a, b, uplo)
+        a.check_comm(b)
         if b is not None and a.shape != b.shape:
             raise ValueError(
                 f"A is {a.shape[0]} x {a.shape[1]} and B {b.shape[0]} x {b.shape[1]};"

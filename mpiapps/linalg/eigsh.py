@@ -22,6 +22,7 @@ from mpiapps.linalg.element_moves import own_part
 from mpiapps.linalg.factorization import check_square
 from mpiapps.linalg.lanczos import Operator, Request, find_pairs
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.matrix_operands import of_matrix
 from mpiapps.linalg.random_fill import fill
 from mpiapps.linalg.reductions import norm
 from mpiapps.linalg.scaling import normalised
@@ -90,6 +91,7 @@ def eigsh(
     seed: int = 0,
     return_eigenvectors: Literal[False],
 ) -> Array: ...
+@of_matrix
 def eigsh(  # noqa: PLR0913 - SciPy's arguments
     a: DistMatrix,
     k: int = 6,

@@ -14,6 +14,7 @@ from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import hdf5, npy
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.hdf5 import NAME, check_target, same_dataset
+from mpiapps.linalg.matrix_operands import of_matrix
 from mpiapps.storage.replace_file import create_temporary, real_path
 
 
@@ -95,6 +96,7 @@ def _load(comm: Ranks, file: str) -> tuple[DistMatrix, int]:
     return format_.read(communicator(comm), path, name)
 
 
+@of_matrix
 def write(file: str, a: DistMatrix, *, vector: bool = False) -> None:
     """Write A to a .npy file, or to an HDF5 ``FILE.h5:NAME``. Collective.
 

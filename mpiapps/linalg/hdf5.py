@@ -21,6 +21,7 @@ from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import to_native
 from mpiapps.linalg.file_blocks import file_block, read_layout
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.matrix_operands import of_matrix
 from mpiapps.linalg.parallel_io import check_seekable
 from mpiapps.linalg.redistribute import redistribute
 from mpiapps.storage.replace_file import real_path
@@ -88,6 +89,7 @@ def load(
     return DistMatrix(comm, layout, local, agreed=True), ndim
 
 
+@of_matrix
 def write_hdf5(
     path: str | Path, a: DistMatrix, name: str = NAME, *, vector: bool = False
 ) -> None:

@@ -34,6 +34,7 @@ from mpiapps.linalg.lu_panel import (
     factorise_by_tournament,
     factorise_on_one,
 )
+from mpiapps.linalg.matrix_operands import of_matrix
 from mpiapps.linalg.row_swaps import permutation_of, swap_rows
 from mpiapps.linalg.workspace import Workspace
 
@@ -54,6 +55,7 @@ class LU:
     rows: npt.NDArray[np.int64]
 
 
+@of_matrix
 def lu(
     a: DistMatrix,
     block: int | None = None,

@@ -118,6 +118,14 @@ class MatrixBase:
         coords = self.layout.coords(self.comm.rank)
         return self.layout.cols.indices(coords[1]) if coords else np.empty(0, np.int64)
 
+    def check_comm(self, *others: object) -> None:
+        """Raise `ValueError` if another matrix has another communicator. Local."""
+        for other in others:
+            if isinstance(other, MatrixBase) and other.comm != self.comm:
+                raise ValueError(
+                    "the matrices are on different communicators; expected one"
+                )
+
     def __repr__(self) -> str:
         """Return dtype, shape, grid and block sizes, without the elements. Local."""
         text = f"DistMatrix({NAMES[self.dtype]}, {self.layout!r}"

@@ -10,9 +10,11 @@ from mpiapps.device.arrays import like, to_host
 from mpiapps.linalg import operands
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.element_moves import own_part
+from mpiapps.linalg.matrix_operands import of_matrix
 from mpiapps.linalg.reductions import sum_over_ranks
 
 
+@of_matrix
 def matvec(a: DistMatrix, x: npt.ArrayLike) -> Array:
     """Return ``A x``, shape (m,), on every rank. Collective; also ``A @ x``.
 
@@ -35,6 +37,7 @@ def matvec(a: DistMatrix, x: npt.ArrayLike) -> Array:
     return sum_over_ranks(a, to_host(a.local @ _own_elements(a, x, 1)), 1)
 
 
+@of_matrix
 def vecmat(x: npt.ArrayLike, a: DistMatrix) -> Array:
     """Return ``x A``, shape (n,), on every rank. Collective; as `matvec`."""
     return sum_over_ranks(a, to_host(_own_elements(a, x, 0) @ a.local), 0)

@@ -20,6 +20,7 @@ from mpiapps.linalg.element_moves import own_part
 from mpiapps.linalg.grid import grid_of
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.matrix_operands import of_matrix
 from mpiapps.linalg.product_choice import (
     REPLICATE_BOTH,
     SUM,
@@ -60,6 +61,7 @@ class Operand:
         return whole.astype(dtype, copy=False)
 
 
+@of_matrix
 def multiply(  # noqa: PLR0913 - the arguments of PBLAS gemm
     a: DistMatrix,
     b: DistMatrix,
@@ -119,6 +121,7 @@ def multiply(  # noqa: PLR0913 - the arguments of PBLAS gemm
     return result + c * beta if beta != 0 else result
 
 
+@of_matrix
 def gram(a: DistMatrix) -> DistMatrix:
     """Return ``A.H A``, exactly Hermitian. Collective.
 
@@ -162,11 +165,8 @@ def _check(
                 f"{type(other).__name__} is not a DistMatrix; create one with"
                 " DistMatrix.from_all or from_root, or use A @ x"
             )
-        if other is not None and other.comm != a.comm:
-            raise ValueError(
-                "the matrices are on different communicators; expected one"
-            )
         if other is not None:
+            a.check_comm(other)
             operands.check_memory(a, other)
     refuse_masks("a product", a.dtype, b.dtype)
     m, k = a.shape if op_a == "N" else a.shape[::-1]

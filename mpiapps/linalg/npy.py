@@ -20,6 +20,7 @@ from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import native_dtype, to_native
 from mpiapps.linalg.file_blocks import FileBlock, file_block, read_layout
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.matrix_operands import of_matrix
 from mpiapps.linalg.parallel_io import READ, check_method, check_seekable
 from mpiapps.linalg.redistribute import redistribute
 
@@ -121,6 +122,7 @@ def load(
     return DistMatrix(comm, layout, local, agreed=True), header.ndim
 
 
+@of_matrix
 def write_npy(
     path: str | Path,
     a: DistMatrix,

@@ -19,9 +19,10 @@ from mpiapps.linalg.array_functions import ARRAY_FUNCTIONS
 from mpiapps.linalg.axis_reductions import REDUCTIONS
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.concatenation import CONCATENATIONS
-from mpiapps.linalg.distmatrix import DistMatrix, as_matrix
+from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.eigh import eigh, eigvalsh
 from mpiapps.linalg.lstsq import lstsq
+from mpiapps.linalg.matrix_operands import as_matrix, check_matrix
 from mpiapps.linalg.matvec import matvec, vecmat
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reductions import norm, trace
@@ -63,11 +64,8 @@ def call(function: Callable[..., Any], args: Any, options: Any) -> Any:
     if function not in FUNCTIONS:
         refuse(_name(function))
     compute = FUNCTIONS[function]
-    if function in OF_A_MATRIX and args and not isinstance(args[0], DistMatrix):
-        raise TypeError(
-            f"{_name(function)}: the first operand is a {type(args[0]).__name__};"
-            " expected a distributed matrix: DistMatrix.from_all(comm, array)"
-        )
+    if function in OF_A_MATRIX and args:
+        check_matrix(_name(function), "the first operand", args[0])
     try:
         return compute(*args, **options)
     except TypeError as error:

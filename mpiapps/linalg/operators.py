@@ -137,10 +137,7 @@ class Operators(MatrixBase, NDArrayOperatorsMixin):
             raise ValueError(
                 f"shapes {self.shape} and {other.shape} differ; expected the same"
             )
-        if other.comm != self.comm:
-            raise ValueError(
-                "the matrices are on different communicators; expected one"
-            )
+        self.check_comm(other)
 
     def _local_operand(self, other: Any) -> Any:
         """Return the part of an operand for the local elements. Local."""

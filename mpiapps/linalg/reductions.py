@@ -12,6 +12,7 @@ from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import BOOL
+from mpiapps.linalg.matrix_operands import of_matrix
 from mpiapps.linalg.reproducible_sums import (
     MAGNITUDES,
     SQUARES,
@@ -26,6 +27,7 @@ NORMS = ("fro", "1", "inf", "max")
 SMALLEST_SUM, LARGEST_SUM = 2.0**-800, 2.0**1000
 
 
+@of_matrix
 def row_sums(a: DistMatrix) -> Array:
     """Return the sum of each row, shape (m,), on every rank. Collective.
 
@@ -36,6 +38,7 @@ def row_sums(a: DistMatrix) -> Array:
     return np.asarray(sums(a, 1))
 
 
+@of_matrix
 def col_sums(a: DistMatrix) -> Array:
     """Return the sum of each column, shape (n,), on every rank. Collective.
 
@@ -46,6 +49,7 @@ def col_sums(a: DistMatrix) -> Array:
     return np.asarray(sums(a, 0))
 
 
+@of_matrix
 def total(a: DistMatrix) -> Any:
     """Return the sum of all elements, on every rank. Collective; as `row_sums`."""
     with raise_together(a.comm) as same:
@@ -91,6 +95,7 @@ def sum_over_ranks(a: DistMatrix, local_values: Array, axis: int | None) -> Arra
     return result
 
 
+@of_matrix
 def diagonal(a: DistMatrix, k: int = 0) -> Array:
     """Return diagonal k on every rank: above the main one if positive. Collective.
 
@@ -103,6 +108,7 @@ def diagonal(a: DistMatrix, k: int = 0) -> Array:
     return np.asarray(a[numbers + below, numbers + above])
 
 
+@of_matrix
 def trace(a: DistMatrix, offset: int = 0) -> Any:
     """Return the sum of a diagonal, on every rank. Collective; as `diagonal`.
 
@@ -111,6 +117,7 @@ def trace(a: DistMatrix, offset: int = 0) -> Any:
     return diagonal(a, offset).sum()
 
 
+@of_matrix
 def norm(a: DistMatrix, kind: str = "fro") -> float:
     """Return a norm of A, on every rank; NaN if an element is NaN. Collective.
 

@@ -10,7 +10,7 @@ import numpy as np
 from mpiapps.comm.consistency import raise_together
 from mpiapps.device.arrays import array_module, like
 from mpiapps.linalg import cholesky, lu
-from mpiapps.linalg.distmatrix import DistMatrix, accept_arrays
+from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.factor_solvers import Factors, matrix_of, put_columns, solver
 from mpiapps.linalg.factorization import (
     PanelCallback,
@@ -23,6 +23,7 @@ from mpiapps.linalg.lapack_solve import (
     solve_arrays,
 )
 from mpiapps.linalg.lu import LU
+from mpiapps.linalg.matrix_operands import accept_arrays, of_matrix
 from mpiapps.linalg.one_rank import on_rank_0, scattered
 from mpiapps.linalg.residual import refine
 from mpiapps.linalg.trsm import inverse_of_lower, solve_triangular
@@ -34,6 +35,7 @@ KINDS: dict[str, tuple[Callable[..., Factors], Callable[..., Factors]]] = {
 }
 
 
+@of_matrix
 def factorise(
     a: DistMatrix,
     kind: str = "general",
@@ -62,6 +64,7 @@ def factorise(
     return begin(a, on_panel=on_panel)
 
 
+@of_matrix
 @accept_arrays
 def solve(
     a: DistMatrix,
@@ -105,6 +108,7 @@ def solve(
     """
     with raise_together(a.comm) as same:
         same("solve", a, b, kind, refinements, _check_factors(factors, a))
+        a.check_comm(b)
         if a.shape[0] != b.shape[0]:
             raise ValueError(
                 f"cannot solve {a.shape[0]} x {a.shape[1]} for {b.shape[0]} rows;"
@@ -129,6 +133,12 @@ def _check_factors(factors: Factors | None, a: DistMatrix) -> DistMatrix | None:
     if factors is None:
         return None
     matrix = matrix_of(factors)
+    if not isinstance(matrix, DistMatrix):
+        raise TypeError(
+            f"factors is a {type(factors).__name__}; expected factorise(A), which is"
+            " an LU or a DistMatrix"
+        )
+    a.check_comm(matrix)
     if matrix.shape != a.shape:
         raise ValueError(
             f"the factors are of a {matrix.shape[0]} x {matrix.shape[1]} matrix, but A"
@@ -153,6 +163,7 @@ def hermitian(a: DistMatrix) -> DistMatrix:
     )
 
 
+@of_matrix
 def inverse(
     a: DistMatrix, *, kind: str = "general", factors: Factors | None = None
 ) -> DistMatrix:

@@ -16,6 +16,7 @@ from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.eigh import scaled_rows
 from mpiapps.linalg.factorization import check_finite
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.matrix_operands import of_matrix
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.one_rank import scattered
 from mpiapps.linalg.redistribute import redistribute
@@ -46,6 +47,7 @@ class SVDResult(NamedTuple):
     Vh: DistMatrix
 
 
+@of_matrix
 def svd(a: DistMatrix) -> SVDResult:
     """Return U, s and V.H with ``A = U diag(s) V.H``. Collective.
 
@@ -86,6 +88,7 @@ def svd(a: DistMatrix) -> SVDResult:
     return _svd_of_tall(a)
 
 
+@of_matrix
 def singular_values(
     a: DistMatrix,
     *,

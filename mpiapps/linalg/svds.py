@@ -23,6 +23,7 @@ from mpiapps.linalg.eigsh import (
 from mpiapps.linalg.factorization import check_finite
 from mpiapps.linalg.golub_kahan import BlockGolubKahan, Wanted, find_triplets
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.matrix_operands import of_matrix
 from mpiapps.linalg.skinny_product import SkinnyProduct
 from mpiapps.linalg.svd import SVDResult, singular_values, svd
 
@@ -61,6 +62,7 @@ def svds(
     seed: int = 0,
     return_singular_vectors: Literal[False],
 ) -> Array: ...
+@of_matrix
 def svds(  # noqa: PLR0913 - SciPy's arguments
     a: DistMatrix,
     k: int = 6,

@@ -13,7 +13,7 @@ from mpiapps.kernels.blas import add_product, solve_rows
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.block_messages import bcast_in
-from mpiapps.linalg.distmatrix import DistMatrix, accept_arrays
+from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.factorization import (
     PANEL_SECONDS,
@@ -24,11 +24,13 @@ from mpiapps.linalg.factorization import (
     panels,
 )
 from mpiapps.linalg.layout import BLOCK, Layout
+from mpiapps.linalg.matrix_operands import accept_arrays, of_matrix
 from mpiapps.linalg.multiply import OPS
 from mpiapps.linalg.operands import check_memory
 from mpiapps.linalg.product_choice import REDISTRIBUTION_PASSES, Cost
 
 
+@of_matrix
 @accept_arrays
 def solve_triangular(
     a: DistMatrix,
@@ -70,6 +72,7 @@ def solve_triangular(
     (m, n), (rows, _) = a.shape, b.shape
     with raise_together(a.comm) as same:
         same("solve_triangular", a, b, bool(lower), op, bool(unit))
+        a.check_comm(b)
         refuse_masks("solve_triangular", a.dtype, b.dtype)
         check_memory(a, b)
         if op not in OPS:
@@ -107,6 +110,7 @@ def solve_triangular(
     return x if x.layout == b.layout else x.redistribute(b.layout)
 
 
+@of_matrix
 def inverse_of_lower(a: DistMatrix, *, unit: bool = False) -> DistMatrix:
     """Return the inverse of a lower triangle without zeros on its diagonal. Collective.
 

@@ -6,8 +6,10 @@ import pytest
 from mpiapps.comm.consistency import DisagreementError
 from mpiapps.linalg.cholesky import cholesky
 from mpiapps.linalg.distmatrix import DistMatrix
+from mpiapps.linalg.eigh import eigh, eigvalsh
 from mpiapps.linalg.grid_choice import Grid
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.lstsq import lstsq
 from mpiapps.linalg.lu import lu
 from mpiapps.linalg.matvec import matvec
 from mpiapps.linalg.moments import mean, std
@@ -197,3 +199,25 @@ def test_a_function_whose_dtype_depends_on_the_elements(comm):
         return
     with pytest.raises(TypeError, match=r"'float64'.*'complex128'"):
         made.map(np.emath.sqrt)
+
+
+TWO_OPERANDS = {
+    "solve": solve,
+    "solve, positive": lambda a, b: solve(a, b, kind="positive"),
+    "factors": lambda a, b: solve(a, a, factors=factorise(b)),
+    "triangular": solve_triangular,
+    "eigh": eigh,
+    "eigvalsh": eigvalsh,
+    "lstsq": lstsq,
+    "multiply": multiply,
+    "add": lambda a, b: a + b,
+}
+
+
+@pytest.mark.parametrize("call", TWO_OPERANDS.values(), ids=TWO_OPERANDS)
+def test_matrices_of_two_communicators(comm, call):
+    other = comm.Split(0, -comm.rank)
+    a, b = DistMatrix.eye(comm, N), DistMatrix.eye(other, N)
+    with pytest.raises(ValueError, match="different communicators; expected one"):
+        call(a, b)
+    other.Free()

@@ -229,6 +229,14 @@ def test_numbers_of_any_type_are_factors(comm, number, dtype):
     close(number - a, number - x)
 
 
+def test_a_power_has_no_modulus(comm):
+    a = DistMatrix.eye(comm, 3)
+    for numbers in ((a, 2, 3), (2, a, 3), (a, a, a)):
+        with pytest.raises(TypeError, match=r"operand type.*pow\(\).*DistMatrix"):
+            pow(*numbers)
+    close(pow(a, 2, None), np.eye(3))
+
+
 @pytest.mark.parametrize("number", ["2", None, [2], "x", object(), np.str_("2")])
 def test_factors_must_be_numbers(comm, number):
     a = DistMatrix.eye(comm, 3)
