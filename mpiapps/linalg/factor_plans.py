@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mpiapps.comm.partition import blocks
-from mpiapps.linalg import eigh, svd
+from mpiapps.linalg import eigh, lstsq, svd
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.householder_qr import column_layout
 from mpiapps.linalg.layout import Layout
@@ -208,6 +210,12 @@ def plan_lstsq(problem: Problem) -> OperationPlan:
     """Return the plan of `lstsq` for a matrix of full rank."""
     tall, r, p, z = problem.tall, problem.columns, problem.ranks, problem.itemsize
     m, n = tall.m, tall.n
+    if lstsq.is_tall((problem.m, problem.n), r, p):
+        sides = replace(problem, layout=Layout.balanced((m, n + r), p))
+        memory = (3 * m * (n + r) / p + (p + 6) * (n + r) ** 2) * z
+        rest = Work(20 * n**3, 2 * m * n / p * z, memory)
+        work = _qr_work(sides).then(rest)
+        return problem.plan("R of A and B, SVD of R on every rank", send_lstsq, work)
     right = (problem.m + problem.n) * r / p
     algorithm = choose_qr(m, n, p, tall.dtype)
     factors = 2 * p if algorithm == TSQR else 2
@@ -226,6 +234,14 @@ def send_lstsq(traffic: Traffic, problem: Problem) -> None:
     tall = problem.layout.T if wide else problem.layout
     for _ in "AB":  # scaled
         traffic.all_reduce(REAL)
+    if lstsq.is_tall((m, n), r, size):
+        traffic.move(problem.layout, Layout.blocks((m, n), (size, 1)), z)
+        traffic.move(b, Layout.blocks((m, r), (size, 1)), z)
+        _qr(traffic, Layout.blocks((m, n + r), (size, 1)), z)
+        traffic.broadcast(n * r * z)
+        traffic.broadcast(r * problem.real_itemsize)
+        traffic.broadcast(n * problem.real_itemsize)
+        return
     q = _qr(traffic, tall, z, choose_qr(*tall.shape, size, problem.dtype))
     order = min(m, n)
     traffic.broadcast(order * order * z)

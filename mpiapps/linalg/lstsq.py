@@ -10,13 +10,16 @@ import numpy.typing as npt
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.block_messages import bcast_in
-from mpiapps.linalg.distmatrix import DistMatrix, as_matrix
+from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.factorization import check_finite
+from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.matrix_operands import as_matrix, of_matrix
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reductions import col_sums
 from mpiapps.linalg.scaling import scale_by_power, scale_to_one
-from mpiapps.linalg.tsqr import qr
+from mpiapps.linalg.svd import TALL
+from mpiapps.linalg.tsqr import qr, r_of_rows
 
 
 class LstsqResult(NamedTuple):
@@ -40,6 +43,7 @@ class LstsqResult(NamedTuple):
     s: Array
 
 
+@of_matrix
 def lstsq(
     a: DistMatrix, b: DistMatrix | npt.ArrayLike, rcond: float | None = None
 ) -> LstsqResult:
@@ -64,7 +68,10 @@ def lstsq(
     -----
     By QR of A (of A.H if it is wide), and the SVD of R on every rank: backward stable,
     with the same rank as by an SVD of A. A and B are scaled by powers of two, as in
-    LAPACK's gelsd. Cost: that of `tsqr.qr`, and two products.
+    LAPACK's gelsd. Cost: that of `tsqr.qr`, and two products. Of a tall A with few
+    right sides, that of the R of A and B side by side, by `tsqr.r_of_rows`: its last
+    columns are ``Q.H B``, and Q is not needed (Golub, Van Loan: Matrix Computations,
+    section 5.3).
     """
     m, n = a.shape
     b, is_vector = as_matrix(a, b)
@@ -82,14 +89,43 @@ def lstsq(
         check_finite(b)
     a, b = a.astype(dtype), b.astype(dtype)
     exponent, exponent_b = (scale_to_one(c.comm, c.local) for c in (a, b))
-    wide = m < n
-    q, r = qr(a.H if wide else a)
-    u, s, vh = np.linalg.svd(r.conj().T if wide else r)
     eps = float(np.finfo(dtype).eps)
     rcond = eps * max(m, n) if rcond is None else rcond
     rcond = eps if rcond < 0 else rcond
-    rank = int((s > rcond * s.max(initial=0)).sum())
-    factor = vh[:rank].conj().T @ (u[:, :rank].conj().T / s[:rank, None])
+    algorithm = _by_triangle if is_tall((m, n), b.shape[1], a.comm.size) else _by_q
+    x, residuals, rank, s = algorithm(a, b, rcond)
+    scale_by_power(x.local, exponent_b - exponent)
+    scale_by_power(residuals, 2 * exponent_b)
+    scale_by_power(s, exponent)
+    return LstsqResult(x.to_all()[:, 0] if is_vector else x, residuals, rank, s)
+
+
+def is_tall(shape: tuple[int, int], columns: int, size: int) -> bool:
+    """Return whether A and `columns` right sides are factorised side by side. Local."""
+    m, n = shape
+    return 2 * columns <= n and m >= max(TALL, size) * (n + columns)
+
+
+def _by_triangle(a: DistMatrix, b: DistMatrix, rcond: float) -> LstsqResult:
+    """Return X by the R of A and B side by side. Collective."""
+    (m, n), columns = a.shape, b.shape[1]
+    rows = Layout.blocks((m, n), (a.comm.size, 1))
+    sides = Layout.blocks((m, columns), (a.comm.size, 1))
+    parts = a._redistributed(rows).local, b._redistributed(sides).local
+    r = r_of_rows(a.comm, np.concatenate(parts, axis=1))
+    inverse, rank, s = _pseudo_inverse(r[:n, :n], rcond)
+    x, rest = inverse @ r[:n, n:], r[n:, n:]
+    residuals = (rest * rest.conj()).real.sum(axis=0) if rank == n else s[:0].copy()
+    for values in (x, residuals, s):  # one rank's bits on all ranks
+        bcast_in(a.comm, values, 0)
+    return LstsqResult(DistMatrix.from_all(a.comm, x), residuals, rank, s)
+
+
+def _by_q(a: DistMatrix, b: DistMatrix, rcond: float) -> LstsqResult:
+    """Return X by Q and R of A, or of A.H. Collective."""
+    (m, n), wide = a.shape, a.shape[0] < a.shape[1]
+    q, r = qr(a.H if wide else a)
+    factor, rank, s = _pseudo_inverse(r.conj().T if wide else r, rcond)
     # One rank's bits on all ranks.
     inverse = DistMatrix.from_all(a.comm, bcast_in(a.comm, factor, 0))
     bcast_in(a.comm, s, 0)
@@ -101,7 +137,11 @@ def lstsq(
     if rank == n < m:
         rest = multiply(a, x, b, alpha=-1, beta=1)
         residuals = col_sums(rest.map(lambda local: (local * local.conj()).real))
-    scale_by_power(x.local, exponent_b - exponent)
-    scale_by_power(residuals, 2 * exponent_b)
-    scale_by_power(s, exponent)
-    return LstsqResult(x.to_all()[:, 0] if is_vector else x, residuals, rank, s)
+    return LstsqResult(x, residuals, rank, s)
+
+
+def _pseudo_inverse(r: Array, rcond: float) -> tuple[Array, int, Array]:
+    """Return the pseudo-inverse of an array, its rank and singular values. Local."""
+    u, s, vh = np.linalg.svd(r)
+    rank = int((s > rcond * s.max(initial=0)).sum())
+    return vh[:rank].conj().T @ (u[:, :rank].conj().T / s[:rank, None]), rank, s

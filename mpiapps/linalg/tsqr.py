@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
+from mpiapps.comm.block_plan import BlockPlan
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.collectives import allgather
 from mpiapps.comm.consistency import raise_together
+from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import refuse_masks
 from mpiapps.linalg.factorization import check_finite
 from mpiapps.linalg.householder_qr import householder_qr, triangularise
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.matrix_operands import of_matrix
 from mpiapps.linalg.one_rank import SELF
 from mpiapps.linalg.qr_choice import PANELS, WHOLE, choose_qr, qr_block
 
+# Elements of an array whose QR takes NumPy less time than the calls of panels.
+SMALL = 2**16
 
+
+@of_matrix
 def qr(a: DistMatrix) -> tuple[DistMatrix, Array]:
     """Return Q and R with ``A = Q R`` and a nonnegative diagonal of R. Collective.
 
@@ -50,15 +57,17 @@ def _qr_of_rows(rows: DistMatrix, *, whole: bool) -> tuple[DistMatrix, Array]:
     with raise_together(rows.comm):
         if not whole:
             local_q, local_r = _local_qr(rows.local)
-    all_r = allgather(rows.comm, np.ascontiguousarray(local_r))
-    sizes = rows.comm.allgather(local_r.shape[0])
-    inner, r = _local_qr(all_r)
-    start = sum(sizes[: rows.comm.rank])
-    local = inner[start : start + local_r.shape[0]]
+    layout, most = rows.layout, rows.shape[0 if whole else 1]
+    counts = [min(layout.local_shape(i)[0], most) for i in range(rows.comm.size)]
+    plan = BlockPlan(rows.comm, counts, local_r.shape[1:], local_r.dtype)
+    inner, r = _local_qr(plan.allgather(local_r))
+    start = sum(counts[: rows.comm.rank])
+    local = inner[start : start + len(local_r)]
     local = local.copy() if local_q is None else local_q @ local
     return DistMatrix(rows.comm, rows.layout, local, agreed=True), r
 
 
+@of_matrix
 def r_of_qr(a: DistMatrix) -> Array:
     """Return an R of ``A = Q R``, on every rank. Collective.
 
@@ -66,18 +75,27 @@ def r_of_qr(a: DistMatrix) -> Array:
     """
     _check("r_of_qr", a)
     rows = a._redistributed(Layout.blocks(a.shape, (a.comm.size, 1)))
-    with raise_together(a.comm):
-        local_r = _local_r(rows.local)
-    if a.comm.size == 1:
-        return local_r
-    return _local_r(allgather(a.comm, local_r))
+    return r_of_rows(a.comm, rows.local)
+
+
+def r_of_rows(comm: MPI.Intracomm, rows: Array) -> Array:
+    """Return an R of a matrix of which each rank has rows, on every rank. Collective.
+
+    Finite, with n columns and n rows or more in all; as `r_of_qr`.
+    """
+    with raise_together(comm):
+        local_r = _local_r(rows)
+    return local_r if comm.size == 1 else _local_r(allgather(comm, local_r))
 
 
 def _local_qr(x: Array) -> tuple[Array, Array]:
     """Return Q and R of one rank's array, m x n. Local.
 
-    In half of the time of `numpy.linalg.qr`, which computes on columns of the array.
+    Of a large one in half of the time of `numpy.linalg.qr`, which computes on columns
+    of the array.
     """
+    if x.size <= SMALL:
+        return np.linalg.qr(x)
     m, n = x.shape
     if m < n:  # few rows on this rank
         q, r = _local_qr(x[:, :m])
@@ -87,6 +105,8 @@ def _local_qr(x: Array) -> tuple[Array, Array]:
 
 
 def _local_r(x: Array) -> Array:
+    if x.size <= SMALL:
+        return np.asarray(np.linalg.qr(x, mode="r"))
     if len(x) < x.shape[1]:
         return _local_qr(x)[1]
     return triangularise(_alone(x), qr_block(x.shape[1], 1))[0]

@@ -18,7 +18,7 @@ from mpiapps.linalg.traffic import Traffic
         ("eigh", (20_000,), "tridiagonal form, divide and conquer"),
         ("svd", (7_000, 5_000), "bidiagonal form"),
         ("svd", (500, 5_000_000), "QR, LAPACK on rank 0"),
-        ("lstsq", (10**8, 50, 3), "QR, SVD of R on every rank"),
+        ("lstsq", (10**8, 50, 3), "R of A and B, SVD of R on every rank"),
         ("eigsh", (200,), "LAPACK on rank 0"),
         ("eigsh", (20_000,), "block Lanczos"),
         ("svds", (20_000, 5_000), "block Golub-Kahan"),
