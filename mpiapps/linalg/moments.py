@@ -14,6 +14,7 @@ from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import operands
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.layout import Layout
+from mpiapps.linalg.matrix_operands import of_matrix
 from mpiapps.linalg.reproducible_sums import (
     Terms,
     are_whole,
@@ -21,8 +22,11 @@ from mpiapps.linalg.reproducible_sums import (
     reproducible_sums,
 )
 from mpiapps.linalg.stacking import stacked
+from mpiapps.linalg.sum_terms import Function
+from mpiapps.linalg.workspace import Workspace
 
 
+@of_matrix
 def mean(a: DistMatrix, axis: int | None = None) -> Any:
     """Return the mean, on every rank. Collective; as `numpy.mean`.
 
@@ -43,6 +47,7 @@ def mean(a: DistMatrix, axis: int | None = None) -> Any:
     return _as_dtype_of(a, _mean(a, axis))
 
 
+@of_matrix
 def std(a: DistMatrix, axis: int | None = None, ddof: float = 0) -> Any:
     """Return the standard deviation, on every rank. Collective; as `numpy.std`.
 
@@ -54,6 +59,7 @@ def std(a: DistMatrix, axis: int | None = None, ddof: float = 0) -> Any:
     return _as_dtype_of(a, np.sqrt(_var(a, axis, ddof)))
 
 
+@of_matrix
 def var(a: DistMatrix, axis: int | None = None, ddof: float = 0) -> Any:
     """Return the variance, on every rank. Collective; as `numpy.var`.
 
@@ -82,28 +88,44 @@ def _var(a: DistMatrix, axis: int | None, ddof: float) -> Array:
         own = DistMatrix(MPI.COMM_SELF, layout, a.local, agreed=True)
         return np.asarray(stacked(a, _var(own, axis, ddof), axis)[0])
     center, rest = reproducible_means(a, axis)
-    if axis is not None:
+    if axis is not None and a.layout.grid[1 - axis] > 1:
         center = center[a.row_indices if axis else a.col_indices]
+    count = _count(a, axis)
+    with np.errstate(all="ignore"):  # infinities and NaN as in NumPy, without warnings
+        terms = Terms(_squared_deviations(a, axis, center), is_complex=False)
+        total = reproducible_sums(a, axis, terms)
+        correction = count * np.square(np.abs(rest))
+        correction = np.where(np.isfinite(correction), correction, 0)
+        corrected = np.maximum(total - correction, 0)
+        return np.asarray(corrected / np.maximum(count - ddof, 0))
+
+
+def _squared_deviations(a: DistMatrix, axis: int | None, center: Array) -> Function:
+    """Return the function of local elements whose values are squared deviations.
+
+    `center` is the mean of all elements, or has those of the local columns (axis 0) or
+    rows (axis 1). Each call overwrites the values of the last one.
+    """
+    work = Workspace(np.result_type(a.dtype, center))
 
     def squares(chunk: Array, rows: slice, columns: slice) -> Array:
         shift = center
         if axis is not None:
             shift = center[columns] if axis == 0 else center[rows, None]
-        # Subtracting float64 from float32 is slower than a conversion before.
-        deviation = np.asarray(chunk, np.result_type(chunk, shift)) - shift
-        is_complex = deviation.dtype.kind == "c"
-        square: Array = np.square(deviation.real, out=None if is_complex else deviation)
-        if is_complex:
-            square += np.square(deviation.imag)
-        return square
+        deviation = work.get("deviations", *chunk.shape)
+        if chunk.dtype == deviation.dtype:
+            np.subtract(chunk, shift, out=deviation)
+        else:  # subtracting float64 from float32 is slower than a conversion before
+            deviation[...] = chunk
+            deviation -= shift
+        numbers = deviation.view(deviation.real.dtype)
+        np.square(numbers, out=numbers)
+        if deviation.dtype.kind == "c":
+            numbers[:, ::2] += numbers[:, 1::2]
+            return numbers[:, ::2]
+        return numbers
 
-    count = _count(a, axis)
-    with np.errstate(all="ignore"):  # infinities and NaN as in NumPy, without warnings
-        total = reproducible_sums(a, axis, Terms(squares, is_complex=False))
-        correction = count * np.square(np.abs(rest))
-        correction = np.where(np.isfinite(correction), correction, 0)
-        corrected = np.maximum(total - correction, 0)
-        return np.asarray(corrected / np.maximum(count - ddof, 0))
+    return squares
 
 
 def _axis(axis: int | None) -> int | None:
