@@ -23,24 +23,39 @@ from mpiapps.linalg.reductions import diagonal
 # Functions of NumPy that are element-wise, but not ufuncs.
 ELEMENTWISE = (
     np.angle, np.imag, np.iscomplex, np.isclose, np.isreal, np.nan_to_num, np.real,
-    np.round, np.sinc, np.where,
+    np.sinc, np.where,
 )  # fmt: skip
 
 
-def clip(
+def clip(  # noqa: PLR0913 - arguments of NumPy
     a: Any,
     a_min: Any = None,
     a_max: Any = None,
     *,
     min: Any = None,
     max: Any = None,
+    out: DistMatrix | None = None,
 ) -> DistMatrix:
     """Return the elements limited to an interval. Collective; as `numpy.clip`."""
     low, high = a_min if min is None else min, a_max if max is None else max
     result = a if low is None else np.maximum(a, low)
     result = result if high is None else np.minimum(result, high)
-    clipped: DistMatrix = result.copy() if result is a else result
-    return clipped
+    return stored(result.copy() if result is a else result, out)
+
+
+def rounded(
+    a: DistMatrix, decimals: int = 0, out: DistMatrix | None = None
+) -> DistMatrix:
+    """Return the elements rounded to decimals. Collective; as `numpy.round`."""
+    return stored(elementwise(np.round, a, decimals), out)
+
+
+def stored(result: DistMatrix, out: Any) -> DistMatrix:
+    """Return `result`, or `out` with its elements. Collective."""
+    if out is None:
+        return result
+    positive: Callable[..., DistMatrix] = np.positive
+    return positive(result, out=out)
 
 
 def triangle(a: DistMatrix, k: int = 0, *, lower: bool) -> DistMatrix:
@@ -112,6 +127,7 @@ ARRAY_FUNCTIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
     np.iscomplexobj: lambda x: x.dtype.kind == "c",
     np.isrealobj: lambda x: x.dtype.kind != "c",
     np.ndim: lambda a: a.ndim,
+    np.round: rounded,
     np.ones_like: lambda a, dtype=None: filled(a, 1, dtype),
     np.shape: lambda a: a.shape,
     np.size: lambda a, axis=None: a.size if axis is None else a.shape[axis],

@@ -18,7 +18,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.linalg.distmatrix import DistMatrix
-from mpiapps.linalg.dtypes import check_dtype
+from mpiapps.linalg.dtypes import BOOL, check_dtype
 from mpiapps.linalg.moments import mean, std, var
 from mpiapps.linalg.reductions import sums
 from mpiapps.linalg.stacking import stacked
@@ -91,6 +91,9 @@ COMPUTE: Mapping[Callable[..., Any], Compute] = {
     np.argmin: lambda a, axis: _extreme_index(a, axis, np.minimum),
     np.count_nonzero: lambda a, axis: sums(a.astype(bool), axis),
 }
+# NumPy adds and multiplies booleans as conditions.
+OF_BOOLS = {np.sum: np.any, np.prod: np.all}
+SPREADS = {np.std, np.var}
 OPTIONS = {"axis", "dtype", "keepdims", "ddof"}
 
 
@@ -128,16 +131,36 @@ def _reduced(
         axis = _single_axis(options.pop("axis", None))
         if "dtype" in options:
             options["dtype"] = check_dtype(options["dtype"]).str
+            if function not in OF_BOOLS and options["dtype"] == BOOL:
+                raise TypeError(f"{name} with dtype=bool: expected a dtype of numbers")
         same(name, a, axis, options)
     if a.size == 0:
         return function(np.empty(a.shape, a.dtype), axis=axis, **options)
     keeps = options.pop("keepdims", False)
     if "dtype" in options:
-        a = a.astype(options.pop("dtype"))
-    result = compute(a, axis, **options)
+        result = _of_dtype(function, a, axis, **options)
+    else:
+        result = compute(a, axis, **options)
     if keeps:
         return np.expand_dims(result, (0, 1) if axis is None else axis)
     return result
+
+
+def _of_dtype(
+    function: Callable[..., Any],
+    a: DistMatrix,
+    axis: AxisOption,
+    *,
+    dtype: str,
+    **options: Any,
+) -> Any:
+    """Return a reduction of elements of `dtype`. Collective."""
+    if dtype == BOOL:
+        return COMPUTE[OF_BOOLS[function]](a, axis)
+    if function in SPREADS:  # as in NumPy, deviations keep their precision
+        wide = a.astype(np.result_type(a.dtype, dtype))
+        return COMPUTE[function](wide, axis, **options).astype(dtype)
+    return COMPUTE[function](a.astype(dtype), axis, **options)
 
 
 def _single_axis(axis: Any) -> AxisOption:

@@ -161,18 +161,17 @@ class Indexing(Operators):
                 )
             value = self._checked_value(value, ())
             same("setitem", self, mask, value)
-        mask = self._aligned(mask)
-        self.local[self._local_operand(mask)] = value
+        mask = self._local_operand(self._aligned(mask))
+        self.local[np.broadcast_to(mask, self.local.shape)] = value
 
     def _checked_value(self, value: Any, shape: tuple[int, ...]) -> Any:
         """Return a value to assign, a matrix, an array or a number, or raise. Local."""
         if isinstance(value, MatrixBase):
-            if value.comm != self.comm:
-                raise ValueError(
-                    "the matrices are on different communicators; expected one"
-                )
+            self.check_comm(value)
         elif np.ndim(value) == 0:
             value = operands.number(value, "value")
+            if isinstance(value, int):
+                float(value)  # raises on all ranks if it is too large
         else:
             value = operands.numbers(value, "value")
         dtype = np.dtype(type(value)) if np.ndim(value) == 0 else value.dtype

@@ -43,10 +43,11 @@ def apply(
         return call(REDUCTIONS[ufunc], (matrix,), {"axis": None} | given)
     if method != "__call__":
         refuse(f"{name}.{method}")
-    (out,) = options.pop("out", (None,)) if ufunc.nout == 1 else (None,)
+    outs = options.pop("out", (None,) * ufunc.nout)
+    out = outs[0] if ufunc.nout == 1 else None
     supported = {"dtype", "casting"} | ({"where"} if out is not None else set())
     if unknown := options.keys() - supported:
-        without = ", without out" if out is None else ""
+        without = " without out" if "where" in unknown else ""
         refuse(f"{name} with {', '.join(sorted(unknown))}{without}")
     if ufunc is np.matmul:
         if options:
@@ -66,7 +67,7 @@ def apply(
             results.extend(ufunc(*parts, **options))
         return results[number]
 
-    return tuple(
+    computed = [
         elementwise(
             partial(one_result, number),
             *inputs,
@@ -74,6 +75,10 @@ def apply(
             **options,
         )
         for number in range(ufunc.nout)
+    ]
+    return tuple(
+        result if out is None else _into(out, np.positive, (result,), {})
+        for result, out in zip(computed, outs, strict=True)
     )
 
 

@@ -302,3 +302,20 @@ def test_elements_move_only_where_they_must(comm, monkeypatch):
     targets = [to for to, size in sent if size]
     assert len(targets) == len(set(targets))
     assert half.local.shape == (4, 6)  # each rank has its share
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1)])
+def test_a_mask_of_one_row_or_column(comm, shape):
+    x, mask = np.ones(shape), np.arange(max(shape)).reshape(shape) % 2 == 0
+    for layout in layouts(shape, comm.size):
+        a = spread(comm, x, layout)
+        a[mask] = 2
+        np.testing.assert_array_equal(a.to_all(), np.where(mask, 2, 1))
+
+
+@pytest.mark.parametrize("key", [(0, 0), 0, slice(None)])
+def test_a_number_that_no_element_holds_raises_on_all_ranks(comm, key):
+    a = DistMatrix.zeros(comm, (3, 3))
+    with pytest.raises(OverflowError):
+        a[key] = 10**400
+    assert not a.any()

@@ -34,6 +34,18 @@ AS_NUMPY = {
     "full of a list": lambda a: np.full_like(a, list(range(N))),
     "full of a column": lambda a: np.full_like(a, np.arange(M)[:, None]),
     "full of itself": lambda a: np.full_like(a, a, dtype="c16"),
+    "sum as a condition": lambda a: np.sum(a, axis=0, dtype=bool),
+    "product as a condition": lambda a: np.prod(a, dtype=bool, keepdims=True),
+    "deviation of complex numbers": lambda a: np.std(a * (1 + 1j), dtype="c16"),
+    "wide deviation": lambda a: np.var(a.astype("f4"), axis=0, dtype="f8"),
+    "rounded in place": lambda a: np.round(a, 1, out=a),
+    "rounded, method": lambda a: (a.copy()).round(1, out=a),
+    "clipped in place": lambda a: np.clip(a, 0, 1, out=a),
+    "reciprocal of infinities": lambda a: (a * 0 + complex(np.inf, 1)) ** -1,
+    "root of infinities": lambda a: (a * 0 + complex(np.inf, 1)) ** 0.5,
+    "square of infinities": lambda a: (a * 0 + complex(np.inf, 1)) ** 2,
+    "two results in place": lambda a: np.divmod(a, 2, out=(a.copy(), a.copy()))[1],
+    "one of two in place": lambda a: np.modf(a, out=(None, a.copy()))[1],
     "clip": lambda a: np.clip(np.ones((M, N)), None, a),
     "clip, an array first": lambda a: np.clip(np.ones((M, N)), 0.0, a),
     "equal to nothing": lambda a: np.array_equal(a, None),
@@ -143,3 +155,11 @@ def test_arrays_of_masks_stay_masks(comm):
     b = spread(comm, whole((M, N)))
     b[a] = 0
     assert not (b > 0).any()
+
+
+@pytest.mark.parametrize(
+    "function", [np.mean, np.std, np.var], ids=lambda f: f.__name__
+)
+def test_means_are_no_conditions(comm, function):
+    with pytest.raises(TypeError, match="dtype=bool: expected a dtype of numbers"):
+        function(spread(comm, whole((M, N))), dtype=bool)
