@@ -12,13 +12,14 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from mpiapps.base.errors import FileAccessError, InputError, os_errors
+from mpiapps.base.streams import abbreviated
 from mpiapps.storage.replace_file import fsync_path
 
 FORMAT = 1
@@ -157,8 +158,9 @@ class Journal:
             self._end = content.complete
             if content.header and dict(content.header) != header:
                 raise InputError(
-                    f"{path} is the journal of {dict(content.header)}, not of {header};"
-                    " give another directory, or remove it to start again"
+                    f"{path} is the journal of another run:"
+                    f" {differences(content.header, header)}; give another directory,"
+                    " or remove it to start again"
                 )
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -227,6 +229,29 @@ class Journal:
             f"cannot write {self.path}: {error.strerror}; its content is intact: run"
             " the same command to resume"
         )
+
+
+def differences(there: Record, here: Record) -> str:
+    """Return what differs between two headers: ``encoding: utf-8 there, bytes here``.
+
+    Mappings in them are compared item by item.
+    """
+    return "; ".join(_differences("", there, here))
+
+
+def _differences(name: str, there: Any, here: Any) -> Iterator[str]:
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for key in dict.fromkeys((*there, *here)):
+            yield from _differences(
+                key, there.get(key, "absent"), here.get(key, "absent")
+            )
+    elif there != here:
+        yield f"{name}: {_short(there)} there, {_short(here)} here"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) and value else json.dumps(value, default=str)
+    return abbreviated(text)
 
 
 def _line(record: Record) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mpiapps.base.errors import InputError
-from mpiapps.storage.journal import Journal, Record, salvage
+from mpiapps.storage.journal import Journal, Record, differences, salvage
 
 NAME = "journal.{rank}.{unique}"
 PATTERN = "journal.*"
@@ -85,7 +85,7 @@ def recorded(directory: Path, header: Record, other: str = "") -> Iterator[Recor
     header : mapping
         The header that the journals must have.
     other : str
-        What a journal with another header is of, for the error (default: its header).
+        What a journal with another header is of, for the error (default: what differs).
 
     Raises
     ------
@@ -98,9 +98,10 @@ def recorded(directory: Path, header: Record, other: str = "") -> Iterator[Recor
         content = salvage(path)
         identity = {k: v for k, v in content.header.items() if k != "format"}
         if identity and identity != header:
+            kind = other or f"another run: {differences(identity, header)}"
             raise InputError(
-                f"{path} is of {other or f'{identity}, not of {header}'}; give another"
-                " directory, or remove it to start again"
+                f"{path} is of {kind}; give another directory, or remove it to start"
+                " again"
             )
         if content.damaged:
             log.warning(

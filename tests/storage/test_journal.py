@@ -67,7 +67,7 @@ def test_every_flipped_bit_is_detected(path):
 
 def test_journal_with_another_header_is_an_error(path):
     before = path.read_bytes()
-    with pytest.raises(InputError, match=r"is the journal of .*abc.*, not of .*xyz"):
+    with pytest.raises(InputError, match=r"another run: list: abc there, xyz here;"):
         Journal(path, {"list": "xyz"})
     assert path.read_bytes() == before
     path.write_bytes(journal._line({"format": 9}))
@@ -76,6 +76,23 @@ def test_journal_with_another_header_is_an_error(path):
     path.write_text("# a text\n")
     with pytest.raises(InputError, match="is damaged in line 1"):
         Journal(path, HEADER)
+
+
+def test_only_what_differs_is_stated(path):
+    there = {"program": "files", "options": {"encoding": "utf-8", "by": "", "top": 3}}
+    here = {"program": "files", "options": {"encoding": "bytes", "by": "", "only": []}}
+    path.unlink()
+    Journal(path, there).close()
+    with pytest.raises(InputError) as raised:
+        Journal(path, here)
+    assert str(raised.value) == (
+        f"{path} is the journal of another run: encoding: utf-8 there, bytes here; top:"
+        " 3 there, absent here; only: absent there, [] here; give another directory, or"
+        " remove it to start again"
+    )
+    with pytest.raises(InputError) as raised:
+        Journal(path, {**there, "options": {"by": "x" * 9999}})
+    assert len(str(raised.value)) < len(str(path)) + 500
 
 
 def test_full_disk_leaves_the_journal_intact(path):
