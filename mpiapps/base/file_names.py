@@ -19,6 +19,7 @@ from mpiapps.base.stdin import standard_input
 
 # Prefixes of files that are not data of a table: `_SUCCESS`, `.part-0.crc`.
 HIDDEN_PREFIXES = ("_", ".")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # of UTF-8
 STARS = re.compile(r"(?<![^/])\*\*(?:/+|$)")  # directories of any depth, in a pattern
 
 
@@ -176,6 +177,9 @@ def _is_data(name: str, path: str) -> bool:
 def read_list(name: str) -> list[str]:
     """Return the names in a list, separated by newlines or by zero bytes.
 
+    In lists without zero bytes, returns are part of the line ends if they precede all
+    newlines; a byte order mark is skipped unless a file has the name with it.
+
     The list is read by `read_input`; one that cannot be read is an `InputError`, as
     a pattern without a match.
     """
@@ -184,6 +188,12 @@ def read_list(name: str) -> list[str]:
     except FileAccessError as error:
         raise InputError(str(error)) from error
     separator = b"\0" if b"\0" in data else b"\n"
+    if separator == b"\n":
+        if data.count(b"\r\n") == data.count(b"\n"):
+            data = data.replace(b"\r\n", b"\n")
+        first = data.partition(b"\n")[0]
+        if data.startswith(BYTE_ORDER_MARK) and not os.path.lexists(first):
+            data = data.removeprefix(BYTE_ORDER_MARK)
     return [os.fsdecode(part) for part in data.split(separator) if part]
 
 

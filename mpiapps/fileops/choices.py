@@ -132,7 +132,7 @@ def parse_percentiles(text: str) -> tuple[float, ...]:
         numbers = (-1.0,)
     if not all(0 <= number <= 100 for number in numbers):
         raise ValueError(f"{text!r} is not a list of percentiles, such as 5,50,95")
-    if len({f"{number:g}" for number in numbers}) < len(numbers):
+    if len({*numbers}) < len(numbers):
         raise ValueError(f"{text!r} has the same percentile twice")
     return numbers
 

@@ -237,8 +237,10 @@ def convert(run: FileRun) -> ValuesAndLines:
             if world.is_root:
                 lines = _commit(target, schema_of(names, types), good)
     records = sum(n for parts in good.values() for *_, n in parts)
-    result = {"records": records, "parts": len(lines)}
-    return result | {"columns": names, "types": types}, [f"{line}\n" for line in lines]
+    result: dict[str, Any] = {"records": records, "parts": len(lines)}
+    if good:
+        result |= {"columns": names, "types": types}
+    return result, [f"{line}\n" for line in lines]
 
 
 def _start(part: list[Any]) -> int:
@@ -255,7 +257,7 @@ def _samples(run: FileRun) -> list[Segment]:
 
 
 def _check(columns: Sequence[str], texts: Sequence[str]) -> None:
-    for name in texts:
+    for name in texts if columns else ():  # without columns all files fail
         if name not in columns:
             listed = ", ".join(columns)
             raise InputError(f"--text {name}: no such column; the columns are {listed}")

@@ -21,6 +21,7 @@ from mpiapps.kernels.records import Dialect
 
 MISSING_VALUES = frozenset({"na", "n/a", "nan", "null", "none", "-", "?"})
 MAX_LISTED_COLUMNS = 20  # in an error
+NO_RECORD = "the file is empty, or has only comments and blank lines"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def find_columns(
         and a column may be missing for that reason.
     """
     start, names, first = 0, list[str](), b""
-    comment: tuple[list[str], int] | None = None  # the last one that has the names
+    comment: tuple[list[str], int] | None = None  # the last one that has the columns
     for record in first_records(blocks, dialect):
         if not is_skipped(record, dialect):
             names, first = split_fields(record, dialect), record
@@ -101,13 +102,13 @@ def find_columns(
         start += len(record)
         if record.startswith(COMMENT):
             fields = split_fields(record, dialect)
-            if all(_is_name(name, fields, header) for name in wanted):
+            if _has_columns(wanted, fields, header):
                 comment = fields, start
-    is_name = [_is_name(name, names, header) for name in wanted]
-    if comment and not all(is_name):
+    is_comment = comment is not None and not _has_columns(wanted, names, header)
+    if comment and is_comment:
         names, start = comment
-        is_name = [True] * len(wanted)
-    else:
+    is_name = [_is_name(name, names, header) for name in wanted]
+    if not is_comment:
         if header != "no" and _needs_text(names, wanted, is_name):
             check_text(first, start)
         if any(is_name) or _is_header(names, header):
@@ -154,6 +155,13 @@ def _is_name(wanted: str, names: list[str], header: str) -> bool:
     return header != "no" and not is_number and wanted in names
 
 
+def _has_columns(wanted: Sequence[str], names: list[str], header: str) -> bool:
+    """Return whether a header has all columns, at least one of them by its name."""
+    is_name = [_is_name(name, names, header) for name in wanted]
+    numbered = (_number(name, len(names)) for name in wanted)
+    return any(is_name) and all(map(max, is_name, numbered))
+
+
 def _at(wanted: str, names: list[str]) -> int:
     number = _number(wanted, len(names) or MAX_RECORD_BYTES)
     if not number:
@@ -162,6 +170,8 @@ def _at(wanted: str, names: list[str]) -> int:
 
 
 def _no_column(name: str, names: list[str]) -> str:
+    if not names:
+        return f"no column {name}; {NO_RECORD}"
     listed = ", ".join(names[:MAX_LISTED_COLUMNS])
     return f"no column {name}; the first record is {listed}"
 

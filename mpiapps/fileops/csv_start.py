@@ -71,7 +71,8 @@ def first_records(blocks: Iterable[np.ndarray], dialect: Dialect) -> Iterator[by
                 yield b"".join(parts)
                 parts, held = [], 0
     if last := b"".join(parts):
-        if is_comment and b"\r" in last.rstrip(b"\r\n"):
+        ends_line = state == RECORD and last.endswith(b"\r")
+        if b"\r" in last if is_comment else ends_line:
             raise ValueError(_lone_return(last))
         yield last
 

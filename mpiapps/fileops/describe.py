@@ -64,7 +64,8 @@ _NAMES = ("count", "missing", "invalid", "mean", "std", "min")
 
 
 def _percent(percentile: float) -> str:
-    return f"{percentile:g}%"
+    short = f"{percentile:g}"
+    return f"{short if float(short) == percentile else percentile}%"
 
 
 class _Refinement:

@@ -53,9 +53,10 @@ def _hash(algorithm: str) -> Any:
 
 
 def read_manifest(path: str, algorithm: str) -> dict[str, str]:
-    """Return name -> digest of a manifest as written by sha256sum, also by ``--tag``.
+    """Return name -> digest of a manifest as of sha256sum, also ``--tag`` or ``-z``.
 
-    ``-`` is standard input.
+    ``-`` is standard input. If there is a zero byte, lines end with zero bytes, and
+    names are not escaped.
 
     Raises
     ------
@@ -67,12 +68,13 @@ def read_manifest(path: str, algorithm: str) -> dict[str, str]:
     """
     length = 2 * _hash(algorithm)().digest_size
     digests: dict[str, str] = {}
-    lines = os.fsdecode(read_input(path, "manifest")).split("\n")
-    source = input_name(path)
-    for number, line in enumerate(lines, 1):
-        if not line.removesuffix("\r") or line.startswith("#"):
+    text, source = os.fsdecode(read_input(path, "manifest")), input_name(path)
+    is_z = "\0" in text  # as by sha256sum -z
+    for number, part in enumerate(text.split("\0" if is_z else "\n"), 1):
+        line = part if is_z else part.removesuffix("\r")
+        if not line or line.startswith("#"):
             continue
-        name, digest = _parse(line.removesuffix("\r"), algorithm)
+        name, digest = _parse(line, algorithm, is_escaped=not is_z)
         if len(digest) != length:
             raise InputError(
                 f"{source}, line {number}: {line[:80]!r} is not a digest of {length}"
@@ -91,8 +93,11 @@ def read_manifest(path: str, algorithm: str) -> dict[str, str]:
     return digests
 
 
-def _parse(line: str, algorithm: str) -> tuple[str, str]:
-    """Return name and digest of a line; an empty digest if it has none."""
+def _parse(line: str, algorithm: str, *, is_escaped: bool) -> tuple[str, str]:
+    """Return name and digest of a line; an empty digest if it has none.
+
+    `is_escaped`: whether a backslash before a line marks an escaped name.
+    """
     tag = TAGS.get(algorithm, algorithm)
     if match := LINE.fullmatch(line):
         escaped, digest, name = match.groups()
@@ -103,7 +108,7 @@ def _parse(line: str, algorithm: str) -> tuple[str, str]:
     else:
         return line, ""
     if escaped:
-        if not ESCAPED_NAME.fullmatch(name):
+        if not (is_escaped and ESCAPED_NAME.fullmatch(name)):
             return line, ""
         name = re.sub(r"\\[\\nr]", lambda match: ESCAPES[match[0]], name)
     return name, digest.lower()

@@ -42,9 +42,12 @@ class ParquetReader:
         Raises
         ------
         OSError, ValueError
-            If the file cannot be read, or does not have the columns.
+            If the file cannot be read, or does not have the columns, or if there are
+            none: of those that can be read, no file has a column of numbers.
         """
         file = self._open(segment.name)
+        if not self._columns:
+            raise ValueError("has no column of numbers")
         names = file.schema_arrow.names
         columns = [_find_column(wanted, names) for wanted in self._columns]
         begun = (segment.start <= self._offsets) & (self._offsets < segment.stop)

@@ -7,7 +7,12 @@ from itertools import groupby
 
 import numpy as np
 
-from mpiapps.fileops.csv_header import ColumnPositions, CSVOptions, column_names
+from mpiapps.fileops.csv_header import (
+    NO_RECORD,
+    ColumnPositions,
+    CSVOptions,
+    column_names,
+)
 from mpiapps.fileops.parquet import is_parquet
 from mpiapps.fileops.parquet_parts import ROW_GROUP_BYTES
 from mpiapps.fileops.reading import FIRST_READ_BYTES
@@ -79,7 +84,7 @@ class RecordReader(TableReader):
                 blocks, self.dialect(segment.name), self.options.header
             )
             if not self.columns:
-                raise ValueError("has no columns")
+                raise ValueError(f"has no columns; {NO_RECORD}")
             for name in names:
                 if name not in self.columns:
                     raise ValueError(

@@ -501,8 +501,19 @@ def test_files_without_columns_fail(world, place, on_root, names):
     result = run_files(world, "convert", *paths, output_dir=str(target))
     if world.is_root:
         assert (result.exit_code, result.values["failed"]) == (3, len(names))
-        assert "a.csv: ValueError: has no columns" in result.notes[0]
+        reason = "a.csv: ValueError: has no columns; the file is empty, or has only"
+        assert reason in result.notes[0]
+        assert result.values["records"] == result.values["parts"] == 0
+        assert not {"columns", "types"} & result.values.keys()
         assert not target.exists()
+    for options, reason in (
+        ({"column": "a"}, "no column a; the file is empty"),
+        ({"text": ("a",)}, "has no columns; the file is empty"),
+    ):
+        named = run_files(world, "convert", *paths, output_dir=str(target), **options)
+        if world.is_root:
+            assert reason in named.notes[0]
+            assert not {"columns", "types"} & named.values.keys()
 
 
 def test_types_are_predicted_from_the_first_values(world, place, on_root, monkeypatch):

@@ -1,9 +1,12 @@
-"""Headers that are not UTF-8 fail where a name is needed, and nowhere else."""
+"""Headers that are not UTF-8, or comments: columns are found, or the file fails."""
 
 import gzip
 
+import numpy as np
 import pytest
 
+from mpiapps.fileops.csv_header import find_columns
+from mpiapps.kernels.records import Dialect
 from tests.fileops.runs import run_files
 
 pytestmark = [pytest.mark.mpi, pytest.mark.one_mpi]
@@ -104,3 +107,35 @@ def test_lines_that_end_with_cr_alone(world, place, on_root, operation, options)
         for note, remedy in zip(result.notes, ("tr '", "iconv -f UTF"), strict=True):
             assert "a line ends with CR alone" in note
             assert remedy in note
+
+
+@pytest.mark.parametrize("text", ["", "# a comment\n", "\ufeff\n \n"])
+@pytest.mark.parametrize("wanted", [["a"], ["1", "a"]])
+def test_a_file_without_a_record_has_no_column_of_a_name(text, wanted):
+    blocks = [np.frombuffer(text.encode(), np.uint8)]
+    reason = "no column a; the file is empty, or has only comments and blank lines"
+    with pytest.raises(ValueError, match=reason):
+        find_columns(blocks, wanted, Dialect(), "auto")
+
+
+# Of names and numbers, with comments before the header, or as the header.
+NAMES_AND_NUMBERS = [
+    ("# by x\na,b\n1,2\n", 11),
+    ("# by x\n#a,b\n1,2\n", 12),
+    ("#a,b\na,b\n1,2\n", 9),
+    ("#b\n#x,b\n1,2\n", 8),
+]
+
+
+@pytest.mark.parametrize(("text", "start"), NAMES_AND_NUMBERS)
+@pytest.mark.parametrize("header", ["auto", "yes"])
+def test_columns_by_name_and_by_number(text, start, header):
+    for wanted, columns in ((["1", "b"], (0, 1)), (["b", "1", "2"], (1, 0, 1))):
+        found = find_columns(
+            [np.frombuffer(text.encode(), np.uint8)], wanted, Dialect(), header
+        )
+        assert found == (columns, start)
+    with pytest.raises(ValueError, match="no column c"):
+        find_columns(
+            [np.frombuffer(text.encode(), np.uint8)], ["1", "c"], Dialect(), header
+        )

@@ -198,6 +198,45 @@ def test_tables_of_text_alone_have_no_column_of_numbers(world, place, on_root):
         assert "a.parquet: ValueError: no column n" in several.notes[0]
 
 
+@pytest.mark.parametrize("operation", ["describe", "histogram"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_damaged_parquet_file_fails_for_its_true_reason(
+    world, place, on_root, operation, beside
+):
+    def write():
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pa.table({"a": [1, 2]}), place / "a.parquet")
+        content = (place / "a.parquet").read_bytes()
+        (place / "cut.parquet").write_bytes(content[:-5])
+        (place / "empty.parquet").write_bytes(b"")
+        (place / "text.parquet").write_bytes(b"a,b\n1,2\n")
+        if not beside:
+            (place / "a.parquet").unlink()
+
+    on_root(write)
+    options = {"column": "a"} if operation == "histogram" else {}
+    result = run_files(world, operation, place, **options)
+    if world.is_root:
+        assert (result.exit_code, result.values["files"]) == (3, int(beside))
+        assert "cut.parquet: ArrowInvalid: Parquet magic bytes" in result.notes[0]
+        assert "empty.parquet: ArrowInvalid: Parquet file size" in result.notes[1]
+        assert "text.parquet: ArrowInvalid: Parquet magic bytes" in result.notes[2]
+
+
+def test_percentiles_that_differ_in_late_digits(world, place, on_root):
+    on_root(lambda: table(place / "t.csv", {"x": range(10_001)}))
+    percentiles = (33.33331, 33.33332, 50.0, 1e-7)
+    result = run_files(world, "describe", place, percentiles=percentiles)
+    if world.is_root:
+        row = rows_of(result)["x"]
+        names = ["33.33331%", "33.33332%", "50%", "1e-07%"]
+        assert [*row][-5:] == [*names, "max"]
+        wanted = np.percentile(np.arange(10_001), percentiles).tolist()
+        assert [row[name] for name in names] == pytest.approx(wanted, rel=1e-15)
+
+
 @pytest.mark.usefixtures("small_segments")
 def test_a_description_is_resumed(world, place, on_root):
     numbers = np.random.default_rng(2).normal(size=800).tolist()

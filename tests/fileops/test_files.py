@@ -338,6 +338,23 @@ def test_lines_that_sha256sum_accepts(tmp_path, monkeypatch, line):
     assert (Path(name).read_bytes(), digest) == (b"a", OF_A)
 
 
+def test_a_manifest_with_zero_bytes(tmp_path, monkeypatch):
+    from mpiapps.fileops.digest import read_manifest
+
+    monkeypatch.chdir(tmp_path)
+    names = ["a", "new\nline", "a\\n", "end\r", "\udcff"]
+    for name in names:
+        Path(name).write_bytes(b"a")
+    for tag in ([], ["--tag"]):
+        argv = ["sha256sum", "-z", *tag, *names]
+        Path("sums").write_bytes(subprocess.check_output(argv))
+        assert read_manifest("sums", "sha256") == dict.fromkeys(names, OF_A)
+    for bad in (f"{OF_A}  a\n{OF_A}\0 b\n", f"\\{OF_A}  a\\n\0", f"{OF_A}\0\n"):
+        Path("sums").write_text(f"{OF_A}  good\0{bad}")
+        with pytest.raises(InputError, match=r"line [23]: .* is not a digest of 64"):
+            read_manifest("sums", "sha256")
+
+
 @pytest.mark.parametrize("manifest", ["", "\n\r\n# a comment\n"])
 def test_a_manifest_without_a_digest_is_an_error(world, place, on_root, manifest):
     on_root((place / "sums").write_text, manifest)

@@ -25,6 +25,28 @@ def test_names_in_a_list_are_literal_and_may_be_missing(tmp_path, separator):
     assert expand([], read_list(str(tmp_path / "list"))) == expected
 
 
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (b"a\r\nb c\r\n", ["a", "b c"]),
+        (b"\xef\xbb\xbfa\r\n\r\nb", ["a", "b"]),
+        (b"\xef\xbb\xbfa\n", ["a"]),
+        (b"a\r\nb\n", ["a\r", "b"]),
+        (b"a\r\0b\r\n\0", ["a\r", "b\r\n"]),
+        (b"\xef\xbb\xbfa\0", ["\ufeffa"]),
+        (b"\xef\xbb\xbfthere\nb\n", ["\ufeffthere", "b"]),
+        (b"a\r", ["a\r"]),
+    ],
+)
+def test_line_ends_and_a_byte_order_mark_of_lists(
+    tmp_path, monkeypatch, content, names
+):
+    monkeypatch.chdir(tmp_path)
+    Path("\ufeffthere").touch()
+    Path("list").write_bytes(content)
+    assert read_list("list") == names
+
+
 def test_directories_may_be_nested_deeper_than_the_recursion_limit(
     tmp_path, monkeypatch
 ):

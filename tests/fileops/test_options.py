@@ -2,6 +2,7 @@
 
 import pytest
 
+from mpiapps.fileops.choices import parse_percentiles
 from mpiapps.fileops.options import Options, check
 
 
@@ -22,3 +23,9 @@ def test_strict_utf8_needs_text_in_utf8(more):
         check(options)
     check(Options("count", ("x",), strict_utf8=True, **more))
     check(Options("count", ("x",), encoding="bytes", **more))
+
+
+def test_percentiles_are_compared_in_all_digits():
+    assert parse_percentiles("33.33331,33.33332") == (33.33331, 33.33332)
+    with pytest.raises(ValueError, match="the same percentile twice"):
+        parse_percentiles("25,50,25.0")

@@ -192,7 +192,11 @@ def test_index_of_the_column_and_start_of_the_data(text, wanted, header, column,
 
 
 @pytest.mark.parametrize(
-    "text", ["a,b\r1,2\r", "x\ry,b\n1,2\n", "\ufeffa,b\r\r1,2", "# c\ra,b\r1,2\r"]
+    "text",
+    [
+        *("a,b\r1,2\r", "x\ry,b\n1,2\n", "\ufeffa,b\r\r1,2", "# c\ra,b\r1,2\r"),
+        *("a,b\r", "\ufeffa,b\r", "# c\na,b\r", '"a",b\r', "# c\r", "\r"),  # at the end
+    ],
 )
 def test_line_ends_of_cr_alone_are_refused(text):
     data = as_array(text.encode())
