@@ -38,6 +38,9 @@ def run(ctx: RunContext, options: Options) -> Result:
     from mpiapps.tasks.engine import run_tasks
 
     world, outputs = ctx.world, None
+    directory = ctx.journal_directory(
+        options.directory, force_unlock=options.force_unlock
+    )
     with ExitStack() as stack:
         with world.timed("data"):
             problem = _problem(world, options, stack)
@@ -47,7 +50,6 @@ def run(ctx: RunContext, options: Options) -> Result:
                     stack, options.output, options.results, options.save_model,
                     options.plot,
                 )  # fmt: skip
-        directory = ctx.journal_directory(options.directory)
         journal = journal_of(problem, directory, force_unlock=options.force_unlock)
         resumed = 0
 

@@ -73,6 +73,7 @@ class Options:
         "",
         "write FILE, for clients outside the job: mpiapps dask connect",
         metavar="FILE",
+        file="written",
     )
     insecure: bool = option(
         False, "disable TLS: all users who can reach the ports can run code as you"

@@ -38,6 +38,7 @@ class Options:
         " command itself",
         positional=True,
         metavar="TASKS",
+        file="read",
     )
     param: tuple[str, ...] = option(
         (),
@@ -80,6 +81,7 @@ class Options:
         "write a line for each ended task to FILE, in the format of GNU parallel; with"
         " --part, {part} in its name is the number of the part",
         metavar="FILE",
+        file="written",
     )
     force_unlock: bool = option(
         False, "unlock the directory after its manager on another host has ended"

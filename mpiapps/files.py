@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import Program, Result, main
 from mpiapps.app.options import identity as options_identity
+from mpiapps.app.result_files import STDOUT, replaces_message
+from mpiapps.base.errors import UsageError
 from mpiapps.base.registry import load_extension
 from mpiapps.base.streams import printable
 from mpiapps.fileops.choices import IMAGES, OPERATIONS, TABLES
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from mpiapps.device.choice import Device
     from mpiapps.fileops.listing import Listing
     from mpiapps.fileops.operation import Operation
+    from mpiapps.fileops.own_files import OwnFiles
     from mpiapps.fileops.run_segments import SegmentResults
 
 MAX_REPORTED_ERRORS = 10  # failed files in the report
@@ -39,16 +42,22 @@ def run(ctx: RunContext, options: Options) -> Result:
 
     world, names, target, expected = ctx.world, None, None, dict[str, str]()
     device = choose_rank_device(world) if options.device == "cuda" else None
-    with world.agree():
+    named = list[str]()  # the arguments, and the names in lists
+    with world.agree(), world.timed("list"):
         if world.is_root:
-            target = AtomicFile(Path(options.output)) if options.output else None
-            with world.timed("list"):
-                if options.check:
-                    expected = read_manifest(options.check, options.algorithm)
-                names = list(expected) if options.check else _list_files(options)
+            if options.check:
+                expected = read_manifest(options.check, options.algorithm)
+            names, named = list(expected), list(expected)
+            if not options.check:
+                names, named = _list_files(options)
+    with world.timed("list"):
+        listing = gather_listing(world.comm, names, _own_files(ctx, options))
     try:
-        with world.timed("list"):
-            listing = gather_listing(world.comm, names)
+        with world.agree():
+            if world.is_root:
+                _check_inputs(listing, named)
+                if options.output not in ("", STDOUT):
+                    target = AtomicFile(Path(options.output))
         file_run = _FileRun(ctx, options, listing, expected, device)
         with world.timed("import"):
             execute = load_extension(options.operation, OPERATIONS[options.operation])
@@ -61,20 +70,41 @@ def run(ctx: RunContext, options: Options) -> Result:
     finally:
         if target is not None:
             target.discard()
-    return file_run.result(values)
+    return file_run.result(values, lines)
 
 
-def _list_files(options: Options) -> list[str]:
-    """Return the files that the options name. Root only."""
+def _list_files(options: Options) -> tuple[list[str], list[str]]:
+    """Return the files that the options name, and what names them. Root only."""
     from mpiapps.base.file_names import expand, read_list
-    from mpiapps.fileops.images import without_results
+    from mpiapps.fileops.own_files import check_output_dir
 
     paths = options.paths[options.operation == "map" :]
     listed = [name for path in options.list for name in read_list(path)]
-    names = expand(paths, listed, tables=options.operation in TABLES)
     if options.operation in IMAGES:
-        return without_results(names, [*paths, *listed], options.output_dir)
-    return names
+        check_output_dir([*paths, *listed], options.output_dir)
+    names = expand(paths, listed, tables=options.operation in TABLES)
+    return names, [*paths, *listed]
+
+
+def _own_files(ctx: RunContext, options: Options) -> OwnFiles:
+    """Return the files that the run writes itself. Local."""
+    from mpiapps.fileops.own_files import OwnFiles
+    from mpiapps.fileops.parquet_parts import PartDirectory
+
+    results = {"--output": options.output} if options.output else {}
+    results |= ctx.outputs
+    if ctx.checkpoint.enabled:
+        results["--checkpoint"] = ctx.checkpoint.path
+    output_dir = options.output_dir
+    if options.operation == "convert":
+        output_dir = str(PartDirectory(Path(output_dir), keep=True).path)
+    return OwnFiles(results, ctx.journal_directory(options.directory), [output_dir])
+
+
+def _check_inputs(listing: Listing, named: list[str]) -> None:
+    """Raise `UsageError` if a file of the run itself is named as an input."""
+    for name in {*named}.intersection(listing.own) if listing.own else ():
+        raise UsageError(replaces_message(listing.own[name], name))
 
 
 class _FileRun:
@@ -93,7 +123,11 @@ class _FileRun:
         self.errors: dict[int, str] = {}
         self.notes: list[str] = device.notes if device else []
         self._tracebacks: dict[int, str] = {}
-        self._directory = ctx.journal_directory(options.directory)
+        self._directory = ctx.journal_directory(
+            options.directory,
+            # The directory of `convert` is locked, too.
+            force_unlock=options.force_unlock and options.operation != "convert",
+        )
         self.recorded = bool(self._directory)
 
     def execute(self, operation: Operation, name: str = "") -> SegmentResults:
@@ -114,20 +148,25 @@ class _FileRun:
 
     def write_failed(self) -> None:
         """Write the failed files to a list for --list. Root only."""
+        from mpiapps.fileops.own_files import FAILED
+
         if self._directory:
             names = [self.listing.names[n] + "\0" for n in sorted(self.errors)]
-            failed = AtomicFile(Path(self._directory, "failed.txt"))
+            failed = AtomicFile(Path(self._directory, FAILED))
             failed.commit("".join(names))
 
-    def result(self, values: dict[str, Any]) -> Result:
-        """Return the result of the program."""
+    def result(self, values: dict[str, Any], lines: list[str]) -> Result:
+        """Return the result of the program; `lines`: of the output file."""
         failed = len(self.errors)
         notes = [self._note(n) for n in sorted(self.errors)[:MAX_REPORTED_ERRORS]]
         if failed > MAX_REPORTED_ERRORS:
             notes.append(f"{failed - MAX_REPORTED_ERRORS} more files failed")
         notes += self.notes
         counts = {"files": len(self.listing.names) - failed, "failed": failed}
-        return Result({**counts, **values}, [], notes, 3 if failed else 0)
+        stdout, code = None, 3 if failed else 0
+        if self.options.output == STDOUT:
+            stdout = "".join(lines).encode(errors="surrogateescape")
+        return Result({**counts, **values}, [], notes, code, stdout=stdout)
 
     def _note(self, n: int) -> str:
         lines = indent(self._tracebacks.get(n, ""), "    ").rstrip()

@@ -53,18 +53,14 @@ class Options:
         "", ", ".join(OPERATIONS), positional=True, metavar="OPERATION"
     )
     files: tuple[str, ...] = option(
-        (),
-        "matrices: .npy, or HDF5 as FILE.h5:NAME",
-        nargs="*",
-        positional=True,
-        metavar="FILE",
-    )
+        (), "matrices: .npy, or HDF5 as FILE.h5:NAME", nargs="*", positional=True,
+        metavar="FILE", file="read",
+    )  # fmt: skip
     output: str = option(
         "",
         "write the result to FILE (.npy or .h5; for svd: the singular values)",
-        metavar="FILE",
-        short="o",
-    )
+        metavar="FILE", short="o", changeable=True, file="written",
+    )  # fmt: skip
     random: tuple[int, ...] = option(
         (),
         "random matrices in place of files: M N K for products (M x K by K x N), else"
@@ -96,7 +92,9 @@ class Options:
         choices=("LM", "LA", "SA", "BE"),
     )
     device: str = option("cpu", "where local blocks are computed", choices=DEVICES)
-    check: bool = option(False, "check the result; exit code 4 if the check fails")
+    check: bool = option(
+        False, "check the result; exit code 4 if the check fails", changeable=True
+    )
     plan: bool = option(False, "only print algorithm, memory, messages and time")
     ranks: int = option(
         0,
@@ -175,11 +173,12 @@ def run(ctx: RunContext, options: Options) -> Result:
         return Result(_planned(world, options, operation))
     load_algorithms()
     from mpiapps.linalg import devices
-    from mpiapps.linalg.files import check_output, write
+    from mpiapps.linalg.files import check_output, check_results, write
 
     device = devices.use_device(world) if options.device == "cuda" else None
     if options.output:
         check_output(world.comm, options.output, options.files)
+    check_results(world.comm, ctx.outputs, [*options.files, options.output])
     with world.timed("read"), _as_input():
         operands, vector = _operands(world, options, operation)
     if operation.kernels:

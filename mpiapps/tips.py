@@ -35,7 +35,7 @@ class Options:
 
     files: tuple[str, ...] = option(
         (), "Parquet files of trips, directories or patterns", nargs="*",
-        positional=True, metavar="FILE",
+        positional=True, metavar="FILE", file="read",
     )  # fmt: skip
     engine: str = option(
         "mpi",
@@ -55,8 +55,12 @@ class Options:
         type=units.parse_interval,
         metavar="LOW:HIGH",
     )
-    output: str = option("", "write the histograms to FILE as CSV", short="o")
-    plot: str = option("", "plot the histogram to FILE as PNG", metavar="FILE")
+    output: str = option(
+        "", "write the histograms to FILE as CSV", short="o", file="written"
+    )
+    plot: str = option(
+        "", "plot the histogram to FILE as PNG", metavar="FILE", file="written"
+    )
 
 
 def check(options: Options) -> None:

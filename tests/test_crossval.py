@@ -292,6 +292,7 @@ def test_a_directory_of_another_problem_is_rejected(directory):
         (("--data", "olives"), 65, "unknown data 'olives'"),
         (("sklearn.no:Such",), 2, "No module named"),
         (("--backend", "spark"), 2, "not one of"),
+        (("--force-unlock",), 2, "no directory to unlock"),
     ],
 )
 def test_usage_errors_are_reported_once(args, code, reason):

@@ -194,3 +194,32 @@ def done_names(journals):
         for path in journals.glob("journal.*")
         for record in read(path).records
     }
+
+
+def test_the_output_on_standard_output(tmp_path):
+    (tmp_path / "words").write_text("some wörds\n" * 3)
+    argv = [*FILES, "count", str(tmp_path), "-o", "-"]
+    ended = on_ranks("mpich", 2, *argv)
+    assert (ended.code, ended.out) == (0, f"3 6 33 36 {tmp_path}/words\n")
+    assert "files on 2 ranks" in ended.err  # the report
+    assert not (ROOT / "-").exists()
+    ended = on_ranks("mpich", 2, *argv, "--json", "-")
+    assert ended.code == 2
+    assert "--output and --json both name -; choose different files" in ended.err
+
+
+def test_results_in_an_input_directory_and_inputs_as_results(tmp_path):
+    (tmp_path / "words").write_text("some words\n")
+    argv = [*FILES, "hash", str(tmp_path), "-o", str(tmp_path / "sums")]
+    for _ in range(2):
+        ended = on_ranks("openmpi", 3, *argv, "--json", str(tmp_path / "record"))
+        assert ended.code == 0, ended.err
+        record = json.loads((tmp_path / "record").read_text())
+        assert record["values"]["files"] == 1
+    assert (tmp_path / "sums").read_text().endswith(f"  {tmp_path}/words\n")
+    for option in ("-o", "--json", "--csv", "--checkpoint"):
+        argv = [*FILES, "count", f"{tmp_path}/words", option, f"{tmp_path}/./words"]
+        ended = on_ranks("openmpi", 2, *argv)
+        assert ended.code == (65 if option == "--checkpoint" else 2)
+        assert f"{tmp_path}/words" in ended.err
+        assert (tmp_path / "words").read_text() == "some words\n"

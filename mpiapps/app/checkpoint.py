@@ -84,9 +84,20 @@ class Checkpoint:
         return Path(f"{self.path}.data{slot}")
 
     def check_writable(self) -> None:
-        """Raise `FileAccessError` if nothing could be saved. Root only."""
+        """Raise if nothing could be saved. Root only.
+
+        Raises
+        ------
+        FileAccessError
+            If the file cannot be written.
+        InputError
+            If it exists and is not a checkpoint: it would be replaced, and removed at
+            the end.
+        """
         if self.enabled:
             AtomicFile(Path(self.path)).discard()
+            if Path(self.path).is_file():
+                _parse(Path(self.path))
 
     def discard(self) -> None:
         """Remove the files of a run that has finished and is recorded. Root only."""
@@ -161,19 +172,29 @@ class Checkpoint:
         )
 
 
-def _read(path: Path, program: str, options: Any) -> CheckpointContent:
-    remedy = f"remove {path} to start over, or name another --checkpoint"
+def _parse(path: Path) -> tuple[dict[str, Any], str]:
+    """Return the content of a checkpoint of any program, and its digest."""
     try:
         with os_errors(path, "read"):
             text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
+        content: dict[str, Any] = json.loads(text)
         content.pop("stopped")
         digest = content.pop("digest")
-        kind = content["format"], content["program"]
-        intact = kind != (FORMAT, program) or digest == _digest(content)
+        for name in ("format", "program"):
+            content[name]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not a checkpoint ({error}); {remedy}") from error
-    if not intact:
+        raise InputError(
+            f"{path} is not a checkpoint ({error}); name another --checkpoint, or"
+            " remove it to start over if it is a damaged one"
+        ) from error
+    return content, digest
+
+
+def _read(path: Path, program: str, options: Any) -> CheckpointContent:
+    remedy = f"remove {path} to start over, or name another --checkpoint"
+    content, digest = _parse(path)
+    kind = content["format"], content["program"]
+    if kind == (FORMAT, program) and digest != _digest(content):
         raise InputError(f"{path} is damaged: its digest does not match; {remedy}")
     if kind != (FORMAT, program):
         raise InputError(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app.checkpoint import Checkpoint
 from mpiapps.app.progress import Progress, compile_notice
 from mpiapps.base.deadline import Deadline
-from mpiapps.base.errors import Checkpointed
+from mpiapps.base.errors import Checkpointed, UsageError
 from mpiapps.storage.directory_lock import DirectoryLock
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class RunContext:
         One of `mpiapps.app.progress.MODES`.
     stall_limit : float
         Seconds without progress after which the run ends with 76; 0 for none.
+    outputs : mapping of str to str
+        Option -> path of the files that the run writes; ``-`` is standard output.
     """
 
     world: World
@@ -41,6 +43,7 @@ class RunContext:
     deadline: Deadline
     progress_mode: str = "off"
     stall_limit: float = 0.0
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def make(  # noqa: PLR0913 - independent, all but the first optional
@@ -54,6 +57,7 @@ class RunContext:
         deadline: Deadline | None = None,
         progress_mode: str = "off",
         stall_limit: float = 0.0,
+        outputs: Mapping[str, str] | None = None,
     ) -> RunContext:
         """Return the context of a run. Local.
 
@@ -70,10 +74,11 @@ class RunContext:
         deadline : Deadline, optional
         progress_mode : str
         stall_limit : float
+        outputs : mapping of str to str, optional
         """
         deadline = deadline or Deadline()
         file = Checkpoint(world, program, options, checkpoint, interval, deadline)
-        return cls(world, file, deadline, progress_mode, stall_limit)
+        return cls(world, file, deadline, progress_mode, stall_limit, outputs or {})
 
     def progress(self, total: float, unit: str, *, per_rank: bool = False) -> Progress:
         """Return the progress of `total` units of work, as a context manager. Local.
@@ -110,14 +115,26 @@ class RunContext:
                 yield
             world.comm.Barrier()
 
-    def journal_directory(self, directory: str) -> str:
+    def journal_directory(self, directory: str, *, force_unlock: bool = False) -> str:
         """Return where finished tasks are recorded, or nothing. Local.
 
         `directory` if it is given; else beside the checkpoint, if there is one.
+
+        Raises
+        ------
+        UsageError
+            If there is none, whose lock `force_unlock` could take.
         """
-        if directory or not self.checkpoint.enabled:
+        if directory:
             return directory
-        return f"{self.checkpoint.data_path(0)}.tasks"
+        if self.checkpoint.enabled:
+            return f"{self.checkpoint.data_path(0)}.tasks"
+        if force_unlock:
+            raise UsageError(
+                "--force-unlock: this run has no directory to unlock; name it with"
+                " --directory, or omit --force-unlock"
+            )
+        return ""
 
     @contextmanager
     def locked(self, directory: str, *, force_unlock: bool = False) -> Iterator[None]:

@@ -33,6 +33,7 @@ def option(  # noqa: PLR0913 - the arguments of argparse.add_argument
     alias: str = "",
     verbatim: bool = False,
     changeable: bool = False,
+    file: str = "",
 ) -> Any:
     """Return a dataclass field that defines a command line option.
 
@@ -66,6 +67,9 @@ def option(  # noqa: PLR0913 - the arguments of argparse.add_argument
     changeable : bool
         Whether a stopped run may be resumed with another value, since the results do
         not depend on it.
+    file : {"", "read", "written"}
+        Whether its values are files that the run reads, or replaces by results. No
+        result may replace what is read, or another result.
 
     Notes
     -----
@@ -88,6 +92,7 @@ def option(  # noqa: PLR0913 - the arguments of argparse.add_argument
         "alias": alias,
         "verbatim": verbatim,
         "changeable": changeable,
+        "file": file,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -198,7 +203,7 @@ def _parser(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
     """Return the function that parses and checks the value of an option."""
     kind = field.metadata["type"]
     plain: Callable[[str], Any] = str if field.default == () else type(field.default)
-    parse = PARSERS.get(kind) or kind or plain
+    parse = PARSERS.get(kind) or kind or (_parse_int if plain is int else plain)
 
     def parse_and_check(text: str) -> Any:
         if text == field.default:  # argparse parses defaults of type str too
@@ -227,8 +232,16 @@ def _check(text: str, value: Any, allowed: Mapping[str, Any]) -> str:
     return ""
 
 
+def _parse_int(text: str) -> int:
+    """Return a whole number, which may be written as a count: ``1e3``."""
+    try:
+        return int(text)
+    except ValueError:
+        return units.parse_count(text)
+
+
 def _parse_error(error: ValueError, text: str, parse: Callable[[str], Any]) -> str:
-    if parse is int:
+    if parse is _parse_int:
         return f"{text!r} is not a whole number"
     if parse is float:
         return f"{text!r} is not a number"

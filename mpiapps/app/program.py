@@ -37,6 +37,8 @@ class Result:
         0, 3 (some tasks failed), 4 (a check failed) or 78 (the environment is wrong).
     text : str, optional
         Printed in place of the report on `values`.
+    stdout : bytes, optional
+        Written to standard output; the report goes to standard error then.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -44,6 +46,7 @@ class Result:
     notes: Sequence[str] = ()
     exit_code: int = 0
     text: str | None = None
+    stdout: bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpiapps.app import output, progress, provenance, rank_usage, record
@@ -17,8 +16,14 @@ from mpiapps.app.debugger import wait_for_debugger
 from mpiapps.app.options import add_options, check_names, from_namespace, option
 from mpiapps.app.parser import Parser
 from mpiapps.app.program import Program, Result
+from mpiapps.app.result_files import (
+    check_files,
+    job_record,
+    open_targets,
+    written_files,
+)
 from mpiapps.base.deadline import Deadline
-from mpiapps.base.errors import LaunchError, MpiAppsError, UsageError
+from mpiapps.base.errors import LaunchError, UsageError
 from mpiapps.base.launch_environment import (
     ALLOW_SINGLETON,
     LaunchEnvironment,
@@ -40,16 +45,17 @@ class CommonOptions:
     """The options of all programs."""
 
     json: str = option(
-        "", "write the JSON record to FILE (-: standard output)", metavar="FILE"
-    )
+        "", "write the JSON record to FILE (-: standard output)", metavar="FILE",
+        file="written",
+    )  # fmt: skip
     csv: str = option(
-        "", "write the values as CSV to FILE (-: standard output)", metavar="FILE"
-    )
+        "", "write the values as CSV to FILE (-: standard output)", metavar="FILE",
+        file="written",
+    )  # fmt: skip
     checkpoint: str = option(
-        "",
-        "resume from FILE if it exists; checkpoint to it on SIGUSR1 and stop",
-        metavar="FILE",
-    )
+        "", "resume from FILE if it exists; checkpoint to it on SIGUSR1 and stop",
+        metavar="FILE", file="written",
+    )  # fmt: skip
     checkpoint_every: int = option(60, "checkpoint interval", type="time", min=1)
     seconds: int = option(
         0, "checkpoint and stop after this time (0: never)", type="time", min=0
@@ -124,6 +130,7 @@ def main(program: Program, argv: Sequence[str] | None = None) -> int:
             deadline=deadline,
             progress_mode=common.progress,
             stall_limit=common.stall_limit,
+            outputs=written_files(options, common),
         )
         return _run(ctx, program, options, common, initial)
 
@@ -173,14 +180,11 @@ def parse(
     values = parser.parse_intermixed(argv)
     options = from_namespace(values, program.options)
     common: CommonOptions = from_namespace(values, CommonOptions)
-    if common.json and common.json == common.csv:
-        parser.error(
-            f"--json and --csv both name {common.json}; choose different files"
-        )
     if common.seconds and not (common.checkpoint or os.environ.get(CHECKPOINT)):
         parser.error(f"--seconds {common.seconds} needs --checkpoint FILE")
     try:
         program.check(options)
+        check_files(options, common)
     except ValueError as error:
         parser.error(str(error))
     if (common.checkpoint or common.seconds) and not program.resumable(options):
@@ -205,7 +209,7 @@ def _run(
     with world.agree():
         if world.is_root:
             ctx.checkpoint.check_writable()
-            targets = _open_targets(common)
+            targets = open_targets(common.json, common.csv)
     try:
         with world.timed("total"):
             result = program.run(ctx, options)
@@ -229,7 +233,10 @@ def _run(
     with world.agree():
         if texts:
             if not program.quiet or common.verbose:
-                _report(title, result, timings or {}, common, to_stderr=program.quiet)
+                to_stderr = program.quiet or result.stdout is not None
+                _report(title, result, timings or {}, common, to_stderr=to_stderr)
+            if result.stdout is not None:
+                write_out(result.stdout)
             for name in ("csv", "json"):
                 if getattr(common, name) == "-":
                     write_out(texts[name])
@@ -237,29 +244,9 @@ def _run(
     return code
 
 
-def _open_targets(common: CommonOptions) -> dict[str, AtomicFile]:
-    """Return the output files by option; raise if one is not writable."""
-    targets: dict[str, AtomicFile] = {}
-    try:
-        paths = {"json": common.json, "csv": common.csv, "record": _job_record()}
-        for name, path in paths.items():
-            if path not in ("", "-"):
-                targets[name] = AtomicFile(Path(path))
-    except MpiAppsError:
-        for target in targets.values():
-            target.discard()
-        raise
-    return targets
-
-
-def _job_record() -> str:
-    """Return the path of the record for the job script, or an empty string."""
-    return os.environ.get(record.RECORD_VARIABLE, "")
-
-
 def _needs_record(program: Program, common: CommonOptions) -> bool:
     """Return whether a report, record or CSV is to be written."""
-    requested = common.verbose or common.json or common.csv or _job_record()
+    requested = common.verbose or common.json or common.csv or job_record()
     return bool(requested) or not program.quiet
 
 

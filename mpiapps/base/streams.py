@@ -20,8 +20,8 @@ WRITE_ERRORS = (OSError, ValueError, AttributeError)
 MAX_ABBREVIATED = 200  # characters
 
 
-def write_out(text: str) -> None:
-    """Write `text` to standard output, all of it.
+def write_out(text: str | bytes) -> None:
+    """Write `text` to standard output, all of it; bytes as they are.
 
     Raises
     ------
@@ -127,8 +127,12 @@ class SafeStream:
         return False
 
 
-def _write(stream: TextIO, text: str) -> None:
-    stream.write(text)
+def _write(stream: TextIO, text: str | bytes) -> None:
+    if isinstance(text, bytes):
+        stream.flush()
+        stream.buffer.write(text)
+    else:
+        stream.write(text)
     stream.flush()
 
 

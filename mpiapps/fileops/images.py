@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
-from functools import cache
+from collections.abc import Collection
 from pathlib import Path
 
 from mpiapps.base.errors import InputError
-from mpiapps.base.file_names import directory_of
 from mpiapps.base.optional import require
 from mpiapps.fileops.choices import FORMATS, TRANSPOSITIONS
 from mpiapps.fileops.operation import Operation
@@ -89,39 +87,6 @@ class ImageTransform(Operation):
         )
         AtomicFile(target).commit(content)
         return str(target)
-
-
-def without_results(
-    names: Sequence[str], arguments: Sequence[str], output_dir: str
-) -> list[str]:
-    """Return the files outside the directory of the results.
-
-    Parameters
-    ----------
-    names : sequence of str
-        All files.
-    arguments : sequence of str
-        Paths, patterns and names from lists that were expanded to `names`.
-    output_dir : str
-
-    Raises
-    ------
-    InputError
-        If an argument lies in `output_dir`: results would overwrite originals.
-    """
-    top = os.path.realpath(output_dir)
-
-    @cache
-    def inside(directory: str) -> bool:
-        return os.path.commonpath([top, os.path.realpath(directory)]) == top
-
-    for path in arguments:
-        if inside(directory_of(path)):
-            raise InputError(
-                f"{path} lies in the directory of the results, --output-dir"
-                f" {output_dir}; name a directory without originals"
-            )
-    return [name for name in names if not inside(str(Path(name).parent))]
 
 
 def _absolute(name: str) -> Path:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from mpiapps.comm.partition import blocks
+from mpiapps.fileops.own_files import OwnFiles
 from mpiapps.launch.mpi import MPI
 
 MISSING = -1  # size of a file that cannot be read
@@ -28,19 +29,24 @@ class Listing:
         Bytes, or `MISSING`; time of the last modification in ns.
     errors : dict of int to str
         Index in `names` -> reason why the file cannot be read.
+    own : dict of str to str
+        Files that are left out, since they are the run's own -> `OwnFiles.label`.
     """
 
     names: list[str]
     sizes: np.ndarray
     times: np.ndarray
     errors: dict[int, str]
+    own: dict[str, str] = field(default_factory=dict)
 
 
-def gather_listing(comm: MPI.Intracomm, names: Sequence[str] | None) -> Listing:
-    """Return the files with their sizes. Collective; `names` on the root.
+def gather_listing(
+    comm: MPI.Intracomm, names: Sequence[str] | None, own_files: OwnFiles | None = None
+) -> Listing:
+    """Return the files with their sizes, without own ones. Collective.
 
-    Each rank calls stat for its share of the files. Cost: a broadcast of the names, an
-    allgather of 16 bytes for each file.
+    `names` on the root. Each rank calls stat for its share of the files. Cost: a
+    broadcast of the names, an allgather of 16 bytes for each file.
     """
     joined = b"\0".join(map(os.fsencode, names)) if names else b""
     joined, count = comm.bcast((joined, len(names or ())))
@@ -48,29 +54,51 @@ def gather_listing(comm: MPI.Intracomm, names: Sequence[str] | None) -> Listing:
     parts = blocks(count, comm.size)
     block = parts[comm.rank]
     local_rows = np.empty((len(block), 2), np.int64)
-    local_errors = {}
+    local_errors, local_own = {}, {}
     for row, n in enumerate(block):
-        local_rows[row], reason = _stat(all_names[n])
-        if reason:
+        status, reason = _stat(all_names[n])
+        if own_files and (label := own_files.label(all_names[n], status)):
+            local_own[n] = label
+        if status and not reason:
+            local_rows[row] = status.st_size, status.st_mtime_ns
+        else:
+            local_rows[row] = MISSING, 0
             local_errors[n] = reason
     rows = np.empty((count, 2), np.int64)
     lengths = [2 * len(part) for part in parts]
     comm.Allgatherv(local_rows, [rows, lengths])
-    errors = {n: e for part in comm.allgather(local_errors) for n, e in part.items()}
+    errors, own = dict[int, str](), dict[int, str]()
+    for some_errors, some_own in comm.allgather((local_errors, local_own)):
+        errors |= some_errors
+        own |= some_own
     sizes, times = np.ascontiguousarray(rows.T)
-    return Listing(all_names, sizes, times, errors)
+    listing = Listing(all_names, sizes, times, errors)
+    return _without(listing, own) if own else listing
 
 
-def _stat(name: str) -> tuple[tuple[int, int], str]:
-    """Return size and modification time of a file, and the reason if it is unusable."""
+def _without(listing: Listing, own: dict[int, str]) -> Listing:
+    """Return a listing without own files, which are given by index."""
+    names = listing.names
+    kept = [n for n in range(len(names)) if n not in own]
+    return Listing(
+        [names[n] for n in kept],
+        listing.sizes[kept],
+        listing.times[kept],
+        {row: listing.errors[n] for row, n in enumerate(kept) if n in listing.errors},
+        {names[n]: label for n, label in own.items()},
+    )
+
+
+def _stat(name: str) -> tuple[os.stat_result | None, str]:
+    """Return the status of a file, and the reason if it is unusable."""
     try:
         status = os.stat(name)  # noqa: PTH116 - for a million files 2 s, by Path 7 s
     except OSError as error:
-        return (MISSING, 0), error.strerror or str(error)
+        return None, error.strerror or str(error)
     if not stat.S_ISREG(status.st_mode):
         directory = stat.S_ISDIR(status.st_mode)
         reason = (
             "a directory that cannot be read" if directory else "not a regular file"
         )
-        return (MISSING, 0), reason
-    return (status.st_size, status.st_mtime_ns), ""
+        return status, reason
+    return status, ""

@@ -72,9 +72,12 @@ class Options:
     )
     list: tuple[str, ...] = option(
         (), "file of paths, one per line or ended by zero bytes; -: standard input",
-        metavar="FILE",
+        metavar="FILE", file="read",
     )  # fmt: skip
-    output: str = option("", "write the result to FILE", metavar="FILE", short="o")
+    output: str = option(
+        "", "write the result to FILE (-: standard output)", metavar="FILE", short="o",
+        file="written",
+    )  # fmt: skip
     only: tuple[str, ...] = option(
         (), "count: only this count", choices=COUNTS, metavar="|".join(COUNTS)
     )
@@ -86,7 +89,7 @@ class Options:
     )
     encoding: str = option(
         "utf-8",
-        "count: utf-8 as wc in the locale C.UTF-8, bytes as in C",
+        "count: words and characters as wc in the locale C.UTF-8, or C (bytes)",
         choices=ENCODINGS,
     )
     strict_utf8: bool = option(False, "count: treat a file that is not UTF-8 as failed")
@@ -108,6 +111,7 @@ class Options:
         "hash: compare the files that a manifest names with their digests in it; -:"
         " standard input",
         metavar="MANIFEST",
+        file="read",
     )
     transform: str = option(
         "left-right",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,6 +143,35 @@ def check_output(comm: MPI.Intracomm, file: str, inputs: Sequence[str]) -> None:
                 os.close(handle)
                 part.unlink()
             format_.check(path, name)
+
+
+def check_results(
+    comm: MPI.Intracomm, results: Mapping[str, str], files: Sequence[str]
+) -> None:
+    """Raise if another result would replace the file of a dataset. Collective.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    results : mapping of str to str
+        Option -> path of what the program writes.
+    files : sequence of str
+        Those of matrices, which are read or written; empty ones are skipped.
+
+    Raises
+    ------
+    UsageError
+        On all ranks.
+    """
+    with raise_together(comm):
+        paths = {str(real_path(path_of(file))): file for file in files if file}
+        for option, result in results.items() if comm.rank == 0 else ():
+            file = paths.get(str(real_path(Path(result))), result)
+            if file != result:
+                raise UsageError(
+                    f"{option} {result} would replace the file of {file}; name another"
+                    " file"
+                )
 
 
 def path_of(file: str) -> Path:

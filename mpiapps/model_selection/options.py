@@ -30,6 +30,7 @@ class Options:
         "classification:200x20",
         ".npy, .npz, .csv or .parquet file; digits, iris, wine, breast_cancer or"
         " diabetes",
+        file="read",
     )  # fmt: skip
     target: str = option(
         "",
@@ -58,6 +59,7 @@ class Options:
         "",
         "TOML file of [fixed] and [search] parameters, and [[columns]]",
         metavar="FILE",
+        file="read",
     )
     n_iter: int = option(20, "number of candidates to sample", min=1)
     scoring: str = option(
@@ -84,7 +86,7 @@ class Options:
     )
     storage: str = option(
         "", "file of the study of Optuna: SQLite if its name ends in .db, else a"
-        " journal", metavar="FILE",
+        " journal", metavar="FILE", file="written",
     )  # fmt: skip
     curve: str = option(
         "", "score also the training samples: by their number, or by the parameter in"
@@ -93,7 +95,9 @@ class Options:
     train_sizes: int = option(
         5, "numbers of training samples of --curve learning", min=1
     )
-    plot: str = option("", "draw the curve to FILE, .png, .svg or .pdf", metavar="FILE")
+    plot: str = option(
+        "", "draw the curve to FILE, .png, .svg or .pdf", metavar="FILE", file="written"
+    )
     seed: int = option(
         0, "seed of estimators, candidates and folds", min=0, max=2**32 - 1
     )
@@ -106,15 +110,16 @@ class Options:
         0, "times that a fit that exceeded its time, or crashed, is run again", min=0
     )
     output: str = option(
-        "", "write the fits to FILE, as CSV", metavar="FILE", short="o"
+        "", "write the fits to FILE, as CSV", metavar="FILE", short="o", file="written"
     )
     results: str = option(
         "", "write a row per candidate to FILE, .csv or .parquet, with the names of"
-        " cv_results_", metavar="FILE",
+        " cv_results_", metavar="FILE", file="written",
     )  # fmt: skip
     save_model: str = option(
         "", "fit the best candidate to all samples and save the model in FILE, by"
         " joblib, or by skops if its name ends in .skops", metavar="FILE",
+        file="written",
     )  # fmt: skip
     directory: str = option(
         "", "directory of completed fits, to resume from", metavar="DIR"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import re
 import socket
 import stat
 from contextlib import suppress
@@ -18,6 +19,7 @@ from pathlib import Path
 from mpiapps.base.processes import start_of
 
 MAX_STEM = 60  # characters of the target's name in the temporary name (limit: 255)
+PART_SUFFIX = ".part"
 
 
 def real_path(path: Path) -> Path:
@@ -46,13 +48,23 @@ def create_temporary(target: Path) -> tuple[int, Path]:
             raise PermissionError(errno.EACCES, "The file is not writable")
     stem = f".{target.name[:MAX_STEM]}.{socket.gethostname()[:MAX_STEM]}."
     _remove_stale(target.parent, stem)
-    part = target.with_name(f"{stem}{os.getpid()}.{os.urandom(6).hex()}.part")
+    unique = f"{os.getpid()}.{os.urandom(6).hex()}"
+    part = target.with_name(f"{stem}{unique}{PART_SUFFIX}")
     return os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), part
+
+
+def temporary_pattern(name: str) -> re.Pattern[str]:
+    """Return the pattern of the temporary files of a target, of any host and process.
+
+    `name`: of the target, without its directory.
+    """
+    stem, suffix = re.escape(f".{name[:MAX_STEM]}."), re.escape(PART_SUFFIX)
+    return re.compile(rf"{stem}.+\.\d+\.[0-9a-f]{{12}}{suffix}")
 
 
 def _remove_stale(directory: Path, stem: str) -> None:
     """Remove temporary files of processes on this host that have ended."""
-    for part in directory.glob(f"{glob.escape(stem)}*.part"):
+    for part in directory.glob(f"{glob.escape(stem)}*{PART_SUFFIX}"):
         pid = part.name.removeprefix(stem).partition(".")[0]
         if pid.isdecimal() and start_of(int(pid)) is None:
             with suppress(OSError):

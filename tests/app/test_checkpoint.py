@@ -171,6 +171,9 @@ def test_an_option_that_changes_no_result_may_be_another_one(world, path):
 def test_a_file_that_is_not_a_checkpoint_is_refused(world, path, text):
     if world.is_root:
         path.write_text(text)
+        with pytest.raises(InputError, match="is not a checkpoint"):
+            context(world, path).checkpoint.check_writable()
+        assert path.exists()
     with pytest.raises(InputError, match="is not a checkpoint"):
         context(world, path).checkpoint.load()
 

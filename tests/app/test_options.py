@@ -70,6 +70,13 @@ def test_one_field_is_one_option():
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e3", 1000), ("1_0", 10), ("2.5e1", 25), ("-3", -3)]
+)
+def test_whole_numbers_are_written_as_counts(text, value):
+    assert read("--order", text).order == value
+
+
 def test_a_value_that_names_another_option():
     @dataclass(frozen=True)
     class Passing:

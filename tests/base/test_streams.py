@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from mpiapps.base.streams import abbreviated
+from mpiapps.base.streams import abbreviated, write_out
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,9 @@ def test_a_text_is_cut_after_it_is_escaped_and_not_within_an_escape():
     assert abbreviated("\u2028" * 34) == r"\u2028" * 32 + "..."
     assert abbreviated("\\" * 100) == "\\" * 200
     assert abbreviated("'" * 201, quoted=True) == '"' + "'" * 197 + '..."'
+
+
+def test_bytes_are_written_unchanged(capfdbinary):
+    write_out("a\n")
+    write_out(b"\xff\r\n\0")
+    assert capfdbinary.readouterr().out == b"a\n\xff\r\n\0"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mpiapps.base.errors import FileAccessError, InputError, UsageError
-from mpiapps.linalg.files import check_output, read, write
+from mpiapps.linalg.files import check_output, check_results, read, write
 from mpiapps.linalg.layout import Layout
 from tests.linalg.cases import DTYPES, close, layouts, spread, whole
 
@@ -278,6 +278,18 @@ def test_an_operand_is_never_the_output(comm, place, output, operand):
         check_output(comm, str(place / free), [str(place / operand)])
     comm.Barrier()
     assert not list(place.glob(".*"))
+
+
+def test_the_file_of_a_dataset_is_never_another_result(comm, place):
+    if comm.rank == 0:
+        (place / "link.csv").symlink_to("d.h5")
+    comm.Barrier()
+    matrices = [str(place / name) for name in ("x.npy", "d.h5:group/a")]
+    others = {"--output": matrices[1], "--csv": "d.h5", "--json": f"{place}/d.json"}
+    check_results(comm, others, [*matrices, ""])
+    for result in ("d.h5", "./d.h5", "link.csv"):
+        with pytest.raises(UsageError, match=r"would replace the file of .*d\.h5:"):
+            check_results(comm, {"--csv": str(place / result)}, matrices)
 
 
 def test_other_dtypes_are_converted(comm, place):
