@@ -103,8 +103,9 @@ def _own_files(ctx: RunContext, options: Options) -> OwnFiles:
 
 def _check_inputs(listing: Listing, named: list[str]) -> None:
     """Raise `UsageError` if a file of the run itself is named as an input."""
-    for name in {*named}.intersection(listing.own) if listing.own else ():
-        raise UsageError(replaces_message(listing.own[name], name))
+    for name in named if listing.own else ():
+        if name in listing.own:
+            raise UsageError(replaces_message(listing.own[name], name))
 
 
 class _FileRun:

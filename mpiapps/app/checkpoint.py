@@ -202,7 +202,13 @@ def _read(path: Path, program: str, options: Any) -> CheckpointContent:
             f" format {FORMAT}; {remedy}"
         )
     current = json.loads(json.dumps(identity(options)))  # tuples to lists
-    other = {k: v for k, v in content["options"].items() if current.get(k) != v}
+    # Options that earlier versions compared may be changeable now.
+    changeable = {field.name for field in dataclasses.fields(options)} - current.keys()
+    other = {
+        k: v
+        for k, v in content["options"].items()
+        if current.get(k) != v and k not in changeable
+    }
     if other:
         argv = ", ".join(f"--{k.replace('_', '-')} {v}" for k, v in other.items())
         raise InputError(

@@ -123,7 +123,7 @@ class RunContext:
         Raises
         ------
         UsageError
-            If there is none, whose lock `force_unlock` could take.
+            If `force_unlock` is given, and there is no directory.
         """
         if directory:
             return directory

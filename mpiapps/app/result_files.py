@@ -1,4 +1,4 @@
-"""The files that a run writes: each one another file, and none that the run reads."""
+"""Files that a run writes, which must differ from each other and from its inputs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ def check_files(*groups: Any) -> None:
         if key:
             writers[key] = option, path
     for option, path in _files(groups, "read") if writers else ():
-        if path != STDOUT and (writer := writers.get(str(real_path(Path(path))))):
+        # What does not exist may be the name of a data set.
+        if path == STDOUT or not os.path.lexists(path):
+            continue
+        if writer := writers.get(str(real_path(Path(path)))):
             named = f"{option} {path}".lstrip()
             raise ValueError(replaces_message(" ".join(writer), named))
 
@@ -61,8 +64,9 @@ def replaced_path(path: str) -> str:
     """
     if path == STDOUT:
         return path
-    file = Path(path)
-    return "" if file.exists() and not file.is_file() else str(real_path(file))
+    # Of `os.path`, since methods of `Path` raise for a directory without permission.
+    is_other = os.path.exists(path) and not os.path.isfile(path)  # noqa: PTH110, PTH113
+    return "" if is_other else str(real_path(Path(path)))
 
 
 def _files(groups: tuple[Any, ...], use: str) -> Iterator[tuple[str, str]]:

@@ -231,15 +231,14 @@ def _run(
             target.discard()
     # Print last: if standard output is full or closed, the files are complete.
     with world.agree():
-        if texts:
-            if not program.quiet or common.verbose:
-                to_stderr = program.quiet or result.stdout is not None
-                _report(title, result, timings or {}, common, to_stderr=to_stderr)
-            if result.stdout is not None:
-                write_out(result.stdout)
-            for name in ("csv", "json"):
-                if getattr(common, name) == "-":
-                    write_out(texts[name])
+        if texts and (not program.quiet or common.verbose):
+            to_stderr = program.quiet or result.stdout is not None
+            _report(title, result, timings or {}, common, to_stderr=to_stderr)
+        if world.is_root and result.stdout is not None:
+            write_out(result.stdout)
+        for name in ("csv", "json") if texts else ():
+            if getattr(common, name) == "-":
+                write_out(texts[name])
     code: int = world.comm.bcast(result.exit_code, root=world.root)
     return code
 

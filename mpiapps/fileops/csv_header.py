@@ -159,7 +159,8 @@ def _has_columns(wanted: Sequence[str], names: list[str], header: str) -> bool:
     """Return whether a header has all columns, at least one of them by its name."""
     is_name = [_is_name(name, names, header) for name in wanted]
     numbered = (_number(name, len(names)) for name in wanted)
-    return any(is_name) and all(map(max, is_name, numbered))
+    has = (named or number for named, number in zip(is_name, numbered, strict=True))
+    return any(is_name) and all(has)
 
 
 def _at(wanted: str, names: list[str]) -> int:

@@ -15,8 +15,11 @@ from mpiapps.base.file_names import directory_of
 from mpiapps.storage.replace_file import PART_SUFFIX, temporary_pattern
 
 FAILED = "failed.txt"  # in the run directory: the list of the files that failed
-# Journals and locks in the run directory, and in those of passes below it.
-JOURNALS = re.compile(r"(?:.+/)?(?:journal\.\d+\.[0-9a-f]+|owner(?:\.\d+|\..+\.part)?)")
+# Journals and locks in the run directory, and in those of passes in it.
+JOURNALS = re.compile(
+    r"(?:(?:quotes|extent|summary|groups|(?:bits|counts|files)-[^/]+)/)?"
+    r"(?:journal\.\d+\.[0-9a-f]+|owner(?:\.\d+|\..+\.part)?)"
+)
 
 
 class OwnFiles:
@@ -47,14 +50,14 @@ class OwnFiles:
         for option, name in results.items():
             self._add(name, f"{option} {name}")
         self._directory = ("", "")
-        if Path(directory or "/dev/null").is_dir():
+        if os.path.isdir(directory):  # noqa: PTH112 - raises no error
             label = f"--directory {directory}"
             self._add(str(Path(directory, FAILED)), label)
             self._directory = _with_slash(self._real(directory)), label
         self._output_dirs = {
             _with_slash(self._real(top)): f"--output-dir {top}"
             for top in output_dirs
-            if Path(top or "/dev/null").is_dir()
+            if os.path.isdir(top)  # noqa: PTH112 - raises no error
         }
 
     def _add(self, name: str, label: str) -> None:

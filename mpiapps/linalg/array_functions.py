@@ -37,6 +37,7 @@ def clip(  # noqa: PLR0913 - arguments of NumPy
     out: DistMatrix | None = None,
 ) -> DistMatrix:
     """Return the elements limited to an interval. Collective; as `numpy.clip`."""
+    check_out("np.clip", out)
     low, high = a_min if min is None else min, a_max if max is None else max
     result = a if low is None else np.maximum(a, low)
     result = result if high is None else np.minimum(result, high)
@@ -47,7 +48,18 @@ def rounded(
     a: DistMatrix, decimals: int = 0, out: DistMatrix | None = None
 ) -> DistMatrix:
     """Return the elements rounded to decimals. Collective; as `numpy.round`."""
+    check_out("np.round", out)
     return stored(elementwise(np.round, a, decimals), out)
+
+
+def check_out(call: str, *outs: Any) -> None:
+    """Raise `TypeError` if an `out` is not a `DistMatrix`, or None. Local."""
+    for out in outs:
+        if out is not None and not isinstance(out, DistMatrix):
+            raise TypeError(
+                f"{call} with out of type {type(out).__name__}: expected a DistMatrix;"
+                " for an array x, use x = A.to_all()"
+            )
 
 
 def stored(result: DistMatrix, out: Any) -> DistMatrix:

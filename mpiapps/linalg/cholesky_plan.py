@@ -54,7 +54,8 @@ def send_cholesky(
     process_row, process_column = (i * q, q, 1), (j, p, q)
     # This rank's columns to the right of the panel, by the process row that sends them.
     owned = [cols.common(j, rows, root) for root in range(p)]
-    # Blocks of all these rows are among the columns, but for the last p q panels.
+    # Each panel makes these calls until the last p q ones, whose trailing matrix has
+    # less than a block per process.
     calls = sum(map(bool, owned))
     traffic.expect((n // rows.block - p * q) * calls)
     for panel in islice(panels(rows, layout.grid), first_panels):

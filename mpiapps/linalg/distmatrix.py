@@ -251,8 +251,9 @@ class DistMatrix(ArrayMethods, Gathering):
         """Return ``A ** other``. Collective; with a modulus not implemented."""
         if modulo is not None:
             return NotImplemented
-        is_scalar = isinstance(other, int | float | complex)
-        if is_scalar and other in POWERS and self.dtype.kind in "fc":
+        # A complex exponent, or a number of NumPy, can change the dtype.
+        is_plain = type(other) in {int, float} and self.dtype.kind in "fc"
+        if is_plain and other in POWERS:
             powers: DistMatrix = elementwise(POWERS[other], self)
             return powers
         return self._power(other)

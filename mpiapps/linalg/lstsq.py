@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
+from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import refuse_masks
@@ -78,6 +79,7 @@ def lstsq(
     dtype = np.result_type(a.dtype, b.dtype)
     with raise_together(a.comm) as same:
         same("lstsq", a, b, rcond)
+        a.check_comm(b)
         refuse_masks("lstsq", a.dtype, b.dtype)
         if b.shape[0] != m:
             raise ValueError(
@@ -113,10 +115,10 @@ def _by_triangle(a: DistMatrix, b: DistMatrix, rcond: float) -> LstsqResult:
     sides = Layout.blocks((m, columns), (a.comm.size, 1))
     parts = a._redistributed(rows).local, b._redistributed(sides).local
     r = r_of_rows(a.comm, np.concatenate(parts, axis=1))
-    inverse, rank, s = _pseudo_inverse(r[:n, :n], rcond)
+    inverse, rank, s = _pseudo_inverse(a.comm, r[:n, :n], rcond)
     x, rest = inverse @ r[:n, n:], r[n:, n:]
     residuals = (rest * rest.conj()).real.sum(axis=0) if rank == n else s[:0].copy()
-    for values in (x, residuals, s):  # one rank's bits on all ranks
+    for values in (x, residuals):  # one rank's bits on all ranks
         bcast_in(a.comm, values, 0)
     return LstsqResult(DistMatrix.from_all(a.comm, x), residuals, rank, s)
 
@@ -125,10 +127,9 @@ def _by_q(a: DistMatrix, b: DistMatrix, rcond: float) -> LstsqResult:
     """Return X by Q and R of A, or of A.H. Collective."""
     (m, n), wide = a.shape, a.shape[0] < a.shape[1]
     q, r = qr(a.H if wide else a)
-    factor, rank, s = _pseudo_inverse(r.conj().T if wide else r, rcond)
+    factor, rank, s = _pseudo_inverse(a.comm, r.conj().T if wide else r, rcond)
     # One rank's bits on all ranks.
     inverse = DistMatrix.from_all(a.comm, bcast_in(a.comm, factor, 0))
-    bcast_in(a.comm, s, 0)
     if wide:
         x = multiply(q, multiply(inverse, b))
     else:
@@ -140,8 +141,14 @@ def _by_q(a: DistMatrix, b: DistMatrix, rcond: float) -> LstsqResult:
     return LstsqResult(x, residuals, rank, s)
 
 
-def _pseudo_inverse(r: Array, rcond: float) -> tuple[Array, int, Array]:
-    """Return the pseudo-inverse of an array, its rank and singular values. Local."""
+def _pseudo_inverse(
+    comm: MPI.Intracomm, r: Array, rcond: float
+) -> tuple[Array, int, Array]:
+    """Return the pseudo-inverse of an n x n array, its rank and singular values.
+
+    Collective: the singular values, and so the rank, are those of rank 0; the last bits
+    of the pseudo-inverse may differ between ranks.
+    """
     u, s, vh = np.linalg.svd(r)
-    rank = int((s > rcond * s.max(initial=0)).sum())
+    rank = int((bcast_in(comm, s, 0) > rcond * s.max(initial=0)).sum())
     return vh[:rank].conj().T @ (u[:, :rank].conj().T / s[:rank, None]), rank, s

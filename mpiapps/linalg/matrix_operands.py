@@ -27,7 +27,8 @@ def check_matrix(call: str, name: str, operand: Any) -> None:
 def of_matrix(function: Function) -> Function:
     """Decorate a function to raise `TypeError` if its `a` is not a `DistMatrix`.
 
-    The ranks are not asked, as an array has no communicator.
+    Each rank raises it alone, before any message: if only some ranks pass an array,
+    the others wait for them.
     """
     position = list(signature(function).parameters).index("a")
 

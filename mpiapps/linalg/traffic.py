@@ -61,7 +61,7 @@ class Traffic:
         check_calls(self._call_count)
 
     def expect(self, calls: int) -> None:
-        """Raise `ValueError` if so many more calls are too many to count each."""
+        """Raise `ValueError` if `calls` more exceed the limit of `check_calls`."""
         check_calls(self._call_count + calls)
 
     def compute(self, flops: float) -> None:

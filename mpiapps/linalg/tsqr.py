@@ -81,7 +81,16 @@ def r_of_qr(a: DistMatrix) -> Array:
 def r_of_rows(comm: MPI.Intracomm, rows: Array) -> Array:
     """Return an R of a matrix of which each rank has rows, on every rank. Collective.
 
-    Finite, with n columns and n rows or more in all; as `r_of_qr`.
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    rows : ndarray, m_local x n
+        Finite, of one floating dtype on all ranks; the ranks have at least n rows.
+
+    Returns
+    -------
+    ndarray, n x n
+        As of `r_of_qr`. Cost: one all-gather of up to n^2 elements from each rank.
     """
     with raise_together(comm):
         local_r = _local_r(rows)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mpiapps.comm.consistency import raise_together
+from mpiapps.linalg.array_functions import check_out, stored
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.numpy_api import call, matmul, refuse
 from mpiapps.linalg.operators import elementwise
@@ -44,10 +45,11 @@ def apply(
     if method != "__call__":
         refuse(f"{name}.{method}")
     outs = options.pop("out", (None,) * ufunc.nout)
+    check_out(name, *outs)
     out = outs[0] if ufunc.nout == 1 else None
     supported = {"dtype", "casting"} | ({"where"} if out is not None else set())
     if unknown := options.keys() - supported:
-        without = " without out" if "where" in unknown else ""
+        without = " without out" if "where" in unknown and ufunc.nout == 1 else ""
         refuse(f"{name} with {', '.join(sorted(unknown))}{without}")
     if ufunc is np.matmul:
         if options:
@@ -76,21 +78,13 @@ def apply(
         )
         for number in range(ufunc.nout)
     ]
-    return tuple(
-        result if out is None else _into(out, np.positive, (result,), {})
-        for result, out in zip(computed, outs, strict=True)
-    )
+    return tuple(map(stored, computed, outs))
 
 
 def _into(
-    out: Any, ufunc: np.ufunc, inputs: tuple[Any, ...], options: dict[str, Any]
+    out: DistMatrix, ufunc: np.ufunc, inputs: tuple[Any, ...], options: dict[str, Any]
 ) -> DistMatrix:
     """Compute a function in the memory of `out`, and return it. Collective."""
-    if not isinstance(out, DistMatrix):
-        raise TypeError(
-            f"np.{ufunc.__name__} with out of type {type(out).__name__}: expected a"
-            " DistMatrix; for an array x, use x = A.to_all()"
-        )
     where = options.pop("where", True)
     operands = tuple(out._aligned(operand) for operand in (*inputs, where))
     with raise_together(out.comm) as same:

@@ -24,7 +24,7 @@ mkdir -p "$root" "$directory/changes" "$directory/work"
 mount -t overlay overlay \
     -o "lowerdir=$BASE,upperdir=$directory/changes,workdir=$directory/work" "$root"
 for path in /proc /sys /dev; do mount --rbind "$path" "$root$path"; done
-# Of this machine: the clone, directories of the clusters, the configuration of pip.
+# Of this machine: the clone, directories of the clusters, pip's configuration, uv's cache.
 for path in /tmp /srv "$CLONE" /etc/ssl/certs /etc/xdg/pip "$HOME"/.{cache,config}/pip "$HOME"/.cache/uv; do
     [ -d "$path" ] || continue
     mkdir -p "$root$path"

@@ -149,10 +149,11 @@ def test_files_that_are_similar_to_own_ones_are_inputs(tmp_path):
     (tmp_path / "runs").mkdir()
     own = OwnFiles({"-o": str(tmp_path / "out")}, str(tmp_path / "runs"), [""])
     outside = ("out.txt", ".out.part", "owner", "journal.0.ab", "failed.txt")
-    inside = ("runs/ownership", "runs/a/journal.txt", "runs/a/failed.txt")
+    inside = ("runs/ownership", "runs/a/journal.txt", "runs/a/failed.txt",
+              "runs/a/owner", "runs/quotes/a/journal.0.ab")  # fmt: skip
     for name in (*outside, *inside):
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.touch()
         assert not own.label(str(path), path.stat()), name
 
@@ -168,12 +169,15 @@ def test_files_that_are_similar_to_own_ones_are_inputs(tmp_path):
         ({"list": ("-", "r")}, {"json": "to-r"}, "--json to-r: it would replace --l"),
         ({"check": "r", "output": "r"}, {}, "--output r: it would replace --check r,"),
         ({"list": ("-",), "output": "-"}, {}, ""),
+        ({"list": ("nothing",), "output": "nothing"}, {}, ""),
+        ({"output": "x" * 300}, {"json": "r"}, ""),
         ({"output": "/dev/null"}, {"json": "/dev/null", "csv": "r"}, ""),
     ],
 )
 def test_each_result_is_another_file(tmp_path, monkeypatch, options, common, message):
     monkeypatch.chdir(tmp_path)
     Path("x").mkdir()
+    Path("r").touch()
     Path("to-r").symlink_to("r")
     groups = Options("count", ("a",), **options), CommonOptions(**common)
     if not message:

@@ -220,4 +220,7 @@ def test_matrices_of_two_communicators(comm, call):
     a, b = DistMatrix.eye(comm, N), DistMatrix.eye(other, N)
     with pytest.raises(ValueError, match="different communicators; expected one"):
         call(a, b)
+    a, b = DistMatrix.random(comm, (101, 4)), DistMatrix.random(other, (101, 1))
+    with pytest.raises(ValueError, match="different communicators; expected one"):
+        lstsq(a, b)
     other.Free()

@@ -44,6 +44,8 @@ AS_NUMPY = {
     "reciprocal of infinities": lambda a: (a * 0 + complex(np.inf, 1)) ** -1,
     "root of infinities": lambda a: (a * 0 + complex(np.inf, 1)) ** 0.5,
     "square of infinities": lambda a: (a * 0 + complex(np.inf, 1)) ** 2,
+    "complex exponent": lambda a: (-a) ** (0.5 + 0j),
+    "exponent of NumPy": lambda a: a.astype("f4") ** np.float64(2),
     "two results in place": lambda a: np.divmod(a, 2, out=(a.copy(), a.copy()))[1],
     "one of two in place": lambda a: np.modf(a, out=(None, a.copy()))[1],
     "clip": lambda a: np.clip(np.ones((M, N)), None, a),
@@ -163,3 +165,21 @@ def test_arrays_of_masks_stay_masks(comm):
 def test_means_are_no_conditions(comm, function):
     with pytest.raises(TypeError, match="dtype=bool: expected a dtype of numbers"):
         function(spread(comm, whole((M, N))), dtype=bool)
+
+
+def test_deviations_keep_the_precision_of_the_elements(comm):
+    x = whole((M, N)) + 1e6
+    found = np.std(spread(comm, x), dtype="f4")
+    assert found.dtype == np.float32
+    assert found == pytest.approx(np.std(x), rel=1e-6)
+
+
+@pytest.mark.parametrize("call", [
+    lambda a, out: np.clip(a, 0, 1, out=out), lambda a, out: np.round(a, out=out),
+    lambda a, out: np.exp(a, out=out), lambda a, out: np.modf(a, out=(a, out)),
+])  # fmt: skip
+def test_an_array_takes_no_result(comm, call):
+    a = spread(comm, whole((M, N)))
+    with pytest.raises(TypeError, match="out of type ndarray: expected a DistMatrix"):
+        call(a, np.empty((M, N)))
+    np.testing.assert_array_equal(a.to_all(), whole((M, N)))
