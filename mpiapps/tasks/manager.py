@@ -77,7 +77,7 @@ class Manager(threading.Thread):
 
     def forget(self, results: MapResult[Any]) -> None:
         """Make the workers release the function of a call that has ended."""
-        for rank in results.sent_to:
+        for rank in list(results.sent_to):  # a chunk may be assigned now
             self._ended_calls[rank].append(results.number)
 
     # Called by this thread.

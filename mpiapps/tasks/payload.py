@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from mpiapps.comm.pickling import (
     Dumps,
     Pickled,
@@ -67,6 +69,22 @@ def pack_outcomes(
         pack_outcome((False, failures[n]) if n in failures else (True, value), dumps)
         for n, value in enumerate(values, first)
     ]
+
+
+def without_views(report: Report) -> Report:
+    """Return a report that shares no memory with results, which tasks may reuse."""
+    plain, content = report
+    if plain:
+        return plain, _copied(content)
+    return plain, [each._replace(pickled=_copied(each.pickled)) for each in content]
+
+
+def _copied(payload: Any) -> Any:
+    """Return a payload with copies of the arrays in it; strings do not change."""
+    if not isinstance(payload, Pickled) or not payload.buffers:
+        return payload
+    buffers = [x.copy() if isinstance(x, np.ndarray) else x for x in payload.buffers]
+    return Pickled(payload.data, buffers)
 
 
 def pack_outcome(outcome: Outcome, dumps: Dumps = pickle.dumps) -> PickledOutcome:

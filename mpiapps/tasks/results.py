@@ -12,7 +12,7 @@ import math
 import multiprocessing
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from time import monotonic
 from typing import Any, Generic, TypeVar
@@ -73,8 +73,6 @@ class MapResult(Iterator[T], Generic[T]):
         self._results: dict[int, list[Any]] = {}  # of chunks, while none has failed
         self._outcomes: dict[int, tuple[Any, Failure | None, int]] = {}
         self._completed: deque[int] = deque()
-
-    # Called by the dispatcher, in any thread.
 
     def next_chunk(self) -> Chunk | None:
         """Return the next chunk, or None at the end. One thread at a time."""
@@ -154,7 +152,7 @@ class MapResult(Iterator[T], Generic[T]):
         with self._lock:
             error = self._error if self._error is not None else self._chunker.error
             is_good = error is None and not self._any_failed
-            if is_good and self._n_completed == self._n_chunked and self._exhausted:
+            if is_good and self._has_all():
                 chunks = [values for _, values in sorted(self._results.items())]
                 return list(itertools.chain.from_iterable(chunks))
             self._store_chunks()
@@ -169,30 +167,28 @@ class MapResult(Iterator[T], Generic[T]):
 
     def _finish(self) -> None:
         """Set the future, if there is one and no task is left."""
-        if self._future is None or self._future.done():
+        future, has_failed = self._future, self._error is not None
+        if future is None or future.done() or not (has_failed or self._has_all()):
             return
-        if self._error is None and not (
-            self._exhausted and self._n_completed == self._n_chunked
-        ):
-            return
+        setter: Callable[[Any], None] = future.set_result
         try:
-            values = self._all()
+            outcome: Any = self._all()
         except Exception as error:
-            self.cancel()
-            set_future(self._future.set_exception, error)
-        else:
-            set_future(self._future.set_result, values)
+            setter, outcome = future.set_exception, error
+        self.cancel()
+        set_future(setter, outcome)
         self.called_back.set()
+
+    def _has_all(self) -> bool:
+        return self._exhausted and self._n_completed == self._n_chunked
 
     def is_due(self) -> bool:
         """Return whether the calling thread can continue."""
         if self._error is not None:
             return True
         if self._get_all and not self._any_failed:
-            return self._exhausted and self._n_completed == self._n_chunked
+            return self._has_all()
         return self._is_ready()
-
-    # Called by the thread that made the call.
 
     def __next__(self) -> T:
         """Return the next result, or raise the task's exception. Any thread."""
@@ -265,9 +261,14 @@ class MapResult(Iterator[T], Generic[T]):
         with self.changed:
             self.ended = self._exhausted = True
             self._n_returned = self._n_chunked
-            self._outcomes.clear()
-            self._completed.clear()
+            for kept in (self._outcomes, self._completed, self._results):
+                kept.clear()
         self._dispatcher.forget(self)
+
+    def __del__(self) -> None:
+        """Let the workers release the function of an iterator that was dropped."""
+        if getattr(self, "sent_to", ()) and not self.ended:
+            self._dispatcher.forget(self)
 
     def _is_ready(self) -> bool:
         if self._ordered:

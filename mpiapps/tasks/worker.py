@@ -13,7 +13,13 @@ from mpiapps.comm.pickling import Pickled
 from mpiapps.launch.mpi import MPI
 from mpiapps.tasks import pending_memory
 from mpiapps.tasks.call_child import CallChild
-from mpiapps.tasks.payload import Payload, Report, pack_outcomes, unpack_items
+from mpiapps.tasks.payload import (
+    Payload,
+    Report,
+    pack_outcomes,
+    unpack_items,
+    without_views,
+)
 from mpiapps.tasks.pending_memory import SizeEstimate, report_bytes
 from mpiapps.tasks.task import (
     Executable,
@@ -164,6 +170,8 @@ class Worker:
             return 0
         report = pack_outcomes(first, outcomes)
         sizes.add(n, nbytes := report_bytes(report))
+        if nbytes < pending_memory.MESSAGE_BYTES:  # it waits while later tasks run
+            report = without_views(report)
         chunk.first += n
         seconds += n * chunk.unpickling_seconds
         self._add_done((chunk.call_number, first, n, report, seconds))

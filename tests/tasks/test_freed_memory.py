@@ -1,4 +1,4 @@
-"""A pool leaves the C library's thresholds for freed memory as they are."""
+"""After a pool, large arrays that are freed are returned to the system."""
 
 import sys
 
@@ -20,7 +20,8 @@ with open_world() as world:
         if pool is not None:
             pool.map(abs, range(4))
     before = rss()
-    arrays = [np.ones(20 * 10**6, np.uint8) for _ in range(10)]
+    # Each is above `heap.MAX_BLOCK_BYTES`.
+    arrays = [np.ones(40 * 10**6, np.uint8) for _ in range(5)]
     del arrays[:-1]
     assert rss() - before < 60 * 10**6, rss() - before
 """

@@ -1,6 +1,7 @@
 """Calls that are not waited for, limits of tasks, and memory of pending results."""
 
 import concurrent.futures
+import gc
 import multiprocessing
 import os
 import signal
@@ -48,6 +49,43 @@ def child(_):
 
 def array_like(array):
     return array + 1
+
+
+BUFFER = np.empty(2**14)
+
+
+def reuses_a_buffer(x):
+    BUFFER[:] = x
+    return BUFFER
+
+
+class Function:
+    """A function whose copies can be counted."""
+
+    def __call__(self, x):
+        return x
+
+
+def count_functions(_):
+    gc.collect()
+    return sum(isinstance(x, Function) for x in gc.get_objects())
+
+
+def test_a_task_may_reuse_the_memory_of_its_result(comm):
+    with MPIPool(comm) as pool:
+        if pool is not None and comm.size > 1:
+            found = [array[-1] for array in pool.imap(reuses_a_buffer, range(200))]
+            assert found == list(range(200))
+
+
+def test_workers_release_the_functions_of_calls_that_have_ended(comm):
+    with MPIPool(comm) as pool:
+        if pool is not None:
+            for _ in range(10):
+                pool.map_async(Function(), range(3 * comm.size)).get()
+                next(pool.imap(Function(), range(3 * comm.size)))
+                assert not pool.map(abs, [0] * comm.size, 1)[0]
+            assert max(pool.map(count_functions, range(4 * comm.size), 1)) < 10
 
 
 def test_async_calls_return_what_map_does(comm):
