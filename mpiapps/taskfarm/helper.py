@@ -139,7 +139,8 @@ class Helper:
             if remaining and not task.stuck:
                 if not any(map(self._in_task_session, remaining)):
                     task.kill_remaining()
-                self._signal(name, remaining, tree)
+                resident = tree().resident(remaining) if task.limits_memory else 0
+                self._signal(name, remaining, tree, resident)
                 continue
             del self._active[name]
             self._exited.remove(name)

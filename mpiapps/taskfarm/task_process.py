@@ -175,7 +175,9 @@ class TaskProcess:
             self._reason, self._terminated = "memory", -NEVER  # kill at once
         if self._limits.seconds and now - self._start >= self._limits.seconds:
             self.stop("time")
-        if self._code:  # background processes of a failed command are useless
+        # Background processes of a failed command are useless; those of a command that
+        # was terminated may save their state.
+        if self._code and not self._reason:
             self.kill_remaining()
         elif now - self._exited >= BACKGROUND_NOTICE:
             self._exited = NEVER
@@ -221,8 +223,10 @@ def _what_is_too_long(command: str, environ: Mapping[str, str]) -> str:
 def _log_actions(log: str, stdout: str, stack: ExitStack) -> list[tuple[Any, ...]]:
     """Return the file actions that open standard output and standard error.
 
-    `stack` closes what they use.
+    `stack` closes what they use. A log that exists is of an attempt that was lost, to
+    which its processes may still write.
     """
+    Path(log).unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT
     if not stdout:
         log_action = (os.POSIX_SPAWN_OPEN, 1, log, flags | os.O_APPEND, 0o666)

@@ -123,6 +123,12 @@ def test_memory_limit_covers_all_sessions(run, command):
     assert ended.memory > 200 * 2**20
 
 
+def test_memory_limit_holds_for_background_processes(run):
+    ended, _ = run(f"{HOLD} & exit 0", memory=200 * 2**20)
+    assert ended.reason == "memory"
+    assert ended.memory > 200 * 2**20
+
+
 # Each creates `made` after its shell has ended.
 LATE = [
     "(sleep 0.5; echo 1 >made) &",
@@ -145,6 +151,20 @@ def test_background_processes_are_waited_for(run, tmp_path, command):
 def test_time_limit_holds_for_background_processes(run):
     ended, _ = run("sleep 60 & (trap '' HUP; exec sleep 60) & exit 0", seconds=0.3)
     assert (ended.code, ended.reason) == (-signal.SIGTERM, "time")
+
+
+def test_programs_can_save_their_state_at_the_time_limit(run, tmp_path):
+    save = "trap 'sleep 1; echo 1 >saved; exit' TERM; while :; do sleep 0.05; done"
+    ended, _ = run(f'sh -c "{save}"; true', directory=tmp_path, seconds=0.3)
+    assert ended.reason == "time"
+    assert (tmp_path / "saved").read_text() == "1\n"
+
+
+def test_the_log_of_a_lost_attempt_is_replaced(supervisor, start, tmp_path):
+    (tmp_path / "task").write_text("of the lost attempt\n")
+    start("echo new")
+    wait_all(supervisor)
+    assert (tmp_path / "task").read_text() == "new\n"
 
 
 def test_background_processes_of_failed_command_are_killed(run):
