@@ -173,19 +173,20 @@ def run(ctx: RunContext, options: Options) -> Result:
         return Result(_planned(world, options, operation))
     load_algorithms()
     from mpiapps.linalg import devices
-    from mpiapps.linalg.files import check_output, check_results, write
+    from mpiapps.linalg.files import check_output, check_results, unchanged, write
 
     device = devices.use_device(world) if options.device == "cuda" else None
     if options.output:
         check_output(world.comm, options.output, options.files)
     check_results(world.comm, ctx.outputs, [*options.files, options.output])
-    with world.timed("read"), _as_input():
+    kept = options.files if ctx.checkpoint.enabled else ()
+    with world.timed("read"), _as_input(), unchanged(world.comm, kept) as stamps:
         operands, vector = _operands(world, options, operation)
     if operation.kernels:
         pkgutil.resolve_name(operation.kernels).compile_kernels(ctx.compiling)
     inputs = devices.upload(world, operands) if device else operands
     with world.timed(options.operation), _as_input():
-        result, values = _compute(ctx, options, operation, inputs)
+        result, values = _compute(ctx, options, operation, inputs, stamps)
         devices.wait(result)
     if device:
         result, values = devices.download(world, result, values)
@@ -232,26 +233,27 @@ def _kind(options: Options, operation: Operation) -> str:
 
 
 def _compute(
-    ctx: RunContext, options: Options, operation: Operation, operands: list[DistMatrix]
+    ctx: RunContext,
+    options: Options,
+    operation: Operation,
+    operands: list[DistMatrix],
+    stamps: list[list[int]],
 ) -> tuple[DistMatrix | None, dict[str, Any]]:
     """Return the resulting matrix or `None`, and values. Collective."""
     from mpiapps.linalg import factor_checkpoint, reduction_checkpoint
-    from mpiapps.linalg.files import stamps
     from mpiapps.linalg.solve import factorise
 
     columns = min(operands[0].shape)
     if operation.reduction:
-        inputs = stamps(options.files)
-        with resumed_panels(ctx, reduction_checkpoint, columns, inputs) as panels:
+        with resumed_panels(ctx, reduction_checkpoint, columns, stamps) as panels:
             return operation.compute(operands, **panels)
     factors = None
     if operation.factors:
-        kind, inputs = _kind(options, operation), stamps(options.files)
-        with resumed_panels(ctx, factor_checkpoint, columns, inputs) as panels:
+        with resumed_panels(ctx, factor_checkpoint, columns, stamps) as panels:
             is_one_call = options.device == "cuda" and ctx.world.size == 1
             if is_one_call and not ctx.checkpoint.enabled:
                 panels["on_panel"] = None  # of one device; no progress inside of it
-            factors = factorise(operands[0], kind, **panels)
+            factors = factorise(operands[0], _kind(options, operation), **panels)
     given = {name: getattr(options, name) for name in operation.options}
     return operation.compute(operands, factors, **given)
 

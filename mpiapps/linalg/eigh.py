@@ -19,7 +19,11 @@ from mpiapps.linalg.layout import Layout
 from mpiapps.linalg.matrix_operands import as_matrix, of_matrix
 from mpiapps.linalg.one_rank import scattered
 from mpiapps.linalg.redistribute import redistribute
-from mpiapps.linalg.reflectors import PartialReduction, ReductionCallback
+from mpiapps.linalg.reflectors import (
+    PartialReduction,
+    ReductionCallback,
+    with_exponent,
+)
 from mpiapps.linalg.scaling import scale_to_one
 from mpiapps.linalg.solve import hermitian
 from mpiapps.linalg.tridiagonal import row_layout, tridiagonalise
@@ -113,8 +117,10 @@ def _eigh(
     if n <= SMALL:
         return _eigh_on_root(a, columns)
     a, exponent = scaled_rows(a, lower=True)
+    if partial is not None:  # on other ranks, that of A may be another one
+        exponent = partial.exponent
     diagonal, off_diagonal, reflections = tridiagonalise(
-        a, on_panel=on_panel, partial=partial
+        a, on_panel=with_exponent(on_panel, exponent), partial=partial
     )
     real = a.local.real.dtype
     system = eigh_tridiagonal(a.comm, diagonal, off_diagonal, real)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mpiapps.base.errors import InputError, UsageError, os_errors
-from mpiapps.comm.consistency import raise_together
+from mpiapps.comm.consistency import computed_on_root, raise_together
 from mpiapps.comm.ranks import Ranks, communicator
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg import hdf5, npy
@@ -181,10 +182,41 @@ def path_of(file: str) -> Path:
     return _split_name(file)[1]
 
 
-def stamps(files: Sequence[str]) -> list[list[int]]:
-    """Return size and modification time in ns of files. Local."""
-    stats = [path_of(file).stat() for file in files]
-    return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
+def stamps(comm: MPI.Intracomm, files: Sequence[str]) -> list[list[int]]:
+    """Return size and modification time in ns of files. Collective.
+
+    Raises
+    ------
+    FileAccessError
+        On all ranks, if the root cannot see a file.
+    """
+
+    def look_up() -> list[list[int]]:
+        found = []
+        for path in map(path_of, files):
+            with os_errors(path, "read"):
+                status = path.stat()
+            found.append([status.st_size, status.st_mtime_ns])
+        return found
+
+    return computed_on_root(comm, look_up)
+
+
+@contextmanager
+def unchanged(comm: MPI.Intracomm, files: Sequence[str]) -> Iterator[list[list[int]]]:
+    """Yield the `stamps` of files that are read in the ``with`` block. Collective.
+
+    Raises
+    ------
+    InputError
+        On all ranks, if they have others after it.
+    """
+    before = stamps(comm, files)
+    yield before
+    if stamps(comm, files) != before:
+        raise InputError(
+            f"one of {', '.join(files)} changed while they were read; start again"
+        )
 
 
 def _split_name(file: str) -> tuple[Format, Path, str]:

@@ -104,7 +104,6 @@ def write_hdf5(
     The root copies the file and allocates a contiguous dataset, into which the ranks
     write as for `write_npy`. A file with only this dataset is not copied.
     """
-    import_optional("h5py", "hdf5", "an HDF5 file")
     comm, name = a.comm, name.strip("/")
     with raise_together(comm) as same:
         same("write_hdf5", str(path), a, name, vector)

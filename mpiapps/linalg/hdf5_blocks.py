@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from mpiapps.base.errors import InputError
-from mpiapps.base.optional import import_optional
 from mpiapps.comm.cartesian import CartGrid
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.collectives import plain_array
@@ -67,7 +66,6 @@ def write_hdf5_block(
     As `mpiapps.linalg.npy_blocks.write_npy_block`; other contents of the file are kept,
     and missing groups are created. Blocks are numeric.
     """
-    import_optional("h5py", "hdf5", "an HDF5 file")
     name, old = name.strip("/"), real_path(Path(path))
     with raise_together(grid.comm) as same:
         same("write_hdf5_block", name)

@@ -108,20 +108,22 @@ def _mpi_writer(comm: MPI.Intracomm, path: FilePath) -> Opened:
             for first, chunk in _chunks(data):
                 file.Write_at(start + first, chunk)
 
-        yield write
-        file.Sync()
+        try:
+            yield write
+        finally:  # collective: a rank that failed calls it, too
+            file.Sync()
 
 
 @contextmanager
 def _opened(comm: MPI.Intracomm, path: FilePath, mode: int) -> Iterator[MPI.File]:
     try:
         file = MPI.File.Open(comm, os.fspath(path), mode)
+        try:
+            yield file
+        finally:
+            file.Close()
     except MPI.Exception as error:
         raise OSError(error.Get_error_string()) from error
-    try:
-        yield file
-    finally:
-        file.Close()
 
 
 Opener = Callable[[MPI.Intracomm, FilePath], AbstractContextManager[Transfer]]

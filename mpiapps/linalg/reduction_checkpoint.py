@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mpiapps.base.errors import InputError
 from mpiapps.launch.mpi import MPI
 from mpiapps.linalg.axis import Axis
 from mpiapps.linalg.distmatrix import DistMatrix
@@ -37,6 +38,7 @@ def save(partial: PartialReduction, path: Path) -> dict[str, Any]:
     write_npy(path, matrix)
     return {
         "done": partial.done,
+        "exponent": partial.exponent,
         "columns": partial.matrix.shape[1],
         "vectors": None if partial.reflections is None else count,
         "diagonal": partial.diagonal.tolist(),
@@ -51,8 +53,14 @@ def load(comm: MPI.Intracomm, path: Path, state: Mapping[str, Any]) -> PartialRe
     Raises
     ------
     InputError
-        On all ranks, if the file is missing, truncated or damaged.
+        On all ranks, if the file is missing, truncated or damaged, or of a version
+        that did not save the exponent.
     """
+    if "exponent" not in state:
+        raise InputError(
+            f"{path} is of an earlier version of mpiapps, which did not save how A was"
+            " scaled; remove the checkpoint to start again"
+        )
     stored = read_npy(comm, path)
     check_sum(stored, path, state)
     n, count = state["columns"], state["vectors"]
@@ -62,7 +70,8 @@ def load(comm: MPI.Intracomm, path: Path, state: Mapping[str, Any]) -> PartialRe
         rows = stored[:count, n:].redistribute(_panel_layout(count, n, comm.size))
         reflections = _reflections(rows, n)
     ends = np.array(state["diagonal"]), np.array(state["off_diagonal"])
-    return PartialReduction(matrix, state["done"], *ends, reflections)
+    done, exponent = state["done"], state["exponent"]
+    return PartialReduction(matrix, done, *ends, reflections, exponent)
 
 
 def _panel_layout(count: int, n: int, size: int) -> Layout:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +103,8 @@ class PartialReduction:
         Their elements from `done` on are not computed yet. Those of rank 0 are valid.
     reflections : Reflectors, optional
         Of the reduction to tridiagonal form, if vectors are computed.
+    exponent : int
+        The matrix, diagonal and off-diagonal are ``2**-exponent`` times those of A.
     """
 
     matrix: DistMatrix
@@ -110,10 +112,20 @@ class PartialReduction:
     diagonal: Floats
     off_diagonal: Floats
     reflections: Reflectors | None = None
+    exponent: int = 0
 
 
 # Called on all ranks between two panels; may save the reduction, or raise.
 ReductionCallback = Callable[[PartialReduction], None]
+
+
+def with_exponent(
+    on_panel: ReductionCallback | None, exponent: int
+) -> ReductionCallback | None:
+    """Return the callback for reductions of a scaled matrix. Local."""
+    if on_panel is None:
+        return None
+    return lambda partial: on_panel(replace(partial, exponent=exponent))
 
 
 def triangular_factor(vectors: Array, factors: Sequence[Any] | Array) -> Array:

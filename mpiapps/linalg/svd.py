@@ -24,6 +24,7 @@ from mpiapps.linalg.reflectors import (
     PartialReduction,
     ReductionCallback,
     Reflectors,
+    with_exponent,
 )
 from mpiapps.linalg.tsqr import qr, r_of_qr
 
@@ -113,7 +114,10 @@ def singular_values(
                 values = np.linalg.svd(whole, compute_uv=False)
         return bcast_in(a.comm, values, 0)
     a, exponent = scaled_rows(a)
-    form = bidiagonalise(a, vectors=False, on_panel=on_panel, partial=partial)
+    if partial is not None:  # of A or of R, as on the ranks that saved it
+        exponent = partial.exponent
+    callback = with_exponent(on_panel, exponent)
+    form = bidiagonalise(a, vectors=False, on_panel=callback, partial=partial)
     with raise_together(a.comm):
         if a.comm.rank == 0:
             b = form.diagonal.astype(real), form.off_diagonal.astype(real)

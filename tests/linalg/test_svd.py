@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from mpiapps.base.errors import Checkpointed, InputError
 from mpiapps.kernels import bidiagonal
+from mpiapps.linalg import reduction_checkpoint
 from mpiapps.linalg import svd as module
 from mpiapps.linalg.result_checks import singular_value_error
 from mpiapps.linalg.svd import singular_values, svd
@@ -132,3 +134,31 @@ def test_the_check_detects_wrong_values(comm, shape):
             wrong = s.copy()
             wrong[4] *= factor
             assert not singular_value_error([a], spread(comm, wrong)) < 100
+
+
+@pytest.fixture
+def path(comm, tmp_path_factory):
+    """A file that all ranks share."""
+    return comm.bcast(tmp_path_factory.mktemp("saved") / "data")
+
+
+@pytest.mark.parametrize("of_r", [True, False])
+def test_a_reduction_is_continued_as_it_was_scaled(comm, path, of_r, monkeypatch):
+    """On other ranks R may take the place of A, or no longer."""
+    x = 1e3 * whole((3 * N, N))
+    a = spread(comm, x)
+
+    def on_panel(state):
+        raise Checkpointed(reduction_checkpoint.save(state, path))
+
+    monkeypatch.setattr(module, "_is_tall", lambda _: of_r)
+    with pytest.raises(Checkpointed) as info:
+        singular_values(a, on_panel=on_panel)
+    state = info.value.args[0]
+    partial = reduction_checkpoint.load(comm, path, state)
+    monkeypatch.setattr(module, "_is_tall", lambda _: not of_r)
+    values = singular_values(a, partial=partial)
+    np.testing.assert_allclose(values, np.linalg.svd(x)[1], rtol=1e-12)
+    with pytest.raises(InputError, match="of an earlier version"):
+        state.pop("exponent")
+        reduction_checkpoint.load(comm, path, state)
