@@ -18,7 +18,7 @@ from typing import Any
 
 from mpiapps.base.errors import InputError, os_errors
 from mpiapps.storage.directory_lock import DirectoryLock
-from mpiapps.storage.replace_file import fsync_path, real_path
+from mpiapps.storage.replace_file import fsync_directory, fsync_path, real_path
 
 ROW_GROUP_BYTES = 2**26  # of Arrow arrays
 # Of integers without a dictionary: for those of small differences half of the time and
@@ -88,9 +88,9 @@ class PartDirectory:
                 else:
                     firsts[part] = (self.path / part).rename(path)
             (self.path / LOCK).unlink()  # the lock is held until the end
-            fsync_path(self.path)
+            fsync_directory(self.path)
             self.path.rename(self.target)
-            fsync_path(self.target.parent)
+            fsync_directory(self.target.parent)
         return [str(self.target / name) for name in names]
 
     def _remove(self) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from mpiapps.base.errors import FileAccessError, InputError, os_errors
 from mpiapps.base.streams import abbreviated
-from mpiapps.storage.replace_file import fsync_path
+from mpiapps.storage.replace_file import fsync_directory
 
 FORMAT = 1
 SYNC_SECONDS, SYNC_RECORDS = 0.5, 64  # `sync_if_due` syncs after either
@@ -171,7 +171,7 @@ class Journal:
         if not self._end:
             self.add(header)
             self.sync()
-            fsync_path(self.path.parent)  # the directory entry
+            fsync_directory(self.path.parent)  # the directory entry
 
     def sync_if_due(self) -> bool:
         """Sync if records are pending for long, or many; return whether none is."""

@@ -85,7 +85,20 @@ def replace_target(part: Path, target: Path) -> None:
         part.chmod(stat.S_IMODE(old.st_mode) & 0o777)
     fsync_path(part)
     part.replace(target)
-    fsync_path(target.parent)
+    fsync_directory(target.parent)
+
+
+def fsync_directory(path: Path) -> None:
+    """Flush the entries of a directory to disk, where that is possible.
+
+    A directory that may be written to but not read cannot be opened, and some file
+    systems do not support it. The entry exists in any case.
+    """
+    try:
+        fsync_path(path)
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EINVAL, errno.ENOTSUP}:
+            raise
 
 
 def fsync_path(path: Path) -> None:

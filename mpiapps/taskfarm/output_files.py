@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from mpiapps.storage.replace_file import fsync_path
+from mpiapps.storage.replace_file import fsync_directory, fsync_path
 
 FileDigest = list[int | str]  # size in bytes, and SHA-256
 PART = ".part"
@@ -32,7 +32,7 @@ def fsync_and_hash(path: Path) -> FileDigest:
     """
     fsync_path(path)
     digest = _digest(path)
-    fsync_path(path.parent)
+    fsync_directory(path.parent)
     return digest
 
 
