@@ -31,7 +31,8 @@ def test_each_run_is_a_job_and_its_record_is_collected(cluster):
         (1, 2, 1),
         (2, 4, 2),
     ]
-    assert 0.11 < two["seconds"]["value"] < one["seconds"]["value"]
+    assert one["seconds"]["value"] > 0.19
+    assert two["seconds"]["value"] > 0.11
     assert two["pop"]["load_balance"] > 0
     again = cluster.mpiapps(*words)
     assert json.loads(again.out)["rows"] == [one, two]
