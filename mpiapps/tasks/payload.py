@@ -5,8 +5,6 @@ from __future__ import annotations
 import pickle
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from mpiapps.comm.pickling import (
     Dumps,
     Pickled,
@@ -19,7 +17,7 @@ from mpiapps.comm.pickling import (
     traceback_of,
     unpack,
 )
-from mpiapps.comm.string_memory import has_large_strings
+from mpiapps.comm.string_memory import StringMemory, has_large_strings
 from mpiapps.tasks.task import ITERATION_ENDS, Failure, Outcome, Outcomes, TaskError
 
 FEW = 8  # plain values that are pickled faster with their message than before it
@@ -83,8 +81,8 @@ def _copied(payload: Any) -> Any:
     """Return a payload with copies of the arrays in it; strings do not change."""
     if not isinstance(payload, Pickled) or not payload.buffers:
         return payload
-    buffers = [x.copy() if isinstance(x, np.ndarray) else x for x in payload.buffers]
-    return Pickled(payload.data, buffers)
+    arrays = (x if isinstance(x, StringMemory) else x.copy() for x in payload.buffers)
+    return Pickled(payload.data, list(arrays))
 
 
 def pack_outcome(outcome: Outcome, dumps: Dumps = pickle.dumps) -> PickledOutcome:
