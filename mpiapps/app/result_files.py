@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,11 @@ def replaced_path(path: str) -> str:
     """
     if path == STDOUT:
         return path
-    # Of `os.path`, since methods of `Path` raise for a directory without permission.
-    is_other = os.path.exists(path) and not os.path.isfile(path)  # noqa: PTH110, PTH113
-    return "" if is_other else str(real_path(Path(path)))
+    try:
+        is_file = stat.S_ISREG(Path(path).stat().st_mode)
+    except OSError:  # it does not exist, or opening it will state why it is not seen
+        is_file = True
+    return str(real_path(Path(path))) if is_file else ""
 
 
 def _files(groups: tuple[Any, ...], use: str) -> Iterator[tuple[str, str]]:

@@ -50,14 +50,14 @@ class OwnFiles:
         for option, name in results.items():
             self._add(name, f"{option} {name}")
         self._directory = ("", "")
-        if os.path.isdir(directory):  # noqa: PTH112 - raises no error
+        if _is_directory(directory):
             label = f"--directory {directory}"
             self._add(str(Path(directory, FAILED)), label)
             self._directory = _with_slash(self._real(directory)), label
         self._output_dirs = {
             _with_slash(self._real(top)): f"--output-dir {top}"
             for top in output_dirs
-            if os.path.isdir(top)  # noqa: PTH112 - raises no error
+            if _is_directory(top)
         }
 
     def _add(self, name: str, label: str) -> None:
@@ -113,6 +113,14 @@ def check_output_dir(arguments: Sequence[str], output_dir: str) -> None:
                 f"{path} lies in the directory of the results, --output-dir"
                 f" {output_dir}; name a directory without originals"
             )
+
+
+def _is_directory(path: str) -> bool:
+    """Return whether a path is that of a directory which this rank sees."""
+    try:
+        return path != "" and Path(path).is_dir()
+    except OSError:
+        return False
 
 
 def _with_slash(directory: str) -> str:

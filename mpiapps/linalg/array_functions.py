@@ -27,14 +27,14 @@ ELEMENTWISE = (
 )  # fmt: skip
 
 
-def clip(  # noqa: PLR0913 - arguments of NumPy
+def clip(  # noqa: PLR0913 - the signature of `numpy.clip`
     a: Any,
     a_min: Any = None,
     a_max: Any = None,
+    out: DistMatrix | None = None,
     *,
     min: Any = None,
     max: Any = None,
-    out: DistMatrix | None = None,
 ) -> DistMatrix:
     """Return the elements limited to an interval. Collective; as `numpy.clip`."""
     check_out("np.clip", out)

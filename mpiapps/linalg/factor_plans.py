@@ -108,7 +108,7 @@ def plan_svd(problem: Problem) -> OperationPlan:
     problem = problem.tall
     m, n, p, z = problem.m, problem.n, problem.ranks, problem.itemsize
     work, steps = Work(), []
-    if _is_tall(problem):
+    if svd.is_tall(problem.m, problem.n, problem.ranks):
         steps.append("QR")
         work, m = _qr_work(problem), n
     if n <= svd.SMALL:
@@ -140,15 +140,11 @@ def _qr_work(problem: Problem, algorithm: str = TSQR) -> Work:
     return Work(flops, read, memory)
 
 
-def _is_tall(problem: Problem) -> bool:
-    return problem.m >= max(svd.TALL, problem.ranks) * problem.n
-
-
 def send_svd(traffic: Traffic, problem: Problem) -> None:
     """Add what `svd.singular_values` sends."""
     (m, n), size, z = problem.layout.shape, traffic.size, problem.itemsize
     layout = problem.layout
-    if _is_tall(problem):
+    if svd.is_tall(problem.m, problem.n, problem.ranks):
         _qr(traffic, layout, z)
         layout, m = Layout.on_one((n, n), 0), n
     if n <= svd.SMALL:

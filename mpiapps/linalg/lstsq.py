@@ -10,6 +10,7 @@ import numpy.typing as npt
 from mpiapps.comm.chunking import Array
 from mpiapps.comm.consistency import raise_together
 from mpiapps.launch.mpi import MPI
+from mpiapps.linalg import svd
 from mpiapps.linalg.block_messages import bcast_in
 from mpiapps.linalg.distmatrix import DistMatrix
 from mpiapps.linalg.dtypes import refuse_masks
@@ -19,7 +20,6 @@ from mpiapps.linalg.matrix_operands import as_matrix, of_matrix
 from mpiapps.linalg.multiply import multiply
 from mpiapps.linalg.reductions import col_sums
 from mpiapps.linalg.scaling import scale_by_power, scale_to_one
-from mpiapps.linalg.svd import TALL
 from mpiapps.linalg.tsqr import qr, r_of_rows
 
 
@@ -105,7 +105,7 @@ def lstsq(
 def is_tall(shape: tuple[int, int], columns: int, size: int) -> bool:
     """Return whether A and `columns` right sides are factorised side by side. Local."""
     m, n = shape
-    return 2 * columns <= n and m >= max(TALL, size) * (n + columns)
+    return 2 * columns <= n and svd.is_tall(m, n + columns, size)
 
 
 def _by_triangle(a: DistMatrix, b: DistMatrix, rcond: float) -> LstsqResult:

@@ -134,8 +134,12 @@ def _check(call: str, a: DistMatrix) -> None:
 
 
 def _is_tall(a: DistMatrix) -> bool:
-    m, n = a.shape
-    return m >= max(TALL, a.comm.size) * n
+    return is_tall(*a.shape, a.comm.size)
+
+
+def is_tall(m: int, n: int, size: int) -> bool:
+    """Return whether R takes the place of an m x n matrix on so many ranks. Local."""
+    return m >= max(TALL, size) * n
 
 
 def _on_root(a: DistMatrix, r: Array) -> DistMatrix:

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from mpiapps.base.heap import VARIABLES
+
 PROGRAM = """
 import resource
 from mpiapps.base.heap import keep_freed_memory
@@ -22,7 +24,7 @@ print(faults() - first)
 
 
 def faults(monkeypatch, **variables):
-    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"):
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

@@ -41,6 +41,7 @@ AS_NUMPY = {
     "rounded in place": lambda a: np.round(a, 1, out=a),
     "rounded, method": lambda a: (a.copy()).round(1, out=a),
     "clipped in place": lambda a: np.clip(a, 0, 1, out=a),
+    "clipped, out by position": lambda a: np.clip(a, 0, 1, a),
     "reciprocal of infinities": lambda a: (a * 0 + complex(np.inf, 1)) ** -1,
     "root of infinities": lambda a: (a * 0 + complex(np.inf, 1)) ** 0.5,
     "square of infinities": lambda a: (a * 0 + complex(np.inf, 1)) ** 2,
